@@ -1,0 +1,99 @@
+"""Record -> token ids and labels; the only user of a chat template."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stages.errors import Refusal
+from stages.records import Message, Record
+
+IGNORED = -100
+"""The label that the loss skips, as in torch.nn.CrossEntropyLoss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A rendered conversation: two lists of equal length, (tokens,)."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def answer_tokens(self) -> int:
+        """How many tokens the loss sees."""
+        return sum(label != IGNORED for label in self.labels)
+
+
+def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
+    """The ids of the conversation so far and of the header that opens the assistant's turn."""
+    return _render(tokenizer, messages, add_generation_prompt=True)
+
+
+def prompt_text(tokenizer: Any, messages: list[Message]) -> str:
+    """What `prompt_ids` encodes, for tools that take text."""
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def answer_text(tokenizer: Any, text: str) -> str:
+    """What `answer_ids` encodes, for tools that take text."""
+    return text + tokenizer.eos_token
+
+
+def answer_ids(tokenizer: Any, text: str) -> list[int]:
+    """The ids of an answer as the model must write it: its text, then the end of turn."""
+    return [*encode(tokenizer, text), end_of_turn(tokenizer)]
+
+
+def example(tokenizer: Any, record: Record, max_length: int) -> Example:
+    """Prompt and answer as training sees them, cut on the right to `max_length` tokens.
+
+    The labels are the answer and its end-of-turn token, nothing else: what a template puts
+    after that token (ChatML's newline) is never generated, so it is never trained.
+    """
+    prompt = prompt_ids(tokenizer, record.prompt)
+    answer = answer_ids(tokenizer, record.answer)
+    ids = (prompt + answer)[:max_length]
+    labels = ([IGNORED] * len(prompt) + answer)[:max_length]
+    return Example(ids, labels)
+
+
+def end_of_turn(tokenizer: Any) -> int:
+    """The id of the token that ends the assistant's turn."""
+    return tokenizer.eos_token_id
+
+
+def encode(tokenizer: Any, text: str) -> list[int]:
+    """Plain text, in which a control token's spelling stays text."""
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+
+
+def decode(tokenizer: Any, ids: list[int]) -> str:
+    """The text of generated ids up to the end of turn, without control tokens."""
+    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def check(tokenizer: Any) -> None:
+    """Refuse a tokenizer that training and inference could not share: by name.
+
+    The template must not depend on the date, and what it writes for a whole conversation
+    must begin with what it writes for the prompt and go on with `answer_ids`.
+    """
+    if not tokenizer.chat_template:
+        raise Refusal("the base has no chat template; add chat_template.jinja to its folder")
+    if "strftime_now" in tokenizer.chat_template:
+        raise Refusal("the chat template writes today's date; remove strftime_now from it")
+    if tokenizer.eos_token_id is None:
+        raise Refusal("the tokenizer names no eos_token; set the end-of-turn token in its config")
+    prompt = [{"role": "user", "content": "a"}]
+    whole = _render(tokenizer, [*prompt, {"role": "assistant", "content": "b"}])
+    ours = prompt_ids(tokenizer, prompt) + answer_ids(tokenizer, "b")
+    if whole[: len(ours)] != ours:
+        raise Refusal(
+            "the chat template does not continue its own generation prompt with the answer "
+            "and eos_token; make eos_token the token that ends the assistant's turn"
+        )
+
+
+def _render(tokenizer: Any, messages: list[Message], **options: Any) -> list[int]:
+    return tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)[
+        "input_ids"
+    ]

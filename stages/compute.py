@@ -1,0 +1,59 @@
+"""The arithmetic that results depend on: threads, seeds, kernels, the device."""
+
+import os
+from typing import Any, Literal
+
+from stages.params import PositiveInt, Section, read
+
+
+class Compute(Section):
+    """What changes the last bits of a result on one machine class."""
+
+    threads: PositiveInt
+    """CPU threads of tensor operations."""
+    attention: Literal["eager", "sdpa"]
+    """Attention kernel: eager is faster for short rows on a CPU, sdpa on a GPU."""
+
+
+class Runtime(Section):
+    """What cannot change a result; no stage depends on it."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    """Where models run; auto takes the GPU where there is one."""
+
+
+class _Root(Section):
+    runtime: Runtime
+
+
+def runtime() -> Runtime:
+    """The `runtime` section, read apart from the parameters that results depend on."""
+    return read(_Root).runtime
+
+
+def set_up(compute: Compute, seed: int) -> None:
+    """Fix threads, seeds and deterministic kernels. Imports torch; call before any tensor."""
+    os.environ["OMP_NUM_THREADS"] = str(compute.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+    from transformers import logging, set_seed
+
+    torch.set_num_threads(compute.threads)
+    torch.use_deterministic_algorithms(True)
+    deterministic: Any = torch.utils.deterministic
+    deterministic.fill_uninitialized_memory = False  # costs a fifth of the time
+    logging.disable_progress_bar()
+    set_seed(seed)
+
+
+def device() -> str:
+    """`cuda` or `cpu`, as `runtime.device` asks and the machine has."""
+    import torch
+
+    from stages.errors import Refusal
+
+    wanted = runtime().device
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise Refusal("params.yaml: runtime.device: no CUDA device here; set it to auto or cpu")
+    return "cuda" if available and wanted != "cpu" else "cpu"

@@ -1,0 +1,185 @@
+"""Supervised tuning by TRL, set up so that equal inputs give equal bytes."""
+
+import csv
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from stages.chat import Example
+from stages.errors import Refusal
+from stages.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Rate, Section
+
+
+class Lora(Section):
+    """Low-rank adapters (Hu et al., 2021)."""
+
+    r: PositiveInt
+    """Rank."""
+    alpha: PositiveInt
+    """Scale: the update is multiplied by alpha / r."""
+    dropout: Rate
+    target_modules: Annotated[list[str], Field(min_length=1)]
+    """Names of linear layers, or `all-linear` alone."""
+
+
+class Train(Section):
+    """Which parameters are tuned, on how much, how fast."""
+
+    strategy: Literal["full", "lora"]
+    lora: Lora
+    """Read where strategy is lora."""
+    epochs: PositiveFloat
+    batch_size: PositiveInt
+    """Rows of one forward pass."""
+    accumulation_steps: PositiveInt
+    """Forward passes of one optimizer step."""
+    learning_rate: PositiveFloat
+    """Peak, after warm-up."""
+    schedule: Literal["cosine", "linear", "constant_with_warmup"]
+    warmup_fraction: Fraction
+    """Share of all steps in which the learning rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: PositiveFloat
+    """Gradients are clipped to this 2-norm."""
+    precision: Literal["bf16", "fp32"]
+    """Of the arithmetic; trained weights are kept in 32 bits."""
+    group_by_length: bool
+    """Put rows of like length into one batch: less padding, faster."""
+    max_length: PositiveInt
+    """Tokens of a row; longer ones are cut on the right."""
+    max_dropped_fraction: Fraction
+    """More rows than this share without any answer left is an error."""
+    log_steps: PositiveInt
+    """Optimizer steps between two lines of log.csv."""
+    evaluation_steps: NaturalInt
+    """Optimizer steps between two validation losses; 0: only at the end."""
+
+
+def trainer(
+    model: Any,
+    tokenizer: Any,
+    train: list[Example],
+    validation: list[Example],
+    chosen: Train,
+    seed: int,
+    device: str,
+    scratch: Path,
+) -> Any:
+    """A TRL trainer that stops on divergence and whose evaluation draws no random numbers."""
+    from datasets import Dataset
+    from transformers import TrainerCallback, set_seed
+    from trl import SFTConfig, SFTTrainer
+
+    class StopOnDivergence(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            refuse_divergence(kwargs["logs"], state.global_step)
+
+    class Trainer(SFTTrainer):
+        def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+            with _same_random_numbers():
+                return super().evaluate(*args, **kwargs)
+
+    def rows(examples: list[Example]) -> Any:
+        return Dataset.from_list([{"input_ids": e.input_ids, "labels": e.labels} for e in examples])
+
+    config = SFTConfig(
+        output_dir=str(scratch),
+        num_train_epochs=chosen.epochs,
+        per_device_train_batch_size=chosen.batch_size,
+        per_device_eval_batch_size=4 * chosen.batch_size,
+        gradient_accumulation_steps=chosen.accumulation_steps,
+        learning_rate=chosen.learning_rate,
+        lr_scheduler_type=chosen.schedule,
+        warmup_steps=chosen.warmup_fraction,
+        weight_decay=chosen.weight_decay,
+        max_grad_norm=chosen.max_grad_norm,
+        bf16=chosen.precision == "bf16",
+        train_sampling_strategy="group_by_length" if chosen.group_by_length else "random",
+        max_length=None,
+        activation_checkpointing=False,
+        logging_steps=chosen.log_steps,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if chosen.evaluation_steps else "no",
+        eval_steps=chosen.evaluation_steps or None,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=device == "cpu",
+        seed=seed,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    set_seed(seed)
+    return Trainer(
+        model=model,
+        args=config,
+        train_dataset=rows(train),
+        eval_dataset=rows(validation),
+        processing_class=tokenizer,
+        peft_config=_lora(chosen.lora) if chosen.strategy == "lora" else None,
+        callbacks=[StopOnDivergence()],
+    )
+
+
+def refuse_divergence(logs: dict[str, Any], step: int) -> None:
+    """Raise at the first loss or gradient norm that is not a finite number."""
+    for name in ("loss", "grad_norm", "eval_loss"):
+        if name in logs and not math.isfinite(float(logs[name])):
+            raise Refusal(
+                f"training diverged: {name} {logs[name]} at step {step}; "
+                "lower train.learning_rate or raise train.warmup_fraction"
+            )
+
+
+def write_log(history: list[dict[str, Any]], path: Path) -> None:
+    """log.csv: a row for each optimizer step that was logged or evaluated."""
+    columns = {
+        "loss": "loss",
+        "eval_loss": "validation_loss",
+        "learning_rate": "learning_rate",
+        "grad_norm": "grad_norm",
+    }
+    rows: dict[int, dict[str, Any]] = {}
+    for entry in history:
+        row = rows.setdefault(entry["step"], {"step": entry["step"]})
+        row["epoch"] = round(entry["epoch"], 4)
+        row.update({name: f"{entry[key]:.6g}" for key, name in columns.items() if key in entry})
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ["step", "epoch", *columns.values()], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[step] for step in sorted(rows))
+
+
+def _lora(chosen: Lora) -> Any:
+    from peft import LoraConfig
+
+    targets = chosen.target_modules
+    return LoraConfig(
+        r=chosen.r,
+        lora_alpha=chosen.alpha,
+        lora_dropout=chosen.dropout,
+        target_modules="all-linear" if targets == ["all-linear"] else targets,
+        task_type="CAUSAL_LM",
+    )
+
+
+@contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    """Evaluation draws from the global generators; training must not notice."""
+    import random
+
+    import numpy as np
+    import torch
+
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        torch.cuda.set_rng_state_all(cuda)

@@ -1,0 +1,92 @@
+"""Merge the adapter into the original base and prove that the answers stay the same."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages import chat, compute, models, outputs, params, records
+from stages.cli import IN_FILE, IN_FOLDER, OUT, run
+from stages.errors import Refusal
+from stages.params import PositiveFloat, PositiveInt, Section, Seed
+
+
+class Merge(Section):
+    """How the merged model is held against base plus adapter."""
+
+    prompts: PositiveInt
+    """Validation prompts on which logits are compared."""
+    tolerance: PositiveFloat
+    """Largest difference between two logits that is accepted."""
+
+
+class Params(Section):
+    seed: Seed
+    compute: compute.Compute
+    weights: models.Weights
+    merge: Merge
+
+
+def logits(model: Any, prompts: list[list[int]]) -> list[Any]:
+    """One tensor (tokens, vocabulary) in float32 on the CPU for each prompt."""
+    import torch
+
+    with torch.inference_mode():
+        return [
+            model(input_ids=torch.tensor([ids], device=model.device)).logits[0].float().cpu()
+            for ids in prompts
+        ]
+
+
+def largest_difference(one: list[Any], other: list[Any]) -> float:
+    """The largest absolute difference of two logits; NaN where either has one."""
+    return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
+
+
+def merge_adapter(base: Any, adapter: Path, prompts: list[list[int]], limit: float) -> Any:
+    """(merged model, largest logit difference to base plus adapter); Refusal beyond the limit."""
+    from peft import PeftModel
+
+    adapted = PeftModel.from_pretrained(base, adapter).eval()
+    before = logits(adapted, prompts)
+    merged = adapted.merge_and_unload(safe_merge=True)
+    difference = largest_difference(before, logits(merged, prompts))
+    if not difference <= limit:
+        raise Refusal(
+            f"merged logits differ by {difference:.3g} from base plus adapter, more than "
+            f"merge.tolerance {limit}; raise it only if the base's precision explains it"
+        )
+    return merged, difference
+
+
+@click.command(help=__doc__)
+@click.argument("base", type=IN_FOLDER)
+@click.argument("trained", type=IN_FOLDER)
+@click.argument("validation", type=IN_FILE)
+@click.argument("out", type=OUT)
+def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
+    chosen = params.read(Params)
+    source = trained / "model"
+    with outputs.folder(out) as partial:
+        if (source / "adapter_config.json").exists():
+            compute.set_up(chosen.compute, chosen.seed)
+            tokenizer = models.load_tokenizer(source)
+            rows = islice(records.read(validation), chosen.merge.prompts)
+            prompts = [chat.prompt_ids(tokenizer, record.prompt) for record in rows]
+            model = models.load(base, "auto", chosen.compute.attention, compute.device())
+            model, difference = merge_adapter(model, source, prompts, chosen.merge.tolerance)
+            models.save(model, partial, chosen.weights.max_shard_gb)
+            models.save_tokenizer(tokenizer, partial)
+            fact = {"prompts": len(prompts), "largest_logit_difference": float(f"{difference:.3g}")}
+        else:
+            for file in sorted(source.iterdir()):
+                outputs.link(file, partial / file.name)
+            fact = {"prompts": 0, "largest_logit_difference": 0.0}
+        outputs.write_json(partial / "merge.json", fact)
+    click.echo(f"merge: {json.dumps(fact)}", err=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,119 @@
+"""Load and save models: safely, byte-stably."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from stages.errors import Refusal
+from stages.params import PositiveFloat, Section
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+TRANSIENT = ("_name_or_path", "transformers_version", "use_cache")
+"""Keys of config.json that say how a file was made, not what the model is."""
+
+
+class Weights(Section):
+    """How weights are written."""
+
+    max_shard_gb: PositiveFloat
+    """Largest weight file, in GB."""
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder, checked to render training and inference alike."""
+    from transformers import AutoTokenizer
+
+    from stages import chat
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    chat.check(tokenizer)
+    return tokenizer
+
+
+def load(folder: Path, dtype: Dtype, attention: str, device: str, quantization: Any = None) -> Any:
+    """The causal language model of a folder, quantized if it was saved so, in eval mode.
+
+    transformers fills missing tensors with random numbers without an error, so the loading
+    report is checked. The attention implementation is named: a folder cannot choose code.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    loader: Any = AutoModelForCausalLM
+    model, report = loader.from_pretrained(
+        folder,
+        dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+        device_map=device,
+        **({"quantization_config": quantization} if quantization else {}),
+        attn_implementation=attention,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        names = sorted(str(name) for name in report[problem])
+        if names:
+            raise Refusal(f"{folder}: {problem.replace('_', ' ')}: {', '.join(names[:3])}")
+    _keep_four_bit_gradients_right(model)
+    return model.eval()
+
+
+def save(model: Any, folder: Path, max_shard_gb: float) -> None:
+    """Write weights and configuration so that equal models give equal bytes."""
+    model.save_pretrained(folder, max_shard_size=f"{max_shard_gb}GB", safe_serialization=True)
+    settle(folder)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write the tokenizer and its chat template so that equal ones give equal bytes."""
+    tokenizer.save_pretrained(folder)
+    settle(folder)
+
+
+def settle(folder: Path) -> None:
+    """Rewrite what libraries save with run-dependent keys, order or paths."""
+    (folder / "README.md").unlink(missing_ok=True)
+    for name in ("config.json", "generation_config.json", "adapter_config.json"):
+        _rewrite(folder / name, drop=TRANSIENT)
+    _rewrite(folder / "tokenizer_config.json", drop=("local_files_only", "name_or_path"))
+
+
+def _rewrite(path: Path, drop: tuple[str, ...]) -> None:
+    if not path.exists():
+        return
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values = {key: value for key, value in values.items() if key not in drop}
+    for key in ("target_modules", "modules_to_save", "exclude_modules"):
+        if isinstance(values.get(key), list):
+            values[key] = sorted(values[key])  # PEFT keeps them as sets
+    if "base_model_name_or_path" in values:
+        values["base_model_name_or_path"] = "data/base"
+    text = json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def has_finite_parameters(model: Any) -> bool:
+    """Whether no parameter is NaN or infinite: a diverged run can end without an exception."""
+    import torch
+
+    return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.is_floating_point())
+
+
+def weight_bytes(folder: Path) -> int:
+    """Bytes of the weight files of a model folder."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def _keep_four_bit_gradients_right(model: Any) -> None:
+    """Turn off a repacking of 4-bit weights on AVX512-BF16 CPUs.
+
+    bitsandbytes 0.50 repacks at the first forward without gradients; gradients, merging and
+    dequantizing are wrong afterwards, with no more than a warning.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False

@@ -1,0 +1,63 @@
+"""Loss curves as the geometry of a small drawing; the page's template draws it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WIDTH, HEIGHT = 420, 210
+LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 26
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Everything in the units of a drawing WIDTH by HEIGHT, its origin at the top left."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    bottom: int
+    loss: list[Point]
+    validation: list[Point]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+
+
+def draw(log: Sequence[dict[str, Any]]) -> Curve:
+    """Training and validation loss over optimizer steps, both axes from zero."""
+    losses = [(row["step"], row["loss"]) for row in log if row["loss"] is not None]
+    checks = [(r["step"], r["validation_loss"]) for r in log if r["validation_loss"] is not None]
+    points = losses + checks
+    xs = ticks(max((step for step, _ in points), default=1.0))
+    ys = ticks(max((loss for _, loss in points), default=1.0))
+    last = max(max((step for step, _ in points), default=1.0), 1.0)
+
+    def x(step: float) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * step / last, 1)
+
+    def y(loss: float) -> float:
+        return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * loss / ys[-1], 1)
+
+    return Curve(
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        bottom=HEIGHT - BOTTOM,
+        loss=[(x(step), y(loss)) for step, loss in losses],
+        validation=[(x(step), y(loss)) for step, loss in checks],
+        x_ticks=[(x(value), f"{value:,g}") for value in xs if value <= last],
+        y_ticks=[(y(value), f"{value:,g}") for value in ys],
+    )
+
+
+def ticks(highest: float) -> list[float]:
+    """0 and some four steps of 1, 2 or 5 times a power of ten, the last not below `highest`."""
+    highest = max(highest, 1e-9)
+    rough = highest / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    return [round(index * step, 12) for index in range(math.ceil(highest / step - 1e-9) + 1)]

@@ -1,0 +1,66 @@
+"""metrics.json: the few numbers by which a reviewer compares two commits."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from stages.errors import Refusal
+from stages.pages.measures import in_order
+from stages.pages.results import Figures, suites
+
+
+def metrics(
+    variants: dict[str, Figures], facts: dict[str, Figures], slices: Sequence[str]
+) -> Figures:
+    """The numbers that `dvc metrics diff` compares: few, rounded, all finite."""
+    rows, splits = facts["prepared"]["rows"], facts["prepared"]["splits"]
+    trained, quantize = facts["trained"], facts["quantize"]
+    return {
+        **{name: by_suite(variant, slices) for name, variant in variants.items()},
+        "data": {
+            **{name: split["records"] for name, split in splits.items()},
+            "rejected": rows["rejected"],
+            "duplicates": rows["duplicates"],
+            "augmented": facts["augmented"]["children"],
+        },
+        "train": {
+            "loss": significant(trained["loss"]),
+            "validation_loss": significant(trained["validation_loss"]),
+            "trained_share": significant(trained["trained_parameters"] / trained["parameters"]),
+        },
+        "merge": {"largest_logit_difference": facts["merge"]["largest_logit_difference"]},
+        "quantize": {
+            "bytes": quantize["bytes_after"],
+            "ratio": significant(quantize["bytes_after"] / quantize["bytes_before"]),
+        },
+    }
+
+
+def by_suite(variant: Figures, slices: Sequence[str]) -> Figures:
+    """{suite: {metric: number}}: all overall figures, the main one by these slices as well."""
+    result: Figures = {"perplexity": {"overall": significant(variant["perplexity"])}}
+    for task, suite in suites(variant).items():
+        own = {key(name): significant(value) for name, value in suite["overall"].items()}
+        main = in_order(suite["overall"])[0]
+        for name in slices:
+            for value, part in suite["slices"].get(name, {}).items():
+                _add(own, key(f"{main}_{name}_{value}"), significant(part[main]), task)
+        _add(result, key(task), own, "the suites")
+    return result
+
+
+def key(name: str) -> str:
+    """A name in [a-z0-9_], as metrics.json wants its keys; other scripts become code points."""
+    ascii_only = re.sub(r"[^\x00-\x7f]", lambda c: f"_u{ord(c.group()):x}", name.lower())
+    return re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
+
+
+def significant(number: float, digits: int = 5) -> float:
+    """Rounded to significant digits: enough to compare by, and a diff stays readable."""
+    return float(f"{number:.{digits}g}")
+
+
+def _add(values: Figures, name: str, value: Any, where: str) -> None:
+    if name in values:
+        raise Refusal(f"metrics.json: two figures of {where} are named {name}; rename one in data")
+    values[name] = value

@@ -1,0 +1,124 @@
+"""What the stages measured, read back and joined by record."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.errors import Refusal
+
+VARIANTS = ("base", "merged", "quantized")
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A test record that a suite covers, and what each variant answered."""
+
+    id: str
+    task: str
+    slices: dict[str, str]
+    question: str
+    expected: str
+    got: dict[str, str]
+
+
+def read_json(path: Path) -> Figures:
+    """The object in a file; Refusal where it is missing or holds a number that is not finite."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f"{path}: not found; `dvc repro` makes it") from None
+    except ValueError as error:
+        raise Refusal(f"{path}: not JSON: {error}; `dvc repro` makes it anew") from None
+    for name, number in _numbers(values):
+        _refuse_infinite(path, name, number)
+    return values
+
+
+def read_log(path: Path) -> list[dict[str, float | None]]:
+    """The training log: step, loss and validation loss, None where not measured at that step."""
+    if not path.is_file():
+        raise Refusal(f"{path}: not found; `dvc repro` makes it")
+    rows = []
+    with path.open(encoding="utf-8", newline="") as stream:
+        for line, row in enumerate(csv.DictReader(stream), start=2):
+            names = ("step", "loss", "validation_loss")
+            values = {name: float(row[name]) if row[name] else None for name in names}
+            for name, number in values.items():
+                _refuse_infinite(Path(f"{path}:{line}"), name, number or 0.0)
+            rows.append(values)
+    return rows
+
+
+def read_variants(evaluated: Path) -> dict[str, Figures]:
+    """Each variant's figures; lm-eval's accuracy stands among the other overall ones."""
+    variants = {name: read_json(evaluated / name / "metrics.json") for name in VARIANTS}
+    for variant in variants.values():
+        for suite in suites(variant).values():
+            if "lm_eval" in suite:
+                suite["overall"]["lm_eval_accuracy"] = suite.pop("lm_eval")
+    tasks = {name: set(suites(variant)) for name, variant in variants.items()}
+    for name, own in tasks.items():
+        if own != tasks["merged"]:
+            odd = ", ".join(sorted(own ^ tasks["merged"]))
+            raise Refusal(f"{evaluated / name}: other suites than merged: {odd}; `dvc repro`")
+    return variants
+
+
+def read_predictions(evaluated: Path) -> list[Prediction]:
+    """The test records that a suite covers, each with the answers of all variants."""
+    answers = {name: _lines(evaluated / name / "predictions.jsonl") for name in VARIANTS}
+    for name, lines in answers.items():
+        if lines.keys() != answers["merged"].keys():
+            raise Refusal(f"{evaluated / name}: other test records than merged; `dvc repro`")
+    return [
+        Prediction(
+            id=line["id"],
+            task=line["task"],
+            slices=line["slices"],
+            question=line["question"],
+            expected=line["expected"],
+            got={name: answers[name][line["id"]]["got"] for name in VARIANTS},
+        )
+        for line in answers["merged"].values()
+        if line["got"] is not None
+    ]
+
+
+def suites(variant: Figures) -> dict[str, Figures]:
+    """The suites of a variant's figures: choices first, which lead the report, then by name."""
+    found = {task: value for task, value in variant.items() if isinstance(value, dict)}
+    return dict(sorted(found.items(), key=lambda item: ("confusion" not in item[1], item[0])))
+
+
+def _lines(path: Path) -> dict[str, Figures]:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return {line["id"]: line for line in map(json.loads, stream)}
+    except FileNotFoundError:
+        raise Refusal(f"{path}: not found; `dvc repro` makes it") from None
+
+
+def _numbers(values: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """(dotted path, number) for every float below."""
+    if isinstance(values, float):
+        yield path, values
+    elif isinstance(values, dict):
+        for name, value in values.items():
+            yield from _numbers(value, f"{path}.{name}" if path else name)
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _numbers(value, f"{path}.{index}")
+
+
+def _refuse_infinite(path: Path, name: str, number: float) -> None:
+    if not math.isfinite(number):
+        raise Refusal(
+            f"{path}: {name} is {number}, and no report can compare that; "
+            "see whether training diverged, lower train.learning_rate"
+        )

@@ -1,0 +1,176 @@
+"""The judgement in plain words: what tuning and quantization did, and what to look at."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stages.pages import comparison
+from stages.pages.measures import in_order, measure, words
+from stages.pages.results import VARIANTS, Figures, Prediction, suites
+
+BITS = {"nf4": "4-bit", "int8": "8-bit"}
+FEW = 10
+"""A slice or label of fewer records says nothing."""
+MOST = 6
+"""Labels that one sentence lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One slice of one suite in all variants, by the suite's main measure."""
+
+    task: str
+    name: str
+    value: str
+    records: int
+    measure: str
+    whole: float
+    """The merged variant's figure over the whole suite."""
+    figures: dict[str, float]
+
+    @property
+    def title(self) -> str:
+        return f"{words(self.name)} {self.value}"
+
+
+def headline(variants: dict[str, Figures], quantize: Figures) -> str:
+    """One sentence: the main figure of the first suite before, after, and in few bits."""
+    task, suite = next(iter(suites(variants["merged"]).items()))
+    name = in_order(suite["overall"])[0]
+    own = measure(name)
+    base, merged, quantized = (variants[v][task]["overall"][name] for v in VARIANTS)
+    subject = f"{words(task)} {own.title}"
+    if own.difference(base, merged) == 0:
+        tuning = f"Tuning leaves {subject} at {own.show(merged)}"
+    else:
+        verb = "lifts" if merged > base else "lowers"
+        tuning = f"Tuning {verb} {subject} from {own.show(base)} to {own.show(merged)}"
+    return f"{tuning}; {quantization(own.difference(merged, quantized), own.percent, quantize)}."
+
+
+def quantization(difference: float, percent: bool, quantize: Figures) -> str:
+    """What few bits cost in quality and save in bytes."""
+    unit = " points" if percent else ""
+    price = "costs nothing" if difference == 0 else f"gains {difference:g}{unit}"
+    if difference < 0:
+        price = f"costs {-difference:g}{unit}"
+    saved = 1 - quantize["bytes_after"] / quantize["bytes_before"]
+    room = f"saves {saved:.0%} of the bytes" if saved >= 0 else f"takes {-saved:.0%} more bytes"
+    return f"{BITS[quantize['method']]} {price} and {room}"
+
+
+def slices(variants: dict[str, Figures]) -> list[Slice]:
+    """Every slice of every suite, in the order of the suites."""
+    return [
+        Slice(
+            task=task,
+            name=name,
+            value=value,
+            records=part["records"],
+            measure=main,
+            whole=suite["overall"][main],
+            figures={v: variants[v][task]["slices"][name][value][main] for v in VARIANTS},
+        )
+        for task, suite in suites(variants["merged"]).items()
+        for main in in_order(suite["overall"])[:1]
+        for name, parts in suite["slices"].items()
+        for value, part in parts.items()
+    ]
+
+
+def weakest(parts: Sequence[Slice]) -> Slice | None:
+    """The slice in which the merged variant falls furthest below its whole suite, if any does."""
+    below = {
+        index: (part.whole - part.figures["merged"]) / (measure(part.measure).top or part.whole)
+        for index, part in enumerate(parts)
+        if part.records >= FEW and part.figures["merged"] < part.whole
+    }
+    return parts[max(below, key=below.__getitem__)] if below else None
+
+
+def concerns(
+    variants: dict[str, Figures],
+    rows: Sequence[Prediction],
+    log: Sequence[dict[str, Any]],
+    train: Figures,
+) -> list[str]:
+    """What a reviewer should look at before the model ships, the gravest first."""
+    return [
+        *_lowered(variants, rows),
+        *_quantization_losses(variants, rows),
+        *_weak_slice(variants),
+        *_unrecognized(variants["merged"]),
+        *_overfitting(log),
+        *_cut_rows(train),
+    ]
+
+
+def _lowered(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterator[str]:
+    for task, suite in suites(variants["merged"]).items():
+        change = _change(rows, task, suite, "base", "merged")
+        for name in in_order(suite["overall"]):
+            own, after = measure(name), suite["overall"][name]
+            before = variants["base"][task]["overall"][name]
+            if own.is_better(after, before):
+                chance = own.by_answer and change.could_be_chance
+                doubt = ", which could be chance" if chance else ""
+                yield (
+                    f"Tuning makes {words(task)} {own.title} worse: "
+                    f"{own.show(before)} before, {own.show(after)} after{doubt}."
+                )
+
+
+def _quantization_losses(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterator[str]:
+    for task, suite in suites(variants["merged"]).items():
+        change = _change(rows, task, suite, "merged", "quantized")
+        if change.worse > change.better and not change.could_be_chance:
+            yield (
+                f"Quantization makes {change.worse} of {suite['records']} {words(task)} answers "
+                f"worse and {change.better} better: more than chance explains."
+            )
+
+
+def _change(
+    rows: Sequence[Prediction], task: str, suite: Figures, before: str, after: str
+) -> comparison.Change:
+    own = [row for row in rows if row.task == task]
+    return comparison.changes(own, before, after, comparison.score_of(suite))
+
+
+def _weak_slice(variants: dict[str, Figures]) -> Iterator[str]:
+    worst = weakest(slices(variants))
+    if worst:
+        own = measure(worst.measure)
+        yield (
+            f"Weakest slice: {words(worst.task)}, {worst.title}, with "
+            f"{own.show(worst.figures['merged'])} {own.title} on {worst.records} records "
+            f"against {own.show(worst.whole)} overall."
+        )
+
+
+def _unrecognized(merged: Figures) -> Iterator[str]:
+    for task, suite in suites(merged).items():
+        never = [
+            label
+            for label, row in suite.get("confusion", {}).items()
+            if sum(row.values()) >= FEW and label not in row
+        ]
+        if never:
+            more = f" and {len(never) - MOST} more" if len(never) > MOST else ""
+            yield f"Never right in {words(task)}: {', '.join(map(words, never[:MOST]))}{more}."
+
+
+def _overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
+    losses = [(r["validation_loss"], r["step"]) for r in log if r["validation_loss"] is not None]
+    if losses and losses[-1][0] > 1.05 * min(losses)[0]:
+        best, step = min(losses)
+        yield (
+            f"Validation loss rises from {best:.3f} at step {step:.0f} to {losses[-1][0]:.3f} "
+            "at the end: fewer epochs may do better."
+        )
+
+
+def _cut_rows(train: Figures) -> Iterator[str]:
+    for name, fate in (("rows_truncated", "cut short"), ("rows_dropped", "dropped as too long")):
+        if train[name]:
+            yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."

@@ -1,0 +1,76 @@
+"""Quantize the merged model, reload it from disk and measure what that cost."""
+
+from pathlib import Path
+
+import click
+
+from stages import chat, compute, models, outputs, params, records
+from stages.cli import IN_FILE, IN_FOLDER, OUT, run
+from stages.compression import linear
+from stages.params import PositiveInt, Section, Seed
+from stages.scoring import likelihood
+
+
+class Quantize(Section):
+    """In how many bits, and on what the loss is measured."""
+
+    method: linear.Method
+    """nf4 (4 bits) or int8."""
+    double_quantization: bool
+    """nf4: quantize the scales too, 0.4 bits a weight less."""
+    rows: PositiveInt
+    """Validation records on which perplexity is compared."""
+    max_length: PositiveInt
+    """Tokens of such a record; longer ones are cut on the right."""
+    batch_size: PositiveInt
+
+
+class Params(Section):
+    seed: Seed
+    compute: compute.Compute
+    weights: models.Weights
+    quantize: Quantize
+
+
+@click.command(help=__doc__)
+@click.argument("merged", type=IN_FOLDER)
+@click.argument("validation", type=IN_FILE)
+@click.argument("out", type=OUT)
+def main(merged: Path, validation: Path, out: Path) -> None:
+    chosen = params.read(Params)
+    settings = chosen.quantize
+    compute.set_up(chosen.compute, chosen.seed)
+    device, attention = compute.device(), chosen.compute.attention
+    tokenizer = models.load_tokenizer(merged)
+    rows = [chat.example(tokenizer, row, settings.max_length) for row in records.read(validation)]
+    rows = [row for row in rows if row.answer_tokens][: settings.rows]
+
+    def perplexity(folder: Path) -> float:
+        model = models.load(folder, "auto", attention, device)
+        losses = likelihood.answer_losses(model, rows, settings.batch_size)
+        return round(likelihood.perplexity(losses), 4)
+
+    with outputs.folder(out) as partial:
+        config = linear.configuration(settings.method, settings.double_quantization)
+        model = models.load(merged, "auto", attention, device, config)
+        layers = linear.count_quantized(model)
+        models.save(model, partial, chosen.weights.max_shard_gb)
+        models.save_tokenizer(tokenizer, partial)
+        fact = {
+            "method": settings.method,
+            "quantized_layers": layers,
+            "bytes_before": models.weight_bytes(merged),
+            "bytes_after": models.weight_bytes(partial),
+            "perplexity_before": perplexity(merged),
+            "perplexity_after": perplexity(partial),
+        }
+        outputs.write_json(partial / "quantize.json", fact)
+    click.echo(
+        f"quantize: {settings.method}, {fact['bytes_before']:,} -> {fact['bytes_after']:,} bytes, "
+        f"perplexity {fact['perplexity_before']} -> {fact['perplexity_after']}",
+        err=True,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,77 @@
+"""Report the figures of all variants, what changed and what to look at, on one page."""
+
+from pathlib import Path
+
+import click
+
+from stages import outputs, params
+from stages.bases.origin import Base
+from stages.cli import IN_FILE, IN_FOLDER, OUT, run
+from stages.learning.supervised import Train
+from stages.pages import comparison, numbers, page, results, tables
+from stages.params import NaturalInt, Section
+
+
+class Report(Section):
+    """What the page is called, and how much it shows."""
+
+    title: str
+    slices: list[str]
+    """Slices by which metrics.json breaks each suite's main figure down; all are on the page."""
+    examples: NaturalInt
+    """Test records of each suite that the page shows with the answers of all variants."""
+
+
+class Params(Section):
+    base: Base
+    train: Train
+    report: Report
+
+
+@click.command(help=__doc__)
+@click.argument("prepared", type=IN_FILE)
+@click.argument("augmented", type=IN_FILE)
+@click.argument("trained", type=IN_FOLDER)
+@click.argument("merge", type=IN_FILE)
+@click.argument("quantize", type=IN_FILE)
+@click.argument("evaluated", type=IN_FOLDER)
+@click.argument("reports", type=OUT)
+def main(
+    prepared: Path,
+    augmented: Path,
+    trained: Path,
+    merge: Path,
+    quantize: Path,
+    evaluated: Path,
+    reports: Path,
+) -> None:
+    chosen = params.read(Params)
+    facts = {
+        "prepared": results.read_json(prepared),
+        "augmented": results.read_json(augmented),
+        "trained": results.read_json(trained / "summary.json"),
+        "merge": results.read_json(merge),
+        "quantize": results.read_json(quantize),
+        "settings": chosen.model_dump(),
+    }
+    log = results.read_log(trained / "log.csv")
+    variants = results.read_variants(evaluated)
+    rows = results.read_predictions(evaluated)
+    measured = numbers.metrics(variants, facts, chosen.report.slices)
+    shown = page.values(variants, rows, log, facts, chosen.report.examples)
+    texts = {
+        "index.html": page.render("page.html.j2", shown),
+        "model-card.md": page.render("model-card.md.j2", shown),
+        **{f"plots/{name}": text for name, text in tables.plots(variants, log).items()},
+    }
+    for name, value in ("metrics", measured), ("details", comparison.details(variants, rows)):
+        with outputs.file(reports / f"{name}.json") as partial:
+            outputs.write_json(partial, value)
+    for name, text in texts.items():
+        with outputs.file(reports / name) as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+    click.echo(f"report: {shown['headline']}", err=True)
+
+
+if __name__ == "__main__":
+    run(main)
