@@ -1,8 +1,7 @@
-# Lockstep: `make` sets up, runs the pipeline and prints the results. `make help` lists the verbs.
+# Lockstep: `make` sets up, runs the pipeline and prints the results; `make help` lists the verbs.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := repro
 .PHONY: help setup repro test lint format verify bench clean
@@ -13,31 +12,32 @@ help:  ## list the verbs
 setup: .venv/installed  ## install the pinned dependencies into .venv
 
 .venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lockstep needs Python 3.11 or newer; make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	python -m pip install --quiet --constraint constraints.txt '.[dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt '.[dev]'
 	@touch $@
 
 repro: setup  ## run what has changed (the default), then show the results
-	@dvc repro
-	@python -m stages.pages.summary reports
+	@.venv/bin/dvc repro
+	@.venv/bin/python -m stages.pages.summary reports
 
 test: setup  ## run all tests
-	python -m pytest
+	.venv/bin/python -m pytest
 
 lint: setup  ## check format, style and types
-	ruff format --check .
-	ruff check .
-	mypy
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
 
 format: setup  ## format the code and mend what can be mended
-	ruff format .
-	ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
 
-verify: setup  ## prove that a clone of the commit gives the same bytes, and that stages read only what they declare
-	python -m verify
+verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
+	.venv/bin/python -m verify
 
-bench: setup  ## measure our speed against plain scripts, as ratios
-	python -m benchmarks
+bench: setup  ## compare our speed with lm-eval and a plain loop, as ratios
+	.venv/bin/python -m benchmarks
 
-clean: setup  ## remove the stages' outputs and DVC's cache of them; reports stay
-	dvc remove --help >/dev/null
+clean:  ## remove the stages' outputs from data/ (DVC's cache keeps them: dvc checkout)
+	git clean -fdXq data

@@ -65,7 +65,8 @@ def fault(parent: Record, child: Record, known: set[str], held_out: set[str]) ->
 @click.argument("out", type=OUT)
 def main(prepared: Path, dictionary: Path, out: Path) -> None:
     chosen = params.read(Params)
-    synonyms = augmentation.read_synonyms(dictionary)
+    wanted = chosen.augment.synonyms.share > 0
+    synonyms = augmentation.read_synonyms(dictionary) if wanted else {}
     parents = list(records.read(prepared / "train.jsonl"))
     held_out = {
         skeleton(record.question)

@@ -21,6 +21,9 @@ class Params(Section):
 
 def vet(model: Path, chosen: Base) -> None:
     """Refuse a model that could run code, is incomplete or cannot hold a conversation."""
+    from transformers import logging
+
+    logging.disable_progress_bar()  # a refusal is one line
     inspection.inspect(model, chosen.allowed_config_keys)
     models.load_tokenizer(model)
 

@@ -1,6 +1,7 @@
 """The arithmetic that results depend on: threads, seeds, kernels, the device."""
 
 import os
+import warnings
 from typing import Any, Literal
 
 from stages.params import PositiveInt, Section, read
@@ -43,6 +44,7 @@ def set_up(compute: Compute, seed: int) -> None:
     deterministic: Any = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # costs a fifth of the time
     logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # PEFT's
     set_seed(seed)
 
 

@@ -90,6 +90,9 @@ def by_suite(
     rows: Sequence[Record], suites: Sequence[Suite], labels: dict[str, list[str]]
 ) -> dict[str, list[Record]]:
     """The records of each suite; Refusal where one has none, or no labels to choose from."""
+    tasks = [suite.task for suite in suites]
+    if len(set(tasks)) < len(tasks) or "perplexity" in tasks:
+        raise Refusal("params.yaml: evaluate.suites: name each task once, and none perplexity")
     parts = {suite.task: [row for row in rows if row.task == suite.task] for suite in suites}
     for suite in suites:
         if not parts[suite.task]:

@@ -12,6 +12,9 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 TRANSIENT = ("_name_or_path", "transformers_version", "use_cache")
 """Keys of config.json that say how a file was made, not what the model is."""
 
+LOADING = ("is_local", "local_files_only", "name_or_path")
+"""Keys of tokenizer_config.json that say how the tokenizer was loaded."""
+
 
 class Weights(Section):
     """How weights are written."""
@@ -21,12 +24,20 @@ class Weights(Section):
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, checked to render training and inference alike."""
-    from transformers import AutoTokenizer
+    """The tokenizer of a model folder, checked to render training and inference alike.
+
+    AutoTokenizer chooses by the model's type: for a Qwen2 model it would put Qwen2's own
+    splitting in place of what tokenizer.json says, also where the folder names no such class.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     from stages import chat
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    config = folder / "tokenizer_config.json"
+    named = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+    as_it_is = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    loader: Any = PreTrainedTokenizerFast if as_it_is else AutoTokenizer
+    tokenizer = loader.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     chat.check(tokenizer)
@@ -79,7 +90,7 @@ def settle(folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
     for name in ("config.json", "generation_config.json", "adapter_config.json"):
         _rewrite(folder / name, drop=TRANSIENT)
-    _rewrite(folder / "tokenizer_config.json", drop=("local_files_only", "name_or_path"))
+    _rewrite(folder / "tokenizer_config.json", drop=LOADING)
 
 
 def _rewrite(path: Path, drop: tuple[str, ...]) -> None:

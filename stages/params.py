@@ -42,7 +42,7 @@ def parse(file: Path = FILE) -> dict[str, Any]:
         where = f":{mark.line + 1}" if mark else ""
         problem = " ".join((error.problem or str(error)).split())
         raise Refusal(f"{file}{where}: not YAML: {problem}") from None
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # ValueError: a date or tagged number that is none
         raise Refusal(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise Refusal(f"{file}: must be a mapping of sections")

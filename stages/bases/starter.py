@@ -18,12 +18,19 @@ CHATML = (
     "{% for message in messages %}"
     "<|im_start|>{{ message['role'] }}\n"
     "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ message['content'] }}<|im_end|>{% endgeneration %}\n"
+    "{% generation %}{{ message['content'] }}<|im_end|>{% endgeneration %}{{ '\\n' }}"
     "{% else %}{{ message['content'] }}<|im_end|>\n{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """ChatML, with the markers by which TRL and transformers find the assistant's tokens."""
+
+
+QWEN2_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""Qwen2's own splitting: AutoTokenizer puts it in place of any other in a Qwen2 model's folder."""
 
 
 class Starter(Section):
@@ -53,7 +60,7 @@ class Starter(Section):
 
 def texts(path: Path) -> list[str]:
     """The documents of a JSON-lines file with a `text` field."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold U+2028
     try:
         return [json.loads(line)["text"] for line in lines]
     except (ValueError, KeyError, TypeError):
@@ -62,14 +69,14 @@ def texts(path: Path) -> list[str]:
 
 def train_tokenizer(documents: list[str], size: Starter) -> Any:
     """A byte-level BPE with single digits and ChatML, wrapped for transformers."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
-    words = Regex(r"\p{N}|\p{Han}{1,4}| ?[^\s\p{N}\p{Han}\p{P}]+|\p{P}+|\s+")
+    bpe.normalizer = normalizers.NFC()
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(words, behavior="isolated"),
+            pre_tokenizers.Split(Regex(QWEN2_WORDS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -17,6 +17,7 @@ Synonyms = dict[str, list[str]]
 _UNIT = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:['’][^\W\d_]+)*|[\u3400-\u9fff]")
 """What deletion takes out: a word of an alphabet, or one Chinese character; never a digit."""
 
+_HAN = re.compile(r"[\u3400-\u9fff]")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -42,7 +43,8 @@ def delete(text: str, rate: float, draw: random.Random) -> str:
 
 def replace_synonyms(text: str, rate: float, draw: random.Random, synonyms: Synonyms) -> str:
     """Dictionary words give way to a synonym; the first letter keeps its case."""
-    found = list(_dictionary_pattern(synonyms).finditer(text))
+    matches = _dictionary_pattern(synonyms).finditer(text)
+    found = [match for match in matches if match.group().casefold() in synonyms]  # i is not ı
     if not found:
         return text
     chosen = draw.sample(found, max(1, round(rate * len(found))))
@@ -57,9 +59,13 @@ def replace_synonyms(text: str, rate: float, draw: random.Random, synonyms: Syno
 def read_synonyms(path: Path) -> Synonyms:
     """The dictionary: lines of language, word and comma-separated synonyms, tab between them."""
     synonyms: Synonyms = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        cells = line.split("\t")
-        if len(cells) != 3 or not all(cell.strip() for cell in cells):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    for number, line in enumerate(lines, 1):
+        cells = [cell.strip(" ,") for cell in line.split("\t")]
+        if len(cells) != 3 or not all(cells):
             raise Refusal(f"{path}:{number}: must be language, word and synonyms, tab-separated")
         words = [word.strip() for word in cells[2].split(",") if word.strip()]
         synonyms.setdefault(cells[1].casefold(), []).extend(words)
@@ -101,5 +107,5 @@ def _json_values(text: str) -> list[str]:
 def _dictionary_pattern(synonyms: Synonyms) -> re.Pattern[str]:
     """The longest entry first; words of an alphabet only as whole words."""
     words = sorted(synonyms, key=lambda word: (-len(word), word))
-    parts = [rf"\b{re.escape(w)}\b" if w.isascii() else re.escape(w) for w in words]
+    parts = [rf"\b{re.escape(w)}\b" if not _HAN.search(w) else re.escape(w) for w in words]
     return re.compile("|".join(parts), re.IGNORECASE)

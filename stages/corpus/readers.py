@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.corpus.cleaning import clean
 from stages.corpus.sources import CANONICAL, OPTIONAL, Source
 from stages.errors import Refusal
 from stages.records import Message, Record
@@ -102,25 +103,26 @@ def _json_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
         raise Refusal(f"{source.path}: not JSON: {error}; repair it or use .jsonl") from None
     if not isinstance(rows, list):
         raise Refusal(f"{source.path}: must be a JSON array of objects")
-    lines = _array_lines(text, len(rows))
-    return zip(lines, rows, strict=True)
+    return _elements(text, len(rows))
 
 
-def _array_lines(text: str, count: int) -> list[int]:
-    """The line on which each element of a JSON array begins."""
-    decoder, lines, at, line, seen = json.JSONDecoder(), [], text.index("[") + 1, 1, 0
+def _elements(text: str, count: int) -> Iterator[tuple[int, Any]]:
+    """Each element of a JSON array and the line on which it begins, as strict as a .jsonl row."""
+    decoder, at, line, seen = json.JSONDecoder(), text.index("[") + 1, 1, 0
     for _ in range(count):
         at = re.compile(r"[\s,]*").match(text, at).end()  # type: ignore[union-attr]
         line += text.count("\n", seen, at)
         seen = at
-        lines.append(line)
         at = decoder.raw_decode(text, at)[1]
-    return lines
+        yield line, _parsed(text[seen:at])
 
 
 def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = next(reader, None)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise Refusal(f"{source.path}:1: header is not CSV: {error}; repair it") from None
     if header is None:
         raise Refusal(f"{source.path}: empty; remove it from prepare.sources or fill it")
     needed = [source.column(field) for field in CANONICAL[source.format] if field not in OPTIONAL]
@@ -219,12 +221,17 @@ def _field(row: dict[str, Any], source: Source, field: str) -> str:
 def _checked(value: Any, field: str) -> str:
     if not isinstance(value, str):
         raise _UnfitError(f"{field}_not_text")
-    if not value.strip():
+    bare, _ = clean(value, ["invisible", "width"])  # cleaning must not empty or forge a turn
+    if not bare.strip():
         raise _UnfitError(f"empty_{field}")
-    if CONTROL_TOKEN.search(value):
+    if CONTROL_TOKEN.search(bare):
         raise _UnfitError("control_token")
     if "\0" in value:
         raise _UnfitError("nul_character")
+    return _encodable(value)
+
+
+def _encodable(value: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise _UnfitError("lone_surrogate")
     return value
@@ -234,7 +241,7 @@ def _slice(row: dict[str, Any], name: str) -> str:
     value = row.get(name)
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise _UnfitError(f"missing_{name}")
-    return str(value)
+    return _encodable(str(value))
 
 
 def _no_constant(name: str) -> Any:

@@ -1,5 +1,8 @@
 """A second opinion: lm-eval scores the same records with its own code."""
 
+import contextlib
+import io
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +41,8 @@ def accuracy(
             "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
         }
     )
-    scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-    results = simple_evaluate(
-        scorer, tasks=[task], bootstrap_iters=0, log_samples=False, verbosity="ERROR"
-    )
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    with contextlib.redirect_stderr(io.StringIO()):  # progress bars of seconds
+        scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        results = simple_evaluate(scorer, tasks=[task], bootstrap_iters=0, log_samples=False)
     return float(results["results"]["choice"]["acc,none"])

@@ -1,0 +1,205 @@
+"""A tiny model with the starter's tokenizer, tiny data, and stages run as DVC runs them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages import models, records
+from stages.bases import starter
+from stages.records import Record
+
+# before torch is imported: the CPU may be shared, and no test needs a network
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+REPOSITORY = Path(__file__).parents[1]
+LABELS = ["cancel_order", "track", "refund"]
+TINY: dict[str, Any] = {
+    "starter.vocabulary": 400,
+    "starter.hidden_size": 64,
+    "starter.layers": 2,
+    "starter.context": 256,
+    "starter.batch_tokens": 128,
+    "starter.sequence": 32,
+    "starter.copying_steps": 2,
+    "starter.steps": 3,
+    "train.lora.r": 4,
+    "train.lora.dropout": 0.1,
+    "train.epochs": 2.0,
+    "train.batch_size": 4,
+    "train.max_length": 200,
+    "train.log_steps": 1,
+    "train.evaluation_steps": 2,
+    "merge.prompts": 4,
+    "quantize.rows": 6,
+    "evaluate.batch_size": 4,
+    "evaluate.max_new_tokens": 8,
+    "evaluate.harness_records": 3,
+    "runtime.device": "cpu",
+}
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[str]:
+    """Text in two languages, enough for a few batches."""
+    lines = [
+        "Where is my order {}?",
+        "请取消订单 {}。",
+        "Refund order {} please.",
+        "退款多久到账？",
+    ]
+    return [line.format(100 + number) for number in range(20) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def size() -> starter.Starter:
+    """A starter that trains in seconds."""
+    return starter.Starter.model_validate(
+        {key.removeprefix("starter."): value for key, value in TINY.items() if "starter" in key}
+        | {"heads": 2, "learning_rate": 4e-2, "matrix_learning_rate": 6e-3}
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny(
+    tmp_path_factory: pytest.TempPathFactory, documents: list[str], size: starter.Starter
+) -> Path:
+    """The folder of a random Qwen2 model, weights large enough for logits that differ."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    tokenizer = starter.train_tokenizer(documents, size)
+    torch.manual_seed(0)
+    model = starter.build(tokenizer, size, "eager")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(5)
+    models.save(model, folder, 1.0)
+    models.save_tokenizer(tokenizer, folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_copy(tiny: Path, tmp_path: Path) -> Path:
+    """The tiny model, to spoil."""
+    return shutil.copytree(tiny, tmp_path / "spoilt")
+
+
+@pytest.fixture
+def tokenizer(tiny: Path) -> Any:
+    return models.load_tokenizer(tiny)
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny: Path) -> Any:
+    """The tiny model, not to be changed."""
+    return models.load(tiny, "float32", "eager", "cpu")
+
+
+@pytest.fixture(scope="session")
+def conversation() -> Callable[..., Record]:
+    def make(question: str, answer: str, task: str = "intent", system: str = "") -> Record:
+        turns = [("system", system)] * bool(system) + [("user", question), ("assistant", answer)]
+        return Record(
+            messages=[{"role": role, "content": content} for role, content in turns],
+            task=task,
+            source="s.csv",
+            origin=f"s.csv:{question}",
+            slices={"language": "zh" if ord(question[0]) > 127 else "en"},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def corpus(conversation: Callable[..., Record]) -> list[Record]:
+    """Four records of each of three tasks, prompts and answers of different lengths."""
+    rows = []
+    for number, label in enumerate([*LABELS, "track"]):
+        ask = f"{'请问，' * (number % 2)}order {10**number}: {label}?"
+        rows.append(conversation(ask, label, system="Name the intent."))
+        rows.append(conversation(f"{ask} slots", f'{{"order":"{10**number}"}}', "slots"))
+        rows.append(
+            conversation(f"{ask} reply", f"好的，{label} is done. " * (number + 1), "reply")
+        )
+    return rows
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, tiny: Path, corpus: list[Record], documents: list[str]) -> Path:
+    """A folder as a clone has it before `train`: base, augmented, prepared, params.yaml."""
+    shutil.copytree(tiny, tmp_path / "base")
+    for folder in ("augmented", "prepared"):
+        (tmp_path / folder).mkdir()
+    records.write(tmp_path / "augmented/train.jsonl", corpus)
+    for part in ("validation", "test"):
+        records.write(tmp_path / f"prepared/{part}.jsonl", corpus)
+    (tmp_path / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
+    lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
+    (tmp_path / "text.jsonl").write_text("".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def stage(workplace: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m stages.NAME ARGUMENTS` in the workplace with changed parameters."""
+
+    def run(
+        name: str, *arguments: str, changes: dict[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        yaml = YAML(typ="safe", pure=True)
+        values = yaml.load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        for path, value in {**TINY, **(changes or {})}.items():
+            *parents, last = path.split(".")
+            section = values
+            for parent in parents:
+                section = section[parent]
+            assert last in section, f"params.yaml has no {path}"
+            section[last] = value
+        with (workplace / "params.yaml").open("w", encoding="utf-8") as stream:
+            yaml.dump(values, stream)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
+        return subprocess.run(
+            [sys.executable, "-m", f"stages.{name}", *arguments],
+            cwd=workplace,
+            env={**environment, "PYTHONPATH": str(REPOSITORY)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Every file below a folder: its relative name and its bytes."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., None]:
+    """Assert a user's mistake: exit 2, one line on stderr with these words, no output."""
+
+    def check(run: subprocess.CompletedProcess[str], out: Path, *words: str) -> None:
+        assert run.returncode == 2, run.stderr
+        assert run.stderr.count("\n") == 1, run.stderr
+        assert [word for word in words if word not in run.stderr] == [], run.stderr
+        assert not list(out.parent.glob(f"*{out.name}*"))
+
+    return check

@@ -1,0 +1,395 @@
+"""Every row becomes a record or a named rejection; a bad file is one line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stages.corpus import readers
+from stages.corpus.readers import Rejected
+from stages.corpus.sources import CANONICAL, Source
+from stages.errors import Refusal
+from stages.records import Record, dump
+
+PAIR = {"prompt": "Hi", "completion": "Hello"}
+SAID = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
+
+def source(path: str, format: str = "prompt_completion", **more: Any) -> Source:
+    values = {
+        "path": path,
+        "format": format,
+        "task": "reply",
+        "split": "auto",
+        "weight": 1.0,
+        "encoding": "utf-8",
+        "columns": {},
+        "slices": [],
+        "system": "",
+        "labels": "",
+    }
+    return Source.model_validate({**values, **more})
+
+
+def read(folder: Path, data: str | bytes, chosen: Source) -> list[Record | Rejected]:
+    file = folder / chosen.path
+    file.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
+    return list(readers.read(folder, chosen))
+
+
+def seen(rows: list[Record | Rejected]) -> list[tuple[str, str]]:
+    """(file:line, reason or answer) of each row."""
+    return [(r.origin, r.reason if isinstance(r, Rejected) else r.answer) for r in rows]
+
+
+def reason(folder: Path, row: Any, format: str = "prompt_completion", **more: Any) -> str:
+    (rejected,) = read(folder, json.dumps(row), source("a.jsonl", format, **more))
+    assert isinstance(rejected, Rejected), f"accepted: {row}"
+    assert rejected.origin == "a.jsonl:1"
+    return rejected.reason
+
+
+def refused(folder: Path, data: str | bytes, chosen: Source) -> str:
+    with pytest.raises(Refusal) as refusal:
+        read(folder, data, chosen)
+    assert "\n" not in refusal.value.message
+    return refusal.value.message.removeprefix(f"{folder}/")
+
+
+@pytest.mark.parametrize(
+    ("format", "row", "messages"),
+    [
+        ("prompt_completion", PAIR, SAID),
+        ("classification", {"text": "Hi", "label": "Hello"}, SAID),
+        ("alpaca", {"instruction": "Hi", "output": "Hello"}, SAID),
+        ("alpaca", {"instruction": "Hi", "input": "", "output": "Hello"}, SAID),
+        (
+            "alpaca",
+            {"instruction": "Say", "input": "Hi", "output": "Hello"},
+            [{"role": "user", "content": "Say\nHi"}, SAID[1]],
+        ),
+        ("messages", {"messages": SAID}, SAID),
+        ("messages", {"messages": SAID + SAID}, SAID + SAID),
+        (
+            "messages",
+            {"messages": [{"role": "system", "content": "Be kind"}, *SAID]},
+            [{"role": "system", "content": "Be kind"}, *SAID],
+        ),
+    ],
+)
+def test_each_format_is_a_conversation(
+    tmp_path: Path, format: str, row: dict[str, Any], messages: list[dict[str, str]]
+) -> None:
+    chosen = source("a.jsonl", format)
+    (record,) = read(tmp_path, json.dumps(row), chosen)
+    assert isinstance(record, Record)
+    assert record.messages == messages
+
+
+def test_a_record_keeps_what_the_source_says_of_it(tmp_path: Path) -> None:
+    chosen = source(
+        "a.jsonl", "classification", task="intent", weight=2.0, system="Name it.",
+        columns={"label": "intent"}, slices=["language", "level"],
+    )  # fmt: skip
+    row = '{"text": "Hi", "intent": "greet", "language": "en", "level": 3, "other": null}\n'
+    assert read(tmp_path, row, chosen) == [
+        Record(
+            messages=[
+                {"role": "system", "content": "Name it."},
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "greet"},
+            ],
+            task="intent",
+            source="a.jsonl",
+            origin="a.jsonl:1",
+            slices={"language": "en", "level": "3"},
+            weight=2.0,
+        )
+    ]
+
+
+def test_a_system_turn_of_the_row_s_own_is_kept(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "system", "content": "Own"}, *SAID]}
+    (record,) = read(tmp_path, json.dumps(row), source("a.jsonl", "messages", system="Ours"))
+    assert isinstance(record, Record)
+    assert [turn["content"] for turn in record.messages] == ["Own", "Hi", "Hello"]
+
+
+def test_jsonl_rows_stand_on_their_lines(tmp_path: Path) -> None:
+    data = (
+        '{"prompt": "a", "completion": "1"}\r\n'
+        "\n"
+        "{broken\n"
+        '{"prompt": "b\u2028b", "completion": "2"}\n'
+        '["a"]'
+    )
+    assert seen(read(tmp_path, data, source("a.jsonl"))) == [
+        ("a.jsonl:1", "1"),
+        ("a.jsonl:3", "invalid_json"),
+        ("a.jsonl:4", "2"),
+        ("a.jsonl:5", "not_an_object"),
+    ]
+
+
+def test_json_rows_stand_on_the_line_on_which_they_begin(tmp_path: Path) -> None:
+    data = (
+        "\n[\n"
+        '  {"prompt": "[,", "completion": "1"}, {"prompt": "b", "completion": "2"},\n'
+        '  {\n    "prompt": "c",\n    "completion": "3"\n  },\n\n'
+        '  7, {"prompt": "d", "completion": NaN},\n'
+        '  {"prompt": "d", "prompt": "e", "completion": "4"}]\n'
+    )
+    assert seen(read(tmp_path, data, source("a.json"))) == [
+        ("a.json:3", "1"),
+        ("a.json:3", "2"),
+        ("a.json:4", "3"),
+        ("a.json:9", "not_an_object"),
+        ("a.json:9", "nan_or_infinity"),
+        ("a.json:10", "duplicate_keys"),
+    ]
+
+
+def test_csv_rows_stand_on_the_physical_line_on_which_they_begin(tmp_path: Path) -> None:
+    data = (
+        "prompt,completion\r\n"
+        '"two\r\nlines",1\r\n'
+        '"say ""hi"", please",2\r\n'
+        "\r\n"
+        "a,b,c\r\n"
+        "alone\r\n"
+        'a,"b"c\r\n'
+        '"three\r\n\r\nlines",3\r\n'
+        '"never closed,4\r\n'
+    )
+    rows = read(tmp_path, data, source("a.csv"))
+    assert seen(rows) == [
+        ("a.csv:2", "1"),
+        ("a.csv:4", "2"),
+        ("a.csv:6", "wrong_number_of_cells"),
+        ("a.csv:7", "wrong_number_of_cells"),
+        ("a.csv:8", "invalid_csv"),
+        ("a.csv:9", "3"),
+        ("a.csv:12", "invalid_csv"),
+    ]
+    first, second = rows[:2]
+    assert isinstance(first, Record) and first.question == "two\r\nlines"
+    assert isinstance(second, Record) and second.question == 'say "hi", please'
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"completion": "Hello"}, "missing_prompt"),
+        ({"prompt": "Hi"}, "missing_completion"),
+        ({"prompt": "Hi", "completion": 5}, "completion_not_text"),
+        ({"prompt": None, "completion": "Hello"}, "prompt_not_text"),
+        ({"prompt": " \n", "completion": "Hello"}, "empty_prompt"),
+        ({"prompt": "Hi", "completion": ""}, "empty_completion"),
+        ({"prompt": "Hi", "completion": "\u200b"}, "empty_completion"),
+        ({"prompt": "Hi <|im_end|>", "completion": "Hello"}, "control_token"),
+        ({"prompt": "[INST] Hi", "completion": "Hello"}, "control_token"),
+        ({"prompt": "Hi", "completion": "Hello</s>"}, "control_token"),
+        ({"prompt": "Hi <|im\u200b_end|>", "completion": "Hello"}, "control_token"),
+        ({"prompt": "Hi <|ｉｍ_end|>", "completion": "Hello"}, "control_token"),
+        ({"prompt": "Hi\0", "completion": "Hello"}, "nul_character"),
+        ({"prompt": "Hi \ud800", "completion": "Hello"}, "lone_surrogate"),
+        ([], "not_an_object"),
+        ("Hi", "not_an_object"),
+        (None, "not_an_object"),
+    ],
+)
+def test_a_bad_row_is_rejected_by_name(tmp_path: Path, row: Any, expected: str) -> None:
+    assert reason(tmp_path, row) == expected
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        (None, "missing_messages"),
+        ([], "missing_messages"),
+        ("Hi", "missing_messages"),
+        (["Hi"], "unknown_role"),
+        ([{"role": "tool", "content": "x"}], "unknown_role"),
+        ([{"role": ["user"], "content": "x"}], "unknown_role"),
+        ([{"role": "user"}], "content_not_text"),
+        ([{"role": "user", "content": ""}], "empty_content"),
+        (SAID[:1], "ends_without_answer"),
+        ([{"role": "system", "content": "s"}], "ends_without_answer"),
+        (SAID[1:], "turns_do_not_alternate"),
+        ([SAID[0], *SAID], "turns_do_not_alternate"),
+        ([*SAID, {"role": "system", "content": "s"}, *SAID], "turns_do_not_alternate"),
+        ([{"role": "system", "content": "s"}, SAID[1]], "turns_do_not_alternate"),
+    ],
+)
+def test_a_bad_conversation_is_rejected_by_name(
+    tmp_path: Path, messages: Any, expected: str
+) -> None:
+    assert reason(tmp_path, {"messages": messages}, "messages") == expected
+
+
+def test_a_bad_optional_field_is_rejected_by_name(tmp_path: Path) -> None:
+    row = {"instruction": "Say", "input": ["Hi"], "output": "Hello"}
+    assert reason(tmp_path, row, "alpaca") == "input_not_text"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "missing_language"),
+        (True, "missing_language"),
+        (["en"], "missing_language"),
+        ("\ud800", "lone_surrogate"),
+    ],
+)
+def test_a_row_without_its_slice_is_rejected(tmp_path: Path, value: Any, expected: str) -> None:
+    assert reason(tmp_path, {**PAIR, "language": value}, slices=["language"]) == expected
+
+
+@pytest.mark.parametrize("container", ["jsonl", "json"])
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ('{"prompt": "a", "completion": "b", "score": NaN}', "nan_or_infinity"),
+        ('{"prompt": "a", "completion": "b", "scores": [{"a": -Infinity}]}', "nan_or_infinity"),
+        ('{"prompt": "a", "prompt": "b", "completion": "c"}', "duplicate_keys"),
+        ('{"prompt": "a", "completion": "b", "more": {"k": 1, "k": 2}}', "duplicate_keys"),
+    ],
+)
+def test_json_that_two_readers_would_read_differently_is_rejected(
+    tmp_path: Path, container: str, row: str, expected: str
+) -> None:
+    data = f"[{row}]" if container == "json" else row
+    (rejected,) = read(tmp_path, data, source(f"a.{container}"))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == expected
+
+
+def test_a_label_outside_the_set_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('["refund", "退款"]', encoding="utf-8")
+    chosen = source("a.csv", "classification", labels="labels.json")
+    assert seen(read(tmp_path, "text,label\na,refund\nb,退款\nc,Refund\nd,other\n", chosen)) == [
+        ("a.csv:2", "refund"),
+        ("a.csv:3", "退款"),
+        ("a.csv:4", "unknown_label"),
+        ("a.csv:5", "unknown_label"),
+    ]
+
+
+def test_a_rejection_shows_the_row_shortened(tmp_path: Path) -> None:
+    (rejected,) = read(tmp_path, json.dumps({"prompt": "é" * 999}), source("a.jsonl"))
+    assert isinstance(rejected, Rejected)
+    assert rejected.row.startswith('{"prompt": "\\u00e9') and len(rejected.row) == 200
+    readers.write_rejected(tmp_path / "rejected.jsonl", [rejected])
+    (line,) = (tmp_path / "rejected.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "origin": "a.jsonl:1", "reason": "missing_completion", "row": rejected.row,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
+def test_a_named_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    data = "prompt,completion\n退款吗？,好\n".encode(encoding)
+    (record,) = read(tmp_path, data, source("a.csv", encoding=encoding))
+    assert isinstance(record, Record)
+    assert (record.question, record.answer) == ("退款吗？", "好")
+
+
+@pytest.mark.parametrize("container", ["jsonl", "json", "csv"])
+def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str) -> None:
+    data = {
+        "jsonl": json.dumps(PAIR),
+        "json": json.dumps([PAIR]),
+        "csv": "prompt,completion\nHi,Hello\n",
+    }[container]
+    (record,) = read(tmp_path, b"\xef\xbb\xbf" + data.encode(), source(f"a.{container}"))
+    assert isinstance(record, Record)
+    assert record.messages == SAID
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "line"),
+    [
+        ("a.jsonl", "", "a.jsonl: no rows; remove it from prepare.sources or fill it"),
+        ("a.jsonl", "\n \n", "a.jsonl: no rows; remove it from prepare.sources or fill it"),
+        ("a.json", "[]", "a.json: no rows; remove it from prepare.sources or fill it"),
+        ("a.csv", "", "a.csv: empty; remove it from prepare.sources or fill it"),
+        ("a.csv", "prompt,completion\n", "a.csv: no rows; remove it from prepare.sources"),
+        ("a.json", "", "a.json: not JSON: Expecting value: line 1 column 1 (char 0); repair"),
+        ("a.json", '[{"a": 1}', "a.json: not JSON: Expecting ',' delimiter: line 1 column 10"),
+        ("a.json", '{"prompt": "a"}', "a.json: must be a JSON array of objects"),
+        ("a.json", "[" * 100_000, "a.json: not JSON:"),
+        (
+            "a.csv", "question,answer\na,b\n",
+            "a.csv: no column prompt; it has question, answer: correct columns or slices",
+        ),
+        ("a.csv", '"prompt"s,completion\na,b\n', "a.csv:1: header is not CSV:"),
+        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; name its enc"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_refused(tmp_path: Path, path: str, data: str | bytes, line: str) -> None:
+    assert refused(tmp_path, data, source(path)).startswith(line)
+
+
+def test_a_csv_without_a_slice_s_column_is_refused(tmp_path: Path) -> None:
+    told = refused(tmp_path, "prompt,completion\na,b\n", source("a.csv", slices=["language"]))
+    assert told.startswith("a.csv: no column language; it has prompt, completion")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"b\.csv: not found; put it there or correct"):
+        list(readers.read(tmp_path, source("b.csv")))
+    (tmp_path / "b.csv").mkdir()
+    with pytest.raises(Refusal, match=r"b\.csv: a folder; name a file in prepare\.sources"):
+        list(readers.read(tmp_path, source("b.csv")))
+
+
+@pytest.mark.parametrize("labels", ["{}", "[1]", '"refund"', "[", ""])
+def test_a_bad_labels_file_is_refused(tmp_path: Path, labels: str) -> None:
+    (tmp_path / "labels.json").write_text(labels)
+    chosen = source("a.csv", "classification", labels="labels.json")
+    told = refused(tmp_path, "text,label\na,b\n", chosen)
+    assert told == "labels.json: must be a JSON list of label names"
+
+
+def test_a_missing_labels_file_is_refused(tmp_path: Path) -> None:
+    chosen = source("a.csv", "classification", labels="labels.json")
+    assert refused(tmp_path, "text,label\na,b\n", chosen).startswith("labels.json: not found")
+
+
+PIECES = st.lists(
+    st.sampled_from([
+        '"', ",", "\n", "\r\n", "\r", "[", "]", "{", "}", ":", "\\", "\\ud800", "\0", "\ufeff", " ",
+        '"messages"', '"role"', '"user"', '"content"', "prompt", "completion", '"prompt"',
+        '"completion"', '"text"', '"label"', "NaN", "-1e999", "null", "1", "价", "<|im_end|>",
+    ]),
+    max_size=40,
+).map(lambda pieces: "".join(pieces).encode())  # fmt: skip
+
+
+@pytest.mark.parametrize("container", ["jsonl", "json", "csv"])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    data=st.binary(max_size=60) | PIECES | PIECES.map(lambda text: b"prompt,completion\n" + text),
+    format=st.sampled_from(sorted(CANONICAL)),
+    encoding=st.sampled_from(["utf-8", "latin-1", "gb18030", "utf-16"]),
+)
+def test_any_bytes_are_records_rejections_or_a_refusal(
+    tmp_path: Path, container: str, data: bytes, format: str, encoding: str
+) -> None:
+    chosen = source(f"a.{container}", format, encoding=encoding)
+    try:
+        rows = read(tmp_path, data, chosen)
+    except Refusal as refusal:
+        assert refusal.message
+        return
+    readers.write_rejected(tmp_path / "rejected", [r for r in rows if isinstance(r, Rejected)])
+    for row in rows:
+        assert row.origin.startswith(f"a.{container}:")
+        if isinstance(row, Record):
+            assert dump(row)
+            assert row.question and row.answer

@@ -1,0 +1,114 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stages import chat
+from stages.errors import Refusal
+from stages.records import Record
+
+PROMPT = (
+    "<|im_start|>system\nName the intent.<|im_end|>\n"
+    "<|im_start|>user\nwhere is 42？<|im_end|>\n"
+    "<|im_start|>assistant\n"
+)
+
+
+@pytest.fixture
+def record(conversation: Callable[..., Record]) -> Record:
+    return conversation("where is 42？", "track 它", system="Name the intent.")
+
+
+def test_prompt_is_chatml_up_to_the_assistants_header(tokenizer: Any, record: Record):
+    assert chat.prompt_text(tokenizer, record.prompt) == PROMPT
+    assert tokenizer.decode(chat.prompt_ids(tokenizer, record.prompt)) == PROMPT
+
+
+def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Record):
+    example = chat.example(tokenizer, record, 1000)
+    assert len(example.input_ids) == len(example.labels)
+    learnt = [label for label in example.labels if label != chat.IGNORED]
+    assert tokenizer.decode(learnt) == "track 它<|im_end|>"
+    assert learnt == example.labels[-len(learnt) :] == example.input_ids[-len(learnt) :]
+    assert example.answer_tokens == len(learnt)
+
+
+def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: Record):
+    whole = tokenizer.apply_chat_template(record.messages, return_dict=True)["input_ids"]
+    ours = chat.example(tokenizer, record, 1000).input_ids
+    assert ours == chat.prompt_ids(tokenizer, record.prompt) + chat.answer_ids(
+        tokenizer, record.answer
+    )
+    assert whole[: len(ours)] == ours
+    assert tokenizer.decode(whole[len(ours) :]) == "\n"
+
+
+def test_labels_are_what_transformers_masks_as_the_assistants(tokenizer: Any, record: Record):
+    whole = tokenizer.apply_chat_template(
+        record.messages, return_dict=True, return_assistant_tokens_mask=True
+    )
+    labels = chat.example(tokenizer, record, 1000).labels
+    ours = [int(label != chat.IGNORED) for label in labels]
+    assert list(whole["assistant_masks"]) == ours + [0] * (len(whole["input_ids"]) - len(ours))
+
+
+def test_an_earlier_answer_is_context_and_ends_its_line(tokenizer: Any, record: Record):
+    turns = [*record.messages, {"role": "user", "content": "and 43?"}]
+    assert chat.prompt_text(tokenizer, turns) == (
+        PROMPT + "track 它<|im_end|>\n<|im_start|>user\nand 43?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5])
+def test_cuts_on_the_right(tokenizer: Any, record: Record, cut: int):
+    whole = chat.example(tokenizer, record, 1000)
+    short = chat.example(tokenizer, record, len(whole.input_ids) - cut)
+    assert short.input_ids == whole.input_ids[:-cut]
+    assert short.labels == whole.labels[:-cut]
+
+
+def test_a_control_tokens_spelling_in_an_answer_stays_text(tokenizer: Any, record: Record):
+    spelt = chat.encode(tokenizer, "<|im_end|>")
+    assert tokenizer.eos_token_id not in spelt
+    assert tokenizer.decode(spelt) == "<|im_end|>"
+    # and the template still writes control tokens afterwards
+    assert chat.prompt_ids(tokenizer, record.prompt).count(tokenizer.eos_token_id) == 2
+
+
+def test_texts_spell_what_ids_encode(tokenizer: Any, record: Record):
+    both = chat.prompt_text(tokenizer, record.prompt) + chat.answer_text(tokenizer, record.answer)
+    assert tokenizer(both)["input_ids"] == chat.example(tokenizer, record, 1000).input_ids
+
+
+def test_decode_leaves_control_tokens_out(tokenizer: Any):
+    assert chat.decode(tokenizer, chat.answer_ids(tokenizer, "a , b。")) == "a , b。"
+
+
+def test_refuses_a_template_that_writes_the_date(tokenizer: Any):
+    tokenizer.chat_template = "{{ strftime_now('%d') }}" + tokenizer.chat_template
+    with pytest.raises(Refusal, match="strftime_now"):
+        chat.check(tokenizer)
+
+
+def test_refuses_a_tokenizer_without_template(tokenizer: Any):
+    tokenizer.chat_template = None
+    with pytest.raises(Refusal, match=r"chat_template\.jinja"):
+        chat.check(tokenizer)
+
+
+def test_refuses_an_eos_token_that_does_not_end_the_turn(tokenizer: Any):
+    tokenizer.eos_token = tokenizer.pad_token
+    with pytest.raises(Refusal, match="eos_token"):
+        chat.check(tokenizer)
+
+
+def test_refuses_a_tokenizer_without_eos_token(tokenizer: Any):
+    tokenizer.eos_token = None
+    with pytest.raises(Refusal, match="eos_token"):
+        chat.check(tokenizer)
+
+
+def test_refuses_a_template_without_generation_prompt(tokenizer: Any):
+    tokenizer.chat_template = tokenizer.chat_template.replace("add_generation_prompt", "false")
+    with pytest.raises(Refusal, match="generation prompt"):
+        chat.check(tokenizer)

@@ -1,0 +1,102 @@
+"""The canonical record: a line is the record, an id is its content."""
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import records
+from stages.records import Record
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+TURNS = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXT}
+    ),
+    min_size=1,
+)
+RECORDS = st.builds(
+    Record,
+    messages=TURNS,
+    task=TEXT,
+    source=TEXT,
+    origin=TEXT,
+    slices=st.dictionaries(TEXT, TEXT),
+    weight=st.floats(min_value=0, allow_infinity=False),
+)
+
+
+def example(question: str = "How much?", answer: str = "€5", **more: object) -> Record:
+    values = {
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ],
+        "task": "reply",
+        "source": "a.csv",
+        "origin": "a.csv:2",
+        **more,
+    }
+    return Record(**values)  # type: ignore[arg-type]
+
+
+@given(RECORDS)
+def test_a_line_is_the_record(record: Record) -> None:
+    line = records.dump(record)
+    assert line.count(b"\n") == 1 and line.endswith(b"\n")
+    assert records.load(line) == record
+    assert records.dump(records.load(line)) == line
+
+
+@given(RECORDS, TEXT, TEXT, st.dictionaries(TEXT, TEXT), st.floats(0, 9))
+def test_the_id_depends_on_task_and_messages_alone(
+    record: Record, source: str, origin: str, slices: dict[str, str], weight: float
+) -> None:
+    messages = [dict(reversed(turn.items())) for turn in record.messages]
+    same = Record(
+        messages=messages, task=record.task, source=source, origin=origin,
+        slices=slices, weight=weight,
+    )  # fmt: skip
+    assert same.id == record.id
+
+
+def test_the_id_changes_with_the_content() -> None:
+    ids = {
+        example().id,
+        example(question="How much").id,
+        example(answer="€6").id,
+        example(task="slots").id,
+        example(messages=[*example().messages, *example().messages]).id,
+    }
+    assert len(ids) == 5
+    assert all(len(one) == 16 and int(one, 16) >= 0 for one in ids)
+
+
+def test_a_line_shows_id_and_every_field_in_sorted_order() -> None:
+    values = json.loads(records.dump(example(slices={"language": "en"}, weight=2.0)))
+    assert list(values) == ["id", "messages", "origin", "slices", "source", "task", "weight"]
+    assert values["id"] == example().id
+    assert records.dump(example(answer="价")).count("价".encode()) == 1, "readable, not escaped"
+
+
+def test_prompt_question_and_answer_of_a_long_conversation() -> None:
+    turns = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "q1"},
+        {"role": "assistant", "content": "a1"},
+        {"role": "user", "content": "q2"},
+        {"role": "assistant", "content": "a2"},
+    ]
+    record = example(messages=turns)
+    assert (record.question, record.answer, record.prompt) == ("q2", "a2", turns[:-1])
+    child = record.with_turns(str.upper, origin="parent:shout")
+    assert [turn["content"] for turn in child.messages] == ["s", "q1", "a1", "Q2", "a2"]
+    assert child.origin == "parent:shout"
+    assert record.question == "q2", "the parent stays as it was"
+
+
+def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = [example("b\u2028b"), example("a\r\na"), example("b\u2028b")]
+    records.write(tmp_path / "train.jsonl", iter(rows))
+    assert list(records.read(tmp_path / "train.jsonl")) == rows

@@ -1,0 +1,59 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+TOKENIZER = ["model/chat_template.jinja", "model/tokenizer.json", "model/tokenizer_config.json"]
+WHOLE = ["model/config.json", "model/generation_config.json", "model/model.safetensors"]
+RESULTS = ["log.csv", "summary.json"]
+ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl")
+
+
+def test_an_adapter_trained_twice_is_byte_identical(
+    workplace: Path, stage: Callable[..., Any], contents: Callable[[Path], dict[str, bytes]]
+):
+    for out in ("one", "elsewhere/other"):
+        run = stage(*ARGUMENTS, out)
+        assert run.returncode == 0, run.stderr
+        assert run.stderr.startswith("train: 6 steps on 12 rows, validation loss ")
+        assert run.stderr.count("\n") == 1
+    one = contents(workplace / "one")
+    assert sorted(one) == sorted(
+        [*RESULTS, "model/adapter_config.json", "model/adapter_model.safetensors", *TOKENIZER]
+    )
+    assert one == contents(workplace / "elsewhere/other")
+    assert str(workplace).encode() not in b"".join(one.values())
+
+    summary = json.loads(one["summary.json"])
+    assert (summary["strategy"], summary["rows"], summary["steps"]) == ("lora", 12, 6)
+    assert (summary["rows_dropped"], summary["rows_truncated"]) == (0, 0)
+    assert 0 < summary["answer_tokens"] < summary["tokens"]
+    assert summary["trained_parameters"] < summary["parameters"]
+    log = list(csv.DictReader(one["log.csv"].decode().splitlines()))
+    assert [row["step"] for row in log] == ["1", "2", "3", "4", "5", "6"]
+    assert [bool(row["validation_loss"]) for row in log] == [False, True] * 3
+
+
+def test_full_tuning_writes_a_whole_model(
+    workplace: Path, stage: Callable[..., Any], contents: Callable[[Path], dict[str, bytes]]
+):
+    run = stage(*ARGUMENTS, "trained", changes={"train.strategy": "full"})
+    assert run.returncode == 0, run.stderr
+    files = contents(workplace / "trained")
+    assert sorted(files) == sorted([*RESULTS, *WHOLE, *TOKENIZER])
+    summary = json.loads(files["summary.json"])
+    assert summary["trained_parameters"] == summary["parameters"]
+
+
+@pytest.mark.parametrize("strategy", ["lora", "full"])
+def test_training_that_diverges_is_refused_and_leaves_nothing(
+    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None], strategy: str
+):
+    changes = {"train.learning_rate": 1e9, "train.strategy": strategy}
+    run = stage(*ARGUMENTS, "trained", changes=changes)
+    refused(run, workplace / "trained", "training diverged", "lower train.learning_rate")
