@@ -175,7 +175,8 @@ def log(dice: Dice, vocabulary: dict[str, list[str]]) -> str:
     names = dice.shuffle(["order", "product", "colour", "size", "city", "day", "quantity"])
     values = {name: dice.pick(vocabulary[name]) for name in names[: 1 + dice.below(4)]}
     codes = dice.shuffle(TEXT["log"].splitlines())[: 1 + dice.below(3)]
-    return "\n".join(f"{fill(code, dice, {}, {})} {compact(values)}" for code in codes)
+    gap = dice.pick([" ", "\n"])
+    return "\n".join(f"{fill(code, dice, {}, {})}{gap}{compact(values)}" for code in codes)
 
 
 def starter(dice: Dice) -> list[Row]:
