@@ -65,7 +65,7 @@ if __name__ == "__main__":
 CLI = """\
 import importlib, json, os, sys
 from pathlib import Path
-from stages.compute import machine_class
+from stages.machine import machine_class
 
 def run(main) -> None:
     for stage in ("base", "prepare", "report"):
@@ -142,7 +142,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in files.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(text)
-    for name in ("compute", "errors", "params"):
+    for name in ("errors", "machine", "params"):
         shutil.copy(ROOT / "stages" / f"{name}.py", path / "stages")
     repository = Repository(path)
     repository.run("git", "init", "--quiet")
