@@ -24,6 +24,7 @@ from stages.machine import machine_class
 
 STAGES = ("base", "prepare", "augment", "train", "merge", "quantize", "evaluate", "report")
 TIMINGS = Path("reports/timings")
+PROVENANCE = Path("reports/provenance")
 
 IN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -43,7 +44,8 @@ def run(main: click.Command) -> None:
     """Run a stage's command as a process of its own and exit with its code.
 
     0 done, 2 a user's mistake in one line on stderr, 128+n ended by signal n; a bug is a
-    traceback. Under DVC the run's wall time and memory go to reports/timings.
+    traceback. Under DVC the run's wall time and memory go to reports/timings,
+    the machine and the result to reports/provenance.
     """
     _die_with_parent()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -78,7 +80,7 @@ def _run(main: click.Command) -> int:
         _quiet_and_offline()
         main.invoke(context)
         if "DVC_STAGE" in os.environ and "out" in context.params:
-            write_timing(os.environ["DVC_STAGE"], context.params, started)
+            write_record(os.environ["DVC_STAGE"], context.params, started)
     return 0
 
 
@@ -96,24 +98,27 @@ def check_parameters(file: Path = params.FILE) -> None:
         raise Refusal("\n".join(params.mistakes(error, whole, values, file))) from None
 
 
-def write_timing(stage: str, arguments: dict[str, Any], started: float) -> None:
+def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
     """Keep wall time, peak memory and machine of the run that first produced this result.
 
-    A rerun that reproduces the same bytes leaves the file, and so the git tree, as it is.
+    A rerun that reproduces the same bytes leaves the files, and so the git tree, as they are.
     """
-    file = TIMINGS / f"{stage.replace('@', '-')}.json"
-    result = outputs.digest(arguments["out"])
-    if file.exists() and json.loads(file.read_text()).get("result") == result:
+    name = f"{stage.replace('@', '-')}.json"
+    provenance = {"machine": machine_class(), "result": outputs.digest(arguments["out"])}
+    if _result(PROVENANCE / name) == provenance["result"] and (TIMINGS / name).exists():
         return
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     timing = {
-        "result": result,
         "seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mib": round(peak_kib / 1024),
-        "machine": machine_class(),
     }
-    with outputs.file(file) as partial:
-        outputs.write_json(partial, timing)
+    for file, values in ((TIMINGS / name, timing), (PROVENANCE / name, provenance)):
+        with outputs.file(file) as partial:
+            outputs.write_json(partial, values)
+
+
+def _result(file: Path) -> Any:
+    return json.loads(file.read_bytes())["result"] if file.exists() else None
 
 
 def _stage_name() -> str:

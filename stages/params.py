@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -17,6 +17,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 NaturalInt = Annotated[int, Field(ge=0)]
+Precision = Literal["bf16", "fp32"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -35,6 +36,8 @@ def parse(file: Path = FILE) -> dict[str, Any]:
         values = YAML(typ="safe", pure=True).load(file.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise Refusal(f"{file}: not found; run from the root of the repository") from None
+    except IsADirectoryError:
+        raise Refusal(f"{file}: a folder; put the file back (git checkout)") from None
     except UnicodeDecodeError as error:
         raise Refusal(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except MarkedYAMLError as error:
@@ -71,7 +74,8 @@ def _sentence(item: Any, cls: type[Section], values: Any) -> str:
     if item["type"] == "extra_forbidden":
         return f"{path}: unknown key{_nearest(item['loc'], cls)}"
     message = item["msg"].removeprefix("Value error, ")
-    return f"{path}: {message[:1].lower()}{message[1:]}, not {item['input']!r}"
+    value = "" if isinstance(item["input"], dict | list) else f", not {item['input']!r}"
+    return f"{path}: {message[:1].lower()}{message[1:]}{value}"
 
 
 def _nearest(path: tuple[str | int, ...], cls: type[Section]) -> str:

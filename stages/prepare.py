@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import click
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stages import outputs, params, records
 from stages.cli import IN_FOLDER, OUT, run
@@ -26,6 +26,14 @@ class Prepare(Section):
     max_rejected_fraction: Fraction
     """More bad rows than this share of all rows is an error."""
     split: splitting.Split
+
+    @field_validator("sources")
+    @classmethod
+    def _distinct(cls, sources: list[Source]) -> list[Source]:
+        twice = [path for path, n in Counter(source.path for source in sources).items() if n > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is listed twice; list each file once")
+        return sources
 
 
 class Params(Section):

@@ -7,7 +7,7 @@ import click
 from stages import chat, compute, models, outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.compression import linear
-from stages.params import PositiveInt, Section, Seed
+from stages.params import PositiveInt, Precision, Section, Seed
 from stages.scoring import likelihood
 
 
@@ -18,6 +18,8 @@ class Quantize(Section):
     """nf4 (4 bits) or int8."""
     double_quantization: bool
     """nf4: quantize the scales too, 0.4 bits a weight less."""
+    precision: Precision
+    """nf4: of the arithmetic in which the weights are used."""
     rows: PositiveInt
     """Validation records on which perplexity is compared."""
     max_length: PositiveInt
@@ -51,7 +53,9 @@ def main(merged: Path, validation: Path, out: Path) -> None:
         return round(likelihood.perplexity(losses), 4)
 
     with outputs.folder(out) as partial:
-        config = linear.configuration(settings.method, settings.double_quantization)
+        config = linear.configuration(
+            settings.method, settings.double_quantization, settings.precision
+        )
         model = models.load(merged, "auto", attention, device, config)
         layers = linear.count_quantized(model)
         models.save(model, partial, chosen.weights.max_shard_gb)

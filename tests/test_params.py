@@ -114,6 +114,12 @@ def test_a_missing_file_names_the_folder_to_run_from(tmp_path: Path) -> None:
     assert told == ": not found; run from the root of the repository"
 
 
+def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").mkdir()
+    (told,) = refused(tmp_path / "params.yaml")
+    assert told == ": a folder; put the file back (git checkout)"
+
+
 def test_the_real_params_are_valid() -> None:
     cli.check_parameters(REAL)
 
@@ -121,18 +127,22 @@ def test_the_real_params_are_valid() -> None:
 @pytest.mark.parametrize(
     ("real", "mistyped", "line"),
     [
-        ("  epochs: 6.0", "  epoch: 6.0", "train.epoch: unknown key; did you mean epochs?"),
-        ("    r: 32", "    rr: 32", "train.lora.rr: unknown key"),
+        ("  epochs: 3.5", "  epoch: 3.5", "train.epoch: unknown key; did you mean epochs?"),
+        ("    r: 16", "    rr: 16", "train.lora.rr: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),
         ("      task: slots", "      tsk: slots", "prepare.sources.3.tsk: unknown key; did you"),
         ("{task: slots, answer", "{task: slots, anser", "evaluate.suites.1.anser: unknown key"),
         ("  device: auto", "  device: gpu", "runtime.device: input should be 'auto', 'cpu' or"),
         ("path: intent.csv", "path: ../a.csv", "prepare.sources.0.path: must be relative to"),
         ("path: intent.csv", "path: intent.xlsx", "prepare.sources.0.path: must end in .jsonl"),
+        (
+            "path: slots.jsonl", "path: intent.csv",
+            "prepare.sources: intent.csv is listed twice; list each file once",
+        ),
         ("encoding: utf-8", "encoding: utf-9", "prepare.sources.0.encoding: must be an encoding"),
         ("{label: intent}", "{lable: intent}", "prepare.sources.0: columns: lable is no field"),
     ],
-)
+)  # fmt: skip
 def test_a_mistyped_parameter_of_any_stage_is_named(
     tmp_path: Path, real: str, mistyped: str, line: str
 ) -> None:

@@ -57,3 +57,16 @@ def test_training_that_diverges_is_refused_and_leaves_nothing(
     changes = {"train.learning_rate": 1e9, "train.strategy": strategy}
     run = stage(*ARGUMENTS, "trained", changes=changes)
     refused(run, workplace / "trained", "training diverged", "lower train.learning_rate")
+
+
+def test_bf16_is_computed_and_said_to_be_slow_where_the_cpu_lacks_it(
+    workplace: Path, stage: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    fine = stage(*ARGUMENTS, "fine")
+    coarse = stage(*ARGUMENTS, "coarse", changes={"train.precision": "bf16"})
+    assert coarse.returncode == 0, coarse.stderr
+    assert "bf16" not in fine.stderr
+    assert "train.precision: bf16 is slow on this CPU" in coarse.stderr
+    logs = [(workplace / out / "log.csv").read_bytes() for out in ("fine", "coarse")]
+    assert logs[0] != logs[1]

@@ -71,10 +71,10 @@ def run(main) -> None:
     for stage in ("base", "prepare", "report"):
         importlib.import_module(f"stages.{stage}")
     main(*map(Path, sys.argv[1:]))
-    timings = Path("reports/timings")
-    timings.mkdir(parents=True, exist_ok=True)
-    timing = timings / (os.environ["DVC_STAGE"] + ".json")
-    timing.write_text(json.dumps({"machine": machine_class()}))
+    folder = Path("reports/provenance")
+    folder.mkdir(parents=True, exist_ok=True)
+    provenance = folder / (os.environ["DVC_STAGE"] + ".json")
+    provenance.write_text(json.dumps({"machine": machine_class()}))
 """
 
 
@@ -212,8 +212,8 @@ def test_two_clones_are_compared_on_another_machine_class(repository: Repository
         "stages/report.py", 'import os; out.write_text(json.dumps({"home": os.environ["HOME"]}))'
     )
     repository.commit()
-    timing = repository.path / "reports" / "timings" / "base.json"
-    timing.write_text(json.dumps({"machine": {"cpu": "abacus", "gpu": ""}}))
+    provenance = repository.path / "reports" / "provenance" / "base.json"
+    provenance.write_text(json.dumps({"machine": {"cpu": "abacus", "gpu": ""}}))
     repository.run("git", "commit", "--quiet", "--all", "--message", "From elsewhere")
     code, said = repository.verify()
     assert code == 1

@@ -46,7 +46,7 @@ def committed(root: Path) -> str:
 
 def recorded_classes(root: Path) -> dict[str, dict[str, Any]]:
     """Stage -> the machine class on which its committed result was made."""
-    files = sorted((root / "reports" / "timings").glob("*.json"))
+    files = sorted((root / "reports" / "provenance").glob("*.json"))
     return {file.stem: json.loads(file.read_bytes())["machine"] for file in files}
 
 

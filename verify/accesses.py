@@ -49,10 +49,11 @@ def read_log(file: Path) -> list[Access]:
 def declared(stage: str, entry: dict[str, Any], root: Path) -> Declared:
     """From the stage's entry in dvc.lock and from its code below `root`."""
     module = imports.module_of(entry["cmd"])
-    timing = f"reports/timings/{stage.replace('@', '-')}.json"
+    name = f"{stage.replace('@', '-')}.json"
+    record = {f"reports/timings/{name}", f"reports/provenance/{name}"}
     return Declared(
         reads=frozenset({*locks.paths(entry, "dep"), "params.yaml", *entry.get("params", {})}),
-        writes=frozenset({*locks.paths(entry, "out"), timing}),
+        writes=frozenset({*locks.paths(entry, "out"), *record}),
         code=frozenset(imports.closure(module, root) if module else ()),
         online=stage.split("@")[0] == ONLINE,
     )

@@ -149,17 +149,21 @@ def document(dice: Dice, language: str, phrasings: Row) -> str:
         ask = fill(dice.pick(topic["ask"]), dice, vocabulary, values)
         reply = fill(dice.pick(topic["reply"]), dice, vocabulary, values)
         return fill(dice.pick(phrasings["ask_agent"]), dice, {}, {"ask": ask, "reply": reply})
-    if kind < 15:
-        block = phrasings["talk"] if dice.below(2) else dice.pick(intents)["seen"]
+    if kind < 17:
+        block = phrasings["talk"] if dice.below(4) else dice.pick(intents)["seen"]
         sentence = capitalised(fill(dice.pick(templates(block))[1], dice, vocabulary, values))
         if not sentence.endswith((".", "。", "?", "？")):
             sentence += "." if space else "。"
         colon, comma = (": ", ", ") if space else ("：", "，")
         told = [name for name in phrasings["names"] if values.get(name, "\n") in sentence]
+        if not told:
+            return sentence
+        if dice.below(4):
+            return sentence + "\n" + compact({name: values[name] for name in told})
         note = comma.join(phrasings["names"][name] + colon + values[name] for name in told)
         parts = {"sentence": sentence, "note": note}
-        return fill(dice.pick(phrasings["note"]), dice, {}, parts) if told else sentence
-    if kind < 18:
+        return fill(dice.pick(phrasings["note"]), dice, {}, parts)
+    if kind < 19:
         return log(dice, vocabulary)
     if kind < 22:
         said = utter(*dice.pick(templates(dice.pick(intents)["seen"])), dice, vocabulary)

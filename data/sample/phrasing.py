@@ -69,12 +69,12 @@ def capitalised(text: str) -> str:
 def utter(difficulty: str, template: str, dice: Dice, vocabulary: dict[str, list[str]]) -> str:
     """A template as a customer writes it: with or without greeting, distraction, full stop."""
     text = fill(template, dice, vocabulary, {})
-    closing = dice.pick(vocabulary["closing"]) if dice.below(5) == 0 else ""
+    closing = dice.pick(vocabulary["closing"]) if dice.below(3) == 0 else ""
     if not text.endswith(("?", "？")) and (closing or dice.below(3)):
         text += "." if text.isascii() else "。"
     if difficulty == "hard" and dice.below(2):
         text = dice.pick(vocabulary["distraction"]) + capitalised(text)
-    elif dice.below(3) == 0:
+    elif dice.below(2):
         text = dice.pick(vocabulary["opening"]) + text
     elif dice.below(6):
         text = capitalised(text)

@@ -3,15 +3,17 @@
 from typing import Any, Literal
 
 from stages.errors import Refusal
+from stages.params import Precision
 
 Method = Literal["nf4", "int8"]
 
 
-def configuration(method: Method, double: bool) -> Any:
+def configuration(method: Method, double: bool, precision: Precision) -> Any:
     """What makes transformers quantize every linear layer but the output while it loads.
 
     nf4 is the 4-bit NormalFloat of QLoRA (Dettmers et al., 2023), in which `double` quantizes
-    the scales as well; int8 is LLM.int8 (Dettmers et al., 2022).
+    the scales as well and `precision` is that of the products; int8 is LLM.int8 (Dettmers et al.,
+    2022).
     """
     import torch
     from transformers import BitsAndBytesConfig
@@ -22,7 +24,7 @@ def configuration(method: Method, double: bool) -> Any:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=double,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
     )
 
 

@@ -35,7 +35,7 @@ def delete(text: str, rate: float, draw: random.Random) -> str:
     units = list(_UNIT.finditer(text))
     if len(units) < 3:
         return text
-    gone = draw.sample(units, max(1, round(rate * len(units))))
+    gone = draw.sample(units, min(max(1, round(rate * len(units))), len(units) - 1))
     for unit in sorted(gone, key=lambda match: match.start(), reverse=True):
         text = text[: unit.start()] + text[unit.end() :]
     return re.sub(r" {2,}", " ", text).strip()

@@ -125,6 +125,9 @@ def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
         raise Refusal(f"{source.path}:1: header is not CSV: {error}; repair it") from None
     if header is None:
         raise Refusal(f"{source.path}: empty; remove it from prepare.sources or fill it")
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise Refusal(f"{source.path}: two columns {twice}; rename or remove one")
     needed = [source.column(field) for field in CANONICAL[source.format] if field not in OPTIONAL]
     absent = [name for name in [*needed, *source.slices] if name not in header]
     if absent:

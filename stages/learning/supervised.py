@@ -11,7 +11,7 @@ from pydantic import Field
 
 from stages.chat import Example
 from stages.errors import Refusal
-from stages.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Rate, Section
+from stages.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Precision, Rate, Section
 
 
 class Lora(Section):
@@ -45,7 +45,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: PositiveFloat
     """Gradients are clipped to this 2-norm."""
-    precision: Literal["bf16", "fp32"]
+    precision: Precision
     """Of the arithmetic; trained weights are kept in 32 bits."""
     group_by_length: bool
     """Put rows of like length into one batch: less padding, faster."""

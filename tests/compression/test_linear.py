@@ -6,6 +6,7 @@ import pytest
 from stages import models
 from stages.compression import linear
 from stages.errors import Refusal
+from stages.params import Precision
 
 IDS = [[1, 30, 31, 32, 33, 40, 41, 2]]
 
@@ -17,8 +18,10 @@ def logits(model: Any) -> Any:
         return model(input_ids=torch.tensor(IDS)).logits.float()
 
 
-def quantized(folder: Path, method: linear.Method, double: bool) -> Any:
-    config = linear.configuration(method, double)
+def quantized(
+    folder: Path, method: linear.Method, double: bool, precision: Precision = "fp32"
+) -> Any:
+    config = linear.configuration(method, double, precision)
     return models.load(folder, "auto", "eager", "cpu", config)
 
 
@@ -53,8 +56,15 @@ def test_int8_is_nearer_than_nf4(tiny: Path, loaded: Any):
     assert (eight - want).abs().mean() < (four - want).abs().mean()
 
 
+def test_bf16_products_are_near_those_of_fp32_but_others(tiny: Path):
+    fine, coarse = (
+        logits(quantized(tiny, "nf4", True, precision)) for precision in ("fp32", "bf16")
+    )
+    assert 0 < (coarse - fine).abs().max() < 0.05 * fine.abs().max()
+
+
 def test_a_layer_left_out_is_refused_by_name(tiny: Path):
-    config = linear.configuration("int8", False)
+    config = linear.configuration("int8", False, "fp32")
     config.llm_int8_skip_modules = ["lm_head", "model.layers.1.mlp.up_proj"]
     model = models.load(tiny, "auto", "eager", "cpu", config)
     with pytest.raises(Refusal, match=r"1 linear layers were not quantized: 1\.mlp\.up_proj"):

@@ -53,6 +53,11 @@ def test_deletion_takes_a_word_with_its_apostrophe_and_one_of_its_blanks() -> No
     assert results == {"you see", "don't see", "don't you"}
 
 
+@pytest.mark.parametrize("text", ["one two three", "请问退款", "a b c d e f g h"])
+def test_deletion_never_takes_everything(text: str) -> None:
+    assert len(augmentation.delete(text, 1.0, random.Random(7))) > 0
+
+
 @given(st.text(max_size=40), st.floats(0, 1), st.integers(0, 9))
 def test_deletion_keeps_every_digit(text: str, rate: float, seed: int) -> None:
     after = augmentation.delete(text, rate, random.Random(seed))

@@ -325,6 +325,7 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str
             "a.csv", "question,answer\na,b\n",
             "a.csv: no column prompt; it has question, answer: correct columns or slices",
         ),
+        ("a.csv", "prompt,prompt,completion\na,b,c\n", "a.csv: two columns prompt; rename or"),
         ("a.csv", '"prompt"s,completion\na,b\n', "a.csv:1: header is not CSV:"),
         ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; name its enc"),
     ],
