@@ -5,7 +5,9 @@ import random
 import warnings
 from typing import Any, Literal
 
-from stages.params import PositiveInt, Section, read
+import click
+
+from stages.params import PositiveInt, Precision, Section, read
 
 
 class Compute(Section):
@@ -52,11 +54,14 @@ def set_up(compute: Compute, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def emulates_bf16() -> bool:
-    """Whether tensors are on a CPU without bf16 instructions, where fp32 is 20 times faster."""
+def warn_of_slow_bf16(parameter: str, precision: Precision) -> None:
+    """Say so where bf16 is asked for on an x86 CPU that has no instructions for it."""
     import torch
 
-    return device() == "cpu" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2")
+    able = torch.cpu.get_capabilities()
+    emulated = able.get("architecture") == "x86_64" and not able.get("avx512_bf16")
+    if precision == "bf16" and emulated and device() == "cpu":
+        click.echo(f"{parameter}: bf16 is slow on this CPU; fp32 is many times faster", err=True)
 
 
 def device() -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import click
@@ -30,7 +30,8 @@ class Prepare(Section):
     @field_validator("sources")
     @classmethod
     def _distinct(cls, sources: list[Source]) -> list[Source]:
-        twice = [path for path, n in Counter(source.path for source in sources).items() if n > 1]
+        counts = Counter(str(PurePosixPath(source.path)) for source in sources)
+        twice = [path for path, count in counts.items() if count > 1]
         if twice:
             raise ValueError(f"{twice[0]} is listed twice; list each file once")
         return sources

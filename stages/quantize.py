@@ -19,7 +19,7 @@ class Quantize(Section):
     double_quantization: bool
     """nf4: quantize the scales too, 0.4 bits a weight less."""
     precision: Precision
-    """nf4: of the arithmetic in which the weights are used."""
+    """nf4: of the arithmetic in which the weights are used, kept with the model."""
     rows: PositiveInt
     """Validation records on which perplexity is compared."""
     max_length: PositiveInt
@@ -42,6 +42,7 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     chosen = params.read(Params)
     settings = chosen.quantize
     compute.set_up(chosen.compute, chosen.seed)
+    compute.warn_of_slow_bf16("quantize.precision", settings.precision)
     device, attention = compute.device(), chosen.compute.attention
     tokenizer = models.load_tokenizer(merged)
     rows = [chat.example(tokenizer, row, settings.max_length) for row in records.read(validation)]

@@ -69,8 +69,7 @@ def summarize(trainer: Any, train: rows.Rows, chosen: Params) -> dict[str, Any]:
 def main(base: Path, augmented: Path, validation: Path, out: Path) -> None:
     chosen = params.read(Params)
     compute.set_up(chosen.compute, chosen.seed)
-    if chosen.train.precision == "bf16" and compute.emulates_bf16():
-        click.echo("train.precision: bf16 is slow on this CPU; fp32 is many times faster", err=True)
+    compute.warn_of_slow_bf16("train.precision", chosen.train.precision)
     tokenizer = models.load_tokenizer(base)
     limits = chosen.train.max_length, chosen.train.max_dropped_fraction
     learnt = rows.weighted(records.read(augmented / "train.jsonl"))

@@ -136,7 +136,7 @@ def test_the_real_params_are_valid() -> None:
         ("path: intent.csv", "path: ../a.csv", "prepare.sources.0.path: must be relative to"),
         ("path: intent.csv", "path: intent.xlsx", "prepare.sources.0.path: must end in .jsonl"),
         (
-            "path: slots.jsonl", "path: intent.csv",
+            "path: slots.jsonl", "path: ./intent.csv",
             "prepare.sources: intent.csv is listed twice; list each file once",
         ),
         ("encoding: utf-8", "encoding: utf-9", "prepare.sources.0.encoding: must be an encoding"),

@@ -1,7 +1,7 @@
-"""Muon in 32 bits, all matrices of one shape at once.
+"""Muon in 32 bits, all matrices of one shape, or of its transpose, at once.
 
-torch.optim.Muon computes in bfloat16: without the instructions for it, as on most CPUs, that is
-the slowest part of a training step by far.
+torch.optim.Muon computes in bfloat16: on a CPU without instructions for it that is the slowest
+part of a training step by far.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ import torch
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+MOMENTUM = 0.95
 
 
 def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
@@ -29,31 +30,29 @@ def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose step is orthogonalized; numerically torch.optim.Muon, for 2-D parameters."""
+    """Nesterov momentum, then orthogonalized: torch.optim.Muon without weight decay, in 32 bits."""
 
-    def __init__(
-        self, matrices: Iterable[torch.nn.Parameter], lr: float, momentum: float = 0.95
-    ) -> None:
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
+    def __init__(self, matrices: Iterable[torch.nn.Parameter], lr: float) -> None:
+        super().__init__(matrices, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # never a loss again
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
         for group in self.param_groups:
             alike: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
             for matrix in group["params"]:
-                alike[_wide(matrix).shape].append(matrix)
+                if matrix.grad is not None:
+                    alike[_wide(matrix).shape].append(matrix)
             for matrices in alike.values():
-                self._move(matrices, group["lr"], group["momentum"])
+                wanted = torch.stack([_wide(self._with_momentum(matrix)) for matrix in matrices])
+                for matrix, step in zip(matrices, orthogonalized(wanted), strict=True):
+                    rows, columns = matrix.shape
+                    scale = max(1, rows / columns) ** 0.5
+                    _wide(matrix).add_(step, alpha=-group["lr"] * scale)
 
-    def _move(self, matrices: list[torch.Tensor], lr: float, momentum: float) -> None:
-        gradients = torch.stack([_wide(m.grad) for m in matrices if m.grad is not None])
-        state = self.state[matrices[0]]
-        average = state.setdefault("average", torch.zeros_like(gradients))
-        average.lerp_(gradients, 1 - momentum)
-        steps = orthogonalized(gradients.lerp(average, momentum))
-        for matrix, step in zip(matrices, steps, strict=True):
-            rows, columns = matrix.shape
-            _wide(matrix).add_(step, alpha=-lr * max(1, rows / columns) ** 0.5)
+    def _with_momentum(self, matrix: torch.Tensor) -> torch.Tensor:
+        average = self.state[matrix].setdefault("average", torch.zeros_like(matrix))
+        average.lerp_(matrix.grad, 1 - MOMENTUM)
+        return torch.lerp(matrix.grad, average, MOMENTUM)  # type: ignore[arg-type]  # it has one
 
 
 def _wide(matrix: torch.Tensor) -> torch.Tensor:

@@ -70,8 +70,8 @@ def texts(path: Path) -> list[str]:
 def train_tokenizer(documents: list[str], size: Starter) -> Any:
     """A byte-level BPE with single digits and ChatML, wrapped for transformers.
 
-    No token learns to begin with a space, so that a word is the same tokens in a sentence, in
-    JSON and in a label: a tiny model copies and generalizes where it could not translate.
+    No token learns to begin with a space, so that a word is the same tokens in a sentence and in
+    a JSON value: a tiny model copies where it could not translate.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -90,7 +90,7 @@ def train_tokenizer(documents: list[str], size: Starter) -> Any:
         show_progress=False,
     )
     bpe.train_from_iterator(documents, trainer)
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, in_bytes])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, in_bytes])  # Qwen2's own, same tokens
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",

@@ -125,9 +125,6 @@ def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
         raise Refusal(f"{source.path}:1: header is not CSV: {error}; repair it") from None
     if header is None:
         raise Refusal(f"{source.path}: empty; remove it from prepare.sources or fill it")
-    if len(set(header)) != len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise Refusal(f"{source.path}: two columns {twice}; rename or remove one")
     needed = [source.column(field) for field in CANONICAL[source.format] if field not in OPTIONAL]
     absent = [name for name in [*needed, *source.slices] if name not in header]
     if absent:
@@ -135,6 +132,10 @@ def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
             f"{source.path}: no column {absent[0]}; it has {', '.join(header)}: "
             "correct columns or slices in prepare.sources"
         )
+    used = [*map(source.column, CANONICAL[source.format]), *source.slices]
+    twice = [name for name in used if header.count(name) > 1]
+    if twice:
+        raise Refusal(f"{source.path}: two columns {twice[0]}; rename or remove one")
     while True:
         line = reader.line_num + 1
         try:

@@ -5,7 +5,7 @@ from stages.bases.muon import Muon, orthogonalized
 
 
 def test_steps_are_those_of_torch_up_to_its_bfloat16():
-    """torch.optim.Muon is the reference; its bfloat16 has three significant digits."""
+    """torch.optim.Muon is the reference; its bfloat16 has two to three decimal digits."""
     shapes = [(8, 8), (8, 8), (24, 8), (8, 24)]
     draw = torch.Generator().manual_seed(0)
     start = [torch.randn(shape, generator=draw) for shape in shapes]
@@ -26,14 +26,15 @@ def test_steps_are_those_of_torch_up_to_its_bfloat16():
 
 @pytest.mark.parametrize("rows", [4, 16])
 def test_singular_values_come_near_to_one(rows: int):
-    """Jordan et al. (2024): between 0.7 and 1.2 for all but the smallest values."""
+    """As torch.optim.Muon says of the same coefficients: about between 0.5 and 1.5."""
     matrices = torch.randn(3, rows, 32, generator=torch.Generator().manual_seed(1))
     values = torch.linalg.svdvals(orthogonalized(matrices))
-    assert values.min() > 0.6 and values.max() < 1.25
+    assert values.min() > 0.5 and values.max() < 1.5
 
 
-def test_a_matrix_without_gradient_signal_stays_finite():
-    still = torch.nn.Parameter(torch.ones(2, 3))
+def test_a_matrix_without_a_gradient_or_with_none_but_zeros_stays():
+    still, idle = (torch.nn.Parameter(torch.ones(2, 3)) for _ in range(2))
     still.grad = torch.zeros(2, 3)
-    Muon([still], lr=1.0).step()
+    Muon([still, idle], lr=1.0).step()
     assert torch.equal(still.detach(), torch.ones(2, 3))
+    assert torch.equal(idle.detach(), torch.ones(2, 3))

@@ -49,10 +49,10 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
     assert [piece for piece in pieces if any(map(str.isdigit, piece))] == list("10242026")
 
 
-@pytest.mark.parametrize("text", [" order", '"order"', "_order"])
-def test_a_word_is_the_same_tokens_in_a_sentence_in_json_and_in_a_label(tokenizer: Any, text: str):
-    word = tokenizer("order")["input_ids"]
-    assert tokenizer(text)["input_ids"][1 : 1 + len(word)] == word
+def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(size: starter.Starter):
+    tokenizer = starter.train_tokenizer(['my order\n{"a":"order"}'] * 9, size)
+    assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
+    assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
 
 
 @pytest.mark.parametrize(
