@@ -36,7 +36,7 @@ format: setup  ## format the code and mend what can be mended
 verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
 	.venv/bin/python -m verify
 
-bench: setup  ## compare our speed with lm-eval and a plain loop, as ratios
+bench: setup  ## compare our speed with TRL, lm-eval and a plain loop, as ratios
 	.venv/bin/python -m benchmarks
 
 clean:  ## remove the stages' outputs from data/ (DVC's cache keeps them: dvc checkout)

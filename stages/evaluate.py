@@ -1,6 +1,7 @@
 """Score one variant of the model on the test records, suite by suite."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,7 +39,7 @@ class Evaluate(Section):
     """Longest generated answer."""
     batch_size: PositiveInt
     harness_records: NaturalInt
-    """Records of each choice suite that lm-eval scores too, as a second opinion; 0: none."""
+    """So many records of each choice suite, evenly spread, lm-eval scores at most; 0: none."""
 
 
 class Params(Section):
@@ -169,7 +170,7 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
         got.update({row.id: answer for row, answer in zip(part, answers, strict=True)})
         result[suite.task] = figures(part, answers, suite, settings.slices)
         if suite.answer == "choice" and settings.harness_records:
-            sample = part[: settings.harness_records]
+            sample = part[:: math.ceil(len(part) / settings.harness_records)]
             result[suite.task]["lm_eval"] = model.second_opinion(sample, own_labels)
     losses = model.losses(rows)
     result["perplexity"] = likelihood.perplexity(losses)

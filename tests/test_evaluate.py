@@ -34,7 +34,7 @@ def test_scores_every_suite_and_keeps_every_answer(
     assert sorted(figures) == ["intent", "perplexity", "reply", "slots"]
     right = [line["got"] == line["expected"] for line in intents]
     assert figures["intent"]["overall"]["accuracy"] == sum(right) / 4
-    assert figures["intent"]["lm_eval"] == pytest.approx(sum(right[:3]) / 3)
+    assert figures["intent"]["lm_eval"] == pytest.approx(sum(right[::2]) / 2)  # of 4, 3 at most
     assert sorted(figures["reply"]["overall"]) == ["bleu", "exact_match", "rouge_l"]
     assert sorted(figures["slots"]["overall"]) == ["exact_match", "valid"]
     languages = figures["slots"]["slices"]["language"]

@@ -140,13 +140,14 @@ def _online() -> Iterator[None]:
 @contextmanager
 def _refusals(where: str) -> Iterator[None]:
     """Say what the hub or the network did wrong in one line; other errors pass."""
+    import httpx2  # the HTTP client of huggingface_hub
     from huggingface_hub import constants, errors
 
     try:
         yield
     except errors.HFValidationError:
         raise Refusal(f"{where}: not a model id; write it as organization/name") from None
-    except Exception as error:
+    except (OSError, httpx2.TransportError) as error:  # the library's own errors are OSErrors
         cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
         reason = _reason(cause or error, constants.ENDPOINT)
         if reason is None:
@@ -155,7 +156,7 @@ def _refusals(where: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException, endpoint: str) -> str | None:
-    import httpx2  # the HTTP client of huggingface_hub
+    import httpx2
     from huggingface_hub import errors
 
     if isinstance(error, errors.RevisionNotFoundError):

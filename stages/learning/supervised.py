@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stages.chat import Example
+from stages.chat import IGNORED, Example
 from stages.errors import Refusal
 from stages.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Precision, Rate, Section
 
@@ -69,7 +69,10 @@ def trainer(
     device: str,
     scratch: Path,
 ) -> Any:
-    """A TRL trainer that stops on divergence and whose evaluation draws no random numbers."""
+    """A TRL trainer that stops on divergence and whose evaluation draws no random numbers.
+
+    On a CPU, where TRL computes the logits of prompts and padding too, it keeps to the answers'.
+    """
     from datasets import Dataset
     from transformers import TrainerCallback, set_seed
     from trl import SFTConfig, SFTTrainer
@@ -82,6 +85,17 @@ def trainer(
         def evaluate(self, *args: Any, **kwargs: Any) -> Any:
             with _same_random_numbers():
                 return super().evaluate(*args, **kwargs)
+
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: Any,
+            return_outputs: bool = False,
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            if device == "cpu" and not return_outputs and not self.aux_loss_enabled:
+                return answer_loss(model, inputs, num_items_in_batch)
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def rows(examples: list[Example]) -> Any:
         return Dataset.from_list([{"input_ids": e.input_ids, "labels": e.labels} for e in examples])
@@ -122,6 +136,27 @@ def trainer(
         peft_config=_lora(chosen.lora) if chosen.strategy == "lora" else None,
         callbacks=[StopOnDivergence()],
     )
+
+
+def answer_loss(model: Any, inputs: dict[str, Any], tokens: Any) -> Any:
+    """The mean loss of the answer tokens of a batch (rows, longest), in nats.
+
+    `tokens` is their number where several batches make one step, otherwise None.
+    """
+    import torch.nn.functional as F
+
+    labels = inputs["labels"][:, 1:]
+    learnt = labels != IGNORED
+    places = learnt.any(dim=0).nonzero().squeeze(1)
+    rest = {name: value for name, value in inputs.items() if name != "labels"}
+    logits = model(**rest, use_cache=False, logits_to_keep=places).logits
+    total = F.cross_entropy(
+        logits.float().flatten(0, 1),
+        labels[:, places].flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+    return total / (learnt.sum().clamp(min=1) if tokens is None else tokens)
 
 
 def refuse_divergence(logs: dict[str, Any], step: int) -> None:

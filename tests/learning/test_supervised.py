@@ -1,9 +1,11 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages import models
+from stages.chat import IGNORED
 from stages.errors import Refusal
 from stages.learning import rows, supervised
 from stages.records import Record
@@ -112,6 +114,31 @@ def test_training_lowers_the_loss_of_what_it_learns(
     trainer = train(tiny, corpus, tmp_path, strategy="full", epochs=8.0, learning_rate=1e-2)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tokens", [None, 77])
+def test_answer_loss_is_that_of_trl(
+    tiny: Path, corpus: list[Record], tmp_path: Path, tokens: int | None
+):
+    """Other than SFTTrainer, it computes no logits of prompts; loss and gradients are the same."""
+    import torch
+    from trl import SFTTrainer
+
+    trainer = train(tiny, corpus, tmp_path, strategy="full", epochs=0.1)
+    model = trainer.model
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert (batch["labels"] == IGNORED).any()
+    losses, gradients = [], []
+    for compute_loss in (trainer.compute_loss, partial(SFTTrainer.compute_loss, trainer)):
+        model.zero_grad()
+        loss = compute_loss(model, dict(batch), num_items_in_batch=tokens)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert gradients[0].norm() > 0
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.slow
