@@ -47,7 +47,7 @@ def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], tokens: int
 
 def training_batches(model: Any, tokenizer: Any, chosen: Params, scratch: Path) -> tuple[Any, Any]:
     """A trainer of the pipeline, and the first batches that it would see."""
-    learnt = records.read(Path("data/augmented/train.jsonl"))
+    learnt = rows.weighted(records.read(Path("data/augmented/train.jsonl")))
     limits = chosen.train.max_length, chosen.train.max_dropped_fraction
     examples = rows.render(tokenizer, learnt, *limits).examples
     device = compute.device()
@@ -57,11 +57,13 @@ def training_batches(model: Any, tokenizer: Any, chosen: Params, scratch: Path) 
     return trainer, list(itertools.islice(trainer.get_train_dataloader(), BATCHES))
 
 
-def gradients(model: Any, compute_loss: Callable[..., Any], batches: list[Any]) -> None:
+def gradients(trainer: Any, compute_loss: Callable[..., Any], batches: list[Any]) -> None:
     """Forward and backward passes, without the optimizer."""
     for batch in batches:
-        compute_loss(model, dict(batch)).backward()
-        model.zero_grad()
+        with trainer.compute_loss_context_manager():
+            loss = compute_loss(trainer.model, dict(batch))
+        loss.backward()
+        trainer.model.zero_grad()
 
 
 @click.command(help=__doc__)
@@ -87,8 +89,8 @@ def main() -> None:
 
     pairs = {
         "training against TRL": (
-            lambda: gradients(trainer.model, trainer.compute_loss, batches),
-            lambda: gradients(trainer.model, partial(SFTTrainer.compute_loss, trainer), batches),
+            lambda: gradients(trainer, trainer.compute_loss, batches),
+            lambda: gradients(trainer, partial(SFTTrainer.compute_loss, trainer), batches),
         ),
         "choices against lm-eval": (
             lambda: likelihood.choice_scores(model, prompts, choices, size),

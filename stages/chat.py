@@ -94,6 +94,20 @@ def check(tokenizer: Any) -> None:
 
 
 def _render(tokenizer: Any, messages: list[Message], **options: Any) -> list[int]:
-    return tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **options)[
-        "input_ids"
-    ]
+    from jinja2 import TemplateError
+
+    for message in messages:
+        for token in tokenizer.all_special_tokens:
+            if token in message["content"]:
+                raise Refusal(
+                    f"{token} is a control token of the base and stands in a {message['role']} "
+                    f"turn: {message['content'][:60]!r}; take it out of the source"
+                )
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, tokenize=True, return_dict=True, **options
+        )
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise Refusal(f"the base's chat template refuses {roles}: {error}") from None
+    return rendered["input_ids"]

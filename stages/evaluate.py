@@ -1,7 +1,6 @@
 """Score one variant of the model on the test records, suite by suite."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +15,9 @@ from stages.params import NaturalInt, PositiveInt, Section, Seed
 from stages.records import Record
 from stages.scoring import generation, harness, likelihood, metrics
 
-SCORERS = {"choice": metrics.choice, "json": metrics.json_object, "text": metrics.text}
+FIGURES = {"choice": metrics.choice, "json": metrics.json_object, "text": metrics.text}
+SCORES = {"choice": metrics.same, "json": metrics.same_json, "text": metrics.rouge_l}
+"""How right a single answer is, 0 to 1."""
 
 
 class Suite(Section):
@@ -109,6 +110,17 @@ def by_suite(
     return parts
 
 
+def refuse_unknown_slices(rows: Sequence[Record], slices: Sequence[str]) -> None:
+    """Raise where no test record has a slice by which figures are to be broken down."""
+    known = sorted({name for row in rows for name in row.slices})
+    for name in slices:
+        if name not in known:
+            raise Refusal(
+                f"params.yaml: evaluate.slices: no test record has slice {name}; "
+                f"the slices are {', '.join(known) or 'none'}"
+            )
+
+
 def predict(model: Model, rows: list[Record], suite: Suite, labels: list[str]) -> list[str]:
     """What the model answers to each record of a suite."""
     return model.choose(rows, labels) if suite.answer == "choice" else model.write(rows)
@@ -116,7 +128,7 @@ def predict(model: Model, rows: list[Record], suite: Suite, labels: list[str]) -
 
 def figures(rows: list[Record], got: list[str], suite: Suite, slices: list[str]) -> dict[str, Any]:
     """All figures of a suite: over all records, and by slice value."""
-    score = SCORERS[suite.answer]
+    score = FIGURES[suite.answer]
     expected = [row.answer for row in rows]
     result: dict[str, Any] = {"records": len(rows), "overall": score(expected, got), "slices": {}}
     for name in slices:
@@ -131,18 +143,26 @@ def figures(rows: list[Record], got: list[str], suite: Suite, slices: list[str])
 
 
 def write_predictions(
-    path: Path, rows: list[Record], got: dict[str, str], losses: list[likelihood.Loss]
+    path: Path,
+    rows: list[Record],
+    got: dict[str, tuple[str, float]],
+    losses: list[likelihood.Loss],
 ) -> None:
-    """One JSON line for each test record; `got` is null where its task has no suite."""
+    """One JSON line for each test record; `got` and `score` are null where no suite has its task.
+
+    `got` maps an id to the answer and its score.
+    """
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for row, (loss, tokens) in zip(rows, losses, strict=True):
+            answer, score = got.get(row.id, (None, None))
             line = {
                 "id": row.id,
                 "task": row.task,
                 "slices": row.slices,
                 "question": row.question,
                 "expected": row.answer,
-                "got": got.get(row.id),
+                "got": answer,
+                "score": score,
                 "loss": round(loss, 4),
                 "tokens": tokens,
             }
@@ -160,20 +180,24 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
     rows = list(records.read(test))
     label_sets = json.loads(labels.read_text(encoding="utf-8"))
     parts = by_suite(rows, settings.suites, label_sets)
+    refuse_unknown_slices(rows, settings.slices)
     compute.set_up(chosen.compute, chosen.seed)
     model = Model(folder, chosen.compute.attention, settings)
-    got: dict[str, str] = {}
+    got: dict[str, tuple[str, float]] = {}
     result: dict[str, Any] = {}
     for suite in settings.suites:
         part, own_labels = parts[suite.task], label_sets.get(suite.task, [])
         answers = predict(model, part, suite, own_labels)
-        got.update({row.id: answer for row, answer in zip(part, answers, strict=True)})
+        score = SCORES[suite.answer]
+        for row, answer in zip(part, answers, strict=True):
+            got[row.id] = answer, score(row.answer, answer)
         result[suite.task] = figures(part, answers, suite, settings.slices)
         if suite.answer == "choice" and settings.harness_records:
-            sample = part[:: math.ceil(len(part) / settings.harness_records)]
+            sample = records.spread(part, settings.harness_records)
             result[suite.task]["lm_eval"] = model.second_opinion(sample, own_labels)
     losses = model.losses(rows)
     result["perplexity"] = likelihood.perplexity(losses)
+    result["unscored"] = sum(not tokens for _, tokens in losses)
     with outputs.folder(out) as partial:
         write_predictions(partial / "predictions.jsonl", rows, got, losses)
         outputs.write_json(partial / "metrics.json", result)

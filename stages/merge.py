@@ -1,7 +1,6 @@
 """Merge the adapter into the original base and prove that the answers stay the same."""
 
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ class Merge(Section):
     """How the merged model is held against base plus adapter."""
 
     prompts: PositiveInt
-    """Validation prompts on which logits are compared."""
+    """Validation prompts, evenly spread, on which logits are compared."""
     tolerance: PositiveFloat
     """Largest difference between two logits that is accepted."""
 
@@ -42,7 +41,10 @@ def logits(model: Any, prompts: list[list[int]]) -> list[Any]:
 
 def largest_difference(one: list[Any], other: list[Any]) -> float:
     """The largest absolute difference of two logits; NaN where either has one."""
-    return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
+    import torch
+
+    pairs = zip(one, other, strict=True)
+    return float(torch.stack([(a - b).abs().max() for a, b in pairs]).max())
 
 
 def merge_adapter(base: Any, adapter: Path, prompts: list[list[int]], limit: float) -> Any:
@@ -73,7 +75,7 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
         if (source / "adapter_config.json").exists():
             compute.set_up(chosen.compute, chosen.seed)
             tokenizer = models.load_tokenizer(source)
-            rows = islice(records.read(validation), chosen.merge.prompts)
+            rows = records.spread(list(records.read(validation)), chosen.merge.prompts)
             prompts = [chat.prompt_ids(tokenizer, record.prompt) for record in rows]
             model = models.load(base, "auto", chosen.compute.attention, compute.device())
             model, difference = merge_adapter(model, source, prompts, chosen.merge.tolerance)

@@ -68,7 +68,10 @@ def load(folder: Path, dtype: Dtype, attention: str, device: str, quantization: 
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(name) for name in report[problem])
         if names:
-            raise Refusal(f"{folder}: {problem.replace('_', ' ')}: {', '.join(names[:3])}")
+            raise Refusal(
+                f"{folder}: {problem.replace('_', ' ')}: {', '.join(names[:3])}; fetch the weights "
+                "again or take another base"
+            )
     _keep_four_bit_gradients_right(model)
     return model.eval()
 

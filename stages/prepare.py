@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import click
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages import outputs, params, records
 from stages.cli import IN_FOLDER, OUT, run
@@ -35,6 +35,16 @@ class Prepare(Section):
         if twice:
             raise ValueError(f"{twice[0]} is listed twice; list each file once")
         return sources
+
+    @model_validator(mode="after")
+    def _known_strata(self) -> "Prepare":
+        known = {"task", "answer"}.union(*(source.slices for source in self.sources))
+        strange = [name for name in self.split.by if name not in known]
+        if strange:
+            raise ValueError(
+                f"split.by: no source has a slice {strange[0]}; known: {', '.join(sorted(known))}"
+            )
+        return self
 
 
 class Params(Section):
@@ -84,8 +94,8 @@ def main(raw: Path, out: Path) -> None:
     total = len(rows) + len(rejected)
     refuse_too_many(rejected, total, settings.max_rejected_fraction)
     rows, changed = clean_all(rows, settings.clean)
-    kept, merged = splitting.merge_duplicates(rows)
     fixed = {source.path: source.split for source in settings.sources}
+    kept, merged = splitting.merge_duplicates(rows, fixed)
     splits = splitting.split(kept, fixed, settings.split, chosen.seed)
     for name, part in splits.items():
         if not part:

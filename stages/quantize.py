@@ -21,7 +21,7 @@ class Quantize(Section):
     precision: Precision
     """nf4: of the arithmetic in which the weights are used, kept with the model."""
     rows: PositiveInt
-    """Validation records on which perplexity is compared."""
+    """Validation records, evenly spread, on which perplexity is compared."""
     max_length: PositiveInt
     """Tokens of such a record; longer ones are cut on the right."""
     batch_size: PositiveInt
@@ -45,8 +45,8 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     compute.warn_of_slow_bf16("quantize.precision", settings.precision)
     device, attention = compute.device(), chosen.compute.attention
     tokenizer = models.load_tokenizer(merged)
-    rows = [chat.example(tokenizer, row, settings.max_length) for row in records.read(validation)]
-    rows = [row for row in rows if row.answer_tokens][: settings.rows]
+    held_out = records.spread(list(records.read(validation)), settings.rows)
+    rows = [chat.example(tokenizer, row, settings.max_length) for row in held_out]
 
     def perplexity(folder: Path) -> float:
         model = models.load(folder, "auto", attention, device)

@@ -1,7 +1,7 @@
 """The one canonical record: a line of JSON with sorted keys and a content hash."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,6 +55,12 @@ class Record:
             for i, m in enumerate(self.messages)
         ]
         return replace(self, messages=messages, origin=origin)
+
+
+def spread(records: Sequence[Record], number: int) -> list[Record]:
+    """At most `number` of the records, at equal distances: files are often sorted by task."""
+    count = min(number, len(records))
+    return [records[i * len(records) // count] for i in range(count)]
 
 
 def dump(record: Record) -> bytes:

@@ -36,16 +36,22 @@ def tune(
             Path(scratch),
         )
         trainer.train()
-        trainer.evaluate()
+        if not _evaluated_at(trainer.state.log_history, trainer.state.global_step):
+            trainer.evaluate()
     if not models.has_finite_parameters(trainer.model):
         raise Refusal("training diverged: weights are not finite; lower train.learning_rate")
     return trainer
+
+
+def _evaluated_at(history: list[dict[str, Any]], step: int) -> bool:
+    return any("eval_loss" in entry and entry["step"] == step for entry in history)
 
 
 def summarize(trainer: Any, train: rows.Rows, chosen: Params) -> dict[str, Any]:
     """What the report says of the run: sizes, truncation, losses."""
     trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     history = trainer.state.log_history
+    mean = [entry["train_loss"] for entry in history if "train_loss" in entry]
     return {
         "strategy": chosen.train.strategy,
         "rows": len(train.examples),
@@ -56,7 +62,7 @@ def summarize(trainer: Any, train: rows.Rows, chosen: Params) -> dict[str, Any]:
         "steps": trainer.state.global_step,
         "trained_parameters": trained,
         "parameters": trainer.model.num_parameters(),
-        "loss": next(entry["train_loss"] for entry in history if "train_loss" in entry),
+        "loss": (mean + [entry["loss"] for entry in history if "loss" in entry])[-1],
         "validation_loss": [entry["eval_loss"] for entry in history if "eval_loss" in entry][-1],
     }
 

@@ -75,6 +75,20 @@ def test_a_control_tokens_spelling_in_an_answer_stays_text(tokenizer: Any, recor
     assert chat.prompt_ids(tokenizer, record.prompt).count(tokenizer.eos_token_id) == 2
 
 
+def test_refuses_a_control_token_of_the_base_in_a_turn(tokenizer: Any):
+    """Spellings that the readers do not know: each base has its own."""
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
+    with pytest.raises(Refusal, match=r"<end_of_turn> is a control token .* user turn: 'a <end"):
+        chat.prompt_ids(tokenizer, [{"role": "user", "content": "a <end_of_turn> b"}])
+
+
+def test_refuses_what_the_template_refuses(tokenizer: Any):
+    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    turns = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
+    with pytest.raises(Refusal, match="refuses system, user: System role not supported"):
+        chat.prompt_ids(tokenizer, turns)
+
+
 def test_texts_spell_what_ids_encode(tokenizer: Any, record: Record):
     both = chat.prompt_text(tokenizer, record.prompt) + chat.answer_text(tokenizer, record.answer)
     assert tokenizer(both)["input_ids"] == chat.example(tokenizer, record, 1000).input_ids

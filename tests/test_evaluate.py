@@ -25,16 +25,18 @@ def test_scores_every_suite_and_keeps_every_answer(
 
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [row.id for row in [*corpus, *other]]
-    assert lines[-1]["got"] is None
+    assert lines[-1]["got"] is None is lines[-1]["score"]
+    assert all(0 <= line["score"] <= 1 for line in lines[:-1])
     intents = [line for line in lines if line["task"] == "intent"]
     assert {line["got"] for line in intents} <= {"cancel_order", "track", "refund"}
     assert all(line["loss"] > 0 and line["tokens"] > 0 for line in lines)
 
     figures = json.loads((out / "metrics.json").read_text())
-    assert sorted(figures) == ["intent", "perplexity", "reply", "slots"]
+    assert sorted(figures) == ["intent", "perplexity", "reply", "slots", "unscored"]
     right = [line["got"] == line["expected"] for line in intents]
+    assert right == [line["score"] for line in intents]
     assert figures["intent"]["overall"]["accuracy"] == sum(right) / 4
-    assert figures["intent"]["lm_eval"] == pytest.approx(sum(right[::2]) / 2)  # of 4, 3 at most
+    assert figures["intent"]["lm_eval"] == pytest.approx(sum(right[:3]) / 3)
     assert sorted(figures["reply"]["overall"]) == ["bleu", "exact_match", "rouge_l"]
     assert sorted(figures["slots"]["overall"]) == ["exact_match", "valid"]
     languages = figures["slots"]["slices"]["language"]
@@ -54,6 +56,13 @@ def test_a_suite_without_records_is_refused(
         workplace / "evaluated",
         "evaluate.suites: no test record has task intnt; the tasks are intent, reply, slots",
     )
+
+
+def test_a_slice_that_no_record_has_is_refused(
+    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+):
+    run = stage(*ARGUMENTS, changes={"evaluate.slices": ["language", "fraseing"]})
+    refused(run, workplace / "evaluated", "evaluate.slices: no test record has slice fraseing")
 
 
 def test_a_choice_without_labels_is_refused(

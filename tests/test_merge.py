@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,13 @@ def test_a_fully_tuned_model_is_linked_not_copied(
         assert (workplace / "merged" / name).samefile(workplace / "trained/model" / name)
     fact = json.loads((workplace / "merged/merge.json").read_text())
     assert fact == {"prompts": 0, "largest_logit_difference": 0.0}
+
+
+def test_a_logit_that_is_no_number_is_a_difference_beyond_any_limit():
+    import torch
+
+    from stages.merge import largest_difference
+
+    fine, spoilt = torch.zeros(2, 3), torch.tensor([[0.0, float("nan")]])
+    assert math.isnan(largest_difference([fine, spoilt, fine], [fine, spoilt, fine]))
+    assert largest_difference([fine, fine], [fine, fine + 0.5]) == 0.5

@@ -127,7 +127,9 @@ def test_the_real_params_are_valid() -> None:
 @pytest.mark.parametrize(
     ("real", "mistyped", "line"),
     [
-        ("  epochs: 3.5", "  epoch: 3.5", "train.epoch: unknown key; did you mean epochs?"),
+        ("warmup_fraction: 0.05", "warmup_fraction: 1.0", "train.warmup_fraction: input should be"),
+        ("by: [task,", "by: [tusk,", "prepare: split.by: no source has a slice tusk; known: an"),
+        ("  epochs: 4.0", "  epoch: 4.0", "train.epoch: unknown key; did you mean epochs?"),
         ("    r: 16", "    rr: 16", "train.lora.rr: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),
         ("      task: slots", "      tsk: slots", "prepare.sources.3.tsk: unknown key; did you"),

@@ -100,3 +100,18 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [example("b\u2028b"), example("a\r\na"), example("b\u2028b")]
     records.write(tmp_path / "train.jsonl", iter(rows))
     assert list(records.read(tmp_path / "train.jsonl")) == rows
+
+
+@given(st.lists(RECORDS, max_size=30), st.integers(0, 40))
+def test_spread_records_are_as_many_as_asked_in_their_order(
+    rows: list[Record], number: int
+) -> None:
+    taken = records.spread(rows, number)
+    assert len(taken) == min(number, len(rows))
+    places = [next(i for i, row in enumerate(rows) if row is one) for one in taken]
+    assert places == sorted(places)
+
+
+def test_spread_records_are_at_equal_distances() -> None:
+    rows = [example(str(number)) for number in range(10)]
+    assert [row.question for row in records.spread(rows, 5)] == ["0", "2", "4", "6", "8"]

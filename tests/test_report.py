@@ -79,6 +79,7 @@ def evaluated(variant: str) -> dict[str, Any]:
             "slices": {},
         },
         "perplexity": {"base": 212.4, "merged": 1.62, "quantized": 1.6543219}[variant],
+        "unscored": 0,
     }
 
 
@@ -139,7 +140,13 @@ def write_inputs(root: Path) -> None:
                 zip(RECORDS, answers, strict=True)
             ):
                 line = {"id": f"{i:016x}", "task": task, "question": question, "expected": want}
-                line |= {"got": got, "slices": slices, "loss": 0.5, "tokens": 3}
+                line |= {
+                    "got": got,
+                    "score": float(got == want),
+                    "slices": slices,
+                    "loss": 0.5,
+                    "tokens": 3,
+                }
                 stream.write(json.dumps(line) + "\n")
 
 
@@ -281,9 +288,15 @@ def other_records(root: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
 
 
+def unknown_slice(root: Path) -> None:
+    path = root / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("[phrasing]", "[fraseing]"), "utf-8")
+
+
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
+        (unknown_slice, "params.yaml: report.slices: fraseing is none of evaluate.slices (phras"),
         (not_a_number, "data/evaluated/merged/metrics.json: intent.overall.accuracy is nan"),
         (no_quantized, "data/evaluated/quantized/metrics.json: not found"),
         (diverged, "data/trained/log.csv:4: loss is inf"),

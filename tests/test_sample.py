@@ -147,6 +147,17 @@ def test_starter_text_carries_no_label_and_no_chat_markup() -> None:
     assert "<|" not in content
 
 
+def test_starter_text_holds_no_reply_that_tuning_learns() -> None:
+    def shape(text: str) -> str:
+        return re.sub(r"\d+", "0", text)
+
+    content = shape((DATA / "starter/text.jsonl").read_text("utf-8"))
+    turns = [turn for row in rows("replies.jsonl") for turn in row.get("messages", [])]
+    answers = {shape(turn["content"]) for turn in turns if turn.get("role") == "assistant"}
+    assert len(answers) > 200
+    assert [answer for answer in answers if answer and answer in content] == []
+
+
 @pytest.mark.parametrize(
     ("name", "duplicates"), [("intent.csv", 16), ("slots.jsonl", 8), ("replies.jsonl", 6)]
 )

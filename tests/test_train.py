@@ -59,6 +59,18 @@ def test_training_that_diverges_is_refused_and_leaves_nothing(
     refused(run, workplace / "trained", "training diverged", "lower train.learning_rate")
 
 
+def test_a_target_that_no_layer_has_is_refused(
+    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+):
+    """PEFT is content where one of several names is known."""
+    run = stage(*ARGUMENTS, "trained", changes={"train.lora.target_modules": ["q_proj", "v_prj"]})
+    refused(
+        run,
+        workplace / "trained",
+        "train.lora.target_modules: the base has no linear layer v_prj; it has down_proj",
+    )
+
+
 def test_bf16_is_computed_and_said_to_be_slow_where_the_cpu_lacks_it(
     workplace: Path, stage: Callable[..., Any]
 ):

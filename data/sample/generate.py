@@ -147,8 +147,8 @@ def document(dice: Dice, language: str, phrasings: Row) -> str:
     if kind < 11:
         topic = dice.pick(list(REPLIES[language]["topics"].values()))
         ask = fill(dice.pick(topic["ask"]), dice, vocabulary, values)
-        reply = fill(dice.pick(topic["reply"]), dice, vocabulary, values)
-        return fill(dice.pick(phrasings["ask_agent"]), dice, {}, {"ask": ask, "reply": reply})
+        rule = {"ask": ask, "reply": topic["policy"]}  # the replies themselves are to be learnt
+        return fill(dice.pick(phrasings["ask_agent"]), dice, {}, rule)
     if kind < 17:
         block = phrasings["talk"] if dice.below(4) else dice.pick(intents)["seen"]
         sentence = capitalised(fill(dice.pick(templates(block))[1], dice, vocabulary, values))

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -125,16 +126,17 @@ def _locked(parent: Path) -> Iterator[None]:
 def _online() -> Iterator[None]:
     """Lift HF_HUB_OFFLINE, which stages.cli sets for every stage, for this download alone.
 
-    The library reads the variable once, at import, into this constant.
+    The library reads the variable once, at import, into this constant. Without hf-xet: its
+    threads neither stop at a signal nor say what went wrong.
     """
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = False
+    before = constants.HF_HUB_OFFLINE, constants.HF_HUB_DISABLE_XET
+    constants.HF_HUB_OFFLINE, constants.HF_HUB_DISABLE_XET = False, True
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE = before
+        constants.HF_HUB_OFFLINE, constants.HF_HUB_DISABLE_XET = before
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def _refusals(where: str) -> Iterator[None]:
         yield
     except errors.HFValidationError:
         raise Refusal(f"{where}: not a model id; write it as organization/name") from None
-    except (OSError, httpx2.TransportError) as error:  # the library's own errors are OSErrors
+    except (OSError, ValueError, httpx2.RequestError) as error:  # the library's own are OSErrors
         cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
         reason = _reason(cause or error, constants.ENDPOINT)
         if reason is None:
@@ -174,7 +176,7 @@ def _reason(error: BaseException, endpoint: str) -> str | None:
         return f"no connection to {endpoint}; check the network or HF_ENDPOINT, then run again"
     if isinstance(error, (httpx2.TransportError, ConnectionError, TimeoutError)):
         return f"the connection to {endpoint} broke off; run again, finished files are kept"
-    if isinstance(error, errors.FileMetadataError):
+    if isinstance(error, (errors.FileMetadataError, json.JSONDecodeError, httpx2.RequestError)):
         return f"{endpoint} does not answer as a hub; check HF_ENDPOINT or the proxy"
     if type(error) is OSError and "Consistency check failed" in str(error):
         return "a file came with the wrong size; run again, finished files are kept"

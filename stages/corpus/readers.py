@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.corpus.cleaning import clean
-from stages.corpus.sources import CANONICAL, OPTIONAL, Source
+from stages.corpus.sources import CANONICAL, Source
 from stages.errors import Refusal
 from stages.records import Message, Record
 
@@ -60,6 +60,8 @@ def _text(path: Path, encoding: str) -> str:
         raise Refusal(f"{path}: not found; put it there or correct prepare.sources") from None
     except IsADirectoryError:
         raise Refusal(f"{path}: a folder; name a file in prepare.sources") from None
+    except PermissionError:
+        raise Refusal(f"{path}: may not be read; change its permissions") from None
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -118,6 +120,7 @@ def _elements(text: str, count: int) -> Iterator[tuple[int, Any]]:
 
 
 def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
+    csv.field_size_limit(max(len(text), 1))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, None)
@@ -125,7 +128,7 @@ def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
         raise Refusal(f"{source.path}:1: header is not CSV: {error}; repair it") from None
     if header is None:
         raise Refusal(f"{source.path}: empty; remove it from prepare.sources or fill it")
-    needed = [source.column(field) for field in CANONICAL[source.format] if field not in OPTIONAL]
+    needed = [source.column(field) for field in CANONICAL[source.format] if source.requires(field)]
     absent = [name for name in [*needed, *source.slices] if name not in header]
     if absent:
         raise Refusal(
@@ -138,17 +141,25 @@ def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
         raise Refusal(f"{source.path}: two columns {twice[0]}; rename or remove one")
     while True:
         line = reader.line_num + 1
+        row: list[str] | _UnfitError | None
         try:
             row = next(reader, None)
         except csv.Error:
-            yield line, _UnfitError("invalid_csv")
-            continue
+            row = _UnfitError("invalid_csv")
         if row is None:
             return
-        if len(row) == len(header):
+        if not isinstance(row, _UnfitError) and len(row) == len(header):
             yield line, dict(zip(header, row, strict=True))
+        elif reader.line_num > line:  # rows of their own may lie in it, which nobody would count
+            raise Refusal(
+                f"{source.path}:{line}: a quote that opens here does not close before line "
+                f"{reader.line_num}; close it, or double it where it is text"
+            )
         elif row:
-            yield line, _UnfitError("wrong_number_of_cells")
+            yield (
+                line,
+                row if isinstance(row, _UnfitError) else _UnfitError("wrong_number_of_cells"),
+            )
 
 
 _ROWS = {".jsonl": _jsonl_rows, ".json": _json_rows, ".csv": _csv_rows}
@@ -178,6 +189,8 @@ def _turns(prompt: str, answer: str) -> list[Message]:
 
 def _alpaca(row: dict[str, Any], source: Source) -> list[Message]:
     instruction, extra = _field(row, source, "instruction"), row.get(source.column("input"))
+    if source.requires("input") and source.column("input") not in row:
+        raise _UnfitError("missing_input")
     prompt = f"{instruction}\n{_checked(extra, 'input')}" if extra else instruction
     return _turns(prompt, _field(row, source, "output"))
 

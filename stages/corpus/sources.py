@@ -16,7 +16,7 @@ CANONICAL = {
 """The fields that each format reads; `columns` gives a file's own names for them."""
 
 OPTIONAL = {"input"}
-"""Fields that a row may lack."""
+"""Fields that a row may lack, unless `columns` names them."""
 
 
 class Source(Section):
@@ -75,6 +75,10 @@ class Source(Section):
         if self.labels and self.format != "classification":
             raise ValueError("labels: only classification has labels")
         return self
+
+    def requires(self, field: str) -> bool:
+        """Whether each row must have the field."""
+        return field not in OPTIONAL or field in self.columns
 
     def column(self, field: str) -> str:
         """The file's own name of a field."""

@@ -13,6 +13,7 @@ Splits = dict[str, list[Record]]
 
 _NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
 _DIGIT = re.compile(r"\d")
+_HELD_OUT_FIRST = ("test", "validation", "train", "auto")
 
 
 class Split(Section):
@@ -30,15 +31,19 @@ def skeleton(text: str) -> str:
     return _DIGIT.sub("0", _NEITHER_LETTER_NOR_DIGIT.sub("", folded))
 
 
-def merge_duplicates(records: Iterable[Record]) -> tuple[list[Record], dict[str, str]]:
-    """The first of each group of equal records, and for the others: origin -> origin kept."""
-    kept: dict[str, Record] = {}
-    merged = {}
-    for record in records:
-        first = kept.setdefault(record.id, record)
-        if first is not record:
-            merged[record.origin] = first.origin
-    return list(kept.values()), merged
+def merge_duplicates(
+    records: Iterable[Record], fixed: Mapping[str, str]
+) -> tuple[list[Record], dict[str, str]]:
+    """One of each group of equal records, and for the others: origin -> origin kept.
+
+    The most held-out one stays, of those the first: training does not take rows from a test file.
+    """
+    rows = list(records)
+    best: dict[str, Record] = {}
+    for row in sorted(rows, key=lambda row: _HELD_OUT_FIRST.index(fixed[row.source])):
+        best.setdefault(row.id, row)
+    kept = [row for row in rows if best[row.id] is row]
+    return kept, {row.origin: best[row.id].origin for row in rows if best[row.id] is not row}
 
 
 def split(records: list[Record], fixed: Mapping[str, str], shares: Split, seed: int) -> Splits:
@@ -77,7 +82,7 @@ def _groups(records: list[Record]) -> list[list[Record]]:
 
 
 def _most_held_out(asked: set[str]) -> str:
-    return next(name for name in ("test", "validation", "train") if name in asked)
+    return min(asked, key=_HELD_OUT_FIRST.index)
 
 
 def _stratum(record: Record, by: list[str]) -> tuple[str, ...]:

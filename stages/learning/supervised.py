@@ -40,8 +40,8 @@ class Train(Section):
     learning_rate: PositiveFloat
     """Peak, after warm-up."""
     schedule: Literal["cosine", "linear", "constant_with_warmup"]
-    warmup_fraction: Fraction
-    """Share of all steps in which the learning rate rises from 0."""
+    warmup_fraction: Rate
+    """Share of all steps, below 1, in which the learning rate rises from 0."""
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: PositiveFloat
     """Gradients are clipped to this 2-norm."""
@@ -93,7 +93,8 @@ def trainer(
             return_outputs: bool = False,
             num_items_in_batch: Any = None,
         ) -> Any:
-            if device == "cpu" and not return_outputs and not self.aux_loss_enabled:
+            plain = not return_outputs and not self.aux_loss_enabled
+            if device == "cpu" and plain and self.accelerator.num_processes == 1:
                 return answer_loss(model, inputs, num_items_in_batch)
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
@@ -133,7 +134,7 @@ def trainer(
         train_dataset=rows(train),
         eval_dataset=rows(validation),
         processing_class=tokenizer,
-        peft_config=_lora(chosen.lora) if chosen.strategy == "lora" else None,
+        peft_config=_lora(chosen.lora, model) if chosen.strategy == "lora" else None,
         callbacks=[StopOnDivergence()],
     )
 
@@ -141,7 +142,7 @@ def trainer(
 def answer_loss(model: Any, inputs: dict[str, Any], tokens: Any) -> Any:
     """The mean loss of the answer tokens of a batch (rows, longest), in nats.
 
-    `tokens` is their number where several batches make one step, otherwise None.
+    `tokens` is their number in all batches of the optimizer step; None: in this batch.
     """
     import torch.nn.functional as F
 
@@ -196,7 +197,7 @@ def write_log(history: list[dict[str, Any]], path: Path) -> None:
         writer.writerows(rows[step] for step in sorted(rows))
 
 
-def _lora(chosen: Lora) -> Any:
+def _lora(chosen: Lora, model: Any) -> Any:
     from peft import LoraConfig
 
     targets = chosen.target_modules
@@ -204,9 +205,24 @@ def _lora(chosen: Lora) -> Any:
         r=chosen.r,
         lora_alpha=chosen.alpha,
         lora_dropout=chosen.dropout,
-        target_modules="all-linear" if targets == ["all-linear"] else targets,
+        target_modules="all-linear" if targets == ["all-linear"] else _known(targets, model),
         task_type="CAUSAL_LM",
     )
+
+
+def _known(targets: list[str], model: Any) -> list[str]:
+    """The targets, if the model has a linear layer of each name: PEFT asks for one of them only."""
+    import torch
+
+    layers = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)]
+    for target in targets:
+        if not any(f".{name}".endswith(f".{target}") for name in layers):
+            known = ", ".join(sorted({name.rpartition(".")[2] for name in layers}))
+            raise Refusal(
+                f"params.yaml: train.lora.target_modules: the base has no linear layer {target}; "
+                f"it has {known}"
+            )
+    return targets
 
 
 @contextmanager

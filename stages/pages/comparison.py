@@ -1,17 +1,11 @@
 """Two variants held against each other, record by record: what changed, and is it chance?"""
 
-import json
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist
 
 from stages.pages.results import Figures, Prediction, suites
-
-Score = Callable[[str, str], float]
-"""How right an answer is, 0 to 1, from the expected and the given text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +32,12 @@ class Change:
         return self.p >= 0.05
 
 
-def changes(rows: Sequence[Prediction], before: str, after: str, score: Score) -> Change:
+def changes(rows: Sequence[Prediction], before: str, after: str) -> Change:
     """From one variant to another, on the same records."""
-    pairs = [(score(r.expected, r.got[before]), score(r.expected, r.got[after])) for r in rows]
+    pairs = [(row.scores[before], row.scores[after]) for row in rows]
     return Change(
         better=sum(new > old for old, new in pairs), worse=sum(new < old for old, new in pairs)
     )
-
-
-def score_of(suite: Figures) -> Score:
-    """Free text, which ROUGE tells apart, is closer or further; all else is right or wrong."""
-    return overlap if "rouge_l" in suite["overall"] else is_right
-
-
-def is_right(expected: str, got: str) -> bool:
-    """The same text, or the same JSON object or list however it is spaced and sorted."""
-    if expected == got:
-        return True
-    want = _structure(expected)
-    return want is not None and want == _structure(got)
-
-
-def overlap(expected: str, got: str) -> float:
-    """Shared pairs of neighbouring characters (Dice): fit for words and for Chinese alike."""
-    if expected == got:
-        return 1.0
-    want, have = (Counter(pairwise(text)) for text in (expected, got))
-    total = want.total() + have.total()
-    return 2 * (want & have).total() / total if total else 0.0
 
 
 def interval(share: float, records: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -113,16 +85,16 @@ def details(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Figures
             for name, variant in variants.items()
         },
         "changes": {
-            task: _changes(task, s, rows) for task, s in suites(variants["merged"]).items()
+            task: _changes([row for row in rows if row.task == task])
+            for task in suites(variants["merged"])
         },
     }
 
 
-def _changes(task: str, suite: Figures, rows: Sequence[Prediction]) -> Figures:
-    own, score = [row for row in rows if row.task == task], score_of(suite)
+def _changes(rows: Sequence[Prediction]) -> Figures:
     steps = {
-        "tuning": changes(own, "base", "merged", score),
-        "quantization": changes(own, "merged", "quantized", score),
+        "tuning": changes(rows, "base", "merged"),
+        "quantization": changes(rows, "merged", "quantized"),
     }
     return {name: {"better": c.better, "worse": c.worse, "p": c.p} for name, c in steps.items()}
 
@@ -134,11 +106,3 @@ def _inferred(suite: Figures) -> Figures:
     if "confusion" in suite:
         result["classes"] = classes(suite["confusion"])
     return result
-
-
-def _structure(text: str) -> dict | list | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict | list) else None

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from stages.pages.comparison import Score, is_right
 from stages.pages.results import VARIANTS, Prediction
 
 MARGIN = 0.1
-"""Free text that overlaps by less than this more is no closer."""
+"""Free text whose ROUGE-L is less than this higher is no closer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +36,23 @@ GRADED = (
     Outcome(title="no closer", judgement="same", fits=lambda b, m, q: m <= b + MARGIN and m < 1),
     Outcome(title="closer after tuning", judgement="better", fits=lambda b, m, q: m > b + MARGIN),
 )
-"""Where an answer overlaps the expected text more or less."""
+"""Where an answer has more or less in common with the expected text."""
 
 
 def choose(
-    rows: Sequence[Prediction], number: int, score: Score
+    rows: Sequence[Prediction], number: int, graded: bool
 ) -> list[tuple[Outcome, Prediction]]:
     """Up to `number` records: each outcome in turn, in the order of their ids.
+
+    `graded`: an answer is closer or further off, and not right or wrong.
 
     Ids are content hashes: as good as a random draw, so the examples are typical and not
     picked, and the same records come up again in the report of the next model.
     """
-    outcomes = EXACT if score is is_right else GRADED
+    outcomes = GRADED if graded else EXACT
     groups: list[list[tuple[Outcome, Prediction]]] = [[] for _ in outcomes]
     for row in sorted(rows, key=lambda row: row.id):
-        scores = [float(score(row.expected, row.got[variant])) for variant in VARIANTS]
+        scores = [row.scores[variant] for variant in VARIANTS]
         for group, outcome in zip(groups, outcomes, strict=True):
             if outcome.fits(*scores):
                 group.append((outcome, row))

@@ -15,8 +15,6 @@ class Measure:
     lower_is_better: bool = False
     digits: int | None = None
     """Behind the decimal point, where not by the size of the value."""
-    by_answer: bool = False
-    """Whether a test of single answers, better against worse, decides on its changes too."""
 
     def show(self, value: float) -> str:
         """The value as a reader writes it, three or four significant digits."""
@@ -51,14 +49,12 @@ class Measure:
 
 
 MEASURES = {
-    "accuracy": Measure(title="accuracy", percent=True, top=1, by_answer=True),
+    "accuracy": Measure(title="accuracy", percent=True, top=1),
     "macro_f1": Measure(title="macro F1", percent=True, top=1),
-    "lm_eval_accuracy": Measure(
-        title="accuracy of a sample by lm-eval", percent=True, top=1, by_answer=True
-    ),
-    "rouge_l": Measure(title="ROUGE-L", top=1, digits=3, by_answer=True),
-    "bleu": Measure(title="BLEU", top=100, digits=1, by_answer=True),
-    "exact_match": Measure(title="exact match", percent=True, top=1, by_answer=True),
+    "lm_eval_accuracy": Measure(title="accuracy of a sample by lm-eval", percent=True, top=1),
+    "rouge_l": Measure(title="ROUGE-L", top=1, digits=3),
+    "bleu": Measure(title="BLEU", top=100, digits=1),
+    "exact_match": Measure(title="exact match", percent=True, top=1),
     "valid": Measure(title="valid JSON", percent=True, top=1),
     "perplexity": Measure(title="perplexity", lower_is_better=True),
 }

@@ -88,7 +88,6 @@ def values(
         "weakest": verdict.weakest(parts),
         "measure": measure,
         "mistakes": comparison.mistakes,
-        "is_right": comparison.is_right,
         "thousands": "{:,}".format,
         "most_labels": MOST_LABELS,
         "most_mistakes": MOST_MISTAKES,
@@ -104,21 +103,22 @@ def suite(
     figures = variants["merged"][task]
     own = [row for row in rows if row.task == task]
     lengths = [len(row.expected) for row in own]
-    score = comparison.score_of(figures)
-    tuning = comparison.changes(own, "base", "merged", score)
-    quantization = comparison.changes(own, "merged", "quantized", score)
-    table = []
+    graded = "rouge_l" in figures["overall"]
+    tuning = comparison.changes(own, "base", "merged")
+    quantization = comparison.changes(own, "merged", "quantized")
+    table: list[tuple[Measure, list[Cell]]] = []
     for name in in_order(figures["overall"]):
         numbers = [variants[v][task]["overall"][name] for v in VARIANTS]
-        table.append((measure(name), cells(name, numbers, (tuning, quantization))))
+        tests = (tuning, quantization) if not table else None  # they compare the main measure
+        table.append((measure(name), cells(name, numbers, tests)))
     return Suite(
         task=task,
         records=figures["records"],
         rows=table,
         tuning=tuning,
         quantization=quantization,
-        examples=examples.choose(own, number, score),
-        graded=score is comparison.overlap,
+        examples=examples.choose(own, number, graded),
+        graded=graded,
         wide=max(lengths, default=0) > ROOMY,
         confusion=figures.get("confusion"),
     )
@@ -160,6 +160,6 @@ def markdown(text: str) -> Markup:
 def _judge(own: Measure, before: float, after: float, change: comparison.Change | None) -> str:
     if own.difference(before, after) == 0:
         return "same"
-    if own.by_answer and change and change.could_be_chance:
+    if change and change.could_be_chance:
         return "chance"
     return "better" if own.is_better(before, after) else "worse"

@@ -25,6 +25,8 @@ class Prediction:
     question: str
     expected: str
     got: dict[str, str]
+    scores: dict[str, float]
+    """How right each answer is, 0 to 1: right or wrong, or ROUGE-L for free text."""
 
 
 def read_json(path: Path) -> Figures:
@@ -84,6 +86,7 @@ def read_predictions(evaluated: Path) -> list[Prediction]:
             question=line["question"],
             expected=line["expected"],
             got={name: answers[name][line["id"]]["got"] for name in VARIANTS},
+            scores={name: answers[name][line["id"]]["score"] for name in VARIANTS},
         )
         for line in answers["merged"].values()
         if line["got"] is not None

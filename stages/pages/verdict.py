@@ -102,17 +102,19 @@ def concerns(
         *_unrecognized(variants["merged"]),
         *_overfitting(log),
         *_cut_rows(train),
+        *_unscored(variants["merged"]),
     ]
 
 
 def _lowered(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterator[str]:
     for task, suite in suites(variants["merged"]).items():
-        change = _change(rows, task, suite, "base", "merged")
-        for name in in_order(suite["overall"]):
+        change = _change(rows, task, "base", "merged")
+        names = in_order(suite["overall"])
+        for name in names:
             own, after = measure(name), suite["overall"][name]
             before = variants["base"][task]["overall"][name]
             if own.is_better(after, before):
-                chance = own.by_answer and change.could_be_chance
+                chance = name == names[0] and change.could_be_chance
                 doubt = ", which could be chance" if chance else ""
                 yield (
                     f"Tuning makes {words(task)} {own.title} worse: "
@@ -122,7 +124,7 @@ def _lowered(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterat
 
 def _quantization_losses(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterator[str]:
     for task, suite in suites(variants["merged"]).items():
-        change = _change(rows, task, suite, "merged", "quantized")
+        change = _change(rows, task, "merged", "quantized")
         if change.worse > change.better and not change.could_be_chance:
             yield (
                 f"Quantization makes {change.worse} of {suite['records']} {words(task)} answers "
@@ -130,11 +132,8 @@ def _quantization_losses(variants: dict[str, Figures], rows: Sequence[Prediction
             )
 
 
-def _change(
-    rows: Sequence[Prediction], task: str, suite: Figures, before: str, after: str
-) -> comparison.Change:
-    own = [row for row in rows if row.task == task]
-    return comparison.changes(own, before, after, comparison.score_of(suite))
+def _change(rows: Sequence[Prediction], task: str, before: str, after: str) -> comparison.Change:
+    return comparison.changes([row for row in rows if row.task == task], before, after)
 
 
 def _weak_slice(variants: dict[str, Figures]) -> Iterator[str]:
@@ -174,3 +173,11 @@ def _cut_rows(train: Figures) -> Iterator[str]:
     for name, fate in (("rows_truncated", "cut short"), ("rows_dropped", "dropped as too long")):
         if train[name]:
             yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."
+
+
+def _unscored(merged: Figures) -> Iterator[str]:
+    if merged["unscored"]:
+        yield (
+            f"{merged['unscored']:,} test records have no answer within evaluate.max_length: "
+            "perplexity leaves them out."
+        )

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages.chat import IGNORED, Example
+from stages.errors import Refusal
 from stages.scoring.batches import by_length, padded
+
+MOST = 700.0
+"""Nats; the exponential of a little more is no floating-point number."""
 
 Loss = tuple[float, int]
 """Negative log-likelihood of an answer, in nats, summed over its tokens; and their number."""
@@ -36,8 +40,14 @@ def answer_losses(model: Any, examples: Sequence[Example], batch_size: int) -> l
 
 
 def perplexity(losses: Sequence[Loss]) -> float:
-    """exp of the mean loss of an answer token."""
-    return math.exp(sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses))
+    """exp of the mean loss of an answer token; Refusal where there is none, or no such number."""
+    tokens = sum(count for _, count in losses)
+    if not tokens:
+        raise Refusal("no record has an answer left to score; raise max_length in params.yaml")
+    mean = sum(loss for loss, _ in losses) / tokens
+    if not mean < MOST:
+        raise Refusal(f"the mean loss of an answer token is {mean:.3g}: the model is of no use")
+    return math.exp(mean)
 
 
 def choice_scores(

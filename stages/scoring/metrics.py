@@ -1,8 +1,10 @@
-"""Figures of merit for one suite, each computed by the library that defines it."""
+"""Figures of merit for one suite and for one answer, by the library that defines them."""
 
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
+from statistics import fmean as mean
 from typing import Any
 
 Figures = dict[str, float]
@@ -22,26 +24,37 @@ def choice(expected: Sequence[str], got: Sequence[str]) -> Figures:
 
 def json_object(expected: Sequence[str], got: Sequence[str]) -> Figures:
     """Shares of answers that parse as JSON, and that equal the expected value."""
-    pairs = [(_parsed(want), _parsed(have)) for want, have in zip(expected, got, strict=True)]
     return {
-        "exact_match": sum(want == have for want, have in pairs) / len(pairs),
-        "valid": sum(have is not _INVALID for _, have in pairs) / len(pairs),
+        "exact_match": mean(map(same_json, expected, got)),
+        "valid": mean(_parsed(have) is not _INVALID for have in got),
     }
 
 
 def text(expected: Sequence[str], got: Sequence[str]) -> Figures:
     """ROUGE-L F1 (rouge-score, Chinese by characters), BLEU 0–100 (sacrebleu, tokenizer zh)."""
-    from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu.metrics import BLEU
 
-    rouge = RougeScorer(["rougeL"], tokenizer=_Tokenizer())
-    pairs = list(zip(expected, got, strict=True))
     return {
-        "rouge_l": sum(rouge.score(want, have)["rougeL"].fmeasure for want, have in pairs)
-        / len(pairs),
+        "rouge_l": mean(map(rouge_l, expected, got)),
         "bleu": float(BLEU(tokenize="zh").corpus_score(list(got), [list(expected)]).score),
-        "exact_match": sum(want == have for want, have in pairs) / len(pairs),
+        "exact_match": mean(map(same, expected, got)),
     }
+
+
+def same(expected: str, got: str) -> float:
+    """1 for the same text, otherwise 0."""
+    return float(expected == got)
+
+
+def same_json(expected: str, got: str) -> float:
+    """1 for the same JSON value, however it is spaced and sorted, otherwise 0."""
+    want, have = _parsed(expected), _parsed(got)
+    return float(want is not _INVALID and _canonical(want) == _canonical(have))
+
+
+def rouge_l(expected: str, got: str) -> float:
+    """F1 of the longest common subsequence of words, or of Chinese characters (rouge-score)."""
+    return float(_rouge().score(expected, got)["rougeL"].fmeasure)
 
 
 def confusion(expected: Sequence[str], got: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -56,11 +69,31 @@ def confusion(expected: Sequence[str], got: Sequence[str]) -> dict[str, dict[str
 _INVALID = object()
 
 
+@cache
+def _rouge() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
+
+
 def _parsed(answer: str) -> Any:
     try:
-        return json.loads(answer)
+        return json.loads(answer, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return _INVALID
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _canonical(value: Any) -> Any:
+    """Numbers by value, and none of them equal to true or false, as Python has it."""
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return (type(value), value) if isinstance(value, bool) else value
 
 
 class _Tokenizer:

@@ -31,6 +31,8 @@ class Hub(ThreadingHTTPServer):
         """What to do wrong at the next GETs of a file: break, stall, spoil or a status."""
         self.refusal: tuple[int, str] | None = None
         """Status and X-Error-Code of every answer about the repository."""
+        self.portal = False
+        """Every answer is the page of a proxy that wants a login."""
         self.gated = False
         """The listing is public, the files are not."""
         self.claimed: dict[str, int] = {}
@@ -64,6 +66,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.refusal:
             status, code = self.server.refusal
             self.answer(status, headers={"X-Error-Code": code} if code else {})
+        elif self.server.portal:
+            self.answer(200, b"<html>Log in to the network</html>")
         elif path == f"/api/models/{MODEL}/revision/{REVISION}":
             siblings = [self.listed(name) for name in self.server.files]
             body = {"id": MODEL, "sha": REVISION, "siblings": siblings}
@@ -310,6 +314,11 @@ def test_what_the_hub_refuses_is_one_line(
 def test_files_behind_a_gate_are_one_line(hub: Hub, station: Station):
     hub.gated = True
     assert "the model is gated; accept its terms" in station.fail()
+
+
+def test_a_page_in_place_of_the_hub_is_one_line(hub: Hub, station: Station):
+    hub.portal = True
+    assert f"{hub.url} does not answer as a hub; check HF_ENDPOINT or the proxy" in station.fail()
 
 
 def test_no_network_is_one_line(station: Station):

@@ -56,9 +56,18 @@ def test_other_inputs_do_not(text: str) -> None:
 
 def test_the_first_of_equal_records_is_kept_and_the_others_are_named() -> None:
     first, again, other = row("a"), row("a", source="t.csv"), row("a", answer="no")
-    kept, merged = splitting.merge_duplicates([first, other, again, again])
+    fixed = {"a.csv": "auto", "t.csv": "auto"}
+    kept, merged = splitting.merge_duplicates([first, other, again, again], fixed)
     assert kept == [first, other]
     assert merged == {"t.csv:a": "a.csv:a"}
+
+
+@pytest.mark.parametrize("held_out", ["test", "validation"])
+def test_training_takes_no_row_from_a_held_out_file(held_out: str) -> None:
+    first, again = row("a"), row("a", source="t.csv")
+    kept, merged = splitting.merge_duplicates([first, again], {"a.csv": "train", "t.csv": held_out})
+    assert kept == [again]
+    assert merged == {"a.csv:a": "t.csv:a"}
 
 
 def test_shares_are_those_asked_for() -> None:
@@ -132,7 +141,7 @@ ROWS = st.lists(
 def test_counts_add_up_and_no_skeleton_is_on_two_sides(
     rows: list[Record], validation: float, test: float, seed: int
 ) -> None:
-    kept, _ = splitting.merge_duplicates(rows)
+    kept, _ = splitting.merge_duplicates(rows, AUTO)
     asked = Split(validation=validation, test=test, by=["language", "answer"])
     splits = splitting.split(kept, AUTO, asked, seed)
     assert sorted(r.id for part in splits.values() for r in part) == sorted(r.id for r in kept)

@@ -9,15 +9,16 @@ from stages.pages.comparison import (
     changes,
     classes,
     interval,
-    is_right,
     mistakes,
-    overlap,
 )
 from stages.pages.results import Prediction
 
 
-def prediction(expected: str, **got: str) -> Prediction:
-    return Prediction(id="0", task="t", slices={}, question="?", expected=expected, got=got)
+def prediction(**scores: float) -> Prediction:
+    got = dict.fromkeys(scores, "?")
+    return Prediction(
+        id="0", task="t", slices={}, question="?", expected="?", got=got, scores=scores
+    )
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
@@ -60,34 +61,14 @@ def test_class_figures_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -
         )
 
 
-def test_answers_are_right_as_text_or_as_json() -> None:
-    assert is_right("track_order", "track_order")
-    assert is_right('{"a":1,"b":2}', '{ "b": 2, "a": 1 }')
-    assert not is_right('{"a":1}', '{"a":2}')
-    assert not is_right('{"a":1}', '{"a":1')
-    assert not is_right("1", "1.0")  # labels, not numbers
-
-
-@given(st.text(), st.text())
-def test_overlap_is_a_symmetric_share(one: str, other: str) -> None:
-    assert 0 <= overlap(one, other) <= 1
-    assert overlap(one, other) == overlap(other, one)
-    assert overlap(one, one) == 1
-
-
-def test_overlap_counts_shared_pairs_of_characters() -> None:
-    assert overlap("abc", "bcd") == 0.5  # ab bc and bc cd share one of two
-    assert overlap("订单已发货", "订单未发货") == 0.5
-
-
-def test_changes_count_records_not_answers() -> None:
+def test_changes_count_records_that_score_more_or_less() -> None:
     rows = [
-        prediction("a", base="b", merged="a"),
-        prediction("a", base="a", merged="b"),
-        prediction("a", base="b", merged="c"),
-        prediction("a", base="c", merged="a"),
+        prediction(base=0, merged=1),
+        prediction(base=1, merged=0),
+        prediction(base=0, merged=0),
+        prediction(base=0.25, merged=0.5),
     ]
-    assert changes(rows, "base", "merged", is_right) == Change(better=2, worse=1)
+    assert changes(rows, "base", "merged") == Change(better=2, worse=1)
 
 
 def test_the_most_frequent_mistake_comes_first_and_right_answers_are_none() -> None:

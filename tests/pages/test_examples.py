@@ -1,30 +1,30 @@
-from stages.pages.comparison import is_right, overlap
 from stages.pages.examples import choose
-from stages.pages.results import Prediction
+from stages.pages.results import VARIANTS, Prediction
 
 
-def row(number: int, base: str, merged: str, quantized: str, expected: str = "yes") -> Prediction:
+def row(number: int, base: float, merged: float, quantized: float) -> Prediction:
     return Prediction(
         id=f"{number:02}",
         task="t",
         slices={},
         question="?",
-        expected=expected,
-        got={"base": base, "merged": merged, "quantized": quantized},
+        expected="yes",
+        got=dict.fromkeys(VARIANTS, "?"),
+        scores={"base": base, "merged": merged, "quantized": quantized},
     )
 
 
 ROWS = [
-    *(row(number, "no", "yes", "yes") for number in range(10)),
-    row(10, "yes", "yes", "yes"),
-    row(11, "yes", "no", "no"),
-    row(12, "no", "yes", "no"),
-    row(13, "no", "no", "no"),
+    *(row(number, 0, 1, 1) for number in range(10)),
+    row(10, 1, 1, 1),
+    row(11, 1, 0, 0),
+    row(12, 0, 1, 0),
+    row(13, 0, 0, 0),
 ]
 
 
 def test_every_outcome_is_shown_the_gravest_first() -> None:
-    chosen = [(outcome.title, record.id) for outcome, record in choose(ROWS, 5, is_right)]
+    chosen = [(outcome.title, record.id) for outcome, record in choose(ROWS, 5, graded=False)]
     assert chosen == [
         ("broken by tuning", "11"),
         ("broken by quantization", "12"),
@@ -35,24 +35,23 @@ def test_every_outcome_is_shown_the_gravest_first() -> None:
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:
-    assert choose(ROWS[::-1], 7, is_right) == choose(ROWS, 7, is_right)
+    assert choose(ROWS[::-1], 7, graded=False) == choose(ROWS, 7, graded=False)
 
 
 def test_no_more_than_asked_for() -> None:
-    assert choose(ROWS, 0, is_right) == []
-    assert len(choose(ROWS, 99, is_right)) == 13  # right from the start is no example
+    assert choose(ROWS, 0, graded=False) == []
+    assert len(choose(ROWS, 99, graded=False)) == 13  # right from the start is no example
 
 
 def test_free_text_is_closer_or_further_off() -> None:
-    text = "Order 17 is on its way."
     rows = [
-        row(1, "nothing", "Order 18 is on its way.", "Order 18 is on its way.", text),
-        row(2, "Order 18 is on its way.", "nothing", "nothing", text),
-        row(3, "nothing", "nobody", "nobody", text),
-        row(4, text, text, "nothing", text),
-        row(5, text, text, text, text),
+        row(1, 0, 0.8, 0.8),
+        row(2, 0.8, 0, 0),
+        row(3, 0, 0.05, 0.05),
+        row(4, 1, 1, 0),
+        row(5, 1, 1, 1),
     ]
-    assert [(outcome.title, record.id) for outcome, record in choose(rows, 9, overlap)] == [
+    assert [(outcome.title, record.id) for outcome, record in choose(rows, 9, graded=True)] == [
         ("further off", "02"),
         ("further off once quantized", "04"),
         ("no closer", "03"),

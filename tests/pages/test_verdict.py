@@ -15,6 +15,7 @@ def variants(base: float, merged: float, quantized: float, **suite: Any) -> dict
         name: {
             "intent": {"records": 100, "overall": {"accuracy": value}, "slices": {}, **suite},
             "perplexity": 2.0,
+            "unscored": 0,
         }
         for name, value in zip(
             ("base", "merged", "quantized"), (base, merged, quantized), strict=True
@@ -52,6 +53,7 @@ def test_more_bytes_are_not_called_savings() -> None:
 
 
 def answers(expected: str, number: int, **got: str) -> list[Prediction]:
+    answers = {"base": "b", "merged": "a", "quantized": "a"} | got
     return [
         Prediction(
             id=f"{expected}{index}",
@@ -59,7 +61,8 @@ def answers(expected: str, number: int, **got: str) -> list[Prediction]:
             slices={},
             question="?",
             expected=expected,
-            got={"base": "b", "merged": "a", "quantized": "a"} | got,
+            got=answers,
+            scores={name: float(answer == expected) for name, answer in answers.items()},
         )
         for index in range(number)
     ]

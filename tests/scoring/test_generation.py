@@ -1,8 +1,9 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages import chat
+from stages import chat, models
 from stages.records import Record
 from stages.scoring import generation
 
@@ -37,6 +38,15 @@ def test_batched_answers_are_those_written_one_by_one(
     want = [chat.decode(tokenizer, greedy(loaded, prompt, stop)) for prompt in prompts]
     assert len(set(want)) > 1
     assert generation.answers(loaded, tokenizer, prompts, batch_size, LENGTH) == want
+
+
+def test_greedy_answers_are_not_steered_by_the_folder(
+    tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
+):
+    steered = models.load(tiny, "float32", "eager", "cpu")
+    steered.generation_config.repetition_penalty = 5.0
+    got = generation.answers(steered, tokenizer, prompts, 8, LENGTH)
+    assert got == generation.answers(loaded, tokenizer, prompts, 8, LENGTH)
 
 
 def test_an_answer_stops_at_the_end_of_turn(loaded: Any, tokenizer: Any, prompts: list[list[int]]):

@@ -5,6 +5,7 @@ import pytest
 
 from stages import chat
 from stages.chat import IGNORED, Example
+from stages.errors import Refusal
 from stages.records import Record
 from stages.scoring import likelihood
 
@@ -67,3 +68,17 @@ def test_perplexity_weighs_every_token_alike():
         32 ** (1 / 6)
     )
     assert likelihood.perplexity([(3 * math.log(400), 3)]) == pytest.approx(400)
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ([(0.0, 0)], "no record has an answer left to score; raise max_length"),
+        ([], "no record has an answer left"),
+        ([(800.0, 1)], "mean loss of an answer token is 800: the model is of no use"),
+        ([(math.nan, 1)], "mean loss of an answer token is nan"),
+    ],
+)
+def test_a_perplexity_that_is_no_number_is_refused(losses: list[likelihood.Loss], message: str):
+    with pytest.raises(Refusal, match=message):
+        likelihood.perplexity(losses)

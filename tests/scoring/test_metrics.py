@@ -31,8 +31,23 @@ def test_json_is_compared_by_value():
     assert metrics.json_object(want, have) == {"exact_match": 0.25, "valid": 0.5}
 
 
+def test_each_answer_scores_what_the_suite_averages():
+    want, have = ['{"a": 1}', "{}", "1"], ['{"a":1.0}', "[]", "1 "]
+    scores = [metrics.same_json(a, b) for a, b in zip(want, have, strict=True)]
+    assert scores == [1.0, 0.0, 1.0]
+    assert metrics.json_object(want, have)["exact_match"] == pytest.approx(2 / 3)
+    assert [metrics.same("1", "1"), metrics.same("1", "1.0")] == [1.0, 0.0]  # labels, not numbers
+
+
 def test_an_answer_that_is_no_json_never_matches():
     assert metrics.json_object(["x"], ['{"a": 1}'])["exact_match"] == 0.0
+    assert metrics.json_object(["x", "x"], ["y", "x"])["exact_match"] == 0.0
+
+
+def test_json_has_neither_nan_nor_numbers_that_are_truth_values():
+    assert metrics.json_object(["NaN"], ["NaN"]) == {"exact_match": 0.0, "valid": 0.0}
+    assert metrics.same_json('{"a": [1]}', '{"a": [true]}') == 0.0
+    assert metrics.same_json('{"a": [1]}', '{"a": [1.0]}') == 1.0
 
 
 def test_rouge_l_of_the_example_in_the_package():
