@@ -8,6 +8,7 @@ from stages import compute, models, outputs, params
 from stages.bases import folder, hub, inspection, starter
 from stages.bases.origin import Base
 from stages.cli import IN_FILE, OUT, run
+from stages.errors import Refusal
 from stages.params import Section, Seed
 
 
@@ -25,7 +26,15 @@ def vet(model: Path, chosen: Base) -> None:
 
     logging.disable_progress_bar()  # a refusal is one line
     inspection.inspect(model, chosen.allowed_config_keys)
-    models.load_tokenizer(model)
+    try:
+        models.load_tokenizer(model)
+    except Refusal:
+        raise
+    except Exception as error:  # tokenizers raises no narrower class, transformers any
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise Refusal(
+            f"{model}: the tokenizer does not load ({reason}); fetch its files again"
+        ) from None
 
 
 def train_starter(text: Path, out: Path, chosen: Params) -> str:
@@ -57,7 +66,10 @@ def main(text: Path, out: Path) -> None:
             case "path":
                 folder.bring(Path(chosen.base.path), partial)
                 done = f"took {chosen.base.path}"
-        vet(partial, chosen.base)
+        try:
+            vet(partial, chosen.base)
+        except Refusal as refusal:  # name the folder that the user has, not our copy
+            raise Refusal(refusal.message.replace(str(partial), chosen.base.path)) from None
     click.echo(f"base: {done}", err=True)
 
 

@@ -19,6 +19,7 @@ import click
 from pydantic import ValidationError, create_model
 
 from stages import outputs, params
+from stages.agreements import disagreements
 from stages.compute import Runtime
 from stages.errors import Refusal
 from stages.machine import machine_class
@@ -95,9 +96,11 @@ def check_parameters(file: Path = params.FILE) -> None:
     whole = create_model("Whole", __base__=params.Section, **sections)
     values = params.parse(file)
     try:
-        whole.model_validate(values)
+        checked = whole.model_validate(values)
     except ValidationError as error:
         raise Refusal("\n".join(params.mistakes(error, whole, values, file))) from None
+    if lines := [f"{file}: {line}" for line in disagreements(checked)]:
+        raise Refusal("\n".join(lines))
 
 
 def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:

@@ -3,17 +3,18 @@
 import os
 import random
 import warnings
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
+from pydantic import Field
 
-from stages.params import PositiveInt, Precision, Section, read
+from stages.params import Precision, Section, read
 
 
 class Compute(Section):
     """What changes the last bits of a result on one machine class."""
 
-    threads: PositiveInt
+    threads: Annotated[int, Field(gt=0, le=1024)]
     """CPU threads of tensor operations."""
     attention: Literal["eager", "sdpa"]
     """Attention kernel: eager is faster for short rows on a CPU, sdpa on a GPU."""

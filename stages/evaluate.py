@@ -110,17 +110,6 @@ def by_suite(
     return parts
 
 
-def refuse_unknown_slices(rows: Sequence[Record], slices: Sequence[str]) -> None:
-    """Raise where no test record has a slice by which figures are to be broken down."""
-    known = sorted({name for row in rows for name in row.slices})
-    for name in slices:
-        if name not in known:
-            raise Refusal(
-                f"params.yaml: evaluate.slices: no test record has slice {name}; "
-                f"the slices are {', '.join(known) or 'none'}"
-            )
-
-
 def predict(model: Model, rows: list[Record], suite: Suite, labels: list[str]) -> list[str]:
     """What the model answers to each record of a suite."""
     return model.choose(rows, labels) if suite.answer == "choice" else model.write(rows)
@@ -180,7 +169,6 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
     rows = list(records.read(test))
     label_sets = json.loads(labels.read_text(encoding="utf-8"))
     parts = by_suite(rows, settings.suites, label_sets)
-    refuse_unknown_slices(rows, settings.slices)
     compute.set_up(chosen.compute, chosen.seed)
     model = Model(folder, chosen.compute.attention, settings)
     got: dict[str, tuple[str, float]] = {}

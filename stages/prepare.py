@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import click
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from stages import outputs, params, records
 from stages.cli import IN_FOLDER, OUT, run
@@ -35,16 +35,6 @@ class Prepare(Section):
         if twice:
             raise ValueError(f"{twice[0]} is listed twice; list each file once")
         return sources
-
-    @model_validator(mode="after")
-    def _known_strata(self) -> "Prepare":
-        known = {"task", "answer"}.union(*(source.slices for source in self.sources))
-        strange = [name for name in self.split.by if name not in known]
-        if strange:
-            raise ValueError(
-                f"split.by: no source has a slice {strange[0]}; known: {', '.join(sorted(known))}"
-            )
-        return self
 
 
 class Params(Section):

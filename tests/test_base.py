@@ -56,6 +56,30 @@ def test_a_folder_without_tokenizer_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("tokenizer.json", "{}", "spoilt: the tokenizer does not load (KeyError: 'added_tokens')"),
+        ("tokenizer.json", "x", "spoilt: the tokenizer does not load (JSONDecodeError: "),
+        ("chat_template.jinja", "{% for", "the base's chat template refuses user, assistant"),
+        ("generation_config.json", "{", "spoilt/generation_config.json: not JSON; fetch it again"),
+    ],
+)
+def test_a_folder_with_a_spoilt_file_is_refused(
+    workplace: Path,
+    tiny_copy: Path,
+    stage: Callable[..., Any],
+    refused: Callable[..., None],
+    name: str,
+    text: str,
+    message: str,
+):
+    (tiny_copy / name).write_text(text)
+    run = stage(*ARGUMENTS, changes={"base.source": "path", "base.path": "spoilt"})
+    refused(run, workplace / "brought", message)
+
+
+@pytest.mark.slow
 def test_a_base_that_cannot_hold_a_conversation_is_refused(
     workplace: Path, tiny_copy: Path, stage: Callable[..., Any], refused: Callable[..., None]
 ):

@@ -128,7 +128,10 @@ def test_the_real_params_are_valid() -> None:
     ("real", "mistyped", "line"),
     [
         ("warmup_fraction: 0.05", "warmup_fraction: 1.0", "train.warmup_fraction: input should be"),
-        ("by: [task,", "by: [tusk,", "prepare: split.by: no source has a slice tusk; known: an"),
+        ("  heads: 2\n", "  heads: 3\n", "starter: hidden_size 128 must be an even multiple"),
+        ("threads: 2 ", "threads: 99999 ", "compute.threads: input should be less than or"),
+        ("[all-linear]", "[all-linear, q_proj]", "train.lora: target_modules: all-linear"),
+        ("task: slots\n", 'task: ""\n', "prepare.sources.3.task: string should have at least 1"),
         ("  epochs: 4.0", "  epoch: 4.0", "train.epoch: unknown key; did you mean epochs?"),
         ("    r: 16", "    rr: 16", "train.lora.rr: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from stages import records
 
@@ -33,7 +34,7 @@ SOURCE: dict[str, Any] = {
 
 
 def parameters(**changed: Any) -> str:
-    """The real params.yaml with a section for one source (JSON is YAML)."""
+    """The real params.yaml (JSON is YAML), with one source and the suite that fits it."""
     section = {
         "sources": [SOURCE],
         "clean": ["unicode", "invisible", "width", "punctuation", "space"],
@@ -41,9 +42,11 @@ def parameters(**changed: Any) -> str:
         "split": {"validation": 0.1, "test": 0.2, "by": []},
         **changed,
     }
-    before, rest = REAL.split("\nprepare:", 1)
-    after = rest.split("\naugment:", 1)[1]
-    return f"{before}\nprepare: {json.dumps(section)}\naugment:{after}"
+    values = YAML(typ="safe", pure=True).load(REAL)
+    values["prepare"] = section
+    values["evaluate"] |= {"suites": [{"task": "intent", "answer": "choice"}], "slices": []}
+    values["report"]["slices"] = []
+    return json.dumps(values)
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> None:
     headers of the weights are read; the model is built on the meta device, without memory.
     """
     config = _object(folder / CONFIG)
+    _object(folder / "generation_config.json")  # no stage reads it before merge saves it
     tokenizer = folder / "tokenizer_config.json"
     for path, values in ((folder / CONFIG, config), (tokenizer, _object(tokenizer))):
         for key in _keys(values):

@@ -4,7 +4,9 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, model_validator
 
 from stages.errors import Refusal
 from stages.params import NaturalInt, PositiveFloat, PositiveInt, Section
@@ -36,8 +38,8 @@ QWEN2_WORDS = (
 class Starter(Section):
     """The size and the pre-training of the starter model."""
 
-    vocabulary: PositiveInt
-    """Tokens of the byte-level BPE, control tokens included."""
+    vocabulary: Annotated[int, Field(ge=256 + len(CONTROL), le=1_000_000)]
+    """Tokens of the byte-level BPE, bytes and control tokens included."""
     hidden_size: PositiveInt
     """Width; the MLP is twice as wide."""
     layers: PositiveInt
@@ -56,6 +58,14 @@ class Starter(Section):
     """Peak of a one-cycle schedule, for embeddings and norms (AdamW)."""
     matrix_learning_rate: PositiveFloat
     """The same for the matrices of the layers (Muon)."""
+
+    @model_validator(mode="after")
+    def _whole_heads(self) -> "Starter":
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
+            )
+        return self
 
 
 def texts(path: Path) -> list[str]:

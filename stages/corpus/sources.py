@@ -1,9 +1,9 @@
 """The list of sources in params.yaml: which files, in which format, under which names."""
 
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stages.params import PositiveFloat, Section
 
@@ -25,7 +25,7 @@ class Source(Section):
     path: str
     """Relative to data/raw; .jsonl, .json (an array of objects) or .csv."""
     format: Literal["alpaca", "messages", "prompt_completion", "classification"]
-    task: str
+    task: Annotated[str, Field(min_length=1)]
     """Groups records for scoring and reporting, e.g. intent."""
     split: Literal["auto", "train", "validation", "test"]
     """auto: divided by `prepare.split`; otherwise all rows go there."""

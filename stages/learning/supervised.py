@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.chat import IGNORED, Example
 from stages.errors import Refusal
@@ -24,6 +24,12 @@ class Lora(Section):
     dropout: Rate
     target_modules: Annotated[list[str], Field(min_length=1)]
     """Names of linear layers, or `all-linear` alone."""
+
+    @model_validator(mode="after")
+    def _all_alone(self) -> "Lora":
+        if "all-linear" in self.target_modules and len(self.target_modules) > 1:
+            raise ValueError("target_modules: all-linear stands alone; remove the other names")
+        return self
 
 
 class Train(Section):

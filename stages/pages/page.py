@@ -78,7 +78,7 @@ def values(
     return {
         **facts,
         "variants": VARIANTS,
-        "headline": verdict.headline(variants, facts["quantize"]),
+        "headline": verdict.headline(variants, facts["quantize"], rows),
         "concerns": verdict.concerns(variants, rows, log, facts["trained"]),
         "suites": [suite(task, variants, rows, number) for task in suites(variants["merged"])],
         "perplexity": cells("perplexity", [variants[v]["perplexity"] for v in VARIANTS], None),

@@ -9,6 +9,8 @@ from stages.pages.measures import in_order, measure, words
 from stages.pages.results import VARIANTS, Figures, Prediction, suites
 
 BITS = {"nf4": "4-bit", "int8": "8-bit"}
+TELLING = 50
+"""A suite of fewer test records can only show large differences."""
 FEW = 10
 """A slice or label of fewer records says nothing."""
 MOST = 6
@@ -33,7 +35,7 @@ class Slice:
         return f"{words(self.name)} {self.value}"
 
 
-def headline(variants: dict[str, Figures], quantize: Figures) -> str:
+def headline(variants: dict[str, Figures], quantize: Figures, rows: Sequence[Prediction]) -> str:
     """One sentence: the main figure of the first suite before, after, and in few bits."""
     task, suite = next(iter(suites(variants["merged"]).items()))
     name = in_order(suite["overall"])[0]
@@ -45,10 +47,13 @@ def headline(variants: dict[str, Figures], quantize: Figures) -> str:
     else:
         verb = "lifts" if merged > base else "lowers"
         tuning = f"Tuning {verb} {subject} from {own.show(base)} to {own.show(merged)}"
-    return f"{tuning}; {quantization(own.difference(merged, quantized), own.percent, quantize)}."
+        tuning += _doubt(_change(rows, task, "base", "merged"))
+    difference = own.difference(merged, quantized)
+    doubt = _doubt(_change(rows, task, "merged", "quantized")) if difference else ""
+    return f"{tuning}; {quantization(difference, own.percent, quantize, doubt)}."
 
 
-def quantization(difference: float, percent: bool, quantize: Figures) -> str:
+def quantization(difference: float, percent: bool, quantize: Figures, doubt: str) -> str:
     """What few bits cost in quality and save in bytes."""
     unit = " points" if percent else ""
     price = "costs nothing" if difference == 0 else f"gains {difference:g}{unit}"
@@ -56,7 +61,7 @@ def quantization(difference: float, percent: bool, quantize: Figures) -> str:
         price = f"costs {-difference:g}{unit}"
     saved = 1 - quantize["bytes_after"] / quantize["bytes_before"]
     room = f"saves {saved:.0%} of the bytes" if saved >= 0 else f"takes {-saved:.0%} more bytes"
-    return f"{BITS[quantize['method']]} {price} and {room}"
+    return f"{BITS[quantize['method']]} {price}{doubt} and {room}"
 
 
 def slices(variants: dict[str, Figures]) -> list[Slice]:
@@ -103,6 +108,7 @@ def concerns(
         *_overfitting(log),
         *_cut_rows(train),
         *_unscored(variants["merged"]),
+        *_few_records(variants["merged"]),
     ]
 
 
@@ -114,8 +120,7 @@ def _lowered(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterat
             own, after = measure(name), suite["overall"][name]
             before = variants["base"][task]["overall"][name]
             if own.is_better(after, before):
-                chance = name == names[0] and change.could_be_chance
-                doubt = ", which could be chance" if chance else ""
+                doubt = _doubt(change) if name == names[0] else ""
                 yield (
                     f"Tuning makes {words(task)} {own.title} worse: "
                     f"{own.show(before)} before, {own.show(after)} after{doubt}."
@@ -130,6 +135,10 @@ def _quantization_losses(variants: dict[str, Figures], rows: Sequence[Prediction
                 f"Quantization makes {change.worse} of {suite['records']} {words(task)} answers "
                 f"worse and {change.better} better: more than chance explains."
             )
+
+
+def _doubt(change: comparison.Change) -> str:
+    return " (which could be chance)" if change.could_be_chance else ""
 
 
 def _change(rows: Sequence[Prediction], task: str, before: str, after: str) -> comparison.Change:
@@ -181,3 +190,12 @@ def _unscored(merged: Figures) -> Iterator[str]:
             f"{merged['unscored']:,} test records have no answer within evaluate.max_length: "
             "perplexity leaves them out."
         )
+
+
+def _few_records(merged: Figures) -> Iterator[str]:
+    for task, suite in suites(merged).items():
+        if suite["records"] < TELLING:
+            yield (
+                f"{words(task).capitalize()} has {suite['records']} test records: "
+                "too few to tell models apart, or to find a lost label."
+            )

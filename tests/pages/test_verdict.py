@@ -44,12 +44,21 @@ def variants(base: float, merged: float, quantized: float, **suite: Any) -> dict
     ],
 )
 def test_headline(figures: tuple[float, float, float], sentence: str) -> None:
-    assert verdict.headline(variants(*figures), NF4) == sentence
+    rows = answers("a", 100, quantized="b")
+    assert verdict.headline(variants(*figures), NF4, rows) == sentence
+
+
+def test_a_headline_of_few_answers_says_that_it_could_be_chance() -> None:
+    rows = answers("a", 5, quantized="b")
+    assert verdict.headline(variants(0.389, 0.5, 0.611), NF4, rows) == (
+        "Tuning lifts intent accuracy from 38.9% to 50.0% (which could be chance); "
+        "4-bit gains 11.1 points (which could be chance) and saves 62% of the bytes."
+    )
 
 
 def test_more_bytes_are_not_called_savings() -> None:
     int8 = {"method": "int8", "bytes_before": 100, "bytes_after": 110}
-    assert verdict.quantization(0, True, int8) == "8-bit costs nothing and takes 10% more bytes"
+    assert verdict.quantization(0, True, int8, "") == "8-bit costs nothing and takes 10% more bytes"
 
 
 def answers(expected: str, number: int, **got: str) -> list[Prediction]:

@@ -1,0 +1,36 @@
+"""What the sections of params.yaml must agree on, so that no stage fails hours after the first."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+STRATA = {"task", "answer"}
+"""What `prepare.split.by` may name beside slices."""
+
+
+def disagreements(values: Any) -> Iterator[str]:
+    """One line for each name in the whole, validated params.yaml that another section lacks."""
+    sources, suites = values.prepare.sources, values.evaluate.suites
+    tasks = {source.task for source in sources}
+    labelled = {source.task for source in sources if source.format == "classification"}
+    slices = {name for source in sources for name in source.slices}
+    for suite in suites:
+        if suite.task not in tasks:
+            yield f"evaluate.suites: no source has task {suite.task}; {_known(tasks)}"
+        elif suite.answer == "choice" and suite.task not in labelled:
+            yield (
+                f"evaluate.suites: task {suite.task} has no labels to choose from; "
+                "set its answer to json or text"
+            )
+    for where, names, known in (
+        ("prepare.split.by", values.prepare.split.by, slices | STRATA),
+        ("evaluate.slices", values.evaluate.slices, slices),
+        ("report.slices", values.report.slices, set(values.evaluate.slices)),
+    ):
+        for name in names:
+            if name not in known:
+                owner = "evaluate.slices" if where == "report.slices" else "the sources"
+                yield f"{where}: {name} is no slice of {owner}; {_known(known)}"
+
+
+def _known(names: Collection[str]) -> str:
+    return f"known: {', '.join(sorted(names)) or 'none'}"
