@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def _elements(text: str, count: int) -> Iterator[tuple[int, Any]]:
 
 
 def _csv_rows(text: str, source: Source) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(max(len(text), 1))
+    csv.field_size_limit(sys.maxsize)  # of the whole process
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, None)
