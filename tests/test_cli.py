@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,11 @@ def appears(path: Path) -> bool:
     return waits(path.exists)
 
 
-def waits(condition) -> bool:  # type: ignore[no-untyped-def]
+def waits(condition: Callable[[], bool]) -> bool:
     end = time.monotonic() + 60
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
-    return bool(condition())
+    return condition()
 
 
 def test_done_is_0_and_the_output_whole(here: Path) -> None:

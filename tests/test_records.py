@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +28,8 @@ RECORDS = st.builds(
 )
 
 
-def example(question: str = "How much?", answer: str = "€5", **more: object) -> Record:
-    values = {
+def example(question: str = "How much?", answer: str = "€5", **more: Any) -> Record:
+    values: dict[str, Any] = {
         "messages": [
             {"role": "user", "content": question},
             {"role": "assistant", "content": answer},
@@ -38,7 +39,7 @@ def example(question: str = "How much?", answer: str = "€5", **more: object) -
         "origin": "a.csv:2",
         **more,
     }
-    return Record(**values)  # type: ignore[arg-type]
+    return Record(**values)
 
 
 @given(RECORDS)
