@@ -49,6 +49,15 @@ def train_starter(text: Path, out: Path, chosen: Params) -> str:
     return f"pre-trained {model.num_parameters():,} parameters to a loss of {loss:.2f}"
 
 
+def take(source: Path, out: Path, chosen: Base) -> None:
+    """Link or copy a local model into `out`; a refusal names the user's folder, not our copy."""
+    folder.bring(source, out)
+    try:
+        vet(out, chosen)
+    except Refusal as refusal:
+        raise Refusal(refusal.message.replace(str(out), str(source))) from None
+
+
 @click.command(help=__doc__)
 @click.argument("text", type=IN_FILE)
 @click.argument("out", type=OUT)
@@ -58,18 +67,15 @@ def main(text: Path, out: Path) -> None:
         match chosen.base.source:
             case "starter":
                 done = train_starter(text, partial, chosen)
+                vet(partial, chosen.base)
             case "hub":
                 # vetted before its scratch is given up: a refusal must not cost the download
                 wanted = chosen.base.id, chosen.base.revision
                 hub.download(*wanted, partial, lambda scratch: vet(scratch, chosen.base))
                 done = f"downloaded {wanted[0]} at {wanted[1]}"
             case "path":
-                folder.bring(Path(chosen.base.path), partial)
+                take(Path(chosen.base.path), partial, chosen.base)
                 done = f"took {chosen.base.path}"
-        try:
-            vet(partial, chosen.base)
-        except Refusal as refusal:  # name the folder that the user has, not our copy
-            raise Refusal(refusal.message.replace(str(partial), chosen.base.path)) from None
     click.echo(f"base: {done}", err=True)
 
 

@@ -48,9 +48,13 @@ def _evaluated_at(history: list[dict[str, Any]], step: int) -> bool:
 
 
 def summarize(trainer: Any, train: rows.Rows, chosen: Params) -> dict[str, Any]:
-    """What the report says of the run: sizes, truncation, losses."""
+    """What the report says of the run: sizes, truncation, the losses logged last.
+
+    A run of fewer steps than `log_steps` logs no loss; its mean loss stands there then.
+    """
     trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     history = trainer.state.log_history
+    losses = [entry["loss"] for entry in history if "loss" in entry]
     mean = [entry["train_loss"] for entry in history if "train_loss" in entry]
     return {
         "strategy": chosen.train.strategy,
@@ -62,7 +66,7 @@ def summarize(trainer: Any, train: rows.Rows, chosen: Params) -> dict[str, Any]:
         "steps": trainer.state.global_step,
         "trained_parameters": trained,
         "parameters": trainer.model.num_parameters(),
-        "loss": (mean + [entry["loss"] for entry in history if "loss" in entry])[-1],
+        "loss": (losses or mean)[-1],
         "validation_loss": [entry["eval_loss"] for entry in history if "eval_loss" in entry][-1],
     }
 

@@ -15,16 +15,15 @@ def accuracy(
 ) -> float:
     """Share of right choices by lm-eval's multiple-choice scoring of the same prompts."""
     from datasets import Dataset
-    from lm_eval import simple_evaluate
     from lm_eval.api.task import ConfigurableTask
+    from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     choices = [chat.answer_text(tokenizer, label) for label in labels]
     documents = [
         {
-            "prompt": chat.prompt_text(tokenizer, row.prompt),
+            "prompt": chat.prompt_text(tokenizer, row.prompt, row.tools),
             "choices": choices,
             "gold": labels.index(row.answer),
         }
@@ -45,11 +44,6 @@ def accuracy(
     )
     with contextlib.redirect_stderr(io.StringIO()):  # progress bars of seconds
         scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-        results = simple_evaluate(
-            scorer,
-            tasks=[task],
-            task_manager=TaskManager(include_defaults=False),  # indexing them takes 13 s
-            bootstrap_iters=0,
-            log_samples=False,
-        )
+        # not simple_evaluate, which looks at the whole machine first: pip list, git, CPU
+        results = evaluate(scorer, {"choice": task}, bootstrap_iters=0, log_samples=False)
     return float(results["results"]["choice"]["acc,none"])
