@@ -1,10 +1,15 @@
 """Record -> token ids and labels; the only user of a chat template."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stages.errors import Refusal
 from stages.records import Message, Record
+
+Tools = Sequence[dict[str, Any]]
+"""Functions that the assistant may call, as in `Record.tools`."""
 
 IGNORED = -100
 """The label that the loss skips, as in torch.nn.CrossEntropyLoss."""
@@ -23,14 +28,24 @@ class Example:
         return sum(label != IGNORED for label in self.labels)
 
 
-def prompt_ids(tokenizer: Any, messages: list[Message]) -> list[int]:
-    """The ids of the conversation so far and of the header that opens the assistant's turn."""
-    return _render(tokenizer, messages, add_generation_prompt=True)
+def prompt_ids(tokenizer: Any, messages: list[Message], tools: Tools = ()) -> list[int]:
+    """The ids of the conversation so far and of the header that opens the assistant's turn.
+
+    Of no conversation, as plain text has none, the one token that begins a text.
+    """
+    if not messages:
+        begin = tokenizer.bos_token_id
+        return [tokenizer.eos_token_id if begin is None else begin]
+    return _render(tokenizer, messages, tools, add_generation_prompt=True)
 
 
-def prompt_text(tokenizer: Any, messages: list[Message]) -> str:
+def prompt_text(tokenizer: Any, messages: list[Message], tools: Tools = ()) -> str:
     """What `prompt_ids` encodes, for tools that take text."""
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    if not messages:
+        return tokenizer.decode(prompt_ids(tokenizer, messages))
+    return tokenizer.apply_chat_template(
+        messages, tools=[*tools] or None, tokenize=False, add_generation_prompt=True
+    )
 
 
 def answer_text(tokenizer: Any, text: str) -> str:
@@ -49,11 +64,26 @@ def example(tokenizer: Any, record: Record, max_length: int) -> Example:
     The labels are the answer and its end-of-turn token, nothing else: what a template puts
     after that token (ChatML's newline) is never generated, so it is never trained.
     """
-    prompt = prompt_ids(tokenizer, record.prompt)
-    answer = answer_ids(tokenizer, record.answer)
+    prompt = prompt_ids(tokenizer, record.prompt, record.tools)
+    answer = _answer(tokenizer, record, prompt)
     ids = (prompt + answer)[:max_length]
     labels = ([IGNORED] * len(prompt) + answer)[:max_length]
     return Example(ids, labels)
+
+
+def _answer(tokenizer: Any, record: Record, prompt: list[int]) -> list[int]:
+    """The ids of the answer; how a tool call or a train of thought is written the template says."""
+    last = record.messages[-1]
+    if not last.keys() & {"tool_calls", "reasoning_content"}:
+        return answer_ids(tokenizer, last["content"])
+    whole = _render(tokenizer, record.messages, record.tools)
+    rest = whole[len(prompt) :]
+    if whole[: len(prompt)] != prompt or end_of_turn(tokenizer) not in rest:
+        raise Refusal(
+            f"{record.origin}: the base's chat template does not write this answer behind its "
+            "own prompt; take a base whose template knows tools, or leave the row out"
+        )
+    return rest[: rest.index(end_of_turn(tokenizer)) + 1]
 
 
 def end_of_turn(tokenizer: Any) -> int:
@@ -93,19 +123,22 @@ def check(tokenizer: Any) -> None:
         )
 
 
-def _render(tokenizer: Any, messages: list[Message], **options: Any) -> list[int]:
+def _render(
+    tokenizer: Any, messages: list[Message], tools: Tools = (), **options: Any
+) -> list[int]:
     from jinja2 import TemplateError
 
     for message in messages:
+        said = message["content"] if len(message) == 2 else json.dumps(message, ensure_ascii=False)
         for token in tokenizer.all_special_tokens:
-            if token in message["content"]:
+            if token in said:
                 raise Refusal(
                     f"{token} is a control token of the base and stands in a {message['role']} "
                     f"turn: {message['content'][:60]!r}; take it out of the source"
                 )
     try:
         rendered = tokenizer.apply_chat_template(
-            messages, tokenize=True, return_dict=True, **options
+            messages, tools=[*tools] or None, tokenize=True, return_dict=True, **options
         )
     except TemplateError as error:
         roles = ", ".join(message["role"] for message in messages)

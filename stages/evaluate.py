@@ -85,7 +85,7 @@ class Model:
         return harness.accuracy(self.model, self.tokenizer, rows, labels, self.chosen.batch_size)
 
     def _prompts(self, rows: Sequence[Record]) -> list[list[int]]:
-        return [chat.prompt_ids(self.tokenizer, row.prompt) for row in rows]
+        return [chat.prompt_ids(self.tokenizer, row.prompt, row.tools) for row in rows]
 
 
 def by_suite(

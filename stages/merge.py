@@ -76,7 +76,7 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
             compute.set_up(chosen.compute, chosen.seed)
             tokenizer = models.load_tokenizer(source)
             rows = records.spread(list(records.read(validation)), chosen.merge.prompts)
-            prompts = [chat.prompt_ids(tokenizer, record.prompt) for record in rows]
+            prompts = [chat.prompt_ids(tokenizer, record.prompt, record.tools) for record in rows]
             model = models.load(base, "auto", chosen.compute.attention, compute.device())
             model, difference = merge_adapter(model, source, prompts, chosen.merge.tolerance)
             models.save(model, partial, chosen.weights.max_shard_gb)

@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-Message = dict[str, str]
-"""One turn: `role` (system, user or assistant) and `content`."""
+Message = dict[str, Any]
+"""One turn: `role` (system, user, assistant or tool) and `content`, a text; an assistant's may
+have `tool_calls` ({type, function: {name, arguments}}) and `reasoning_content`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +26,30 @@ class Record:
     slices: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
     """How often training sees it: 2.0 twice as often, 0.5 half of them."""
+    rejected: str | None = None
+    """preference: the answer that lost against the last message."""
+    desirable: bool | None = None
+    """unpaired preference: whether the answer is to be learnt or avoided."""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    """Functions that the assistant may call: {type, function: {name, description, parameters}}."""
+    group: str = ""
+    """Whose records stay on one side of a split, e.g. a user's; empty: nobody's."""
+    language: str = ""
+    """Of the input, as far as its script tells: zh, ja, ko …, latin; empty: not looked at."""
+    quality: float = 1.0
+    """Share of the signals of `prepare.quality` that found no fault."""
+    _id: str = field(init=False, default="", repr=False, compare=False)
 
     @property
     def id(self) -> str:
-        """The first 16 hex digits of a sha256 over task and messages."""
-        content = orjson.dumps([self.task, self.messages], option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(content).hexdigest()[:16]
+        """The first 16 hex digits of a sha256 over all that a model may see."""
+        if not self._id:
+            seen: list[Any] = [self.task, self.messages]
+            if self.rejected is not None or self.desirable is not None or self.tools:
+                seen += [self.rejected, self.desirable, self.tools]
+            content = orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)
+            object.__setattr__(self, "_id", hashlib.sha256(content).hexdigest()[:16])
+        return self._id
 
     @property
     def prompt(self) -> list[Message]:
@@ -38,14 +58,23 @@ class Record:
 
     @property
     def answer(self) -> str:
-        """The last assistant turn."""
-        return self.messages[-1]["content"]
+        """The last assistant turn; of a turn that calls tools, the calls as JSON."""
+        last = self.messages[-1]
+        if "tool_calls" not in last:
+            return last["content"]
+        calls = [call["function"] for call in last["tool_calls"]]
+        return orjson.dumps(calls if len(calls) > 1 else calls[0]).decode()
 
     @property
     def question(self) -> str:
-        """The last user turn."""
-        turns = [m["content"] for m in self.messages if m["role"] == "user"]
-        return turns[-1]
+        """The last user turn; empty for plain text."""
+        return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
+
+    @property
+    def asked(self) -> str:
+        """All user turns: what makes two records alike; of plain text, the text."""
+        turns = [message["content"] for message in self.messages if message["role"] == "user"]
+        return "\n".join(turns) or self.answer
 
     def with_turns(self, change: Callable[[str], str], origin: str) -> "Record":
         """The same conversation with `change` applied to the text of the last user turn."""
@@ -64,7 +93,7 @@ def spread(records: Sequence[Record], number: int) -> list[Record]:
 
 
 def dump(record: Record) -> bytes:
-    """The record as one canonical line."""
+    """The record as one canonical line; what says nothing is left out."""
     values = {
         "id": record.id,
         "messages": record.messages,
@@ -73,15 +102,27 @@ def dump(record: Record) -> bytes:
         "origin": record.origin,
         "slices": record.slices,
         "weight": record.weight,
+        "quality": record.quality,
+        "language": record.language,
     }
+    if record.rejected is not None:
+        values["rejected"] = record.rejected
+    if record.desirable is not None:
+        values["desirable"] = record.desirable
+    if record.tools:
+        values["tools"] = record.tools
+    if record.group:
+        values["group"] = record.group
     return orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
 def load(line: bytes) -> Record:
     """The record of one canonical line."""
     values = orjson.loads(line)
-    del values["id"]
-    return Record(**values)
+    known = values.pop("id")
+    record = Record(**values)
+    object.__setattr__(record, "_id", known)
+    return record
 
 
 def read(path: Path) -> Iterator[Record]:

@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -126,3 +127,69 @@ def test_refuses_a_template_without_generation_prompt(tokenizer: Any):
     tokenizer.chat_template = tokenizer.chat_template.replace("add_generation_prompt", "false")
     with pytest.raises(Refusal, match="generation prompt"):
         chat.check(tokenizer)
+
+
+CALL = {"type": "function", "function": {"name": "track", "arguments": {"order": "价1"}}}
+TOOLS = [{"type": "function", "function": {"name": "track", "description": "where it is"}}]
+
+
+def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any):
+    turns = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "where?"},
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "Lyon"},
+    ]
+    assert chat.prompt_text(tokenizer, turns, TOOLS) == (
+        '<|im_start|>system\nBe kind.\n\nTools:\n{"name": "track", "description": "where it is"}\n'
+        "<|im_end|>\n<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n"
+        '{"name": "track", "arguments": {"order": "价1"}}\n</tool_call><|im_end|>\n'
+        "<|im_start|>tool\nLyon<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "learnt"),
+    [
+        (
+            {"content": "", "tool_calls": [CALL]},
+            '<tool_call>\n{"name": "track", "arguments": {"order": "价1"}}\n</tool_call><|im_end|>',
+        ),
+        (
+            {"content": "In Lyon.", "reasoning_content": "Look."},
+            "<think>\nLook.\n</think>\n\nIn Lyon.<|im_end|>",
+        ),
+    ],
+)
+def test_a_call_and_a_train_of_thought_are_learnt(tokenizer: Any, last: dict, learnt: str):
+    turns = [{"role": "user", "content": "where?"}, {"role": "assistant", **last}]
+    record = Record(messages=turns, task="t", source="a", origin="a:1", tools=TOOLS)
+    example = chat.example(tokenizer, record, 1000)
+    labels = [label for label in example.labels if label != chat.IGNORED]
+    assert tokenizer.decode(labels) == learnt
+    assert tokenizer.decode(example.input_ids).startswith("<|im_start|>system\nTools:\n")
+
+
+def test_a_template_without_tools_is_refused_by_the_row(tokenizer: Any):
+    plain = copy.deepcopy(tokenizer)
+    plain.chat_template = plain.chat_template.replace("message['tool_calls']", "[]")
+    plain.chat_template = plain.chat_template.replace("<|im_end|>{% endgen", "{% endgen")
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    ]
+    record = Record(messages=turns, task="t", source="a", origin="a.jsonl:7")
+    with pytest.raises(Refusal, match=r"^a\.jsonl:7: the base's chat template does not write"):
+        chat.example(plain, record, 1000)
+
+
+def test_plain_text_is_learnt_from_its_second_token_on(tokenizer: Any):
+    record = Record(
+        messages=[{"role": "assistant", "content": "where is it"}],
+        task="t",
+        source="a",
+        origin="a:1",
+    )
+    example = chat.example(tokenizer, record, 1000)
+    assert tokenizer.decode(example.input_ids) == "<|im_end|>where is it<|im_end|>"
+    assert example.labels == [chat.IGNORED, *example.input_ids[1:]]

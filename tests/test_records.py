@@ -1,6 +1,7 @@
 """The canonical record: a line is the record, an id is its content."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ RECORDS = st.builds(
     origin=TEXT,
     slices=st.dictionaries(TEXT, TEXT),
     weight=st.floats(min_value=0, allow_infinity=False),
+    rejected=st.none() | TEXT,
+    desirable=st.none() | st.booleans(),
+    tools=st.lists(st.dictionaries(TEXT, TEXT), max_size=2),
+    group=TEXT,
+    language=TEXT,
+    quality=st.floats(0, 1),
 )
 
 
@@ -51,14 +58,13 @@ def test_a_line_is_the_record(record: Record) -> None:
 
 
 @given(RECORDS, TEXT, TEXT, st.dictionaries(TEXT, TEXT), st.floats(0, 9))
-def test_the_id_depends_on_task_and_messages_alone(
+def test_the_id_depends_on_what_a_model_sees_alone(
     record: Record, source: str, origin: str, slices: dict[str, str], weight: float
 ) -> None:
     messages = [dict(reversed(turn.items())) for turn in record.messages]
-    same = Record(
-        messages=messages, task=record.task, source=source, origin=origin,
-        slices=slices, weight=weight,
-    )  # fmt: skip
+    same = replace(
+        record, messages=messages, source=source, origin=origin, slices=slices, weight=weight
+    )
     assert same.id == record.id
 
 
@@ -69,14 +75,20 @@ def test_the_id_changes_with_the_content() -> None:
         example(answer="€6").id,
         example(task="slots").id,
         example(messages=[*example().messages, *example().messages]).id,
+        example(rejected="€7").id,
+        example(desirable=False).id,
+        example(tools=[{"type": "function"}]).id,
     }
-    assert len(ids) == 5
+    assert len(ids) == 8
     assert all(len(one) == 16 and int(one, 16) >= 0 for one in ids)
 
 
 def test_a_line_shows_id_and_every_field_in_sorted_order() -> None:
     values = json.loads(records.dump(example(slices={"language": "en"}, weight=2.0)))
-    assert list(values) == ["id", "messages", "origin", "slices", "source", "task", "weight"]
+    said = ["id", "language", "messages", "origin", "quality", "slices", "source", "task", "weight"]
+    assert list(values) == said
+    more = {"rejected": "€7", "desirable": False, "tools": [{"type": "function"}], "group": "u1"}
+    assert sorted([*said, *more]) == list(json.loads(records.dump(example(**more))))
     assert values["id"] == example().id
     assert records.dump(example(answer="价")).count("价".encode()) == 1, "readable, not escaped"
 

@@ -17,15 +17,26 @@ if TYPE_CHECKING:
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 CHATML = (
+    "{% if tools %}<|im_start|>system\n"
+    "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] + '\n\n' }}{% endif %}"
+    "Tools:\n{% for tool in tools %}{{ tool['function'] | tojson + '\n' }}{% endfor %}"
+    "<|im_end|>\n{% endif %}"
     "{% for message in messages %}"
-    "<|im_start|>{{ message['role'] }}\n"
     "{% if message['role'] == 'assistant' %}"
-    "{% generation %}{{ message['content'] }}<|im_end|>{% endgeneration %}{{ '\\n' }}"
-    "{% else %}{{ message['content'] }}<|im_end|>\n{% endif %}"
+    "<|im_start|>assistant\n{% generation %}"
+    "{% if message['reasoning_content'] %}"
+    "{{ '<think>\n' + message['reasoning_content'] + '\n</think>\n\n' }}{% endif %}"
+    "{{ message['content'] }}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{{ '<tool_call>\n' + call['function'] | tojson + '\n</tool_call>' }}{% endfor %}"
+    "<|im_end|>{% endgeneration %}{{ '\n' }}"
+    "{% elif not (tools and loop.first and message['role'] == 'system') %}"
+    "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""ChatML, with the markers by which TRL and transformers find the assistant's tokens."""
+"""ChatML, with the markers by which TRL and transformers find the assistant's tokens; tools, calls
+and trains of thought as Qwen writes them."""
 
 
 QWEN2_WORDS = (

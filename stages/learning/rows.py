@@ -28,6 +28,11 @@ def render(
     """Render records to at most `max_length` tokens; Refusal where too many lose their answer."""
     examples, dropped, truncated = [], [], 0
     for record in records:
+        if record.desirable is False:
+            raise Refusal(
+                f"{record.origin}: an answer to be avoided, which supervised tuning would learn; "
+                "leave it out of prepare.sources"
+            )
         example = chat.example(tokenizer, record, max_length)
         if not example.answer_tokens:
             dropped.append(record.origin)

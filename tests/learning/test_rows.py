@@ -51,3 +51,9 @@ def test_a_fraction_keeps_about_that_share_and_the_same_ones(conversation: Calla
     assert rows.weighted(reversed(many)) == kept[::-1]
     half = rows.weighted(replace(record, weight=0.5) for record in many)
     assert {record.id for record in kept} < {record.id for record in half}
+
+
+def test_an_answer_to_be_avoided_is_not_learnt(tokenizer: Any, conversation: Callable[..., Record]):
+    bad = replace(conversation("q", "a"), desirable=False)
+    with pytest.raises(Refusal, match=r"s\.csv:q: an answer to be avoided"):
+        rows.render(tokenizer, [bad], 1000, 0.0)
