@@ -1,26 +1,29 @@
 """Add new phrasings of the training records, none of which leaks from a held-out one."""
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from stages import outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.corpus import augmentation, card
-from stages.corpus.splitting import skeleton
-from stages.params import Section, Seed
+from stages.corpus import card
+from stages.params import Fraction, NaturalInt, Section, Seed
 from stages.records import Record
+from stages.rephrasing import diversity, family, methods, mixing, synonyms
 
 
 class Augment(Section):
-    """How much of which method."""
+    """Which phrasings are added, and what the mixture of the training records becomes."""
 
-    deletion: augmentation.Method
-    """Words left out at random."""
-    synonyms: augmentation.Method
-    """Words replaced by those of the domain dictionary."""
+    methods: list[methods.Any]
+    """In their order; each entry's children are named by its method."""
+    max_children: NaturalInt
+    """Of one record, over all methods."""
+    similarity: Fraction
+    """Children as similar as this to a validation or test record are left out."""
+    mix: list[mixing.Mix]
+    """Shares that the values of slices are to have, by weights."""
 
 
 class Params(Section):
@@ -28,35 +31,42 @@ class Params(Section):
     augment: Augment
 
 
-def offspring(
-    parents: list[Record], synonyms: augmentation.Synonyms, chosen: Params
-) -> Iterator[tuple[str, Record, Record]]:
-    """(method, parent, child) for every child that the methods make."""
-    methods = {
-        "deletion": lambda text, draw: augmentation.delete(
-            text, chosen.augment.deletion.rate, draw
-        ),
-        "synonyms": lambda text, draw: augmentation.replace_synonyms(
-            text, chosen.augment.synonyms.rate, draw, synonyms
-        ),
+def children(
+    parents: list[Record], held_out: list[str], dictionary: Path, chosen: Params
+) -> family.Nursery:
+    """The children of all methods."""
+    settings = chosen.augment
+    nursery = family.Nursery(
+        {parent.id for parent in parents}, held_out, settings.similarity, settings.max_children
+    )
+    for method in settings.methods:
+        suited = [parent for parent in parents if method.suits(parent)]
+        picked = family.chosen(suited, method.method, method.share, chosen.seed)
+        draws = [family.draw(parent, f"{method.method}/text", chosen.seed) for parent in picked]
+        kept = [family.protected(parent) for parent in picked]
+        if isinstance(method, methods.Dictionary):
+            known = synonyms.read(dictionary) if picked else {}
+            texts = method.rephrase(picked, draws, kept, known)
+        else:
+            texts = method.rephrase(picked, draws, kept)
+        nursery.admit(method.method, picked, texts)
+    return nursery
+
+
+def summarize(
+    parents: list[Record], nursery: family.Nursery, train: list[Record]
+) -> dict[str, Any]:
+    """The card: what each method made and why some was left out, and what it did to variety."""
+    return {
+        "parents": len(parents),
+        "children": len(nursery.children),
+        "methods": {name: dict(sorted(tally.items())) for name, tally in nursery.counts.items()},
+        "diversity": {
+            "before": diversity.describe([parent.question for parent in parents]),
+            "after": diversity.describe([record.question for record in train]),
+        },
+        "train": card.describe(train),
     }
-    for name, change in methods.items():
-        share = getattr(chosen.augment, name).share
-        for parent, child in augmentation.children(parents, name, share, change, chosen.seed):
-            yield name, parent, child
-
-
-def fault(parent: Record, child: Record, known: set[str], held_out: set[str]) -> str | None:
-    """Why a child is not fit for training, or None."""
-    if child.question == parent.question:
-        return "unchanged"
-    if child.id in known:
-        return "duplicate"
-    if skeleton(child.question) in held_out:
-        return "near_identical_to_held_out"
-    if any(value not in child.question for value in augmentation.protected(parent)):
-        return "answer_no_longer_in_question"
-    return None
 
 
 @click.command(help=__doc__)
@@ -65,33 +75,23 @@ def fault(parent: Record, child: Record, known: set[str], held_out: set[str]) ->
 @click.argument("out", type=OUT)
 def main(prepared: Path, dictionary: Path, out: Path) -> None:
     chosen = params.read(Params)
-    wanted = chosen.augment.synonyms.share > 0
-    synonyms = augmentation.read_synonyms(dictionary) if wanted else {}
     parents = list(records.read(prepared / "train.jsonl"))
-    held_out = {
-        skeleton(record.question)
+    held_out = [
+        record.asked
         for name in ("validation", "test")
         for record in records.read(prepared / f"{name}.jsonl")
-    }
-    known = {record.id for record in parents}
-    made: list[Record] = []
-    counts: dict[str, Counter[str]] = {"deletion": Counter(), "synonyms": Counter()}
-    for method, parent, child in offspring(parents, synonyms, chosen):
-        reason = fault(parent, child, known, held_out)
-        counts[method][reason or "kept"] += 1
-        if reason is None:
-            known.add(child.id)
-            made.append(child)
-    summary = {
-        "parents": len(parents),
-        "children": len(made),
-        "methods": {name: dict(sorted(tally.items())) for name, tally in counts.items()},
-        "train": card.describe([*parents, *made]),
-    }
+    ]
+    nursery = children(parents, held_out, dictionary, chosen)
+    train = [*parents, *nursery.children]
+    for mix in chosen.augment.mix:
+        train = mixing.weighted(train, mix)
+    summary = summarize(parents, nursery, train)
     with outputs.folder(out) as partial:
-        records.write(partial / "train.jsonl", [*parents, *made])
+        records.write(partial / "train.jsonl", train)
         outputs.write_json(partial / "card.json", summary)
-    click.echo(f"augment: {len(parents)} records and {len(made)} new phrasings", err=True)
+    click.echo(
+        f"augment: {len(parents)} records and {len(nursery.children)} new phrasings", err=True
+    )
 
 
 if __name__ == "__main__":

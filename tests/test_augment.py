@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stages import augment, records
+from stages import records
 from stages.records import Record
 
 ROOT = Path(__file__).parents[1]
@@ -25,15 +27,18 @@ def row(question: str, answer: str = "yes") -> Record:
     )  # fmt: skip
 
 
-def parameters(deletion: float, synonyms: float) -> str:
-    section = {
-        "deletion": {"share": deletion, "rate": 0.05},
-        "synonyms": {"share": synonyms, "rate": 1.0},
-    }
+def method(name: str, share: float, rate: float, **more: Any) -> dict[str, Any]:
+    return {"method": name, "share": share, "rate": rate, "tasks": [], "slices": {}, **more}
+
+
+def parameters(*methods: dict[str, Any], **changed: Any) -> str:
+    section = {"methods": methods, "max_children": 9, "similarity": 0.8, "mix": [], **changed}
     before, rest = REAL.split("\naugment:", 1)
     return f"{before}\naugment: {json.dumps(section)}\ntrain:" + rest.split("\ntrain:", 1)[1]
 
 
+DELETION = method("deletion", 1.0, 0.05)
+SYNONYMS = method("synonyms", 1.0, 1.0)
 TRAIN = [
     row("Refund my order please"),
     row("Where is parcel 12345 now", "Parcel 12345 is on its way"),
@@ -50,7 +55,7 @@ def here(tmp_path: Path) -> Path:
     records.write(tmp_path / "prepared" / "validation.jsonl", [row("Reimburse it!")])
     records.write(tmp_path / "prepared" / "test.jsonl", [row("Something else")])
     (tmp_path / "synonyms.tsv").write_text("en\trefund\treimburse\nzh\t退款\t退钱\n", "utf-8")
-    (tmp_path / "params.yaml").write_text(parameters(0.0, 1.0), encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(parameters(SYNONYMS), encoding="utf-8")
     return tmp_path
 
 
@@ -79,13 +84,12 @@ def test_children_stand_behind_their_parents(here: Path) -> None:
     card = json.loads((here / "augmented" / "card.json").read_text())
     assert (card["parents"], card["children"], card["train"]["records"]) == (5, 2, 7)
     assert card["methods"] == {
-        "deletion": {},
         "synonyms": {"kept": 2, "near_identical_to_held_out": 1, "unchanged": 2},
     }
 
 
 def test_deletion_needs_no_dictionary(here: Path) -> None:
-    (here / "params.yaml").write_text(parameters(1.0, 0.0), encoding="utf-8")
+    (here / "params.yaml").write_text(parameters(DELETION), encoding="utf-8")
     (here / "synonyms.tsv").write_text("")
     assert ran(here) == (0, ["augment: 5 records and 3 new phrasings"])
     rows = list(records.read(here / "augmented" / "train.jsonl"))
@@ -95,7 +99,7 @@ def test_deletion_needs_no_dictionary(here: Path) -> None:
 
 
 def test_two_runs_give_the_same_bytes(here: Path) -> None:
-    (here / "params.yaml").write_text(parameters(1.0, 1.0), encoding="utf-8")
+    (here / "params.yaml").write_text(parameters(DELETION, SYNONYMS), encoding="utf-8")
     assert ran(here, "first")[0] == ran(here, "second")[0] == 0
     for file in (here / "first").iterdir():
         assert file.read_bytes() == (here / "second" / file.name).read_bytes(), file.name
@@ -108,19 +112,27 @@ def test_a_bad_dictionary_is_refused_in_one_line(here: Path) -> None:
     assert listing(here) == []
 
 
-@pytest.mark.parametrize(
-    ("question", "answer", "reason"),
-    [
-        ("Send it to Ann", '{"name": "Ann"}', "unchanged"),
-        ("Mail it to Ann", '{"name": "Ann"}', None),
-        ("Send it to Bob", '{"name": "Ann"}', "answer_no_longer_in_question"),
-        ("Known, Ann", '{"name": "Ann"}', "duplicate"),
-        ("HELD-OUT Ann", '{"name": "Ann"}', "near_identical_to_held_out"),
-    ],
-)
-def test_a_child_unfit_for_training_is_left_out_and_the_reason_counted(
-    question: str, answer: str, reason: str | None
-) -> None:
-    parent = row("Send it to Ann", answer)
-    known = {parent.id, row("Known, Ann", answer).id}
-    assert augment.fault(parent, row(question, answer), known, {"heldoutann"}) == reason
+def test_methods_keep_to_their_tasks_and_slices_and_the_mix_to_its_shares(here: Path) -> None:
+    rows = [
+        replace(row(f"Please tell me {n} about it", "no"), task=task, slices={"language": language})
+        for n, (task, language) in enumerate(
+            [("intent", "en"), ("intent", "zh"), ("slots", "en"), ("slots", "zh")] * 5
+        )
+    ]
+    records.write(here / "prepared" / "train.jsonl", rows)
+    swap = method("swap", 1.0, 0.1, tasks=["intent"], slices={"language": ["zh"]})
+    mix = [{"slice": "language", "shares": {"en": 0.25, "zh": 0.75}}]
+    (here / "params.yaml").write_text(parameters(swap, mix=mix), encoding="utf-8")
+    assert ran(here) == (0, ["augment: 20 records and 5 new phrasings"])
+    train = list(records.read(here / "augmented" / "train.jsonl"))
+    assert {(r.task, r.slices["language"]) for r in train[20:]} == {("intent", "zh")}
+    chinese = sum(r.weight for r in train if r.slices["language"] == "zh")
+    assert chinese / sum(r.weight for r in train) == pytest.approx(0.75, abs=1e-5)
+    card = json.loads((here / "augmented" / "card.json").read_text())
+    assert set(card["diversity"]) == {"before", "after"}
+
+
+def test_a_method_that_is_none_is_refused(here: Path) -> None:
+    (here / "params.yaml").write_text(parameters(method("magic", 1.0, 0.1)), encoding="utf-8")
+    code, (line,) = ran(here)
+    assert code == 2 and line.startswith("error: params.yaml: augment.methods.0: ")

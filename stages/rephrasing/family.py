@@ -1,0 +1,95 @@
+"""Parents and children: who gets one, what it must keep, why one is left out."""
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stages.corpus import duplicates
+from stages.records import Record
+
+_DIGITS = re.compile(r"\d+")
+
+
+def chosen(parents: Iterable[Record], name: str, share: float, seed: int) -> list[Record]:
+    """The share of the parents that a hash of seed, method and id picks."""
+    return [parent for parent in parents if draw(parent, name, seed).random() < share]
+
+
+def draw(parent: Record, name: str, seed: int) -> random.Random:
+    """The random numbers of one parent and one method, whatever the others are."""
+    return random.Random(hashlib.sha256(f"{seed}/{name}/{parent.id}".encode()).digest())
+
+
+def protected(record: Record) -> list[str]:
+    """What the answer takes from the question: JSON values, and numbers found in both."""
+    values = [value for value in _json_values(record.answer) if value in record.question]
+    numbers = set(_DIGITS.findall(record.question)) & set(_DIGITS.findall(record.answer))
+    return [*values, *sorted(numbers)]
+
+
+def _json_values(text: str) -> list[str]:
+    """Every text and number in a JSON object or list of them, tool calls' arguments included."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return []
+    return list(_leaves(value)) if isinstance(value, dict | list) else []
+
+
+def _leaves(value: Any) -> Iterable[str]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(part)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+@dataclass(slots=True)
+class Nursery:
+    """The children that are fit for training, and how many were not and why."""
+
+    known: set[str]
+    """Ids of the training records."""
+    held_out: Sequence[str]
+    """What validation and test records ask."""
+    similarity: float
+    max_children: int
+    children: list[Record] = field(default_factory=list)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    _of: dict[str, int] = field(default_factory=dict)
+
+    def admit(self, name: str, parents: Sequence[Record], texts: Sequence[str]) -> None:
+        """Make a child of each parent with the text as its question, if it is fit."""
+        tally = self.counts.setdefault(name, {"kept": 0})
+        born = [
+            parent.with_turns(lambda _, text=text: text, f"{parent.id}:{name}")  # type: ignore[misc]
+            for parent, text in zip(parents, texts, strict=True)
+        ]
+        leaks = duplicates.beside([child.asked for child in born], self.held_out, self.similarity)
+        for place, (parent, child) in enumerate(zip(parents, born, strict=True)):
+            reason = self._fault(parent, child, place in leaks)
+            tally[reason or "kept"] = tally.get(reason or "kept", 0) + 1
+            if reason is None:
+                self.known.add(child.id)
+                self._of[parent.id] = self._of.get(parent.id, 0) + 1
+                self.children.append(child)
+
+    def _fault(self, parent: Record, child: Record, leaks: bool) -> str | None:
+        """Why a child is not fit for training, or None."""
+        if not child.question.strip():
+            return "empty"
+        if child.question == parent.question:
+            return "unchanged"
+        if child.id in self.known:
+            return "duplicate"
+        if leaks:
+            return "near_identical_to_held_out"
+        if any(value not in child.question for value in protected(parent)):
+            return "answer_no_longer_in_question"
+        if self._of.get(parent.id, 0) >= self.max_children:
+            return "enough_children"
+        return None

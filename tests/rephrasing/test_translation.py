@@ -1,0 +1,56 @@
+"""Back-translation is two runs of transformers' own greedy decoding."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.errors import Refusal
+from stages.rephrasing import translation
+
+TEXTS = ["where is my parcel", "退款 多久 到账", "ok"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, tokenizer: Any) -> list[Path]:
+    """Two tiny T5 models of random weights with the starter's tokenizer."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    paths = []
+    for name in ("there", "back"):
+        torch.manual_seed(len(name))
+        config = T5Config(
+            vocab_size=len(tokenizer), d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
+            decoder_start_token_id=0, pad_token_id=0, eos_token_id=None, tie_word_embeddings=False,
+            initializer_factor=20.0,
+        )  # fmt: skip
+        T5ForConditionalGeneration(config).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        paths.append(tmp_path / name)
+    return paths
+
+
+def test_texts_come_back_as_transformers_decodes_them(folders: list[Path], tokenizer: Any) -> None:
+    from transformers import T5ForConditionalGeneration
+
+    def by_hand(text: str) -> str:
+        for folder in folders:
+            model = T5ForConditionalGeneration.from_pretrained(folder).eval()
+            ids = tokenizer(text, return_tensors="pt").input_ids
+            out = model.generate(ids, do_sample=False, num_beams=1, max_new_tokens=6)
+            text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
+        return text
+
+    there, back = folders
+    expected = [by_hand(text) for text in TEXTS]
+    for batch_size in (1, 2, 3):
+        assert translation.there_and_back(TEXTS, there, back, batch_size, 6) == expected
+    assert all(expected), "random weights say something"
+    assert translation.there_and_back(["", "退款"], there, back, 2, 6)[0] == ""
+    assert translation.there_and_back([], there, back, 2, 6) == []
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no model there; name a folder of a seq2seq model"):
+        translation.there_and_back(["a"], tmp_path, tmp_path, 1, 6)
