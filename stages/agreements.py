@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from stages.corpus.sources import LABELLED
+
 STRATA = {"task", "answer"}
 """What `prepare.split.by` may name beside slices."""
 
@@ -11,10 +13,11 @@ def disagreements(values: Any) -> Iterator[str]:
     """One line for each name in the whole, validated params.yaml that another section lacks."""
     sources, suites = values.prepare.sources, values.evaluate.suites
     tasks = {source.task for source in sources}
-    labelled = {source.task for source in sources if source.format == "classification"}
+    labelled = {source.task for source in sources if source.format in LABELLED}
     slices = {name for source in sources for name in source.slices}
+    from_column = any("task" in source.columns for source in sources)  # known to the rows alone
     for suite in suites:
-        if suite.task not in tasks:
+        if suite.task not in tasks and not from_column:
             yield f"evaluate.suites: no source has task {suite.task}; {_known(tasks)}"
         elif suite.answer == "choice" and suite.task not in labelled:
             yield (

@@ -23,27 +23,22 @@ SOURCE: dict[str, Any] = {
     "path": "intent.csv",
     "format": "classification",
     "task": "intent",
-    "split": "auto",
-    "weight": 1.0,
-    "encoding": "utf-8",
-    "columns": {},
     "slices": [],
-    "system": "",
     "labels": "labels.json",
 }
 
 
 def parameters(**changed: Any) -> str:
     """The real params.yaml (JSON is YAML), with one source and the suite that fits it."""
-    section = {
+    values = YAML(typ="safe", pure=True).load(REAL)
+    split = {"method": "quota", "validation": 0.1, "test": 0.2, "by": []}
+    values["prepare"] |= {
         "sources": [SOURCE],
         "clean": ["unicode", "invisible", "width", "punctuation", "space"],
         "max_rejected_fraction": 0.1,
-        "split": {"validation": 0.1, "test": 0.2, "by": []},
         **changed,
+        "split": values["prepare"]["split"] | split | changed.get("split", {}),
     }
-    values = YAML(typ="safe", pure=True).load(REAL)
-    values["prepare"] = section
     values["evaluate"] |= {"suites": [{"task": "intent", "answer": "choice"}], "slices": []}
     values["report"]["slices"] = []
     return json.dumps(values)
@@ -77,13 +72,14 @@ def listing(here: Path) -> list[str]:
 
 
 def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
-    said = "prepare: 42 rows: 1 rejected, 1 duplicates; 28 train, 4 validation, 8 test"
+    said = "prepare: 42 rows: 1 rejected, 1 duplicates or removed; 28 train, 4 validation, 8 test"
     assert ran(here) == (0, [said])
     assert listing(here) == [
         "prepared",
         "prepared/card.json",
         "prepared/labels.json",
         "prepared/rejected.jsonl",
+        "prepared/removed.jsonl",
         "prepared/test.jsonl",
         "prepared/train.jsonl",
         "prepared/validation.jsonl",
@@ -100,11 +96,17 @@ def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
         "reason": "unknown_label",
         "row": '{"label": "lose", "text": "How do I lose my parcel?"}',
     }
+    (removed,) = (out / "removed.jsonl").read_text().splitlines()
+    assert json.loads(removed) == {
+        "because_of": "intent.csv:2", "origin": "intent.csv:42", "reason": "duplicate",
+    }  # fmt: skip
     assert json.loads((out / "labels.json").read_text()) == {"intent": sorted(VERBS)}
     card = json.loads((out / "card.json").read_text())
-    assert card["rows"] == {"read": 42, "kept": 40, "rejected": 1, "duplicates": 1}
+    assert card["rows"] == {
+        "read": 42, "kept": 40, "rejected": 1, "duplicates": 1, "removed": 0,
+    }  # fmt: skip
     assert card["rejected"] == {"unknown_label": 1}
-    assert card["duplicates"] == {"intent.csv:42": "intent.csv:2"}
+    assert card["removed"] == {"duplicate": 1}
     assert card["cleaned"] == {
         "unicode": 0, "invisible": 0, "width": 0, "punctuation": 1, "space": 1,
     }  # fmt: skip
@@ -132,8 +134,7 @@ def test_too_many_rejected_rows_are_refused_and_named(here: Path) -> None:
 
 @pytest.mark.parametrize("name", ["validation", "test"])
 def test_an_empty_split_is_refused(here: Path, name: str) -> None:
-    shares = {"validation": 0.1, "test": 0.2, "by": [], name: 0.0}
-    (here / "params.yaml").write_text(parameters(split=shares), encoding="utf-8")
+    (here / "params.yaml").write_text(parameters(split={name: 0.0}), encoding="utf-8")
     line = f"error: the {name} split is empty; correct prepare.split or add data"
     assert ran(here) == (2, [line])
     assert listing(here) == []
@@ -153,6 +154,126 @@ def test_what_cleaning_would_make_empty_or_a_control_token_is_rejected(here: Pat
     reasons = {json.loads(line)["origin"]: json.loads(line)["reason"] for line in lines}
     assert reasons == {
         "intent.csv:43": "unknown_label",
-        "intent.csv:44": "empty_text",
+        "intent.csv:44": "empty_after_cleaning",
         "intent.csv:45": "control_token",
     }
+
+
+def card(here: Path, **changed: Any) -> dict[str, Any]:
+    (here / "params.yaml").write_text(parameters(**changed), encoding="utf-8")
+    code, said = ran(here)
+    assert code == 0, said
+    return json.loads((here / "prepared" / "card.json").read_text())
+
+
+def add(here: Path, name: str, *rows: tuple[str, str]) -> dict[str, Any]:
+    lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
+    (here / "raw" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {**SOURCE, "path": name}
+
+
+def removed(here: Path) -> list[tuple[str, str, str]]:
+    lines = (here / "prepared" / "removed.jsonl").read_text().splitlines()
+    rows = map(json.loads, lines)
+    return [(row["origin"], row["reason"], row["because_of"]) for row in rows]
+
+
+def test_a_training_file_loses_what_is_near_a_test_file(here: Path) -> None:
+    test = add(
+        here, "test.csv", ("how do I find my PARCEL pls", "find"), ("Fresh question", "greet")
+    )
+    learnt = {**SOURCE, "split": "train"}
+    tuned = {**add(here, "tuned.csv", ("Another question", "greet")), "split": "validation"}
+    facts = card(here, sources=[learnt, {**test, "split": "test"}, tuned])
+    assert facts["removed"] == {"duplicate": 1, "near_duplicate": 1}
+    assert removed(here)[1] == ("intent.csv:2", "near_duplicate", "test")
+    assert facts["splits"]["test"]["records"] == 2
+
+
+def test_conflicts_are_resolved_as_asked(here: Path) -> None:
+    more = add(here, "more.csv", ("How do I find my parcel?", "print"))
+    both = [SOURCE, more]
+    keep = {"threshold": 0.9, "near": "group", "conflicts": "keep"}
+    assert card(here, sources=both, duplicates=keep)["conflicts"] == 1
+    dropped = card(here, sources=both, duplicates={**keep, "conflicts": "drop"})
+    assert dropped["removed"] == {"conflict": 2, "duplicate": 1}
+    assert ("more.csv:2", "conflict", "intent.csv:2") in removed(here)
+
+
+def test_near_duplicates_may_be_merged(here: Path) -> None:
+    more = add(here, "more.csv", ("How do I find my parcel pls?", "find"))
+    merge = {"threshold": 0.7, "near": "merge", "conflicts": "keep"}
+    card(here, sources=[SOURCE, more], duplicates=merge)
+    assert ("more.csv:2", "near_duplicate", "intent.csv:2") in removed(here)
+
+
+def test_training_loses_what_repeats_words_of_tests_and_benchmarks(here: Path) -> None:
+    line = '{"turns": ["Tell me: how do I cancel my voucher"]}\n'
+    (here / "raw" / "bench.jsonl").write_text(line)
+    decontaminate = {"words": 6, "benchmarks": ["bench.jsonl"]}
+    facts = card(here, decontaminate=decontaminate)
+    cancel = [row for row in removed(here) if row[1] == "contaminated"]
+    assert len(cancel) == facts["removed"]["contaminated"] == 1
+    kept = (here / "prepared" / "train.jsonl").read_text()
+    assert "cancel my voucher" not in kept
+
+
+def test_less_training_data_is_part_of_more(here: Path) -> None:
+    def learnt(fraction: float) -> set[str]:
+        card(here, split={"train_fraction": fraction})
+        return {record.id for record in records.read(here / "prepared" / "train.jsonl")}
+
+    assert learnt(0.3) < learnt(0.7) < learnt(1.0)
+
+
+def test_rows_of_one_user_stay_on_one_side(here: Path) -> None:
+    lines = ["text,label,user"]
+    lines += [f"{text},{text.split()[3]},u{number % 6}" for number, text in enumerate(QUESTIONS)]
+    (here / "raw" / "intent.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    card(here, sources=[{**SOURCE, "columns": {"group": "user"}}])
+    users = [
+        {record.group for record in records.read(here / "prepared" / f"{name}.jsonl")}
+        for name in ("train", "validation", "test")
+    ]
+    assert sum(map(len, users)) == len(set.union(*users)) == 6
+
+
+def test_rows_of_low_quality_are_rejected_where_that_is_asked_for(here: Path) -> None:
+    strict = {"max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.9}
+    with (here / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+        stream.write("find,find\n")
+    assert card(here)["faults"]["copies_question"] == 1
+    assert card(here, quality=strict)["rejected"] == {"low_quality": 1, "unknown_label": 1}
+
+
+def test_many_rows_on_several_processes_give_the_bytes_of_one(here: Path) -> None:
+    draw = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(12_000)]
+    (here / "raw" / "intent.csv").write_text(
+        "\n".join(["text,label", *(f"{text},find" for text in draw)]) + "\n", encoding="utf-8"
+    )
+    assert ran(here, "many")[0] == 0
+    affinity = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); "
+    code = affinity + (
+        "import sys, runpy; sys.argv = ['x', 'raw', 'one']; "
+        "runpy.run_module('stages.prepare', run_name='__main__')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=here, check=True,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    for file in (here / "many").iterdir():
+        assert file.read_bytes() == (here / "one" / file.name).read_bytes(), file.name
+
+
+def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(here: Path) -> None:
+    export = (ROOT / "tests" / "corpus" / "label_studio_export.json").read_text("utf-8")
+    (here / "raw" / "people.json").write_text(export, encoding="utf-8")
+    people = {"path": "people.json", "format": "label_studio", "task": "intent", "slices": []}
+    facts = card(here, sources=[SOURCE, {**people, "slices": ["language"]}])
+    assert facts["rejected"] == {"annotators_disagree": 2, "unknown_label": 1}
+    assert facts["agreement"] == {
+        "people.json": {
+            "annotators": 3, "tasks_answered_twice": 8, "krippendorff_alpha": 0.6524,
+        },
+    }  # fmt: skip

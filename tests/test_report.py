@@ -95,9 +95,9 @@ def write_inputs(root: Path) -> None:
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
     prepared = {
-        "rows": {"read": 30, "kept": 26, "rejected": 1, "duplicates": 3},
+        "rows": {"read": 30, "kept": 26, "rejected": 1, "duplicates": 3, "removed": 0},
         "rejected": {"unknown_label": 1},
-        "duplicates": {"a.csv:1": "a.csv:2"},
+        "removed": {"duplicate": 3},
         "cleaned": {"space": 2},
         "labels": {"intent": {"cancel": 8, "track": 6, SCRIPT: 1}},
         "splits": {"train": split(16), "validation": split(4), "test": split(6)},

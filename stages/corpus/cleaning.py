@@ -1,22 +1,69 @@
 """Noise out of text, one named step after another, Chinese safe."""
 
+import html
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
-Step = Literal["unicode", "invisible", "width", "punctuation", "space"]
+import ftfy
+from pydantic import AfterValidator
+
+from stages.corpus import personal
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+
+Step = Literal[
+    "encoding",
+    "unicode",
+    "invisible",
+    "html",
+    "width",
+    "punctuation",
+    "boilerplate",
+    "personal_data",
+    "space",
+]
 
 _INVISIBLE = re.compile(
-    "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]"
+    "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 _CHINESE = "[\u3400-\u4dbf\u4e00-\u9fff]"
 _HAN = re.compile(_CHINESE)
 _WIDE_ALPHANUMERIC = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code).isalnum()}
+_WIDE_LETTER = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
 _WIDE = dict(zip("，。！？；：（）％．", ",.!?;:()%.", strict=True))
+_WIDE_MARK = re.compile(f"[{''.join(_WIDE)}]")
 _NARROW = {narrow: wide for wide, narrow in _WIDE.items() if narrow in ",!?;:"}
 _BESIDE_HAN = re.compile(rf"(?<={_CHINESE})[,!?;:]|[,!?;:](?={_CHINESE})")
 _SPACES = re.compile(r"[^\S\n]+")
+_UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
+
+_TAGS = (
+    "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|"
+    "img|kbd|label|li|ol|p|pre|q|s|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|title|"
+    "tr|u|ul"
+)
+_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
+_BREAK = re.compile(r"<(?:br|hr)\s*/?>|</(?:p|div|li|tr|h[1-6])\s*>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+
+
+def _encoding(text: str) -> str:
+    """Text decoded wrongly once ("schÃ¶n", "â€™") becomes what it was, by ftfy."""
+    if text.isascii():
+        return text
+    return ftfy.fix_encoding(text)
 
 
 def _unicode(text: str) -> str:
@@ -24,41 +71,83 @@ def _unicode(text: str) -> str:
 
 
 def _invisible(text: str) -> str:
-    return _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    """Without control and zero-width characters; a line ends in one way."""
+    if text.isprintable():
+        return text
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _INVISIBLE.sub("", text)
+
+
+def _html(text: str) -> str:
+    """Without tags and comments of HTML; entities become their characters."""
+    if "<" in text:
+        text = _TAG.sub("", _BREAK.sub("\n", _HIDDEN.sub("", text)))
+    return html.unescape(text) if "&" in text else text
 
 
 def _width(text: str) -> str:
     """Full-width letters and digits become ASCII."""
+    if text.isascii() or not _WIDE_LETTER.search(text):
+        return text
     return text.translate(_WIDE_ALPHANUMERIC)
 
 
 def _punctuation(text: str) -> str:
     """Full-width beside Chinese characters, ASCII in text without any."""
+    if text.isascii():
+        return text
     if _HAN.search(text):
         return _BESIDE_HAN.sub(lambda mark: _NARROW[mark.group()], text)
-    return text.translate({ord(wide): narrow for wide, narrow in _WIDE.items()})
+    return _WIDE_MARK.sub(lambda mark: _WIDE[mark.group()], text)
 
 
 def _space(text: str) -> str:
     """One blank for a run of blanks (line breaks stay), none at either end."""
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip(" ")
+    if not _UNTIDY.search(text):
+        return text
     return "\n".join(_SPACES.sub(" ", line).strip() for line in text.split("\n")).strip()
 
 
-STEPS: dict[Step, Callable[[str], str]] = {
-    "unicode": _unicode,
-    "invisible": _invisible,
-    "width": _width,
-    "punctuation": _punctuation,
-    "space": _space,
-}
+def _boilerplate(patterns: list[re.Pattern[str]], text: str) -> str:
+    for pattern in patterns:
+        text = pattern.sub("", text)
+    return text
 
 
-def clean(text: str, steps: list[Step]) -> tuple[str, list[Step]]:
-    """The cleaned text and the steps, in their order, that changed it."""
-    changed = []
-    for step in steps:
-        after = STEPS[step](text)
-        if after != text:
-            changed.append(step)
-        text = after
-    return text, changed
+class Cleaner:
+    """The chosen steps, in their order."""
+
+    def __init__(self, steps: list[Step], boilerplate: list[str]) -> None:
+        patterns = [re.compile(pattern, re.MULTILINE) for pattern in boilerplate]
+        functions: dict[Step, Callable[[str], str]] = {
+            "encoding": _encoding,
+            "unicode": _unicode,
+            "invisible": _invisible,
+            "html": _html,
+            "width": _width,
+            "punctuation": _punctuation,
+            "boilerplate": partial(_boilerplate, patterns),
+            "personal_data": personal.mask,
+            "space": _space,
+        }
+        self.steps = [(step, functions[step]) for step in steps]
+
+    def clean(self, text: str) -> tuple[str, set[Step]]:
+        """The cleaned text and the steps that changed it.
+
+        The steps run again until none finds anything: one may uncover what an earlier one
+        takes out (`&amp;lt;br&amp;gt;`). So clean text is not changed when it is cleaned again.
+        """
+        changed: set[Step] = set()
+        while True:
+            before = text
+            for step, function in self.steps:
+                after = function(text)
+                if after != text:
+                    changed.add(step)
+                    text = after
+            if text == before:
+                return text, changed

@@ -1,32 +1,66 @@
 """The list of sources in params.yaml: which files, in which format, under which names."""
 
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
+from stages.corpus import containers
 from stages.params import PositiveFloat, Section
 
-CANONICAL = {
-    "alpaca": ("instruction", "input", "output"),
-    "messages": ("messages",),
-    "prompt_completion": ("prompt", "completion"),
-    "classification": ("text", "label"),
-}
-"""The fields that each format reads; `columns` gives a file's own names for them."""
+Format = Literal[
+    "alpaca",
+    "messages",
+    "sharegpt",
+    "prompt_completion",
+    "preference",
+    "unpaired_preference",
+    "classification",
+    "regression",
+    "text",
+    "label_studio",
+]
 
-OPTIONAL = {"input"}
-"""Fields that a row may lack, unless `columns` names them."""
+NEEDED: dict[str, tuple[str, ...]] = {
+    "alpaca": ("instruction", "output"),
+    "messages": ("messages",),
+    "sharegpt": ("conversations",),
+    "prompt_completion": ("prompt", "completion"),
+    "preference": ("chosen", "rejected"),
+    "unpaired_preference": ("label",),
+    "classification": ("text", "label"),
+    "regression": ("text", "value"),
+    "text": ("text",),
+    "label_studio": ("text",),
+}
+"""The fields that every row of a format has; `columns` gives a file's own names for them."""
+
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "alpaca": ("input", "history"),
+    "preference": ("prompt",),
+    "unpaired_preference": ("messages", "prompt", "completion"),
+}
+"""The fields that a row may lack, unless `columns` names them."""
+
+LABELLED = ("classification", "label_studio")
+"""The formats whose answers are labels."""
+
+ANYWHERE = ("task", "system", "tools", "group")
+"""What a row of any format may say of itself; read only where `columns` names the column."""
+
+OF_FORMAT = ("tools",)
+"""Of these, what is read under its own name too."""
 
 
 class Source(Section):
     """One file of data/raw."""
 
     path: str
-    """Relative to data/raw; .jsonl, .json (an array of objects) or .csv."""
-    format: Literal["alpaca", "messages", "prompt_completion", "classification"]
+    """Relative to data/raw; .jsonl, .json, .csv, .tsv or .parquet, plain or in .gz or .zip."""
+    format: Format
     task: Annotated[str, Field(min_length=1)]
-    """Groups records for scoring and reporting, e.g. intent."""
+    """Groups records for scoring and reporting, e.g. intent; a `task` column wins."""
     split: Literal["auto", "train", "validation", "test"]
     """auto: divided by `prepare.split`; otherwise all rows go there."""
     weight: PositiveFloat
@@ -34,13 +68,22 @@ class Source(Section):
     encoding: str
     """utf-8 (with or without BOM), gb18030, latin-1 …"""
     columns: dict[str, str]
-    """Field of the format -> name in the file, where they differ."""
+    """Field of the format, or task, system, tools or group -> name in the file."""
+    constants: dict[str, JsonValue]
+    """Columns that every row gets, e.g. a language that the file does not name."""
     slices: list[str]
     """Columns kept with the record, by which figures are broken down."""
     system: str
     """A system turn put before each conversation that has none; empty for none."""
     labels: str
-    """classification: JSON list of the allowed labels, relative to data/raw; empty: any."""
+    """classification, label_studio: JSON list of the allowed labels, relative to data/raw; empty:
+    any."""
+    roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]]
+    """Names of roles beyond the known ones."""
+    same_role: Literal["reject", "join"]
+    """Two turns of one role in a row: reject the conversation, or join them."""
+    licence: str
+    """Under which the data may be used; the data card repeats it."""
 
     @field_validator("path", "labels")
     @classmethod
@@ -53,8 +96,11 @@ class Source(Section):
     @field_validator("path")
     @classmethod
     def _container(cls, path: str) -> str:
-        if PurePosixPath(path).suffix not in (".jsonl", ".json", ".csv"):
-            raise ValueError("must end in .jsonl, .json or .csv")
+        if containers.kind(path) not in containers.ROWS:
+            raise ValueError(
+                f"must end in {', '.join(containers.ROWS)}, plain or with "
+                f"{' or '.join(containers.COMPRESSIONS)}"
+            )
         return path
 
     @field_validator("encoding")
@@ -68,17 +114,32 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _fields(self) -> "Source":
-        known = CANONICAL[self.format]
+        known = (*self.fields, *ANYWHERE)
         strange = sorted(set(self.columns) - set(known))
         if strange:
-            raise ValueError(f"columns: {strange[0]} is no field of {self.format} {known}")
-        if self.labels and self.format != "classification":
-            raise ValueError("labels: only classification has labels")
+            raise ValueError(
+                f"columns: {strange[0]} is no field of {self.format}; known: {', '.join(known)}"
+            )
+        if self.labels and self.format not in LABELLED:
+            raise ValueError(f"labels: only {' and '.join(LABELLED)} have labels")
         return self
 
-    def requires(self, field: str) -> bool:
-        """Whether each row must have the field."""
-        return field not in OPTIONAL or field in self.columns
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of the format."""
+        return (*NEEDED[self.format], *OPTIONAL.get(self.format, ()))
+
+    @property
+    def in_file(self) -> Collection[str]:
+        """The file's columns without which no row could be read."""
+        needed = [self.column(name) for name in NEEDED[self.format]]
+        named = dict.fromkeys([*needed, *self.columns.values(), *self.slices])
+        return [name for name in named if name not in self.constants]
+
+    @property
+    def used(self) -> Collection[str]:
+        """All of the file's columns that are looked at."""
+        return {*map(self.column, (*self.fields, *OF_FORMAT)), *self.in_file}
 
     def column(self, field: str) -> str:
         """The file's own name of a field."""

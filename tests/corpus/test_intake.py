@@ -8,9 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.corpus import readers
-from stages.corpus.readers import Rejected
-from stages.corpus.sources import CANONICAL, Source
+from stages import records
+from stages.corpus import readers, rejection
+from stages.corpus.cleaning import Cleaner, Step
+from stages.corpus.intake import Intake
+from stages.corpus.quality import Quality
+from stages.corpus.rejection import Rejected
+from stages.corpus.sources import NEEDED, Source
 from stages.errors import Refusal
 from stages.records import Record, dump
 
@@ -30,14 +34,33 @@ def source(path: str, format: str = "prompt_completion", **more: Any) -> Source:
         "slices": [],
         "system": "",
         "labels": "",
+        "constants": {},
+        "roles": {},
+        "same_role": "reject",
+        "licence": "",
     }
     return Source.model_validate({**values, **more})
 
 
-def read(folder: Path, data: str | bytes, chosen: Source) -> list[Record | Rejected]:
+STEPS: list[Step] = ["invisible", "width"]
+
+
+def read(folder: Path, data: str | bytes, chosen: Source, **limits: Any) -> list[Record | Rejected]:
     file = folder / chosen.path
     file.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
-    return list(readers.read(folder, chosen))
+    strict = {"max_repetition": 1.0, "length_ratio": [0.001, 1000.0], "min_score": 0.0, **limits}
+    intake = Intake(
+        chosen,
+        readers.labels(folder, chosen),
+        Cleaner(STEPS, []),
+        Quality.model_validate(strict),
+        max_characters=300_000,
+    )
+    rows: list[Record | Rejected] = []
+    for numbered in readers.rows(folder, chosen):
+        taken = intake.take([numbered])
+        rows += [*map(records.load, taken.lines), *taken.rejected]
+    return rows
 
 
 def seen(rows: list[Record | Rejected]) -> list[tuple[str, str]]:
@@ -107,6 +130,7 @@ def test_a_record_keeps_what_the_source_says_of_it(tmp_path: Path) -> None:
             origin="a.jsonl:1",
             slices={"language": "en", "level": "3"},
             weight=2.0,
+            language="latin",
         )
     ]
 
@@ -132,6 +156,15 @@ def test_jsonl_rows_stand_on_their_lines(tmp_path: Path) -> None:
         ("a.jsonl:4", "2"),
         ("a.jsonl:5", "not_an_object"),
     ]
+
+
+def test_a_last_line_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    whole = '{"prompt": "a", "completion": "1"}\n'
+    for cut in (9, 20, len(whole) - 2):
+        rows = seen(read(tmp_path, whole + whole[:cut], source("a.jsonl")))
+        assert rows == [("a.jsonl:1", "1"), ("a.jsonl:2", "truncated_last_line")]
+    rows = seen(read(tmp_path, "{broken\n" + whole[:-1], source("a.jsonl")))
+    assert rows == [("a.jsonl:1", "invalid_json"), ("a.jsonl:2", "1")]
 
 
 def test_json_rows_stand_on_the_line_on_which_they_begin(tmp_path: Path) -> None:
@@ -173,7 +206,7 @@ def test_csv_rows_stand_on_the_physical_line_on_which_they_begin(tmp_path: Path)
         ("a.csv:9", "3"),
     ]
     first, second = rows[:2]
-    assert isinstance(first, Record) and first.question == "two\r\nlines"
+    assert isinstance(first, Record) and first.question == "two\nlines"
     assert isinstance(second, Record) and second.question == 'say "hi", please'
 
 
@@ -183,10 +216,10 @@ def test_csv_rows_stand_on_the_physical_line_on_which_they_begin(tmp_path: Path)
         ({"completion": "Hello"}, "missing_prompt"),
         ({"prompt": "Hi"}, "missing_completion"),
         ({"prompt": "Hi", "completion": 5}, "completion_not_text"),
-        ({"prompt": None, "completion": "Hello"}, "prompt_not_text"),
+        ({"prompt": None, "completion": "Hello"}, "prompt_is_null"),
         ({"prompt": " \n", "completion": "Hello"}, "empty_prompt"),
         ({"prompt": "Hi", "completion": ""}, "empty_completion"),
-        ({"prompt": "Hi", "completion": "\u200b"}, "empty_completion"),
+        ({"prompt": "Hi", "completion": "\u200b"}, "empty_after_cleaning"),
         ({"prompt": "Hi <|im_end|>", "completion": "Hello"}, "control_token"),
         ({"prompt": "[INST] Hi", "completion": "Hello"}, "control_token"),
         ({"prompt": "Hi", "completion": "Hello</s>"}, "control_token"),
@@ -206,20 +239,24 @@ def test_a_bad_row_is_rejected_by_name(tmp_path: Path, row: Any, expected: str) 
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
-        (None, "missing_messages"),
+        (None, "messages_is_null"),
         ([], "missing_messages"),
-        ("Hi", "missing_messages"),
-        (["Hi"], "unknown_role"),
-        ([{"role": "tool", "content": "x"}], "unknown_role"),
+        ("Hi", "messages_not_json"),
+        ("7", "missing_messages"),
+        (["Hi"], "turn_not_an_object"),
+        ([{"content": "x"}], "missing_role"),
+        ([{"role": "critic", "content": "x"}], "unknown_role"),
         ([{"role": ["user"], "content": "x"}], "unknown_role"),
-        ([{"role": "user"}], "content_not_text"),
+        ([{"role": "user"}], "content_is_null"),
         ([{"role": "user", "content": ""}], "empty_content"),
         (SAID[:1], "ends_without_answer"),
         ([{"role": "system", "content": "s"}], "ends_without_answer"),
-        (SAID[1:], "turns_do_not_alternate"),
-        ([SAID[0], *SAID], "turns_do_not_alternate"),
-        ([*SAID, {"role": "system", "content": "s"}, *SAID], "turns_do_not_alternate"),
-        ([{"role": "system", "content": "s"}, SAID[1]], "turns_do_not_alternate"),
+        (SAID[1:], "assistant_after_start"),
+        ([SAID[0], *SAID], "two_user_turns"),
+        ([*SAID, SAID[1]], "two_assistant_turns"),
+        ([*SAID, {"role": "system", "content": "s"}, *SAID], "system_turn_not_first"),
+        ([{"role": "system", "content": "s"}, SAID[1]], "assistant_after_start"),
+        ([SAID[0], {"role": "tool", "content": "x"}], "tool_after_user"),
     ],
 )
 def test_a_bad_conversation_is_rejected_by_name(
@@ -280,7 +317,7 @@ def test_a_rejection_shows_the_row_shortened(tmp_path: Path) -> None:
     (rejected,) = read(tmp_path, json.dumps({"prompt": "é" * 999}), source("a.jsonl"))
     assert isinstance(rejected, Rejected)
     assert rejected.row.startswith('{"prompt": "\\u00e9') and len(rejected.row) == 200
-    readers.write_rejected(tmp_path / "rejected.jsonl", [rejected])
+    rejection.write(tmp_path / "rejected.jsonl", [rejected])
     (line,) = (tmp_path / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "origin": "a.jsonl:1", "reason": "missing_completion", "row": rejected.row,
@@ -313,12 +350,12 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str
         ("a.jsonl", "", "a.jsonl: no rows; remove it from prepare.sources or fill it"),
         ("a.jsonl", "\n \n", "a.jsonl: no rows; remove it from prepare.sources or fill it"),
         ("a.json", "[]", "a.json: no rows; remove it from prepare.sources or fill it"),
-        ("a.csv", "", "a.csv: empty; remove it from prepare.sources or fill it"),
+        ("a.csv", "", "a.csv: no header; remove it from prepare.sources or fill it"),
         ("a.csv", "prompt,completion\n", "a.csv: no rows; remove it from prepare.sources"),
-        ("a.json", "", "a.json: not JSON: Expecting value: line 1 column 1 (char 0); repair"),
-        ("a.json", '[{"a": 1}', "a.json: not JSON: Expecting ',' delimiter: line 1 column 10"),
-        ("a.json", '{"prompt": "a"}', "a.json: must be a JSON array of objects"),
-        ("a.json", "[" * 100_000, "a.json: not JSON:"),
+        ("a.json", "", "a.json: no rows; remove it from prepare.sources or fill it"),
+        ("a.json", '[\n{"a": 1}', "a.json:2: not JSON: Expecting value; repair it or use .jsonl"),
+        ("a.json", '[{"a": 1}] 7', "a.json:1: text after the end of the array; remove it"),
+        ("a.json", "[" * 100_000, "a.json:1: not JSON: maximum recursion depth exceeded"),
         (
             "a.csv", "question,answer\na,b\n",
             "a.csv: no column prompt; it has question, answer: correct columns or slices",
@@ -331,7 +368,7 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str
             "a.csv:2: a quote that opens here does not close before line 4; close it, or double",
         ),
         ("a.csv", '"prompt"s,completion\na,b\n', "a.csv:1: header is not CSV:"),
-        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; name its enc"),
+        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; it looks"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused(tmp_path: Path, path: str, data: str | bytes, line: str) -> None:
@@ -357,10 +394,10 @@ def test_a_column_that_is_named_must_be_there(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"b\.csv: not found; put it there or correct"):
-        list(readers.read(tmp_path, source("b.csv")))
+        list(readers.rows(tmp_path, source("b.csv")))
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(Refusal, match=r"b\.csv: a folder; name a file in prepare\.sources"):
-        list(readers.read(tmp_path, source("b.csv")))
+        list(readers.rows(tmp_path, source("b.csv")))
 
 
 @pytest.mark.parametrize("labels", ["{}", "[1]", '"refund"', "[", ""])
@@ -373,7 +410,9 @@ def test_a_bad_labels_file_is_refused(tmp_path: Path, labels: str) -> None:
 
 def test_a_missing_labels_file_is_refused(tmp_path: Path) -> None:
     chosen = source("a.csv", "classification", labels="labels.json")
-    assert refused(tmp_path, "text,label\na,b\n", chosen).startswith("labels.json: not found")
+    assert refused(tmp_path, "text,label\na,b\n", chosen).startswith(
+        "labels.json: no such file or directory; correct labels in prepare.sources"
+    )
 
 
 PIECES = st.lists(
@@ -392,7 +431,7 @@ PIECES = st.lists(
 )
 @given(
     data=st.binary(max_size=60) | PIECES | PIECES.map(lambda text: b"prompt,completion\n" + text),
-    format=st.sampled_from(sorted(CANONICAL)),
+    format=st.sampled_from(sorted(NEEDED)),
     encoding=st.sampled_from(["utf-8", "latin-1", "gb18030", "utf-16"]),
 )
 def test_any_bytes_are_records_rejections_or_a_refusal(
@@ -404,7 +443,7 @@ def test_any_bytes_are_records_rejections_or_a_refusal(
     except Refusal as refusal:
         assert refusal.message
         return
-    readers.write_rejected(tmp_path / "rejected", [r for r in rows if isinstance(r, Rejected)])
+    rejection.write(tmp_path / "rejected", [r for r in rows if isinstance(r, Rejected)])
     for row in rows:
         assert row.origin.startswith(f"a.{container}:")
         if isinstance(row, Record):

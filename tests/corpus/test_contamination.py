@@ -1,0 +1,51 @@
+"""What shares n words in a row with a held-out text is found, and nothing else."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.corpus import contamination
+from stages.records import Record
+
+
+def said(question: str) -> Record:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}]
+    return Record(messages=turns, task="t", source="a", origin=f"a:{question}")
+
+
+def test_a_run_of_words_is_found_across_case_and_punctuation() -> None:
+    rows = [
+        said("please: WHERE is my blue parcel now?"),
+        said("where is my red parcel now"),
+        said("我想知道蓝色包裹在哪里"),
+        said("short"),
+    ]
+    held_out = ["Where is my blue parcel", "蓝色包裹在哪"]
+    assert contamination.overlapping(rows, held_out, 5) == [rows[0], rows[2]]
+    assert contamination.overlapping(rows, held_out, 0) == []
+    assert contamination.overlapping(rows, [], 5) == []
+    assert contamination.overlapping(rows, ["too few"], 5) == []
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "价"]), max_size=9)
+
+
+@given(st.lists(WORDS, max_size=5), st.lists(WORDS, max_size=5), st.integers(1, 4))
+def test_found_is_what_comparing_lists_of_words_finds(
+    ours: list[list[str]], theirs: list[list[str]], n: int
+) -> None:
+    def runs(words: list[str]) -> set[tuple[str, ...]]:
+        return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+    rows = [said(" ".join(words)) for words in ours]
+    known = set().union(*map(runs, theirs)) if theirs else set()
+    wanted = [row for row, words in zip(rows, ours, strict=True) if runs(words) & known]
+    assert contamination.overlapping(rows, [" ".join(words) for words in theirs], n) == wanted
+
+
+def test_every_text_of_a_benchmark_counts(tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": 3}\n{broken\n')
+    (tmp_path / "c.csv").write_text("prompt,label\nthree,safe\n")
+    found = list(contamination.benchmark_texts(tmp_path, ["b.jsonl", "c.csv"]))
+    assert found == ["one", "two", "three", "safe"]

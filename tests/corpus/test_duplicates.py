@@ -1,0 +1,119 @@
+"""Near-duplicates found are those that comparing all pairs finds."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from stages.corpus import duplicates
+from stages.records import Record
+
+WORDS = [
+    "parcel",
+    "invoice",
+    "refund",
+    "order",
+    "broken",
+    "size",
+    "late",
+    "colour",
+    "address",
+    "coupon",
+    "strap",
+    "lamp",
+]
+
+
+def said(question: str, answer: str = "yes", origin: str = "") -> Record:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return Record(messages=turns, task="t", source="a", origin=origin or f"a:{question}")
+
+
+def grams(text: str) -> set[str]:
+    bare = "".join(c for c in text.lower() if c.isalnum())
+    return {bare[i : i + 5] for i in range(max(1, len(bare) - 4))} if bare else set()
+
+
+def similarity(one: str, other: str) -> float:
+    a, b = grams(one), grams(other)
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def sentences(count: int) -> list[str]:
+    """Random sentences, each followed by versions with a few letters changed."""
+    draw = random.Random(5)
+    texts = []
+    for _ in range(count):
+        text = " ".join(draw.choices(WORDS, k=12))
+        texts.append(text)
+        for changes in (1, 3, 6):
+            changed = list(text)
+            for place in draw.sample(range(len(text)), changes):
+                changed[place] = draw.choice("qxz")
+            texts.append("".join(changed))
+    return texts
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.8, 0.9, 1.0])
+def test_pairs_are_those_of_a_comparison_of_all(threshold: float) -> None:
+    texts = sentences(60)
+    pairs = itertools.combinations(range(len(texts)), 2)
+    alike = {(a, b) for a, b in pairs if similarity(texts[a], texts[b]) >= threshold}
+    found = {tuple(pair) for pair in duplicates.near(texts, threshold).tolist()}
+    assert found <= alike
+    wanted = duplicates.groups(len(texts), [_array(alike)])
+    got = duplicates.groups(len(texts), [_array(found)])
+    missed = sum(got[a] != got[b] for a, b in alike)
+    assert missed <= 0.03 * len(alike), "2 % of pairs at the threshold itself may be missed"
+    assert len(set(got.tolist())) >= len(set(wanted.tolist()))
+
+
+def _array(pairs: set[tuple[int, ...]]) -> duplicates.Pairs:
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+
+
+def test_texts_beside_others_are_those_of_a_comparison_of_all() -> None:
+    texts = sentences(40)
+    ours, theirs = texts[::2], texts[1::2]
+    wanted = {
+        place
+        for place, text in enumerate(ours)
+        if any(similarity(text, other) >= 0.8 for other in theirs)
+    }
+    found = duplicates.beside(ours, theirs, 0.8)
+    assert found <= wanted
+    assert len(wanted - found) <= 0.03 * len(wanted) + 1
+    assert duplicates.beside([], theirs, 0.8) == duplicates.beside(ours, [], 0.8) == set()
+
+
+def test_numbers_case_and_punctuation_make_no_difference() -> None:
+    texts = ["Refund order 12!", "refund ORDER 99", "退款，订单12", "退款 订单34？", "other words"]
+    assert duplicates.near(texts, 0.8).tolist() == [[0, 1], [2, 3]]
+
+
+def test_short_and_empty_texts_are_alike_only_where_they_are_equal() -> None:
+    assert duplicates.near(["no", "No!", "on", "", "…", "否"], 0.8).tolist() == [[0, 1], [3, 4]]
+    assert duplicates.near([], 0.8).tolist() == []
+
+
+def test_the_first_in_order_stays_of_exact_duplicates() -> None:
+    rows = [said("Hi  there!"), said("hi there"), said("hi there", "no"), said("Ｈi, there")]
+    assert duplicates.exact(rows, [0, 1, 2, 3]) == {1: 0, 3: 0}
+    assert duplicates.exact(rows, [3, 0, 1, 2]) == {0: 3, 1: 3}
+
+
+def test_a_conflict_is_one_input_with_several_answers() -> None:
+    rows = [said("a", "x"), said("A?", "y"), said("a ", "x"), said("b", "x"), said("?", "x")]
+    rows += [said("!", "y"), said("a b", "y"), said("ab", "x")]
+    (group,) = duplicates.conflicts(rows)
+    assert group == rows[:3]
+    assert duplicates.losers(group, "keep") == []
+    assert duplicates.losers(group, "drop") == rows[:3]
+    assert duplicates.losers(group, "majority") == [rows[1]]
+    assert duplicates.losers(rows[:2], "majority") == rows[:2]
+
+
+def test_equal_keys_belong_together_and_empty_ones_to_nobody() -> None:
+    pairs = duplicates.alike(["u1", "", "u2", "u1", "", "u1"])
+    assert duplicates.groups(6, [pairs]).tolist() == [0, 1, 2, 0, 3, 0]
