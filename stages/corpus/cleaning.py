@@ -117,6 +117,12 @@ def _boilerplate(patterns: list[re.Pattern[str]], text: str) -> str:
     return text
 
 
+_PLAIN = re.compile(
+    r"[A-Za-z,.!?;:'\"()-]+(?: [A-Za-z,.!?;:'\"()-]+)*|[\u4e00-\u9fff][\u4e00-\u9fff，。！？；：]*"
+)
+"""What no step but `boilerplate` could change: most texts are looked at once, not nine times."""
+
+
 class Cleaner:
     """The chosen steps, in their order."""
 
@@ -134,6 +140,7 @@ class Cleaner:
             "space": _space,
         }
         self.steps = [(step, functions[step]) for step in steps]
+        self._leaves_plain = not ("boilerplate" in steps and boilerplate)
 
     def clean(self, text: str) -> tuple[str, set[Step]]:
         """The cleaned text and the steps that changed it.
@@ -142,6 +149,8 @@ class Cleaner:
         takes out (`&amp;lt;br&amp;gt;`). So clean text is not changed when it is cleaned again.
         """
         changed: set[Step] = set()
+        if self._leaves_plain and _PLAIN.fullmatch(text):
+            return text, changed
         while True:
             before = text
             for step, function in self.steps:

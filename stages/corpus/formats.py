@@ -1,12 +1,12 @@
 """A row in one of the accepted formats -> the conversation in it."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from stages.corpus import strict_json
 from stages.corpus.rejection import UnfitError
 from stages.corpus.sources import Source
 from stages.records import Message
@@ -376,6 +376,6 @@ def _encodable(value: str) -> str:
 
 def _json(text: str, name: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return strict_json.parse(text)
+    except UnfitError:
         raise UnfitError(f"{name}_not_json") from None

@@ -89,8 +89,8 @@ class Intake:
             desirable=read.desirable,
             tools=read.tools,
             group=formats.word(fields, self.source, "group"),
+            language=language.of(_asked(messages)),
         )
-        record = replace(record, language=language.of(record.asked))
         faults = quality.faults(record, self.limits)
         score = quality.score(faults)
         if score < self.limits.min_score:
@@ -110,6 +110,12 @@ class Intake:
             raise UnfitError("control_token")
         changed |= steps
         return {**message, "content": text} if steps else message
+
+
+def _asked(messages: list[Message]) -> str:
+    """As `Record.asked`, before there is a record: making it twice costs more than all cleaning."""
+    turns = [message["content"] for message in messages if message["role"] == "user"]
+    return "\n".join(turns) or messages[-1]["content"]
 
 
 def _parsed(line: str) -> Any:

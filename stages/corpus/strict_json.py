@@ -8,6 +8,9 @@ import orjson
 
 from stages.corpus.rejection import UnfitError
 
+DEEPEST = 100
+"""Levels of lists and objects within each other."""
+
 _SPACED_COLON = re.compile(r'"\s+:')
 
 
@@ -22,17 +25,22 @@ def parse(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _examined(text)
+    keys = _keys(value)
     spaced = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
-    if (spaced and _SPACED_COLON.search(text)) or text.count('":') != _keys(value):
+    if (spaced and _SPACED_COLON.search(text)) or text.count('":') != keys:
         return _examined(text)
     return value
 
 
-def _keys(value: Any) -> int:
+def _keys(value: Any, depth: int = 0) -> int:
+    """How many keys a value has, and those within it."""
+    if depth > DEEPEST:
+        raise UnfitError("nested_too_deeply")
     if isinstance(value, dict):
-        return len(value) + sum(_keys(v) for v in value.values() if isinstance(v, dict | list))
+        inner = value.values()
+        return len(value) + sum(_keys(v, depth + 1) for v in inner if isinstance(v, dict | list))
     if isinstance(value, list):
-        return sum(_keys(v) for v in value if isinstance(v, dict | list))
+        return sum(_keys(v, depth + 1) for v in value if isinstance(v, dict | list))
     return 0
 
 

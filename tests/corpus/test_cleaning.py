@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.corpus import cleaning
 from stages.corpus.cleaning import Cleaner, Step
 
 OLD: list[Step] = ["invisible", "width", "unicode", "punctuation", "space"]
@@ -93,6 +94,13 @@ def test_clean_chinese_stays_as_it_is(text: str) -> None:
 @given(st.text(st.characters(min_codepoint=0x3400, max_codepoint=0x9FFF, categories=["Lo"])))
 def test_no_chinese_character_is_lost(text: str) -> None:
     assert clean(text, ALL) == (text, set())
+
+
+@given(st.from_regex(cleaning._PLAIN, fullmatch=True))
+def test_no_step_would_change_what_is_plain(text: str) -> None:
+    steps = [step for step in ALL if step != "boilerplate"]
+    for _, function in Cleaner(steps, []).steps:
+        assert function(text) == text
 
 
 @pytest.mark.parametrize("steps", [[step] for step in ALL] + [OLD, ALL], ids="-".join)

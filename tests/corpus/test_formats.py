@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.corpus import formats
 from stages.corpus.formats import Conversation
 from stages.corpus.rejection import UnfitError
-from stages.corpus.sources import Source
+from stages.corpus.sources import NEEDED, Source
 
 
 def source(format: str, **more: Any) -> Source:
@@ -286,3 +288,34 @@ def test_a_call_needs_its_result_before_the_answer() -> None:
     assert reason("messages", {"messages": said}) == "assistant_after_call"
     assert reason("messages", {"messages": said}, same_role="join") == "assistant_after_call"
     assert read("messages", {"messages": said[:2]}).messages[-1] == CALLED
+
+
+NAMES = st.sampled_from([
+    "role", "content", "from", "value", "prompt", "completion", "chosen", "rejected", "messages",
+    "conversations", "label", "text", "tools", "tool_calls", "function", "name", "arguments",
+    "type", "reasoning", "instruction", "output", "history",
+])  # fmt: skip
+LEAVES = st.sampled_from(
+    [None, True, 0, 1.5, "", "x", "{}", "[]", '{"name": "a"}', "user", "assistant", "gpt", "text",
+     "tool", "function_call", "\ud800", "a\0", "<|im_end|>"]
+)  # fmt: skip
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("format", NEEDED)
+@given(st.dictionaries(NAMES, VALUES, max_size=6), st.sampled_from(["reject", "join"]))
+def test_any_row_is_a_conversation_or_unfit(
+    format: str, row: dict[str, Any], same_role: str
+) -> None:
+    try:
+        found = read(format, row, same_role=same_role, system="s")
+    except UnfitError as unfit:
+        assert str(unfit).replace("_", "").isalnum()
+        return
+    assert found.messages[-1]["role"] == "assistant"
+    for message in found.messages:
+        assert isinstance(message["content"], str)

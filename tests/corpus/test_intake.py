@@ -1,6 +1,10 @@
 """Every row becomes a record or a named rejection; a bad file is one line."""
 
+import gzip
+import io
 import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +65,13 @@ def read(folder: Path, data: str | bytes, chosen: Source, **limits: Any) -> list
         taken = intake.take([numbered])
         rows += [*map(records.load, taken.lines), *taken.rejected]
     return rows
+
+
+def zipped(data: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a", data)
+    return stream.getvalue()
 
 
 def seen(rows: list[Record | Rejected]) -> list[tuple[str, str]]:
@@ -419,13 +430,27 @@ PIECES = st.lists(
     st.sampled_from([
         '"', ",", "\n", "\r\n", "\r", "[", "]", "{", "}", ":", "\\", "\\ud800", "\0", "\ufeff", " ",
         '"messages"', '"role"', '"user"', '"content"', "prompt", "completion", '"prompt"',
-        '"completion"', '"text"', '"label"', "NaN", "-1e999", "null", "1", "价", "<|im_end|>",
+        '"completion"', '"text"', '"label"', '"conversations"', '"from"', '"value"', '"human"',
+        '"chosen"', '"rejected"', '"tools"', '"tool_calls"', '"data"', '"annotations"', "true",
+        "NaN", "-1e999", "null", "1", "价", "<|im_end|>",
     ]),
     max_size=40,
 ).map(lambda pieces: "".join(pieces).encode())  # fmt: skip
 
 
-@pytest.mark.parametrize("container", ["jsonl", "json", "csv"])
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "jsonl": bytes,
+    "json": bytes,
+    "csv": bytes,
+    "tsv": bytes,
+    "parquet": bytes,
+    "json.gz": gzip.compress,
+    "csv.zip": zipped,
+    "jsonl.zip": bytes,
+}
+
+
+@pytest.mark.parametrize("container", PACKINGS)
 @settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -433,10 +458,13 @@ PIECES = st.lists(
     data=st.binary(max_size=60) | PIECES | PIECES.map(lambda text: b"prompt,completion\n" + text),
     format=st.sampled_from(sorted(NEEDED)),
     encoding=st.sampled_from(["utf-8", "latin-1", "gb18030", "utf-16"]),
+    cut=st.integers(0, 40),
 )
 def test_any_bytes_are_records_rejections_or_a_refusal(
-    tmp_path: Path, container: str, data: bytes, format: str, encoding: str
+    tmp_path: Path, container: str, data: bytes, format: str, encoding: str, cut: int
 ) -> None:
+    packed = PACKINGS[container](data)
+    data = packed[: len(packed) - cut] if cut < 9 else packed
     chosen = source(f"a.{container}", format, encoding=encoding)
     try:
         rows = read(tmp_path, data, chosen)
@@ -448,4 +476,4 @@ def test_any_bytes_are_records_rejections_or_a_refusal(
         assert row.origin.startswith(f"a.{container}:")
         if isinstance(row, Record):
             assert dump(row)
-            assert row.question and row.answer
+            assert row.asked and row.answer

@@ -16,6 +16,8 @@ from stages.corpus.rejection import UnfitError
         ("{", "invalid_json"),
         ("", "invalid_json"),
         ("[" * 100_000, "invalid_json"),
+        ("[" * 900 + "]" * 900, "nested_too_deeply"),
+        ('{"a":' * 102 + "1" + "}" * 102, "nested_too_deeply"),
         ('{"a": NaN}', "nan_or_infinity"),
         ('{"a": [-Infinity]}', "nan_or_infinity"),
         ('{"a": 1, "a": 2}', "duplicate_keys"),
