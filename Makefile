@@ -36,8 +36,9 @@ format: setup  ## format the code and mend what can be mended
 verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
 	.venv/bin/python -m verify
 
-bench: setup  ## compare our speed with TRL, lm-eval and a plain loop, as ratios
+bench: setup  ## compare our speed with TRL, lm-eval, datasketch and a plain loop, as ratios
 	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks.corpus
 
 clean:  ## remove the stages' outputs from data/ (DVC's cache keeps them: dvc checkout)
 	git clean -fdXq data
