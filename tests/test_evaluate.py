@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ ARGUMENTS = ("evaluate", "base", "prepared/test.jsonl", "prepared/labels.json", 
 def test_scores_every_suite_and_keeps_every_answer(
     workplace: Path, stage: Callable[..., Any], corpus: list[Record]
 ):
-    other = [Record(**{**row_values(corpus[0]), "task": "other"})]
+    other = [replace(corpus[0], task="other")]
     records.write(workplace / "prepared/test.jsonl", [*corpus, *other])
     run = stage(*ARGUMENTS, changes={"evaluate.slices": ["language"], "report.slices": []})
     assert run.returncode == 0, run.stderr
@@ -41,10 +42,6 @@ def test_scores_every_suite_and_keeps_every_answer(
     assert sorted(figures["slots"]["overall"]) == ["exact_match", "valid"]
     languages = figures["slots"]["slices"]["language"]
     assert {name: part["records"] for name, part in languages.items()} == {"en": 2, "zh": 2}
-
-
-def row_values(row: Record) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
 def test_a_suite_without_records_is_refused(
