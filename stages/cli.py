@@ -23,6 +23,7 @@ from stages.agreements import disagreements
 from stages.compute import Runtime
 from stages.errors import Refusal
 from stages.machine import machine_class
+from stages.processes import die_with_parent
 
 STAGES = ("base", "prepare", "augment", "train", "merge", "quantize", "evaluate", "report")
 TIMINGS = Path("reports/timings")
@@ -49,7 +50,8 @@ def run(main: click.Command) -> None:
     traceback. Under DVC the run's wall time and memory go to reports/timings,
     the machine and the result to reports/provenance.
     """
-    _die_with_parent()
+    if "DVC_STAGE" in os.environ:  # no stage outlives its `dvc repro`
+        die_with_parent(signal.SIGTERM, os.getppid())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     try:
@@ -139,15 +141,6 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _ended_by(number: int) -> int:
     click.echo(f"stopped by {signal.Signals(number).name}; nothing half-written was left", err=True)
     return 128 + number
-
-
-def _die_with_parent() -> None:
-    """Ask Linux for SIGTERM when DVC dies, so that no stage outlives its `dvc repro`."""
-    if sys.platform == "linux" and "DVC_STAGE" in os.environ:
-        parent = os.getppid()
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:
-            sys.exit(128 + signal.SIGTERM)
 
 
 def _keep_memory() -> None:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +280,44 @@ def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(here
             "annotators": 3, "tasks_answered_twice": 8, "krippendorff_alpha": 0.6524,
         },
     }  # fmt: skip
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The ids of the processes that work there."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            found += [int(entry.name)] * ((entry / "cwd").readlink() == folder)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(here: Path, number: int) -> None:
+    rows = "\n".join(f"Question {n} of {n % 977},find" for n in range(150_000))
+    (here / "raw" / "intent.csv").write_text(f"text,label\n{rows}\n", encoding="utf-8")
+    stage = subprocess.Popen(
+        [sys.executable, "-m", "stages.prepare", "raw", "prepared"],
+        cwd=here, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(processes_in(here)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(random.random())  # wherever it is
+    if number == signal.SIGINT:
+        os.killpg(stage.pid, number)  # as a terminal does
+    else:
+        stage.send_signal(number)
+    _, said = stage.communicate(timeout=60)
+    assert stage.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert "Traceback" not in said
+    deadline = time.monotonic() + 10
+    while processes_in(here) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_in(here) == []
+    if number != signal.SIGKILL:
+        assert listing(here) == []

@@ -2,6 +2,7 @@
 
 import random
 import re
+import tempfile
 from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
@@ -100,5 +101,7 @@ def _jieba() -> Any:
 
     jieba.setLogLevel(logging.WARNING)
     tokenizer = jieba.Tokenizer()
-    tokenizer.initialize()
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as private:
+        tokenizer.tmp_dir = private  # its cache is a pickle, and /tmp is everybody's
+        tokenizer.initialize()
     return tokenizer
