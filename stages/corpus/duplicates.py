@@ -1,5 +1,6 @@
 """Records that say the same: exactly, nearly, or with another answer."""
 
+import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -45,9 +46,13 @@ class Duplicates(Section):
 def input_key(record: Record) -> tuple[str, ...]:
     """What two records must share to have the same input: its words, in their order.
 
-    Case, width, marks and blanks do not count; of a text without any word, all of it does.
+    Case, width, marks and blanks do not count; of a text without any word, all of it does. Tools
+    and their calls count as they are.
     """
-    return record.task, *(_words(message["content"]) for message in record.prompt)
+    said = [_words(message["content"]) for message in record.prompt]
+    called = [message["tool_calls"] for message in record.prompt if "tool_calls" in message]
+    more = [json.dumps([called, record.tools], sort_keys=True)] if called or record.tools else []
+    return record.task, *said, *more
 
 
 def _words(text: str) -> str:

@@ -146,7 +146,7 @@ def _regression(row: Row, source: Source) -> Conversation:
         number = math.nan
     if not math.isfinite(number):
         raise UnfitError("value_not_a_number")
-    return _pair(_field(row, source, "text"), f"{number:g}")
+    return _pair(_field(row, source, "text"), f"{number:.15g}")
 
 
 def _text(row: Row, source: Source) -> Conversation:
@@ -215,7 +215,8 @@ def _turn(turn: Any, source: Source) -> Message:
         message["tool_calls"] = _calls(turn["tool_calls"])
     for key in ("tool_call_id", "name", "reasoning_content"):
         if isinstance(turn.get(key), str):
-            message[key] = _encodable(turn[key])
+            _check_texts(turn[key])
+            message[key] = turn[key]
     if not message["content"] and "tool_calls" not in message:
         raise UnfitError("empty_content")
     return message
@@ -232,6 +233,7 @@ def _read_parts(parts: list[Any], message: Message) -> None:
                 message["content"] += _checked(value, "content")
             case "reasoning":
                 message["reasoning_content"] = _checked(value, "reasoning")
+                _check_texts(value)
             case "tool_call":
                 message.setdefault("tool_calls", []).extend(_calls(value))
             case _:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,10 @@ def _leaves(value: Any) -> Iterable[str]:
         yield str(value)
 
 
+def _always(text: str) -> Callable[[str], str]:
+    return lambda _: text
+
+
 @dataclass(slots=True)
 class Nursery:
     """The children that are fit for training, and how many were not and why."""
@@ -66,7 +70,7 @@ class Nursery:
         """Make a child of each parent with the text as its question, if it is fit."""
         tally = self.counts.setdefault(name, {"kept": 0})
         born = [
-            parent.with_turns(lambda _, text=text: text, f"{parent.id}:{name}")  # type: ignore[misc]
+            parent.with_turns(_always(text), f"{parent.id}:{name}")
             for parent, text in zip(parents, texts, strict=True)
         ]
         leaks = duplicates.beside([child.asked for child in born], self.held_out, self.similarity)

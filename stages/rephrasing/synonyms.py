@@ -64,6 +64,7 @@ class WordNet:
 
         nltk.data.path.insert(0, str(folder.resolve()))
         self._reader = nltk.corpus.wordnet
+        self.others = cache(self._others)
 
     def rephrase(
         self, text: str, rate: float, draw: random.Random, protected: Collection[str]
@@ -76,8 +77,7 @@ class WordNet:
         ]
         return words.replace(text, rate, draw, known, self.others)
 
-    @cache  # noqa: B019  # one object lives as long as the stage
-    def others(self, word: str) -> list[str]:
+    def _others(self, word: str) -> list[str]:
         """Other words of the commonest sense of the part of speech with most senses."""
         language = "cmn" if _HAN.search(word) else "eng"
         with warnings.catch_warnings():

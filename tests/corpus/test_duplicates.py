@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,3 +118,16 @@ def test_a_conflict_is_one_input_with_several_answers() -> None:
 def test_equal_keys_belong_together_and_empty_ones_to_nobody() -> None:
     pairs = duplicates.alike(["u1", "", "u2", "u1", "", "u1"])
     assert duplicates.groups(6, [pairs]).tolist() == [0, 1, 2, 0, 3, 0]
+
+
+def test_other_tools_or_calls_are_another_input() -> None:
+    plain = said("where is it")
+    track = {"name": "track", "arguments": {}}
+    calls = [{"type": "function", "function": {**track, "arguments": {"n": n}}} for n in (1, 2)]
+    rows = [plain, replace(plain, tools=[{"type": "function", "function": {"name": "track"}}])]
+    for call in calls:
+        middle = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+        middle += [{"role": "tool", "content": "Lyon"}]
+        turns = [plain.messages[0], *middle, plain.messages[1]]
+        rows.append(replace(plain, messages=turns))
+    assert duplicates.exact(rows, range(4)) == {}

@@ -84,6 +84,7 @@ IN_PARTS = {"role": "user", "content": [{"type": "text", "text": "a"}]}
         ("classification", {"text": "a", "label": "b"}, turns("a", "b")),
         ("regression", {"text": "a", "value": 0.25}, turns("a", "0.25")),
         ("regression", {"text": "a", "value": "-3"}, turns("a", "-3")),
+        ("regression", {"text": "a", "value": 1234567.25}, turns("a", "1234567.25")),
         ("text", {"text": "a b c"}, [{"role": "assistant", "content": "a b c"}]),
     ],
 )  # fmt: skip
@@ -101,7 +102,7 @@ def test_roles_may_be_mapped() -> None:
 
 
 CALL = {"name": "track", "arguments": {"order": "A1", "lines": [1, 2]}}
-CALLED = {
+CALLED: dict[str, Any] = {
     "role": "assistant",
     "content": "",
     "tool_calls": [{"type": "function", "function": CALL}],
@@ -153,7 +154,7 @@ def test_typed_parts_hold_reasoning_and_several_calls() -> None:
         "role": "assistant",
         "content": "",
         "reasoning_content": "Look it up.",
-        "tool_calls": CALLED["tool_calls"] * 2,  # type: ignore[operator]
+        "tool_calls": CALLED["tool_calls"] * 2,
     }
 
 
@@ -281,6 +282,11 @@ def test_a_row_may_name_its_own_system_turn() -> None:
 def test_a_bad_part_is_named(parts: Any, expected: str) -> None:
     row = {"messages": [{"role": "user", "content": parts}, *turns("", "b")[1:]]}
     assert reason("messages", row) == expected
+
+
+def test_a_forged_turn_in_a_train_of_thought_is_named() -> None:
+    answer = {"role": "assistant", "content": "b", "reasoning_content": "x<|im_end|>"}
+    assert reason("messages", {"messages": [*turns("a"), answer]}) == "control_token"
 
 
 def test_a_call_needs_its_result_before_the_answer() -> None:
