@@ -29,10 +29,14 @@ STEPS: Any = [
     "personal_data", "space",
 ]  # fmt: skip
 BOILERPLATE = ["^Sent from .*$"]
+NOISE = [
+    "order 4512,", "ÃŸ", "<b>now</b>", "a@b.example", "&amp;", "ＡＢ１２", "\u200b", "  ",
+    "4111 1111 1111 1111", "\nSent from a phone",
+]  # fmt: skip
 
 
 def rows(number: int) -> Iterator[dict[str, str]]:
-    """Random rows of about 200 characters; 3 % are duplicates, 3 % near-duplicates."""
+    """Random rows of about 200 characters: 3 % are duplicates, 3 % near ones, 10 % unclean."""
     draw = random.Random(1)
     letters = "abcdefghijklmnopqrstuvwxyz"
     english = ["".join(draw.choices(letters, k=draw.randint(2, 9))) for _ in range(20_000)]
@@ -48,6 +52,8 @@ def rows(number: int) -> Iterator[dict[str, str]]:
         else:
             said = (" ".join(draw.choices(english, k=k)) for k in (17, 16))
             row = {**dict(zip(("prompt", "completion"), said, strict=True)), "language": "en"}
+        if draw.random() < 0.1:
+            row = {**row, "completion": f"{row['completion']} {draw.choice(NOISE)}"}
         yield row
 
 
@@ -108,21 +114,25 @@ def theirs(file: Path, scratch: Path) -> float:
 
 
 @click.command(help=__doc__)
-@click.option("--number", default=100_000, show_default=True, help="Rows for us.")
-@click.option("--fewer", default=10_000, show_default=True, help="Rows for both.")
+@click.option("--number", default=1_000_000, show_default=True, help="Rows for us; also a tenth.")
+@click.option("--fewer", default=20_000, show_default=True, help="Rows for both.")
 def main(number: int, fewer: int) -> None:
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         folder = Path(scratch)
         (folder / "raw").mkdir()
-        for name, count in (("many.jsonl", number), ("few.jsonl", fewer)):
-            with (folder / "raw" / name).open("w", encoding="utf-8") as stream:
+        for name, count in (("many", number), ("tenth", number // 10), ("few", fewer)):
+            with (folder / "raw" / f"{name}.jsonl").open("w", encoding="utf-8") as stream:
                 stream.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in rows(count))
-        few, many = ours(folder, "few.jsonl"), ours(folder, "many.jsonl")
+        few, tenth, many = (ours(folder, f"{name}.jsonl") for name in ("few", "tenth", "many"))
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         other = theirs(folder / "raw" / "few.jsonl", folder)
         click.echo(
             f"{'prepare':32} {number / many:8,.0f} rows/s of {number:,} rows, "
             f"{peak:.1f} GiB in the largest process"
+        )
+        click.echo(
+            f"{'prepare, ten times the rows':32} {tenth:6.2f} s  {many:6.2f} s  "
+            f"{many / tenth:5.1f} times as long"
         )
         click.echo(
             f"{'prepare against datasketch':32} {few:6.2f} s  {other:6.2f} s  "

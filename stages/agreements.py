@@ -15,11 +15,12 @@ def disagreements(values: Any) -> Iterator[str]:
     tasks = {source.task for source in sources}
     labelled = {source.task for source in sources if source.format in LABELLED}
     slices = {name for source in sources for name in source.slices}
-    from_column = any("task" in source.columns for source in sources)  # known to the rows alone
+    from_column = [source for source in sources if "task" in source.columns]  # the rows know
+    labels_from_column = any(source.format in LABELLED for source in from_column)
     for suite in suites:
         if suite.task not in tasks and not from_column:
             yield f"evaluate.suites: no source has task {suite.task}; {_known(tasks)}"
-        elif suite.answer == "choice" and suite.task not in labelled:
+        elif suite.answer == "choice" and suite.task not in labelled and not labels_from_column:
             yield (
                 f"evaluate.suites: task {suite.task} has no labels to choose from; "
                 "set its answer to json or text"

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from stages import outputs, params, records
+from stages import compute, outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.corpus import card
 from stages.params import Fraction, NaturalInt, Section, Seed
@@ -28,6 +28,7 @@ class Augment(Section):
 
 class Params(Section):
     seed: Seed
+    compute: compute.Compute
     augment: Augment
 
 
@@ -65,7 +66,7 @@ def summarize(
             "before": diversity.describe([parent.question for parent in parents]),
             "after": diversity.describe([record.question for record in train]),
         },
-        "train": card.describe(train),
+        "train": card.describe(card.part(train)),
     }
 
 
@@ -81,6 +82,8 @@ def main(prepared: Path, dictionary: Path, out: Path) -> None:
         for name in ("validation", "test")
         for record in records.read(prepared / f"{name}.jsonl")
     ]
+    if any(method.loads_a_model for method in chosen.augment.methods):
+        compute.set_up(chosen.compute, chosen.seed)
     nursery = children(parents, held_out, dictionary, chosen)
     train = [*parents, *nursery.children]
     for mix in chosen.augment.mix:

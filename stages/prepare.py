@@ -9,7 +9,7 @@ import click
 from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
-from stages import outputs, params, records
+from stages import outputs, params
 from stages.cli import IN_FOLDER, OUT, run
 from stages.corpus import (
     card,
@@ -21,13 +21,15 @@ from stages.corpus import (
     quality,
     readers,
     rejection,
-    removal,
     splitting,
 )
+from stages.corpus.selection import Selection
 from stages.corpus.sources import LABELLED, Source
+from stages.corpus.table import Layout, Table, joined
 from stages.errors import Refusal
 from stages.params import Fraction, PositiveInt, Section, Seed
-from stages.records import Record
+
+SPLITS = ("train", "validation", "test")
 
 
 class Prepare(Section):
@@ -67,13 +69,18 @@ class Prepare(Section):
             raise ValueError(f"{twice[0]} is listed twice; list each file once")
         return sources
 
+    @property
+    def labelled(self) -> list[Source]:
+        """The sources whose answers are labels."""
+        return [source for source in self.sources if source.format in LABELLED]
+
 
 class Params(Section):
     seed: Seed
     prepare: Prepare
 
 
-def read_all(raw: Path, chosen: Prepare) -> tuple[list[Record], intake.Taken]:
+def read_all(raw: Path, chosen: Prepare, seed: int) -> tuple[Table, intake.Taken]:
     """Every row of every source, as a record or among the rejected; Refusal for too many."""
     cleaner = cleaning.Cleaner(chosen.clean, chosen.boilerplate)
     intakes = [
@@ -82,18 +89,26 @@ def read_all(raw: Path, chosen: Prepare) -> tuple[list[Record], intake.Taken]:
         )
         for source in chosen.sources
     ]
-    rows: list[Record] = []
+    layout = Layout(
+        seed=seed,
+        threshold=chosen.duplicates.threshold,
+        words=chosen.decontaminate.words,
+        labelled=frozenset(name for each in chosen.labelled for name in (each.path, each.task)),
+        by_answer="answer" in chosen.split.by,
+    )
+    tables: list[Table] = []
     total = intake.Taken()
     with tqdm(desc="prepare", unit=" rows", disable=None, leave=False) as bar:
-        for taken in intake.take_all(raw, intakes):
-            rows += map(records.load, taken.lines)
+        for table, taken in intake.take_all(raw, intakes, layout):
+            tables.append(table)
             total.rejected += taken.rejected
             total.cleaned += taken.cleaned
             total.faults += taken.faults
             total.votes += taken.votes
-            bar.update(len(taken.lines) + len(taken.rejected))
-    refuse_too_many(total.rejected, len(rows) + len(total.rejected), chosen.max_rejected_fraction)
-    return rows, total
+            bar.update(len(table) + len(taken.rejected))
+    rows = sum(map(len, tables)) + len(total.rejected)
+    refuse_too_many(total.rejected, rows, chosen.max_rejected_fraction)
+    return joined(tables), total
 
 
 def refuse_too_many(rejected: list[rejection.Rejected], total: int, limit: float) -> None:
@@ -106,56 +121,50 @@ def refuse_too_many(rejected: list[rejection.Rejected], total: int, limit: float
         )
 
 
-def divide(
-    rows: list[Record], raw: Path, chosen: Prepare, seed: int
-) -> tuple[splitting.Splits, removal.Removals]:
+def divide(table: Table, raw: Path, chosen: Prepare, seed: int) -> Selection:
     """The splits, and every record that is in none of them, with the reason."""
-    asked = {source.path: source.split for source in chosen.sources}
-    gone = removal.Removals()
-    rows = gone.merge_duplicates(rows, asked)
-    rows = gone.settle_conflicts(rows, chosen.duplicates)
-    groups = gone.group_near(rows, asked, chosen.duplicates)
-    splits = splitting.split(groups, asked, chosen.split, seed)
-    gone.drop_torn(splits, groups)
-    benchmarks = contamination.benchmark_texts(raw, chosen.decontaminate.benchmarks)
-    gone.drop_contaminated(splits, [*benchmarks], chosen.decontaminate.words)
-    gone.drop_unused(splits, chosen.split.train_fraction, seed)
-    order = {record.id: place for place, record in enumerate(rows)}
-    for name, part in splits.items():
-        part.sort(key=lambda record: order[record.id])
-        if not part:
+    decontaminate = chosen.decontaminate
+    benchmarks = contamination.benchmark_texts(raw, decontaminate.benchmarks)
+    selection = Selection(table, {source.path: source.split for source in chosen.sources})
+    selection.merge_duplicates()
+    selection.settle_conflicts(chosen.duplicates.conflicts)
+    selection.group_near(chosen.duplicates)
+    selection.divide(chosen.split)
+    selection.drop_contaminated(contamination.all_grams(benchmarks, decontaminate.words))
+    selection.drop_unused(chosen.split.train_fraction, seed)
+    for name in SPLITS:
+        if not len(selection.split(name)):
             raise Refusal(f"the {name} split is empty; correct prepare.split or add data")
-    return splits, gone
+    return selection
 
 
-def summarize(
-    splits: splitting.Splits, total: intake.Taken, gone: removal.Removals, chosen: Prepare
-) -> dict[str, Any]:
+def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dict[str, Any]:
     """The data card."""
-    kept = [record for part in splits.values() for record in part]
-    classified = {source.task for source in chosen.sources if source.format in LABELLED}
+    parts = {name: selection.part(selection.split(name)) for name in SPLITS}
+    kept = sum(map(len, parts.values()))
+    gone = selection.counts
     return {
         "rows": {
-            "read": len(kept) + len(total.rejected) + len(gone.removed),
-            "kept": len(kept),
+            "read": kept + len(total.rejected) + len(selection.removed),
+            "kept": kept,
             "rejected": len(total.rejected),
-            "duplicates": gone.counts.get("duplicate", 0),
-            "removed": len(gone.removed) - gone.counts.get("duplicate", 0),
+            "duplicates": gone.get("duplicate", 0),
+            "removed": len(selection.removed) - gone.get("duplicate", 0),
         },
-        "rejected": card.count(row.reason for row in total.rejected),
-        "removed": gone.counts,
-        "conflicts": gone.conflicting,
-        "near_duplicate_groups": gone.near_groups,
+        "rejected": card.in_order(Counter(row.reason for row in total.rejected)),
+        "removed": gone,
+        "conflicts": selection.conflicting,
+        "near_duplicate_groups": selection.near_groups,
         "cleaned": {step: total.cleaned[step] for step in chosen.clean},
         "faults": {signal: total.faults[signal] for signal in quality.SIGNALS},
         "agreement": {
             path: label_studio.agreement([vote for source, vote in total.votes if source == path])
             for path in sorted({source for source, _ in total.votes})
         },
-        "labels": {t: card.labels(r for r in kept if r.task == t) for t in sorted(classified)},
+        "labels": card.labels(parts.values(), {source.path for source in chosen.labelled}),
         "licences": {source.path: source.licence for source in chosen.sources},
-        "drift": card.drift(splits, chosen.split.by),
-        "splits": {name: card.describe(part) for name, part in splits.items()},
+        "drift": card.drift(parts, chosen.split.by),
+        "splits": {name: card.describe(part) for name, part in parts.items()},
     }
 
 
@@ -165,21 +174,22 @@ def summarize(
 def main(raw: Path, out: Path) -> None:
     gc.disable()  # millions of objects, none in a circle: looking for one takes a third of the time
     chosen = params.read(Params)
-    rows, total = read_all(raw, chosen.prepare)
-    splits, gone = divide(rows, raw, chosen.prepare, chosen.seed)
-    summary = summarize(splits, total, gone, chosen.prepare)
+    table, total = read_all(raw, chosen.prepare, chosen.seed)
+    selection = divide(table, raw, chosen.prepare, chosen.seed)
+    summary = summarize(selection, total, chosen.prepare)
     with outputs.folder(out) as partial:
-        for name, part in splits.items():
-            records.write(partial / f"{name}.jsonl", part)
+        for name in SPLITS:
+            with (partial / f"{name}.jsonl").open("wb") as stream:
+                stream.writelines(table.lines[row] for row in selection.split(name).tolist())
         rejection.write(partial / "rejected.jsonl", total.rejected)
-        gone.write(partial / "removed.jsonl")
+        selection.write(partial / "removed.jsonl")
         labels = {task: sorted(names) for task, names in summary["labels"].items()}
         outputs.write_json(partial / "labels.json", labels)
         outputs.write_json(partial / "card.json", summary)
-    counts = ", ".join(f"{len(part)} {name}" for name, part in splits.items())
+    counts = ", ".join(f"{len(selection.split(name))} {name}" for name in SPLITS)
     click.echo(
         f"prepare: {summary['rows']['read']} rows: {len(total.rejected)} rejected, "
-        f"{len(gone.removed)} duplicates or removed; {counts}",
+        f"{len(selection.removed)} duplicates or removed; {counts}",
         err=True,
     )
 

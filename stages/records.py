@@ -68,7 +68,10 @@ class Record:
     @property
     def question(self) -> str:
         """The last user turn; empty for plain text."""
-        return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
+        for message in reversed(self.messages):
+            if message["role"] == "user":
+                return message["content"]
+        return ""
 
     @property
     def asked(self) -> str:

@@ -241,6 +241,32 @@ def test_rows_of_one_user_stay_on_one_side(here: Path) -> None:
     assert sum(map(len, users)) == len(set.union(*users)) == 6
 
 
+def test_one_user_in_two_files_is_one(here: Path) -> None:
+    for name, part in (("a.csv", QUESTIONS[::2]), ("b.csv", QUESTIONS[1::2])):
+        lines = [f"{text},{text.split()[3]},u{at // 2}" for at, text in enumerate(part)]
+        (here / "raw" / name).write_text("\n".join(["text,label,user", *lines]) + "\n")
+    both = [{**SOURCE, "path": name, "columns": {"group": "user"}} for name in ("a.csv", "b.csv")]
+    facts = card(here, sources=both)
+    assert facts["near_duplicate_groups"] == 10
+    sides: dict[str, set[str]] = {}
+    for name in ("train", "validation", "test"):
+        for record in records.read(here / "prepared" / f"{name}.jsonl"):
+            sides.setdefault(record.group, set()).add(name)
+    assert len(sides) == 10 and all(len(names) == 1 for names in sides.values())
+
+
+def test_a_column_names_the_task_and_each_task_has_its_labels(here: Path) -> None:
+    lines = ["text,label,task"]
+    lines += [f"{text},{text.split()[3]},{text.split()[-1]}" for text in QUESTIONS]
+    (here / "raw" / "intent.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    values = json.loads(parameters(sources=[{**SOURCE, "columns": {"task": "task"}}]))
+    values["evaluate"]["suites"] = [{"task": "parcel?", "answer": "choice"}]
+    (here / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    assert ran(here)[0] == 0
+    labels = json.loads((here / "prepared" / "labels.json").read_text())
+    assert labels == {f"{topic}?": sorted(VERBS) for topic in TOPICS}
+
+
 def test_rows_of_low_quality_are_rejected_where_that_is_asked_for(here: Path) -> None:
     strict = {"max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.9}
     with (here / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:

@@ -13,7 +13,13 @@ from stages.errors import Refusal
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-TOKENIZERS = ({"tokenizer.json"}, {"tokenizer.model"}, {"vocab.json", "merges.txt"})
+TOKENIZERS = (
+    {"tokenizer.json"},
+    {"tokenizer.model"},
+    {"vocab.json", "merges.txt"},
+    {"spiece.model"},  # T5
+    {"vocab.json", "source.spm", "target.spm"},  # Marian
+)
 """Any one of these sets is a whole tokenizer."""
 SMALL = (
     CONFIG,
@@ -25,6 +31,9 @@ SMALL = (
     "vocab.json",
     "merges.txt",
     "tokenizer.model",
+    "spiece.model",
+    "source.spm",
+    "target.spm",
     "chat_template.jinja",
     "chat_template.json",
 )

@@ -1,91 +1,129 @@
 """The data card: where every row went, and what each split is made of."""
 
-import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import log2
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum, log2
 from typing import Any
 
-from stages.corpus.splitting import stratum
+import numpy as np
+import numpy.typing as npt
+
+from stages.corpus import traits
+from stages.corpus.traits import Traits
 from stages.records import Record
 
+Lengths = npt.NDArray[np.int32]
+"""Characters of the question, of the answer and of all turns: (records, 3)."""
 
-def describe(records: list[Record]) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the card tells some records by."""
+
+    traits: Counter[Traits]
+    """How many records have them."""
+    lengths: Lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def count(self, value: Callable[[Traits], Hashable]) -> Counter[Any]:
+        """How many records have each value."""
+        counts: Counter[Any] = Counter()
+        for kind, number in self.traits.items():
+            counts[value(kind)] += number
+        return counts
+
+
+def part(rows: Sequence[Record]) -> Part:
+    """What the card tells these records by."""
+    return Part(Counter(map(traits.of, rows)), lengths(rows))
+
+
+def lengths(rows: Sequence[Record]) -> Lengths:
+    """Characters of the question, of the answer and of all turns."""
+    found = [
+        (len(record.question), len(record.answer), sum(len(m["content"]) for m in record.messages))
+        for record in rows
+    ]
+    return np.array(found, np.int32).reshape(-1, 3)
+
+
+def describe(part: Part) -> dict[str, Any]:
     """Counts by task, source, language and slice; lengths in characters; quality scores."""
     return {
-        "records": len(records),
-        "tasks": count(record.task for record in records),
-        "sources": count(record.source for record in records),
-        "languages": count(record.language for record in records),
-        "slices": _slices(records),
+        "records": len(part),
+        "tasks": in_order(part.count(lambda kind: kind.task)),
+        "sources": in_order(part.count(lambda kind: kind.source)),
+        "languages": in_order(part.count(lambda kind: kind.language)),
+        "slices": _slices(part),
         "characters": {
-            "question": _spread([len(record.question) for record in records]),
-            "answer": _spread([len(record.answer) for record in records]),
-            "whole": _spread([_length(record) for record in records]),
+            name: _spread(column)
+            for name, column in zip(("question", "answer", "whole"), part.lengths.T, strict=True)
         },
-        "quality": count(f"{record.quality:g}" for record in records),
+        "quality": in_order(part.count(lambda kind: f"{kind.quality:g}")),
     }
 
 
-def labels(records: Iterable[Record]) -> dict[str, int]:
-    """How often each answer occurs: the label balance of a classification task."""
-    return count(record.answer for record in records)
+def labels(parts: Collection[Part], sources: Collection[str]) -> dict[str, dict[str, int]]:
+    """How often each answer occurs in the tasks of these sources: the balance of their labels."""
+    tasks = {kind.task for part in parts for kind in part.traits if kind.source in sources}
+    counts: dict[str, Counter[str]] = {task: Counter() for task in sorted(tasks)}
+    for part in parts:
+        for kind, number in part.traits.items():
+            if kind.task in tasks:
+                counts[kind.task][kind.answer] += number
+    return {task: in_order(found) for task, found in counts.items()}
 
 
-def count(values: Iterable[str]) -> dict[str, int]:
-    """How often each value occurs, by name."""
-    return dict(sorted(Counter(values).items()))
+def in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts by name."""
+    return dict(sorted(counts.items()))
 
 
-def drift(splits: Mapping[str, Sequence[Record]], by: Sequence[str]) -> dict[str, dict[str, float]]:
+def drift(parts: Mapping[str, Part], by: Sequence[str]) -> dict[str, dict[str, float]]:
     """How far each held-out split is from training, by what they are made of: 0 alike, 1 apart.
 
     The Jensen-Shannon divergence in bits (Lin, 1991) of the shares of each value.
     """
-    names: dict[str, Callable[[Record], Any]] = {
-        "strata": lambda record: stratum(record, by),
-        "task": lambda record: record.task,
-        "language": lambda record: record.language,
-        "length": lambda record: _length(record).bit_length(),
+    counted: dict[str, Callable[[Part], Counter[Any]]] = {
+        "strata": lambda part: part.count(lambda kind: kind.stratum(by)),
+        "task": lambda part: part.count(lambda kind: kind.task),
+        "language": lambda part: part.count(lambda kind: kind.language),
+        "length": lambda part: Counter(np.frexp(part.lengths[:, 2])[1].tolist()),  # powers of two
     }
     return {
         name: {
-            side: round(_divergence(splits["train"], splits[side], value), 4)
+            side: round(_divergence(count(parts["train"]), count(parts[side])), 4)
             for side in ("validation", "test")
         }
-        for name, value in names.items()
+        for name, count in counted.items()
     }
 
 
-def _divergence(
-    one: Sequence[Record], other: Sequence[Record], value: Callable[[Record], Any]
-) -> float:
-    p, q = (Counter(map(value, records)) for records in (one, other))
+def _divergence(p: Counter[Any], q: Counter[Any]) -> float:
     total_p, total_q = sum(p.values()), sum(q.values())
     if not total_p or not total_q:
         return 0.0
-    total = 0.0
-    for key in {*p, *q}:
-        a, b = p[key] / total_p, q[key] / total_q
-        middle = (a + b) / 2
-        total += sum(x * log2(x / middle) / 2 for x in (a, b) if x)
-    return abs(total)
+    shares = [(p[key] / total_p, q[key] / total_q) for key in {*p, *q}]
+    return abs(fsum(x * log2(2 * x / (a + b)) / 2 for a, b in shares for x in (a, b) if x))
 
 
-def _spread(lengths: list[int]) -> dict[str, float]:
-    if not lengths:
+def _spread(lengths: npt.NDArray[np.int32]) -> dict[str, float]:
+    if not len(lengths):
         return {"mean": 0, "median": 0, "longest": 0}
+    middle = (len(lengths) - 1) // 2
     return {
-        "mean": round(statistics.fmean(lengths), 1),
-        "median": statistics.median_low(lengths),
-        "longest": max(lengths),
+        "mean": round(int(lengths.sum(dtype=np.int64)) / len(lengths), 1),
+        "median": int(np.partition(lengths, middle)[middle]),
+        "longest": int(lengths.max()),
     }
 
 
-def _slices(records: list[Record]) -> dict[str, dict[str, int]]:
-    names = sorted({name for record in records for name in record.slices})
-    return {name: count(r.slices[name] for r in records if name in r.slices) for name in names}
-
-
-def _length(record: Record) -> int:
-    return sum(len(message["content"]) for message in record.messages)
+def _slices(part: Part) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {}
+    for kind, number in part.traits.items():
+        for name, value in kind.slices:
+            counts.setdefault(name, Counter())[value] += number
+    return {name: in_order(counts[name]) for name in sorted(counts)}

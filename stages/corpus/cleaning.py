@@ -46,7 +46,15 @@ _WIDE = dict(zip("，。！？；：（）％．", ",.!?;:()%.", strict=True))
 _WIDE_MARK = re.compile(f"[{''.join(_WIDE)}]")
 _NARROW = {narrow: wide for wide, narrow in _WIDE.items() if narrow in ",!?;:"}
 _BESIDE_HAN = re.compile(rf"(?<={_CHINESE})[,!?;:]|[,!?;:](?={_CHINESE})")
-_SPACES = re.compile(r"[^\S\n]+")
+_NARROW_MARK = re.compile("[,!?;:]")
+_MOJIBAKE = re.compile("[\u0080-\u2e7f\ue000-\uf8ff\ufb00-\ufb06\ufffd]")
+"""One of these is in all that ftfy would repair: Chinese text need not wait for it."""
+_RUN = re.compile(r"(?<=\S)[^\S\n]+")
+_TRAILING = re.compile(r"[^\S\n]+(?=\n)")
+_ODD_INDENT = re.compile(r"^[ \t]*[^\S\n \t][^\S\n]*", re.MULTILINE)
+_HAN_INDENT = re.compile(rf"^[ \t]+(?={_CHINESE})", re.MULTILINE)
+_ODD_BLANK = re.compile(r"[^\S \t]")
+_CODE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
 _UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
 
 _TAGS = (
@@ -61,7 +69,7 @@ _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
 
 def _encoding(text: str) -> str:
     """Text decoded wrongly once ("schÃ¶n", "â€™") becomes what it was, by ftfy."""
-    if text.isascii():
+    if text.isascii() or not _MOJIBAKE.search(text):
         return text
     return ftfy.fix_encoding(text)
 
@@ -97,18 +105,42 @@ def _punctuation(text: str) -> str:
     """Full-width beside Chinese characters, ASCII in text without any."""
     if text.isascii():
         return text
-    if _HAN.search(text):
-        return _BESIDE_HAN.sub(lambda mark: _NARROW[mark.group()], text)
+    if not _HAN.search(text):
+        return _outside_code(_narrowed, text)
+    return _outside_code(_widened, text) if _NARROW_MARK.search(text) else text
+
+
+def _narrowed(text: str) -> str:
     return _WIDE_MARK.sub(lambda mark: _WIDE[mark.group()], text)
 
 
+def _widened(text: str) -> str:
+    return _BESIDE_HAN.sub(lambda mark: _NARROW[mark.group()], text)
+
+
 def _space(text: str) -> str:
-    """One blank for a run of blanks (line breaks stay), none at either end."""
-    if text.isascii() and text.isprintable() and "  " not in text:
-        return text.strip(" ")
+    """One blank for a run of blanks, none at the end of a line or at either end of the text.
+
+    Line breaks and blocks of code stay, and the indentation of lines, but where a Chinese
+    character follows: there it is typography.
+    """
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")  # printable: no other blank is in it
     if not _UNTIDY.search(text):
         return text
-    return "\n".join(_SPACES.sub(" ", line).strip() for line in text.split("\n")).strip()
+    return _outside_code(_tidy, text).strip()
+
+
+def _tidy(text: str) -> str:
+    indented = _ODD_INDENT.sub(lambda found: _ODD_BLANK.sub("", found.group()), text)
+    return _TRAILING.sub("", _RUN.sub(" ", _HAN_INDENT.sub("", indented)))
+
+
+def _outside_code(step: Callable[[str], str], text: str) -> str:
+    """The step on all but the blocks between ``` and ```, or the end."""
+    if "```" not in text:
+        return step(text)
+    return "".join(part if at % 2 else step(part) for at, part in enumerate(_CODE.split(text)))
 
 
 def _boilerplate(patterns: list[re.Pattern[str]], text: str) -> str:
@@ -132,15 +164,15 @@ class Cleaner:
             "encoding": _encoding,
             "unicode": _unicode,
             "invisible": _invisible,
-            "html": _html,
-            "width": _width,
+            "html": partial(_outside_code, _html),
+            "width": partial(_outside_code, _width),
             "punctuation": _punctuation,
             "boilerplate": partial(_boilerplate, patterns),
             "personal_data": personal.mask,
             "space": _space,
         }
         self.steps = [(step, functions[step]) for step in steps]
-        self._leaves_plain = not ("boilerplate" in steps and boilerplate)
+        self._patterns = patterns if "boilerplate" in steps else []
 
     def clean(self, text: str) -> tuple[str, set[Step]]:
         """The cleaned text and the steps that changed it.
@@ -149,9 +181,7 @@ class Cleaner:
         takes out (`&amp;lt;br&amp;gt;`). So clean text is not changed when it is cleaned again.
         """
         changed: set[Step] = set()
-        if self._leaves_plain and _PLAIN.fullmatch(text):
-            return text, changed
-        while True:
+        while not self.leaves(text):
             before = text
             for step, function in self.steps:
                 after = function(text)
@@ -159,4 +189,11 @@ class Cleaner:
                     changed.add(step)
                     text = after
             if text == before:
-                return text, changed
+                break
+        return text, changed
+
+    def leaves(self, text: str) -> bool:
+        """Whether no step can change the text, as far as one look tells; it is not empty then."""
+        if not _PLAIN.fullmatch(text):
+            return False
+        return not self._patterns or not any(pattern.search(text) for pattern in self._patterns)

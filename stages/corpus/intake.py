@@ -3,27 +3,35 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stages import records
-from stages.corpus import formats, label_studio, language, parallel, quality, readers, strict_json
+from stages.corpus import (
+    fields,
+    formats,
+    label_studio,
+    language,
+    parallel,
+    quality,
+    readers,
+    shingles,
+    strict_json,
+)
 from stages.corpus.cleaning import Cleaner
 from stages.corpus.readers import Numbered
 from stages.corpus.rejection import Rejected, UnfitError, shown
 from stages.corpus.sources import Source
+from stages.corpus.table import Layout, Table
 from stages.records import Message, Record
 
-_CHUNK = 2000
+_ROWS, _CHARACTERS = 2000, 2_000_000  # of a chunk, whichever comes first
 
 
 @dataclass(slots=True)
 class Taken:
     """What became of some rows."""
 
-    lines: list[bytes] = field(default_factory=list)
-    """The records, as canonical lines: they travel between processes faster."""
+    records: list[Record] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     cleaned: Counter[str] = field(default_factory=Counter)
     """How many records each cleaning step changed."""
@@ -52,7 +60,7 @@ class Intake:
         taken = Taken()
         for origin, row in rows:
             try:
-                taken.lines.append(records.dump(self._record(origin, row, taken)))
+                taken.records.append(self._record(origin, row, taken))
             except UnfitError as unfit:
                 text = "" if isinstance(row, UnfitError) else shown(row)
                 taken.rejected.append(Rejected(origin=origin, reason=str(unfit), row=text))
@@ -61,16 +69,16 @@ class Intake:
     def _record(self, origin: str, row: readers.Row, taken: Taken) -> Record:
         if isinstance(row, UnfitError):
             raise row
-        fields = _parsed(row) if isinstance(row, str) else row
+        given = _parsed(row) if isinstance(row, str) else row
         if self.source.format == "label_studio":
-            votes = label_studio.votes(fields)
+            votes = label_studio.votes(given)
             taken.votes += [(self.source.path, vote) for vote in votes]
-            fields = label_studio.fields(fields, votes)
-        if not isinstance(fields, dict):
+            given = label_studio.fields(given, votes)
+        if not isinstance(given, dict):
             raise UnfitError("not_an_object")
         if self.source.constants:
-            fields |= self.source.constants
-        read = formats.conversation(fields, self.source)
+            given |= self.source.constants
+        read = formats.conversation(given, self.source)
         if self.labels is not None and read.messages[-1]["content"] not in self.labels:
             raise UnfitError("unknown_label")
         changed: set[str] = set()
@@ -80,36 +88,73 @@ class Intake:
             rejected = self._clean({"content": rejected}, changed)["content"]
         record = Record(
             messages=messages,
-            task=formats.word(fields, self.source, "task") or self.source.task,
+            task=fields.word(given, self.source, "task") or self.source.task,
             source=self.source.path,
             origin=origin,
-            slices={name: formats.slice_value(fields, name) for name in self.source.slices},
+            slices={name: fields.slice_value(given, name) for name in self.source.slices},
             weight=self.source.weight,
             rejected=rejected,
             desirable=read.desirable,
             tools=read.tools,
-            group=formats.word(fields, self.source, "group"),
+            group=self._group(given),
             language=language.of(_asked(messages)),
         )
         faults = quality.faults(record, self.limits)
-        score = quality.score(faults)
-        if score < self.limits.min_score:
-            raise UnfitError("low_quality")
-        taken.cleaned.update(changed)
-        taken.faults.update(faults)
-        return replace(record, quality=score) if faults else record
+        if faults:
+            record = replace(record, quality=quality.score(faults))
+            if record.quality < self.limits.min_score:
+                raise UnfitError("low_quality")
+            taken.faults.update(faults)
+        if changed:
+            taken.cleaned.update(changed)
+        return record
+
+    def _group(self, given: dict[str, Any]) -> str:
+        """Column and value: one user in two files is one, if both name the column alike."""
+        name = fields.word(given, self.source, "group")
+        return name and f"{self.source.columns['group']}={name}"
 
     def _clean(self, message: Message, changed: set[str]) -> Message:
-        """The message with clean text, which must not be empty, too long or forge a turn."""
-        text, steps = self.cleaner.clean(message["content"])
+        """The message with clean text: what is said, thought and handed to tools."""
+        text = self._cleaned(message["content"], changed)
         if not text.strip() and "tool_calls" not in message:
             raise UnfitError("empty_after_cleaning")
+        if text is not message["content"]:
+            message = {**message, "content": text}
+        if "reasoning_content" in message:
+            thought = self._cleaned(message["reasoning_content"], changed)
+            message = {**message, "reasoning_content": thought}
+        if "tool_calls" in message:
+            calls = [self._clean_call(call, changed) for call in message["tool_calls"]]
+            message = {**message, "tool_calls": calls}
+        return message
+
+    def _clean_call(self, call: dict[str, Any], changed: set[str]) -> dict[str, Any]:
+        """The call with clean arguments, so that they stay what the text says they are."""
+        function = call["function"]
+        arguments = self._clean_values(function["arguments"], changed)
+        return {**call, "function": {**function, "arguments": arguments}}
+
+    def _clean_values(self, value: Any, changed: set[str]) -> Any:
+        if isinstance(value, str):
+            return self._cleaned(value, changed)
+        if isinstance(value, list):
+            return [self._clean_values(part, changed) for part in value]
+        if isinstance(value, dict):
+            return {key: self._clean_values(part, changed) for key, part in value.items()}
+        return value
+
+    def _cleaned(self, text: str, changed: set[str]) -> str:
+        """The clean text, which must not be too long or forge a turn."""
+        if self.cleaner.leaves(text) and len(text) <= self.max_characters:
+            return text
+        text, steps = self.cleaner.clean(text)
         if len(text) > self.max_characters:
             raise UnfitError("too_long")
-        if ("<" in text or "[" in text) and formats.CONTROL_TOKEN.search(text):
+        if ("<" in text or "[" in text) and fields.CONTROL_TOKEN.search(text):
             raise UnfitError("control_token")
         changed |= steps
-        return {**message, "content": text} if steps else message
+        return text
 
 
 def _asked(messages: list[Message]) -> str:
@@ -130,24 +175,42 @@ def _parsed(line: str) -> Any:
 class Intakes:
     """The intakes of all sources, as one function of (source's place, rows)."""
 
-    def __init__(self, intakes: list[Intake]) -> None:
-        self.intakes = intakes
+    def __init__(self, intakes: list[Intake], layout: Layout) -> None:
+        self.intakes, self.layout = intakes, layout
 
-    def __call__(self, chunk: tuple[int, list[Numbered]]) -> Taken:
+    def __call__(self, chunk: tuple[int, list[Numbered]]) -> tuple[Table, Taken]:
+        """The records as columns, and what else became of the rows."""
         number, rows = chunk
-        return self.intakes[number].take(rows)
+        taken = self.intakes[number].take(rows)
+        return self.layout.table(taken.records), replace(taken, records=[])
 
 
-def take_all(root: Path, intakes: list[Intake]) -> Iterator[Taken]:
+def take_all(root: Path, intakes: list[Intake], layout: Layout) -> Iterator[tuple[Table, Taken]]:
     """What became of all rows of all sources, in their order."""
+    shingles.normalize([])  # makes its table here once, not in each process
     chunks = (
         (number, chunk)
         for number, intake in enumerate(intakes)
         for chunk in _chunks(readers.rows(root, intake.source))
     )
-    return parallel.each(Intakes(intakes), chunks)
+    return parallel.each(Intakes(intakes, layout), chunks)
 
 
 def _chunks(rows: Iterator[Numbered]) -> Iterator[list[Numbered]]:
-    while chunk := list(islice(rows, _CHUNK)):
+    chunk: list[Numbered] = []
+    characters = 0
+    for numbered in rows:
+        chunk.append(numbered)
+        characters += _length(numbered[1])
+        if len(chunk) == _ROWS or characters >= _CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk
+
+
+def _length(row: readers.Row) -> int:
+    if isinstance(row, str):
+        return len(row)
+    values = row.values() if isinstance(row, dict) else ()
+    return sum(len(value) for value in values if isinstance(value, str))

@@ -17,6 +17,8 @@ Offsets = npt.NDArray[np.int64]
 """Where each text's part begins in a flat array, and where the last one ends: (texts + 1,)."""
 
 _ODD = 0x9E3779B97F4A7C15  # 2^64 / the golden ratio
+_NUMBER = np.uint64(13)
+_BITS = np.uint64(64 - 13)
 _NOTHING, _LETTER, _DIGIT, _WORD_ALONE = 0, 1, 2, 3
 
 
@@ -36,6 +38,13 @@ class Grams:
 
     hashes: Hashes
     offsets: Offsets
+
+    def of(self, texts: npt.NDArray[np.int64]) -> "Grams":
+        """Those of some of the texts, by their places."""
+        counts = np.diff(self.offsets)[texts]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        begins = np.repeat(self.offsets[texts] - offsets[:-1], counts)
+        return Grams(self.hashes[begins + np.arange(offsets[-1])], offsets)
 
 
 def normalize(texts: Sequence[str]) -> Texts:
@@ -65,15 +74,50 @@ def character_grams(texts: Texts, n: int) -> Grams:
 
 
 def word_grams(texts: Texts, n: int) -> Grams:
-    """Every run of n words; none of a text that has fewer."""
+    """Every run of n words; none of a text that has fewer, and none where n is 0."""
     starts = np.flatnonzero(texts.starts_word)
     offsets = np.searchsorted(starts, texts.offsets)
-    if not len(starts):
-        return Grams(np.empty(0, np.uint64), offsets)
-    place = np.arange(len(texts.codes)) - np.repeat(starts, np.diff([*starts, len(texts.codes)]))
+    if not n or not len(starts):
+        return Grams(np.empty(0, np.uint64), np.zeros_like(offsets))
+    lengths = np.diff(np.append(starts, len(texts.codes)))
+    place = np.arange(len(texts.codes)) - np.repeat(starts, lengths)
     weighted = _mixed(texts.codes.astype(np.uint64) + (place.astype(np.uint64) << np.uint64(32)))
     words = np.add.reduceat(weighted, starts)
     return _grams(words, offsets, n, whole=False)
+
+
+def sets(grams: Grams) -> Grams:
+    """Each text's n-grams once, sorted; of a hash 51 bits count, which is enough within a text.
+
+    A sort of numbers that begin with the text's takes a tenth of the time of one by two keys.
+    """
+    keys = np.sort(_numbered(grams))
+    once = keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]]
+    counts = np.bincount((once >> _BITS).astype(np.int64), minlength=len(grams.offsets) - 1)
+    return Grams(once << _NUMBER, np.concatenate([[0], np.cumsum(counts)]))
+
+
+def shared(one: Grams, other: Grams) -> npt.NDArray[np.int64]:
+    """How many elements the first sets have in common, how many the second ones, …: (texts,)."""
+    keys = np.sort(np.concatenate([_numbered(one), _numbered(other)]))
+    twice = keys[1:][keys[1:] == keys[:-1]]
+    return np.bincount((twice >> _BITS).astype(np.int64), minlength=len(one.offsets) - 1)
+
+
+def _numbered(grams: Grams) -> Hashes:
+    """The first 51 bits of each hash, behind its text's number: at most 8,192 texts."""
+    counts = np.diff(grams.offsets)
+    if len(counts) > 1 << _NUMBER:
+        raise ValueError(f"{len(counts)} texts at once")
+    number = np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
+    return (number << _BITS) | (grams.hashes >> _NUMBER)
+
+
+def joined(parts: Sequence[Grams]) -> Grams:
+    """The n-grams of the texts of all parts, in their order."""
+    counts = np.concatenate([np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)])
+    hashes = np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)])
+    return Grams(hashes, np.concatenate([[0], np.cumsum(counts)]))
 
 
 def _grams(units: Hashes, offsets: Offsets, n: int, whole: bool = True) -> Grams:
@@ -107,7 +151,7 @@ def _mixed(values: Hashes) -> Hashes:
 def _kinds() -> npt.NDArray[np.uint8]:
     """What each code point is: (1114112,)."""
     kinds = np.zeros(sys.maxunicode + 1, np.uint8)
-    for code in range(sys.maxunicode + 1):
+    for code in (*range(0x40000), *range(0xE0000, 0xE0200)):  # no others are in use or reserved
         category = unicodedata.category(chr(code))
         if category[0] in "LM":
             kinds[code] = _LETTER

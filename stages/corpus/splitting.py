@@ -1,20 +1,25 @@
 """A split by hash: groups stay whole, and a record stays where it is when others come."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from stages.params import NaturalInt, Rate, Section
-from stages.records import Record
-
-Splits = dict[str, list[Record]]
 
 HELD_OUT_FIRST = ("test", "validation", "train", "auto")
 """Who keeps a duplicate; a row that we place ourselves (auto) gives way to any that is placed."""
+TEST, VALIDATION, TRAIN, AUTO = range(4)
+
+Sides = npt.NDArray[np.int8]
+"""Splits, by their places in HELD_OUT_FIRST: (records,)."""
+Numbers = npt.NDArray[np.int32]
+"""The number of each record's group or stratum: (records,)."""
+Uniform = npt.NDArray[np.float64]
+"""Numbers in [0, 1)."""
 
 
 class Split(Section):
@@ -53,95 +58,67 @@ class Split(Section):
         held_out = self.test_share + self.validation
         return {"test": self.test_share, "validation": self.validation, "train": 1 - held_out}
 
-    def side(self, place: float) -> str:
-        """The split of a place in [0, 1): the fold is the test's, what follows validation's."""
-        from_test = (place - self.fold * self.test_share * bool(self.folds)) % 1.0
-        if from_test < self.test_share:
-            return "test"
-        return "validation" if from_test < self.test_share + self.validation else "train"
+    def sides(self, places: Uniform) -> Sides:
+        """The splits of places in [0, 1): the fold is the test's, what follows validation's."""
+        from_test = (places - self.fold * self.test_share * bool(self.folds)) % 1.0
+        held_out = np.where(from_test < self.test_share + self.validation, VALIDATION, TRAIN)
+        return np.where(from_test < self.test_share, TEST, held_out).astype(np.int8)
 
 
 def split(
-    groups: Sequence[list[Record]], asked: Mapping[str, str], chosen: Split, seed: int
-) -> Splits:
-    """Divide groups of records that belong together into train, validation and test.
+    groups: Numbers, asked: Sides, leader: Uniform, side: Uniform, stratum: Numbers, chosen: Split
+) -> Sides:
+    """The split of each record, of groups that belong together.
 
-    `asked` maps a source to the split that it asks for. Where a group has such a record, the
+    `asked` is what the record's source asks for. Where a group has a record that is placed so, the
     others follow it (the most held-out one), unless that split is to have none but its source's:
-    then they are training's, and `torn`, as are records whose sources ask for different splits.
+    then they are training's. Other groups go where the record with the smallest `leader` goes by
+    its `side`, or by its rank in the stratum.
     """
-    splits: Splits = {"train": [], "validation": [], "test": []}
-    free = []
-    for group in groups:
-        wanted = {asked[record.source] for record in group} - {"auto"}
-        if not wanted:
-            free.append(group)
-            continue
-        side = min(wanted, key=HELD_OUT_FIRST.index)
-        if not chosen.shares[side]:
-            side = "train"
-        for record in group:
-            own = asked[record.source]
-            splits[side if own == "auto" else own].append(record)
-    for group, place in _places(free, chosen, seed):
-        splits[chosen.side(place)].extend(group)
-    order = {id(record): place for place, record in enumerate(chain.from_iterable(groups))}
-    return {name: sorted(part, key=lambda r: order[id(r)]) for name, part in splits.items()}
+    wanted = least(asked, groups)
+    open_to_others = [*(chosen.shares[name] > 0 for name in HELD_OUT_FIRST[:AUTO]), True]
+    wanted[~np.array(open_to_others)[wanted]] = TRAIN
+    free = wanted == AUTO
+    if chosen.method == "hash":
+        place = _by_hash(groups, leader, side)
+    else:
+        place = _by_rank(groups, leader, stratum, free)
+    wanted[free] = chosen.sides(place[free])
+    return np.where(asked == AUTO, wanted[groups], asked)
 
 
-def torn(splits: Splits, groups: Sequence[list[Record]]) -> list[tuple[Record, str]]:
-    """(record, split) where a group also stands in that split, which is held out from the record's.
-
-    That happens where sources ask for different splits.
-    """
-    sides = {record.id: name for name, rows in splits.items() for record in rows}
-    found = []
-    for group in groups:
-        if len(group) > 1:
-            held_out = min((sides[record.id] for record in group), key=HELD_OUT_FIRST.index)
-            found += [(record, held_out) for record in group if sides[record.id] != held_out]
+def least(values: npt.NDArray[Any], groups: Numbers) -> npt.NDArray[Any]:
+    """The smallest value of each group's records: (groups,)."""
+    found = np.full(groups.max(initial=-1) + 1, values.max(initial=0))
+    np.minimum.at(found, groups, values)
     return found
 
 
-def part(records: list[Record], fraction: float, seed: int) -> list[Record]:
-    """The share of the records with the smallest hashes: smaller parts lie within larger ones."""
-    if fraction == 1.0:
-        return records
-    return [record for record in records if _uniform(f"{seed}/fraction/{record.id}") < fraction]
+def uniform(texts: Iterable[str]) -> Uniform:
+    """A number for each text that depends on it alone: (texts,)."""
+    digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts)
+    return (np.frombuffer(digests, ">u8") >> 8) / 2**56
 
 
-def _places(
-    groups: Sequence[list[Record]], chosen: Split, seed: int
-) -> list[tuple[list[Record], float]]:
-    leaders = [min(_uniform(f"{seed}\n{_key(record)}") for record in group) for group in groups]
-    if chosen.method == "hash":
-        return [
-            (group, _uniform(f"{seed}/{leader}"))
-            for group, leader in zip(groups, leaders, strict=True)
-        ]
-    strata = defaultdict(list)
-    for group, leader in zip(groups, leaders, strict=True):
-        strata[stratum(group[0], chosen.by)].append((leader, group))
-    placed = []
-    for members in strata.values():
-        members.sort(key=lambda member: member[0])
-        total, before = sum(len(group) for _, group in members), 0
-        for _, group in members:
-            placed.append((group, (before + len(group) / 2) / total))
-            before += len(group)
-    return placed
+def _by_hash(groups: Numbers, leader: Uniform, side: Uniform) -> Uniform:
+    leads = leader == least(leader, groups)[groups]
+    found = np.zeros(groups.max(initial=-1) + 1)
+    found[groups[leads]] = side[leads]
+    return found
 
 
-def _key(record: Record) -> str:
-    return record.group or record.asked
-
-
-def stratum(record: Record, by: Sequence[str]) -> tuple[str, ...]:
-    """The record's values of the strata."""
-    values = {**record.slices, "task": record.task, "answer": record.answer}
-    return tuple(values.get(name, "") for name in by)
-
-
-def _uniform(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
+def _by_rank(
+    groups: Numbers, leader: Uniform, stratum: Numbers, free: npt.NDArray[np.bool_]
+) -> Uniform:
+    """The middle of each group's place among the records of its stratum, in order of leaders."""
+    sizes = np.bincount(groups, minlength=len(free)) * free
+    strata = np.zeros(len(free), np.int64)
+    strata[groups[::-1]] = stratum[::-1]  # of a group's first record
+    order = np.lexsort((least(leader, groups), strata))
+    before = np.cumsum(sizes[order]) - sizes[order]
+    totals = np.bincount(strata, sizes)
+    begins = np.concatenate([[0], np.cumsum(totals)])[:-1]
+    found = np.zeros(len(free))
+    total = np.maximum(totals[strata[order]], 1)
+    found[order] = (before - begins[strata[order]] + sizes[order] / 2) / total
+    return found

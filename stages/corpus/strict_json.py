@@ -25,7 +25,8 @@ def parse(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _examined(text)
-    keys = _keys(value)
+    flat = isinstance(value, dict) and "[" not in text and text.count("{") == 1
+    keys = len(value) if flat else _keys(value)
     spaced = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
     if (spaced and _SPACED_COLON.search(text)) or text.count('":') != keys:
         return _examined(text)

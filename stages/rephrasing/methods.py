@@ -3,13 +3,14 @@
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from stages.params import Fraction, NaturalInt, PositiveInt, Section
 from stages.records import Record
-from stages.rephrasing import noise, paraphrase, synonyms, translation, words
+from stages.rephrasing import checkpoints, noise, paraphrase, synonyms, translation, words
+from stages.rephrasing.checkpoints import Checkpoint
 from stages.rephrasing.synonyms import Synonyms
 
 Draws = Sequence[random.Random]
@@ -28,6 +29,8 @@ _ON_WORDS: dict[str, Callable[..., str]] = {
 class Method(Section):
     """What all methods have."""
 
+    loads_a_model: ClassVar[bool] = False
+    """Whether it computes with tensors, whose last bits depend on `compute`."""
     share: Fraction
     """Share of the training records that get a child by it."""
     tasks: list[str]
@@ -101,10 +104,11 @@ class BackTranslation(Method):
     """Into another language and back."""
 
     method: Literal["back_translation"]
-    there: str
-    """Folder of a seq2seq model into the other language."""
-    back: str
-    """Folder of the model that comes back."""
+    loads_a_model: ClassVar = True
+    there: Checkpoint
+    """A seq2seq model into the other language."""
+    back: Checkpoint
+    """The model that comes back."""
     batch_size: PositiveInt
     max_new_tokens: PositiveInt
 
@@ -114,8 +118,8 @@ class BackTranslation(Method):
         """A new phrasing of each row's question; what loses a kept text is left out later."""
         return translation.there_and_back(
             [row.question for row in rows],
-            Path(self.there),
-            Path(self.back),
+            checkpoints.folder(self.there),
+            checkpoints.folder(self.back),
             self.batch_size,
             self.max_new_tokens,
         )
@@ -139,12 +143,37 @@ class Paraphrase(Method):
     ) -> list[str]:
         """A new phrasing of each row's question; what loses a kept text is left out later."""
         questions = [row.question for row in rows]
-        return paraphrase.paraphrases(
+        return paraphrase.by_endpoint(
             questions, self.url, self.model, self.prompt, self.temperature, self.seed
         )
 
 
+class LocalParaphrase(Method):
+    """Paraphrases by a chat model that runs here."""
+
+    method: Literal["local_paraphrase"]
+    loads_a_model: ClassVar = True
+    model: Checkpoint
+    prompt: str
+    """The system turn; the question is the user turn."""
+    batch_size: PositiveInt
+    max_new_tokens: PositiveInt
+
+    def rephrase(
+        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]]
+    ) -> list[str]:
+        """A new phrasing of each row's question; what loses a kept text is left out later."""
+        return paraphrase.by_model(
+            [row.question for row in rows],
+            checkpoints.folder(self.model),
+            self.prompt,
+            self.batch_size,
+            self.max_new_tokens,
+        )
+
+
 Any = Annotated[
-    OnWords | Dictionary | WordNet | BackTranslation | Paraphrase, Field(discriminator="method")
+    OnWords | Dictionary | WordNet | BackTranslation | Paraphrase | LocalParaphrase,
+    Field(discriminator="method"),
 ]
 """One entry of augment.methods."""

@@ -1,59 +1,69 @@
-"""Paraphrases by an OpenAI-compatible endpoint, asked once for each text."""
+"""Paraphrases by a model that is asked for them: behind an endpoint, or here."""
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from stages import chat, compute, models, outputs
 from stages.errors import Refusal
+from stages.rephrasing import responses
+from stages.scoring import generation
 
 _AT_ONCE = 8
 _RETRIES = 5
 
 
-def paraphrases(
+def by_endpoint(
     texts: Sequence[str], url: str, model: str, prompt: str, temperature: float, seed: int
 ) -> list[str]:
-    """A paraphrase of each text; what was asked before is answered from .scratch/responses.
+    """A paraphrase of each text from an OpenAI-compatible endpoint, which is asked once for each.
 
-    The key of a response is a hash of the whole request, so a rerun calls nothing and gives the
-    same bytes. The API key comes from OPENAI_API_KEY; it is written nowhere.
+    The API key comes from OPENAI_API_KEY; it is written nowhere.
     """
-    folder = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "responses")
-    folder.mkdir(parents=True, exist_ok=True)
-    requests = [_request(text, model, prompt, temperature, seed) for text in texts]
-    open_ = {_key(url, request): request for request in requests}
-    missing = {key: r for key, r in open_.items() if not (folder / f"{key}.json").exists()}
-    if missing:
-        _ask(missing, url, folder)
-    return [
-        json.loads((folder / f"{_key(url, request)}.json").read_bytes())["text"].strip()
-        for request in requests
+    requests = [
+        {
+            "model": model,
+            "messages": _conversation(prompt, text),
+            "temperature": temperature,
+            "seed": seed,
+        }
+        for text in texts
     ]
-
-
-def _request(text: str, model: str, prompt: str, temperature: float, seed: int) -> dict[str, Any]:
-    return {
-        "model": model,
-        "messages": [
-            {"role": "system", "content": prompt},
-            {"role": "user", "content": text},
-        ],
-        "temperature": temperature,
-        "seed": seed,
+    keys = [responses.key(url, request) for request in requests]
+    open_ = {
+        key: request
+        for key, request in zip(keys, requests, strict=True)
+        if not responses.path(key).exists()
     }
+    if open_:
+        _ask(open_, url)
+    return [responses.read(key)["text"].strip() for key in keys]
 
 
-def _key(url: str, request: dict[str, Any]) -> str:
-    content = json.dumps([url, request], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(content.encode()).hexdigest()
+def by_model(
+    texts: Sequence[str], folder: Path, prompt: str, batch_size: int, max_new_tokens: int
+) -> list[str]:
+    """A paraphrase of each text from a chat model in a folder, greedily decoded, and kept."""
+    if not texts:
+        return []
+    key = responses.key(outputs.digest(folder), prompt, [*texts], batch_size, max_new_tokens)
+    if not responses.path(key).exists():
+        tokenizer = models.load_tokenizer(folder)
+        model = models.load(folder, "auto", "sdpa", compute.device())
+        prompts = [chat.prompt_ids(tokenizer, _conversation(prompt, text)) for text in texts]
+        written = generation.answers(model, tokenizer, prompts, batch_size, max_new_tokens)
+        responses.keep(key, [text.strip() for text in written])
+    return list(responses.read(key))
 
 
-def _ask(requests: dict[str, dict[str, Any]], url: str, folder: Path) -> None:
-    """Put a response for each request into the folder; the library retries and waits."""
+def _conversation(prompt: str, text: str) -> list[dict[str, Any]]:
+    return [{"role": "system", "content": prompt}, {"role": "user", "content": text}]
+
+
+def _ask(requests: dict[str, dict[str, Any]], url: str) -> None:
+    """Keep a response for each request; the library retries and waits."""
     import openai
 
     client = openai.OpenAI(
@@ -63,9 +73,7 @@ def _ask(requests: dict[str, dict[str, Any]], url: str, folder: Path) -> None:
     def ask(item: tuple[str, dict[str, Any]]) -> None:
         key, request = item
         answer = client.chat.completions.create(**request).choices[0].message.content
-        partial = folder / f"{key}.partial"
-        partial.write_text(json.dumps({"text": answer or ""}), encoding="utf-8")
-        partial.rename(folder / f"{key}.json")
+        responses.keep(key, {"text": answer or ""})
 
     try:
         with ThreadPoolExecutor(_AT_ONCE) as threads:

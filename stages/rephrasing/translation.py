@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages import compute
 from stages.errors import Refusal
 
 
@@ -19,13 +20,14 @@ def _translate(
     texts: Sequence[str], folder: Path, batch_size: int, max_new_tokens: int
 ) -> list[str]:
     import torch
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    if not (folder / "config.json").is_file():
-        raise Refusal(f"{folder}: no model there; name a folder of a seq2seq model")
     options = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options).eval()
+    if not AutoConfig.from_pretrained(folder, **options).is_encoder_decoder:
+        raise Refusal(f"{folder}: no seq2seq model; name one that translates")
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
+    model = model.to(compute.device()).eval()
     translated = dict.fromkeys(range(len(texts)), "")
     said = [place for place, text in enumerate(texts) if text]
     by_length = sorted(said, key=lambda place: len(texts[place]))
@@ -33,7 +35,7 @@ def _translate(
         places = by_length[at : at + batch_size]
         batch = tokenizer(
             [texts[place] for place in places], return_tensors="pt", padding=True, truncation=True
-        )
+        ).to(model.device)
         with torch.inference_mode():
             ids = model.generate(
                 **batch, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens

@@ -1,131 +1,18 @@
-import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-MODEL, REVISION, TOKEN = "team/model", "0123456789abcdef" * 2 + "01234567", "hf_a_secret_token"
+from tests.hub import MODEL, REVISION, TOKEN, Hub, environment
+
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 BIG = 12 * 2**20  # above the 10 MB that huggingface_hub reads before it writes any
-
-
-class Hub(ThreadingHTTPServer):
-    """The part of the hub's HTTP API that huggingface_hub uses to download a model."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str, str | None]] = []
-        self.faults: dict[str, list[str]] = {}
-        """What to do wrong at the next GETs of a file: break, stall, spoil or a status."""
-        self.refusal: tuple[int, str] | None = None
-        """Status and X-Error-Code of every answer about the repository."""
-        self.portal = False
-        """Every answer is the page of a proxy that wants a login."""
-        self.gated = False
-        """The listing is public, the files are not."""
-        self.claimed: dict[str, int] = {}
-        """Sizes that are listed, where not the true ones."""
-        self.tokens: set[str | None] = set()
-        self.stalled = threading.Event()
-        self.release = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def gets(self, name: str) -> list[str | None]:
-        """The Range header of each GET of a file."""
-        return [bytes_ for method, asked, bytes_ in self.asked if (method, asked) == ("GET", name)]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Hub
-
-    def log_message(self, *args) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        self.server.tokens.add(self.headers.get("Authorization"))
-        path = urlsplit(self.path).path
-        if self.server.refusal:
-            status, code = self.server.refusal
-            self.answer(status, headers={"X-Error-Code": code} if code else {})
-        elif self.server.portal:
-            self.answer(200, b"<html>Log in to the network</html>")
-        elif path == f"/api/models/{MODEL}/revision/{REVISION}":
-            siblings = [self.listed(name) for name in self.server.files]
-            body = {"id": MODEL, "sha": REVISION, "siblings": siblings}
-            self.answer(200, json.dumps(body).encode())
-        elif self.server.gated:
-            self.answer(403, headers={"X-Error-Code": "GatedRepo"})
-        elif path.startswith(f"/{MODEL}/resolve/{REVISION}/"):
-            self.resolve(path.rpartition("/")[2])
-        else:
-            self.answer(404, headers={"X-Error-Code": "RepoNotFound"})
-
-    def listed(self, name: str) -> dict:
-        content = self.server.files[name]
-        size = self.server.claimed.get(name, len(content))
-        if not name.endswith(".safetensors"):
-            blob = hashlib.sha1(
-                b"blob %d\0" % len(content) + content, usedforsecurity=False
-            ).hexdigest()
-            return {"rfilename": name, "size": size, "blobId": blob}
-        lfs = {"size": size, "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
-        return {"rfilename": name, "size": size, "blobId": "0" * 40, "lfs": lfs}
-
-    def resolve(self, name: str) -> None:
-        content = self.server.files[name]
-        part = self.headers.get("Range")
-        self.server.asked.append((self.command, name, part))
-        faults = self.server.faults.get(name, [])
-        fault = faults.pop(0) if faults and self.command == "GET" else ""
-        if fault.isdigit():
-            return self.answer(int(fault))
-        start = int(part.removeprefix("bytes=").removesuffix("-")) if part else 0
-        headers = {
-            "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
-            "X-Repo-Commit": REVISION,
-            "X-Linked-Size": str(len(content)),
-            "X-Linked-Etag": f'"{hashlib.sha256(content).hexdigest()}"',
-        }
-        if part:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        body = b"?" * len(content) if fault == "spoil" else content[start:]
-        self.answer(206 if part else 200, body, headers, fault)
-
-    def answer(
-        self, status: int, body: bytes = b"", headers: dict | None = None, fault: str = ""
-    ) -> None:
-        self.send_response(status)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        cut = fault in ("break", "stall")
-        self.wfile.write(body[: len(body) - 1000] if cut else body)
-        if fault == "stall":
-            self.server.stalled.set()
-            self.server.release.wait(20)
-        self.close_connection = cut
 
 
 @pytest.fixture
@@ -175,15 +62,8 @@ class Station:
     def __init__(self, tmp_path: Path, url: str) -> None:
         self.root, self.into = tmp_path / "root", tmp_path / "into"
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+            **environment(url, tmp_path / "home"),
             "DVC_ROOT": str(self.root),
-            "HF_ENDPOINT": url,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_OFFLINE": "1",
-            "HF_TOKEN": TOKEN,
-            "no_proxy": "127.0.0.1",
         }
 
     def start(self, *more: str, model_id: str = MODEL) -> subprocess.Popen[str]:

@@ -62,7 +62,16 @@ def clean(text: str, steps: list[Step]) -> tuple[str, set[Step]]:
         ("html", "<style>p {x}</style><!-- no -->yes", "yes"),
         ("boilerplate", "Where is it?\nSent from my phone", "Where is it?\n"),
         ("personal_data", "call 13812345678 or a.b@c.org", "call [TELEPHONE] or [EMAIL]"),
-        ("space", "  a \t b\u3000c \n\n  d  ", "a b c\n\nd"),
+        ("space", "  a \t b\u3000c \n\n  d  ", "a b c\n\n  d"),
+        ("space", "\u3000\u3000首先 \n\u3000\u3000其次\n  最后", "首先\n其次\n最后"),
+        (
+            "space",
+            "So:  \n```\nif x:\n\tgo  (1)\n```\n  ok  then",
+            "So:\n```\nif x:\n\tgo  (1)\n```\n  ok then",
+        ),
+        ("html", "Use <b>this</b>: ```<b>x</b>```", "Use this: ```<b>x</b>```"),
+        ("punctuation", "打印：```f(甲,乙)``` 好,", "打印：```f(甲,乙)``` 好，"),
+        ("punctuation", "打印 `x`：```x```，ok", "打印 `x`：```x```，ok"),
     ],
 )
 def test_each_step_does_what_its_name_says(step: Step, before: str, after: str) -> None:

@@ -5,27 +5,27 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.corpus import contamination
-from stages.records import Record
+from stages.corpus import contamination, shingles
 
 
-def said(question: str) -> Record:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}]
-    return Record(messages=turns, task="t", source="a", origin=f"a:{question}")
+def found(texts: list[str], held_out: list[str], words: int) -> list[str]:
+    grams = shingles.word_grams(shingles.normalize(texts), words)
+    holds = contamination.holds(grams, contamination.all_grams(held_out, words))
+    return [text for text, held in zip(texts, holds, strict=True) if held]
 
 
 def test_a_run_of_words_is_found_across_case_and_punctuation() -> None:
-    rows = [
-        said("please: WHERE is my blue parcel now?"),
-        said("where is my red parcel now"),
-        said("我想知道蓝色包裹在哪里"),
-        said("short"),
+    texts = [
+        "please: WHERE is my blue parcel now?",
+        "where is my red parcel now",
+        "我想知道蓝色包裹在哪里",
+        "short",
     ]
     held_out = ["Where is my blue parcel", "蓝色包裹在哪"]
-    assert contamination.overlapping(rows, held_out, 5) == [rows[0], rows[2]]
-    assert contamination.overlapping(rows, held_out, 0) == []
-    assert contamination.overlapping(rows, [], 5) == []
-    assert contamination.overlapping(rows, ["too few"], 5) == []
+    assert found(texts, held_out, 5) == [texts[0], texts[2]]
+    assert found(texts, held_out, 0) == []
+    assert found(texts, [], 5) == []
+    assert found(texts, ["too few"], 5) == []
 
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "价"]), max_size=9)
@@ -38,14 +38,14 @@ def test_found_is_what_comparing_lists_of_words_finds(
     def runs(words: list[str]) -> set[tuple[str, ...]]:
         return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
 
-    rows = [said(" ".join(words)) for words in ours]
+    texts = [" ".join(words) for words in ours]
     known = set().union(*map(runs, theirs)) if theirs else set()
-    wanted = [row for row, words in zip(rows, ours, strict=True) if runs(words) & known]
-    assert contamination.overlapping(rows, [" ".join(words) for words in theirs], n) == wanted
+    wanted = [text for text, words in zip(texts, ours, strict=True) if runs(words) & known]
+    assert found(texts, [" ".join(words) for words in theirs], n) == wanted
 
 
 def test_every_text_of_a_benchmark_counts(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": 3}\n{broken\n')
     (tmp_path / "c.csv").write_text("prompt,label\nthree,safe\n")
-    found = list(contamination.benchmark_texts(tmp_path, ["b.jsonl", "c.csv"]))
-    assert found == ["one", "two", "three", "safe"]
+    texts = list(contamination.benchmark_texts(tmp_path, ["b.jsonl", "c.csv"]))
+    assert texts == ["one", "two", "three", "safe"]

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stages.corpus import duplicates
-from stages.records import Record
+from stages.corpus import duplicates, shingles
+from tests.corpus.rows import said
 
 WORDS = [
     "parcel",
@@ -26,9 +26,9 @@ WORDS = [
 ]
 
 
-def said(question: str, answer: str = "yes", origin: str = "") -> Record:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return Record(messages=turns, task="t", source="a", origin=origin or f"a:{question}")
+def near(texts: list[str], threshold: float) -> duplicates.Pairs:
+    bands = duplicates.bands(shingles.normalize(texts), threshold)
+    return duplicates.near(bands, texts.__getitem__, threshold)
 
 
 def grams(text: str) -> set[str]:
@@ -61,7 +61,7 @@ def test_pairs_are_those_of_a_comparison_of_all(threshold: float) -> None:
     texts = sentences(60)
     pairs = itertools.combinations(range(len(texts)), 2)
     alike = {(a, b) for a, b in pairs if similarity(texts[a], texts[b]) >= threshold}
-    found = {tuple(pair) for pair in duplicates.near(texts, threshold).tolist()}
+    found = {tuple(pair) for pair in near(texts, threshold).tolist()}
     assert found <= alike
     wanted = duplicates.groups(len(texts), [_array(alike)])
     got = duplicates.groups(len(texts), [_array(found)])
@@ -90,33 +90,41 @@ def test_texts_beside_others_are_those_of_a_comparison_of_all() -> None:
 
 def test_numbers_case_and_punctuation_make_no_difference() -> None:
     texts = ["Refund order 12!", "refund ORDER 99", "退款，订单12", "退款 订单34？", "other words"]
-    assert duplicates.near(texts, 0.8).tolist() == [[0, 1], [2, 3]]
+    assert near(texts, 0.8).tolist() == [[0, 1], [2, 3]]
 
 
 def test_short_and_empty_texts_are_alike_only_where_they_are_equal() -> None:
-    assert duplicates.near(["no", "No!", "on", "", "…", "否"], 0.8).tolist() == [[0, 1], [3, 4]]
-    assert duplicates.near([], 0.8).tolist() == []
+    assert near(["no", "No!", "on", "", "…", "否"], 0.8).tolist() == [[0, 1], [3, 4]]
+    assert near([], 0.8).tolist() == []
 
 
-def test_the_first_in_order_stays_of_exact_duplicates() -> None:
+def test_exact_duplicates_have_the_same_words_and_the_same_answer() -> None:
     rows = [said("Hi  there!"), said("hi there"), said("hi there", "no"), said("Ｈi, there")]
-    assert duplicates.exact(rows, [0, 1, 2, 3]) == {1: 0, 3: 0}
-    assert duplicates.exact(rows, [3, 0, 1, 2]) == {0: 3, 1: 3}
+    assert duplicates.alike(duplicates.keys(rows)[1]).tolist() == [[0, 1], [0, 3]]
 
 
-def test_a_conflict_is_one_input_with_several_answers() -> None:
+def test_rows_with_the_same_words_have_the_same_input() -> None:
     rows = [said("a", "x"), said("A?", "y"), said("a ", "x"), said("b", "x"), said("?", "x")]
     rows += [said("!", "y"), said("a b", "y"), said("ab", "x")]
-    (group,) = duplicates.conflicts(rows)
-    assert group == rows[:3]
-    assert duplicates.losers(group, "keep") == []
-    assert duplicates.losers(group, "drop") == rows[:3]
-    assert duplicates.losers(group, "majority") == [rows[1]]
-    assert duplicates.losers(rows[:2], "majority") == rows[:2]
+    assert duplicates.alike(duplicates.keys(rows)[0]).tolist() == [[0, 1], [0, 2]]
+
+
+def test_text_without_a_question_and_preferences_contradict_nobody() -> None:
+    text = replace(said(""), messages=[{"role": "assistant", "content": "hi"}])
+    assert not duplicates.keys([text, replace(said("a"), rejected="no")])[0].any()
+
+
+def test_the_policy_says_which_answers_go() -> None:
+    answers = ["x", "y", "x"]
+    assert duplicates.losers(answers, "keep") == []
+    assert duplicates.losers(answers, "drop") == [0, 1, 2]
+    assert duplicates.losers(answers, "majority") == [1]
+    assert duplicates.losers(answers[:2], "majority") == [0, 1]
 
 
 def test_equal_keys_belong_together_and_empty_ones_to_nobody() -> None:
-    pairs = duplicates.alike(["u1", "", "u2", "u1", "", "u1"])
+    users = ["u1", "", "u2", "u1", "", "u1"]
+    pairs = duplicates.alike(duplicates.keys([said("a", group=user) for user in users])[2])
     assert duplicates.groups(6, [pairs]).tolist() == [0, 1, 2, 0, 3, 0]
 
 
@@ -130,4 +138,5 @@ def test_other_tools_or_calls_are_another_input() -> None:
         middle += [{"role": "tool", "content": "Lyon"}]
         turns = [plain.messages[0], *middle, plain.messages[1]]
         rows.append(replace(plain, messages=turns))
-    assert duplicates.exact(rows, range(4)) == {}
+    inputs, whole, _ = duplicates.keys(rows)
+    assert len(duplicates.alike(inputs)) == len(duplicates.alike(whole)) == 0

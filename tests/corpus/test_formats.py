@@ -10,27 +10,8 @@ from hypothesis import strategies as st
 from stages.corpus import formats
 from stages.corpus.formats import Conversation
 from stages.corpus.rejection import UnfitError
-from stages.corpus.sources import NEEDED, Source
-
-
-def source(format: str, **more: Any) -> Source:
-    values = {
-        "path": "a.jsonl",
-        "format": format,
-        "task": "reply",
-        "split": "auto",
-        "weight": 1.0,
-        "encoding": "utf-8",
-        "columns": {},
-        "constants": {},
-        "slices": [],
-        "system": "",
-        "labels": "",
-        "roles": {},
-        "same_role": "reject",
-        "licence": "",
-    }
-    return Source.model_validate({**values, **more})
+from stages.corpus.sources import NEEDED
+from tests.corpus.rows import source
 
 
 def read(format: str, row: dict[str, Any], **more: Any) -> Conversation:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages import records
 from stages.corpus import readers, rejection
 from stages.corpus.cleaning import Cleaner, Step
 from stages.corpus.intake import Intake
@@ -21,29 +20,14 @@ from stages.corpus.rejection import Rejected
 from stages.corpus.sources import NEEDED, Source
 from stages.errors import Refusal
 from stages.records import Record, dump
+from tests.corpus import rows
 
 PAIR = {"prompt": "Hi", "completion": "Hello"}
 SAID = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
 
 def source(path: str, format: str = "prompt_completion", **more: Any) -> Source:
-    values = {
-        "path": path,
-        "format": format,
-        "task": "reply",
-        "split": "auto",
-        "weight": 1.0,
-        "encoding": "utf-8",
-        "columns": {},
-        "slices": [],
-        "system": "",
-        "labels": "",
-        "constants": {},
-        "roles": {},
-        "same_role": "reject",
-        "licence": "",
-    }
-    return Source.model_validate({**values, **more})
+    return rows.source(format, path=path, **more)
 
 
 STEPS: list[Step] = ["invisible", "width"]
@@ -60,11 +44,11 @@ def read(folder: Path, data: str | bytes, chosen: Source, **limits: Any) -> list
         Quality.model_validate(strict),
         max_characters=300_000,
     )
-    rows: list[Record | Rejected] = []
+    found: list[Record | Rejected] = []
     for numbered in readers.rows(folder, chosen):
         taken = intake.take([numbered])
-        rows += [*map(records.load, taken.lines), *taken.rejected]
-    return rows
+        found += [*taken.records, *taken.rejected]
+    return found
 
 
 def zipped(data: bytes) -> bytes:
@@ -151,6 +135,22 @@ def test_a_system_turn_of_the_row_s_own_is_kept(tmp_path: Path) -> None:
     (record,) = read(tmp_path, json.dumps(row), source("a.jsonl", "messages", system="Ours"))
     assert isinstance(record, Record)
     assert [turn["content"] for turn in record.messages] == ["Own", "Hi", "Hello"]
+
+
+def test_thoughts_and_arguments_are_cleaned_as_the_text_is(tmp_path: Path) -> None:
+    call = {"id": "c1", "name": "track", "arguments": {"ids": ["Ａ１"], "n": 2, "to": "a\u200bb"}}
+    turns = [
+        {"role": "user", "content": "Where is Ａ１?"},
+        {"role": "assistant", "content": "", "reasoning_content": "Ａ１!", "tool_calls": [call]},
+    ]
+    row = json.dumps({"messages": turns})
+    (record,) = read(tmp_path, row, source("a.jsonl", "messages"))
+    assert isinstance(record, Record)
+    assert record.question == "Where is A1?"
+    assert record.messages[-1]["reasoning_content"] == "A1!"
+    (made,) = record.messages[-1]["tool_calls"]
+    assert made["function"]["arguments"] == {"ids": ["A1"], "n": 2, "to": "ab"}
+    assert made["id"] == "c1"
 
 
 def test_jsonl_rows_stand_on_their_lines(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from stages.corpus.quality import SIGNALS, Quality, faults, score
-from stages.records import Record
+from tests.corpus.rows import said
 
 LIMITS = Quality(max_repetition=0.7, length_ratio=[0.1, 50.0], min_score=0.0)
 PROSE = (
@@ -11,11 +11,6 @@ PROSE = (
     "days. You find the number of the shipment in the message that we sent you, and with it "
     "you can follow every step on the page of the carrier until it reaches your door."
 )
-
-
-def said(question: str, answer: str) -> Record:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return Record(messages=turns, task="t", source="a", origin="a:1")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,27 @@ def test_a_text_with_fewer_words_has_no_gram() -> None:
     assert parts(shingles.word_grams(shingles.normalize(["one two", "one two three"]), 3)) == [
         [], parts(shingles.word_grams(shingles.normalize(["ONE, two three!"]), 3))[0],
     ]  # fmt: skip
+
+
+@given(TEXTS, TEXTS)
+def test_sets_and_what_they_share_are_those_of_plain_python(
+    ours: list[str], theirs: list[str]
+) -> None:
+    count = min(len(ours), len(theirs))
+    one, other = (
+        shingles.character_grams(shingles.normalize(texts[:count]), 2) for texts in (ours, theirs)
+    )
+    wanted = [len({*a} & {*b}) for a, b in zip(parts(one), parts(other), strict=True)]
+    assert shingles.shared(shingles.sets(one), shingles.sets(other)).tolist() == wanted
+    assert [len(part) for part in parts(shingles.sets(one))] == [len({*p}) for p in parts(one)]
+
+
+@given(TEXTS, st.data())
+def test_some_texts_have_the_grams_that_they_have_among_all(
+    texts: list[str], data: st.DataObject
+) -> None:
+    grams = shingles.character_grams(shingles.normalize(texts), 2)
+    places = data.draw(st.lists(st.integers(0, len(texts) - 1)) if texts else st.just([]))
+    wanted = [parts(grams)[place] for place in places]
+    assert parts(grams.of(np.array(places, np.int64))) == wanted
+    assert parts(shingles.joined([grams, grams])) == parts(grams) * 2

@@ -65,7 +65,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoi
 
 
 def ask(endpoint: Endpoint, *texts: str, prompt: str = "Say it otherwise.") -> list[str]:
-    return paraphrase.paraphrases(texts, endpoint.url, "a-model", prompt, 0.7, 3)
+    return paraphrase.by_endpoint(texts, endpoint.url, "a-model", prompt, 0.7, 3)
 
 
 def test_each_text_is_asked_once_and_never_again(endpoint: Endpoint, tmp_path: Path) -> None:
@@ -113,4 +113,26 @@ def test_no_endpoint_is_refused_in_one_line(
 ) -> None:
     monkeypatch.setattr(paraphrase, "_RETRIES", 0)
     with pytest.raises(Refusal, match="no connection; start the endpoint or correct its url"):
-        paraphrase.paraphrases(["a"], "http://127.0.0.1:9/v1", "m", "p", 0.0, 1)
+        paraphrase.by_endpoint(["a"], "http://127.0.0.1:9/v1", "m", "p", 0.0, 1)
+
+
+def test_a_model_of_one_s_own_is_asked_once_and_answers_as_it_generates(
+    tiny: Path, loaded: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    texts = ["Where is my order 101?", "退款多久到账？", "ok then"]
+
+    def by_hand(text: str) -> str:
+        turns = [{"role": "system", "content": "Say it."}, {"role": "user", "content": text}]
+        ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt")
+        stop = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+        out = loaded.generate(**ids, do_sample=False, max_new_tokens=24, **stop)
+        return tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+
+    found = paraphrase.by_model(texts, tiny, "Say it.", 2, 24)
+    assert found == [by_hand(text).strip() for text in texts] and any(found)
+    (kept,) = (tmp_path / ".scratch" / "responses").iterdir()
+    kept.write_text('["a", "b", "c"]')
+    assert paraphrase.by_model(texts, tiny, "Say it.", 2, 24) == ["a", "b", "c"]
+    assert paraphrase.by_model(texts, tiny, "Say it.", 3, 24) == found
+    assert paraphrase.by_model([], tiny, "Say it.", 2, 24) == []

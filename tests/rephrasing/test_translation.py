@@ -51,6 +51,37 @@ def test_texts_come_back_as_transformers_decodes_them(folders: list[Path], token
     assert translation.there_and_back([], there, back, 2, 6) == []
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="no model there; name a folder of a seq2seq model"):
-        translation.there_and_back(["a"], tmp_path, tmp_path, 1, 6)
+def test_a_marian_model_with_its_sentencepiece_files_translates(tmp_path: Path) -> None:
+    import json
+
+    import sentencepiece
+    from transformers import MarianConfig, MarianMTModel
+
+    (tmp_path / "text").write_text("where is my parcel\n退款 多久 到账\n" * 20, encoding="utf-8")
+    for name in ("source", "target"):
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(tmp_path / "text"), model_prefix=str(tmp_path / name), vocab_size=40,
+            hard_vocab_limit=False, minloglevel=2,
+        )  # fmt: skip
+        (tmp_path / f"{name}.model").rename(tmp_path / f"{name}.spm")
+    pieces = sentencepiece.SentencePieceProcessor(str(tmp_path / "source.spm"))
+    vocabulary = ["</s>", "<unk>", *(pieces.id_to_piece(i) for i in range(3, len(pieces))), "<pad>"]
+    (tmp_path / "vocab.json").write_text(json.dumps({p: i for i, p in enumerate(vocabulary)}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"source_lang": "en", "target_lang": "zh", "tokenizer_class": "MarianTokenizer"})
+    )
+    size = len(vocabulary)
+    config = MarianConfig(
+        vocab_size=size, d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, encoder_attention_heads=2, decoder_attention_heads=2,
+        pad_token_id=size - 1, decoder_start_token_id=size - 1, eos_token_id=0,
+        forced_eos_token_id=0, init_std=2.0, max_position_embeddings=32,
+    )  # fmt: skip
+    MarianMTModel(config).save_pretrained(tmp_path)
+    found = translation.there_and_back(TEXTS[:2], tmp_path, tmp_path, 2, 6)
+    assert len(found) == 2 and any(found)
+
+
+def test_a_model_that_does_not_translate_is_refused(tiny: Path) -> None:
+    with pytest.raises(Refusal, match="no seq2seq model; name one that translates"):
+        translation.there_and_back(["a"], tiny, tiny, 1, 6)

@@ -5,31 +5,27 @@ import json
 import random
 from pathlib import Path
 
-import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.corpus import duplicates, shingles, splitting
+from stages.corpus import contamination, duplicates
 from stages.corpus.duplicates import Duplicates
-from stages.corpus.removal import Removals
-from stages.corpus.splitting import Split, Splits
+from stages.corpus.selection import Selection
+from stages.corpus.splitting import Split
 from stages.records import Record
+from tests.corpus.rows import said, table
 
 ASKED = {"a": "auto", "t": "test", "v": "validation", "n": "train"}
 THRESHOLD = 0.8
+Splits = dict[str, list[Record]]
 WORDS = ["refund", "order", "包裹", "7", "!", "blue tent order refund"]
-
-
-def said(words: list[str], answer: str, source: str, group: str) -> Record:
-    text = " ".join(words)
-    turns = [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
-    return Record(messages=turns, task="t", source=source, origin=f"{source}:{text}", group=group)
 
 
 ROWS = st.lists(
     st.builds(
         said,
-        st.lists(st.sampled_from(WORDS), min_size=1, max_size=3),
+        st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
         st.sampled_from(["yes", "no"]),
         st.sampled_from(sorted(ASKED)),
         st.sampled_from(["", "", "u1", "u2"]),
@@ -49,21 +45,29 @@ CHOSEN = st.builds(
 )
 
 
-def divided(rows: list[Record], chosen: tuple[Duplicates, Split]) -> tuple[Splits, Removals]:
+def divided(rows: list[Record], chosen: tuple[Duplicates, Split]) -> tuple[Splits, Selection]:
     same, split = chosen
-    gone = Removals()
-    kept = gone.settle_conflicts(gone.merge_duplicates(rows, ASKED), same)
-    groups = gone.group_near(kept, ASKED, same)
-    splits = splitting.split(groups, ASKED, split, seed=7)
-    gone.drop_torn(splits, groups)
-    gone.drop_contaminated(splits, ["blue tent order refund"], 4)
-    gone.drop_unused(splits, split.train_fraction, seed=7)
-    return splits, gone
+    found = table(rows, threshold=THRESHOLD, words=4)
+    selection = Selection(found, ASKED)
+    selection.merge_duplicates()
+    selection.settle_conflicts(same.conflicts)
+    selection.group_near(same)
+    selection.divide(split)
+    selection.drop_contaminated(contamination.all_grams(["blue tent order refund"], 4))
+    selection.drop_unused(split.train_fraction, seed=7)
+    names = ("train", "validation", "test")
+    return {
+        name: [found.record(row) for row in selection.split(name).tolist()] for name in names
+    }, selection
 
 
-def grams(text: str) -> shingles.Hashes:
-    hashes = shingles.character_grams(shingles.normalize([text]), duplicates.CHARACTERS).hashes
-    return np.unique(hashes)
+def similarity(one: str, other: str) -> float:
+    """Of the sets of 5 characters in a row, without case, marks and the values of digits."""
+    a, b = (
+        {bare[at : at + 5] for at in range(max(1, len(bare) - 4))}
+        for bare in ("".join(c for c in text.lower() if c.isalnum()) for text in (one, other))
+    )
+    return len(a & b) / len(a | b)
 
 
 @settings(deadline=None, max_examples=100)
@@ -86,9 +90,9 @@ def test_no_near_duplicate_and_no_group_is_in_two_splits(
     splits, _ = divided(rows, chosen)
     for (one, ours), (other, theirs) in itertools.combinations(splits.items(), 2):
         for a, b in itertools.product(ours, theirs):
-            alike = duplicates.jaccard(grams(a.asked), grams(b.asked))
+            alike = similarity(a.asked, b.asked)
             assert alike < THRESHOLD, (one, a.asked, other, b.asked)
-            assert not a.group or (a.source, a.group) != (b.source, b.group)
+            assert not a.group or a.group != b.group
     for name in ("train", "validation"):
         for record in splits[name]:
             assert "blue tent order refund" not in record.asked
@@ -112,14 +116,27 @@ def test_the_order_of_the_rows_decides_nothing_but_their_order(
 
 def test_a_removed_record_names_what_it_went_for(tmp_path: Path) -> None:
     rows = [
-        said(["blue", "tent", "order"], "yes", "a", ""),
-        said(["blue", "tent", "order", "!"], "yes", "t", ""),
+        said("blue tent order", source="a"),
+        said("blue tent order !", source="t"),
     ]
-    gone = Removals()
-    assert gone.merge_duplicates(rows, ASKED) == [rows[1]]
-    gone.write(tmp_path / "removed.jsonl")
+    selection = Selection(table(rows), ASKED)
+    selection.merge_duplicates()
+    assert selection.rows.tolist() == [1]
+    selection.write(tmp_path / "removed.jsonl")
     assert json.loads((tmp_path / "removed.jsonl").read_text()) == {
         "origin": "a:blue tent order",
         "reason": "duplicate",
         "because_of": "t:blue tent order !",
     }
+
+
+def test_a_smaller_part_of_training_lies_within_a_larger_one() -> None:
+    found = table([said(f"question {number}", source="n") for number in range(1000)])
+
+    def used(fraction: float) -> set[int]:
+        selection = Selection(found, ASKED)
+        selection.drop_unused(fraction, seed=7)
+        return set(selection.split("train").tolist())
+
+    assert used(0.25) < used(0.5) < used(1.0) == set(range(1000))
+    assert len(used(0.5)) == pytest.approx(500, abs=5 * 1000**0.5 / 2)

@@ -1,0 +1,36 @@
+"""Models that methods use: a folder of the user's, or one revision of the hub."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from stages import outputs
+from stages.bases import hub
+from stages.errors import Refusal
+
+Checkpoint = Annotated[str, Field(min_length=1)]
+"""A folder, or `owner/name@revision` with the revision's 40 hex digits."""
+
+_OF_HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+
+
+def folder(name: Checkpoint) -> Path:
+    """The model's folder; what the hub has is downloaded once, into .scratch/models."""
+    found = _OF_HUB.fullmatch(name)
+    if not found:
+        if not (Path(name) / "config.json").is_file():
+            raise Refusal(
+                f"{name}: no model there; name a folder that save_pretrained wrote, or "
+                "owner/name@revision of the hub with all 40 digits"
+            )
+        return Path(name)
+    model_id, revision = found.groups()
+    root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "models")
+    into = root / f"{model_id.replace('/', '--')}@{revision}"
+    if not into.exists():
+        with outputs.folder(into) as partial:
+            hub.download(model_id, revision, partial)
+    return into

@@ -1,0 +1,55 @@
+"""A model is a folder, or a revision that is downloaded once."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.errors import Refusal
+from stages.rephrasing import checkpoints
+from tests.hub import MODEL, REVISION, Hub, environment
+
+ROOT = Path(__file__).parents[2]
+MARIAN = {
+    name: name.encode()
+    for name in ("config.json", "vocab.json", "source.spm", "target.spm", "model.safetensors")
+}
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as server:
+        server.files = {**MARIAN, "pytorch_model.bin": b"x"}
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
+    code = (
+        "import sys; from stages.rephrasing import checkpoints as c; print(c.folder(sys.argv[1]))"
+    )
+    found = set()
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, f"{MODEL}@{REVISION}"],
+            cwd=ROOT, env={**environment(hub.url, tmp_path / "home"), "DVC_ROOT": str(tmp_path)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found.add(done.stdout.strip())
+    (folder,) = map(Path, found)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == MARIAN
+    assert len(hub.gets("model.safetensors")) == 1
+    assert not list((tmp_path / ".scratch" / "base").iterdir())
+
+
+def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert checkpoints.folder(str(tmp_path)) == tmp_path
+    for name in (f"{tmp_path}/none", "team/model@main", "team/model", os.devnull):
+        with pytest.raises(Refusal, match="no model there; name a folder that save_pretrained"):
+            checkpoints.folder(name)
