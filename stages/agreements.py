@@ -25,7 +25,13 @@ def disagreements(values: Any) -> Iterator[str]:
                 f"evaluate.suites: task {suite.task} has no labels to choose from; "
                 "set its answer to json or text"
             )
+    methods = values.augment.methods
+    for task in (task for method in methods for task in method.tasks):
+        if task not in tasks and not from_column:
+            yield f"augment.methods: no source has task {task}; {_known(tasks)}"
     for where, names, known in (
+        ("augment.methods: slices", [name for method in methods for name in method.slices], slices),
+        ("augment.mix", [mix.slice for mix in values.augment.mix], slices | {"task"}),
         ("prepare.split.by", values.prepare.split.by, slices | STRATA),
         ("evaluate.slices", values.evaluate.slices, slices),
         ("report.slices", values.report.slices, set(values.evaluate.slices)),

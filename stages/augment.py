@@ -48,6 +48,8 @@ def children(
         if isinstance(method, methods.Dictionary):
             known = synonyms.read(dictionary) if picked else {}
             texts = method.rephrase(picked, draws, kept, known)
+        elif isinstance(method, methods.LocalParaphrase):
+            texts = method.rephrase(picked, draws, kept, chosen.compute.attention)
         else:
             texts = method.rephrase(picked, draws, kept)
         nursery.admit(method.method, picked, texts)

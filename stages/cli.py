@@ -78,6 +78,7 @@ def _run(main: click.Command) -> int:
     except click.exceptions.Exit as end:  # --help
         return end.exit_code
     with context:
+        _keep_inputs(context.params)
         check_parameters()
         _keep_memory()
         _yield_idle_threads()
@@ -87,6 +88,15 @@ def _run(main: click.Command) -> int:
             write_record(os.environ["DVC_STAGE"], context.params, started)
     gc.freeze()  # the interpreter ends 1.4 s sooner when it need not collect torch's modules
     return 0
+
+
+def _keep_inputs(arguments: dict[str, Any]) -> None:
+    """Refuse an output that would take the place of an input, or of what it lies in."""
+    paths = {name: Path(v).resolve() for name, v in arguments.items() if isinstance(v, Path)}
+    out = paths.pop("out", None)
+    for name, path in paths.items():
+        if out is not None and (out == path or out in path.parents or path in out.parents):
+            raise Refusal(f"{arguments['out']}: is read as {name.upper()}; name another output")
 
 
 def check_parameters(file: Path = params.FILE) -> None:
@@ -164,7 +174,7 @@ def _yield_idle_threads() -> None:
 
 
 def _quiet_and_offline() -> None:
-    """No library phones home; stages.base alone lifts HF_HUB_OFFLINE to download a model."""
+    """No library phones home; bases.hub alone lifts HF_HUB_OFFLINE, to download a model."""
     os.environ.update(
         HF_HUB_OFFLINE="1",
         HF_HUB_DISABLE_TELEMETRY="1",

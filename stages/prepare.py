@@ -2,6 +2,7 @@
 
 import gc
 from collections import Counter
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from stages.corpus import (
     quality,
     readers,
     rejection,
+    shingles,
     splitting,
 )
 from stages.corpus.selection import Selection
@@ -93,8 +95,8 @@ def read_all(raw: Path, chosen: Prepare, seed: int) -> tuple[Table, intake.Taken
         seed=seed,
         threshold=chosen.duplicates.threshold,
         words=chosen.decontaminate.words,
-        labelled=frozenset(name for each in chosen.labelled for name in (each.path, each.task)),
-        by_answer="answer" in chosen.split.by,
+        labelled=frozenset(source.task for source in chosen.labelled),
+        by_answer="answer" in chosen.split.by or any("task" in s.columns for s in chosen.labelled),
     )
     tables: list[Table] = []
     total = intake.Taken()
@@ -121,20 +123,20 @@ def refuse_too_many(rejected: list[rejection.Rejected], total: int, limit: float
         )
 
 
-def divide(table: Table, raw: Path, chosen: Prepare, seed: int) -> Selection:
+def divide(table: Table, benchmarks: shingles.Hashes, chosen: Prepare, seed: int) -> Selection:
     """The splits, and every record that is in none of them, with the reason."""
-    decontaminate = chosen.decontaminate
-    benchmarks = contamination.benchmark_texts(raw, decontaminate.benchmarks)
     selection = Selection(table, {source.path: source.split for source in chosen.sources})
+    selection.settle_conflicts(chosen.duplicates.conflicts)  # while each record has its vote
     selection.merge_duplicates()
-    selection.settle_conflicts(chosen.duplicates.conflicts)
     selection.group_near(chosen.duplicates)
     selection.divide(chosen.split)
-    selection.drop_contaminated(contamination.all_grams(benchmarks, decontaminate.words))
+    selection.drop_contaminated(benchmarks)
     selection.drop_unused(chosen.split.train_fraction, seed)
     for name in SPLITS:
         if not len(selection.split(name)):
-            raise Refusal(f"the {name} split is empty; correct prepare.split or add data")
+            most = selection.largest_group
+            why = f" ({most} records are one group)" if most * 2 > len(selection.rows) else ""
+            raise Refusal(f"the {name} split is empty{why}; correct prepare.split or add data")
     return selection
 
 
@@ -174,9 +176,13 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
 def main(raw: Path, out: Path) -> None:
     gc.disable()  # millions of objects, none in a circle: looking for one takes a third of the time
     chosen = params.read(Params)
+    decontaminate = chosen.prepare.decontaminate
+    texts = contamination.benchmark_texts(raw, decontaminate.benchmarks)
     table, total = read_all(raw, chosen.prepare, chosen.seed)
-    selection = divide(table, raw, chosen.prepare, chosen.seed)
+    benchmarks = contamination.all_grams(chain.from_iterable(texts.values()), decontaminate.words)
+    selection = divide(table, benchmarks, chosen.prepare, chosen.seed)
     summary = summarize(selection, total, chosen.prepare)
+    summary["benchmark_texts"] = {path: len(found) for path, found in texts.items()}
     with outputs.folder(out) as partial:
         for name in SPLITS:
             with (partial / f"{name}.jsonl").open("wb") as stream:

@@ -33,6 +33,18 @@ REAL = Path(__file__).parents[1] / "params.yaml"
             "slices: [phrasing]  ", "slices: [difficulty]  ",
             "report.slices: difficulty is no slice of evaluate.slices; known: language, phrasing",
         ),
+        (
+            "tasks: []               # only", "tasks: [intend]         # only",
+            "augment.methods: no source has task intend; known: intent, reply, slots",
+        ),
+        (
+            "slices: {}              # only", "slices: {lang: [zh]}    # only",
+            "augment.methods: slices: lang is no slice of the sources; known: difficulty, language",
+        ),
+        (
+            "  mix: []  ", "  mix: [{slice: lang, shares: {zh: 0.5, en: 0.5}}]  ",
+            "augment.mix: lang is no slice of the sources; known: difficulty, language, phrasing",
+        ),
     ],
 )  # fmt: skip
 def test_a_name_that_another_section_lacks_is_refused(

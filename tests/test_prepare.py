@@ -143,6 +143,12 @@ def test_an_empty_split_is_refused(here: Path, name: str) -> None:
     assert listing(here) == []
 
 
+@pytest.mark.parametrize("out", ["raw", "raw/out", ".", "raw/../raw"])
+def test_an_output_never_takes_an_input_s_place(here: Path, out: str) -> None:
+    assert ran(here, out) == (2, [f"error: {out}: is read as RAW; name another output"])
+    assert (here / "raw" / "intent.csv").is_file() and (here / "params.yaml").is_file()
+
+
 def test_a_missing_source_is_refused(here: Path) -> None:
     (here / "raw" / "intent.csv").unlink()
     line = "error: raw/intent.csv: not found; put it there or correct prepare.sources"
@@ -199,8 +205,31 @@ def test_conflicts_are_resolved_as_asked(here: Path) -> None:
     keep = {"threshold": 0.9, "near": "group", "conflicts": "keep"}
     assert card(here, sources=both, duplicates=keep)["conflicts"] == 1
     dropped = card(here, sources=both, duplicates={**keep, "conflicts": "drop"})
-    assert dropped["removed"] == {"conflict": 2, "duplicate": 1}
+    assert dropped["removed"] == {"conflict": 3}
     assert ("more.csv:2", "conflict", "intent.csv:2") in removed(here)
+    settled = card(here, sources=both, duplicates={**keep, "conflicts": "majority"})
+    assert settled["removed"] == {"conflict": 1, "duplicate": 1}
+    assert removed(here)[0] == ("more.csv:2", "conflict", "intent.csv:2")
+
+
+def test_templates_that_are_one_group_leave_a_split_empty_and_it_says_so(here: Path) -> None:
+    lines = [f"How do I find my parcel number {number},find" for number in range(60)]
+    (here / "raw" / "intent.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    code, said = ran(here)
+    assert code == 2
+    assert " split is empty (60 records are one group); correct prepare.split" in said[0]
+
+
+def test_one_group_in_two_files_of_different_splits_leaves_training(here: Path) -> None:
+    lines = [f"{text},{text.split()[3]},u{at % 5}" for at, text in enumerate(QUESTIONS)]
+    (here / "raw" / "intent.csv").write_text("\n".join(["text,label,user", *lines]) + "\n")
+    (here / "raw" / "test.csv").write_text("text,label,user\nQuite another matter,find,u0\n")
+    grouped = {**SOURCE, "columns": {"group": "user"}}
+    facts = card(here, sources=[{**grouped, "split": "train"}, {**grouped, "path": "test.csv",
+        "split": "test"}, {**add(here, "v.csv", ("Something new", "find")), "split": "validation"}],
+        )  # fmt: skip
+    assert facts["removed"] == {"group": 8}
+    assert {row[2] for row in removed(here)} == {"test"}
 
 
 def test_near_duplicates_may_be_merged(here: Path) -> None:
@@ -217,6 +246,7 @@ def test_training_loses_what_repeats_words_of_tests_and_benchmarks(here: Path) -
     facts = card(here, decontaminate=decontaminate)
     cancel = [row for row in removed(here) if row[1] == "contaminated"]
     assert len(cancel) == facts["removed"]["contaminated"] == 1
+    assert cancel[0][2] == "benchmarks" and facts["benchmark_texts"] == {"bench.jsonl": 1}
     kept = (here / "prepared" / "train.jsonl").read_text()
     assert "cancel my voucher" not in kept
 
@@ -265,6 +295,20 @@ def test_a_column_names_the_task_and_each_task_has_its_labels(here: Path) -> Non
     assert ran(here)[0] == 0
     labels = json.loads((here / "prepared" / "labels.json").read_text())
     assert labels == {f"{topic}?": sorted(VERBS) for topic in TOPICS}
+    more = add(here, "more.csv", ("Where may my parcel be", "find"), ("Print it all", "print"))
+    values["prepare"]["sources"] += [
+        {
+            **more,
+            "format": "prompt_completion",
+            "task": "parcel?",
+            "columns": {"prompt": "text", "completion": "label"},
+        }
+    ]
+    values["prepare"]["sources"][1]["labels"] = ""
+    (here / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    assert ran(here)[0] == 0
+    card = json.loads((here / "prepared" / "card.json").read_text())
+    assert card["labels"]["parcel?"] == {verb: 1 + (verb in "find print") for verb in sorted(VERBS)}
 
 
 def test_rows_of_low_quality_are_rejected_where_that_is_asked_for(here: Path) -> None:

@@ -18,6 +18,7 @@ TOKENIZERS = (
     {"tokenizer.model"},
     {"vocab.json", "merges.txt"},
     {"spiece.model"},  # T5
+    {"sentencepiece.bpe.model"},  # M2M100, NLLB, mBART
     {"vocab.json", "source.spm", "target.spm"},  # Marian
 )
 """Any one of these sets is a whole tokenizer."""
@@ -32,6 +33,7 @@ SMALL = (
     "merges.txt",
     "tokenizer.model",
     "spiece.model",
+    "sentencepiece.bpe.model",
     "source.spm",
     "target.spm",
     "chat_template.jinja",
@@ -97,7 +99,7 @@ def _no_weights(names: Collection[str]) -> str:
         )
     if other := sorted(name for name in names if name.endswith(".safetensors")):
         return f"{other[0]}, but no {WEIGHTS}; an adapter alone is no base, merge it first"
-    return f"no {WEIGHTS} and no {INDEX}; a base needs its weights in safetensors"
+    return f"no {WEIGHTS} and no {INDEX}; a model needs its weights in safetensors"
 
 
 def _share(source: Path, target: Path) -> None:

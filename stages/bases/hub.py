@@ -41,7 +41,7 @@ def download(
     key = hashlib.sha256(f"{model_id}@{revision}".encode()).hexdigest()[:16]
     scratch = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "base", key)
     scratch.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(scratch.parent):
+    with locked(scratch.parent):
         with _online(), _refusals(where):
             names = _fetch(model_id, revision, scratch, where)
         if check:
@@ -112,7 +112,7 @@ def _verify(path: Path, listed: Listed, where: str) -> None:
 
 
 @contextmanager
-def _locked(parent: Path) -> Iterator[None]:
+def locked(parent: Path) -> Iterator[None]:
     """One download at a time in a repository: a queue's workers share the scratch folder."""
     descriptor = os.open(parent, os.O_RDONLY)
     try:

@@ -35,8 +35,10 @@ Step = Literal[
     "space",
 ]
 
+_JOINED = "\u0600-\u08ff\u0900-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff"
+"""Scripts and signs that zero-width joiners and non-joiners spell."""
 _INVISIBLE = re.compile(
-    "[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    f"(?<![{_JOINED}])[\u200c\u200d]|[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 _CHINESE = "[\u3400-\u4dbf\u4e00-\u9fff]"
 _HAN = re.compile(_CHINESE)
@@ -49,12 +51,8 @@ _BESIDE_HAN = re.compile(rf"(?<={_CHINESE})[,!?;:]|[,!?;:](?={_CHINESE})")
 _NARROW_MARK = re.compile("[,!?;:]")
 _MOJIBAKE = re.compile("[\u0080-\u2e7f\ue000-\uf8ff\ufb00-\ufb06\ufffd]")
 """One of these is in all that ftfy would repair: Chinese text need not wait for it."""
-_RUN = re.compile(r"(?<=\S)[^\S\n]+")
-_TRAILING = re.compile(r"[^\S\n]+(?=\n)")
-_ODD_INDENT = re.compile(r"^[ \t]*[^\S\n \t][^\S\n]*", re.MULTILINE)
-_HAN_INDENT = re.compile(rf"^[ \t]+(?={_CHINESE})", re.MULTILINE)
-_ODD_BLANK = re.compile(r"[^\S \t]")
 _CODE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
+_CODE_OR_BLANKS = re.compile(rf"{_CODE.pattern}|[^\S\n]+", re.DOTALL)
 _UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
 
 _TAGS = (
@@ -64,7 +62,7 @@ _TAGS = (
 )
 _HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
 _BREAK = re.compile(r"<(?:br|hr)\s*/?>|</(?:p|div|li|tr|h[1-6])\s*>", re.IGNORECASE)
-_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w-]+\s*=[^<>]*)?\s*/?>", re.IGNORECASE)
 
 
 def _encoding(text: str) -> str:
@@ -128,12 +126,19 @@ def _space(text: str) -> str:
         return text.strip(" ")  # printable: no other blank is in it
     if not _UNTIDY.search(text):
         return text
-    return _outside_code(_tidy, text).strip()
+    return _CODE_OR_BLANKS.sub(_tidied, text).strip()
 
 
-def _tidy(text: str) -> str:
-    indented = _ODD_INDENT.sub(lambda found: _ODD_BLANK.sub("", found.group()), text)
-    return _TRAILING.sub("", _RUN.sub(" ", _HAN_INDENT.sub("", indented)))
+def _tidied(found: re.Match[str]) -> str:
+    """What stands in place of a block of code or a run of blanks."""
+    text, begin, end = found.string, found.start(), found.end()
+    if found[1]:
+        return found[1]
+    if end == len(text) or text[end] == "\n":
+        return ""
+    if begin and text[begin - 1] != "\n":
+        return " "
+    return "" if _HAN.match(text, end) else "".join(blank for blank in found[0] if blank in " \t")
 
 
 def _outside_code(step: Callable[[str], str], text: str) -> str:

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 import re
 import sys
 import zipfile
@@ -23,7 +24,8 @@ from stages.errors import Refusal
 
 Row = dict[str, Any] | str | UnfitError
 Rows = Iterator[tuple[str, Row]]
-"""(place, row); the place is a line number, `split:number` or, in parquet, `row number`."""
+"""(place, row); the place is a line number (`line:n` for the n-th row that begins on it),
+`split:number` or, in parquet, `row number`."""
 
 COMPRESSIONS = (".gz", ".zip")
 
@@ -65,13 +67,16 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                     yield stream
             else:
                 yield packed
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise Refusal(f"{path}: not found; put it there or correct prepare.sources") from None
     except IsADirectoryError:
         raise Refusal(f"{path}: a folder; name a file in prepare.sources") from None
     except PermissionError:
         raise Refusal(f"{path}: may not be read; change its permissions") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except zipfile.BadZipFile as error:
+        remedy = "fetch it again, or pack one file without a password"
+        raise Refusal(f"{path}: does not unpack: {error}; {remedy}") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError) as error:
         raise Refusal(f"{path}: does not unpack: {error}; fetch it again") from None
 
 
@@ -126,14 +131,23 @@ def _json(stream: IO[bytes], path: Path, encoding: str, columns: Columns) -> Row
     text = _decoded(stream.read(), path, encoding)
     start = len(text) - len(text.lstrip())
     if text[start : start + 1] == "[":
-        yield from ((str(line), row) for line, row in _elements(text, start, path))
+        yield from _places(_elements(text, start, path))
     elif (splits := _splits(text)) is not None:
         for split, numbered in splits.items():
             yield from ((f"{split}:{place}", json.dumps(row)) for place, row in numbered)
     else:
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
             if line.strip():
                 yield str(number), line
+
+
+def _places(elements: Iterator[tuple[int, str]]) -> Rows:
+    """The line on which an element begins; of several on one line also which."""
+    before, on_line = 0, 0
+    for line, row in elements:
+        on_line = on_line + 1 if line == before else 1
+        before = line
+        yield f"{line}:{on_line}" if on_line > 1 else str(line), row
 
 
 def _splits(text: str) -> dict[str, list[tuple[int, Any]]] | None:
@@ -151,12 +165,17 @@ def _splits(text: str) -> dict[str, list[tuple[int, Any]]] | None:
 
 def _elements(text: str, start: int, path: Path) -> Iterator[tuple[int, str]]:
     """The text of each element of the JSON array at `start`, and the line on which it begins."""
-    decoder, at, line, seen = json.JSONDecoder(), start + 1, 1, 0
+    decoder, at, line, seen, first = json.JSONDecoder(), start + 1, 1, 0, True
     while True:
+        begin = at
         at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
         line += text.count("\n", seen, at)
         seen = at
-        if text[at : at + 1] == "]":
+        ends = text[at : at + 1] == "]"
+        if at < len(text) and text.count(",", begin, at) != (not first and not ends):
+            raise Refusal(f"{path}:{line}: not JSON: one comma belongs between rows; repair it")
+        first = False
+        if ends:
             break
         try:
             at = decoder.raw_decode(text, at)[1]
@@ -235,7 +254,7 @@ def _parquet(stream: IO[bytes], path: Path, encoding: str, columns: Columns) -> 
             for row in batch.to_pylist():
                 number += 1
                 yield f"row {number}", row
-    except ArrowException as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise Refusal(f"{path}: not parquet: {reason}; fetch it again") from None
 

@@ -1,19 +1,21 @@
 """Training records that repeat what a model is tested on."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stages.corpus import containers, parallel, shingles, strict_json
+from stages.corpus import containers, parallel, shingles
 from stages.corpus.rejection import UnfitError
+from stages.corpus.sources import DataPath
+from stages.errors import Refusal
 from stages.params import NaturalInt, Section
 
-_CHUNK = 8192
+_HERE = "prepare.decontaminate.benchmarks"
 _FIRST = 24  # bits of a hash
 
 
@@ -23,21 +25,37 @@ class Decontamination(Section):
     words: NaturalInt
     """Length of the n-grams, 13 in Brown et al. (2020); 0: none is looked for. A Chinese character
     is a word."""
-    benchmarks: list[str]
+    benchmarks: list[DataPath]
     """Files whose texts count as test texts, relative to data/raw."""
 
 
-def benchmark_texts(root: Path, paths: Sequence[str]) -> Iterator[str]:
-    """Every text in the files, whatever their format."""
+def benchmark_texts(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:
+    """Every text in each of the files, whatever its format; Refusal where one cannot be read."""
+    found = {}
     for path in paths:
-        for _, row in containers.rows(root / path, "utf-8", containers.Columns(needed=(), used=())):
-            try:
-                yield from _texts(strict_json.parse(row) if isinstance(row, str) else row)
-            except UnfitError:
-                continue
+        try:
+            found[path] = [*_all_texts(root / path)]
+        except Refusal as refusal:
+            said = refusal.message.replace(
+                "correct encoding in prepare.sources", "save it as utf-8"
+            )
+            raise Refusal(said.replace("prepare.sources", _HERE)) from None
+        if not found[path]:
+            raise Refusal(f"{root / path}: no text in it; correct {_HERE}")
+    return found
+
+
+def _all_texts(path: Path) -> Iterator[str]:
+    for place, row in containers.rows(path, "utf-8", containers.Columns(needed=(), used=())):
+        try:
+            yield from _texts(json.loads(row) if isinstance(row, str) else row)
+        except (ValueError, RecursionError):
+            raise Refusal(f"{path}:{place}: not JSON; repair it or correct {_HERE}") from None
 
 
 def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, UnfitError):
+        raise ValueError(str(value))
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -47,8 +65,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def all_grams(texts: Iterable[str], words: int) -> shingles.Hashes:
     """The runs of `words` words of all texts."""
-    coming = iter(texts)
-    chunks = iter(lambda: list(islice(coming, _CHUNK)), [])
+    chunks = parallel.chunks(texts, len)
     found = [grams.hashes for grams in parallel.each(partial(_grams, words), chunks)]
     return np.concatenate([np.empty(0, np.uint64), *found])
 

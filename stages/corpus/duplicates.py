@@ -5,7 +5,7 @@ import re
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -28,8 +28,8 @@ CHARACTERS = 5
 
 PERMUTATIONS = 64
 _SEED = 1  # of the permutations: another one only moves the chance of a miss
-_CHUNK = 8192
 _PAIRS, _CHARACTERS = 4096, 4_000_000  # that are compared at once
+_AT_ONCE = 1_000_000  # pairs that wait for it
 
 Numbers = npt.NDArray[np.int32]
 """The number of each record's group: (records,)."""
@@ -135,15 +135,17 @@ def near(bands: Bands, text: Callable[[int], str], threshold: float) -> Pairs:
 
 def beside(texts: Sequence[str], others: Sequence[str], threshold: float) -> set[int]:
     """Places of the texts that are near-duplicates of one of the others."""
-    if not texts or not others:
-        return set()
-    theirs, ours = _all_bands(others, threshold), _all_bands(texts, threshold)
-    found = (
-        _met(known, wanted, len(others)) for known, wanted in zip(theirs.T, ours.T, strict=True)
-    )
-    both = [*others, *texts]
-    similar = _similar(_pairs(found, len(both)), both.__getitem__, threshold)
-    return {int(place) - len(others) for place in similar[:, 1]}
+    asked, known = (shingles.spelled(shingles.normalize(some)) for some in (texts, others))
+    found = {*asked} & {*known}
+    open_ = {name: text for name, text in zip(asked, texts, strict=True) if name not in found}
+    theirs = [*dict(zip(known, others, strict=True)).values()]
+    names, both = [*open_], [*open_.values(), *theirs]
+    if names and theirs:
+        ours = _all_bands([*open_.values()], threshold)
+        for pairs in _meeting(ours, _all_bands(theirs, threshold)):
+            similar = _similar(pairs + np.array([0, len(names)]), both.__getitem__, threshold)
+            found |= {names[place] for place in similar[:, 0].tolist()}
+    return {place for place, name in enumerate(asked) if name in found}
 
 
 def groups(count: int, pairs: Iterable[Pairs]) -> Numbers:
@@ -166,7 +168,7 @@ def alike(keys: Keys) -> Pairs:
 
 
 def _all_bands(texts: Sequence[str], threshold: float) -> Bands:
-    chunks = (texts[at : at + _CHUNK] for at in range(0, len(texts), _CHUNK))
+    chunks = parallel.chunks(texts, len)
     return np.concatenate(list(parallel.each(partial(_bands_of, threshold), chunks)))
 
 
@@ -198,23 +200,36 @@ def _neighbours(band: npt.NDArray[np.uint64]) -> Pairs:
     return np.stack([places[earlier], places[np.tile(later, 2)]], 1)
 
 
-def _met(known: npt.NDArray[np.uint64], wanted: npt.NDArray[np.uint64], after: int) -> Pairs:
-    """Pairs of equal numbers: the place in `known`, and `after` it that in `wanted`."""
-    order = np.argsort(known, kind="stable")
-    begin = np.searchsorted(known[order], wanted, "left")
-    counts = np.searchsorted(known[order], wanted, "right") - begin
-    ends = np.cumsum(counts)
-    inside = np.repeat(begin - ends + counts, counts) + np.arange(counts.sum())
-    place = np.repeat(np.arange(len(wanted)), counts)
-    return np.stack([order[inside], after + place], 1)
+def _meeting(ours: Bands, theirs: Bands) -> Iterator[Pairs]:
+    """Pairs (our place, their place) with a band in common, about a million at a time."""
+    order = np.argsort(theirs, axis=0, kind="stable")
+    known = np.take_along_axis(theirs, order, axis=0)
+    begin, end = (
+        np.stack([np.searchsorted(*both, side) for both in zip(known.T, ours.T, strict=True)], 1)
+        for side in ("left", "right")
+    )
+    counts = end - begin
+    part = np.cumsum(counts.sum(1)) // _AT_ONCE
+    for places in np.split(np.arange(len(ours)), np.flatnonzero(np.diff(part)) + 1):
+        count = counts[places].ravel()
+        ends = np.cumsum(count)
+        inside = np.repeat(begin[places].ravel() - ends + count, count) + np.arange(ends[-1])
+        band = np.repeat(np.tile(np.arange(ours.shape[1]), len(places)), count)
+        our = np.repeat(np.repeat(places, ours.shape[1]), count)
+        yield _decoded(our * len(theirs) + order[inside, band], len(theirs))
 
 
 def _pairs(found: Iterable[Pairs], count: int) -> Pairs:
     """The pairs of places below `count`, each once, the smaller place first."""
     codes = [pairs.min(1) * count + pairs.max(1) for pairs in found]
-    code = np.sort(np.concatenate([np.empty(0, np.int64), *codes]))
-    once = code[np.append(True, code[1:] != code[:-1])[: len(code)]]
-    return np.stack(np.divmod(once, max(count, 1)), 1)
+    return _decoded(np.concatenate([np.empty(0, np.int64), *codes]), max(count, 1))
+
+
+def _decoded(codes: npt.NDArray[np.int64], count: int) -> Pairs:
+    """The pairs whose codes are one place times `count` plus the other, each pair once."""
+    codes = np.sort(codes)
+    once = np.append(True, codes[1:] != codes[:-1])[: len(codes)]
+    return np.stack(np.divmod(codes[once], count), 1)
 
 
 def _similar(pairs: Pairs, text: Callable[[int], str], threshold: float) -> Pairs:

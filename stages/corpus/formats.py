@@ -1,6 +1,7 @@
 """A row in one of the accepted formats -> the conversation in it."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from stages.corpus.rejection import UnfitError
 from stages.corpus.sources import Source
 from stages.records import Message
 
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _TRUTHS = {True: True, False: False, "true": True, "false": False}
 
 
@@ -121,9 +123,11 @@ def _classification(row: Row, source: Source) -> Conversation:
 
 def _regression(row: Row, source: Source) -> Conversation:
     value = fields.needed(row, source, "value")
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        value = None
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise UnfitError("value_not_a_number")

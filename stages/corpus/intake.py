@@ -24,8 +24,6 @@ from stages.corpus.sources import Source
 from stages.corpus.table import Layout, Table
 from stages.records import Message, Record
 
-_ROWS, _CHARACTERS = 2000, 2_000_000  # of a chunk, whichever comes first
-
 
 @dataclass(slots=True)
 class Taken:
@@ -52,7 +50,8 @@ class Intake:
         limits: quality.Quality,
         max_characters: int,
     ) -> None:
-        self.source, self.labels = source, labels
+        self.source = source
+        self.labels = labels and {cleaner.clean(label)[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
 
     def take(self, rows: Iterable[Numbered]) -> Taken:
@@ -79,13 +78,15 @@ class Intake:
         if self.source.constants:
             given |= self.source.constants
         read = formats.conversation(given, self.source)
-        if self.labels is not None and read.messages[-1]["content"] not in self.labels:
-            raise UnfitError("unknown_label")
         changed: set[str] = set()
         messages = [self._clean(message, changed) for message in read.messages]
         rejected = read.rejected
         if rejected is not None:
             rejected = self._clean({"content": rejected}, changed)["content"]
+            if rejected == messages[-1]["content"]:
+                raise UnfitError("chosen_equals_rejected")
+        if self.labels is not None and messages[-1]["content"] not in self.labels:
+            raise UnfitError("unknown_label")
         record = Record(
             messages=messages,
             task=fields.word(given, self.source, "task") or self.source.task,
@@ -191,25 +192,13 @@ def take_all(root: Path, intakes: list[Intake], layout: Layout) -> Iterator[tupl
     chunks = (
         (number, chunk)
         for number, intake in enumerate(intakes)
-        for chunk in _chunks(readers.rows(root, intake.source))
+        for chunk in parallel.chunks(readers.rows(root, intake.source), _length)
     )
     return parallel.each(Intakes(intakes, layout), chunks)
 
 
-def _chunks(rows: Iterator[Numbered]) -> Iterator[list[Numbered]]:
-    chunk: list[Numbered] = []
-    characters = 0
-    for numbered in rows:
-        chunk.append(numbered)
-        characters += _length(numbered[1])
-        if len(chunk) == _ROWS or characters >= _CHARACTERS:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
-
-
-def _length(row: readers.Row) -> int:
+def _length(numbered: Numbered) -> int:
+    row = numbered[1]
     if isinstance(row, str):
         return len(row)
     values = row.values() if isinstance(row, dict) else ()

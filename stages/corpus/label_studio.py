@@ -11,6 +11,7 @@ import click
 
 from stages import records
 from stages.corpus.rejection import UnfitError
+from stages.errors import Refusal
 from stages.records import Record
 
 Vote = tuple[str, str, str]
@@ -53,7 +54,8 @@ def _votes(annotation: Any, task: str) -> Iterable[Vote]:
         return
     who = annotation.get("completed_by", annotation.get("id"))
     who = who.get("id", who.get("email")) if isinstance(who, dict) else who
-    for result in annotation.get("result") or []:
+    results = annotation.get("result")
+    for result in results if isinstance(results, list) else []:
         value = result.get("value") if isinstance(result, dict) else None
         answer = _answer(value) if isinstance(value, dict) else ""
         if answer:
@@ -126,14 +128,25 @@ def config(labels: Iterable[str]) -> str:
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--task", default="", help="Only records of this task.")
-@click.option("--number", default=100, show_default=True, help="At most so many, evenly spread.")
+@click.option(
+    "--number",
+    default=100,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="At most so many, evenly spread.",
+)
 def main(source: Path, out: Path, task: str, number: int) -> None:
     """Write OUT/tasks.json and OUT/config.xml for Label Studio from a file of records.
 
     Annotate there, export as JSON, put the file into data/raw and list it in prepare.sources with
     format label_studio.
     """
-    rows = [row for row in records.read(source) if task in ("", row.task)]
+    try:
+        rows = [row for row in records.read(source) if task in ("", row.task)]
+    except (ValueError, LookupError, TypeError):
+        raise Refusal(f"{source}: no file of records; take one of data/prepared") from None
+    if not rows:
+        raise Refusal(f"{source}: no record of task {task}; correct --task")
     chosen = records.spread(rows, number)
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(tasks(chosen), ensure_ascii=False, indent=1)

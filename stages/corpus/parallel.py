@@ -16,6 +16,9 @@ from stages.processes import die_with_parent
 C = TypeVar("C")
 R = TypeVar("R")
 
+_ITEMS, _CHARACTERS = 2000, 2_000_000
+"""Of a chunk, whichever comes first."""
+
 _FEW = 5
 """Chunks up to which other processes would cost more than they save."""
 
@@ -47,6 +50,20 @@ def each(function: Callable[[C], R], chunks: Iterable[C]) -> Iterator[R]:
             yield result
         while busy:
             yield _result(busy.popleft())
+
+
+def chunks(items: Iterable[C], length: Callable[[C], int]) -> Iterator[list[C]]:
+    """The items in lists of a few megabytes at most; `length` gives an item's characters."""
+    chunk: list[C] = []
+    characters = 0
+    for item in items:
+        chunk.append(item)
+        characters += length(item)
+        if len(chunk) == _ITEMS or characters >= _CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def processors() -> int:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stages.corpus import language
 from stages.params import Fraction, PositiveFloat, Section
@@ -28,6 +28,13 @@ class Quality(Section):
     """Least and greatest characters of an answer of 20 words or more for one of the question."""
     min_score: Fraction
     """Records below it are rejected as low_quality; the score is the share of clean signals."""
+
+    @field_validator("length_ratio")
+    @classmethod
+    def _ordered(cls, ratio: list[float]) -> list[float]:
+        if ratio[0] > ratio[1]:
+            raise ValueError("the least must come before the greatest")
+        return ratio
 
 
 SIGNALS = (

@@ -1,8 +1,9 @@
 """The records that stay, in groups and splits; and those that go: why, because of which other."""
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ class Removed:
     origin: str
     reason: str
     because_of: str
-    """Origin of the record that stays instead, or the split that it must not reach into."""
+    """Origin of the record that stays instead (where none of a conflict stays, of another of it),
+    or the split that it must not reach into."""
 
 
 class Selection:
@@ -35,11 +37,16 @@ class Selection:
         self.asked: splitting.Sides = np.array(sides, np.int8)[table.trait]
         self.rows: Places = np.arange(len(table))
         """The records that are still in; what follows has an entry for each of them."""
-        self.groups: splitting.Numbers = np.arange(len(table), dtype=np.int32)
+        self.near: splitting.Numbers = np.arange(len(table), dtype=np.int32)
+        """Groups of near-duplicates."""
+        self.groups = self.near
+        """The same, joined by what a group column says."""
         self.sides: splitting.Sides = np.full(len(table), TRAIN, np.int8)
         self.removed: list[Removed] = []
         self.conflicting = 0
         """Groups of records with one input and several answers."""
+        self.largest_group = 0
+        """Records of the largest group."""
         self.near_groups = 0
         """Groups of two or more records that are alike or belong together."""
 
@@ -67,8 +74,11 @@ class Selection:
             answers = [self.table.record(place).answer for place in group]
             if len(set(answers)) > 1:
                 self.conflicting += 1
-                for loser in duplicates.losers(answers, policy):
-                    lost[group[loser]] = group[0] if loser else group[1]
+                losers = duplicates.losers(answers, policy)
+                stays = [at for at in range(len(group)) if at not in losers]
+                for loser in losers:
+                    other = stays[0] if stays else int(loser == 0)
+                    lost[group[loser]] = group[other]
         for place in sorted(lost):
             self._remove(place, "conflict", self._origin(lost[place]))
         self._keep(~np.isin(self.rows, [*lost]))
@@ -80,8 +90,10 @@ class Selection:
             self._merge(duplicates.groups(len(self.rows), [alike]))
             alike = alike[:0]
         same = duplicates.alike(self.table.groups[self.rows])
+        self.near = duplicates.groups(len(self.rows), [alike])
         self.groups = duplicates.groups(len(self.rows), [alike, same])
-        self.near_groups = int((np.bincount(self.groups) > 1).sum())
+        sizes = np.bincount(self.groups)
+        self.near_groups, self.largest_group = int((sizes > 1).sum()), int(sizes.max(initial=0))
 
     def divide(self, chosen: splitting.Split) -> None:
         """Give each record a split, and take out what is alike one that is held out from it.
@@ -100,15 +112,20 @@ class Selection:
             np.array(numbers, np.int32)[self.table.trait[self.rows]],
             chosen,
         )
-        most = splitting.least(self.sides, self.groups)[self.groups]
-        self._drop(self.sides != most, "near_duplicate", lambda at: HELD_OUT_FIRST[most[at]])
+        self._drop_torn(self.near, "near_duplicate")
+        self._drop_torn(self.groups, "group")
+
+    def _drop_torn(self, groups: splitting.Numbers, reason: str) -> None:
+        most = splitting.least(self.sides, groups)[groups]
+        torn = most < self.sides
+        self._drop(torn, reason, [HELD_OUT_FIRST[side] for side in most[torn].tolist()])
 
     def drop_contaminated(self, benchmarks: shingles.Hashes) -> None:
         """Take out of training and validation what shares runs of words with test or benchmarks."""
-        held_out = self.table.words.of(self.rows[self.sides == TEST]).hashes
-        known = np.concatenate([held_out, benchmarks])
-        found = contamination.holds(self.table.words, known)[self.rows]
-        self._drop(found & (self.sides != TEST), "contaminated", lambda at: HELD_OUT_FIRST[TEST])
+        tested = self.table.words.of(self.rows[self.sides == TEST]).hashes
+        for held_out, name in ((tested, HELD_OUT_FIRST[TEST]), (benchmarks, "benchmarks")):
+            found = contamination.holds(self.table.words, held_out)[self.rows]
+            self._drop(found & (self.sides != TEST), "contaminated", itertools.repeat(name))
 
     def drop_unused(self, fraction: float, seed: int) -> None:
         """Keep the training records with the smallest hashes: smaller shares lie within larger."""
@@ -116,7 +133,7 @@ class Selection:
             ids = (self.table.record(row).id for row in self.rows.tolist())
             places = splitting.uniform(f"{seed}/fraction/{name}" for name in ids)
             unused = (self.sides == TRAIN) & (places >= fraction)
-            self._drop(unused, "train_fraction", lambda at: "")
+            self._drop(unused, "train_fraction", itertools.repeat(""))
 
     def write(self, path: Path) -> None:
         """One JSON line for each removed record."""
@@ -142,23 +159,21 @@ class Selection:
         for at in np.argsort(self.asked[self.rows], kind="stable").tolist():
             first.setdefault(int(numbers[at]), at)
         kept = np.array([first[number] for number in numbers.tolist()], np.int64)
-        rows = self.rows
-        self._drop(
-            kept != np.arange(len(rows)), "near_duplicate", lambda at: self._origin(rows[kept[at]])
-        )
+        merged = kept != np.arange(len(kept))
+        stays = map(self._origin, self.rows[kept[merged]].tolist())
+        self._drop(merged, "near_duplicate", stays)
 
     def _held_out_first(self) -> Places:
         return self.rows[np.argsort(self.asked[self.rows], kind="stable")]
 
-    def _drop(
-        self, gone: npt.NDArray[np.bool_], reason: str, because_of: Callable[[int], str]
-    ) -> None:
-        for at in np.flatnonzero(gone).tolist():
-            self._remove(self.rows[at], reason, because_of(at))
+    def _drop(self, gone: npt.NDArray[np.bool_], reason: str, because_of: Iterable[str]) -> None:
+        for place, cause in zip(self.rows[gone].tolist(), because_of, strict=False):
+            self._remove(place, reason, cause)
         self._keep(~gone)
 
     def _keep(self, stays: npt.NDArray[np.bool_]) -> None:
-        self.rows, self.groups, self.sides = self.rows[stays], self.groups[stays], self.sides[stays]
+        self.rows, self.sides = self.rows[stays], self.sides[stays]
+        self.near, self.groups = self.near[stays], self.groups[stays]
 
     def _remove(self, place: int, reason: str, because_of: str) -> None:
         self.removed.append(Removed(self._origin(place), reason, because_of))

@@ -68,6 +68,12 @@ def normalize(texts: Sequence[str]) -> Texts:
     return Texts(codes, after[kept], places[ends])
 
 
+def spelled(texts: Texts) -> list[bytes]:
+    """The normalized texts, as keys: equal where they are spelled alike."""
+    bounds = zip(texts.offsets[:-1].tolist(), texts.offsets[1:].tolist(), strict=True)
+    return [texts.codes[begin:end].tobytes() for begin, end in bounds]
+
+
 def character_grams(texts: Texts, n: int) -> Grams:
     """Every run of n characters; of a shorter text, the whole of it."""
     return _grams(_mixed(texts.codes.astype(np.uint64)), texts.offsets, n)

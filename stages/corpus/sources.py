@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from stages.corpus import containers
 from stages.params import PositiveFloat, Section
@@ -53,10 +53,30 @@ OF_FORMAT = ("tools",)
 """Of these, what is read under its own name too."""
 
 
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or "\\" in path:
+        raise ValueError("must be relative to data/raw and stay inside it")
+    return path
+
+
+def _container(path: str) -> str:
+    if containers.kind(path) not in containers.ROWS:
+        raise ValueError(
+            f"must end in {', '.join(containers.ROWS)}, plain or with "
+            f"{' or '.join(containers.COMPRESSIONS)}"
+        )
+    return path
+
+
+DataPath = Annotated[str, AfterValidator(_inside), AfterValidator(_container)]
+"""A file of rows, relative to data/raw."""
+
+
 class Source(Section):
     """One file of data/raw."""
 
-    path: str
+    path: DataPath
     """Relative to data/raw; .jsonl, .json, .csv, .tsv or .parquet, plain or in .gz or .zip."""
     format: Format
     task: Annotated[str, Field(min_length=1)]
@@ -75,7 +95,7 @@ class Source(Section):
     """Columns kept with the record, by which figures are broken down."""
     system: str
     """A system turn put before each conversation that has none; empty for none."""
-    labels: str
+    labels: Annotated[str, AfterValidator(_inside)]
     """classification, label_studio: JSON list of the allowed labels, relative to data/raw; empty:
     any."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]]
@@ -84,24 +104,6 @@ class Source(Section):
     """Two turns of one role in a row: reject the conversation, or join them."""
     licence: str
     """Under which the data may be used; the data card repeats it."""
-
-    @field_validator("path", "labels")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in path:
-            raise ValueError("must be relative to data/raw and stay inside it")
-        return path
-
-    @field_validator("path")
-    @classmethod
-    def _container(cls, path: str) -> str:
-        if containers.kind(path) not in containers.ROWS:
-            raise ValueError(
-                f"must end in {', '.join(containers.ROWS)}, plain or with "
-                f"{' or '.join(containers.COMPRESSIONS)}"
-            )
-        return path
 
     @field_validator("encoding")
     @classmethod

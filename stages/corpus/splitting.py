@@ -19,7 +19,7 @@ Sides = npt.NDArray[np.int8]
 Numbers = npt.NDArray[np.int32]
 """The number of each record's group or stratum: (records,)."""
 Uniform = npt.NDArray[np.float64]
-"""Numbers in [0, 1)."""
+"""Numbers from 0 to 1."""
 
 
 class Split(Section):

@@ -57,17 +57,16 @@ class Layout:
     words: int
     """Length of the runs of words; 0: none."""
     labelled: frozenset[str]
-    """Tasks and sources whose answers are labels."""
+    """Tasks whose answers are labels."""
     by_answer: bool
-    """Whether the answer is a stratum."""
+    """Whether other answers count too: they are strata, or the rows alone know their tasks."""
 
     def table(self, rows: Sequence[Record]) -> Table:
         """The records' columns."""
         known: dict[Traits, int] = {}
         trait = []
         for record in rows:
-            labelled = record.task in self.labelled or record.source in self.labelled
-            kind = traits.of(record, labelled or self.by_answer)
+            kind = traits.of(record, self.by_answer or record.task in self.labelled)
             trait.append(known.setdefault(kind, len(known)))
         inputs, said, groups = duplicates.keys(rows)
         asked = [record.asked for record in rows]

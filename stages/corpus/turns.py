@@ -68,10 +68,16 @@ def _turn(turn: Any, source: Source) -> Message:
         message["content"] = fields.checked(content, "content")
     if turn.get("tool_calls"):
         message["tool_calls"] = tools.calls(turn["tool_calls"])
-    for key in ("tool_call_id", "name", "reasoning_content"):
+    if turn.get("reasoning_content") not in (None, ""):
+        thought = fields.checked(turn["reasoning_content"], "reasoning")
+        fields.check_texts(thought)
+        message["reasoning_content"] = thought
+    for key in ("tool_call_id", "name"):
         if isinstance(turn.get(key), str):
             fields.check_texts(turn[key])
             message[key] = turn[key]
+    if role != "assistant" and "tool_calls" in message:
+        raise UnfitError(f"tool_calls_of_{role}")
     if not message["content"] and "tool_calls" not in message:
         raise UnfitError("empty_content")
     return message
@@ -124,5 +130,9 @@ def in_turn(messages: list[Message], source: Source) -> list[Message]:
 
 
 def _join(one: Message, other: Message) -> Message:
-    texts = [message["content"] for message in (one, other) if message["content"]]
-    return {**one, **other, "content": "\n\n".join(texts)}
+    joined = {**one, **other}
+    for key in ("content", "reasoning_content"):
+        if key in joined:
+            texts = [message[key] for message in (one, other) if message.get(key)]
+            joined[key] = "\n\n".join(texts)
+    return joined

@@ -2,12 +2,15 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from stages import outputs
+from stages.bases import folder as of_model
 from stages.bases import hub
 from stages.errors import Refusal
 
@@ -17,20 +20,37 @@ Checkpoint = Annotated[str, Field(min_length=1)]
 _OF_HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
 
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """What a library says of a model that does not load becomes one line."""
+    try:
+        yield
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:  # tokenizers raises no narrower class, transformers any
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise Refusal(
+            f"{folder}: does not load ({reason}); fetch its files again, or name another"
+        ) from None
+
+
 def folder(name: Checkpoint) -> Path:
     """The model's folder; what the hub has is downloaded once, into .scratch/models."""
     found = _OF_HUB.fullmatch(name)
     if not found:
-        if not (Path(name) / "config.json").is_file():
+        if not Path(name).is_dir():
             raise Refusal(
                 f"{name}: no model there; name a folder that save_pretrained wrote, or "
                 "owner/name@revision of the hub with all 40 digits"
             )
+        of_model.small_files({path.name for path in Path(name).iterdir()}, name)
         return Path(name)
     model_id, revision = found.groups()
     root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "models")
     into = root / f"{model_id.replace('/', '--')}@{revision}"
-    if not into.exists():
-        with outputs.folder(into) as partial:
-            hub.download(model_id, revision, partial)
+    root.mkdir(parents=True, exist_ok=True)
+    with hub.locked(root):
+        if not into.exists():
+            with outputs.folder(into) as partial:
+                hub.download(model_id, revision, partial)
     return into

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stages.corpus import duplicates
+from stages.corpus import duplicates, fields
+from stages.corpus.rejection import UnfitError
 from stages.records import Record
 
 _DIGITS = re.compile(r"\d+")
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
 def chosen(parents: Iterable[Record], name: str, share: float, seed: int) -> list[Record]:
@@ -25,10 +27,12 @@ def draw(parent: Record, name: str, seed: int) -> random.Random:
 
 
 def protected(record: Record) -> list[str]:
-    """What the answer takes from the question: JSON values, and numbers found in both."""
+    """What must stay: what the answer takes from the question (JSON values, numbers in both), and
+    blocks of code."""
     values = [value for value in _json_values(record.answer) if value in record.question]
+    code = _CODE.findall(record.question)
     numbers = set(_DIGITS.findall(record.question)) & set(_DIGITS.findall(record.answer))
-    return [*values, *sorted(numbers)]
+    return [*values, *code, *sorted(numbers)]
 
 
 def _json_values(text: str) -> list[str]:
@@ -46,6 +50,15 @@ def _leaves(value: Any) -> Iterable[str]:
             yield from _leaves(part)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield str(value)
+
+
+def _unfit(text: str) -> str | None:
+    """Why `prepare` would not take the text for a turn, or None."""
+    try:
+        fields.check_texts(fields.checked(text, "text"))
+    except UnfitError as unfit:
+        return "empty" if str(unfit) == "empty_text" else str(unfit)
+    return None
 
 
 def _always(text: str) -> Callable[[str], str]:
@@ -69,12 +82,17 @@ class Nursery:
     def admit(self, name: str, parents: Sequence[Record], texts: Sequence[str]) -> None:
         """Make a child of each parent with the text as its question, if it is fit."""
         tally = self.counts.setdefault(name, {"kept": 0})
-        born = [
-            parent.with_turns(_always(text), f"{parent.id}:{name}")
-            for parent, text in zip(parents, texts, strict=True)
-        ]
-        leaks = duplicates.beside([child.asked for child in born], self.held_out, self.similarity)
-        for place, (parent, child) in enumerate(zip(parents, born, strict=True)):
+        born = []
+        for parent, text in zip(parents, texts, strict=True):
+            reason = _unfit(text)
+            if reason:
+                tally[reason] = tally.get(reason, 0) + 1
+            else:
+                child = parent.with_turns(_always(text), f"{parent.id}:{name}")
+                born.append((parent, child))
+        asked = [child.asked for _, child in born]
+        leaks = duplicates.beside(asked, self.held_out, self.similarity)
+        for place, (parent, child) in enumerate(born):
             reason = self._fault(parent, child, place in leaks)
             tally[reason or "kept"] = tally.get(reason or "kept", 0) + 1
             if reason is None:
@@ -84,8 +102,6 @@ class Nursery:
 
     def _fault(self, parent: Record, child: Record, leaks: bool) -> str | None:
         """Why a child is not fit for training, or None."""
-        if not child.question.strip():
-            return "empty"
         if child.question == parent.question:
             return "unchanged"
         if child.id in self.known:

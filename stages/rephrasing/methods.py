@@ -30,7 +30,8 @@ class Method(Section):
     """What all methods have."""
 
     loads_a_model: ClassVar[bool] = False
-    """Whether it computes with tensors, whose last bits depend on `compute`."""
+    """Whether it computes with tensors, whose last bits depend on `compute`; an answer that is
+    kept wins."""
     share: Fraction
     """Share of the training records that get a child by it."""
     tasks: list[str]
@@ -160,12 +161,13 @@ class LocalParaphrase(Method):
     max_new_tokens: PositiveInt
 
     def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]]
+        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]], attention: str
     ) -> list[str]:
         """A new phrasing of each row's question; what loses a kept text is left out later."""
         return paraphrase.by_model(
             [row.question for row in rows],
             checkpoints.folder(self.model),
+            attention,
             self.prompt,
             self.batch_size,
             self.max_new_tokens,

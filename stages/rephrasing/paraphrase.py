@@ -8,7 +8,7 @@ from typing import Any
 
 from stages import chat, compute, models, outputs
 from stages.errors import Refusal
-from stages.rephrasing import responses
+from stages.rephrasing import checkpoints, responses
 from stages.scoring import generation
 
 _AT_ONCE = 8
@@ -43,19 +43,33 @@ def by_endpoint(
 
 
 def by_model(
-    texts: Sequence[str], folder: Path, prompt: str, batch_size: int, max_new_tokens: int
+    texts: Sequence[str],
+    folder: Path,
+    attention: str,
+    prompt: str,
+    batch_size: int,
+    max_new_tokens: int,
 ) -> list[str]:
     """A paraphrase of each text from a chat model in a folder, greedily decoded, and kept."""
     if not texts:
         return []
-    key = responses.key(outputs.digest(folder), prompt, [*texts], batch_size, max_new_tokens)
+    model_and_how = [outputs.digest(folder), attention, batch_size, max_new_tokens]
+    key = responses.key(*model_and_how, prompt, [*texts])
     if not responses.path(key).exists():
-        tokenizer = models.load_tokenizer(folder)
-        model = models.load(folder, "auto", "sdpa", compute.device())
+        tokenizer, model = _loaded(folder, attention)
         prompts = [chat.prompt_ids(tokenizer, _conversation(prompt, text)) for text in texts]
         written = generation.answers(model, tokenizer, prompts, batch_size, max_new_tokens)
         responses.keep(key, [text.strip() for text in written])
     return list(responses.read(key))
+
+
+def _loaded(folder: Path, attention: str) -> tuple[Any, Any]:
+    try:
+        with checkpoints.loading(folder):
+            tokenizer = models.load_tokenizer(folder)
+            return tokenizer, models.load(folder, "auto", attention, compute.device())
+    except Refusal as refusal:
+        raise Refusal(f"{folder}: {refusal.message.removeprefix(f'{folder}: ')}") from None
 
 
 def _conversation(prompt: str, text: str) -> list[dict[str, Any]]:
@@ -72,8 +86,12 @@ def _ask(requests: dict[str, dict[str, Any]], url: str) -> None:
 
     def ask(item: tuple[str, dict[str, Any]]) -> None:
         key, request = item
-        answer = client.chat.completions.create(**request).choices[0].message.content
-        responses.keep(key, {"text": answer or ""})
+        answer = client.chat.completions.create(**request)
+        try:
+            text = answer.choices[0].message.content or ""
+        except (AttributeError, TypeError, IndexError):
+            raise Refusal(f"{url}: no chat completion came back; correct url or model") from None
+        responses.keep(key, {"text": str(text)})
 
     try:
         with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -82,6 +100,8 @@ def _ask(requests: dict[str, dict[str, Any]], url: str) -> None:
     except openai.APIConnectionError:
         raise Refusal(f"{url}: no connection; start the endpoint or correct its url") from None
     except openai.APIStatusError as error:
-        raise Refusal(
-            f"{url}: {error.status_code} {error.message}; correct url, model or key"
-        ) from None
+        reason = " ".join(error.message.split())
+        raise Refusal(f"{url}: {reason}; correct url, model or key") from None
+    except (openai.OpenAIError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Refusal(f"{url}: no answer of that API: {reason}; correct url") from None

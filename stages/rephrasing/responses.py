@@ -27,6 +27,6 @@ def read(key: str) -> Any:
 
 def keep(key: str, answer: Any) -> None:
     """Keep an answer, whole or not at all."""
-    partial = path(key).with_suffix(".partial")
+    partial = path(key).with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(answer), encoding="utf-8")
     partial.rename(path(key))

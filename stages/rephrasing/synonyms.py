@@ -64,6 +64,12 @@ class WordNet:
 
         nltk.data.path.insert(0, str(folder.resolve()))
         self._reader = nltk.corpus.wordnet
+        try:
+            self._reader.ensure_loaded()
+            self._reader.langs()
+        except (OSError, LookupError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise Refusal(f"{folder}: not the whole WordNet: {reason}; fetch it again") from None
         self.others = cache(self._others)
 
     def rephrase(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from stages import compute
 from stages.errors import Refusal
+from stages.rephrasing import checkpoints
 
 
 def there_and_back(
@@ -23,10 +24,11 @@ def _translate(
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
     options = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    if not AutoConfig.from_pretrained(folder, **options).is_encoder_decoder:
-        raise Refusal(f"{folder}: no seq2seq model; name one that translates")
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
+    with checkpoints.loading(folder):
+        if not AutoConfig.from_pretrained(folder, **options).is_encoder_decoder:
+            raise Refusal(f"{folder}: no seq2seq model; name one that translates")
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
     model = model.to(compute.device()).eval()
     translated = dict.fromkeys(range(len(texts)), "")
     said = [place for place, text in enumerate(texts) if text]

@@ -85,6 +85,8 @@ def test_every_encoding_gives_the_same_rows(tmp_path: Path, name: str, encoding:
         ("a.csv.zip", zipped(b"a", "x", "y"), "does not unpack: it holds 2 files, not one"),
         ("a.csv.zip", zipped(b"a"), "does not unpack: it holds 0 files, not one"),
         ("a.parquet", b"PAR1", "not parquet: "),
+        ("a.parquet", as_parquet().replace(b"one, ", b"one\xff "), "not parquet: "),
+        ("a.csv.zip", zipped(b"a").replace(b"\0\0\0\0", b"\0\0\x61\0", 1), "does not unpack: "),
         ("a.parquet", as_parquet()[:-20], "not parquet: "),
         ("a.jsonl", b'{"a": "ok"}\n{"a": "caf\xe9"}', "not utf-8 at byte 22; it looks like "),
         ("a.csv", b"a,b\nok,ok\ncaf\xe9,x\n", "not utf-8 at byte 13; it looks like "),

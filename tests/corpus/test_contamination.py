@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.corpus import contamination, shingles
+from stages.errors import Refusal
 
 
 def found(texts: list[str], held_out: list[str], words: int) -> list[str]:
@@ -45,7 +47,28 @@ def test_found_is_what_comparing_lists_of_words_finds(
 
 
 def test_every_text_of_a_benchmark_counts(tmp_path: Path) -> None:
-    (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": 3}\n{broken\n')
+    (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": NaN}\n')
     (tmp_path / "c.csv").write_text("prompt,label\nthree,safe\n")
-    texts = list(contamination.benchmark_texts(tmp_path, ["b.jsonl", "c.csv"]))
-    assert texts == ["one", "two", "three", "safe"]
+    found = contamination.benchmark_texts(tmp_path, ["b.jsonl", "c.csv"])
+    assert found == {"b.jsonl": ["one", "two"], "c.csv": ["three", "safe"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "line"),
+    [
+        ("b.jsonl", b'{"a": "ok"}\n{broken\n', "b.jsonl:2: not JSON; repair it or correct "),
+        ("b.jsonl", b"", "b.jsonl: no text in it; correct "),
+        ("b.csv", b"a,b\n1,2,3\n", "b.csv:2: not JSON; repair it or correct "),
+        ("b.jsonl", b'{"a": "caf\xe9"}\n', "b.jsonl: not utf-8 at byte 10; it looks like "),
+        ("none.csv", None, "none.csv: not found; put it there or correct "),
+    ],
+)
+def test_a_benchmark_that_cannot_be_read_is_refused(
+    tmp_path: Path, name: str, data: bytes | None, line: str
+) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(Refusal) as refusal:
+        contamination.benchmark_texts(tmp_path, [name])
+    assert refusal.value.message.startswith(f"{tmp_path}/{line}")
+    assert "prepare.sources" not in refusal.value.message

@@ -88,6 +88,12 @@ def test_texts_beside_others_are_those_of_a_comparison_of_all() -> None:
     assert duplicates.beside([], theirs, 0.8) == duplicates.beside(ours, [], 0.8) == set()
 
 
+def test_templates_are_found_beside_templates_without_comparing_all() -> None:
+    orders = [f"please show me the status of my order number {n} now" for n in range(3000)]
+    refunds = [f"please give the {chr(97 + n) * 9} of my {chr(97 + n) * 9} back" for n in range(26)]
+    assert duplicates.beside([*orders, *refunds], orders, 0.8) == set(range(3000))
+
+
 def test_numbers_case_and_punctuation_make_no_difference() -> None:
     texts = ["Refund order 12!", "refund ORDER 99", "退款，订单12", "退款 订单34？", "other words"]
     assert near(texts, 0.8).tolist() == [[0, 1], [2, 3]]

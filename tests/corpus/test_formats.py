@@ -220,6 +220,11 @@ def test_a_value_that_is_no_number_is_named(value: Any) -> None:
     assert reason("regression", {"text": "a", "value": value}) == "value_not_a_number"
 
 
+@pytest.mark.parametrize("value", [10**400, "1_000", "٣", "0x1", ""])
+def test_a_number_is_one_that_every_reader_takes_for_it(value: Any) -> None:
+    assert reason("regression", {"text": "a", "value": value}) == "value_not_a_number"
+
+
 @pytest.mark.parametrize(
     ("history", "expected"),
     [
@@ -268,6 +273,23 @@ def test_a_bad_part_is_named(parts: Any, expected: str) -> None:
 def test_a_forged_turn_in_a_train_of_thought_is_named() -> None:
     answer = {"role": "assistant", "content": "b", "reasoning_content": "x<|im_end|>"}
     assert reason("messages", {"messages": [*turns("a"), answer]}) == "control_token"
+
+
+def test_joined_turns_keep_both_trains_of_thought_and_one_must_be_text() -> None:
+    thoughts = [
+        {"role": "assistant", "content": text, "reasoning_content": thought}
+        for text, thought in (("b", "first"), ("c", "second"))
+    ]
+    said = {"messages": [*turns("a"), *thoughts]}
+    (_, answer) = read("messages", said, same_role="join").messages
+    assert answer["reasoning_content"] == "first\n\nsecond"
+    thoughts[0]["reasoning_content"] = ["first"]
+    assert reason("messages", said, same_role="join") == "reasoning_not_text"
+
+
+def test_only_an_assistant_calls_tools() -> None:
+    asked = {**turns("a")[0], "tool_calls": CALLED["tool_calls"]}
+    assert reason("messages", {"messages": [*turns("a", "b"), asked]}) == "tool_calls_of_user"
 
 
 def test_a_call_needs_its_result_before_the_answer() -> None:

@@ -188,10 +188,10 @@ def test_json_rows_stand_on_the_line_on_which_they_begin(tmp_path: Path) -> None
     )
     assert seen(read(tmp_path, data, source("a.json"))) == [
         ("a.json:3", "1"),
-        ("a.json:3", "2"),
+        ("a.json:3:2", "2"),
         ("a.json:4", "3"),
         ("a.json:9", "not_an_object"),
-        ("a.json:9", "nan_or_infinity"),
+        ("a.json:9:2", "nan_or_infinity"),
         ("a.json:10", "duplicate_keys"),
     ]
 
@@ -324,6 +324,19 @@ def test_a_label_outside_the_set_is_rejected(tmp_path: Path) -> None:
     ]
 
 
+def test_labels_and_preferences_are_compared_as_they_are_clean(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('["Ｒefund"]')
+    chosen = source("a.jsonl", "classification", labels="labels.json")
+    (record,) = read(tmp_path, '{"text": "a", "label": "Re\u200bfund"}', chosen)
+    assert isinstance(record, Record) and record.answer == "Refund"
+    (same,) = read(
+        tmp_path,
+        '{"prompt": "a", "chosen": "１", "rejected": "1"}',
+        source("a.jsonl", "preference"),
+    )
+    assert isinstance(same, Rejected) and same.reason == "chosen_equals_rejected"
+
+
 def test_a_rejection_shows_the_row_shortened(tmp_path: Path) -> None:
     (rejected,) = read(tmp_path, json.dumps({"prompt": "é" * 999}), source("a.jsonl"))
     assert isinstance(rejected, Rejected)
@@ -378,6 +391,9 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str
             "a.csv", 'prompt,completion\n"c,d\ne,f\ng",h,i\n',
             "a.csv:2: a quote that opens here does not close before line 4; close it, or double",
         ),
+        ("a.json", '[{"prompt": "a"}{"prompt": "b"}]', "a.json:1: not JSON: one comma belongs"),
+        ("a.json", '[{"prompt": "a"},, {"prompt": "b"}]', "a.json:1: not JSON: one comma belongs"),
+        ("a.json", '[{"prompt": "a"},]', "a.json:1: not JSON: one comma belongs"),
         ("a.csv", '"prompt"s,completion\na,b\n', "a.csv:1: header is not CSV:"),
         ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; it looks"),
     ],

@@ -108,6 +108,22 @@ def test_kappa_of_two_is_the_textbook_s() -> None:
     assert label_studio.agreement([("a", "1", "y")]) == {"annotators": 1, "tasks_answered_twice": 0}
 
 
+def test_an_annotation_that_is_none_is_no_vote() -> None:
+    assert label_studio.votes({"id": 1, "annotations": [{"result": 5}, 7, {"result": [3]}]}) == []
+
+
+def test_what_cannot_go_out_is_refused(tmp_path: Path) -> None:
+    records.write(tmp_path / "test.jsonl", [said("question", "yes")])
+    (tmp_path / "card.json").write_text("{}")
+    for name, more, line in (
+        ("card.json", [], "no file of records; take one of data/prepared"),
+        ("test.jsonl", ["--task", "nope"], "no record of task nope; correct --task"),
+    ):
+        done = CliRunner().invoke(label_studio.main, [str(tmp_path / name), str(tmp_path), *more])
+        assert done.exit_code == 2 and line in done.output
+    assert not (tmp_path / "tasks.json").exists()
+
+
 def test_records_go_out_with_their_interface(tmp_path: Path) -> None:
     answers = ["refund", 'say "hi" & go']
     rows = [said(f"question {n}", answers[n % 2], language="en") for n in range(9)]

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,18 @@ def test_a_smaller_part_of_training_lies_within_a_larger_one() -> None:
 
     assert used(0.25) < used(0.5) < used(1.0) == set(range(1000))
     assert len(used(0.5)) == pytest.approx(500, abs=5 * 1000**0.5 / 2)
+
+
+def test_who_loses_a_conflict_names_one_that_stays() -> None:
+    rows = [
+        replace(said("where is it", answer), origin=origin)
+        for origin, answer in zip("abcd", ("no", "maybe", "yes", "yes"), strict=True)
+    ]
+    rows[3] = replace(rows[3], desirable=True)  # or it were a duplicate
+    gone = {}
+    for policy in ("majority", "drop"):
+        selection = Selection(table(rows), {"a": "auto"})
+        selection.settle_conflicts(policy)
+        gone[policy] = [(removed.origin, removed.because_of) for removed in selection.removed]
+    assert gone["majority"] == [("a", "c"), ("b", "c")]
+    assert gone["drop"] == [("a", "b"), ("b", "a"), ("c", "a"), ("d", "a")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import Refusal
-from stages.rephrasing import checkpoints
+from stages.rephrasing import checkpoints, paraphrase, translation
 from tests.hub import MODEL, REVISION, Hub, environment
 
 ROOT = Path(__file__).parents[2]
@@ -48,8 +48,15 @@ def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> N
 
 
 def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        with pytest.raises(Refusal, match=rf"^{tmp_path}: no "):
+            checkpoints.folder(str(tmp_path))
+        (tmp_path / name).write_text("{}")
     assert checkpoints.folder(str(tmp_path)) == tmp_path
+    with pytest.raises(Refusal, match="does not load"):
+        translation.there_and_back(["a"], tmp_path, tmp_path, 1, 6)
+    with pytest.raises(Refusal, match=rf"^{tmp_path}: "):
+        paraphrase.by_model(["a"], tmp_path, "eager", "Say it.", 1, 6)
     for name in (f"{tmp_path}/none", "team/model@main", "team/model", os.devnull):
         with pytest.raises(Refusal, match="no model there; name a folder that save_pretrained"):
             checkpoints.folder(name)

@@ -20,6 +20,8 @@ class Endpoint(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[dict[str, Any]] = []
         self.failures: list[int] = []
+        self.rubbish: Any = None
+        """Answered in place of a completion."""
 
     @property
     def url(self) -> str:
@@ -36,6 +38,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(self.server.failures.pop(), {"error": {"message": "not now"}})
             return
         self.server.asked.append(body)
+        if self.server.rubbish is not None:
+            self.answer(200, self.server.rubbish)
+            return
         message = {"role": "assistant", "content": f" {body['messages'][-1]['content'][::-1]}\n"}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
         facts = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"]}
@@ -108,6 +113,17 @@ def test_what_was_answered_before_a_failure_is_kept(endpoint: Endpoint) -> None:
     assert len(endpoint.asked) == 2
 
 
+@pytest.mark.parametrize("rubbish", [{"choices": []}, {"error": {}}, [1], "<html>"])
+def test_an_answer_of_another_kind_is_refused_and_not_kept(
+    endpoint: Endpoint, rubbish: Any
+) -> None:
+    endpoint.rubbish = rubbish
+    with pytest.raises(Refusal, match="no chat completion came back; correct url or model"):
+        ask(endpoint, "abc")
+    endpoint.rubbish = None
+    assert ask(endpoint, "abc") == ["cba"]
+
+
 def test_no_endpoint_is_refused_in_one_line(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,10 +145,10 @@ def test_a_model_of_one_s_own_is_asked_once_and_answers_as_it_generates(
         out = loaded.generate(**ids, do_sample=False, max_new_tokens=24, **stop)
         return tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
 
-    found = paraphrase.by_model(texts, tiny, "Say it.", 2, 24)
+    found = paraphrase.by_model(texts, tiny, "eager", "Say it.", 2, 24)
     assert found == [by_hand(text).strip() for text in texts] and any(found)
     (kept,) = (tmp_path / ".scratch" / "responses").iterdir()
     kept.write_text('["a", "b", "c"]')
-    assert paraphrase.by_model(texts, tiny, "Say it.", 2, 24) == ["a", "b", "c"]
-    assert paraphrase.by_model(texts, tiny, "Say it.", 3, 24) == found
-    assert paraphrase.by_model([], tiny, "Say it.", 2, 24) == []
+    assert paraphrase.by_model(texts, tiny, "eager", "Say it.", 2, 24) == ["a", "b", "c"]
+    assert paraphrase.by_model(texts, tiny, "eager", "Say it.", 3, 24) == found
+    assert paraphrase.by_model([], tiny, "eager", "Say it.", 2, 24) == []

@@ -1,6 +1,8 @@
 """Whole words give way to words of the same meaning, case kept."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,21 @@ def test_wordnet_knows_the_other_words_of_a_sense(wordnet: Path) -> None:
     after = net.rephrase("Parcel to send: 包裹", 1.0, random.Random(1), [])
     assert after in {f"{a} to ship off: 包袱" for a in ("Package", "Bundle")}
     assert net.rephrase("the parcel", 1.0, random.Random(1), ["parcel"]) == "the parcel"
+
+
+def test_half_a_wordnet_is_refused(tmp_path: Path) -> None:
+    """In a process of its own: NLTK keeps the first WordNet that it has read."""
+    for name in ("wordnet", "omw-2.0"):
+        (tmp_path / "corpora" / name).mkdir(parents=True)
+    code = (
+        "import sys, pathlib, stages.rephrasing.synonyms as s; s.WordNet(pathlib.Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True,
+    )  # fmt: skip
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"stages.errors.Refusal: {tmp_path}: not the whole WordNet: ")
 
 
 def test_wordnet_that_is_not_there_is_refused_with_the_command_that_fetches_it(
