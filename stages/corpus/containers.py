@@ -215,8 +215,9 @@ def _cells(reader: Any, path: Path, columns: Columns) -> Rows:
                 f"{reader.line_num}; close it, or double it where it is text"
             )
         elif row:
-            unfit = row if isinstance(row, UnfitError) else UnfitError("wrong_number_of_cells")
-            yield str(line), unfit
+            if not isinstance(row, UnfitError):
+                row = UnfitError("wrong_number_of_cells", " | ".join(row))
+            yield str(line), row
 
 
 def _header(reader: Any, path: Path, columns: Columns) -> list[str]:

@@ -56,8 +56,10 @@ def word(row: Row, source: Source, name: str) -> str:
 def slice_value(row: Row, column: str) -> str:
     """A text or whole number by which figures are broken down."""
     value = row.get(column)
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    if value is None:
         raise UnfitError(f"missing_{column}")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise UnfitError(f"{column}_not_text")
     return encodable(str(value))
 
 

@@ -61,7 +61,7 @@ class Intake:
             try:
                 taken.records.append(self._record(origin, row, taken))
             except UnfitError as unfit:
-                text = "" if isinstance(row, UnfitError) else shown(row)
+                text = shown(row.row if isinstance(row, UnfitError) else row)
                 taken.rejected.append(Rejected(origin=origin, reason=str(unfit), row=text))
         return taken
 

@@ -25,6 +25,11 @@ class Rejected:
 class UnfitError(Exception):
     """The reason, a snake_case word, why a row is no record."""
 
+    def __init__(self, reason: str, row: str = "") -> None:
+        super().__init__(reason)
+        self.row = row
+        """The row itself, where nobody else has it."""
+
 
 def shown(row: Any) -> str:
     """The first characters of a row, escaped where it is not ASCII."""

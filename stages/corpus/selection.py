@@ -24,7 +24,7 @@ class Removed:
     reason: str
     because_of: str
     """Origin of the record that stays instead (where none of a conflict stays, of another of it),
-    or the split that it must not reach into."""
+    or the split, or `benchmarks`, that it must not reach into."""
 
 
 class Selection:

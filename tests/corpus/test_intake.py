@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from stages.corpus import readers, rejection
 from stages.corpus.cleaning import Cleaner, Step
 from stages.corpus.intake import Intake
 from stages.corpus.quality import Quality
-from stages.corpus.rejection import Rejected
+from stages.corpus.rejection import Rejected, UnfitError
 from stages.corpus.sources import NEEDED, Source
 from stages.errors import Refusal
 from stages.records import Record, dump
@@ -285,8 +286,8 @@ def test_a_bad_optional_field_is_rejected_by_name(tmp_path: Path) -> None:
     ("value", "expected"),
     [
         (None, "missing_language"),
-        (True, "missing_language"),
-        (["en"], "missing_language"),
+        (True, "language_not_text"),
+        (["en"], "language_not_text"),
         ("\ud800", "lone_surrogate"),
     ],
 )
@@ -322,6 +323,13 @@ def test_a_label_outside_the_set_is_rejected(tmp_path: Path) -> None:
         ("a.csv:4", "unknown_label"),
         ("a.csv:5", "unknown_label"),
     ]
+
+
+def test_a_rejected_row_of_cells_is_shown_too(tmp_path: Path) -> None:
+    (row,) = read(tmp_path, "prompt,completion\na,b,c\n", source("a.csv"))
+    assert row == Rejected(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
+    again = pickle.loads(pickle.dumps(UnfitError("reason", "row")))  # noqa: S301  # our own
+    assert (str(again), again.row) == ("reason", "row")
 
 
 def test_labels_and_preferences_are_compared_as_they_are_clean(tmp_path: Path) -> None:
