@@ -197,9 +197,10 @@ def take_all(root: Path, intakes: list[Intake], layout: Layout) -> Iterator[tupl
     return parallel.each(Intakes(intakes, layout), chunks)
 
 
-def _length(numbered: Numbered) -> int:
-    row = numbered[1]
+def _length(row: Any) -> int:
+    """Characters of all texts in a row."""
     if isinstance(row, str):
         return len(row)
-    values = row.values() if isinstance(row, dict) else ()
-    return sum(len(value) for value in values if isinstance(value, str))
+    if isinstance(row, dict):
+        return sum(map(_length, row.values()))
+    return sum(map(_length, row)) if isinstance(row, list | tuple) else 0

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import ftfy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,10 @@ TEXT = st.lists(
 
 def clean(text: str, steps: list[Step]) -> tuple[str, set[Step]]:
     return Cleaner(steps, [r"^Sent from .*$"]).clean(text)
+
+
+def no_mojibake(character: str) -> bool:
+    return not cleaning._MOJIBAKE.match(character)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,11 @@ def test_clean_chinese_stays_as_it_is(text: str) -> None:
 @given(st.text(st.characters(min_codepoint=0x3400, max_codepoint=0x9FFF, categories=["Lo"])))
 def test_no_chinese_character_is_lost(text: str) -> None:
     assert clean(text, ALL) == (text, set())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]).filter(no_mojibake)))
+def test_ftfy_repairs_nothing_in_what_is_not_shown_to_it(text: str) -> None:
+    assert ftfy.fix_encoding(text) == text
 
 
 @given(st.from_regex(cleaning._PLAIN, fullmatch=True))
