@@ -4,10 +4,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro test lint format verify bench clean
+.PHONY: help setup repro test lint format verify preflight recipe bench clean
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed  ## install the pinned dependencies into .venv
 
@@ -36,9 +36,16 @@ format: setup  ## format the code and mend what can be mended
 verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
 	.venv/bin/python -m verify
 
+preflight: setup  ## tell what training will need of this machine: memory, disk, time
+	.venv/bin/python -m benchmarks.preflight
+
+recipe: setup  ## merge recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
+	@.venv/bin/python -m recipes $(NAME)
+
 bench: setup  ## compare our speed with TRL, lm-eval, datasketch and a plain loop, as ratios
 	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
 
-clean:  ## remove the stages' outputs from data/ (DVC's cache keeps them: dvc checkout)
-	git clean -fdXq data
+clean:  ## remove the stages' outputs from data/ (DVC's cache keeps them: dvc checkout) and checkpoints
+	git clean -fdXq data .scratch

@@ -3,31 +3,25 @@
 Needs the outputs of `make`. Seconds depend on the machine; the ratios are what to compare.
 """
 
-import itertools
 import json
-import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from stages import chat, cli, compute, models, params, records
-from stages.evaluate import Evaluate
-from stages.learning import rows, supervised
 from stages.params import Section, Seed
 from stages.scoring import generation, harness, likelihood
+from stages.scoring.suites import Evaluate
 
 RECORDS = 100
-BATCHES = 40
 
 
 class Params(Section):
     seed: Seed
     compute: compute.Compute
-    train: supervised.Train
     evaluate: Evaluate
 
 
@@ -45,31 +39,8 @@ def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], tokens: int
         generation.answers(model, tokenizer, [prompt], 1, tokens)
 
 
-def training_batches(model: Any, tokenizer: Any, chosen: Params, scratch: Path) -> tuple[Any, Any]:
-    """A trainer of the pipeline, and the first batches that it would see."""
-    learnt = rows.weighted(records.read(Path("data/augmented/train.jsonl")))
-    limits = chosen.train.max_length, chosen.train.max_dropped_fraction
-    examples = rows.render(tokenizer, learnt, *limits).examples
-    device = compute.device()
-    trainer = supervised.trainer(
-        model, tokenizer, examples, examples, chosen.train, chosen.seed, device, scratch
-    )
-    return trainer, list(itertools.islice(trainer.get_train_dataloader(), BATCHES))
-
-
-def gradients(trainer: Any, compute_loss: Callable[..., Any], batches: list[Any]) -> None:
-    """Forward and backward passes, without the optimizer."""
-    for batch in batches:
-        with trainer.compute_loss_context_manager():
-            loss = compute_loss(trainer.model, dict(batch))
-        loss.backward()
-        trainer.model.zero_grad()
-
-
 @click.command(help=__doc__)
 def main() -> None:
-    from trl import SFTTrainer
-
     chosen = params.read(Params)
     compute.set_up(chosen.compute, chosen.seed)
     folder, settings = Path("data/merged"), chosen.evaluate
@@ -83,15 +54,7 @@ def main() -> None:
     written = [chat.prompt_ids(tokenizer, row.prompt) for row in test if row.task != task][:RECORDS]
     size, tokens = settings.batch_size, settings.max_new_tokens
 
-    with tempfile.TemporaryDirectory() as scratch:
-        base = models.load(Path("data/base"), "float32", chosen.compute.attention, compute.device())
-        trainer, batches = training_batches(base, tokenizer, chosen, Path(scratch))
-
     pairs = {
-        "training against TRL": (
-            lambda: gradients(trainer, trainer.compute_loss, batches),
-            lambda: gradients(trainer, partial(SFTTrainer.compute_loss, trainer), batches),
-        ),
         "choices against lm-eval": (
             lambda: likelihood.choice_scores(model, prompts, choices, size),
             lambda: harness.accuracy(model, tokenizer, choice_rows, labels, size),

@@ -9,6 +9,16 @@ STRATA = {"task", "answer"}
 """What `prepare.split.by` may name beside slices."""
 
 
+CHOOSING = ("choice", "label", "labels")
+WRITTEN = ("choice", "json", "text", "preference")
+ANSWERS = {
+    "classification": ("label", "labels"),
+    "regression": ("number",),
+    "reward": ("preference",),
+}
+"""What a model that ends in numbers can be asked; all others write."""
+
+
 def disagreements(values: Any) -> Iterator[str]:
     """One line for each name in the whole, validated params.yaml that another section lacks."""
     sources, suites = values.prepare.sources, values.evaluate.suites
@@ -20,11 +30,23 @@ def disagreements(values: Any) -> Iterator[str]:
     for suite in suites:
         if suite.task not in tasks and not from_column:
             yield f"evaluate.suites: no source has task {suite.task}; {_known(tasks)}"
-        elif suite.answer == "choice" and suite.task not in labelled and not labels_from_column:
+        elif suite.answer in CHOOSING and suite.task not in labelled and not labels_from_column:
             yield (
                 f"evaluate.suites: task {suite.task} has no labels to choose from; "
                 "set its answer to json or text"
             )
+    train = values.train
+    fitting = ANSWERS.get(train.objective, WRITTEN)
+    for suite in suites:
+        if suite.answer not in fitting:
+            yield (
+                f"evaluate.suites: task {suite.task}: a model tuned for {train.objective} gives no "
+                f"{suite.answer}; set its answer to {' or '.join(fitting)}"
+            )
+    for where, named in (("tasks", train.tasks), ("sft.task_weights", train.sft.task_weights)):
+        for task in named:
+            if task not in tasks and not from_column:
+                yield f"train.{where}: no source has task {task}; {_known(tasks)}"
     methods = values.augment.methods
     for task in (task for method in methods for task in method.tasks):
         if task not in tasks and not from_column:

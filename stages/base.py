@@ -25,9 +25,9 @@ def vet(model: Path, chosen: Base) -> None:
     from transformers import logging
 
     logging.disable_progress_bar()  # a refusal is one line
-    inspection.inspect(model, chosen.allowed_config_keys)
+    config = inspection.inspect(model, chosen.allowed_config_keys)
     try:
-        models.load_tokenizer(model)
+        tokenizer = models.load_tokenizer(model)
     except Refusal:
         raise
     except Exception as error:  # tokenizers raises no narrower class, transformers any
@@ -35,6 +35,8 @@ def vet(model: Path, chosen: Base) -> None:
         raise Refusal(
             f"{model}: the tokenizer does not load ({reason}); fetch its files again"
         ) from None
+    if inspection.writes(config) and not tokenizer.chat_template:
+        raise Refusal(f"{model}: the base has no chat template; add chat_template.jinja to it")
 
 
 def train_starter(text: Path, out: Path, chosen: Params) -> str:

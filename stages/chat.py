@@ -1,7 +1,7 @@
 """Record -> token ids and labels; the only user of a chat template."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,20 +58,54 @@ def answer_ids(tokenizer: Any, text: str) -> list[int]:
     return [*encode(tokenizer, text), end_of_turn(tokenizer)]
 
 
-def example(tokenizer: Any, record: Record, max_length: int) -> Example:
+def example(tokenizer: Any, record: Record, max_length: int, every_turn: bool = False) -> Example:
     """Prompt and answer as training sees them, cut on the right to `max_length` tokens.
 
     The labels are the answer and its end-of-turn token, nothing else: what a template puts
-    after that token (ChatML's newline) is never generated, so it is never trained.
+    after that token (ChatML's newline) is never generated, so it is never trained. With
+    `every_turn` the assistant's earlier turns are learnt as well.
     """
     prompt = prompt_ids(tokenizer, record.prompt, record.tools)
-    answer = _answer(tokenizer, record, prompt)
-    ids = (prompt + answer)[:max_length]
-    labels = ([IGNORED] * len(prompt) + answer)[:max_length]
-    return Example(ids, labels)
+    answer = last_turn_ids(tokenizer, record, prompt)
+    labels = [IGNORED] * len(prompt)
+    for start, end in _earlier_answers(tokenizer, record, prompt) if every_turn else ():
+        labels[start:end] = prompt[start:end]
+    return Example((prompt + answer)[:max_length], (labels + answer)[:max_length])
 
 
-def _answer(tokenizer: Any, record: Record, prompt: list[int]) -> list[int]:
+def input_ids(tokenizer: Any, record: Record, max_length: int) -> tuple[list[int], bool]:
+    """What a model that answers by a number reads, and whether it was cut to `max_length` tokens.
+
+    The conversation without its answer; an encoder without a chat template gets the texts of
+    its turns, a line each, between its own marks.
+    """
+    if tokenizer.chat_template:
+        ids = prompt_ids(tokenizer, record.prompt, record.tools)
+        return ids[:max_length], len(ids) > max_length
+    text = "\n".join(message["content"] for message in record.prompt)
+    whole = tokenizer(text, split_special_tokens=True)["input_ids"]
+    cut = tokenizer(text, split_special_tokens=True, truncation=True, max_length=max_length)
+    return cut["input_ids"], len(whole) > max_length
+
+
+def _earlier_answers(
+    tokenizer: Any, record: Record, prompt: list[int]
+) -> Iterator[tuple[int, int]]:
+    """Where in the prompt the assistant's earlier turns stand, with their ends of turn."""
+    for place, message in enumerate(record.prompt):
+        if message["role"] != "assistant":
+            continue
+        before = prompt_ids(tokenizer, record.prompt[:place], record.tools)
+        start = len(before)
+        if prompt[:start] != before or end_of_turn(tokenizer) not in prompt[start:]:
+            raise Refusal(
+                f"{record.origin}: the base's chat template writes an earlier answer otherwise "
+                "than it was asked for; set train.sft.loss_on: last"
+            )
+        yield start, prompt.index(end_of_turn(tokenizer), start) + 1
+
+
+def last_turn_ids(tokenizer: Any, record: Record, prompt: list[int]) -> list[int]:
     """The ids of the answer; how a tool call or a train of thought is written the template says."""
     last = record.messages[-1]
     if not last.keys() & {"tool_calls", "reasoning_content"}:
@@ -108,7 +142,7 @@ def check(tokenizer: Any) -> None:
     must begin with what it writes for the prompt and go on with `answer_ids`.
     """
     if not tokenizer.chat_template:
-        raise Refusal("the base has no chat template; add chat_template.jinja to its folder")
+        return  # an encoder needs none; who renders a conversation is told
     if "strftime_now" in tokenizer.chat_template:
         raise Refusal("the chat template writes today's date; remove strftime_now from it")
     if tokenizer.eos_token_id is None:
@@ -128,6 +162,11 @@ def _render(
 ) -> list[int]:
     from jinja2 import TemplateError
 
+    if not tokenizer.chat_template:
+        raise Refusal(
+            "the base has no chat template; add chat_template.jinja to its folder, or take "
+            "train.objective classification or regression and suites to match"
+        )
     for message in messages:
         said = message["content"] if len(message) == 2 else json.dumps(message, ensure_ascii=False)
         for token in tokenizer.all_special_tokens:

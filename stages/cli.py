@@ -20,7 +20,7 @@ from pydantic import ValidationError, create_model
 
 from stages import outputs, params
 from stages.agreements import disagreements
-from stages.compute import Runtime
+from stages.compute import Runtime, device
 from stages.errors import Refusal
 from stages.machine import machine_class
 from stages.processes import die_with_parent
@@ -50,7 +50,7 @@ def run(main: click.Command) -> None:
     traceback. Under DVC the run's wall time and memory go to reports/timings,
     the machine and the result to reports/provenance.
     """
-    if "DVC_STAGE" in os.environ:  # no stage outlives its `dvc repro`
+    if {"DVC_STAGE", "LOCKSTEP_RUN"} & os.environ.keys():  # no stage outlives what started it
         die_with_parent(signal.SIGTERM, os.getppid())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
@@ -83,8 +83,11 @@ def _run(main: click.Command) -> int:
         _keep_memory()
         _yield_idle_threads()
         _quiet_and_offline()
+        if _stage_name().endswith(".base"):
+            check_options()
         main.invoke(context)
-        if "DVC_STAGE" in os.environ and "out" in context.params:
+        leads = "LOCKSTEP_RUN" not in os.environ
+        if "DVC_STAGE" in os.environ and leads and "out" in context.params:
             write_record(os.environ["DVC_STAGE"], context.params, started)
     gc.freeze()  # the interpreter ends 1.4 s sooner when it need not collect torch's modules
     return 0
@@ -113,6 +116,20 @@ def check_parameters(file: Path = params.FILE) -> None:
         raise Refusal("\n".join(params.mistakes(error, whole, values, file))) from None
     if lines := [f"{file}: {line}" for line in disagreements(checked)]:
         raise Refusal("\n".join(lines))
+
+
+def check_options(file: Path = params.FILE) -> None:
+    """Hold what training leaves to libraries against their classes, which takes seconds to import.
+
+    Done by the first stage, which imports torch anyway; `train` would tell hours later.
+    """
+    from stages.learning import arguments, strategies
+
+    sections = importlib.import_module("stages.train").Params
+    chosen = params.read(sections, file)
+    arguments.build(chosen.train, chosen.seed, device(), Path())
+    strategies.configuration(chosen.train, chosen.strategies, Path())
+    strategies.learning_rate_ratio(chosen.train, chosen.strategies)
 
 
 def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
@@ -180,6 +197,7 @@ def _quiet_and_offline() -> None:
         HF_HUB_DISABLE_TELEMETRY="1",
         TOKENIZERS_PARALLELISM="false",
         TRANSFORMERS_VERBOSITY="error",
+        TRL_EXPERIMENTAL_SILENCE="1",
     )
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # advertises an optional kernel
 

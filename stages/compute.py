@@ -6,9 +6,9 @@ import warnings
 from typing import Annotated, Any, Literal
 
 import click
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from stages.params import Precision, Section, read
+from stages.params import MixedPrecision, Section, read
 
 
 class Compute(Section):
@@ -20,11 +20,46 @@ class Compute(Section):
     """Attention kernel: eager is faster for short rows on a CPU, sdpa on a GPU."""
 
 
+class Launch(Section):
+    """How many processes train together; the batch of a step is the same for any number."""
+
+    processes: Annotated[int, Field(gt=0)]
+    """On this machine: one for each GPU."""
+    machines: Annotated[int, Field(gt=0)]
+    machine: Annotated[int, Field(ge=0)]
+    """The number of this one, from 0."""
+    address: str
+    """Where machine 0 is reached by the others."""
+    port: Annotated[int, Field(gt=0, lt=2**16)]
+    strategy: Literal["ddp", "fsdp", "deepspeed"]
+    """ddp: the whole model in each process; fsdp and deepspeed share it out."""
+    zero_stage: Literal[2, 3]
+    """deepspeed: 2 shares out gradients and optimizer, 3 the weights as well."""
+    offload: bool
+    """fsdp, deepspeed: what is shared out lies in the machine's memory, not the GPU's."""
+
+    @model_validator(mode="after")
+    def _numbered(self) -> "Launch":
+        if self.machine >= self.machines:
+            raise ValueError(f"machine: {self.machine} is none of {self.machines}, from 0")
+        return self
+
+    @property
+    def world(self) -> int:
+        """Processes on all machines."""
+        return self.processes * self.machines
+
+
 class Runtime(Section):
     """What cannot change a result; no stage depends on it."""
 
     device: Literal["auto", "cpu", "cuda"]
     """Where models run; auto takes the GPU where there is one."""
+    checkpoint_steps: Annotated[int, Field(ge=0)]
+    """Optimizer steps between two checkpoints of a training; 0: only when it is stopped."""
+    checkpoints_kept: Annotated[int, Field(gt=0)]
+    """Newest checkpoints that stay while it runs."""
+    launch: Launch
 
 
 class _Root(Section):
@@ -55,7 +90,7 @@ def set_up(compute: Compute, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def warn_of_slow_bf16(parameter: str, precision: Precision) -> None:
+def warn_of_slow_bf16(parameter: str, precision: MixedPrecision) -> None:
     """Say so where bf16 is asked for on an x86 CPU that has no instructions for it."""
     import torch
 
@@ -75,4 +110,9 @@ def device() -> str:
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise Refusal("params.yaml: runtime.device: no CUDA device here; set it to auto or cpu")
-    return "cuda" if available and wanted != "cpu" else "cpu"
+    if not available or wanted == "cpu":
+        return "cpu"
+    torch.cuda.set_device(
+        int(os.environ.get("LOCAL_RANK", "0"))
+    )  # of several processes each its own
+    return "cuda"

@@ -6,10 +6,13 @@ from typing import Any
 
 import click
 
-from stages import chat, compute, models, outputs, params, records
+from stages import chat, compute, models, outputs, params, prefix, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.errors import Refusal
 from stages.params import PositiveFloat, PositiveInt, Section, Seed
+
+LONGEST = 512
+"""Tokens of a prompt on which logits are compared; an encoder reads no more."""
 
 
 class Merge(Section):
@@ -29,12 +32,18 @@ class Params(Section):
 
 
 def logits(model: Any, prompts: list[list[int]]) -> list[Any]:
-    """One tensor (tokens, vocabulary) in float32 on the CPU for each prompt."""
+    """A tensor (tokens, vocabulary) in float32 on the CPU for each prompt, or (numbers,).
+
+    What a soft prompt adds in front is left out.
+    """
     import torch
 
     with torch.inference_mode():
         return [
-            model(input_ids=torch.tensor([ids], device=model.device)).logits[0].float().cpu()
+            model(input_ids=torch.tensor([ids], device=model.device))
+            .logits[0][-len(ids) :]
+            .float()
+            .cpu()
             for ids in prompts
         ]
 
@@ -53,7 +62,11 @@ def merge_adapter(base: Any, adapter: Path, prompts: list[list[int]], limit: flo
 
     adapted = PeftModel.from_pretrained(base, adapter).eval()
     before = logits(adapted, prompts)
-    merged = adapted.merge_and_unload(safe_merge=True)
+    if adapted.active_peft_config.is_prompt_learning:
+        learnt, merged = prefix.of(adapted), adapted.get_base_model()
+        prefix.attach(merged, learnt)
+    else:
+        merged = adapted.merge_and_unload(safe_merge=True)
     difference = largest_difference(before, logits(merged, prompts))
     if not difference <= limit:
         raise Refusal(
@@ -76,11 +89,14 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
             compute.set_up(chosen.compute, chosen.seed)
             tokenizer = models.load_tokenizer(source)
             rows = records.spread(list(records.read(validation)), chosen.merge.prompts)
-            prompts = [chat.prompt_ids(tokenizer, record.prompt, record.tools) for record in rows]
-            model = models.load(base, "auto", chosen.compute.attention, compute.device())
+            prompts = [chat.input_ids(tokenizer, record, LONGEST)[0] for record in rows]
+            head, attention = models.read_head(source), chosen.compute.attention
+            model = models.load(base, "auto", attention, compute.device(), head=head)
             model, difference = merge_adapter(model, source, prompts, chosen.merge.tolerance)
             models.save(model, partial, chosen.weights.max_shard_gb)
             models.save_tokenizer(tokenizer, partial)
+            if head:
+                models.write_head(head, partial)
             fact = {"prompts": len(prompts), "largest_logit_difference": float(f"{difference:.3g}")}
         else:
             for file in sorted(source.iterdir()):

@@ -1,19 +1,38 @@
 """Load and save models: safely, byte-stably."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
+from stages import prefix
 from stages.errors import Refusal
 from stages.params import PositiveFloat, Section
 
-Dtype = Literal["auto", "float32", "bfloat16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+DTYPES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 TRANSIENT = ("_name_or_path", "transformers_version", "use_cache")
 """Keys of config.json that say how a file was made, not what the model is."""
 
 LOADING = ("is_local", "local_files_only", "name_or_path")
 """Keys of tokenizer_config.json that say how the tokenizer was loaded."""
+
+
+HEAD = "head.json"
+"""Beside weights or an adapter of a model that ends in numbers: what these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the numbers are that a model ends in."""
+
+    problem: Literal["single_label_classification", "multi_label_classification", "regression"]
+    """In the words of transformers."""
+    labels: list[str]
+    """Of a classification, in the order of its outputs; none: one number."""
 
 
 class Weights(Section):
@@ -44,21 +63,34 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def load(folder: Path, dtype: Dtype, attention: str, device: str, quantization: Any = None) -> Any:
-    """The causal language model of a folder, quantized if it was saved so, in eval mode.
+def load(
+    folder: Path,
+    dtype: Dtype,
+    attention: str,
+    device: str,
+    quantization: Any = None,
+    head: Head | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """The model of a folder, quantized if it was saved so, in eval mode.
 
-    transformers fills missing tensors with random numbers without an error, so the loading
-    report is checked. The attention implementation is named: a folder cannot choose code.
+    A causal language model, or one that ends in numbers if it was saved so or `head` asks for a
+    new one, random by torch's seed. `changes` are made to its configuration. transformers fills
+    missing tensors with random numbers without an error, so the loading report is checked. The
+    attention implementation is named: a folder cannot choose code.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    loader: Any = AutoModelForCausalLM
+    ends_in_numbers = head is not None or read_head(folder) is not None
+    loader: Any = AutoModelForSequenceClassification if ends_in_numbers else AutoModelForCausalLM
     model, report = loader.from_pretrained(
         folder,
         dtype=dtype if dtype == "auto" else getattr(torch, dtype),
         device_map=device,
         **({"quantization_config": quantization} if quantization else {}),
+        **(_configuration(head) if head else {}),
+        **changes,
         attn_implementation=attention,
         local_files_only=True,
         trust_remote_code=False,
@@ -67,18 +99,55 @@ def load(folder: Path, dtype: Dtype, attention: str, device: str, quantization: 
     )
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(name) for name in report[problem])
+        if head is not None:
+            names = [name for name in names if name.startswith(f"{model.base_model_prefix}.")]
         if names:
             raise Refusal(
                 f"{folder}: {problem.replace('_', ' ')}: {', '.join(names[:3])}; fetch the weights "
                 "again or take another base"
             )
     _keep_four_bit_gradients_right(model)
+    prefix.load(model, folder)
     return model.eval()
 
 
-def save(model: Any, folder: Path, max_shard_gb: float) -> None:
-    """Write weights and configuration so that equal models give equal bytes."""
-    model.save_pretrained(folder, max_shard_size=f"{max_shard_gb}GB", safe_serialization=True)
+def read_head(folder: Path) -> Head | None:
+    """What the model in a folder ends in; None for text."""
+    path = folder / HEAD
+    return Head(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def write_head(head: Head, folder: Path) -> None:
+    """Say beside a model what it ends in."""
+    text = json.dumps(asdict(head), ensure_ascii=False, indent=2, sort_keys=True)
+    (folder / HEAD).write_text(text + "\n", encoding="utf-8")
+
+
+def _configuration(head: Head) -> dict[str, Any]:
+    names = dict(enumerate(head.labels))
+    labels = {"id2label": names, "label2id": {name: place for place, name in names.items()}}
+    return {"problem_type": head.problem, **(labels if names else {"num_labels": 1})}
+
+
+def save(
+    model: Any,
+    folder: Path,
+    max_shard_gb: float,
+    start: Path | None = None,
+    state: dict[str, Any] | None = None,
+) -> None:
+    """Write weights and configuration so that equal models give equal bytes.
+
+    `start` is the adapter before training where that took its parts out of the base's weights
+    (PiSSA, OLoRA); what is written then goes on top of the base as it was. `state` holds the
+    weights where the model itself has only a part of them.
+    """
+    conversion = {"path_initial_model_for_weight_conversion": str(start)} if start else {}
+    size = f"{max_shard_gb}GB"
+    model.save_pretrained(
+        folder, max_shard_size=size, safe_serialization=True, state_dict=state, **conversion
+    )
+    prefix.save(model, folder)
     settle(folder)
 
 

@@ -21,8 +21,7 @@ def folder(out: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
-        for path in sorted(partial.rglob("*")):
-            _flush(path)
+        flush(partial)
         remove(out)
         partial.rename(out)
         _flush(out.parent)
@@ -48,6 +47,11 @@ def write_json(path: Path, value: Any) -> None:
     """Readable, byte-stable JSON: sorted keys, UTF-8, one newline at the end, never NaN."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value that `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def digest(out: Path) -> str:
@@ -76,6 +80,12 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def flush(folder: Path) -> None:
+    """Wait until a folder and all below it are on the disk."""
+    for path in [*sorted(folder.rglob("*")), folder]:
+        _flush(path)
 
 
 def _flush(path: Path) -> None:

@@ -18,6 +18,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 NaturalInt = Annotated[int, Field(ge=0)]
 Precision = Literal["bf16", "fp32"]
+MixedPrecision = Literal["bf16", "fp16", "fp32"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

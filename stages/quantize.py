@@ -1,6 +1,7 @@
 """Quantize the merged model, reload it from disk and measure what that cost."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,7 +9,7 @@ from stages import chat, compute, models, outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.compression import linear
 from stages.params import PositiveInt, Precision, Section, Seed
-from stages.scoring import likelihood
+from stages.scoring import heads, likelihood
 
 
 class Quantize(Section):
@@ -46,12 +47,20 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     device, attention = compute.device(), chosen.compute.attention
     tokenizer = models.load_tokenizer(merged)
     held_out = records.spread(list(records.read(validation)), settings.rows)
-    rows = [chat.example(tokenizer, row, settings.max_length) for row in held_out]
+    head, length = models.read_head(merged), settings.max_length
+    if head:
+        inputs = [chat.input_ids(tokenizer, row, length)[0] for row in held_out]
+    else:
+        rows = [chat.example(tokenizer, row, length) for row in held_out]
 
     def perplexity(folder: Path) -> float:
         model = models.load(folder, "auto", attention, device)
         losses = likelihood.answer_losses(model, rows, settings.batch_size)
         return round(likelihood.perplexity(losses), 4)
+
+    def numbers(folder: Path) -> list[list[float]]:
+        model = models.load(folder, "auto", attention, device)
+        return heads.outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)
 
     with outputs.folder(out) as partial:
         config = linear.configuration(
@@ -61,18 +70,27 @@ def main(merged: Path, validation: Path, out: Path) -> None:
         layers = linear.count_quantized(model)
         models.save(model, partial, chosen.weights.max_shard_gb)
         models.save_tokenizer(tokenizer, partial)
-        fact = {
+        fact: dict[str, Any] = {
             "method": settings.method,
             "quantized_layers": layers,
             "bytes_before": models.weight_bytes(merged),
             "bytes_after": models.weight_bytes(partial),
-            "perplexity_before": perplexity(merged),
-            "perplexity_after": perplexity(partial),
         }
+        if head:
+            models.write_head(head, partial)
+            change = heads.mean_change(numbers(merged), numbers(partial))
+            fact["mean_output_change"] = round(change, 4)
+        else:
+            fact["perplexity_before"] = perplexity(merged)
+            fact["perplexity_after"] = perplexity(partial)
         outputs.write_json(partial / "quantize.json", fact)
     click.echo(
         f"quantize: {settings.method}, {fact['bytes_before']:,} -> {fact['bytes_after']:,} bytes, "
-        f"perplexity {fact['perplexity_before']} -> {fact['perplexity_after']}",
+        + (
+            f"mean change of an output {fact['mean_output_change']}"
+            if head
+            else f"perplexity {fact['perplexity_before']} -> {fact['perplexity_after']}"
+        ),
         err=True,
     )
 

@@ -88,6 +88,21 @@ class Record:
         ]
         return replace(self, messages=messages, origin=origin)
 
+    def with_answer(self, text: str) -> "Record":
+        """The same conversation with another answer."""
+        return replace(self, messages=[*self.prompt, {"role": "assistant", "content": text}])
+
+
+def labels(answer: str) -> list[str]:
+    """The labels that an answer names: those of a JSON list, or itself."""
+    if not answer.startswith("["):
+        return [answer]
+    try:
+        several = orjson.loads(answer)
+    except ValueError:
+        return [answer]
+    return [str(label) for label in several] if isinstance(several, list) else [answer]
+
 
 def spread(records: Sequence[Record], number: int) -> list[Record]:
     """At most `number` of the records, at equal distances: files are often sorted by task."""

@@ -7,7 +7,7 @@ import click
 from stages import outputs, params
 from stages.bases.origin import Base
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.learning.supervised import Train
+from stages.learning.settings import Strategies, Train
 from stages.pages import comparison, numbers, page, results, tables
 from stages.params import NaturalInt, Section
 
@@ -25,6 +25,7 @@ class Report(Section):
 class Params(Section):
     base: Base
     train: Train
+    strategies: Strategies
     report: Report
 
 

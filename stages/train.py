@@ -1,5 +1,7 @@
-"""Tune the base model on the training records, all weights or a LoRA adapter."""
+"""Tune the base model on the training records for the chosen objective, by the chosen strategy."""
 
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -8,96 +10,159 @@ import click
 
 from stages import compute, models, outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
+from stages.compression import linear
 from stages.errors import Refusal
-from stages.learning import rows, supervised
+from stages.learning import (
+    arguments,
+    checkpoints,
+    identity,
+    interruption,
+    launch,
+    log,
+    plan,
+    settings,
+    strategies,
+)
 from stages.params import Section, Seed
+
+SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "train"
+"""Checkpoints of runs under way. DVC empties outputs before a stage starts, and throws away the
+folder of an experiment that failed; this one outlives both."""
 
 
 class Params(Section):
     seed: Seed
     compute: compute.Compute
     weights: models.Weights
-    train: supervised.Train
+    train: settings.Train
+    strategies: settings.Strategies
 
 
-def tune(
-    model: Any, tokenizer: Any, train: rows.Rows, validation: rows.Rows, chosen: Params
-) -> Any:
-    """Train to the end and measure the last validation loss; returns the TRL trainer."""
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
-        trainer = supervised.trainer(
-            model,
-            tokenizer,
-            train.examples,
-            validation.examples,
-            chosen.train,
-            chosen.seed,
-            compute.device(),
-            Path(scratch),
-        )
-        trainer.train()
-        if not _evaluated_at(trainer.state.log_history, trainer.state.global_step):
-            trainer.evaluate()
+def load(base: Path, chosen: Params, head: models.Head | None) -> Any:
+    """The base as the strategy tunes it: in 4 bits for qlora, in half precision under adapters."""
+    import torch
+
+    precision, strategy = chosen.train.precision, chosen.train.strategy
+    torch.manual_seed(chosen.seed)  # of a new head
+    quantization = None
+    if strategy == "qlora":
+        double = strategies.double_quantization(chosen.strategies)
+        quantization = linear.configuration("nf4", double, precision)
+    return models.load(
+        base,
+        "float32" if strategy in ("full", "freeze") else models.DTYPES[precision],
+        chosen.compute.attention,
+        "cpu" if launch.shares_out(compute.runtime().launch) else compute.device(),
+        quantization,
+        head,
+        chosen.train.dropout,
+    )
+
+
+def tune(model: Any, planned: plan.Plan, checkpoint: checkpoints.Run) -> Any:
+    """Train to the end, or until a signal asks for one; returns the trainer."""
+    from stages.learning import preflight, progress, trainers
+
+    trainer = trainers.build(model, planned)
+    trainer.add_callback(progress.Progress(planned.train))
+    with interruption.deferred() as signals:
+        trainer.prepare_to_resume(checkpoint, signals, planned)
+        ahead = preflight.look_ahead(trainer, planned)
+        ahead.refuse(planned)
+        checkpoint.check_space(ahead.checkpoint)
+        if launch.leads():
+            click.echo("\n".join(f"train: {line}" for line in ahead.lines()), err=True)
+        trainer.train_to_end()
     if not models.has_finite_parameters(trainer.model):
         raise Refusal("training diverged: weights are not finite; lower train.learning_rate")
     return trainer
 
 
-def _evaluated_at(history: list[dict[str, Any]], step: int) -> bool:
-    return any("eval_loss" in entry and entry["step"] == step for entry in history)
-
-
-def summarize(trainer: Any, train: rows.Rows, chosen: Params) -> dict[str, Any]:
-    """What the report says of the run: sizes, truncation, the losses logged last.
-
-    A run of fewer steps than `log_steps` logs no loss; its mean loss stands there then.
-    """
-    trained = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
-    history = trainer.state.log_history
-    losses = [entry["loss"] for entry in history if "loss" in entry]
-    mean = [entry["train_loss"] for entry in history if "train_loss" in entry]
+def summarize(trainer: Any, planned: plan.Plan) -> dict[str, Any]:
+    """What the report says of the run: sizes, truncation, the figures of the weights kept."""
+    history, train = trainer.state.log_history, planned.train
+    kept = log.evaluations(history)[trainer.kept_evaluation()]
     return {
-        "strategy": chosen.train.strategy,
-        "rows": len(train.examples),
+        "objective": planned.chosen.objective,
+        "strategy": planned.chosen.strategy,
+        "rows": len(train.rows),
         "rows_truncated": train.truncated,
         "rows_dropped": len(train.dropped),
-        "tokens": sum(len(example.input_ids) for example in train.examples),
-        "answer_tokens": sum(example.answer_tokens for example in train.examples),
+        "tokens": train.tokens,
+        "answer_tokens": train.learnt,
         "steps": trainer.state.global_step,
-        "trained_parameters": trained,
+        "steps_planned": trainer.state.max_steps,
+        "trained_parameters": strategies.trained_parameters(trainer.model),
         "parameters": trainer.model.num_parameters(),
-        "loss": (losses or mean)[-1],
-        "validation_loss": [entry["eval_loss"] for entry in history if "eval_loss" in entry][-1],
+        "loss": log.losses(history)[-1],
+        "validation_loss": kept[1]["loss"],
+        "validation_step": kept[0],
     }
 
 
-@click.command(help=__doc__)
-@click.argument("base", type=IN_FOLDER)
-@click.argument("augmented", type=IN_FOLDER)
-@click.argument("validation", type=IN_FILE)
-@click.argument("out", type=OUT)
-def main(base: Path, augmented: Path, validation: Path, out: Path) -> None:
-    chosen = params.read(Params)
-    compute.set_up(chosen.compute, chosen.seed)
-    compute.warn_of_slow_bf16("train.precision", chosen.train.precision)
-    tokenizer = models.load_tokenizer(base)
-    limits = chosen.train.max_length, chosen.train.max_dropped_fraction
-    learnt = rows.weighted(records.read(augmented / "train.jsonl"))
-    train = rows.render(tokenizer, learnt, *limits)
-    held_out = rows.render(tokenizer, records.read(validation), *limits)
-    model = models.load(base, "float32", chosen.compute.attention, compute.device())
-    trainer = tune(model, tokenizer, train, held_out, chosen)
-    summary = summarize(trainer, train, chosen)
+def finish(
+    base: Path, planned: plan.Plan, chosen: Params, checkpoint: checkpoints.Run, out: Path
+) -> None:
+    """Train, then write the result whole; of several processes the first one writes."""
+    from stages.learning import preflight
+
+    preflight.check_weights(base, planned, compute.device())
+    trainer = tune(load(base, chosen, planned.head), planned, checkpoint)
+    summary = summarize(trainer, planned)
+    if not launch.leads():
+        trainer.save_result(out, chosen.weights.max_shard_gb)
+        return
     with outputs.folder(out) as partial:
-        models.save(trainer.model, partial / "model", chosen.weights.max_shard_gb)
-        models.save_tokenizer(tokenizer, partial / "model")
-        supervised.write_log(trainer.state.log_history, partial / "log.csv")
+        trainer.save_result(partial / "model", chosen.weights.max_shard_gb)
+        log.write(trainer.state.log_history, partial / "log.csv")
         outputs.write_json(partial / "summary.json", summary)
     click.echo(
         f"train: {summary['steps']} steps on {summary['rows']} rows, validation loss "
         f"{summary['validation_loss']:.3f}, {summary['trained_parameters']:,} parameters trained",
         err=True,
     )
+
+
+@click.command(help=__doc__)
+@click.argument("base", type=IN_FOLDER)
+@click.argument("augmented", type=IN_FOLDER)
+@click.argument("validation", type=IN_FILE)
+@click.argument("labels", type=IN_FILE)
+@click.argument("out", type=OUT)
+def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path) -> None:
+    chosen = params.read(Params)
+    compute.set_up(chosen.compute, chosen.seed)
+    compute.warn_of_slow_bf16("train.precision", chosen.train.precision)
+    train, device, runtime = augmented / "train.jsonl", compute.device(), compute.runtime()
+    launch.check(runtime.launch, chosen.train)
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
+        planned = plan.draw_up(
+            base,
+            list(records.read(train)),
+            list(records.read(validation)),
+            outputs.read_json(labels),
+            chosen.train,
+            chosen.strategies,
+            arguments.build(chosen.train, chosen.seed, device, Path(scratch), runtime.launch.world),
+        )
+        started = launch.inside()
+        if started is not None:
+            checkpoint = checkpoints.Run(
+                started, runtime.checkpoint_steps, runtime.checkpoints_kept
+            )
+            finish(base, planned, chosen, checkpoint, out)
+            return
+        inputs = base, train, validation, labels
+        key = identity.key(inputs, chosen.model_dump(), device, runtime.launch)
+        with checkpoints.opened(SCRATCH, key, runtime) as checkpoint:
+            if runtime.launch.world > 1:
+                launch.start(
+                    runtime.launch, "stages.train", sys.argv[1:], checkpoint.folder, device == "cpu"
+                )
+            else:
+                finish(base, planned, chosen, checkpoint, out)
+            if runtime.launch.machine == 0:
+                checkpoint.remove()
 
 
 if __name__ == "__main__":

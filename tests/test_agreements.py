@@ -45,6 +45,14 @@ REAL = Path(__file__).parents[1] / "params.yaml"
             "  mix: []  ", "  mix: [{slice: lang, shares: {zh: 0.5, en: 0.5}}]  ",
             "augment.mix: lang is no slice of the sources; known: difficulty, language, phrasing",
         ),
+        (
+            "  tasks: []                   # only", "  tasks: [intend]             # only",
+            "train.tasks: no source has task intend; known: intent, reply, slots",
+        ),
+        (
+            "task_weights: {} ", "task_weights: {intend: 2.0} ",
+            "train.sft.task_weights: no source has task intend; known: intent, reply, slots",
+        ),
     ],
 )  # fmt: skip
 def test_a_name_that_another_section_lacks_is_refused(
@@ -67,3 +75,17 @@ def test_all_of_them_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refusal:
         cli.check_parameters(file)
     assert len(refusal.value.message.splitlines()) == 2
+
+
+def test_an_objective_and_the_suites_must_fit(tmp_path: Path):
+    text = REAL.read_text(encoding="utf-8")
+    changed = text.replace("objective: sft   ", "objective: regression").replace(
+        "{task: intent, answer: choice}", "{task: intent, answer: number}"
+    )
+    (tmp_path / "params.yaml").write_text(changed, encoding="utf-8")
+    with pytest.raises(Refusal) as refusal:
+        cli.check_parameters(tmp_path / "params.yaml")
+    assert [line.partition("suites: ")[2] for line in str(refusal.value).splitlines()] == [
+        "task slots: a model tuned for regression gives no json; set its answer to number",
+        "task reply: a model tuned for regression gives no text; set its answer to number",
+    ]

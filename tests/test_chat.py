@@ -105,10 +105,11 @@ def test_refuses_a_template_that_writes_the_date(tokenizer: Any):
         chat.check(tokenizer)
 
 
-def test_refuses_a_tokenizer_without_template(tokenizer: Any):
+def test_refuses_to_render_without_template(tokenizer: Any, conversation: Callable[..., Record]):
     tokenizer.chat_template = None
+    chat.check(tokenizer)  # an encoder needs none
     with pytest.raises(Refusal, match=r"chat_template\.jinja"):
-        chat.check(tokenizer)
+        chat.example(tokenizer, conversation("q", "a"), 100)
 
 
 def test_refuses_an_eos_token_that_does_not_end_the_turn(tokenizer: Any):

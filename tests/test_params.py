@@ -127,13 +127,13 @@ def test_the_real_params_are_valid() -> None:
 @pytest.mark.parametrize(
     ("real", "mistyped", "line"),
     [
-        ("warmup_fraction: 0.05", "warmup_fraction: 1.0", "train.warmup_fraction: input should be"),
+        ("warmup: 0.05", "warmup: -1.0", "train.warmup: input should be greater"),
         ("  heads: 2\n", "  heads: 3\n", "starter: hidden_size 128 must be an even multiple"),
         ("threads: 2 ", "threads: 99999 ", "compute.threads: input should be less than or"),
-        ("[all-linear]", "[all-linear, q_proj]", "train.lora: target_modules: all-linear"),
+        ("strategy: lora", "strategy: loro", "train.strategy: input should be 'full', 'freeze', "),
         ("task: slots\n", 'task: ""\n', "prepare.sources.3.task: string should have at least 1"),
-        ("  epochs: 4.0", "  epoch: 4.0", "train.epoch: unknown key; did you mean epochs?"),
-        ("    r: 16", "    rr: 16", "train.lora.rr: unknown key"),
+        ("  epochs: 5.0", "  epoch: 5.0", "train.epoch: unknown key; did you mean epochs?"),
+        ("  freeze: {layers: 1}", "  freeze: {layer: 1}", "strategies.freeze.layer: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),
         ("      task: slots", "      tsk: slots", "prepare.sources.3.tsk: unknown key; did you"),
         ("{task: slots, answer", "{task: slots, anser", "evaluate.suites.1.anser: unknown key"),

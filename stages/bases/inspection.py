@@ -44,8 +44,9 @@ LOADER_PARTS = ("attn_implementation", "experts_implementation", "flash_implemen
 QUANTIZED = ("quantization_config", "compression_config")
 
 
-def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> None:
-    """Refuse, by name, a base that could run code or would load with random weights.
+def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
+    """The configuration of a base; Refusal, by name, of one that could run code or would load
+    with random weights.
 
     transformers itself fills a missing tensor with random values and says nothing. Only the
     headers of the weights are read; the model is built on the meta device, without memory.
@@ -68,6 +69,7 @@ def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> None:
     _check_index(folder, headers)
     tensors = {name: tensor for shard in headers.values() for name, tensor in shard.items()}
     _check_tensors(config, tensors, folder)
+    return config
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -97,7 +99,11 @@ def _keys(value: Any) -> list[str]:
 
 def _configuration(config: dict[str, Any], folder: Path) -> Any:
     """The configuration class of the base's model_type."""
-    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+    from transformers import (
+        CONFIG_MAPPING,
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
 
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
@@ -106,9 +112,12 @@ def _configuration(config: dict[str, Any], folder: Path) -> Any:
             "take another base"
         )
     cls = CONFIG_MAPPING[model_type]
-    if cls not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if (
+        cls not in MODEL_FOR_CAUSAL_LM_MAPPING
+        and cls not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    ):
         raise Refusal(
-            f"{folder / CONFIG}: model_type: {model_type} is no causal language model; "
+            f"{folder / CONFIG}: model_type: {model_type} neither writes text nor classifies it; "
             "take another base"
         )
     return cls
@@ -129,6 +138,22 @@ def _check_keys(values: dict[str, Any], cls: Any, allowed: Collection[str], path
     for key, inner in cls.sub_configs.items():
         if isinstance(values.get(key), dict) and hasattr(inner, "attribute_map"):
             _check_keys(values[key], inner, allowed, path)
+
+
+def writes(config: dict[str, Any]) -> bool:
+    """Whether the weights are of a causal language model: BERT has that class too, but seldom."""
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+
+    named = config.get("architectures") or [""]
+    cls = CONFIG_MAPPING[config["model_type"]]
+    if cls not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return False
+    own: Any = MODEL_FOR_CAUSAL_LM_MAPPING[cls]
+    return (
+        own.__name__ in named
+        or str(named[0]).endswith(("ForCausalLM", "LMHeadModel"))
+        or named == [""]
+    )
 
 
 def _headers(folder: Path) -> dict[str, dict[str, Any]]:
@@ -167,16 +192,15 @@ def _check_index(folder: Path, headers: dict[str, dict[str, Any]]) -> None:
 def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path) -> None:
     """Load the empty tensors as transformers loads real ones: renamed, fused and tied alike."""
     import torch
-    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+    from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import convert_and_load_state_dict_in_model
     from transformers.modeling_utils import LoadStateDictConfig
 
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(
-                CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
-            )
+            loader: Any = AutoModelForCausalLM if writes(config) else AutoModel
+            model = loader.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))
     except Exception as error:  # the library's own checks of values raise nearly every kind
         reason = " ".join(str(error).split())
         raise Refusal(f"{folder / CONFIG}: {reason}; take another base") from None

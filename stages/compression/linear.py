@@ -3,12 +3,13 @@
 from typing import Any, Literal
 
 from stages.errors import Refusal
-from stages.params import Precision
+from stages.models import DTYPES
+from stages.params import MixedPrecision
 
 Method = Literal["nf4", "int8"]
 
 
-def configuration(method: Method, double: bool, precision: Precision) -> Any:
+def configuration(method: Method, double: bool, precision: MixedPrecision) -> Any:
     """What makes transformers quantize every linear layer but the output while it loads.
 
     nf4 is the 4-bit NormalFloat of QLoRA (Dettmers et al., 2023), in which `double` quantizes
@@ -24,7 +25,7 @@ def configuration(method: Method, double: bool, precision: Precision) -> Any:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=double,
-        bnb_4bit_compute_dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+        bnb_4bit_compute_dtype=getattr(torch, DTYPES[precision]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stages import records
 from stages.corpus import traits
 from stages.corpus.traits import Traits
 from stages.records import Record
@@ -73,7 +74,8 @@ def labels(parts: Collection[Part], sources: Collection[str]) -> dict[str, dict[
     for part in parts:
         for kind, number in part.traits.items():
             if kind.task in tasks:
-                counts[kind.task][kind.answer] += number
+                for label in records.labels(kind.answer):
+                    counts[kind.task][label] += number
     return {task: in_order(found) for task, found in counts.items()}
 
 

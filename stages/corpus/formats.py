@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from stages.corpus import fields, tools, turns
 from stages.corpus.fields import Row
 from stages.corpus.rejection import UnfitError
@@ -121,6 +123,18 @@ def _classification(row: Row, source: Source) -> Conversation:
     return _pair(fields.text(row, source, "text"), fields.text(row, source, "label"))
 
 
+def _multi_label(row: Row, source: Source) -> Conversation:
+    """`labels`: a list, or the JSON of one; the answer is their sorted list as JSON."""
+    value = fields.needed(row, source, "labels")
+    if isinstance(value, str):
+        value = fields.parsed(value, "labels")
+    if not isinstance(value, list):
+        raise UnfitError("labels_not_a_list")
+    labels = sorted({fields.checked(label, "label") for label in value})
+    answer = orjson.dumps(labels).decode()
+    return _pair(fields.text(row, source, "text"), answer)
+
+
 def _regression(row: Row, source: Source) -> Conversation:
     value = fields.needed(row, source, "value")
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
@@ -146,6 +160,7 @@ FORMATS: dict[str, Callable[[Row, Source], Conversation]] = {
     "preference": _preference,
     "unpaired_preference": _unpaired_preference,
     "classification": _classification,
+    "multi_label": _multi_label,
     "regression": _regression,
     "text": _text,
     "label_studio": _classification,

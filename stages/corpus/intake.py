@@ -22,7 +22,7 @@ from stages.corpus.readers import Numbered
 from stages.corpus.rejection import Rejected, UnfitError, shown
 from stages.corpus.sources import Source
 from stages.corpus.table import Layout, Table
-from stages.records import Message, Record
+from stages.records import Message, Record, labels
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Intake:
             rejected = self._clean({"content": rejected}, changed)["content"]
             if rejected == messages[-1]["content"]:
                 raise UnfitError("chosen_equals_rejected")
-        if self.labels is not None and messages[-1]["content"] not in self.labels:
+        if self.labels is not None and not self.labels >= set(labels(messages[-1]["content"])):
             raise UnfitError("unknown_label")
         record = Record(
             messages=messages,

@@ -17,6 +17,7 @@ Format = Literal[
     "preference",
     "unpaired_preference",
     "classification",
+    "multi_label",
     "regression",
     "text",
     "label_studio",
@@ -30,6 +31,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "preference": ("chosen", "rejected"),
     "unpaired_preference": ("label",),
     "classification": ("text", "label"),
+    "multi_label": ("text", "labels"),
     "regression": ("text", "value"),
     "text": ("text",),
     "label_studio": ("text",),
@@ -43,7 +45,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 }
 """The fields that a row may lack, unless `columns` names them."""
 
-LABELLED = ("classification", "label_studio")
+LABELLED = ("classification", "multi_label", "label_studio")
 """The formats whose answers are labels."""
 
 ANYWHERE = ("task", "system", "tools", "group")
@@ -123,7 +125,7 @@ class Source(Section):
                 f"columns: {strange[0]} is no field of {self.format}; known: {', '.join(known)}"
             )
         if self.labels and self.format not in LABELLED:
-            raise ValueError(f"labels: only {' and '.join(LABELLED)} have labels")
+            raise ValueError(f"labels: only {', '.join(LABELLED)} have labels")
         return self
 
     @property

@@ -38,7 +38,9 @@ def metrics(
 
 def by_suite(variant: Figures, slices: Sequence[str]) -> Figures:
     """{suite: {metric: number}}: all overall figures, the main one by these slices as well."""
-    result: Figures = {"perplexity": {"overall": significant(variant["perplexity"])}}
+    result: Figures = {}
+    if "perplexity" in variant:
+        result["perplexity"] = {"overall": significant(variant["perplexity"])}
     for task, suite in suites(variant).items():
         own = {key(name): significant(value) for name, value in suite["overall"].items()}
         main = in_order(suite["overall"])[0]

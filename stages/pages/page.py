@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from stages.pages import comparison, curve, examples, verdict
+from stages.pages import comparison, curve, examples, training, verdict
 from stages.pages.measures import Measure, in_order, measure, size, words
 from stages.pages.results import VARIANTS, Figures, Prediction, suites
 
@@ -81,7 +81,11 @@ def values(
         "headline": verdict.headline(variants, facts["quantize"], rows),
         "concerns": verdict.concerns(variants, rows, log, facts["trained"]),
         "suites": [suite(task, variants, rows, number) for task in suites(variants["merged"])],
-        "perplexity": cells("perplexity", [variants[v]["perplexity"] for v in VARIANTS], None),
+        "perplexity": (
+            cells("perplexity", [variants[v]["perplexity"] for v in VARIANTS], None)
+            if all("perplexity" in variants[v] for v in VARIANTS)
+            else None
+        ),
         "slices": [
             (part, cells(part.measure, list(part.figures.values()), None)) for part in parts
         ],
@@ -93,6 +97,8 @@ def values(
         "most_mistakes": MOST_MISTAKES,
         "bits": verdict.BITS[facts["quantize"]["method"]],
         "curve": curve.draw(log),
+        "training": training.settings(facts["settings"]["train"], facts["settings"]["strategies"]),
+        "loader": training.loader(facts["trained"]["objective"]),
     }
 
 

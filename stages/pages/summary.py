@@ -10,10 +10,10 @@ from stages.pages.results import VARIANTS
 
 def table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     """Each suite's main figure by variant, perplexity last, aligned."""
-    merged = metrics["merged"]
+    merged = [task for task in metrics["merged"] if all(task in metrics[v] for v in VARIANTS)]
     lines: list[tuple[str, ...]] = [("", "", *VARIANTS)]
     for task in sorted(merged, key=lambda task: (task == "perplexity", task)):
-        name = in_order(merged[task])[0]
+        name = in_order(metrics["merged"][task])[0]
         own = measure("perplexity" if task == "perplexity" else name)
         shown = [own.show(metrics[variant][task][name]) for variant in VARIANTS]
         lines.append((words(task), "" if task == "perplexity" else own.title, *shown))

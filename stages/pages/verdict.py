@@ -185,7 +185,7 @@ def _cut_rows(train: Figures) -> Iterator[str]:
 
 
 def _unscored(merged: Figures) -> Iterator[str]:
-    if merged["unscored"]:
+    if merged.get("unscored"):
         yield (
             f"{merged['unscored']:,} test records have no answer within evaluate.max_length: "
             "perplexity leaves them out."

@@ -1,11 +1,14 @@
 """Figures of merit for one suite and for one answer, by the library that defines them."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from functools import cache
 from statistics import fmean as mean
 from typing import Any
+
+from stages.records import labels
 
 Figures = dict[str, float]
 
@@ -39,6 +42,51 @@ def text(expected: Sequence[str], got: Sequence[str]) -> Figures:
         "bleu": float(BLEU(tokenize="zh").corpus_score(list(got), [list(expected)]).score),
         "exact_match": mean(map(same, expected, got)),
     }
+
+
+def preference(expected: Sequence[str], got: Sequence[str]) -> Figures:
+    """Share of pairs of which the better answer was preferred."""
+    return {"accuracy": mean(map(same, expected, got))}
+
+
+def several(expected: Sequence[str], got: Sequence[str]) -> Figures:
+    """Share of answers with all labels right, F1 over all labels and averaged by label."""
+    from sklearn.metrics import f1_score
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    sets = [labels(answer) for answer in (*expected, *got)]
+    table = MultiLabelBinarizer().fit_transform(sets)
+    want, have = table[: len(expected)], table[len(expected) :]
+    return {
+        "exact_match": mean(map(same_json, expected, got)),
+        "micro_f1": float(f1_score(want, have, average="micro", zero_division=0)),
+        "macro_f1": float(f1_score(want, have, average="macro", zero_division=0)),
+    }
+
+
+def number(expected: Sequence[str], got: Sequence[str]) -> Figures:
+    """Mean squared and absolute error and, of two or more, R² (scikit-learn)."""
+    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+    want, have = [float(one) for one in expected], [float(one) for one in got]
+    figures = {
+        "mean_squared_error": float(mean_squared_error(want, have)),
+        "mean_absolute_error": float(mean_absolute_error(want, have)),
+    }
+    return figures | ({"r2": float(r2_score(want, have))} if len(want) > 1 else {})
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def closeness(expected: str, got: str) -> float:
+    """1 for the same number, less with every unit between: 1 / (1 + error)."""
+    return 1 / (1 + abs(float(expected) - float(got)))
 
 
 def same(expected: str, got: str) -> float:

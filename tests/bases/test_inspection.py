@@ -97,7 +97,7 @@ def test_code_of_a_tokenizer_is_refused(model: Path):
         ({"model_type": None}, "model_type: None is unknown"),
         ({"model_type": ["qwen2"]}, "model_type: .* is unknown"),
         ({"model_type": "gemma4_assistant"}, "Gemma4AssistantConfig has no default"),
-        ({"model_type": "clip"}, "model_type: clip is no causal language model"),
+        ({"model_type": "clip"}, "model_type: clip neither writes text nor classifies it"),
         ({"quantization_config": {"quant_method": "gptq"}}, "already quantized"),
         ({"hidden_size": "wide"}, "Field 'hidden_size' expected int"),
         ({"dtype": "float1000"}, "float1000"),

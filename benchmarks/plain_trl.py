@@ -1,0 +1,42 @@
+"""What a tutorial's fine-tuning script does: SFTTrainer with LoRA, everything else as it comes.
+
+`plain_trl.py BASE ROWS.jsonl BATCH LORA`, for `benchmarks.training`.
+"""
+
+import json
+import sys
+
+from datasets import load_dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
+
+def main() -> None:
+    base, rows, batch, lora = sys.argv[1:]
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(base),
+        processing_class=AutoTokenizer.from_pretrained(base),
+        train_dataset=load_dataset("json", data_files=rows, split="train"),
+        peft_config=LoraConfig(**json.loads(lora), task_type="CAUSAL_LM"),
+        args=SFTConfig(
+            output_dir="plain",
+            num_train_epochs=1.0,
+            per_device_train_batch_size=int(batch),
+            learning_rate=2e-4,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            logging_steps=5,
+            max_length=256,
+            bf16=False,
+            use_cpu=True,
+            report_to="none",
+            save_strategy="no",
+        ),
+    )
+    trainer.train()
+    trainer.save_model("plain")
+
+
+if __name__ == "__main__":
+    main()

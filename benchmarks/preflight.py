@@ -1,0 +1,69 @@
+"""What `dvc repro` will ask of this machine in training, before it starts: `make preflight`.
+
+Needs the outputs of base, prepare and augment. Takes a few real steps and throws them away.
+"""
+
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from stages import cli, compute, outputs, params, records
+from stages.learning import arguments, interruption, plan
+from stages.learning.checkpoints import Run
+from stages.train import Params, load
+
+STEPS = 5
+
+
+@click.command(help=__doc__)
+def main() -> None:
+    from stages.learning import preflight, trainers
+
+    chosen, device = params.read(Params), compute.device()
+    compute.set_up(chosen.compute, chosen.seed)
+    data = Path("data")
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
+        planned = plan.draw_up(
+            data / "base",
+            list(records.read(data / "augmented/train.jsonl")),
+            list(records.read(data / "prepared/validation.jsonl")),
+            outputs.read_json(data / "prepared/labels.json"),
+            chosen.train,
+            chosen.strategies,
+            arguments.build(chosen.train, chosen.seed, device, Path(scratch)),
+        )
+        preflight.check_weights(data / "base", planned, device)
+        trainer = trainers.build(load(data / "base", chosen, planned.head), planned)
+        trainer.prepare_to_resume(Run(Path(scratch), 0, 1), interruption.Interruption(), planned)
+        ahead = preflight.look_ahead(trainer, planned)
+        for line in ahead.lines():
+            click.echo(line)
+        ahead.refuse(planned)
+        batches = list(itertools.islice(trainer.get_train_dataloader(), STEPS + 1))
+        trainer.create_optimizer_and_scheduler(ahead.steps)
+        started = 0.0
+        for place, batch in enumerate(batches):
+            if place == 1:  # the first one warms up
+                started = time.perf_counter()
+            trainer.current_gradient_accumulation_steps = 1
+            trainer.training_step(trainer.model, batch)
+            trainer.optimizer.step()
+        seconds = (time.perf_counter() - started) / max(1, len(batches) - 1)
+        passes = ahead.steps * chosen.train.accumulation_steps
+        click.echo(
+            f"{seconds:.3f} s a forward and backward pass: about {minutes(seconds * passes)}"
+        )
+
+
+def minutes(seconds: float) -> str:
+    """A time as a reader says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,167 @@
+"""params.yaml -> the configuration class of the objective's trainer."""
+
+import difflib
+import math
+from pathlib import Path
+from typing import Any
+
+from stages.errors import Refusal
+from stages.learning import options
+from stages.learning.settings import Objective, Train
+
+OWNED = {
+    **dict.fromkeys(
+        (
+            "push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo",
+            "hub_always_push", "hub_revision", "resume_from_checkpoint", "run_name", "project",
+            "trackio_space_id", "auto_find_batch_size", "save_only_model", "use_liger_kernel",
+            "model_init_kwargs", "trust_remote_code", "dataset_num_proc", "chat_template_path",
+            "eos_token", "pad_token", "dataset_text_field", "packing_strategy", "eval_packing",
+            "shuffle_dataset", "assistant_only_loss", "completion_only_loss", "padding_free",
+            "full_determinism", "data_seed", "ignore_data_skip", "load_best_model_at_end",
+            "metric_for_best_model", "greater_is_better", "enable_jit_checkpoint",
+            "report_to", "deepspeed", "fsdp", "fsdp_config", "parallelism_config",
+            "accelerator_config", "generate_during_eval", "log_completions", "use_cpu",
+        ),
+        "the pipeline sets it; leave it out",
+    ),
+    "num_iterations": "training resumes between generations only; leave it out",
+    "steps_per_generation": "training resumes between generations only; leave it out",
+    "generation_batch_size": "training resumes between generations only; leave it out",
+    "use_vllm": "generation is by transformers here; leave it out",
+}  # fmt: skip
+"""Options of the libraries that are not the user's, and why."""
+
+
+def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int = 1) -> Any:
+    """The objective's configuration, with every mistake in `train` that it finds told at once.
+
+    A batch of the pipeline is one of all processes together, so the accumulation steps are
+    divided among them.
+    """
+    if chosen.precision == "fp16" and device == "cpu":
+        raise Refusal("params.yaml: train.precision: fp16 needs a GPU; take fp32 or bf16")
+    cls = _class_of(chosen.objective)
+    ours: dict[str, Any] = {
+        "output_dir": str(scratch),
+        "num_train_epochs": chosen.epochs,
+        "per_device_train_batch_size": chosen.batch_size,
+        "per_device_eval_batch_size": _evaluation_rows(chosen),
+        "gradient_accumulation_steps": _share(chosen.accumulation_steps, processes),
+        "learning_rate": chosen.learning_rate,
+        "lr_scheduler_type": _scheduler(chosen.schedule),
+        "warmup_steps": chosen.warmup,
+        "optim": _optimizer(chosen.optimizer),
+        "weight_decay": chosen.weight_decay,
+        "max_grad_norm": chosen.max_grad_norm,
+        "bf16": chosen.precision == "bf16",
+        "fp16": chosen.precision == "fp16",
+        "activation_checkpointing": chosen.activation_checkpointing,
+        "logging_steps": chosen.log_steps,
+        "logging_nan_inf_filter": False,
+        "eval_strategy": "steps" if chosen.evaluation_steps else "no",
+        "eval_steps": chosen.evaluation_steps or None,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": device == "cpu",
+        "seed": seed,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+    }
+    match chosen.objective:
+        case "sft":
+            ours |= {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
+            ours |= {"packing": chosen.batching == "packed"}
+        case "dpo" | "kto" | "reward":
+            ours |= {"max_length": None}
+        case "orpo":
+            ours |= {"max_length": chosen.max_length}
+        case "simpo":
+            ours |= {"max_length": chosen.max_length, "loss_type": "simpo"}
+        case "grpo":
+            ours |= {"max_completion_length": chosen.evaluation_tokens}
+    given = dict(chosen.options)
+    if chosen.objective == "simpo":
+        given.setdefault("cpo_alpha", 0.0)  # otherwise CPO's own term is added
+    config = options.build(cls, given, ours, "train.options", OWNED)
+    _check_optimizer(config)
+    return config
+
+
+def steps(rows: int, chosen: Train) -> int:
+    """Optimizer steps of the run, as transformers' trainer counts them.
+
+    For grpo a row of a batch is an answer, several to each prompt.
+    """
+    each = chosen.options.get("num_generations", 8) if chosen.objective == "grpo" else 1
+    answers = each if isinstance(each, int) else 1  # `build` refuses another kind
+    batches = math.ceil(rows * answers / chosen.batch_size)
+    epoch = max(1, math.ceil(batches / chosen.accumulation_steps))
+    return math.ceil(chosen.epochs * epoch)
+
+
+def _class_of(objective: Objective) -> Any:
+    """Imports TRL: seconds."""
+    import trl
+    from transformers import TrainingArguments
+    from trl.experimental.cpo import CPOConfig
+    from trl.experimental.orpo import ORPOConfig
+
+    return {
+        "sft": trl.SFTConfig,
+        "dpo": trl.DPOConfig,
+        "orpo": ORPOConfig,
+        "simpo": CPOConfig,
+        "kto": trl.KTOConfig,
+        "reward": trl.RewardConfig,
+        "grpo": trl.GRPOConfig,
+        "classification": TrainingArguments,
+        "regression": TrainingArguments,
+    }[objective]
+
+
+def _scheduler(name: str) -> str:
+    from transformers import SchedulerType
+
+    return _known(name, [kind.value for kind in SchedulerType], "schedule")
+
+
+def _optimizer(name: str) -> str:
+    from transformers.training_args import OptimizerNames
+
+    return _known(name, [kind.value for kind in OptimizerNames], "optimizer")
+
+
+def _check_optimizer(config: Any) -> None:
+    """Refuse an optimizer whose package is not installed, and one that needs the model's layers."""
+    from transformers import Trainer
+
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(config, None)
+    except (ImportError, ValueError, RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise Refusal(f"params.yaml: train.optimizer: {config.optim.value}: {reason}") from None
+
+
+def _known(name: str, names: list[str], key: str) -> str:
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(names))}"
+    raise Refusal(f"params.yaml: train.{key}: no {name!r} in transformers; {hint}")
+
+
+def _share(steps: int, processes: int) -> int:
+    """The accumulation steps of one process, so that all together see the same rows."""
+    if steps % processes:
+        raise Refusal(
+            f"params.yaml: train.accumulation_steps: {steps} cannot be shared by "
+            f"{processes} processes; make it a multiple, and train.batch_size smaller"
+        )
+    return steps // processes
+
+
+def _evaluation_rows(chosen: Train) -> int:
+    """More rows at once where nothing is kept for a backward pass; GRPO writes answers there."""
+    return chosen.batch_size * (1 if chosen.objective == "grpo" else 4)

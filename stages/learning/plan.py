@@ -1,0 +1,82 @@
+"""All that a training is before a model is loaded, every mistake in it told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages import models
+from stages.learning import arguments, heads, rows, sample, strategies
+from stages.learning.settings import Strategies, Train
+from stages.models import Head
+from stages.records import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is learnt, by what, and how."""
+
+    tokenizer: Any
+    train: rows.Rows
+    validation: rows.Rows
+    head: Head | None
+    """What the model ends in; None for text."""
+    chosen: Train
+    strategies: Strategies
+    config: Any
+    """The configuration of the objective's trainer."""
+    adapter: Any
+    """PEFT's configuration, None where no adapter is added."""
+    ratio: float | None
+    """LoRA+'s, None without it."""
+    sample: sample.Sample | None
+    """Validation records that are answered at each evaluation."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the run."""
+        rows = len(self.train.rows)
+        if self.chosen.batching == "packed":
+            from datasets import Dataset
+
+            lengths = [{"input_ids": [0] * length} for length in self.train.lengths]
+            rows = len(self.packed(Dataset.from_list(lengths)))
+        return arguments.steps(rows, self.chosen)
+
+    def packed(self, rows: Any) -> Any:
+        """The rows of a dataset in sequences of at most `max_length` tokens, none of them split.
+
+        The longest first, each where it leaves the least room (best fit decreasing).
+        """
+        from trl import pack_dataset
+
+        return pack_dataset(rows, self.chosen.max_length, "bfd")
+
+
+def draw_up(
+    base: Path,
+    learnt: Sequence[Record],
+    held_out: Sequence[Record],
+    labels: Mapping[str, Sequence[str]],
+    chosen: Train,
+    options: Strategies,
+    config: Any,
+) -> Plan:
+    """Render the rows and hold the options against the libraries; Refusal on any mistake."""
+    adapter = strategies.configuration(chosen, options, base)
+    ratio = strategies.learning_rate_ratio(chosen, options)
+    tokenizer = models.load_tokenizer(base)
+    learnt = rows.weighted(learnt)
+    head = heads.of(chosen, learnt, labels)
+    return Plan(
+        tokenizer=tokenizer,
+        train=rows.render(tokenizer, learnt, chosen, head),
+        validation=rows.render(tokenizer, held_out, chosen, head),
+        head=head,
+        chosen=chosen,
+        strategies=options,
+        config=config,
+        adapter=adapter,
+        ratio=ratio,
+        sample=sample.draw(tokenizer, held_out, chosen),
+    )

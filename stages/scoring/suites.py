@@ -1,0 +1,97 @@
+"""What is measured: the records of each task, and how their answers are obtained and compared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.errors import Refusal
+from stages.params import NaturalInt, PositiveInt, Section
+from stages.records import Record
+from stages.scoring import metrics
+
+Answer = Literal["choice", "json", "text", "preference", "label", "labels", "number"]
+NUMBERS = ("label", "labels", "number")
+"""Answers of a model that ends in numbers; the others are written, or compared as text."""
+
+FIGURES: dict[Answer, Callable[[Sequence[str], Sequence[str]], metrics.Figures]] = {
+    "choice": metrics.choice,
+    "json": metrics.json_object,
+    "text": metrics.text,
+    "preference": metrics.preference,
+    "label": metrics.choice,
+    "labels": metrics.several,
+    "number": metrics.number,
+}
+SCORES: dict[Answer, Callable[[str, str], float]] = {
+    "choice": metrics.same,
+    "json": metrics.same_json,
+    "text": metrics.rouge_l,
+    "preference": metrics.same,
+    "label": metrics.same,
+    "labels": metrics.same_json,
+    "number": metrics.closeness,
+}
+"""How right a single answer is, 0 to 1."""
+
+
+class Suite(Section):
+    """The records of one task, and how their answers are obtained and compared."""
+
+    task: str
+    answer: Answer
+    """choice: the likeliest label; json and text: generated, compared as such; preference: the
+    better of two answers; label, labels, number: of a classification or regression."""
+
+
+class Evaluate(Section):
+    """What is measured, on how much at a time."""
+
+    suites: Annotated[list[Suite], Field(min_length=1)]
+    slices: list[str]
+    """Slices by which each figure is broken down as well."""
+    max_length: PositiveInt
+    """Tokens of prompt and answer under perplexity; longer ones are cut on the right."""
+    max_new_tokens: PositiveInt
+    """Longest generated answer."""
+    batch_size: PositiveInt
+    harness_records: NaturalInt
+    """So many records of each choice suite, evenly spread, lm-eval scores at most; 0: none."""
+
+    @property
+    def ends_in_numbers(self) -> bool:
+        """Whether the answers are those of a classification or regression."""
+        return any(suite.answer in NUMBERS for suite in self.suites)
+
+
+def by_suite(
+    rows: Sequence[Record], suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]
+) -> dict[str, list[Record]]:
+    """The records of each suite; Refusal where one has none, or none of the kind it needs."""
+    tasks = [suite.task for suite in suites]
+    if len(set(tasks)) < len(tasks) or "perplexity" in tasks:
+        raise Refusal("params.yaml: evaluate.suites: name each task once, and none perplexity")
+    parts = {suite.task: [row for row in rows if row.task == suite.task] for suite in suites}
+    for suite in suites:
+        where, own = "params.yaml: evaluate.suites:", parts[suite.task]
+        if not own:
+            raise Refusal(
+                f"{where} no test record has task {suite.task}; the tasks are "
+                f"{', '.join(sorted({row.task for row in rows}))}"
+            )
+        if suite.answer in ("choice", "label", "labels") and suite.task not in labels:
+            raise Refusal(
+                f"{where} task {suite.task} has no labels to choose from; set its answer to json "
+                "or text"
+            )
+        if suite.answer == "preference" and any(row.rejected is None for row in own):
+            raise Refusal(
+                f"{where} task {suite.task} has records without a rejected answer; set its answer "
+                "to json or text"
+            )
+        if suite.answer == "number" and not all(metrics.is_number(row.answer) for row in own):
+            raise Refusal(
+                f"{where} task {suite.task} has answers that are no number; set its answer to json "
+                "or text"
+            )
+    return parts

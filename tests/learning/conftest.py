@@ -1,0 +1,107 @@
+"""Trainings of the tiny model, as the stage plans and runs them, within this process."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import TrainerCallback
+
+from stages.learning import arguments, interruption
+from stages.learning.checkpoints import Run
+from stages.learning.plan import Plan, draw_up
+from stages.records import Record
+from stages.train import Params, load
+from tests.conftest import LABELS, tiny_params
+
+
+@pytest.fixture(scope="session")
+def chosen() -> Callable[..., Params]:
+    """The parameters of the stage, with `changes` by dotted path below `train` or `strategies`."""
+
+    def make(**changes: Any) -> Params:
+        given = {path.replace("__", "."): value for path, value in changes.items()}
+        paths = {p if p.startswith("strategies.") else f"train.{p}": v for p, v in given.items()}
+        values = tiny_params(paths)
+        return Params.model_validate({name: values[name] for name in Params.model_fields})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def learnable(corpus: list[Record]) -> Callable[[str], list[Record]]:
+    """Records that an objective can learn from."""
+
+    def make(objective: str) -> list[Record]:
+        if objective in ("dpo", "orpo", "simpo", "reward"):
+            return [replace(r, rejected=f"no {r.answer[:6]}") for r in corpus]
+        if objective == "kto":
+            return [replace(r, desirable=place % 3 > 0) for place, r in enumerate(corpus)]
+        if objective == "classification":
+            return [r for r in corpus if r.task == "intent"] * 3
+        if objective == "regression":
+            return [
+                replace(r, messages=[*r.prompt, {"role": "assistant", "content": str(place / 4)}])
+                for place, r in enumerate(corpus)
+            ]
+        return corpus
+
+    return make
+
+
+@pytest.fixture
+def plan(
+    tiny: Path,
+    learnable: Callable[[str], list[Record]],
+    chosen: Callable[..., Params],
+    tmp_path: Path,
+) -> Callable[..., Plan]:
+    """A plan to train on what the objective learns from."""
+
+    def make(seed: int = 7, **changes: Any) -> Plan:
+        parameters = chosen(**changes)
+        rows = learnable(parameters.train.objective)
+        config = arguments.build(parameters.train, seed, "cpu", tmp_path / "scratch")
+        labels = {"intent": LABELS}
+        return draw_up(tiny, rows, rows, labels, parameters.train, parameters.strategies, config)
+
+    return make
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+class _Kill(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise KilledError
+
+
+@pytest.fixture
+def trained(
+    tiny: Path, plan: Callable[..., Plan], chosen: Callable[..., Params], tmp_path: Path
+) -> Callable[..., Any]:
+    """The trainer after a run to the end."""
+    from stages.learning import trainers
+
+    def run(folder: str = "run", killed_at: int = 0, seed: int = 7, **changes: Any) -> Any:
+        """`killed_at` a step, training ends in an exception, checkpoints of each step behind it."""
+        planned = plan(seed, **changes)
+        (tmp_path / folder).mkdir(exist_ok=True)
+        checkpoints = Run(tmp_path / folder, 1, 2)
+        trainer = trainers.build(load(tiny, chosen(**changes), planned.head), planned)
+        trainer.prepare_to_resume(checkpoints, interruption.Interruption(), planned)
+        if killed_at:
+            trainer.add_callback(_Kill(killed_at))
+            with pytest.raises(KilledError):
+                trainer.train_to_end()
+        else:
+            trainer.train_to_end()
+        return trainer
+
+    return run

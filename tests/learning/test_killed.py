@@ -1,0 +1,113 @@
+"""Real processes, really killed: the final bytes are those of the run that nobody touched."""
+
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+Start = Callable[..., subprocess.Popen[str]]
+ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
+EVERYTHING = {
+    "strategies.lora.lora_dropout": 0.2,
+    "train.dropout": {"attention_dropout": 0.1},
+    "train.batch_size": 2,
+    "train.accumulation_steps": 2,
+    "train.epochs": 8.0,
+    "train.evaluation_steps": 2,
+    "train.evaluation_answers": 3,
+    "train.evaluation_tokens": 4,
+    "train.early_stopping": {"patience": 6, "metric": "exact_match", "min_change": 0.0},
+    "train.options": {"neftune_noise_alpha": 5.0},
+    "runtime.checkpoint_steps": 1,
+}
+"""24 steps, 3 to an epoch, with all on that draws random numbers or keeps a state; the answers
+never come right, so the fourth evaluation after the first is not the last, the seventh is."""
+
+
+@pytest.fixture
+def train(started: Start, workplace: Path, contents: Callable[[Path], dict[str, bytes]]) -> Any:
+    """Train to the end; returns what was written, and what was said."""
+
+    def run(out: str, changes: dict[str, Any] | None = None) -> tuple[dict[str, bytes], str]:
+        process = started(*ARGUMENTS, out, changes=EVERYTHING | (changes or {}))
+        said = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, said
+        return contents(workplace / out), said
+
+    return run
+
+
+def wait_for(process: subprocess.Popen[str], step: int) -> None:
+    """Until the process says that it has done the step."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if re.match(rf"train: step {step}/", line):
+            return
+    raise AssertionError(f"ended before step {step}")
+
+
+def test_ended_in_every_way_a_training_goes_on_to_the_same_bytes(
+    started: Start, train: Any, workplace: Path
+):
+    whole, said = train("whole")
+    assert "resumes" not in said
+    assert "train: step 14/24" in said
+    assert "train: step 15/24" not in said  # early stopping
+
+    draw = random.Random(7)
+    for step in (2, 5):
+        process = started(*ARGUMENTS, "ended", changes=EVERYTHING)
+        wait_for(process, step)
+        time.sleep(draw.uniform(0, 0.15))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        assert not list(workplace.glob("*ended*"))
+
+    inside = [sys.executable, str(Path(__file__).with_name("killed.py")), "6"]
+    process = started(*ARGUMENTS, "ended", changes=EVERYTHING, command=inside)
+    assert "resumes at step" in process.communicate(timeout=300)[1]
+    assert process.returncode == -signal.SIGKILL
+
+    process = started(*ARGUMENTS, "ended", changes={**EVERYTHING, "runtime.checkpoint_steps": 0})
+    assert process.stderr is not None
+    resumed = re.search(r"resumes at step (\d+) of 24", process.stderr.readline())
+    assert resumed
+    wait_for(process, int(resumed[1]) + 1)
+    process.terminate()
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped by SIGTERM" in said
+
+    newest = sorted((workplace / ".scratch/train").glob("*/step-*"))[-1]
+    assert int(newest.name[5:]) > int(resumed[1])  # saved although no checkpoint was due
+    file = draw.choice([path for path in newest.rglob("*") if path.is_file()])
+    file.write_bytes(file.read_bytes()[:-3])
+    again, said = train("ended")
+    assert f"{newest.name}: " in said
+    assert "resumes at step" in said
+    assert again == whole
+    assert list((workplace / ".scratch/train").iterdir()) == []
+
+
+def test_two_at_once_take_turns(started: Start, train: Any, workplace: Path, contents: Any):
+    first = started(*ARGUMENTS, "one", changes=EVERYTHING)
+    wait_for(first, 1)
+    first.send_signal(signal.SIGSTOP)
+    second = started(*ARGUMENTS, "two", changes=EVERYTHING)
+    assert second.stderr is not None
+    said = second.stderr.readline()
+    assert said == f"train: process {first.pid} trains the same; waiting for its end\n"
+    first.send_signal(signal.SIGCONT)
+    for process in (first, second):
+        process.communicate(timeout=300)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert contents(workplace / "one") == contents(workplace / "two")

@@ -1,0 +1,110 @@
+"""Options of libraries are told wrong in one line each, before any model is loaded."""
+# ruff: noqa: E501 - a table, one case a line
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.errors import Refusal
+from stages.learning import arguments, strategies
+from stages.train import Params
+
+Chosen = Callable[..., Params]
+
+
+def refusal(parameters: Params) -> str:
+    """What is said of them."""
+    with pytest.raises(Refusal) as refused:
+        arguments.build(parameters.train, 7, "cpu", Path())
+        strategies.configuration(parameters.train, parameters.strategies, Path())
+        strategies.learning_rate_ratio(parameters.train, parameters.strategies)
+        strategies.double_quantization(parameters.strategies)
+    return str(refused.value.message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"options": {"neftune_noise": 5.0}}, "train.options.neftune_noise: no option of SFTConfig; did you mean neftune_noise_alpha?"),
+        ({"options": {"adam_beta1": "high"}}, "train.options.adam_beta1: should be a valid number, not 'high'"),
+        ({"options": {"learning_rate": 1.0}}, "train.options.learning_rate: the pipeline sets it; leave it out"),
+        ({"options": {"push_to_hub": True}}, "train.options.push_to_hub: the pipeline sets it; leave it out"),
+        ({"options": {"beta": 0.1}}, "train.options.beta: no option of SFTConfig"),
+        ({"schedule": "cosin"}, "train.schedule: no 'cosin' in transformers; did you mean cosine?"),
+        ({"optimizer": "adam"}, "train.optimizer: no 'adam' in transformers; did you mean"),
+        ({"optimizer": "galore_adamw"}, "train.optimizer: galore_adamw: You need to install `galore_torch`"),
+        ({"precision": "fp16"}, "train.precision: fp16 needs a GPU; take fp32 or bf16"),
+        ({"strategies.lora": {"rank": 4}}, "strategies.lora.rank: no option of LoraConfig"),
+        ({"strategies.lora": {"r": "four"}}, "strategies.lora.r: should be a valid integer, not 'four'"),
+        ({"strategies.lora": {"task_type": "SEQ_CLS"}}, "strategies.lora.task_type: the objective decides it; leave it out"),
+        ({"strategies.lora": {"loraplus_lr_ratio": "x"}}, "strategies.lora.loraplus_lr_ratio: must be a number from 1 on"),
+        ({"strategies.lora": {"init_lora_weights": "loftq"}}, "strategies.lora.init_lora_weights: loftq needs data of its own"),
+        ({"strategy": "qlora", "strategies.qlora": {"init_lora_weights": "pissa"}}, "strategies.qlora.init_lora_weights: pissa changes"),
+        ({"strategy": "qlora", "strategies.qlora": {"double_quantization": 1}}, "strategies.qlora.double_quantization: true or false, not 1"),
+        ({"strategy": "ia3", "strategies.ia3": {"r": 4}}, "strategies.ia3.r: no option of IA3Config"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_option_that_the_library_does_not_take(
+    chosen: Chosen, changes: dict[str, Any], line: str
+):
+    said = refusal(chosen(**changes))
+    assert said.startswith(f"params.yaml: {line}"), said
+    assert "\n" not in said
+
+
+def test_all_mistakes_at_once(chosen: Chosen):
+    said = refusal(chosen(options={"bete": 1, "adam_beta1": "x", "seed": 3}))
+    assert len(said.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objective": "dpo", "batching": "packed"}, "batching: packed is for sft"),
+        ({"strategy": "prompt", "batching": "packed"}, "no start for the vectors of prompt"),
+        ({"strategy": "prefix", "activation_checkpointing": True}, "prefix keeps its vectors"),
+        ({"strategy": "prompt", "objective": "grpo"}, "prompt does not go with grpo; take lora"),
+        ({"strategy": "trainable_tokens", "objective": "dpo"}, "goes with sft alone, not dpo"),
+        ({"objective": "regression", "evaluation_answers": 5}, "regression writes none"),
+        ({"early_stopping.patience": 3, "evaluation_steps": 0}, "set evaluation_steps"),
+        ({"early_stopping.patience": 3, "early_stopping.metric": "f1"}, "f1 is not measured for sft"),
+        ({"sft.weighting": "uncertainty", "sft.task_weights": {"a": 1.0}}, "finds them itself"),
+        ({"sft.task_weights": {"a": 2.0}, "batching": "packed"}, "packed rows mix tasks"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_combined(chosen: Chosen, changes: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        chosen(**changes)
+
+
+def test_what_the_library_refuses_only_with_the_model(trained: Callable[..., Any]):
+    with pytest.raises(
+        Refusal, match="`r` should be a positive integer value but the value passed"
+    ):
+        trained(strategies__lora={"r": 0, "target_modules": "all-linear"})
+
+
+def test_more_frozen_layers_than_there_are(plan: Callable[..., Any], trained: Callable[..., Any]):
+    with pytest.raises(Refusal, match=r"strategies\.freeze\.layers: the base has 2 layers, not 3"):
+        trained(strategy="freeze", strategies__freeze={"layers": 3})
+
+
+def test_adalora_whose_phases_are_longer_than_the_run(trained: Callable[..., Any]):
+    with pytest.raises(Refusal, match="tinit \\+ tfinal must be below the run's 6 steps, not 60"):
+        trained(strategy="adalora")
+
+
+@pytest.mark.slow
+def test_the_first_stage_tells(
+    workplace: Path,
+    stage: Callable[..., subprocess.CompletedProcess[str]],
+    refused: Callable[..., None],
+):
+    """Not the fourth, hours later."""
+    run = stage("base", "text.jsonl", "brought", changes={"train.options": {"adam_beta": 0.9}})
+    refused(run, workplace / "brought", "train.options.adam_beta: no option of SFTConfig")
