@@ -121,7 +121,7 @@ def ours(folder: Path, batch: int) -> Measured:
 def plain(folder: Path, batch: int, threads: int) -> Measured:
     """The script of the tutorials."""
     script = str(Path(__file__).with_name("plain_trl.py"))
-    command = [sys.executable, script, "base", "rows.jsonl", str(batch), json.dumps(LORA)]
+    command = [sys.executable, script, "base", "rows.jsonl", str(batch), json.dumps(LORA), "cpu"]
     return measure(command, folder, OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
 
 

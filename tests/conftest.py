@@ -227,7 +227,7 @@ def refused() -> Callable[..., None]:
 
     def check(run: subprocess.CompletedProcess[str], out: Path, *words: str) -> None:
         assert run.returncode == 2, run.stderr
-        lines = [line for line in run.stderr.splitlines() if not line.startswith("train: step ")]
+        lines = [line for line in run.stderr.splitlines() if not line.startswith("train: ")]
         assert len(lines) == 1, run.stderr
         assert [word for word in words if word not in lines[0]] == [], run.stderr
         assert not list(out.parent.glob(f"*{out.name}*"))

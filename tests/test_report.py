@@ -106,6 +106,7 @@ def write_inputs(root: Path) -> None:
     augmented = {"parents": 16, "children": 5, "methods": {"deletion": {"kept": 5}}}
     write_json(root / "data/augmented/card.json", {**augmented, "train": split(21)})
     trained = {
+        "objective": "sft",
         "strategy": "lora",
         "rows": 21,
         "rows_truncated": 0,

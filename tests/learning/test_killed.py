@@ -79,8 +79,8 @@ def test_ended_in_every_way_a_training_goes_on_to_the_same_bytes(
 
     process = started(*ARGUMENTS, "ended", changes={**EVERYTHING, "runtime.checkpoint_steps": 0})
     assert process.stderr is not None
-    resumed = re.search(r"resumes at step (\d+) of 24", process.stderr.readline())
-    assert resumed
+    told = (re.search(r"resumes at step (\d+) of 24", line) for line in process.stderr)
+    resumed = next(match for match in told if match)
     wait_for(process, int(resumed[1]) + 1)
     process.terminate()
     said = process.communicate(timeout=300)[1]

@@ -54,20 +54,20 @@ def compare(trained: Callable[..., Any], stops: list[int], **changes: Any) -> No
     assert again[0] == whole[0]
 
 
-@pytest.mark.parametrize("stop", range(1, 9))
-def test_at_every_step(trained: Callable[..., Any], stop: int):
+@pytest.mark.parametrize("stop", [1, 3, 5, 8])
+def test_within_epochs_and_between_them(trained: Callable[..., Any], stop: int):
     compare(trained, [stop], **HARD)
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_with_every_strategy(trained: Callable[..., Any], strategy: str):
-    compare(trained, [2, 5], **HARD, strategy=strategy)
+    compare(trained, [5], **HARD, strategy=strategy)
 
 
 @pytest.mark.parametrize("objective", get_args(Objective))
 def test_with_every_objective(trained: Callable[..., Any], objective: str):
     options = {"num_generations": 2} if objective == "grpo" else {}
-    compare(trained, [2, 5], **HARD, objective=objective, options=options, evaluation_tokens=4)
+    compare(trained, [5], **HARD, objective=objective, options=options, evaluation_tokens=4)
 
 
 def test_another_seed_thread_count_or_dropout_gives_other_bytes(trained: Callable[..., Any]):
