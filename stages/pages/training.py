@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-HEADS = ("reward", "classification", "regression")
-"""Objectives of a model that ends in numbers."""
+from stages.learning.settings import HEADS
 
 
 def settings(train: dict[str, Any], strategies: dict[str, Any]) -> list[tuple[str, str]]:
