@@ -8,7 +8,7 @@ from stages import compute, models, outputs, params
 from stages.bases import folder, hub, inspection, starter
 from stages.bases.origin import Base
 from stages.cli import IN_FILE, OUT, run
-from stages.errors import Refusal
+from stages.errors import Refusal, loading
 from stages.params import Section, Seed
 
 
@@ -26,15 +26,8 @@ def vet(model: Path, chosen: Base) -> None:
 
     logging.disable_progress_bar()  # a refusal is one line
     config = inspection.inspect(model, chosen.allowed_config_keys)
-    try:
+    with loading(f"{model}: the tokenizer"):
         tokenizer = models.load_tokenizer(model)
-    except Refusal:
-        raise
-    except Exception as error:  # tokenizers raises no narrower class, transformers any
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise Refusal(
-            f"{model}: the tokenizer does not load ({reason}); fetch its files again"
-        ) from None
     if inspection.writes(config) and not tokenizer.chat_template:
         raise Refusal(f"{model}: the base has no chat template; add chat_template.jinja to it")
 
@@ -60,6 +53,18 @@ def take(source: Path, out: Path, chosen: Base) -> None:
         raise Refusal(refusal.message.replace(str(out), str(source))) from None
 
 
+def configure(model: Path, chosen: Base) -> None:
+    """Change the config.json of a vetted model as asked, and vet it again."""
+    if not chosen.configuration:
+        return
+    inspection.change(model, chosen.configuration)
+    try:
+        vet(model, chosen)
+    except Refusal as refusal:
+        reason = refusal.message.removeprefix(f"{model}/config.json: ")
+        raise Refusal(f"params.yaml: base.configuration: {reason}") from None
+
+
 @click.command(help=__doc__)
 @click.argument("text", type=IN_FILE)
 @click.argument("out", type=OUT)
@@ -78,6 +83,7 @@ def main(text: Path, out: Path) -> None:
             case "path":
                 take(Path(chosen.base.path), partial, chosen.base)
                 done = f"took {chosen.base.path}"
+        configure(partial, chosen.base)
     click.echo(f"base: {done}", err=True)
 
 

@@ -130,6 +130,7 @@ def check_options(file: Path = params.FILE) -> None:
     arguments.build(chosen.train, chosen.seed, device(), Path())
     strategies.configuration(chosen.train, chosen.strategies, Path())
     strategies.learning_rate_ratio(chosen.train, chosen.strategies)
+    strategies.double_quantization(chosen.strategies)
 
 
 def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:

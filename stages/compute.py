@@ -80,7 +80,9 @@ def set_up(compute: Compute, seed: int) -> None:
     from transformers import logging
 
     torch.set_num_threads(compute.threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # use_deterministic_algorithms also loads the compiler
     deterministic: Any = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # costs a fifth of the time
     logging.disable_progress_bar()

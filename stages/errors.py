@@ -1,5 +1,7 @@
 """The one error that a user's mistake becomes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import click
@@ -14,3 +16,15 @@ class Refusal(click.ClickException):
         """Print each line of the message on stderr behind `error:`."""
         for line in self.format_message().splitlines():
             click.echo(f"error: {line}", file=file, err=True)
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """What a library says of a file that it does not load becomes one line."""
+    try:
+        yield
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:  # tokenizers raises no narrower class, transformers any
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise Refusal(f"{what} does not load ({reason}); fetch its files again") from None

@@ -150,19 +150,24 @@ def corpus(conversation: Callable[..., Record]) -> list[Record]:
     return rows
 
 
+def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) -> Path:
+    """Make a folder what a clone is before `train`: base, augmented, prepared, params.yaml."""
+    shutil.copytree(model, place / "base")
+    for folder in ("augmented", "prepared"):
+        (place / folder).mkdir()
+    records.write(place / "augmented/train.jsonl", rows)
+    for part in ("validation", "test"):
+        records.write(place / f"prepared/{part}.jsonl", rows)
+    (place / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
+    lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
+    (place / "text.jsonl").write_text("".join(lines), encoding="utf-8")
+    return place
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, tiny: Path, corpus: list[Record], documents: list[str]) -> Path:
-    """A folder as a clone has it before `train`: base, augmented, prepared, params.yaml."""
-    shutil.copytree(tiny, tmp_path / "base")
-    for folder in ("augmented", "prepared"):
-        (tmp_path / folder).mkdir()
-    records.write(tmp_path / "augmented/train.jsonl", corpus)
-    for part in ("validation", "test"):
-        records.write(tmp_path / f"prepared/{part}.jsonl", corpus)
-    (tmp_path / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
-    lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
-    (tmp_path / "text.jsonl").write_text("".join(lines), encoding="utf-8")
-    return tmp_path
+    """A folder as a clone has it before `train`."""
+    return furnish(tmp_path, tiny, corpus, documents)
 
 
 @pytest.fixture

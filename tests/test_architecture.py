@@ -135,8 +135,8 @@ def test_command_is_the_stage_with_its_paths_alone(stage: str) -> None:
     command = STAGES[stage]["cmd"]
     assert set(re.findall(r"\$\{.*?\}", command)) <= {"${item.variant}"}
     assert not re.search(r"[;&|<>`\n]|\$[^{]", command)
-    start, given = shlex.split(command)[:3], shlex.split(command)[3:]
-    assert start == ["python", "-m", f"stages.{stage}"]
+    start, given = shlex.split(command)[:4], shlex.split(command)[4:]
+    assert start == ["exec", "python", "-m", f"stages.{stage}"]
     arguments = main_of(stage).params
     assert all(isinstance(argument, click.Argument) for argument in arguments)
     assert len(given) == len(arguments)

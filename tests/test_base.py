@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,10 @@ from typing import Any
 import pytest
 
 from stages import models
+from stages.base import configure, take
+from stages.bases.origin import Base
+from stages.errors import Refusal
+from tests.conftest import tiny_params
 
 ARGUMENTS = ("base", "text.jsonl", "brought")
 WHOLE = [
@@ -15,6 +20,11 @@ WHOLE = [
     "tokenizer.json",
     "tokenizer_config.json",
 ]
+
+
+def chosen(**changes: Any) -> Base:
+    """The section of params.yaml, changed."""
+    return Base.model_validate(tiny_params({})["base"] | changes)
 
 
 @pytest.mark.slow
@@ -47,15 +57,6 @@ def test_a_local_folder_is_taken_as_it_is(
     assert contents(workplace / "brought") == contents(tiny)
 
 
-def test_a_folder_without_tokenizer_is_refused(
-    workplace: Path, tiny_copy: Path, stage: Callable[..., Any], refused: Callable[..., None]
-):
-    (tiny_copy / "tokenizer.json").unlink()
-    run = stage(*ARGUMENTS, changes={"base.source": "path", "base.path": "spoilt"})
-    refused(run, workplace / "brought", "spoilt: no tokenizer.json or tokenizer.model")
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -63,29 +64,61 @@ def test_a_folder_without_tokenizer_is_refused(
         ("tokenizer.json", "x", "spoilt: the tokenizer does not load (JSONDecodeError: "),
         ("chat_template.jinja", "{% for", "the base's chat template refuses user, assistant"),
         ("generation_config.json", "{", "spoilt/generation_config.json: not JSON; fetch it again"),
+        ("chat_template.jinja", None, "spoilt: the base has no chat template"),
+        ("tokenizer.json", None, "spoilt: no tokenizer.json or tokenizer.model"),
     ],
 )
-def test_a_folder_with_a_spoilt_file_is_refused(
-    workplace: Path,
-    tiny_copy: Path,
-    stage: Callable[..., Any],
-    refused: Callable[..., None],
-    name: str,
-    text: str,
-    message: str,
+def test_a_folder_with_a_file_spoilt_or_missing_is_refused(
+    tiny_copy: Path, tmp_path: Path, name: str, text: str | None, message: str
 ):
-    (tiny_copy / name).write_text(text)
-    run = stage(*ARGUMENTS, changes={"base.source": "path", "base.path": "spoilt"})
-    refused(run, workplace / "brought", message)
+    if text is None:
+        (tiny_copy / name).unlink()
+    else:
+        (tiny_copy / name).write_text(text)
+    (tmp_path / "brought").mkdir()
+    with pytest.raises(Refusal, match=re.escape(message)) as refused:
+        take(tiny_copy, tmp_path / "brought", chosen())
+    assert "\n" not in refused.value.message
 
 
-@pytest.mark.slow
-def test_a_base_that_cannot_hold_a_conversation_is_refused(
-    workplace: Path, tiny_copy: Path, stage: Callable[..., Any], refused: Callable[..., None]
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"slidingwindow": 8}, "slidingwindow: unknown key; add it to base.allowed_config_keys"),
+        ({"sliding_window": "long"}, "sliding_window"),
+        ({"hidden_size": 32}, "wrong shapes: "),
+        ({"auto_map": {"AutoConfig": "x.Y"}}, "auto_map: can load code, never allowed"),
+        ({"rope_parameters": {"rope_type": "yan"}}, "KeyError: 'yan'"),
+    ],
+    ids=str,
+)
+def test_a_configuration_that_does_not_fit_is_refused(
+    tiny_copy: Path, configuration: dict[str, Any], message: str
 ):
-    (tiny_copy / "chat_template.jinja").unlink()
-    run = stage(*ARGUMENTS, changes={"base.source": "path", "base.path": "spoilt"})
-    refused(run, workplace / "brought", "no chat template")
+    with pytest.raises(Refusal, match=f"params.yaml: base.configuration: .*{message}"):
+        configure(tiny_copy, chosen(configuration=configuration))
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}},
+        {"use_sliding_window": True, "sliding_window": 2, "max_window_layers": 0,
+         "layer_types": ["sliding_attention", "sliding_attention"]},
+    ],
+    ids=["rope", "window"],
+)  # fmt: skip
+def test_a_configuration_changes_what_the_model_computes(
+    tiny: Path, tiny_copy: Path, configuration: dict[str, Any]
+):
+    import torch
+
+    configure(tiny_copy, chosen(configuration=configuration))
+    ids = torch.arange(12)[None]
+    logits = [
+        models.load(folder, "float32", "eager", "cpu")(ids).logits for folder in (tiny, tiny_copy)
+    ]
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
 
 
 def test_a_hub_model_without_revision_is_refused_before_anything(

@@ -17,15 +17,15 @@ ROOT = Path(__file__).parents[1]
 DVC_YAML = """\
 stages:
   base:
-    cmd: python -m stages.base data/seed.txt data/base
+    cmd: exec python -m stages.base data/seed.txt data/base
     deps: [data/seed.txt]
     outs: [data/base]
   prepare:
-    cmd: python -m stages.prepare data/base data/prepared
+    cmd: exec python -m stages.prepare data/base data/prepared
     deps: [data/base]
     outs: [data/prepared]
   report:
-    cmd: python -m stages.report data/prepared reports/metrics.json
+    cmd: exec python -m stages.report data/prepared reports/metrics.json
     deps: [data/prepared]
     params: [seed]
     metrics: [reports/metrics.json: {cache: false}]

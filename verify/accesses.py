@@ -67,7 +67,7 @@ def seconds(log: list[Access]) -> float:
 def breaches(log: list[Access], allowed: Declared) -> list[str]:
     """One line for each thing that the stage did and does not declare."""
     if not any(access.event == "end" for access in log):
-        return ["was not observed to its end; is its command one plain `python -m stages.X`?"]
+        return ["was not observed to its end; is its command `exec python -m stages.X …`?"]
     written = {a.subject: None for a in log if "write" in a.event and not _may_write(a, allowed)}
     read = {
         a.subject: None

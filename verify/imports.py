@@ -47,9 +47,9 @@ def imported(module: str, root: Path) -> set[str]:
 
 
 def module_of(command: str) -> str | None:
-    """The file that `python -m stages.X …` runs; None for another command."""
+    """The file that `exec python -m stages.X …` runs; None for another command."""
     match command.split():
-        case ["python", "-m", name, *_] if name.startswith(f"{PROJECT}."):
+        case ["exec", "python", "-m", name, *_] if name.startswith(f"{PROJECT}."):
             return name.replace(".", "/") + ".py"
     return None
 

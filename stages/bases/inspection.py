@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages import outputs
 from stages.bases.folder import CONFIG, INDEX
 from stages.errors import Refusal
 
@@ -140,6 +141,14 @@ def _check_keys(values: dict[str, Any], cls: Any, allowed: Collection[str], path
             _check_keys(values[key], inner, allowed, path)
 
 
+def change(folder: Path, configuration: dict[str, Any]) -> None:
+    """Put other values into config.json; whether they fit is for `inspect` to say."""
+    path = folder / CONFIG
+    changed = _object(path) | configuration
+    path.unlink()  # it may be a link to a file of the user's
+    outputs.write_json(path, changed)
+
+
 def writes(config: dict[str, Any]) -> bool:
     """Whether the weights are of a causal language model: BERT has that class too, but seldom."""
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
@@ -202,7 +211,7 @@ def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path
             loader: Any = AutoModelForCausalLM if writes(config) else AutoModel
             model = loader.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))
     except Exception as error:  # the library's own checks of values raise nearly every kind
-        reason = " ".join(str(error).split())
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise Refusal(f"{folder / CONFIG}: {reason}; take another base") from None
     renaming: Any = get_model_conversion_mapping(model)
     loading = LoadStateDictConfig(device_map={"": "meta"}, weight_mapping=renaming)

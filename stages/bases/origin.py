@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints, model_validator
+from pydantic import JsonValue, StringConstraints, model_validator
 
 from stages.params import Section
 
@@ -22,6 +22,9 @@ class Base(Section):
     """The folder of a local model; empty otherwise."""
     allowed_config_keys: list[str]
     """Keys of config.json, unknown to transformers, that you trust."""
+
+    configuration: dict[str, JsonValue]
+    """Key of config.json -> value in its place: RoPE scaling, a sliding window …"""
 
     @model_validator(mode="after")
     def _complete(self) -> "Base":

@@ -14,7 +14,7 @@ OWNED = {
         (
             "push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo",
             "hub_always_push", "hub_revision", "resume_from_checkpoint", "run_name", "project",
-            "trackio_space_id", "auto_find_batch_size", "save_only_model", "use_liger_kernel",
+            "trackio_space_id", "auto_find_batch_size", "save_only_model",
             "model_init_kwargs", "trust_remote_code", "dataset_num_proc", "chat_template_path",
             "eos_token", "pad_token", "dataset_text_field", "packing_strategy", "eval_packing",
             "shuffle_dataset", "assistant_only_loss", "completion_only_loss", "padding_free",
@@ -32,6 +32,16 @@ OWNED = {
 }  # fmt: skip
 """Options of the libraries that are not the user's, and why."""
 
+LOSSES = {
+    "dpo": (
+        "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard",
+        "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+    ),
+    "kto": ("kto", "apo_zero_unpaired"),
+    "grpo": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
+}  # fmt: skip
+"""`loss_type` of the objectives whose trainer looks at it only when it computes the first loss."""
+
 
 def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int = 1) -> Any:
     """The objective's configuration, with every mistake in `train` that it finds told at once.
@@ -39,6 +49,8 @@ def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int =
     A batch of the pipeline is one of all processes together, so the accumulation steps are
     divided among them.
     """
+    from transformers.utils import is_liger_kernel_available
+
     if chosen.precision == "fp16" and device == "cpu":
         raise Refusal("params.yaml: train.precision: fp16 needs a GPU; take fp32 or bf16")
     cls = _class_of(chosen.objective)
@@ -86,6 +98,9 @@ def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int =
         given.setdefault("cpo_alpha", 0.0)  # otherwise CPO's own term is added
     config = options.build(cls, given, ours, "train.options", OWNED)
     _check_optimizer(config)
+    _check_losses(config, chosen.objective)
+    if config.use_liger_kernel and not is_liger_kernel_available():
+        raise Refusal("params.yaml: train.options.use_liger_kernel: install liger-kernel first")
     return config
 
 
@@ -142,6 +157,16 @@ def _check_optimizer(config: Any) -> None:
     except (ImportError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise Refusal(f"params.yaml: train.optimizer: {config.optim.value}: {reason}") from None
+
+
+def _check_losses(config: Any, objective: Objective) -> None:
+    asked = getattr(config, "loss_type", None)
+    for name in asked if isinstance(asked, list) else [asked]:
+        if objective in LOSSES and name not in LOSSES[objective]:
+            raise Refusal(
+                f"params.yaml: train.options.loss_type: no {name!r} for {objective}; "
+                f"known: {', '.join(LOSSES[objective])}"
+            )
 
 
 def _known(name: str, names: list[str], key: str) -> str:

@@ -1,7 +1,7 @@
 """transformers' trainer, made to resume to the same bytes. Imports torch."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,42 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch.utils.data import Sampler
-from transformers import PrinterCallback, Trainer, TrainerCallback
-from transformers.trainer_pt_utils import get_length_grouped_indices
+from transformers import PrinterCallback, Trainer
 
 from stages import models
-from stages.learning import log
+from stages.learning import log, order, steps
 from stages.learning.checkpoints import Run
-from stages.learning.divergence import refuse_divergence
 from stages.learning.interruption import Interruption
 from stages.learning.plan import Plan
 
 WEIGHTS, BEST, PROGRESS = "trained.safetensors", "best.safetensors", "progress-{}.pt"
-
-
-class Epochs(Sampler[int]):
-    """The order of rows in an epoch, by seed and epoch alone: a resumed run draws nothing again.
-
-    With `lengths`, rows of like length stand together, as in transformers' LengthGroupedSampler.
-    """
-
-    def __init__(self, rows: int, seed: int, lengths: Sequence[int] | None, batch: int) -> None:
-        self.rows, self.seed, self.lengths, self.batch = rows, seed, lengths, batch
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        if self.lengths is None:
-            yield from torch.randperm(self.rows, generator=generator).tolist()
-        else:
-            yield from get_length_grouped_indices(self.lengths, self.batch, generator=generator)
 
 
 class Resumable(Trainer):
@@ -66,7 +39,7 @@ class Resumable(Trainer):
         self.best: dict[str, Any] = {}
         self.resumed: Path | None = None
         self.remove_callback(PrinterCallback)
-        self.add_callback(Steps(self, interruption))
+        self.add_callback(steps.Steps(self, interruption))
 
     def method_state(self) -> dict[str, Any]:
         """What a method keeps beside the weights: tensors and numbers, by name."""
@@ -84,6 +57,11 @@ class Resumable(Trainer):
             for name, value in state["allocator"].items():
                 setattr(allocator, name, value)
             self.model.peft_config["default"].rank_pattern = state["rank_pattern"]
+
+    def allocate_ranks(self) -> None:
+        """AdaLoRA's part of an optimizer step."""
+        if self._rank_allocator():
+            self.model.base_model.update_and_allocate(self.state.global_step)
 
     def _rank_allocator(self) -> Any:
         """AdaLoRA's: it moves ranks between matrices by running averages of their importance."""
@@ -165,7 +143,7 @@ class Resumable(Trainer):
         args: Any = self.args
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
         step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        self.sampler: Any = Epochs(len(rows), args.seed, self.lengths, step)
+        self.sampler: Any = order.Epochs(len(rows), args.seed, self.lengths, step)
         return self.sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
@@ -203,6 +181,15 @@ class Resumable(Trainer):
         if self.args.should_save:
             self.run.finish(step)
         self.accelerator.wait_for_everyone()
+
+    def load_progress(self) -> None:
+        """Take back what a checkpoint holds beside transformers' own state."""
+        if self.resumed is not None:
+            file = self.resumed / PROGRESS.format(self.args.process_index)
+            progress = torch.load(file, weights_only=True)
+            self._tr_loss += progress["loss"]
+            self._globalstep_last_logged = progress["logged"]
+            self.load_method_state(progress["method"])
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -252,51 +239,6 @@ class Resumable(Trainer):
         with torch.no_grad():
             for name, tensor in self._trained():
                 tensor.copy_(tensors[name])
-
-
-class Steps(TrainerCallback):
-    """What happens at an optimizer step beside the optimizer's work."""
-
-    def __init__(self, trainer: Resumable, interruption: Interruption) -> None:
-        self.trainer, self.interruption = trainer, interruption
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Take back what a checkpoint holds beside transformers' own state."""
-        if self.trainer.resumed is not None:
-            file = self.trainer.resumed / PROGRESS.format(args.process_index)
-            progress = torch.load(file, weights_only=True)
-            self.trainer._tr_loss += progress["loss"]
-            self.trainer._globalstep_last_logged = progress["logged"]
-            self.trainer.load_method_state(progress["method"])
-
-    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Also where a run resumes: within an epoch, or between two."""
-        batches = len(kwargs["train_dataloader"])
-        if (
-            state.global_step
-            and state.global_step % -(-batches // args.gradient_accumulation_steps) == 0
-        ):
-            self.trainer.start_next_epoch()
-
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        refuse_divergence(kwargs["logs"], state.global_step, self.trainer.plan.chosen.objective)
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.trainer._rank_allocator():
-            self.trainer.model.base_model.update_and_allocate(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step >= state.max_steps:
-            control.should_log = control.should_evaluate = True
-        every = self.trainer.run.every
-        if every and state.global_step % every == 0:
-            control.should_save = True
-        if self.trainer.anywhere(self.interruption.number is not None):
-            control.should_save = control.should_training_stop = True
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.trainer.finished():
-            control.should_training_stop = True
 
 
 @contextmanager

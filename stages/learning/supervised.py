@@ -23,29 +23,7 @@ class Supervised(Resumable, SFTTrainer):
     ours = False
     """Whether the loss is computed here on a GPU as well."""
 
-    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """The loss is the mean over tokens; the library's is over batches, however they fall."""
-        self.total = torch.zeros(2, dtype=torch.float64)
-        output = super().evaluation_loop(*args, **kwargs)
-        loss, tokens = self.accelerator.reduce(self.total.to(self.args.device), "sum").tolist()
-        output.metrics["eval_loss"] = loss / tokens
-        return output
-
     def compute_loss(
-        self,
-        model: Any,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> Any:
-        labels = inputs["labels"]
-        loss = self._loss(model, inputs, return_outputs, num_items_in_batch)
-        if not model.training:
-            tokens = (labels[:, 1:] != IGNORED).sum()
-            self.total += torch.stack([loss.detach() * tokens, tokens]).cpu()
-        return loss
-
-    def _loss(
         self,
         model: Any,
         inputs: Any,
@@ -57,16 +35,37 @@ class Supervised(Resumable, SFTTrainer):
             return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
         plain = not return_outputs and not self.aux_loss_enabled and self.args.loss_type == "nll"
         smoothing = self.args.label_smoothing_factor  # TRL needs a second forward pass for it
-        if plain and (self.args.use_cpu or self.task_weights or self.ours or smoothing):
-            losses = answer_losses(model, inputs, smoothing)
-            learnt = (inputs["labels"][:, 1:] != IGNORED).sum()
-            tokens = learnt.clamp(min=1) if num_items_in_batch is None else num_items_in_batch
-            if num_items_in_batch is not None:
-                tokens = tokens / self.accelerator.num_processes
-            if self.task_weights is None:
-                return losses.sum() / tokens
-            return self.task_weights(losses, tasks, model.training) / tokens
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not plain or not (self.args.use_cpu or self.task_weights or self.ours or smoothing):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        losses = answer_losses(model, inputs, smoothing)
+        if num_items_in_batch is None:
+            tokens = (inputs["labels"][:, 1:] != IGNORED).sum().clamp(min=1)
+        else:
+            tokens = num_items_in_batch / self.accelerator.num_processes
+        total = losses.sum() if self.task_weights is None else self.task_weights(losses, tasks)
+        return total / tokens
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss is the mean over answer tokens; the library's is over batches, however they
+        fall. Neither task weights nor smoothing count, so that recipes can be compared by it."""
+        self.total = torch.zeros(2, dtype=torch.float64)
+        output = super().evaluation_loop(*args, **kwargs)
+        loss, tokens = self.total.tolist()
+        output.metrics["eval_loss"] = loss / tokens
+        return output
+
+    def prediction_step(
+        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        inputs = self._prepare_inputs(inputs)
+        inputs.pop("tasks", None)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = answer_losses(model, inputs).sum(1)
+        tokens = (inputs["labels"][:, 1:] != IGNORED).sum(1)
+        rows = torch.stack([losses, tokens], dim=1)
+        # accelerate fills up the last batch of several processes, and takes that away again here
+        self.total += self.accelerator.gather_for_metrics(rows).double().sum(0).cpu()
+        return losses.sum() / tokens.sum(), None, None
 
     def create_optimizer(self, model: Any = None) -> Any:
         optimizer = super().create_optimizer(model)
@@ -108,7 +107,8 @@ def answer_losses(model: Any, inputs: dict[str, Any], smoothing: float = 0.0) ->
     labels = inputs["labels"][:, 1:]
     places = (labels != IGNORED).any(dim=0).nonzero().squeeze(1)
     rest = {name: value for name, value in inputs.items() if name != "labels"}
-    logits = model(**rest, use_cache=False, logits_to_keep=places).logits
+    from_end = places - inputs["labels"].shape[1]  # a soft prompt makes the front longer
+    logits = model(**rest, use_cache=False, logits_to_keep=from_end).logits
     flat = F.cross_entropy(
         logits.float().flatten(0, 1),
         labels[:, places].flatten(),

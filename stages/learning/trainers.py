@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset
 from peft import get_peft_model
 from peft.optimizers import create_loraplus_optimizer
@@ -118,6 +119,8 @@ def _build(model: Any, plan: Plan) -> Resumable:
     model.config.pad_token_id = plan.tokenizer.pad_token_id  # a head reads the token before it
     strategies.prepare(model, chosen, plan.strategies, adapter, plan.steps)
     set_seed(config.seed)
+    if config.torch_compile:
+        torch.use_deterministic_algorithms(True)  # the compiler's choices as well
     common = {
         "model": model,
         "args": config,

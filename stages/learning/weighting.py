@@ -13,7 +13,7 @@ class TaskWeights(torch.nn.Module):
         super().__init__()
         self.tasks = list(tasks)
 
-    def forward(self, losses: Any, tasks: Any, training: bool) -> Any:
+    def forward(self, losses: Any, tasks: Any) -> Any:
         """`losses` (rows, tokens), `tasks` (rows,) as places in `self.tasks`; returns the sum."""
         raise NotImplementedError
 
@@ -28,7 +28,7 @@ class Fixed(TaskWeights):
         super().__init__(tasks)
         self.weights = torch.tensor([weights.get(task, 1.0) for task in tasks])
 
-    def forward(self, losses: Any, tasks: Any, training: bool) -> Any:
+    def forward(self, losses: Any, tasks: Any) -> Any:
         return (losses.sum(1) * self.weights.to(losses.device)[tasks]).sum()
 
 
@@ -36,16 +36,14 @@ class Uncertainty(TaskWeights):
     """exp(-s) times the loss plus s / 2, with a learnt s for each task.
 
     s is the logarithm of the task's noise variance (Kendall, Gal and Cipolla, 2018, equation 7;
-    exp(-s) as for a classification). Validation is not weighted.
+    exp(-s) as for a classification).
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__(tasks)
         self.log_variance = torch.nn.Parameter(torch.zeros(len(tasks)))
 
-    def forward(self, losses: Any, tasks: Any, training: bool) -> Any:
-        if not training:
-            return losses.sum()
+    def forward(self, losses: Any, tasks: Any) -> Any:
         s, tokens = self.log_variance.to(losses.device)[tasks], (losses != 0).sum(1)
         return (torch.exp(-s) * losses.sum(1) + s / 2 * tokens).sum()
 
@@ -54,7 +52,7 @@ class LossRatio(TaskWeights):
     """Tasks whose loss fell less in the last epoch count more.
 
     Dynamic weight average (Liu, Johns and Davison, 2019): K times the softmax over the K tasks of
-    L(t-1) / L(t-2) / T with T = 2; 1 in the first two epochs. Validation is not weighted.
+    L(t-1) / L(t-2) / T with T = 2; 1 in the first two epochs.
     """
 
     TEMPERATURE = 2.0
@@ -69,9 +67,7 @@ class LossRatio(TaskWeights):
             self.register_buffer(name, torch.zeros(len(tasks), dtype=torch.float64))
         self.register_buffer("weights", torch.ones(len(tasks)))
 
-    def forward(self, losses: Any, tasks: Any, training: bool) -> Any:
-        if not training:
-            return losses.sum()
+    def forward(self, losses: Any, tasks: Any) -> Any:
         rows = losses.detach()
         self.sums.index_add_(0, tasks, rows.sum(1).double())
         self.tokens.index_add_(0, tasks, (rows != 0).sum(1).double())

@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,20 +16,6 @@ Checkpoint = Annotated[str, Field(min_length=1)]
 """A folder, or `owner/name@revision` with the revision's 40 hex digits."""
 
 _OF_HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
-
-
-@contextmanager
-def loading(folder: Path) -> Iterator[None]:
-    """What a library says of a model that does not load becomes one line."""
-    try:
-        yield
-    except (Refusal, MemoryError):
-        raise
-    except Exception as error:  # tokenizers raises no narrower class, transformers any
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise Refusal(
-            f"{folder}: does not load ({reason}); fetch its files again, or name another"
-        ) from None
 
 
 def folder(name: Checkpoint) -> Path:

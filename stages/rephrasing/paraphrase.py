@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stages import chat, compute, models, outputs
-from stages.errors import Refusal
-from stages.rephrasing import checkpoints, responses
+from stages.errors import Refusal, loading
+from stages.rephrasing import responses
 from stages.scoring import generation
 
 _AT_ONCE = 8
@@ -65,7 +65,7 @@ def by_model(
 
 def _loaded(folder: Path, attention: str) -> tuple[Any, Any]:
     try:
-        with checkpoints.loading(folder):
+        with loading(str(folder)):
             tokenizer = models.load_tokenizer(folder)
             return tokenizer, models.load(folder, "auto", attention, compute.device())
     except Refusal as refusal:

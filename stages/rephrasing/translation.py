@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages import compute
-from stages.errors import Refusal
-from stages.rephrasing import checkpoints
+from stages.errors import Refusal, loading
 
 
 def there_and_back(
@@ -24,7 +23,7 @@ def _translate(
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
     options = {"local_files_only": True, "trust_remote_code": False}
-    with checkpoints.loading(folder):
+    with loading(str(folder)):
         if not AutoConfig.from_pretrained(folder, **options).is_encoder_decoder:
             raise Refusal(f"{folder}: no seq2seq model; name one that translates")
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)

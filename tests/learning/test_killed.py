@@ -98,11 +98,12 @@ def test_ended_in_every_way_a_training_goes_on_to_the_same_bytes(
     assert list((workplace / ".scratch/train").iterdir()) == []
 
 
-def test_two_at_once_take_turns(started: Start, train: Any, workplace: Path, contents: Any):
-    first = started(*ARGUMENTS, "one", changes=EVERYTHING)
+def test_two_at_once_take_turns(started: Start, workplace: Path, contents: Any):
+    changes = {**EVERYTHING, "train.epochs": 2.0}
+    first = started(*ARGUMENTS, "one", changes=changes)
     wait_for(first, 1)
     first.send_signal(signal.SIGSTOP)
-    second = started(*ARGUMENTS, "two", changes=EVERYTHING)
+    second = started(*ARGUMENTS, "two", changes=changes)
     assert second.stderr is not None
     said = second.stderr.readline()
     assert said == f"train: process {first.pid} trains the same; waiting for its end\n"

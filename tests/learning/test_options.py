@@ -1,12 +1,16 @@
 """Options of libraries are told wrong in one line each, before any model is loaded."""
 # ruff: noqa: E501 - a table, one case a line
 
+import inspect
+import re
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trl
 
 from stages.errors import Refusal
 from stages.learning import arguments, strategies
@@ -36,6 +40,9 @@ def refusal(parameters: Params) -> str:
         ({"schedule": "cosin"}, "train.schedule: no 'cosin' in transformers; did you mean cosine?"),
         ({"optimizer": "adam"}, "train.optimizer: no 'adam' in transformers; did you mean"),
         ({"optimizer": "galore_adamw"}, "train.optimizer: galore_adamw: You need to install `galore_torch`"),
+        ({"objective": "dpo", "options": {"loss_type": ["sigmoid", "ipso"]}}, "train.options.loss_type: no 'ipso' for dpo; known: sigmoid, hinge"),
+        ({"objective": "grpo", "options": {"loss_type": "kto", "num_generations": 4}}, "train.options.loss_type: no 'kto' for grpo; known: grpo, bnpo"),
+        ({"options": {"use_liger_kernel": True}}, "train.options.use_liger_kernel: install liger-kernel first"),
         ({"precision": "fp16"}, "train.precision: fp16 needs a GPU; take fp32 or bf16"),
         ({"strategies.lora": {"rank": 4}}, "strategies.lora.rank: no option of LoraConfig"),
         ({"strategies.lora": {"r": "four"}}, "strategies.lora.r: should be a valid integer, not 'four'"),
@@ -92,6 +99,27 @@ def test_what_the_library_refuses_only_with_the_model(trained: Callable[..., Any
 def test_more_frozen_layers_than_there_are(plan: Callable[..., Any], trained: Callable[..., Any]):
     with pytest.raises(Refusal, match=r"strategies\.freeze\.layers: the base has 2 layers, not 3"):
         trained(strategy="freeze", strategies__freeze={"layers": 3})
+
+
+def test_a_target_that_no_layer_has(trained: Callable[..., Any]):
+    """PEFT is content where one of several names is known."""
+    with pytest.raises(Refusal, match="the base has no layer v_prj; did you mean v_proj\\?"):
+        trained(strategies__lora={"target_modules": ["q_proj", "v_prj"]})
+
+
+def test_weights_that_are_not_finite(trained: Callable[..., Any]):
+    with pytest.raises(Refusal, match="training diverged"):
+        trained(strategy="full", learning_rate=1e9)
+
+
+@pytest.mark.parametrize("objective", arguments.LOSSES)
+def test_the_losses_are_those_that_the_library_computes(objective: str):
+    """Its trainers compare names in the body of a method, or list them in what they raise."""
+    text = inspect.getsource(sys.modules[getattr(trl, f"{objective.upper()}Trainer").__module__])
+    for name in arguments.LOSSES[objective]:
+        assert f'loss_type == "{name}"' in text or re.search(rf'loss_type in \[.*"{name}"', text)
+    compared = set(re.findall(r'(?<!\w)(?:self\.)?loss_type == "(\w+)"', text))
+    assert compared <= set(arguments.LOSSES[objective])
 
 
 def test_adalora_whose_phases_are_longer_than_the_run(trained: Callable[..., Any]):

@@ -21,16 +21,18 @@ def gradients(trainer: Any, compute_loss: Callable[..., Any], batch: Any, **give
 
 
 @pytest.mark.parametrize("tokens", [None, 77])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("strategy", "smoothing"), [("full", 0.0), ("full", 0.1), ("prompt", 0.0), ("prefix", 0.0)]
+)
 def test_answer_loss_is_that_of_trl(
-    trained: Callable[..., Any], tokens: int | None, smoothing: float
+    trained: Callable[..., Any], tokens: int | None, strategy: str, smoothing: float
 ):
     """Other than SFTTrainer, it computes no logits of prompts; loss and gradients are the same."""
     import torch
     from trl import SFTTrainer
 
     options = {"label_smoothing_factor": smoothing}
-    trainer = trained(strategy="full", epochs=0.1, dropout={}, options=options)
+    trainer = trained(strategy=strategy, epochs=0.1, dropout={}, options=options)
     batch = next(iter(trainer.get_train_dataloader()))
     assert (batch["labels"] == IGNORED).any()
     theirs = partial(SFTTrainer.compute_loss, trainer)

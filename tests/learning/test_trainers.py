@@ -15,6 +15,8 @@ ADALORA = {"init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "target_modules"
 LORA = {"r": 4, "lora_dropout": 0.0, "target_modules": "all-linear"}
 WSD = {"num_decay_steps": 2}
 ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
+WHOLE = ["config.json", "generation_config.json", "model.safetensors"]
+TOKENIZER = ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
 TRL_MEASURES = {
     "sft": {"loss"},
     "dpo": {"loss", "accuracy", "margin"},
@@ -53,8 +55,8 @@ def test_each_objective_is_learnt_and_measured(
 ):
     options = {"num_generations": 4} if objective == "grpo" else {}
     trainer = trained(
-        objective=objective, strategy="full", learning_rate=3e-3, epochs=6.0, options=options,
-        evaluation_tokens=4,
+        objective=objective, strategy="full", learning_rate=3e-3, options=options,
+        epochs=1.0 if objective == "grpo" else 6.0, evaluation_tokens=4,
     )  # fmt: skip
     measured = log.evaluations(trainer.state.log_history)
     assert measured[-1][1].keys() == TRL_MEASURES[objective]
@@ -87,7 +89,7 @@ def test_each_strategy_trains_what_it_says(
         assert {"model.norm.weight", "model.embed_tokens.weight"} <= learnt  # tied to the head
     trainer.save_result(tmp_path / "out", 1.0)
     saved = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert (saved[:2] == ADAPTER) == (strategy not in ("full", "freeze"))
+    assert saved == sorted([*(WHOLE if strategy in ("full", "freeze") else ADAPTER), *TOKENIZER])
 
 
 @pytest.mark.parametrize(

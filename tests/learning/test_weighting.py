@@ -14,17 +14,16 @@ TASKS = torch.tensor([0, 1, 1])
 
 def test_fixed_multiplies_each_row():
     weights = weighting.Fixed(["a", "b"], {"b": 0.5})
-    assert weights(LOSSES, TASKS, True).item() == 3 + 0.5 * 20
+    assert weights(LOSSES, TASKS).item() == 3 + 0.5 * 20
 
 
 def test_uncertainty_is_the_paper_s_sum():
     weights = weighting.Uncertainty(["a", "b"])
-    assert weights(LOSSES, TASKS, True).item() == 23
+    assert weights(LOSSES, TASKS).item() == 23
     with torch.no_grad():
         weights.log_variance.copy_(torch.tensor([1.0, -1.0]))
     expected = math.exp(-1) * 3 + 2 * 0.5 + math.exp(1) * 20 - 3 * 0.5
-    assert weights(LOSSES, TASKS, True).item() == pytest.approx(expected)
-    assert weights(LOSSES, TASKS, False).item() == 23
+    assert weights(LOSSES, TASKS).item() == pytest.approx(expected)
 
 
 def test_uncertainty_learns_the_loss():
@@ -32,7 +31,7 @@ def test_uncertainty_learns_the_loss():
     weights = weighting.Uncertainty(["a"])
     with torch.no_grad():
         weights.log_variance.fill_(math.log(2 * 3.0))
-    weights(torch.full((1, 4), 3.0), torch.tensor([0]), True).backward()
+    weights(torch.full((1, 4), 3.0), torch.tensor([0])).backward()
     assert weights.log_variance.grad is not None
     assert weights.log_variance.grad.item() == pytest.approx(0, abs=1e-5)
 
@@ -40,11 +39,11 @@ def test_uncertainty_learns_the_loss():
 def test_loss_ratio_is_the_softmax_of_the_last_two_epochs():
     weights = weighting.LossRatio(["a", "b"])
     for a, b in ((4.0, 4.0), (2.0, 4.0)):  # a falls by half, b not at all
-        assert weights(torch.tensor([[a], [b]]), torch.tensor([0, 1]), True).item() == a + b
+        assert weights(torch.tensor([[a], [b]]), torch.tensor([0, 1])).item() == a + b
         weights.end_epoch()
     ratios = torch.tensor([0.5 / 2, 1.0 / 2])
     torch.testing.assert_close(weights.weights, 2 * ratios.softmax(0))
-    whole = weights(torch.tensor([[1.0], [1.0]]), torch.tensor([0, 1]), True)
+    whole = weights(torch.tensor([[1.0], [1.0]]), torch.tensor([0, 1]))
     assert whole.item() == pytest.approx(2.0)
 
 
