@@ -18,6 +18,7 @@ from stages.records import Record
 
 # before torch is imported: the CPU may be shared, and no test needs a network
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on models of no size
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
@@ -25,6 +26,7 @@ os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 REPOSITORY = Path(__file__).parents[1]
 LABELS = ["cancel_order", "track", "refund"]
 TINY: dict[str, Any] = {
+    "compute.threads": 1,
     "starter.vocabulary": 400,
     "starter.hidden_size": 64,
     "starter.layers": 2,
