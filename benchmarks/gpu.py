@@ -123,6 +123,7 @@ def main(layers: int, batch: int) -> None:
             str(batch),
             json.dumps(LORA),
             "gpu",
+            "bf16",
         ]
         seconds, memory, said = run(command, folder)
         runtime = float(said.rsplit("train_runtime", 1)[1].split("'")[2].strip(": ,}"))

@@ -1,6 +1,6 @@
 """What a tutorial's fine-tuning script does: SFTTrainer with LoRA, everything else as it comes.
 
-`plain_trl.py BASE ROWS.jsonl BATCH LORA cpu|gpu`, for `benchmarks.training` and `benchmarks.gpu`.
+`plain_trl.py BASE ROWS.jsonl BATCH LORA cpu|gpu bf16|fp32`, for benchmarks.training and .gpu.
 """
 
 import json
@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 
 def main() -> None:
-    base, rows, batch, lora, device = sys.argv[1:]
+    base, rows, batch, lora, device, precision = sys.argv[1:]
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(base),
         processing_class=AutoTokenizer.from_pretrained(base),
@@ -27,8 +27,8 @@ def main() -> None:
             lr_scheduler_type="cosine",
             warmup_steps=0.05,
             logging_steps=5,
-            max_length=256,
-            bf16=device == "gpu",
+            max_length=512,
+            bf16=precision == "bf16",
             use_cpu=device == "cpu",
             report_to="none",
             save_strategy="no",

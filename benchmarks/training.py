@@ -1,8 +1,12 @@
 """Our training against the script that most tutorials show, and against LLaMA-Factory.
 
 `python -m benchmarks.training [MODEL …]`: the same rows, model, adapter, epochs and threads in one
-run, each as a process of its own. Needs the outputs of `make`. LLaMA-Factory is measured where
-LLAMAFACTORY names its `llamafactory-cli` in an environment of its own (it pins other versions).
+run, each as a process of its own. Needs the outputs of `make`. `--rows` takes a JSON list of
+instruction, input and output. TRL and LLaMA-Factory compute activations twice by default, which
+takes less memory and more time: we are measured with and without. All compute in bf16 where the CPU
+has it, else in fp32: emulated, it is many times slower, and TRL asks for it unless told otherwise.
+LLaMA-Factory is measured where LLAMAFACTORY names its `llamafactory-cli` in an environment of its
+own (it pins other versions).
 """
 
 import json
@@ -20,8 +24,9 @@ import click
 from ruamel.yaml import YAML
 
 from stages import models, records
+from stages.records import Record
 
-ROWS = 480
+MAX_LENGTH = 512
 EPOCHS = 1.0
 SIZES = {
     "5M": {"hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
@@ -65,11 +70,25 @@ def build(folder: Path, size: dict[str, int]) -> int:
     return model.num_parameters()
 
 
-def write_rows(folder: Path) -> int:
+def read_rows(file: Path | None, number: int) -> list[Record]:
+    """The first rows of an Alpaca file; without one, rows of the pipeline's, evenly spread."""
+    if file is None:
+        return records.spread(list(records.read(Path("data/augmented/train.jsonl"))), number)
+    made = []
+    for at, row in enumerate(json.loads(file.read_text(encoding="utf-8"))[:number]):
+        asked = "\n".join(filter(None, (row["instruction"], row["input"])))
+        turns = [
+            {"role": "user", "content": asked},
+            {"role": "assistant", "content": row["output"]},
+        ]
+        made.append(Record(messages=turns, task="reply", source=file.name, origin=f"{at}"))
+    return made
+
+
+def write_rows(rows: list[Record], folder: Path) -> int:
     """Rows for all competitors: as records, and as prompt and completion; returns their tokens."""
     from stages import chat
 
-    rows = records.spread(list(records.read(Path("data/augmented/train.jsonl"))), ROWS)
     (folder / "augmented").mkdir()
     records.write(folder / "augmented/train.jsonl", rows)
     records.write(folder / "validation.jsonl", rows[:8])
@@ -79,7 +98,7 @@ def write_rows(folder: Path) -> int:
             pair = {"prompt": row.prompt, "completion": [row.messages[-1]]}
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
     tokenizer = models.load_tokenizer(Path("data/base"))
-    return sum(len(chat.example(tokenizer, row, 256).input_ids) for row in rows)
+    return sum(len(chat.example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
 
 
 def measure(command: list[str], folder: Path, **environment: str) -> Measured:
@@ -102,14 +121,17 @@ def measure(command: list[str], folder: Path, **environment: str) -> Measured:
     )
 
 
-def ours(folder: Path, batch: int) -> Measured:
+def ours(folder: Path, batch: int, attention: str, checkpointing: bool) -> Measured:
     """The stage itself."""
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(Path("params.yaml"))
     values["strategies"]["lora"] = LORA
+    values["compute"]["attention"] = attention
     values["train"] |= {
         "epochs": EPOCHS, "batch_size": batch, "accumulation_steps": 1, "learning_rate": 2e-4,
-        "max_length": 256, "evaluation_steps": 0, "log_steps": 5,
+        "precision": "bf16" if has_bf16() else "fp32",
+        "max_length": MAX_LENGTH, "activation_checkpointing": checkpointing,
+        "evaluation_steps": 0, "log_steps": 5,
     }  # fmt: skip
     with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)
@@ -118,18 +140,23 @@ def ours(folder: Path, batch: int) -> Measured:
     return measure(command, folder, PYTHONPATH=str(Path.cwd()))
 
 
+def has_bf16() -> bool:
+    """Whether the CPU computes in bf16 and need not emulate it."""
+    import torch
+
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
 def plain(folder: Path, batch: int, threads: int) -> Measured:
     """The script of the tutorials."""
     script = str(Path(__file__).with_name("plain_trl.py"))
-    command = [sys.executable, script, "base", "rows.jsonl", str(batch), json.dumps(LORA), "cpu"]
+    lora, precision = json.dumps(LORA), "bf16" if has_bf16() else "fp32"
+    command = [sys.executable, script, "base", "rows.jsonl", str(batch), lora, "cpu", precision]
     return measure(command, folder, OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
 
 
 def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
     """LLaMA-Factory as it is shipped."""
-    (folder / "dataset_info.json").write_text(
-        json.dumps({"rows": {"file_name": "factory.json", "formatting": "alpaca"}})
-    )
     pairs = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     rows = [
         {
@@ -145,15 +172,14 @@ def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
     (folder / "dataset_info.json").write_text(json.dumps({"rows": info}))
     arguments: dict[str, Any] = {
         "model_name_or_path": "base", "dataset": "rows", "dataset_dir": ".", "stage": "sft",
-        "template": "qwen", "finetuning_type": "lora", "lora_rank": LORA["r"],
+        "template": "chatml", "finetuning_type": "lora", "lora_rank": LORA["r"],
         "lora_alpha": LORA["lora_alpha"], "lora_target": "all", "do_train": True,
-        "output_dir": "factory", "overwrite_output_dir": True, "cutoff_len": 256,
+        "output_dir": "factory", "overwrite_output_dir": True, "cutoff_len": MAX_LENGTH,
         "per_device_train_batch_size": batch, "num_train_epochs": EPOCHS, "learning_rate": 2e-4,
         "lr_scheduler_type": "cosine", "logging_steps": 5, "report_to": "none",
-        "save_strategy": "no",
+        "save_strategy": "no", "bf16": has_bf16(),
     }  # fmt: skip
-    with (folder / "factory.yaml").open("w", encoding="utf-8") as stream:
-        YAML(typ="safe", pure=True).dump(arguments, stream)
+    (folder / "factory.yaml").write_text(json.dumps(arguments))  # YAML 1.1 reads no as false
     environment = {
         "OMP_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
@@ -162,27 +188,39 @@ def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
     return measure([cli, "train", "factory.yaml"], folder, **environment)
 
 
+def tell(who: str, run: Measured, tokens: int, own: Measured | None = None) -> Measured:
+    """One line of the comparison."""
+    ratio = f"  {run.seconds / own.seconds:5.2f} times our time" if own else ""
+    click.echo(
+        f"  {who:14} {run.seconds:7.1f} s  {tokens * EPOCHS / run.seconds:7,.0f} tokens/s"
+        f"  {run.peak_mib:6,.0f} MiB  loss {run.loss:.3f}{ratio}"
+    )
+    return run
+
+
 @click.command(help=__doc__)
 @click.argument("sizes", nargs=-1, type=click.Choice(list(SIZES)))
 @click.option("--batch", default=8, show_default=True, help="Rows of a batch.")
-def main(sizes: tuple[str, ...], batch: int) -> None:
+@click.option("--rows", type=click.Path(exists=True, path_type=Path), help="An Alpaca file.")
+@click.option("--attention", default="eager", show_default=True, help="Ours; theirs is sdpa.")
+@click.option("--number", default=480, show_default=True, help="Rows to train on.")
+def main(
+    sizes: tuple[str, ...], batch: int, rows: Path | None, attention: str, number: int
+) -> None:
     threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
     for size in sizes or SIZES:
         with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
             folder = Path(name)
             parameters = build(folder / "base", SIZES[size])
-            tokens = write_rows(folder)
-            click.echo(f"\n{parameters / 1e6:.1f}M parameters, {ROWS} rows, {tokens:,} tokens")
-            runs = {"ours": ours(folder, batch), "plain TRL": plain(folder, batch, threads)}
-            if cli := os.environ.get("LLAMAFACTORY"):
-                runs["LLaMA-Factory"] = llamafactory(folder, batch, cli, threads)
-            for who, run in runs.items():
-                speed = tokens * EPOCHS / run.seconds
-                click.echo(
-                    f"  {who:14} {run.seconds:7.1f} s  {speed:7,.0f} tokens/s"
-                    f"  {run.peak_mib:6,.0f} MiB  loss {run.loss:.3f}"
-                    f"  {run.seconds / runs['ours'].seconds:5.2f} times our time"
-                )
+            tokens = write_rows(read_rows(rows, number), folder)
+            click.echo(f"\n{parameters / 1e6:.1f}M parameters, {number} rows, {tokens:,} tokens")
+            cli = os.environ.get("LLAMAFACTORY")
+            own = tell("ours", ours(folder, batch, attention, checkpointing=False), tokens)
+            less = ours(folder, batch, attention, checkpointing=True)
+            tell("  checkpointed", less, tokens, own)
+            tell("plain TRL", plain(folder, batch, threads), tokens, own)
+            if cli:
+                tell("LLaMA-Factory", llamafactory(folder, batch, cli, threads), tokens, own)
 
 
 if __name__ == "__main__":
