@@ -4,9 +4,9 @@
 run, each as a process of its own. Needs the outputs of `make`. `--rows` takes a JSON list of
 instruction, input and output. TRL and LLaMA-Factory compute activations twice by default, which
 takes less memory and more time: we are measured with and without. All compute in bf16 where the CPU
-has it, else in fp32: emulated, it is many times slower, and TRL asks for it unless told otherwise.
-LLaMA-Factory is measured where LLAMAFACTORY names its `llamafactory-cli` in an environment of its
-own (it pins other versions).
+has it, else in fp32: emulated, it is many times slower, though TRL asks for it unless told
+otherwise (`--emulated`). LLaMA-Factory is measured where LLAMAFACTORY names its `llamafactory-cli`
+in an environment of its own (it pins other versions).
 """
 
 import json
@@ -91,7 +91,7 @@ def write_rows(rows: list[Record], folder: Path) -> int:
 
     (folder / "augmented").mkdir()
     records.write(folder / "augmented/train.jsonl", rows)
-    records.write(folder / "validation.jsonl", rows[:8])
+    records.write(folder / "validation.jsonl", rows[:1])
     (folder / "labels.json").write_text("{}")
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as stream:
         for row in rows:
@@ -147,10 +147,10 @@ def has_bf16() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
-def plain(folder: Path, batch: int, threads: int) -> Measured:
+def plain(folder: Path, batch: int, threads: int, bf16: bool) -> Measured:
     """The script of the tutorials."""
     script = str(Path(__file__).with_name("plain_trl.py"))
-    lora, precision = json.dumps(LORA), "bf16" if has_bf16() else "fp32"
+    lora, precision = json.dumps(LORA), "bf16" if bf16 else "fp32"
     command = [sys.executable, script, "base", "rows.jsonl", str(batch), lora, "cpu", precision]
     return measure(command, folder, OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
 
@@ -203,9 +203,15 @@ def tell(who: str, run: Measured, tokens: int, own: Measured | None = None) -> M
 @click.option("--batch", default=8, show_default=True, help="Rows of a batch.")
 @click.option("--rows", type=click.Path(exists=True, path_type=Path), help="An Alpaca file.")
 @click.option("--attention", default="eager", show_default=True, help="Ours; theirs is sdpa.")
+@click.option("--emulated", is_flag=True, help="Also TRL as it comes where the CPU lacks bf16.")
 @click.option("--number", default=480, show_default=True, help="Rows to train on.")
 def main(
-    sizes: tuple[str, ...], batch: int, rows: Path | None, attention: str, number: int
+    sizes: tuple[str, ...],
+    batch: int,
+    rows: Path | None,
+    attention: str,
+    emulated: bool,
+    number: int,
 ) -> None:
     threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
     for size in sizes or SIZES:
@@ -218,7 +224,9 @@ def main(
             own = tell("ours", ours(folder, batch, attention, checkpointing=False), tokens)
             less = ours(folder, batch, attention, checkpointing=True)
             tell("  checkpointed", less, tokens, own)
-            tell("plain TRL", plain(folder, batch, threads), tokens, own)
+            tell("plain TRL", plain(folder, batch, threads, has_bf16()), tokens, own)
+            if emulated:
+                tell("TRL in bf16", plain(folder, batch, threads, bf16=True), tokens, own)
             if cli:
                 tell("LLaMA-Factory", llamafactory(folder, batch, cli, threads), tokens, own)
 
