@@ -28,6 +28,9 @@ HARMLESS = {
 }
 """Common in real config.json files, though today's configuration class no longer has them."""
 
+WITHOUT_CHOICE = {"gradient_checkpointing": False, "position_embedding_type": "absolute"}
+"""Of BERT's kin: keys that the class no longer has, with the one value that it now stands for."""
+
 LOADERS = {
     "allow_all_kernels",
     "auto_map",
@@ -132,7 +135,8 @@ def _check_keys(values: dict[str, Any], cls: Any, allowed: Collection[str], path
         raise Refusal(
             f"{path}: {cls.__name__} has no default whose keys could be allowed; take another base"
         ) from None
-    for key in sorted(values.keys() - known - HARMLESS - set(allowed)):
+    gone = {key for key, value in WITHOUT_CHOICE.items() if values.get(key) == value}
+    for key in sorted(values.keys() - known - HARMLESS - gone - set(allowed)):
         raise Refusal(
             f"{path}: {key}: unknown key; add it to base.allowed_config_keys if you trust it"
         )

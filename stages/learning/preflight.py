@@ -162,7 +162,8 @@ def _available(device: Any) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info()[0] + torch.cuda.memory_allocated()
     own = psutil.Process(os.getpid()).memory_info().rss
-    return int(psutil.virtual_memory().available + own)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of this training, on this machine
+    return int(psutil.virtual_memory().available / processes + own)
 
 
 def _remedy(memory: Memory, plan: Plan) -> str:

@@ -64,6 +64,14 @@ def test_an_unknown_key_needs_the_users_word(model: Path):
     inspect(model, ["novel_trick"])
 
 
+def test_a_key_that_has_gone_from_the_class_passes_with_the_value_it_stands_for(model: Path):
+    change(model / "config.json", position_embedding_type="absolute", gradient_checkpointing=False)
+    inspect(model, [])
+    change(model / "config.json", position_embedding_type="relative_key")
+    with pytest.raises(Refusal, match="position_embedding_type: unknown key"):
+        inspect(model, [])
+
+
 @pytest.mark.parametrize(
     "values",
     [

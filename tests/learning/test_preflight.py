@@ -102,3 +102,11 @@ def test_weights_that_fill_the_device_are_refused_unread(
         Refusal, match=r"1000\.0 billion parameters need 4000\.0 GB for train\.strat"
     ):
         preflight.check_weights(tmp_path, plan(), "cpu")
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch):
+    import torch
+
+    alone = preflight._available(torch.device("cpu"))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert preflight._available(torch.device("cpu")) < alone / 2
