@@ -106,6 +106,7 @@ def activations(config: Any, plan: Plan) -> int:
     packed = chosen.batching == "packed"
     length = chosen.max_length if packed else longest
     tokens = chosen.batch_size * length
+    config = config.get_text_config()
     width, layers = config.hidden_size, config.num_hidden_layers
     attention = 5 * config.num_attention_heads * length
     each = 34 * width + (attention if config._attn_implementation == "eager" else 0)

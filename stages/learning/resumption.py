@@ -58,9 +58,9 @@ class Resumable(Trainer):
                 setattr(allocator, name, value)
             self.model.peft_config["default"].rank_pattern = state["rank_pattern"]
 
-    def allocate_ranks(self) -> None:
-        """AdaLoRA's part of an optimizer step."""
-        if self._rank_allocator():
+    def finish_step(self) -> None:
+        """What a method does after the optimizer's step, before gradients are cleared."""
+        if self._rank_allocator() and not self.accelerator.optimizer_step_was_skipped:
             self.model.base_model.update_and_allocate(self.state.global_step)
 
     def _rank_allocator(self) -> Any:

@@ -192,6 +192,11 @@ def _contradictions(chosen: Train) -> Iterator[str]:
         yield f"batching: packed rows have no start for the vectors of {strategy}; take length"
     if chosen.batching == "packed" and (chosen.sft.weighting != "fixed" or chosen.sft.task_weights):
         yield "sft: packed rows mix tasks in a sequence; take batching: length"
+    if chosen.sft.weighting != "fixed" or chosen.sft.task_weights:
+        if strategy == "adalora":
+            yield "sft: adalora computes the loss in the model, without task weights; take lora"
+        if chosen.options.get("loss_type", "nll") != "nll":
+            yield "sft: task weights are of loss_type nll alone; leave one of them out"
     if chosen.sft.weighting != "fixed" and chosen.sft.task_weights:
         yield f"sft.task_weights: {chosen.sft.weighting} finds them itself; leave them out"
     if chosen.activation_checkpointing and strategy == "prefix":

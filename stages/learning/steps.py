@@ -25,10 +25,15 @@ class Steps(TrainerCallback):
             self.trainer.start_next_epoch()
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        refuse_divergence(kwargs["logs"], state.global_step, self.trainer.plan.chosen.objective)
+        logs, chosen = dict(kwargs["logs"]), self.trainer.plan.chosen
+        if chosen.precision == "fp16":
+            logs.pop(
+                "grad_norm", None
+            )  # infinite where the loss scale was too high: a step skipped
+        refuse_divergence(logs, state.global_step, chosen.objective)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.trainer.allocate_ranks()
+        self.trainer.finish_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step >= state.max_steps:

@@ -55,7 +55,7 @@ def learning_rate_ratio(train: Train, strategies: Strategies) -> float | None:
         return None
     if isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio < 1:
         raise Refusal(f"{where}: must be a number from 1 on, 16 as in the paper, not {ratio!r}")
-    if not train.optimizer.startswith("adamw") and "8bit" not in train.optimizer:
+    if "adamw" not in train.optimizer:
         raise Refusal(f"{where}: goes with an AdamW, not {train.optimizer}")
     return float(ratio)
 

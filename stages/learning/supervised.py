@@ -13,6 +13,16 @@ from stages.learning.resumption import Resumable
 from stages.learning.weighting import TaskWeights
 
 
+class Collator(DataCollatorForLanguageModeling):
+    """TRL's, which pads; keeps the task of each row."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = super().torch_call(examples)
+        if "task" in examples[0]:
+            batch["tasks"] = torch.tensor([example["task"] for example in examples])
+        return batch
+
+
 class Supervised(Resumable, SFTTrainer):
     """TRL's trainer; on a CPU, or with weighted tasks, it computes the answers' logits alone.
 
@@ -20,6 +30,8 @@ class Supervised(Resumable, SFTTrainer):
     """
 
     task_weights: TaskWeights | None = None
+    apart: Collator
+    """Pads rows side by side."""
     ours = False
     """Whether the loss is computed here on a GPU as well."""
 
@@ -73,6 +85,19 @@ class Supervised(Resumable, SFTTrainer):
             optimizer.add_param_group({"params": learnt, "weight_decay": 0.0})
         return optimizer
 
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Rows apart, also where training packs them: processes are to count each once."""
+        packing, self.data_collator = self.data_collator, self.apart
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = packing
+
+    def finish_step(self) -> None:
+        super().finish_step()
+        if self.task_weights is not None:
+            self.task_weights.zero_grad()  # the library clears the gradients of the model alone
+
     def start_next_epoch(self) -> None:
         if self.task_weights is not None:
             self.task_weights.end_epoch()
@@ -86,16 +111,6 @@ class Supervised(Resumable, SFTTrainer):
         super().load_method_state(state)
         if self.task_weights is not None:
             self.task_weights.load_state_dict(state["task_weights"])
-
-
-class Collator(DataCollatorForLanguageModeling):
-    """TRL's, which pads; keeps the task of each row."""
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = super().torch_call(examples)
-        if "task" in examples[0]:
-            batch["tasks"] = torch.tensor([example["task"] for example in examples])
-        return batch
 
 
 def answer_losses(model: Any, inputs: dict[str, Any], smoothing: float = 0.0) -> Any:

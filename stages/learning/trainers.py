@@ -150,11 +150,16 @@ def _build(model: Any, plan: Plan) -> Resumable:
             trainer = _head(common, adapter, chosen)
     if strategies.changes_base(adapter):
         strategies.save_start(trainer.model, Path(config.output_dir) / "start")
+    if plan.head or chosen.strategy == "qlora":  # what is trained is kept in 32 bits
+        for parameter in trainer.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
     if plan.ratio is not None:
         kind, options = trainer.get_optimizer_cls_and_kwargs(config, trainer.model)
         trainer.optimizer = create_loraplus_optimizer(
-            trainer.model, kind, loraplus_lr_ratio=plan.ratio, **options
-        )
+            trainer.model, kind, loraplus_lr_ratio=plan.ratio,
+            loraplus_weight_decay=config.weight_decay, **options,
+        )  # fmt: skip
     return trainer
 
 
@@ -162,19 +167,28 @@ def _supervised(common: dict[str, Any], adapter: Any, plan: Plan) -> Supervised:
     """TRL refuses an adapter on the output layer, which its loss goes around and ours does not.
     Trained tokens are rows of that layer where it shares its matrix with the embeddings."""
     tokens = plan.chosen.strategy == "trainable_tokens"
+    apart = Collator(pad_token_id=plan.tokenizer.pad_token_id)
     if plan.chosen.batching == "packed":
         common["train_dataset"] = plan.packed(common["train_dataset"])
     else:
-        common["data_collator"] = Collator(pad_token_id=plan.tokenizer.pad_token_id)
+        common["data_collator"] = apart
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`label_smoothing_factor` is deprecated")
         trainer = Supervised(**common, peft_config=None if tokens else adapter)
+    trainer.apart = apart
     if tokens:
         trainer.model = trainer.model_wrapped = get_peft_model(trainer.model, adapter)
         trainer.ours = True
-    trainer.task_weights = weighting.choose(
+    weights = weighting.choose(
         plan.chosen.sft.weighting, plan.train.tasks, plan.chosen.sft.task_weights
     )
+    if weights is not None:
+        if trainer.aux_loss_enabled:
+            raise Refusal(
+                "params.yaml: train.sft: the base balances its experts by a loss of its own, which "
+                "task weights do not know; leave them out"
+            )
+        trainer.task_weights = weights.to(plan.config.device)
     return trainer
 
 
@@ -185,7 +199,10 @@ def _head(common: dict[str, Any], adapter: Any, chosen: Train) -> Head:
         _squared_error if chosen.objective == "regression" else _accuracy
     )
     collator = DataCollatorWithPadding(common["processing_class"])
-    return Head(**common, data_collator=collator, compute_metrics=measure)
+    trainer = Head(**common, data_collator=collator, compute_metrics=measure)
+    if trainer.model.config.problem_type != "single_label_classification":
+        trainer.model_accepts_loss_kwargs = False  # their loss is a mean over the rows at hand
+    return trainer
 
 
 def _accuracy(prediction: Any) -> dict[str, float]:
@@ -210,5 +227,6 @@ def _dataset(rows: Rows, chosen: Train, tasks: Sequence[str]) -> Any:
     if chosen.objective == "kto":  # answers of other prompts, for the divergence from the base
         half = len(values) // 2
         for place, value in enumerate(values):
-            value["KL_completion_ids"] = values[place - half]["completion_ids"]
+            room = max(1, chosen.max_length - len(value["prompt_ids"]))
+            value["KL_completion_ids"] = values[place - half]["completion_ids"][:room]
     return Dataset.from_list(values)

@@ -81,6 +81,8 @@ def test_all_mistakes_at_once(chosen: Chosen):
         ({"early_stopping.patience": 3, "early_stopping.metric": "f1"}, "f1 is not measured for sft"),
         ({"sft.weighting": "uncertainty", "sft.task_weights": {"a": 1.0}}, "finds them itself"),
         ({"sft.task_weights": {"a": 2.0}, "batching": "packed"}, "packed rows mix tasks"),
+        ({"sft.weighting": "uncertainty", "strategy": "adalora"}, "without task weights; take lora"),
+        ({"sft.task_weights": {"a": 2.0}, "options": {"loss_type": "dft"}}, "of loss_type nll alone"),
     ],
     ids=str,
 )  # fmt: skip

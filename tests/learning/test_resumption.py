@@ -70,6 +70,11 @@ def test_with_every_objective(trained: Callable[..., Any], objective: str):
     compare(trained, [5], **HARD, objective=objective, options=options, evaluation_tokens=4)
 
 
+@pytest.mark.parametrize("weighting", ["uncertainty", "loss_ratio"])
+def test_with_learnt_task_weights(trained: Callable[..., Any], weighting: str):
+    compare(trained, [2, 5], **HARD, sft__weighting=weighting)
+
+
 def test_another_seed_thread_count_or_dropout_gives_other_bytes(trained: Callable[..., Any]):
     """The tests above compare something."""
 

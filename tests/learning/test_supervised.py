@@ -63,6 +63,15 @@ def test_accumulation_is_the_large_batch(trained: Callable[..., Any]):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_accumulation_is_the_large_batch_for_numbers(trained: Callable[..., Any]):
+    """Their losses are means over rows, which the library otherwise only adds up."""
+    same = {"objective": "regression", "strategy": "full", "epochs": 1.0, "batching": "random"}
+    large = trained("large", batch_size=4, accumulation_steps=1, dropout={}, **same)
+    small = trained("small", batch_size=2, accumulation_steps=2, dropout={}, **same)
+    norms = [[e["grad_norm"] for e in t.state.log_history if "loss" in e] for t in (large, small)]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
 def test_packed_rows_do_not_see_each_other(trained: Callable[..., Any]):
     """The loss of rows in one sequence is that of the rows apart."""
     same = {"strategy": "full", "epochs": 1.0, "dropout": {}, "batch_size": 12}
