@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 from ruamel.yaml import YAML
 
-from benchmarks.training import write_rows
+from benchmarks.training import MAX_LENGTH, read_rows, write_rows
 from stages import models
 
 SHAPE = {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
@@ -86,7 +86,7 @@ def main(layers: int, batch: int) -> None:
     with tempfile.TemporaryDirectory(prefix="lockstep-gpu-") as name:
         folder = Path(name)
         parameters = build(folder / "base", layers)
-        tokens = write_rows(folder)
+        tokens = write_rows(read_rows(None, 480), folder)
         click.echo(f"{device}: {parameters / 1e9:.2f} billion parameters, {tokens:,} tokens")
         yaml = YAML(typ="safe", pure=True)
         for strategy in ("lora", "qlora", "full"):
@@ -95,7 +95,8 @@ def main(layers: int, batch: int) -> None:
             values["strategies"] |= {"lora": LORA, "qlora": LORA}
             values["train"] |= {
                 "strategy": strategy, "precision": "bf16", "batch_size": batch, "epochs": 1.0,
-                "learning_rate": 1e-4, "max_length": 256, "evaluation_steps": 0, "log_steps": 10,
+                "learning_rate": 1e-4, "max_length": MAX_LENGTH, "evaluation_steps": 0,
+                "log_steps": 10,
                 "optimizer": "paged_adamw_8bit", "activation_checkpointing": strategy == "full",
             }  # fmt: skip
             with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
