@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 from ruamel.yaml import YAML
@@ -20,7 +21,7 @@ from ruamel.yaml import YAML
 from benchmarks.training import MAX_LENGTH, read_rows, write_rows
 from stages import models
 
-SHAPE = {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
+SHAPE: dict[str, Any] = {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
          "num_key_value_heads": 4}  # fmt: skip
 VOCABULARY = 152_064
 PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40": 181e12, "4090": 165e12}
@@ -41,7 +42,8 @@ def build(folder: Path, layers: int) -> int:
     )  # fmt: skip
     torch.manual_seed(0)
     with torch.device("cuda"):
-        model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+        model: Any = Qwen2ForCausalLM(config)
+    model.to(torch.bfloat16)
     models.save(model, folder, 5.0)
     models.save_tokenizer(tokenizer, folder)
     return int(model.num_parameters())

@@ -7,11 +7,12 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from stages import cli, compute, outputs, params, records
-from stages.learning import arguments, interruption, plan
+from stages.learning import arguments, interruption, launch, plan
 from stages.learning.checkpoints import Run
 from stages.train import Params, load
 
@@ -23,6 +24,8 @@ def main() -> None:
     from stages.learning import preflight, trainers
 
     chosen, device = params.read(Params), compute.device()
+    runtime = compute.runtime()
+    launched = runtime.launch
     compute.set_up(chosen.compute, chosen.seed)
     data = Path("data")
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
@@ -33,26 +36,35 @@ def main() -> None:
             outputs.read_json(data / "prepared/labels.json"),
             chosen.train,
             chosen.strategies,
-            arguments.build(chosen.train, chosen.seed, device, Path(scratch)),
+            arguments.build(chosen.train, chosen.seed, device, Path(scratch), launched.world),
         )
-        preflight.check_weights(data / "base", planned, device)
+        preflight.check_weights(data / "base", planned, launched, device)
+        if launch.shares_out(launched):
+            click.echo(
+                f"the weights fit; {launched.strategy} shares the rest among {launched.world} "
+                "processes, which tell it before their first step"
+            )
+            return
         trainer = trainers.build(load(data / "base", chosen, planned.head), planned)
         trainer.prepare_to_resume(Run(Path(scratch), 0, 1), interruption.Interruption(), planned)
-        ahead = preflight.look_ahead(trainer, planned)
+        ahead = preflight.look_ahead(trainer, planned, launched)
         for line in ahead.lines():
             click.echo(line)
-        ahead.refuse(planned)
+        ahead.refuse(planned, launched)
+        Run(Path(), runtime.checkpoint_steps, runtime.checkpoints_kept).check_space(
+            ahead.checkpoint
+        )
         batches = list(itertools.islice(trainer.get_train_dataloader(), STEPS + 1))
-        trainer.create_optimizer_and_scheduler(ahead.steps)
+        optimizer: Any = trainer.create_optimizer()
         started = 0.0
         for place, batch in enumerate(batches):
             if place == 1:  # the first one warms up
                 started = time.perf_counter()
             trainer.current_gradient_accumulation_steps = 1
             trainer.training_step(trainer.model, batch)
-            trainer.optimizer.step()
+            optimizer.step()
         seconds = (time.perf_counter() - started) / max(1, len(batches) - 1)
-        passes = ahead.steps * chosen.train.accumulation_steps
+        passes = ahead.steps * chosen.train.accumulation_steps / launched.world
         click.echo(
             f"{seconds:.3f} s a forward and backward pass: about {minutes(seconds * passes)}"
         )

@@ -11,23 +11,28 @@ in an environment of its own (it pins other versions).
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import click
 from ruamel.yaml import YAML
 
-from stages import models, records
+from stages import chat, models, records
 from stages.records import Record
+from stages.scoring import likelihood
 
 MAX_LENGTH = 512
 EPOCHS = 1.0
+SCORED = 96
+"""Rows, of those trained on, of which the tuned models' loss is told."""
 SIZES = {
     "5M": {"hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
     "60M": {"hidden_size": 640, "num_hidden_layers": 12, "intermediate_size": 1712, "heads": 10},
@@ -42,8 +47,6 @@ class Measured:
 
     seconds: float
     peak_mib: float
-    loss: float
-    """The last that was logged."""
 
 
 def build(folder: Path, size: dict[str, int]) -> int:
@@ -52,7 +55,7 @@ def build(folder: Path, size: dict[str, int]) -> int:
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     tokenizer = models.load_tokenizer(Path("data/base"))
-    shape = {name: value for name, value in size.items() if name != "heads"}
+    shape: dict[str, Any] = {name: value for name, value in size.items() if name != "heads"}
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         num_attention_heads=size["heads"],
@@ -87,8 +90,6 @@ def read_rows(file: Path | None, number: int) -> list[Record]:
 
 def write_rows(rows: list[Record], folder: Path) -> int:
     """Rows for all competitors: as records, and as prompt and completion; returns their tokens."""
-    from stages import chat
-
     (folder / "augmented").mkdir()
     records.write(folder / "augmented/train.jsonl", rows)
     records.write(folder / "validation.jsonl", rows[:1])
@@ -102,7 +103,7 @@ def write_rows(rows: list[Record], folder: Path) -> int:
 
 
 def measure(command: list[str], folder: Path, **environment: str) -> Measured:
-    """Run a command and watch its time, its memory and the losses that it prints."""
+    """Run a command and watch its time and its memory."""
     started = time.perf_counter()
     with (folder / "said").open("w+", encoding="utf-8") as said:
         process = subprocess.Popen(  # noqa: S603 - fixed commands, words and not a shell line
@@ -113,12 +114,18 @@ def measure(command: list[str], folder: Path, **environment: str) -> Measured:
         text = said.read()
     if status:
         raise click.ClickException(f"{' '.join(command[:3])} failed:\n{text[-2000:]}")
-    losses = re.findall(r"(?<![_\w])'?loss'?:? '?(\d+\.\d+)", text)
-    return Measured(
-        seconds=time.perf_counter() - started,
-        peak_mib=usage.ru_maxrss / 1024,
-        loss=float(losses[-1]) if losses else float("nan"),
-    )
+    return Measured(seconds=time.perf_counter() - started, peak_mib=usage.ru_maxrss / 1024)
+
+
+def final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
+    """Nats of an answer's token after training, on the same rows and by the same code for all."""
+    from peft import PeftModel
+
+    tokenizer = models.load_tokenizer(base)
+    model = PeftModel.from_pretrained(models.load(base, "float32", "eager", "cpu"), adapter)
+    examples = [chat.example(tokenizer, row, MAX_LENGTH) for row in rows]
+    losses = likelihood.answer_losses(model, examples, 8)
+    return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)
 
 
 def ours(folder: Path, batch: int, attention: str, checkpointing: bool) -> Measured:
@@ -188,14 +195,39 @@ def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
     return measure([cli, "train", "factory.yaml"], folder, **environment)
 
 
-def tell(who: str, run: Measured, tokens: int, own: Measured | None = None) -> Measured:
-    """One line of the comparison."""
-    ratio = f"  {run.seconds / own.seconds:5.2f} times our time" if own else ""
-    click.echo(
-        f"  {who:14} {run.seconds:7.1f} s  {tokens * EPOCHS / run.seconds:7,.0f} tokens/s"
-        f"  {run.peak_mib:6,.0f} MiB  loss {run.loss:.3f}{ratio}"
-    )
-    return run
+def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a process of its own: a child's peak memory begins at its parent's."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def compare(
+    folder: Path, size: str, learnt: list[Record], batch: int, attention: str, emulated: bool
+) -> None:
+    """Train a model of that size by everybody, and tell a line of each."""
+    threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
+    parameters = apart(build, folder / "base", SIZES[size])
+    tokens = apart(write_rows, learnt, folder)
+    scored = records.spread(learnt, SCORED)
+    click.echo(f"\n{parameters / 1e6:.1f}M parameters, {len(learnt)} rows, {tokens:,} tokens")
+
+    def tell(who: str, run: Measured, adapter: str, own: Measured | None = None) -> Measured:
+        ratio = f"  {run.seconds / own.seconds:5.2f} times our time" if own else ""
+        loss = apart(final_loss, folder / "base", folder / adapter, scored)
+        click.echo(
+            f"  {who:14} {run.seconds:7.1f} s  {tokens * EPOCHS / run.seconds:7,.0f} tokens/s"
+            f"  {run.peak_mib:6,.0f} MiB  loss {loss:.3f}{ratio}"
+        )
+        return run
+
+    own = tell("ours", ours(folder, batch, attention, checkpointing=False), "out/model")
+    less = ours(folder, batch, attention, checkpointing=True)
+    tell("  checkpointed", less, "out/model", own)
+    tell("plain TRL", plain(folder, batch, threads, has_bf16()), "plain", own)
+    if emulated:
+        tell("TRL in bf16", plain(folder, batch, threads, bf16=True), "plain", own)
+    if cli := os.environ.get("LLAMAFACTORY"):
+        tell("LLaMA-Factory", llamafactory(folder, batch, cli, threads), "factory", own)
 
 
 @click.command(help=__doc__)
@@ -213,22 +245,10 @@ def main(
     emulated: bool,
     number: int,
 ) -> None:
-    threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
+    learnt = read_rows(rows, number)
     for size in sizes or SIZES:
-        with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
-            folder = Path(name)
-            parameters = build(folder / "base", SIZES[size])
-            tokens = write_rows(read_rows(rows, number), folder)
-            click.echo(f"\n{parameters / 1e6:.1f}M parameters, {number} rows, {tokens:,} tokens")
-            cli = os.environ.get("LLAMAFACTORY")
-            own = tell("ours", ours(folder, batch, attention, checkpointing=False), tokens)
-            less = ours(folder, batch, attention, checkpointing=True)
-            tell("  checkpointed", less, tokens, own)
-            tell("plain TRL", plain(folder, batch, threads, has_bf16()), tokens, own)
-            if emulated:
-                tell("TRL in bf16", plain(folder, batch, threads, bf16=True), tokens, own)
-            if cli:
-                tell("LLaMA-Factory", llamafactory(folder, batch, cli, threads), tokens, own)
+        with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
+            compare(Path(folder), size, learnt, batch, attention, emulated)
 
 
 if __name__ == "__main__":

@@ -80,9 +80,8 @@ def set_up(compute: Compute, seed: int) -> None:
     from transformers import logging
 
     torch.set_num_threads(compute.threads)
-    torch.set_deterministic_debug_mode(
-        "error"
-    )  # use_deterministic_algorithms also loads the compiler
+    # torch.use_deterministic_algorithms does the same and loads the compiler
+    torch.set_deterministic_debug_mode("error")
     deterministic: Any = torch.utils.deterministic
     deterministic.fill_uninitialized_memory = False  # costs a fifth of the time
     logging.disable_progress_bar()
@@ -114,7 +113,6 @@ def device() -> str:
         raise Refusal("params.yaml: runtime.device: no CUDA device here; set it to auto or cpu")
     if not available or wanted == "cpu":
         return "cpu"
-    torch.cuda.set_device(
-        int(os.environ.get("LOCAL_RANK", "0"))
-    )  # of several processes each its own
+    own = int(os.environ.get("LOCAL_RANK", "0"))  # of several processes on this machine
+    torch.cuda.set_device(own)
     return "cuda"

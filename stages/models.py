@@ -67,7 +67,7 @@ def load(
     folder: Path,
     dtype: Dtype,
     attention: str,
-    device: str,
+    device: str | None,
     quantization: Any = None,
     head: Head | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
@@ -76,7 +76,8 @@ def load(
 
     A causal language model, or one that ends in numbers if it was saved so or `head` asks for a
     new one, random by torch's seed. `changes` are made to its configuration. transformers fills
-    missing tensors with random numbers without an error, so the loading report is checked. The
+    missing tensors with random numbers without an error, so the loading report is checked. A
+    `device` of None leaves it to the launcher where each part lies. The
     attention implementation is named: a folder cannot choose code.
     """
     import torch

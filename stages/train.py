@@ -43,6 +43,11 @@ def load(base: Path, chosen: Params, head: models.Head | None) -> Any:
     import torch
 
     precision, strategy = chosen.train.precision, chosen.train.strategy
+    launched, device = compute.runtime().launch, None
+    if not launch.shares_out(launched):
+        device = compute.device()
+    elif not launch.loads_in_parts(launched):
+        device = "cpu"
     torch.manual_seed(chosen.seed)  # of a new head
     quantization = None
     if strategy == "qlora":
@@ -52,7 +57,7 @@ def load(base: Path, chosen: Params, head: models.Head | None) -> Any:
         base,
         "float32" if strategy in ("full", "freeze") else models.DTYPES[precision],
         chosen.compute.attention,
-        "cpu" if launch.shares_out(compute.runtime().launch) else compute.device(),
+        device,
         quantization,
         head,
         chosen.train.dropout,
@@ -63,12 +68,13 @@ def tune(model: Any, planned: plan.Plan, checkpoint: checkpoints.Run) -> Any:
     """Train to the end, or until a signal asks for one; returns the trainer."""
     from stages.learning import preflight, progress, trainers
 
+    started = compute.runtime().launch
     trainer = trainers.build(model, planned)
     trainer.add_callback(progress.Progress(planned.train))
     with interruption.deferred() as signals:
         trainer.prepare_to_resume(checkpoint, signals, planned)
-        ahead = preflight.look_ahead(trainer, planned)
-        ahead.refuse(planned)
+        ahead = preflight.look_ahead(trainer, planned, started)
+        ahead.refuse(planned, started)
         checkpoint.check_space(ahead.checkpoint)
         if launch.leads():
             click.echo("\n".join(f"train: {line}" for line in ahead.lines()), err=True)
@@ -106,7 +112,7 @@ def finish(
     """Train, then write the result whole; of several processes the first one writes."""
     from stages.learning import preflight
 
-    preflight.check_weights(base, planned, compute.device())
+    preflight.check_weights(base, planned, compute.runtime().launch, compute.device())
     trainer = tune(load(base, chosen, planned.head), planned, checkpoint)
     summary = summarize(trainer, planned)
     if not launch.leads():

@@ -91,7 +91,7 @@ def small(name: str, folder: Path, tiny: Path) -> None:
     }  # fmt: skip
     torch.manual_seed(0)
     model: Any
-    if "bert" in name:
+    if "bert" in name or "minilm" in name:
         model = BertModel(BertConfig(**shape))
         tokenizer.chat_template = None
     elif "llama" in name:

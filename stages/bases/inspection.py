@@ -76,6 +76,30 @@ def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
     return config
 
 
+def change(folder: Path, configuration: dict[str, Any]) -> None:
+    """Put other values into config.json; whether they fit is for `inspect` to say."""
+    path = folder / CONFIG
+    changed = _object(path) | configuration
+    path.unlink()  # it may be a link to a file of the user's
+    outputs.write_json(path, changed)
+
+
+def writes(config: dict[str, Any]) -> bool:
+    """Whether the weights are of a causal language model: BERT has that class too, but seldom."""
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+
+    named = config.get("architectures") or [""]
+    cls = CONFIG_MAPPING[config["model_type"]]
+    if cls not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return False
+    own: Any = MODEL_FOR_CAUSAL_LM_MAPPING[cls]
+    return (
+        own.__name__ in named
+        or str(named[0]).endswith(("ForCausalLM", "LMHeadModel"))
+        or named == [""]
+    )
+
+
 def _object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
@@ -143,30 +167,6 @@ def _check_keys(values: dict[str, Any], cls: Any, allowed: Collection[str], path
     for key, inner in cls.sub_configs.items():
         if isinstance(values.get(key), dict) and hasattr(inner, "attribute_map"):
             _check_keys(values[key], inner, allowed, path)
-
-
-def change(folder: Path, configuration: dict[str, Any]) -> None:
-    """Put other values into config.json; whether they fit is for `inspect` to say."""
-    path = folder / CONFIG
-    changed = _object(path) | configuration
-    path.unlink()  # it may be a link to a file of the user's
-    outputs.write_json(path, changed)
-
-
-def writes(config: dict[str, Any]) -> bool:
-    """Whether the weights are of a causal language model: BERT has that class too, but seldom."""
-    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
-
-    named = config.get("architectures") or [""]
-    cls = CONFIG_MAPPING[config["model_type"]]
-    if cls not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        return False
-    own: Any = MODEL_FOR_CAUSAL_LM_MAPPING[cls]
-    return (
-        own.__name__ in named
-        or str(named[0]).endswith(("ForCausalLM", "LMHeadModel"))
-        or named == [""]
-    )
 
 
 def _headers(folder: Path) -> dict[str, dict[str, Any]]:

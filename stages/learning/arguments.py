@@ -103,6 +103,7 @@ def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int =
         given.setdefault("cpo_alpha", 0.0)  # otherwise CPO's own term is added
     config = options.build(cls, given, ours, "train.options", OWNED)
     _check_optimizer(config)
+    _check_schedule(config)
     _check_losses(config, chosen.objective)
     if config.use_liger_kernel and not is_liger_kernel_available():
         raise Refusal("params.yaml: train.options.use_liger_kernel: install liger-kernel first")
@@ -162,6 +163,23 @@ def _check_optimizer(config: Any) -> None:
     except (ImportError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise Refusal(f"params.yaml: train.optimizer: {config.optim.value}: {reason}") from None
+
+
+def _check_schedule(config: Any) -> None:
+    """Refuse a schedule that lacks a number of its own, or does not take one."""
+    import torch
+    from transformers import get_scheduler
+
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=config.learning_rate)
+    given = config.lr_scheduler_kwargs
+    try:
+        get_scheduler(config.lr_scheduler_type, optimizer, 0, 10**6, given)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise Refusal(
+            f"params.yaml: train.schedule, train.options.lr_scheduler_kwargs: "
+            f"{config.lr_scheduler_type.value}: {reason}"
+        ) from None
 
 
 def _check_losses(config: Any, objective: Objective) -> None:

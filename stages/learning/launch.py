@@ -32,6 +32,11 @@ def shares_out(launch: Launch) -> bool:
     return launch.strategy != "ddp" and launch.world > 1
 
 
+def loads_in_parts(launch: Launch) -> bool:
+    """Whether no process ever holds the whole model: ZeRO-3 shares it out as it is read."""
+    return shares_out(launch) and launch.strategy == "deepspeed" and launch.zero_stage == 3
+
+
 def check(launch: Launch, chosen: Train) -> None:
     """Refuse what several processes cannot do together."""
     where = "params.yaml: runtime.launch:"

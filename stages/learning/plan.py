@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import models
+from stages.errors import Refusal
 from stages.learning import arguments, heads, rows, sample, strategies
 from stages.learning.settings import Strategies, Train
 from stages.models import Head
@@ -53,6 +54,22 @@ class Plan:
         return pack_dataset(rows, self.chosen.max_length, "bfd")
 
 
+def check_dropout(base: Path, dropout: Mapping[str, float]) -> None:
+    """Refuse a key that the base's configuration does not have as a probability of dropping."""
+    from transformers import AutoConfig
+
+    if not dropout:
+        return
+    config = AutoConfig.from_pretrained(base, local_files_only=True)
+    for key in dropout:
+        if "drop" not in key or not hasattr(config, key):
+            known = ", ".join(sorted(name for name in config.to_dict() if "drop" in name))
+            raise Refusal(
+                f"params.yaml: train.dropout.{key}: the base has no such key; "
+                f"it has {known or 'none'}"
+            )
+
+
 def draw_up(
     base: Path,
     learnt: Sequence[Record],
@@ -63,6 +80,7 @@ def draw_up(
     config: Any,
 ) -> Plan:
     """Render the rows and hold the options against the libraries; Refusal on any mistake."""
+    check_dropout(base, chosen.dropout)
     adapter = strategies.configuration(chosen, options, base)
     ratio = strategies.learning_rate_ratio(chosen, options)
     tokenizer = models.load_tokenizer(base)

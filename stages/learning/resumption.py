@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PrinterCallback, Trainer
 
 from stages import models
-from stages.learning import log, order, steps
+from stages.learning import log, order, steps, stopping
 from stages.learning.checkpoints import Run
 from stages.learning.interruption import Interruption
 from stages.learning.plan import Plan
@@ -83,32 +83,21 @@ class Resumable(Trainer):
 
     def kept_evaluation(self) -> int:
         """Which evaluation is of the weights that are the result: the best, or the last."""
-        return self._best_index() if self.stopping.patience else -1
+        history = self.state.log_history
+        return stopping.best(history, self.stopping) if self.stopping.patience else -1
 
     def finished(self) -> bool:
         """Whether nothing is left to train: decided by the log alone, so also after a resume."""
-        if self.state.global_step >= self.state.max_steps:
-            return True
-        patience = self.stopping.patience
-        return 0 < patience <= len(log.evaluations(self.state.log_history)) - 1 - self._best_index()
-
-    def _best_index(self) -> int:
-        """Which evaluation was the best: a later one must be better by more than `min_change`."""
-        name = self.stopping.metric
-        sign = -1 if name in log.LOWER_IS_BETTER else 1
-        best, found = float("-inf"), -1
-        for index, (_, figures) in enumerate(log.evaluations(self.state.log_history)):
-            if sign * figures[name] > best + (self.stopping.min_change if found >= 0 else 0.0):
-                best, found = sign * figures[name], index
-        return found
+        at_the_end = self.state.global_step >= self.state.max_steps
+        return at_the_end or stopping.is_over(self.state.log_history, self.stopping)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Measure, and leave the weights, the optimizer and all random numbers as they were."""
         with _same_random_numbers(), self._averaged():
             figures = super().evaluate(*args, **kwargs)
             if self.stopping.patience:
-                last = len(log.evaluations(self.state.log_history)) - 1
-                if self._best_index() == last:
+                history = self.state.log_history
+                if stopping.best(history, self.stopping) == len(log.evaluations(history)) - 1:
                     self.best = {name: p.detach().cpu().clone() for name, p in self._trained()}
         return figures
 

@@ -185,7 +185,9 @@ def target(record: Record, head: Head) -> float | int | list[float]:
         raise _unfit(record, f"answers {record.answer[:40]!r}, which is no label", "sft")
     if head.problem == "multi_label_classification":
         return [float(label in names) for label in head.labels]
-    return head.labels.index(record.answer)
+    if len(names) != 1:
+        raise _unfit(record, "has none or several labels, and no training record has", "sft")
+    return head.labels.index(names[0])
 
 
 def _unfit(record: Record, problem: str, other: Objective) -> Refusal:

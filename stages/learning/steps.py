@@ -26,10 +26,8 @@ class Steps(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         logs, chosen = dict(kwargs["logs"]), self.trainer.plan.chosen
-        if chosen.precision == "fp16":
-            logs.pop(
-                "grad_norm", None
-            )  # infinite where the loss scale was too high: a step skipped
+        if chosen.precision == "fp16":  # infinite where the loss scale was too high: no step
+            logs.pop("grad_norm", None)
         refuse_divergence(logs, state.global_step, chosen.objective)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -41,9 +39,13 @@ class Steps(TrainerCallback):
         every = self.trainer.run.every
         if every and state.global_step % every == 0:
             control.should_save = True
-        if self.trainer.anywhere(self.interruption.number is not None):
-            control.should_save = control.should_training_stop = True
+        self._stop_if_asked(control)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._stop_if_asked(control)
         if self.trainer.finished():
             control.should_training_stop = True
+
+    def _stop_if_asked(self, control: Any) -> None:
+        if self.trainer.anywhere(self.interruption.number is not None):
+            control.should_save = control.should_training_stop = True

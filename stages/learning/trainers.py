@@ -150,10 +150,8 @@ def _build(model: Any, plan: Plan) -> Resumable:
             trainer = _head(common, adapter, chosen)
     if strategies.changes_base(adapter):
         strategies.save_start(trainer.model, Path(config.output_dir) / "start")
-    if plan.head or chosen.strategy == "qlora":  # what is trained is kept in 32 bits
-        for parameter in trainer.model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+    if plan.head or chosen.strategy == "qlora":
+        _widen_trained(trainer.model)
     if plan.ratio is not None:
         kind, options = trainer.get_optimizer_cls_and_kwargs(config, trainer.model)
         trainer.optimizer = create_loraplus_optimizer(
@@ -161,6 +159,13 @@ def _build(model: Any, plan: Plan) -> Resumable:
             loraplus_weight_decay=config.weight_decay, **options,
         )  # fmt: skip
     return trainer
+
+
+def _widen_trained(model: Any) -> None:
+    """Keep what is trained in 32 bits: new heads and qlora's adapters come in the base's 16."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
 def _supervised(common: dict[str, Any], adapter: Any, plan: Plan) -> Supervised:

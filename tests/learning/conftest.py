@@ -1,5 +1,6 @@
 """Trainings of the tiny model, as the stage plans and runs them, within this process."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,17 @@ class _Kill(TrainerCallback):
             raise KilledError
 
 
+class _AskForTheEnd(TrainerCallback):
+    """A signal while the evaluation of that step runs."""
+
+    def __init__(self, step: int, asked: interruption.Interruption) -> None:
+        self.step, self.asked = step, asked
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            self.asked(signal.SIGTERM, None)
+
+
 @pytest.fixture
 def trained(
     tiny: Path, plan: Callable[..., Plan], chosen: Callable[..., Params], tmp_path: Path
@@ -89,13 +101,17 @@ def trained(
     """The trainer after a run to the end."""
     from stages.learning import trainers
 
-    def run(folder: str = "run", killed_at: int = 0, seed: int = 7, **changes: Any) -> Any:
-        """`killed_at` a step, training ends in an exception, checkpoints of each step behind it."""
-        planned = plan(seed, **changes)
+    def run(
+        folder: str = "run", killed_at: int = 0, asked_at: int = 0, seed: int = 7, **changes: Any
+    ) -> Any:
+        """`killed_at` a step, training ends in an exception, checkpoints of each step behind it;
+        `asked_at` one whose evaluation a signal meets, it saves its only checkpoint."""
+        planned, asked = plan(seed, **changes), interruption.Interruption()
         (tmp_path / folder).mkdir(exist_ok=True)
-        checkpoints = Run(tmp_path / folder, 1, 2)
+        checkpoints = Run(tmp_path / folder, 0 if asked_at else 1, 2)
         trainer = trainers.build(load(tiny, chosen(**changes), planned.head), planned)
-        trainer.prepare_to_resume(checkpoints, interruption.Interruption(), planned)
+        trainer.prepare_to_resume(checkpoints, asked, planned)
+        trainer.add_callback(_AskForTheEnd(asked_at, asked))
         if killed_at:
             trainer.add_callback(_Kill(killed_at))
             with pytest.raises(KilledError):

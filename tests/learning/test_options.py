@@ -38,6 +38,11 @@ def refusal(parameters: Params) -> str:
         ({"options": {"push_to_hub": True}}, "train.options.push_to_hub: the pipeline sets it; leave it out"),
         ({"options": {"beta": 0.1}}, "train.options.beta: no option of SFTConfig"),
         ({"schedule": "cosin"}, "train.schedule: no 'cosin' in transformers; did you mean cosine?"),
+        ({"schedule": "warmup_stable_decay"}, "train.schedule, train.options.lr_scheduler_kwargs: warmup_stable_decay: get_wsd_schedule() missing 1 required positional argument: 'num_decay_steps'"),
+        ({"schedule": "cosine_with_min_lr"}, "train.schedule, train.options.lr_scheduler_kwargs: cosine_with_min_lr: One of min_lr or min_lr_rate should be set"),
+        ({"schedule": "polynomial", "options": {"lr_scheduler_kwargs": {"lr_end": 1.0}}}, "train.schedule, train.options.lr_scheduler_kwargs: polynomial: lr_end (1.0) must be smaller"),
+        ({"schedule": "polynomial", "options": {"lr_scheduler_kwargs": {"power": "2"}}}, "train.schedule, train.options.lr_scheduler_kwargs: polynomial: unsupported operand"),
+        ({"schedule": "linear", "options": {"lr_scheduler_kwargs": {"num_cycles": 2}}}, "train.schedule, train.options.lr_scheduler_kwargs: linear: get_linear_schedule_with_warmup() got an unexpected"),
         ({"optimizer": "adam"}, "train.optimizer: no 'adam' in transformers; did you mean"),
         ({"optimizer": "galore_adamw"}, "train.optimizer: galore_adamw: You need to install `galore_torch`"),
         ({"objective": "dpo", "options": {"loss_type": ["sigmoid", "ipso"]}}, "train.options.loss_type: no 'ipso' for dpo; known: sigmoid, hinge"),
@@ -101,6 +106,14 @@ def test_what_the_library_refuses_only_with_the_model(trained: Callable[..., Any
 def test_more_frozen_layers_than_there_are(plan: Callable[..., Any], trained: Callable[..., Any]):
     with pytest.raises(Refusal, match=r"strategies\.freeze\.layers: the base has 2 layers, not 3"):
         trained(strategy="freeze", strategies__freeze={"layers": 3})
+
+
+@pytest.mark.parametrize("key", ["attention_dropuot", "hidden_size"])
+def test_a_dropout_that_the_base_lacks(plan: Callable[..., Any], key: str):
+    with pytest.raises(
+        Refusal, match=rf"train\.dropout\.{key}: the base has no such key; it has attention_dropout"
+    ):
+        plan(dropout={key: 0.1})
 
 
 def test_a_target_that_no_layer_has(trained: Callable[..., Any]):

@@ -59,6 +59,16 @@ def test_within_epochs_and_between_them(trained: Callable[..., Any], stop: int):
     compare(trained, [stop], **HARD)
 
 
+@pytest.mark.parametrize("step", [4, 9])
+def test_asked_to_end_within_an_evaluation(trained: Callable[..., Any], step: int):
+    """The last one, too, after which no step is left to save at."""
+    whole = result(trained("whole", **HARD))
+    ended = trained("ended", asked_at=step, **HARD)
+    assert ended.state.global_step == step
+    assert ended.run.newest() == ended.run.at(step)
+    assert result(trained("ended", **HARD)) == whole
+
+
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_with_every_strategy(trained: Callable[..., Any], strategy: str):
     compare(trained, [5], **HARD, strategy=strategy)

@@ -151,5 +151,11 @@ def test_labels_become_their_places(
     assert head == Head("multi_label_classification", ["a", "b", "c"])
     got = rows.render(tokenizer, several, chosen, head)
     assert [row.values["labels"] for row in got.rows] == [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    for answer in ('["a","b"]', "[]"):
+        with pytest.raises(Refusal, match="none or several labels, and no training record has; na"):
+            rows.render(
+                tokenizer, [conversation("q", answer)], chosen,
+                Head("single_label_classification", ["a", "b"]),
+            )  # fmt: skip
     with pytest.raises(Refusal, match="classification needs at least two labels"):
         heads.of(chosen, one, {"intent": ["a"]})

@@ -192,3 +192,9 @@ def test_early_stopping_keeps_the_best_weights(trained: Callable[..., Any]):
     assert trainer.kept_evaluation() == len(measured) - 4
     assert trainer.state.global_step < trainer.state.max_steps
     assert trainer.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
+
+
+def test_a_metric_that_nobody_measures_matters_only_to_early_stopping(trained: Callable[..., Any]):
+    unread = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
+    trainer = trained(evaluation_steps=1, epochs=0.5, early_stopping=unread)
+    assert trainer.state.global_step == trainer.state.max_steps
