@@ -132,7 +132,7 @@ def test_the_real_params_are_valid() -> None:
         ("threads: 2 ", "threads: 99999 ", "compute.threads: input should be less than or"),
         ("strategy: lora", "strategy: loro", "train.strategy: input should be 'full', 'freeze', "),
         ("task: slots\n", 'task: ""\n', "prepare.sources.3.task: string should have at least 1"),
-        ("  epochs: 5.0", "  epoch: 5.0", "train.epoch: unknown key; did you mean epochs?"),
+        ("\n  epochs: ", "\n  epoch: ", "train.epoch: unknown key; did you mean epochs?"),
         ("  freeze: {layers: 1}", "  freeze: {layer: 1}", "strategies.freeze.layer: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),
         ("      task: slots", "      tsk: slots", "prepare.sources.3.tsk: unknown key; did you"),

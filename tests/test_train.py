@@ -20,9 +20,10 @@ def test_an_adapter_trained_twice_is_byte_identical(
     for out in ("one", "elsewhere/other"):
         run = stage(*ARGUMENTS, out)
         assert run.returncode == 0, run.stderr
-        rows, memory, *steps, last = run.stderr.splitlines()
+        rows, memory, disk, *steps, last = run.stderr.splitlines()
         assert re.match(r"train: 12 rows, [\d,]+ tokens an epoch, \d+% .* padding, 6 steps", rows)
-        assert re.match(r"train: about 0\.0\d of [\d.]+ GB memory: weights", memory)
+        assert re.match(r"train: about 0\.0\d of [\d.]+ GB memory of the device: weights", memory)
+        assert re.match(r"train: checkpoints of 0\.00 GB", disk)
         assert all(re.match(r"train: step \d/6, (validation )?loss \d", line) for line in steps)
         assert last.startswith("train: 6 steps on 12 rows, validation loss ")
     one = contents(workplace / "one")
