@@ -4,6 +4,8 @@ Needs the outputs of base, prepare and augment. Takes a few real steps and throw
 """
 
 import itertools
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,17 +14,23 @@ from typing import Any
 import click
 
 from stages import cli, compute, outputs, params, records
+from stages.errors import Refusal
 from stages.learning import arguments, interruption, launch, plan
 from stages.learning.checkpoints import Run
 from stages.train import Params, load
 
 STEPS = 5
+STATUS = [sys.executable, "-m", "dvc", "status", "-q", "base", "prepare", "augment"]
 
 
 @click.command(help=__doc__)
 def main() -> None:
-    from stages.learning import preflight, trainers
+    from stages.learning import memory, preflight, trainers
 
+    if subprocess.run(STATUS, check=False).returncode:  # noqa: S603 - fixed words
+        raise Refusal(
+            "params.yaml: data/ is of other parameters or sources; run `dvc repro augment`"
+        )
     chosen, device = params.read(Params), compute.device()
     runtime = compute.runtime()
     launched = runtime.launch
@@ -38,14 +46,15 @@ def main() -> None:
             chosen.strategies,
             arguments.build(chosen.train, chosen.seed, device, Path(scratch), launched.world),
         )
-        preflight.check_weights(data / "base", planned, launched, device)
+        memory.check_weights(data / "base", planned, launched, device)
         if launch.shares_out(launched):
             click.echo(
                 f"the weights fit; {launched.strategy} shares the rest among {launched.world} "
                 "processes, which tell it before their first step"
             )
             return
-        trainer = trainers.build(load(data / "base", chosen, planned.head), planned)
+        model = load(data / "base", chosen, planned.head, device)
+        trainer = trainers.build(model, planned)
         trainer.prepare_to_resume(Run(Path(scratch), 0, 1), interruption.Interruption(), planned)
         ahead = preflight.look_ahead(trainer, planned, launched)
         for line in ahead.lines():

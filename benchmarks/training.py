@@ -195,9 +195,17 @@ def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
     return measure([cli, "train", "factory.yaml"], folder, **environment)
 
 
+def quiet() -> None:
+    """Keep loading bars out of the table."""
+    from transformers import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
 def apart(work: Callable[..., Any], *arguments: Any) -> Any:
     """The result of a process of its own: a child's peak memory begins at its parent's."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=quiet) as pool:
         return pool.submit(work, *arguments).result()
 
 

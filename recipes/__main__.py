@@ -36,7 +36,7 @@ def merged(params: str, recipe: str) -> str:
 
 def main() -> None:
     if sys.argv[1:] not in [[name] for name in names()]:
-        sys.exit(f"usage: make recipe NAME=…; there are {', '.join(names())}")
+        raise Refusal(f"usage: make recipe NAME=…; there are {', '.join(names())}")
     file = Path("params.yaml")
     recipe = (FOLDER / f"{sys.argv[1]}.yaml").read_text(encoding="utf-8")
     text = merged(file.read_text(encoding="utf-8"), recipe)
@@ -67,4 +67,5 @@ if __name__ == "__main__":
     try:
         main()
     except Refusal as refusal:
-        sys.exit(f"error: {refusal.message}")
+        refusal.show()
+        sys.exit(refusal.exit_code)

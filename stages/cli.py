@@ -31,7 +31,7 @@ PROVENANCE = Path("reports/provenance")
 
 IN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUT = click.Path(path_type=Path)
+OUT = click.Path(file_okay=False, path_type=Path)
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -56,6 +56,9 @@ def run(main: click.Command) -> None:
         signal.signal(number, _terminate)
     try:
         sys.exit(_run(main))
+    except click.UsageError as error:  # click would show three lines
+        click.echo(f"error: {error.format_message().rstrip('.')}; see --help", err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

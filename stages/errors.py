@@ -26,5 +26,7 @@ def loading(what: str) -> Iterator[None]:
     except (Refusal, MemoryError):
         raise
     except Exception as error:  # tokenizers raises no narrower class, transformers any
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU; no fault of the files
+            raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise Refusal(f"{what} does not load ({reason}); fetch its files again") from None

@@ -1,8 +1,9 @@
 """Score one variant of the model on the test records, suite by suite."""
 
-import json
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -11,7 +12,8 @@ from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.models import Head
 from stages.params import Section, Seed
 from stages.records import Record
-from stages.scoring import answering, likelihood, metrics, suites
+from stages.scoring import answering, figures, metrics, suites
+from stages.scoring.predictions import Prediction, write
 
 
 class Params(Section):
@@ -33,49 +35,54 @@ def new_head(chosen: suites.Evaluate, labels: dict[str, list[str]]) -> Head | No
     return Head("multi_label_classification" if several else "single_label_classification", names)
 
 
-def figures(
-    rows: list[Record], got: list[str], suite: suites.Suite, slices: list[str]
-) -> dict[str, Any]:
-    """All figures of a suite: over all records, and by slice value."""
-    score = suites.FIGURES[suite.answer]
-    expected = [row.answer for row in rows]
-    result: dict[str, Any] = {"records": len(rows), "overall": score(expected, got), "slices": {}}
-    for name in slices:
-        values = sorted({row.slices[name] for row in rows if name in row.slices})
-        for value in values:
-            part = [i for i, row in enumerate(rows) if row.slices.get(name) == value]
-            own = score([expected[i] for i in part], [got[i] for i in part])
-            result["slices"].setdefault(name, {})[value] = {"records": len(part), **own}
-    if suite.answer in ("choice", "label"):
-        result["confusion"] = metrics.confusion(expected, got)
-    return result
-
-
-def write_predictions(
-    path: Path,
+def predict(
+    model: answering.Answering,
     rows: list[Record],
-    got: dict[str, tuple[str, float]],
-    losses: list[likelihood.Loss],
-) -> None:
-    """One JSON line for each test record; `got` and `score` are null where no suite has its task.
+    parts: dict[str, list[Record]],
+    labels: dict[str, list[str]],
+    chosen: suites.Evaluate,
+) -> list[Prediction]:
+    """The model's answers to all suites, and how unlikely it finds the expected ones."""
+    answers: dict[str, tuple[suites.Suite, answering.Answer]] = {}
+    for suite in chosen.suites:
+        part = parts[suite.task]
+        given = model.answers(suite, part, labels.get(suite.task, []))
+        answers |= {row.id: (suite, one) for row, one in zip(part, given, strict=True)}
+    losses: Sequence[tuple[float | None, int]] = [(None, 0)] * len(rows)
+    if model.head is None:
+        losses = model.losses(rows)
+    found = []
+    for row, (loss, tokens) in zip(rows, losses, strict=True):
+        same = Prediction(
+            id=row.id,
+            task=row.task,
+            slices=row.slices,
+            question=row.question,
+            prompt=digest(model.prompt(row)),
+            expected=row.answer,
+            loss=None if loss is None else round(loss, 4),
+            tokens=tokens,
+        )
+        found.append(answered(same, *answers[row.id]) if row.id in answers else same)
+    return found
 
-    `got` maps an id to the answer and its score.
-    """
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for row, (loss, tokens) in zip(rows, losses, strict=True):
-            answer, score = got.get(row.id, (None, None))
-            line = {
-                "id": row.id,
-                "task": row.task,
-                "slices": row.slices,
-                "question": row.question,
-                "expected": row.answer,
-                "got": answer,
-                "score": score,
-                "loss": round(loss, 4),
-                "tokens": tokens,
-            }
-            stream.write(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n")
+
+def answered(prediction: Prediction, suite: suites.Suite, answer: answering.Answer) -> Prediction:
+    """With the answer, and its scores by the figures that are means."""
+    pair = prediction.expected, answer.text
+    means = metrics.means(suite.answer)
+    return replace(
+        prediction,
+        got=answer.text,
+        score=suites.SCORES[suite.answer](*pair),
+        scores={name: score(*pair) for name, score in means.items() if name in suite.metrics},
+        merits={name: round(merit, 4) for name, merit in sorted(answer.merits.items())},
+    )
+
+
+def digest(ids: list[int]) -> str:
+    """Of a prompt's token ids: 16 hex digits."""
+    return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]
 
 
 @click.command(help=__doc__)
@@ -87,29 +94,19 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
     chosen = params.read(Params)
     settings = chosen.evaluate
     rows = list(records.read(test))
-    label_sets = json.loads(labels.read_text(encoding="utf-8"))
+    label_sets = outputs.read_json(labels)
     parts = suites.by_suite(rows, settings.suites, label_sets)
     compute.set_up(chosen.compute, chosen.seed)
     head = new_head(settings, label_sets)
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
-    got: dict[str, tuple[str, float]] = {}
-    result: dict[str, Any] = {}
+    predictions = predict(model, rows, parts, label_sets, settings)
+    result = figures.of(predictions, settings)
     for suite in settings.suites:
-        part, own_labels = parts[suite.task], label_sets.get(suite.task, [])
-        answers = model.answers(suite, part, own_labels)
-        score = suites.SCORES[suite.answer]
-        for row, answer in zip(part, answers, strict=True):
-            got[row.id] = answer, score(row.answer, answer)
-        result[suite.task] = figures(part, answers, suite, settings.slices)
         if suite.answer == "choice" and settings.harness_records:
-            sample = records.spread(part, settings.harness_records)
-            result[suite.task]["lm_eval"] = model.second_opinion(sample, own_labels)
-    losses = [(0.0, 0)] * len(rows) if model.head else model.losses(rows)
-    if not model.head:
-        result["perplexity"] = likelihood.perplexity(losses)
-        result["unscored"] = sum(not tokens for _, tokens in losses)
+            sample = records.spread(parts[suite.task], settings.harness_records)
+            result[suite.task]["lm_eval"] = model.second_opinion(sample, label_sets[suite.task])
     with outputs.folder(out) as partial:
-        write_predictions(partial / "predictions.jsonl", rows, got, losses)
+        write(partial / "predictions.jsonl", predictions)
         outputs.write_json(partial / "metrics.json", result)
     said = f"perplexity {result['perplexity']:.2f}" if "perplexity" in result else "done"
     click.echo(f"evaluate: {out.name}: {said}", err=True)

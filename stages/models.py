@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from stages import prefix
-from stages.errors import Refusal
+from stages.errors import Refusal, loading
 from stages.params import PositiveFloat, Section
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -53,10 +53,11 @@ def load_tokenizer(folder: Path) -> Any:
     from stages import chat
 
     config = folder / "tokenizer_config.json"
-    named = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
-    as_it_is = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    loader: Any = PreTrainedTokenizerFast if as_it_is else AutoTokenizer
-    tokenizer = loader.from_pretrained(folder, local_files_only=True)
+    with loading(f"{folder}: the tokenizer"):
+        named = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+        as_it_is = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+        loader: Any = PreTrainedTokenizerFast if as_it_is else AutoTokenizer
+        tokenizer = loader.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     chat.check(tokenizer)
@@ -85,19 +86,20 @@ def load(
 
     ends_in_numbers = head is not None or read_head(folder) is not None
     loader: Any = AutoModelForSequenceClassification if ends_in_numbers else AutoModelForCausalLM
-    model, report = loader.from_pretrained(
-        folder,
-        dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-        device_map=device,
-        **({"quantization_config": quantization} if quantization else {}),
-        **(_configuration(head) if head else {}),
-        **changes,
-        attn_implementation=attention,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    with loading(f"{folder}: the model"):
+        model, report = loader.from_pretrained(
+            folder,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            device_map=device,
+            **({"quantization_config": quantization} if quantization else {}),
+            **(_configuration(head) if head else {}),
+            **changes,
+            attn_implementation=attention,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         names = sorted(str(name) for name in report[problem])
         if head is not None:

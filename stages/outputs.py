@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stages.errors import Refusal
+
 
 @contextmanager
 def folder(out: Path) -> Iterator[Path]:
@@ -50,8 +52,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value that `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The value that `write_json` wrote; Refusal where it is no JSON any more."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refusal(f"{path}: no JSON ({error}); `dvc repro` makes it anew") from None
 
 
 def digest(out: Path) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from stages.errors import Refusal
+
 Message = dict[str, Any]
 """One turn: `role` (system, user, assistant or tool) and `content`, a text; an assistant's may
 have `tool_calls` ({type, function: {name, arguments}}) and `reasoning_content`."""
@@ -144,9 +146,14 @@ def load(line: bytes) -> Record:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a file that `write` wrote."""
+    """The records of a file that `write` wrote; Refusal, with its number, of any other line."""
     with path.open("rb") as lines:
-        yield from map(load, lines)
+        for number, line in enumerate(lines, 1):
+            try:
+                record = load(line)
+            except (ValueError, TypeError, LookupError, AttributeError):
+                raise Refusal(f"{path}:{number}: no record; `dvc repro` makes the file") from None
+            yield record
 
 
 def write(path: Path, records: Iterable[Record]) -> None:

@@ -38,16 +38,11 @@ class Params(Section):
     strategies: settings.Strategies
 
 
-def load(base: Path, chosen: Params, head: models.Head | None) -> Any:
+def load(base: Path, chosen: Params, head: models.Head | None, place: str | None) -> Any:
     """The base as the strategy tunes it: in 4 bits for qlora, in half precision under adapters."""
     import torch
 
     precision, strategy = chosen.train.precision, chosen.train.strategy
-    launched, device = compute.runtime().launch, None
-    if not launch.shares_out(launched):
-        device = compute.device()
-    elif not launch.loads_in_parts(launched):
-        device = "cpu"
     torch.manual_seed(chosen.seed)  # of a new head
     quantization = None
     if strategy == "qlora":
@@ -57,24 +52,25 @@ def load(base: Path, chosen: Params, head: models.Head | None) -> Any:
         base,
         "float32" if strategy in ("full", "freeze") else models.DTYPES[precision],
         chosen.compute.attention,
-        device,
+        place,
         quantization,
         head,
         chosen.train.dropout,
     )
 
 
-def tune(model: Any, planned: plan.Plan, checkpoint: checkpoints.Run) -> Any:
+def tune(
+    model: Any, planned: plan.Plan, checkpoint: checkpoints.Run, launched: compute.Launch
+) -> Any:
     """Train to the end, or until a signal asks for one; returns the trainer."""
     from stages.learning import preflight, progress, trainers
 
-    started = compute.runtime().launch
     trainer = trainers.build(model, planned)
     trainer.add_callback(progress.Progress(planned.train))
     with interruption.deferred() as signals:
         trainer.prepare_to_resume(checkpoint, signals, planned)
-        ahead = preflight.look_ahead(trainer, planned, started)
-        ahead.refuse(planned, started)
+        ahead = preflight.look_ahead(trainer, planned, launched)
+        ahead.refuse(planned, launched)
         checkpoint.check_space(ahead.checkpoint)
         if launch.leads():
             click.echo("\n".join(f"train: {line}" for line in ahead.lines()), err=True)
@@ -107,13 +103,20 @@ def summarize(trainer: Any, planned: plan.Plan) -> dict[str, Any]:
 
 
 def finish(
-    base: Path, planned: plan.Plan, chosen: Params, checkpoint: checkpoints.Run, out: Path
+    base: Path,
+    planned: plan.Plan,
+    chosen: Params,
+    checkpoint: checkpoints.Run,
+    launched: compute.Launch,
+    out: Path,
 ) -> None:
     """Train, then write the result whole; of several processes the first one writes."""
-    from stages.learning import preflight
+    from stages.learning import memory
 
-    preflight.check_weights(base, planned, compute.runtime().launch, compute.device())
-    trainer = tune(load(base, chosen, planned.head), planned, checkpoint)
+    device = compute.device()
+    memory.check_weights(base, planned, launched, device)
+    model = load(base, chosen, planned.head, launch.place(launched, device))
+    trainer = tune(model, planned, checkpoint, launched)
     summary = summarize(trainer, planned)
     if not launch.leads():
         trainer.save_result(out, chosen.weights.max_shard_gb)
@@ -156,7 +159,7 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
             checkpoint = checkpoints.Run(
                 started, runtime.checkpoint_steps, runtime.checkpoints_kept
             )
-            finish(base, planned, chosen, checkpoint, out)
+            finish(base, planned, chosen, checkpoint, runtime.launch, out)
             return
         inputs = base, train, validation, labels
         key = identity.key(inputs, chosen.model_dump(), device, runtime.launch)
@@ -166,7 +169,7 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
                     runtime.launch, "stages.train", sys.argv[1:], checkpoint.folder, device == "cpu"
                 )
             else:
-                finish(base, planned, chosen, checkpoint, out)
+                finish(base, planned, chosen, checkpoint, runtime.launch, out)
             if runtime.launch.machine == 0:
                 checkpoint.remove()
 

@@ -14,11 +14,12 @@ REAL = Path(__file__).parents[1] / "params.yaml"
     ("real", "changed", "line"),
     [
         (
-            "{task: slots, answer: json}", "{task: slot, answer: json}",
+            "{task: slots, answer: json,", "{task: slot, answer: json,",
             "evaluate.suites: no source has task slot; known: intent, reply, slots",
         ),
         (
-            "{task: slots, answer: json}", "{task: slots, answer: choice}",
+            "{task: slots, answer: json, metrics: [exact_match, slot_f1, valid]}",
+            "{task: slots, answer: choice, metrics: [accuracy]}",
             "evaluate.suites: task slots has no labels to choose from; set its answer to",
         ),
         (
@@ -80,7 +81,8 @@ def test_all_of_them_are_named_at_once(tmp_path: Path) -> None:
 def test_an_objective_and_the_suites_must_fit(tmp_path: Path):
     text = REAL.read_text(encoding="utf-8")
     changed = text.replace("objective: sft   ", "objective: regression").replace(
-        "{task: intent, answer: choice}", "{task: intent, answer: number}"
+        "{task: intent, answer: choice, metrics: [accuracy, macro_f1, roc_auc, calibration_error]}",
+        "{task: intent, answer: number, metrics: [r2]}",
     )
     (tmp_path / "params.yaml").write_text(changed, encoding="utf-8")
     with pytest.raises(Refusal) as refusal:

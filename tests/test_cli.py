@@ -131,10 +131,10 @@ def test_a_bug_is_1_and_a_traceback(here: Path) -> None:
     assert listing(here) == []
 
 
-def test_wrong_arguments_are_2_without_a_traceback(here: Path) -> None:
+def test_wrong_arguments_are_2_in_one_line(here: Path) -> None:
     code, lines = ran(here, "nothing")
     assert code == MISTAKE
-    assert lines[-1] == "Error: Missing argument 'OUT'."
+    assert lines == ["error: Missing argument 'OUT'; see --help"]
 
 
 def test_mistaken_parameters_are_told_before_the_stage_does_work(here: Path) -> None:
@@ -154,6 +154,14 @@ def test_help_needs_no_parameters(here: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (DONE, "")
     assert done.stdout.startswith("Usage: command.py [OPTIONS] WHAT OUT")
+
+
+def test_a_file_in_the_output_s_place_is_kept(here: Path) -> None:
+    (here / "out").write_text("notes")
+    code, lines = ran(here, "wait", "out")
+    assert code == MISTAKE
+    assert lines == ["error: Invalid value for 'OUT': Directory 'out' is a file; see --help"]
+    assert (here / "out").read_text() == "notes"
 
 
 def test_a_full_disk_is_2_in_one_line_and_the_old_output_stays(here: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from stages import records
+from stages import chat, records
+from stages.evaluate import digest
 from stages.records import Record
+from tests.conftest import LABELS, tiny_params
 
 ARGUMENTS = ("evaluate", "base", "prepared/test.jsonl", "prepared/labels.json", "evaluated/base")
 
@@ -26,11 +28,12 @@ def test_scores_every_suite_and_keeps_every_answer(
 
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [row.id for row in [*corpus, *other]]
-    assert lines[-1]["got"] is None is lines[-1]["score"]
+    assert (lines[-1]["got"], lines[-1]["score"]) == ("", None)
     assert all(0 <= line["score"] <= 1 for line in lines[:-1])
     intents = [line for line in lines if line["task"] == "intent"]
     assert {line["got"] for line in intents} <= {"cancel_order", "track", "refund"}
     assert all(line["loss"] > 0 and line["tokens"] > 0 for line in lines)
+    assert all(set(line["merits"]) == set(LABELS) for line in intents)
 
     figures = json.loads((out / "metrics.json").read_text())
     assert sorted(figures) == ["intent", "perplexity", "reply", "slots", "unscored"]
@@ -38,10 +41,48 @@ def test_scores_every_suite_and_keeps_every_answer(
     assert right == [line["score"] for line in intents]
     assert figures["intent"]["overall"]["accuracy"] == sum(right) / 4
     assert figures["intent"]["lm_eval"] == pytest.approx(sum(right[:3]) / 3)
-    assert sorted(figures["reply"]["overall"]) == ["bleu", "exact_match", "rouge_l"]
-    assert sorted(figures["slots"]["overall"]) == ["exact_match", "valid"]
+    suites = tiny_params({})["evaluate"]["suites"]
+    for suite in suites:
+        overall = figures[suite["task"]]["overall"]
+        assert list(overall) == sorted(suite["metrics"])
+        scored = [line for line in lines if line["task"] == suite["task"]]
+        for name in scored[0]["scores"]:
+            mean = sum(line["scores"][name] for line in scored) / len(scored)
+            assert overall[name] == pytest.approx(mean), name
     languages = figures["slots"]["slices"]["language"]
     assert {name: part["records"] for name, part in languages.items()} == {"en": 2, "zh": 2}
+
+    again = stage("scoring.rescore", "evaluated/base", changes={"evaluate.slices": ["language"]})
+    assert again.stderr == "evaluated/base: all figures follow from the predictions\n"
+    other = {"evaluate.slices": [], "evaluate.harness_records": 0}
+    less = stage("scoring.rescore", "evaluated/base", "figures.json", changes=other)
+    assert less.returncode == 0, less.stderr
+    assert json.loads((workplace / "figures.json").read_text())["reply"]["slices"] == {}
+
+
+def test_the_prompt_is_the_one_that_training_rendered(
+    workplace: Path, stage: Callable[..., Any], corpus: list[Record], tokenizer: Any
+):
+    run = stage(*ARGUMENTS, changes={"evaluate.slices": [], "report.slices": []})
+    assert run.returncode == 0, run.stderr
+    lines = (workplace / "evaluated/base/predictions.jsonl").read_text().splitlines()
+    for line, record in zip(map(json.loads, lines), corpus, strict=True):
+        learnt = chat.example(tokenizer, record, 200)
+        before = next(i for i, label in enumerate(learnt.labels) if label != chat.IGNORED)
+        assert line["prompt"] == digest(learnt.input_ids[:before])
+
+
+def test_a_figure_that_does_not_fit_is_refused(
+    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+):
+    suites = [{"task": "reply", "answer": "text", "metrics": ["rouge_l", "accuracy"]}]
+    run = stage(*ARGUMENTS, changes={"evaluate.suites": suites})
+    refused(
+        run,
+        workplace / "evaluated",
+        "evaluate.suites.0",
+        "accuracy is no figure of text answers; known: rouge_l, rouge_1",
+    )
 
 
 def test_a_suite_without_records_is_refused(
@@ -60,5 +101,10 @@ def test_a_suite_without_records_is_refused(
 def test_a_choice_without_labels_is_refused(
     workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
 ):
-    run = stage(*ARGUMENTS, changes={"evaluate.suites": [{"task": "reply", "answer": "choice"}]})
+    run = stage(
+        *ARGUMENTS,
+        changes={
+            "evaluate.suites": [{"task": "reply", "answer": "choice", "metrics": ["accuracy"]}]
+        },
+    )
     refused(run, workplace / "evaluated", "task reply has no labels to choose from")

@@ -127,3 +127,13 @@ def test_weight_bytes_counts_weights_alone(tmp_path: Path):
     for name, size in (("a.safetensors", 3), ("b.safetensors", 4), ("config.json", 5)):
         (tmp_path / name).write_bytes(b"x" * size)
     assert models.weight_bytes(tmp_path) == 7
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_file_is_one_line(tiny_copy: Path, name: str):
+    file = tiny_copy / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(Refusal, match=r"spoilt: the (model|tokenizer) does not load") as refusal:
+        models.load_tokenizer(tiny_copy)
+        models.load(tiny_copy, "auto", "eager", "cpu")
+    assert "\n" not in refusal.value.message

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from stages import records
 from stages.learning.settings import Objective
+from stages.scoring.metrics import METRICS
 from tests.conftest import LABELS, REPOSITORY, tiny_params
 
 pytestmark = pytest.mark.slow
@@ -89,7 +90,7 @@ def test_from_raw_rows_to_the_report(clone: Path, case: str):
         "train.objective": objective,
         "train.options": {"num_generations": 2} if objective == "grpo" else {},
         "train.evaluation_tokens": 8,
-        "evaluate.suites": [{"task": "own", "answer": answer}],
+        "evaluate.suites": [{"task": "own", "answer": answer, "metrics": list(METRICS[answer])}],
         "evaluate.slices": ["language"],
         "report.slices": [],
     }

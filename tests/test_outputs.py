@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stages import outputs
+from stages.errors import Refusal
 
 
 def listing(folder: Path) -> list[str]:
@@ -135,3 +136,9 @@ def test_remove_takes_files_links_and_folders_and_nothing_beyond(tmp_path: Path)
     assert listing(tmp_path) == ["kept", "kept/file"]
     outputs.remove(tmp_path / "kept")
     assert listing(tmp_path) == []
+
+
+def test_what_is_no_json_any_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text("{")
+    with pytest.raises(Refusal, match=r"labels\.json: no JSON \(Expecting property name"):
+        outputs.read_json(tmp_path / "labels.json")

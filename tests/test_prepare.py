@@ -42,7 +42,10 @@ def parameters(**changed: Any) -> str:
         **changed,
         "split": values["prepare"]["split"] | split | changed.get("split", {}),
     }
-    values["evaluate"] |= {"suites": [{"task": "intent", "answer": "choice"}], "slices": []}
+    values["evaluate"] |= {
+        "suites": [{"task": "intent", "answer": "choice", "metrics": ["accuracy"]}],
+        "slices": [],
+    }
     values["report"]["slices"] = []
     return json.dumps(values)
 
@@ -290,7 +293,9 @@ def test_a_column_names_the_task_and_each_task_has_its_labels(here: Path) -> Non
     lines += [f"{text},{text.split()[3]},{text.split()[-1]}" for text in QUESTIONS]
     (here / "raw" / "intent.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     values = json.loads(parameters(sources=[{**SOURCE, "columns": {"task": "task"}}]))
-    values["evaluate"]["suites"] = [{"task": "parcel?", "answer": "choice"}]
+    values["evaluate"]["suites"] = [
+        {"task": "parcel?", "answer": "choice", "metrics": ["accuracy"]}
+    ]
     (here / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
     assert ran(here)[0] == 0
     labels = json.loads((here / "prepared" / "labels.json").read_text())

@@ -56,7 +56,7 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
         )  # fmt: skip
 
     wrong = run("qwen")
-    assert wrong.returncode == 1
+    assert wrong.returncode == 2
     assert "there are encoder-intent, " in wrong.stderr
     assert file.read_text(encoding="utf-8") == REAL.read_text(encoding="utf-8")
     done = run("prompt-tuning")
@@ -64,7 +64,7 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
     assert file.read_text(encoding="utf-8") == text("prompt-tuning")
     file.write_text("seed: 7\n")
     broken = run("prompt-tuning")
-    assert broken.returncode == 1
+    assert broken.returncode == 2
     assert broken.stderr.startswith("error: base: params.yaml has no such key")
     assert file.read_text() == "seed: 7\n"
 
@@ -122,7 +122,7 @@ def test_a_recipe_trains_its_architecture(
         tmp_path / "base", rows, rows, {"intent": LABELS}, chosen.train, chosen.strategies, config
     )
     (tmp_path / "run").mkdir()
-    trainer = trainers.build(load(tmp_path / "base", chosen, plan.head), plan)
+    trainer = trainers.build(load(tmp_path / "base", chosen, plan.head, "cpu"), plan)
     trainer.prepare_to_resume(Run(tmp_path / "run", 0, 1), interruption.Interruption(), plan)
     trainer.train_to_end()
     assert trainer.state.global_step == plan.steps > 0

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stages import records
+from stages.errors import Refusal
 from stages.records import Record
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -128,3 +130,15 @@ def test_spread_records_are_as_many_as_asked_in_their_order(
 def test_spread_records_are_at_equal_distances() -> None:
     rows = [example(str(number)) for number in range(10)]
     assert [row.question for row in records.spread(rows, 5)] == ["0", "2", "4", "6", "8"]
+
+
+@pytest.mark.parametrize(
+    "line", [b"3\n", b'{"id": "a", "messages": [\n', b"{}\n", b'{"id": 1, "x": 2}\n']
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
+    file = tmp_path / "train.jsonl"
+    whole = Record(messages=[{"role": "user", "content": "a"}], task="t", source="s", origin="o")
+    records.write(file, [whole])
+    file.write_bytes(file.read_bytes() + line)
+    with pytest.raises(Refusal, match=r"train\.jsonl:2: no record; `dvc repro` makes the file"):
+        list(records.read(file))

@@ -104,6 +104,7 @@ def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int =
     config = options.build(cls, given, ours, "train.options", OWNED)
     _check_optimizer(config)
     _check_schedule(config)
+    _check_loading(config)
     _check_losses(config, chosen.objective)
     if config.use_liger_kernel and not is_liger_kernel_available():
         raise Refusal("params.yaml: train.options.use_liger_kernel: install liger-kernel first")
@@ -145,6 +146,11 @@ def _class_of(objective: Objective) -> Any:
 def _scheduler(name: str) -> str:
     from transformers import SchedulerType
 
+    if name in ("reduce_lr_on_plateau", "greedy"):
+        raise Refusal(
+            f"params.yaml: train.schedule: {name} follows evaluations, and a resumed training "
+            "would not; take cosine, or early_stopping"
+        )
     return _known(name, [kind.value for kind in SchedulerType], "schedule")
 
 
@@ -156,13 +162,30 @@ def _optimizer(name: str) -> str:
 
 def _check_optimizer(config: Any) -> None:
     """Refuse an optimizer whose package is not installed, and one that needs the model's layers."""
+    import torch
     from transformers import Trainer
 
     try:
-        Trainer.get_optimizer_cls_and_kwargs(config, None)
+        kind, given = Trainer.get_optimizer_cls_and_kwargs(config, None)
+        kind([torch.nn.Parameter(torch.zeros(2, 2))], **given)
     except (ImportError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise Refusal(f"params.yaml: train.optimizer: {config.optim.value}: {reason}") from None
+        raise Refusal(
+            f"params.yaml: train.optimizer, train.options: {config.optim.value}: {reason}"
+        ) from None
+
+
+def _check_loading(config: Any) -> None:
+    """Refuse options of the data loader that it refuses itself, but late."""
+    from torch.utils.data import DataLoader
+
+    names = ("num_workers", "prefetch_factor", "persistent_workers")
+    given: dict[str, Any] = {name: getattr(config, f"dataloader_{name}") for name in names}
+    nothing: Any = []
+    try:
+        DataLoader(nothing, **given)
+    except (ValueError, TypeError) as error:
+        raise Refusal(f"params.yaml: train.options.dataloader_…: {error}") from None
 
 
 def _check_schedule(config: Any) -> None:

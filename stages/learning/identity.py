@@ -17,7 +17,7 @@ CODE = (
     "compression/linear.py",
     "scoring/batches.py",
     "scoring/generation.py",
-    "scoring/metrics.py",
+    "scoring/scores.py",
     "chat.py",
     "compute.py",
     "models.py",

@@ -37,6 +37,13 @@ def loads_in_parts(launch: Launch) -> bool:
     return shares_out(launch) and launch.strategy == "deepspeed" and launch.zero_stage == 3
 
 
+def place(launch: Launch, device: str) -> str | None:
+    """Where a process loads the weights to; None leaves that to the launcher."""
+    if not shares_out(launch):
+        return device
+    return None if loads_in_parts(launch) else "cpu"
+
+
 def check(launch: Launch, chosen: Train) -> None:
     """Refuse what several processes cannot do together."""
     where = "params.yaml: runtime.launch:"

@@ -54,13 +54,8 @@ class Plan:
         return pack_dataset(rows, self.chosen.max_length, "bfd")
 
 
-def check_dropout(base: Path, dropout: Mapping[str, float]) -> None:
+def check_dropout(config: Any, dropout: Mapping[str, float]) -> None:
     """Refuse a key that the base's configuration does not have as a probability of dropping."""
-    from transformers import AutoConfig
-
-    if not dropout:
-        return
-    config = AutoConfig.from_pretrained(base, local_files_only=True)
     for key in dropout:
         if "drop" not in key or not hasattr(config, key):
             known = ", ".join(sorted(name for name in config.to_dict() if "drop" in name))
@@ -68,6 +63,16 @@ def check_dropout(base: Path, dropout: Mapping[str, float]) -> None:
                 f"params.yaml: train.dropout.{key}: the base has no such key; "
                 f"it has {known or 'none'}"
             )
+
+
+def check_context(config: Any, longest: int) -> None:
+    """Refuse rows of more tokens than the base has positions for."""
+    context = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if context is not None and longest > context:
+        raise Refusal(
+            f"params.yaml: train.max_length: the longest row has {longest} tokens and the base's "
+            f"context {context}; lower it, or widen the context by base.configuration"
+        )
 
 
 def draw_up(
@@ -80,16 +85,19 @@ def draw_up(
     config: Any,
 ) -> Plan:
     """Render the rows and hold the options against the libraries; Refusal on any mistake."""
-    check_dropout(base, chosen.dropout)
+    from transformers import AutoConfig
+
+    base_config = AutoConfig.from_pretrained(base, local_files_only=True)
+    check_dropout(base_config, chosen.dropout)
     adapter = strategies.configuration(chosen, options, base)
     ratio = strategies.learning_rate_ratio(chosen, options)
     tokenizer = models.load_tokenizer(base)
     learnt = rows.weighted(learnt)
     head = heads.of(chosen, learnt, labels)
-    return Plan(
+    plan = Plan(
         tokenizer=tokenizer,
         train=rows.render(tokenizer, learnt, chosen, head),
-        validation=rows.render(tokenizer, held_out, chosen, head),
+        validation=rows.render(tokenizer, held_out, chosen, head, "validation"),
         head=head,
         chosen=chosen,
         strategies=options,
@@ -98,3 +106,10 @@ def draw_up(
         ratio=ratio,
         sample=sample.draw(tokenizer, held_out, chosen),
     )
+    check_context(base_config, max(plan.train.lengths + plan.validation.lengths))
+    if chosen.warmup >= max(2, plan.steps):
+        raise Refusal(
+            f"params.yaml: train.warmup: {chosen.warmup:g} steps, and the run has {plan.steps}: "
+            "its rate would never be train.learning_rate; take fewer, or a share below 1"
+        )
+    return plan

@@ -12,7 +12,7 @@ from stages.errors import Refusal
 from stages.learning.settings import Objective, Train
 from stages.models import Head
 from stages.records import Record, labels
-from stages.scoring import metrics
+from stages.scoring import scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,13 @@ class Rows:
 
 
 def render(
-    tokenizer: Any, records: Iterable[Record], chosen: Train, head: Head | None = None
+    tokenizer: Any,
+    records: Iterable[Record],
+    chosen: Train,
+    head: Head | None = None,
+    part: str = "training",
 ) -> Rows:
-    """Render the records of the chosen tasks for the objective.
+    """Render the records of the chosen tasks for the objective; `part` names them in a refusal.
 
     `head` is what a model that ends in numbers learns. Refusal where a record is of another kind
     than the objective learns, or too many lose their answer at `max_length`.
@@ -80,8 +84,10 @@ def render(
                 dropped.append(record.origin)
     total = len(rows) + len(dropped)
     if not total:
+        tasks = f" of tasks {', '.join(chosen.tasks)}" if chosen.tasks else ""
         raise Refusal(
-            "params.yaml: train.tasks: no record is left; name tasks of the sources, or none"
+            f"no {part} record{tasks}: add sources, or change prepare.split or train.tasks in "
+            "params.yaml"
         )
     if not rows or len(dropped) > chosen.max_dropped_fraction * total:
         raise Refusal(
@@ -177,7 +183,7 @@ def _makers(
 def target(record: Record, head: Head) -> float | int | list[float]:
     """What the head learns: a number, the place of a label, or 1 for each of several labels."""
     if head.problem == "regression":
-        if not metrics.is_number(record.answer):
+        if not scores.is_number(record.answer):
             raise _unfit(record, f"answers {record.answer[:40]!r}, which is no number", "sft")
         return float(record.answer)
     names = labels(record.answer)

@@ -8,7 +8,7 @@ from typing import Any
 from stages import chat
 from stages.learning.settings import Train
 from stages.records import Record, spread
-from stages.scoring import generation, metrics
+from stages.scoring import generation, scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Sample:
         model.generation_config = own
         pairs = list(zip(self.expected, got, strict=True))
         return {
-            "exact_match": fmean(metrics.same(want, have) for want, have in pairs),
-            "rouge_l": fmean(metrics.rouge_l(want, have) for want, have in pairs),
+            "exact_match": fmean(scores.same(want, have) for want, have in pairs),
+            "rouge_l": fmean(scores.rouge_l(want, have) for want, have in pairs),
         }
 
 

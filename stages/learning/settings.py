@@ -211,7 +211,7 @@ def _contradictions(chosen: Train) -> Iterator[str]:
     if stopping.patience and stopping.metric not in known:
         yield (
             f"early_stopping.metric: {stopping.metric} is not measured for {chosen.objective}; "
-            f"known here: {', '.join(known)}"
+            f"known here: {', '.join(known)}; evaluation_answers adds exact_match and rouge_l"
         )
     if chosen.early_stopping.patience and not chosen.evaluation_steps:
         yield "early_stopping: counts evaluations; set evaluation_steps"

@@ -3,8 +3,10 @@
 import math
 from typing import Any
 
+import click
 from transformers import TrainerCallback
 
+from stages.learning import launch
 from stages.learning.divergence import refuse_divergence
 from stages.learning.interruption import Interruption
 
@@ -45,6 +47,10 @@ class Steps(TrainerCallback):
         self._stop_if_asked(control)
         if self.trainer.finished():
             control.should_training_stop = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.interruption.number is not None and launch.leads():
+            click.echo(f"train: step {state.global_step} is saved; run again to go on", err=True)
 
     def _stop_if_asked(self, control: Any) -> None:
         if self.trainer.anywhere(self.interruption.number is not None):

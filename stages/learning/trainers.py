@@ -110,7 +110,7 @@ def build(model: Any, plan: Plan) -> Resumable:
     """
     try:
         return _build(model, plan)
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError, IndexError) as error:
         raise Refusal(f"params.yaml: train, strategies: {' '.join(str(error).split())}") from None
 
 

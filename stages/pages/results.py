@@ -89,7 +89,7 @@ def read_predictions(evaluated: Path) -> list[Prediction]:
             scores={name: answers[name][line["id"]]["score"] for name in VARIANTS},
         )
         for line in answers["merged"].values()
-        if line["got"] is not None
+        if line["score"] is not None
     ]
 
 

@@ -1,6 +1,7 @@
 """A loaded variant of the model, and the answers that it gives."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages import chat, compute, models
@@ -8,6 +9,14 @@ from stages.models import Head
 from stages.records import Record
 from stages.scoring import generation, harness, heads, likelihood
 from stages.scoring.suites import Evaluate, Suite
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came, and what the model made of each answer that it could choose."""
+
+    text: str
+    merits: dict[str, float] = field(default_factory=dict)
 
 
 class Answering:
@@ -22,13 +31,21 @@ class Answering:
         self.model = models.load(folder, "auto", attention, compute.device(), head=new)
         self.model.config.pad_token_id = self.tokenizer.pad_token_id
 
-    def answers(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> list[str]:
+    def answers(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         """What the model answers to each record of a suite; `labels` are those of its task."""
         if suite.answer == "choice":
             return self._choose(rows, labels)
         if suite.answer == "preference":
             return self._prefer(rows)
-        return self._write(rows) if self.head is None else self._decide(self.head, rows)
+        if self.head is not None:
+            return self._decide(self.head, rows)
+        return [Answer(text) for text in self._write(rows)]
+
+    def prompt(self, row: Record) -> list[int]:
+        """The token ids that the model reads before it answers."""
+        if self.head is not None:
+            return chat.input_ids(self.tokenizer, row, self.chosen.max_length)[0]
+        return chat.prompt_ids(self.tokenizer, row.prompt, row.tools)
 
     def losses(self, rows: Sequence[Record]) -> list[likelihood.Loss]:
         """How unlikely each expected answer is."""
@@ -39,28 +56,32 @@ class Answering:
         """Accuracy on the same records by lm-eval."""
         return harness.accuracy(self.model, self.tokenizer, rows, labels, self.chosen.batch_size)
 
-    def _choose(self, rows: Sequence[Record], labels: Sequence[str]) -> list[str]:
+    def _choose(self, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         choices = [chat.answer_ids(self.tokenizer, label) for label in labels]
         scores = likelihood.choice_scores(
             self.model, self._prompts(rows), choices, self.chosen.batch_size
         )
-        return [labels[max(range(len(labels)), key=row.__getitem__)] for row in scores]
+        found = [dict(zip(labels, row, strict=True)) for row in scores]
+        return [Answer(max(merits, key=merits.__getitem__), merits) for merits in found]
 
     def _write(self, rows: Sequence[Record]) -> list[str]:
         size, tokens = self.chosen.batch_size, self.chosen.max_new_tokens
         prompts = self._prompts(rows)
         return generation.answers(self.model, self.tokenizer, prompts, size, tokens)
 
-    def _decide(self, head: Head, rows: Sequence[Record]) -> list[str]:
-        inputs = [chat.input_ids(self.tokenizer, row, self.chosen.max_length)[0] for row in rows]
-        return [heads.answer(head, numbers) for numbers in self._numbers(inputs)]
+    def _decide(self, head: Head, rows: Sequence[Record]) -> list[Answer]:
+        found = self._numbers([self.prompt(row) for row in rows])
+        return [
+            Answer(heads.answer(head, numbers), dict(zip(head.labels, numbers, strict=False)))
+            for numbers in found
+        ]
 
-    def _prefer(self, rows: Sequence[Record]) -> list[str]:
+    def _prefer(self, rows: Sequence[Record]) -> list[Answer]:
         """The answer with the greater reward or, of a model that writes, the likelier one."""
         others = [row.with_answer(row.rejected or "") for row in rows]
         chosen, rejected = self._merits(rows), self._merits(others)
         return [
-            (row if ours > theirs else other).answer
+            Answer((row if ours > theirs else other).answer, {"chosen": ours, "rejected": theirs})
             for row, other, ours, theirs in zip(rows, others, chosen, rejected, strict=True)
         ]
 
@@ -77,4 +98,4 @@ class Answering:
         return heads.outputs(self.model, inputs, fill, size)
 
     def _prompts(self, rows: Sequence[Record]) -> list[list[int]]:
-        return [chat.prompt_ids(self.tokenizer, row.prompt, row.tools) for row in rows]
+        return [self.prompt(row) for row in rows]

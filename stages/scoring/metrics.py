@@ -1,151 +1,316 @@
-"""Figures of merit for one suite and for one answer, by the library that defines them."""
+"""Figures of merit: what each record adds to one, and the figure that the sums give.
 
-import json
+A figure that follows from sums over records is known for any slice and any resample of them. The
+values are those of the libraries named, which the tests compare with.
+"""
+
+import itertools
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from statistics import fmean as mean
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stages.records import labels
+from stages.scoring import scores
+from stages.scoring.predictions import Prediction
+from stages.scoring.scores import Score
 
-Figures = dict[str, float]
+Numbers = NDArray[np.float64]
 
-_WORD_OR_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+")
-
-
-def choice(expected: Sequence[str], got: Sequence[str]) -> Figures:
-    """Accuracy, and F1 averaged over the labels that occur on either side (scikit-learn)."""
-    from sklearn.metrics import accuracy_score, f1_score
-
-    return {
-        "accuracy": float(accuracy_score(expected, got)),
-        "macro_f1": float(f1_score(expected, got, average="macro", zero_division=0)),
-    }
+BINS = 15
+"""Of the calibration error, equal in width (Guo et al., 2017)."""
+ORDER = 4
+"""Longest n-gram of BLEU (Papineni et al., 2002)."""
 
 
-def json_object(expected: Sequence[str], got: Sequence[str]) -> Figures:
-    """Shares of answers that parse as JSON, and that equal the expected value."""
-    return {
-        "exact_match": mean(map(same_json, expected, got)),
-        "valid": mean(_parsed(have) is not _INVALID for have in got),
-    }
+class Metric(Protocol):
+    """A figure of merit."""
+
+    def figure(self, rows: Sequence[Prediction]) -> float:
+        """Of these records; NaN where it is not defined."""
 
 
-def text(expected: Sequence[str], got: Sequence[str]) -> Figures:
-    """ROUGE-L F1 (rouge-score, Chinese by characters), BLEU 0–100 (sacrebleu, tokenizer zh)."""
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A figure that follows from sums over records."""
+
+    parts: Callable[[Sequence[Prediction]], Numbers]
+    """(records, columns): what each record adds."""
+    of: Callable[[Numbers], Numbers]
+    """(…, columns) -> (…)"""
+    score: Score | None = None
+    """Of a mean: what each record has."""
+
+    def figure(self, rows: Sequence[Prediction]) -> float:
+        sums = np.array([math.fsum(column) for column in self.parts(rows).T])
+        return float(self.of(sums))
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A figure of all records at once."""
+
+    of: Callable[[Sequence[Prediction]], float]
+
+    def figure(self, rows: Sequence[Prediction]) -> float:
+        return self.of(rows)
+
+
+def mean(score: Score) -> Sums:
+    """The mean of a score over records."""
+
+    def parts(rows: Sequence[Prediction]) -> Numbers:
+        return np.array([(score(row.expected, row.got), 1.0) for row in rows])
+
+    return Sums(parts, ratio, score)
+
+
+def ratio(sums: Numbers) -> Numbers:
+    """The first column by the second, NaN by 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def choices(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 3 × labels): right, expected and chosen, of each label that occurs."""
+    names = sorted({row.expected for row in rows} | {row.got for row in rows})
+    place = {name: index for index, name in enumerate(names)}
+    parts = np.zeros((len(rows), 3, len(names)))
+    for row, part in zip(rows, parts, strict=True):
+        want, have = place[row.expected], place[row.got]
+        part[0, want] = want == have
+        part[1, want] = part[2, have] = 1
+    return parts.reshape(len(rows), -1)
+
+
+def label_sets(rows: Sequence[Prediction]) -> Numbers:
+    """The same of answers that are several labels."""
+    sets = [(set(labels(row.expected)), set(labels(row.got))) for row in rows]
+    names = sorted(set().union(*(want | have for want, have in sets)))
+    parts = [
+        [
+            [name in want & have for name in names],
+            [n in want for n in names],
+            [n in have for n in names],
+        ]
+        for want, have in sets
+    ]
+    return np.array(parts, dtype=float).reshape(len(rows), -1)
+
+
+def macro(of: Callable[[Numbers, Numbers, Numbers], Numbers]) -> Callable[[Numbers], Numbers]:
+    """A figure of each label, averaged over those that occur on either side (scikit-learn)."""
+
+    def figure(sums: Numbers) -> Numbers:
+        right, want, have = _by_label(sums)
+        return np.asarray(_divided((of(right, want, have)).sum(-1), (want + have > 0).sum(-1)))
+
+    return figure
+
+
+def weighted_f1(sums: Numbers) -> Numbers:
+    """F1 of each label, averaged by how often it was expected."""
+    right, want, have = _by_label(sums)
+    return _divided((f1(right, want, have) * want).sum(-1), want.sum(-1))
+
+
+def micro_f1(sums: Numbers) -> Numbers:
+    """F1 over all labels together."""
+    return f1(*(part.sum(-1) for part in _by_label(sums)))
+
+
+def precision(right: Numbers, want: Numbers, have: Numbers) -> Numbers:
+    return _divided(right, have)
+
+
+def recall(right: Numbers, want: Numbers, have: Numbers) -> Numbers:
+    return _divided(right, want)
+
+
+def f1(right: Numbers, want: Numbers, have: Numbers) -> Numbers:
+    return _divided(2 * right, want + have)
+
+
+def calibration(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 2 × bins + 1): in its bin, the confidence and whether it was right; and 1."""
+    parts = np.zeros((len(rows), 2, BINS))
+    for row, part in zip(rows, parts, strict=True):
+        merits = np.array(list(row.merits.values()))
+        shares = np.exp(merits - merits.max())
+        confidence = shares.max() / shares.sum()
+        part[:, min(int(confidence * BINS), BINS - 1)] = confidence, row.got == row.expected
+    return np.hstack([parts.reshape(len(rows), -1), np.ones((len(rows), 1))])
+
+
+def calibration_error(sums: Numbers) -> Numbers:
+    """Expected calibration error: the distance of confidence from accuracy, over all bins."""
+    confidence, right = np.moveaxis(sums[..., :-1].reshape(*sums.shape[:-1], 2, BINS), -2, 0)
+    return np.asarray(np.abs(confidence - right).sum(-1) / sums[..., -1])
+
+
+def slots(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 3): values of JSON objects that are right, expected and given."""
+
+    def counted(row: Prediction) -> tuple[int, int, int]:
+        want, have = scores.slots(row.expected), scores.slots(row.got)
+        return (want & have).total(), want.total(), have.total()
+
+    return np.array([counted(row) for row in rows], dtype=float)
+
+
+def slot_f1(sums: Numbers) -> Numbers:
+    return f1(sums[..., 0], sums[..., 1], sums[..., 2])
+
+
+def bleu_parts(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 2 + 2 × ORDER): lengths of answer and reference, n-grams that match, n-grams."""
     from sacrebleu.metrics import BLEU
 
-    return {
-        "rouge_l": mean(map(rouge_l, expected, got)),
-        "bleu": float(BLEU(tokenize="zh").corpus_score(list(got), [list(expected)]).score),
-        "exact_match": mean(map(same, expected, got)),
-    }
+    scorer: Any = BLEU(tokenize="zh")
+    scores = [scorer.corpus_score([row.got], [[row.expected]]) for row in rows]
+    return np.array([(s.sys_len, s.ref_len, *s.counts, *s.totals) for s in scores], dtype=float)
 
 
-def preference(expected: Sequence[str], got: Sequence[str]) -> Figures:
-    """Share of pairs of which the better answer was preferred."""
-    return {"accuracy": mean(map(same, expected, got))}
+def bleu(sums: Numbers) -> Numbers:
+    """BLEU of a corpus, 0–100, smoothed as sacrebleu does (exp)."""
+    from sacrebleu.metrics import BLEU
+
+    def one(row: Numbers) -> float:
+        have, want, *grams = (int(number) for number in row)
+        counts, totals = grams[:ORDER], grams[ORDER:]
+        return float(BLEU.compute_bleu(counts, totals, have, want, smooth_method="exp").score)
+
+    return np.asarray(np.apply_along_axis(one, -1, sums))
 
 
-def several(expected: Sequence[str], got: Sequence[str]) -> Figures:
-    """Share of answers with all labels right, F1 over all labels and averaged by label."""
-    from sklearn.metrics import f1_score
-    from sklearn.preprocessing import MultiLabelBinarizer
-
-    sets = [labels(answer) for answer in (*expected, *got)]
-    table = MultiLabelBinarizer().fit_transform(sets)
-    want, have = table[: len(expected)], table[len(expected) :]
-    return {
-        "exact_match": mean(map(same_json, expected, got)),
-        "micro_f1": float(f1_score(want, have, average="micro", zero_division=0)),
-        "macro_f1": float(f1_score(want, have, average="macro", zero_division=0)),
-    }
+def chrf_parts(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 18): n-grams of characters of answer and reference, and those that match."""
+    scorer = _chrf()
+    texts = [row.got for row in rows], [[row.expected for row in rows]]
+    return np.array(scorer._extract_corpus_statistics(*texts), dtype=float)
 
 
-def number(expected: Sequence[str], got: Sequence[str]) -> Figures:
-    """Mean squared and absolute error and, of two or more, R² (scikit-learn)."""
-    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
-
-    want, have = [float(one) for one in expected], [float(one) for one in got]
-    figures = {
-        "mean_squared_error": float(mean_squared_error(want, have)),
-        "mean_absolute_error": float(mean_absolute_error(want, have)),
-    }
-    return figures | ({"r2": float(r2_score(want, have))} if len(want) > 1 else {})
+def chrf(sums: Numbers) -> Numbers:
+    """chrF of a corpus (Popović, 2015), 0–100, by sacrebleu."""
+    score = _chrf()._compute_f_score
+    return np.asarray(np.apply_along_axis(lambda row: score(list(row)), -1, sums))
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is a finite number."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+def roc_auc(rows: Sequence[Prediction]) -> float:
+    """Area under the ROC curve of each label against the rest, averaged (scikit-learn); NaN where
+    a label is expected nowhere or everywhere."""
+    from sklearn.metrics import roc_auc_score
+
+    names = list(rows[0].merits)
+    want = np.array([[row.expected == name for name in names] for row in rows])
+    merits = np.array([[row.merits[name] for name in names] for row in rows])
+    shares = np.exp(merits - merits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    if not (want.any(axis=0) & ~want.all(axis=0)).all():
+        return math.nan
+    return float(roc_auc_score(want, shares, average="macro"))
 
 
-def closeness(expected: str, got: str) -> float:
-    """1 for the same number, less with every unit between: 1 / (1 + error)."""
-    return 1 / (1 + abs(float(expected) - float(got)))
+def distinct_2(rows: Sequence[Prediction]) -> float:
+    """Different pairs of words by all pairs, over all answers (Li et al., 2016)."""
+    pairs = [pair for row in rows for pair in itertools.pairwise(scores.words(row.got))]
+    return len(set(pairs)) / len(pairs) if pairs else 0.0
 
 
-def same(expected: str, got: str) -> float:
-    """1 for the same text, otherwise 0."""
-    return float(expected == got)
+def margins(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 2): by how much the better answer has more merit, and 1."""
+    return np.array([(row.merits["chosen"] - row.merits["rejected"], 1.0) for row in rows])
 
 
-def same_json(expected: str, got: str) -> float:
-    """1 for the same JSON value, however it is spaced and sorted, otherwise 0."""
-    want, have = _parsed(expected), _parsed(got)
-    return float(want is not _INVALID and _canonical(want) == _canonical(have))
+def lengths(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 2): words of the answer and of the expected one."""
+    return np.array(
+        [(len(scores.words(row.got)), len(scores.words(row.expected))) for row in rows],
+        dtype=float,
+    )
 
 
-def rouge_l(expected: str, got: str) -> float:
-    """F1 of the longest common subsequence of words, or of Chinese characters (rouge-score)."""
-    return float(_rouge().score(expected, got)["rougeL"].fmeasure)
+def moments(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 5): squared and absolute error, the expected number, its square, and 1."""
+    pairs = [(float(row.expected), float(row.got)) for row in rows]
+    return np.array([((a - b) ** 2, abs(a - b), a, a * a, 1.0) for a, b in pairs])
 
 
-def confusion(expected: Sequence[str], got: Sequence[str]) -> dict[str, dict[str, int]]:
-    """expected label -> chosen label -> count, without zeros."""
-    table: dict[str, dict[str, int]] = {}
-    for want, have in sorted(zip(expected, got, strict=True)):
-        row = table.setdefault(want, {})
-        row[have] = row.get(have, 0) + 1
-    return table
+def r2(sums: Numbers) -> Numbers:
+    """Coefficient of determination (scikit-learn); NaN where the expected numbers are one."""
+    error, expected, square, count = (sums[..., at] for at in (0, 2, 3, 4))
+    spread = square - expected**2 / count
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(spread > 1e-12 * square, 1 - error / spread, np.nan))
 
 
-_INVALID = object()
+_CHOICES: dict[str, Metric] = {
+    "accuracy": mean(scores.same),
+    "macro_f1": Sums(choices, macro(f1)),
+    "macro_precision": Sums(choices, macro(precision)),
+    "macro_recall": Sums(choices, macro(recall)),
+    "weighted_f1": Sums(choices, weighted_f1),
+    "roc_auc": Whole(roc_auc),
+    "calibration_error": Sums(calibration, calibration_error),
+}
+METRICS: dict[str, dict[str, Metric]] = {
+    "choice": _CHOICES,
+    "label": _CHOICES,
+    "json": {
+        "exact_match": mean(scores.same_json),
+        "valid": mean(scores.valid_json),
+        "slot_f1": Sums(slots, slot_f1),
+    },
+    "text": {
+        "rouge_l": mean(scores.rouge_l),
+        "rouge_1": mean(scores.rouge_1),
+        "rouge_2": mean(scores.rouge_2),
+        "bleu": Sums(bleu_parts, bleu),
+        "chrf": Sums(chrf_parts, chrf),
+        "meteor": mean(scores.meteor),
+        "token_f1": mean(scores.token_f1),
+        "exact_match": mean(scores.same),
+        "length_ratio": Sums(lengths, ratio),
+        "distinct_2": Whole(distinct_2),
+    },
+    "preference": {"accuracy": mean(scores.same), "margin": Sums(margins, ratio)},
+    "labels": {
+        "exact_match": mean(scores.same_json),
+        "micro_f1": Sums(label_sets, micro_f1),
+        "macro_f1": Sums(label_sets, macro(f1)),
+    },
+    "number": {
+        "mean_squared_error": Sums(moments, lambda sums: ratio(sums[..., [0, 4]])),
+        "mean_absolute_error": Sums(moments, lambda sums: ratio(sums[..., [1, 4]])),
+        "r2": Sums(moments, r2),
+    },
+}
+"""How a suite's answers are obtained -> name -> the figure, the usual main one first."""
+
+
+def means(answer: str) -> dict[str, Score]:
+    """The scores of a record that figures are means of, by the figure's name."""
+    metrics = METRICS[answer].items()
+    return {name: m.score for name, m in metrics if isinstance(m, Sums) and m.score is not None}
+
+
+def _by_label(sums: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    right, want, have = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
+    return right, want, have
+
+
+def _divided(part: Numbers, whole: Numbers) -> Numbers:
+    """By element, 0 where the whole is 0."""
+    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 @cache
-def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
+def _chrf() -> Any:
+    from sacrebleu.metrics import CHRF
 
-    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
-
-
-def _parsed(answer: str) -> Any:
-    try:
-        return json.loads(answer, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return _INVALID
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _canonical(value: Any) -> Any:
-    """Numbers by value, and none of them equal to true or false, as Python has it."""
-    if isinstance(value, dict):
-        return {key: _canonical(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_canonical(inner) for inner in value]
-    return (type(value), value) if isinstance(value, bool) else value
-
-
-class _Tokenizer:
-    """Words of alphabets and single Chinese characters, for rouge-score."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return _WORD_OR_HAN.findall(text.lower())
+    return CHRF()

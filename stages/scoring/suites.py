@@ -1,47 +1,53 @@
 """What is measured: the records of each task, and how their answers are obtained and compared."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.errors import Refusal
 from stages.params import NaturalInt, PositiveInt, Section
 from stages.records import Record
-from stages.scoring import metrics
+from stages.scoring import scores
+from stages.scoring.metrics import METRICS
+from stages.scoring.scores import Score
 
 Answer = Literal["choice", "json", "text", "preference", "label", "labels", "number"]
 NUMBERS = ("label", "labels", "number")
 """Answers of a model that ends in numbers; the others are written, or compared as text."""
 
-FIGURES: dict[Answer, Callable[[Sequence[str], Sequence[str]], metrics.Figures]] = {
-    "choice": metrics.choice,
-    "json": metrics.json_object,
-    "text": metrics.text,
-    "preference": metrics.preference,
-    "label": metrics.choice,
-    "labels": metrics.several,
-    "number": metrics.number,
-}
-SCORES: dict[Answer, Callable[[str, str], float]] = {
-    "choice": metrics.same,
-    "json": metrics.same_json,
-    "text": metrics.rouge_l,
-    "preference": metrics.same,
-    "label": metrics.same,
-    "labels": metrics.same_json,
-    "number": metrics.closeness,
+SCORES: dict[Answer, Score] = {
+    "choice": scores.same,
+    "json": scores.same_json,
+    "text": scores.rouge_l,
+    "preference": scores.same,
+    "label": scores.same,
+    "labels": scores.same_json,
+    "number": scores.closeness,
 }
 """How right a single answer is, 0 to 1."""
 
 
 class Suite(Section):
-    """The records of one task, and how their answers are obtained and compared."""
+    """The records of one task, how their answers are obtained, and the figures of them."""
 
     task: str
     answer: Answer
     """choice: the likeliest label; json and text: generated, compared as such; preference: the
     better of two answers; label, labels, number: of a classification or regression."""
+    metrics: Annotated[list[str], Field(min_length=1)]
+    """Names of scoring.metrics.METRICS."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Suite":
+        known = list(METRICS[self.answer])
+        for name in self.metrics:
+            if name not in known:
+                raise ValueError(
+                    f"metrics: {name} is no figure of {self.answer} answers; "
+                    f"known: {', '.join(known)}"
+                )
+        return self
 
 
 class Evaluate(Section):
@@ -89,7 +95,7 @@ def by_suite(
                 f"{where} task {suite.task} has records without a rejected answer; set its answer "
                 "to json or text"
             )
-        if suite.answer == "number" and not all(metrics.is_number(row.answer) for row in own):
+        if suite.answer == "number" and not all(scores.is_number(row.answer) for row in own):
             raise Refusal(
                 f"{where} task {suite.task} has answers that are no number; set its answer to json "
                 "or text"

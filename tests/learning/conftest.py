@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
+from stages.compute import Launch
 from stages.learning import arguments, interruption
 from stages.learning.checkpoints import Run
 from stages.learning.plan import Plan, draw_up
@@ -60,12 +61,12 @@ def plan(
 ) -> Callable[..., Plan]:
     """A plan to train on what the objective learns from."""
 
-    def make(seed: int = 7, **changes: Any) -> Plan:
+    def make(seed: int = 7, base: Path = tiny, **changes: Any) -> Plan:
         parameters = chosen(**changes)
         rows = learnable(parameters.train.objective)
         config = arguments.build(parameters.train, seed, "cpu", tmp_path / "scratch")
         labels = {"intent": LABELS}
-        return draw_up(tiny, rows, rows, labels, parameters.train, parameters.strategies, config)
+        return draw_up(base, rows, rows, labels, parameters.train, parameters.strategies, config)
 
     return make
 
@@ -109,7 +110,7 @@ def trained(
         planned, asked = plan(seed, **changes), interruption.Interruption()
         (tmp_path / folder).mkdir(exist_ok=True)
         checkpoints = Run(tmp_path / folder, 0 if asked_at else 1, 2)
-        trainer = trainers.build(load(tiny, chosen(**changes), planned.head), planned)
+        trainer = trainers.build(load(tiny, chosen(**changes), planned.head, "cpu"), planned)
         trainer.prepare_to_resume(checkpoints, asked, planned)
         trainer.add_callback(_AskForTheEnd(asked_at, asked))
         if killed_at:
@@ -121,3 +122,13 @@ def trained(
         return trainer
 
     return run
+
+
+@pytest.fixture
+def launch() -> Callable[..., Launch]:
+    """A `runtime.launch` of one process, with changes."""
+    values = {
+        "processes": 1, "machines": 1, "machine": 0, "address": "", "port": 29500,
+        "strategy": "ddp", "zero_stage": 3, "offload": False,
+    }  # fmt: skip
+    return lambda **changes: Launch.model_validate(values | changes)

@@ -2,7 +2,9 @@
 # ruff: noqa: E501 - a table, one case a line
 
 import inspect
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,10 +46,13 @@ def refusal(parameters: Params) -> str:
         ({"schedule": "polynomial", "options": {"lr_scheduler_kwargs": {"power": "2"}}}, "train.schedule, train.options.lr_scheduler_kwargs: polynomial: unsupported operand"),
         ({"schedule": "linear", "options": {"lr_scheduler_kwargs": {"num_cycles": 2}}}, "train.schedule, train.options.lr_scheduler_kwargs: linear: get_linear_schedule_with_warmup() got an unexpected"),
         ({"optimizer": "adam"}, "train.optimizer: no 'adam' in transformers; did you mean"),
-        ({"optimizer": "galore_adamw"}, "train.optimizer: galore_adamw: You need to install `galore_torch`"),
+        ({"optimizer": "galore_adamw"}, "train.optimizer, train.options: galore_adamw: You need to install `galore_torch`"),
         ({"objective": "dpo", "options": {"loss_type": ["sigmoid", "ipso"]}}, "train.options.loss_type: no 'ipso' for dpo; known: sigmoid, hinge"),
         ({"objective": "grpo", "options": {"loss_type": "kto", "num_generations": 4}}, "train.options.loss_type: no 'kto' for grpo; known: grpo, bnpo"),
         ({"options": {"use_liger_kernel": True}}, "train.options.use_liger_kernel: install liger-kernel first"),
+        ({"options": {"adam_beta1": 2.0}}, "train.optimizer, train.options: adamw_torch_fused: Invalid beta parameter"),
+        ({"options": {"dataloader_num_workers": -1}}, "train.options.dataloader_…: num_workers option should be non-negative"),
+        ({"schedule": "greedy"}, "train.schedule: greedy follows evaluations"),
         ({"precision": "fp16"}, "train.precision: fp16 needs a GPU; take fp32 or bf16"),
         ({"strategies.lora": {"rank": 4}}, "strategies.lora.rank: no option of LoraConfig"),
         ({"strategies.lora": {"r": "four"}}, "strategies.lora.r: should be a valid integer, not 'four'"),
@@ -114,6 +119,34 @@ def test_a_dropout_that_the_base_lacks(plan: Callable[..., Any], key: str):
         Refusal, match=rf"train\.dropout\.{key}: the base has no such key; it has attention_dropout"
     ):
         plan(dropout={key: 0.1})
+
+
+def test_rows_beyond_the_base_s_context(tiny: Path, tmp_path: Path, plan: Callable[..., Any]):
+    longest = max(plan().train.lengths + plan().validation.lengths)
+    config = json.loads((tiny / "config.json").read_text())
+    narrow = shutil.copytree(tiny, tmp_path / "narrow")
+    for context in (longest, longest - 1):
+        values = config | {"max_position_embeddings": context}
+        (narrow / "config.json").write_text(json.dumps(values))
+        if context == longest:
+            plan(base=narrow)
+    with pytest.raises(Refusal, match=f"has {longest} tokens and the base's context {longest - 1}"):
+        plan(base=narrow)
+
+
+def test_a_warm_up_longer_than_the_run(plan: Callable[..., Any]):
+    with pytest.raises(
+        Refusal, match=r"train\.warmup: 50 steps, and the run has 6: its rate would"
+    ):
+        plan(warmup=50.0)
+    assert plan(warmup=5.0).steps == 6
+
+
+def test_a_token_that_the_base_has_not(trained: Callable[..., Any]):
+    with pytest.raises(Refusal, match="train, strategies: index 999999 is out of bounds"):
+        trained(
+            strategy="trainable_tokens", strategies__trainable_tokens={"token_indices": [999999]}
+        )
 
 
 def test_a_target_that_no_layer_has(trained: Callable[..., Any]):

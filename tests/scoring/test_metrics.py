@@ -1,102 +1,164 @@
-import math
+"""Figures of many answers, held against the libraries that define them."""
 
+import json
+import math
+import random
+from typing import Any
+
+import numpy as np
 import pytest
 
-from stages.scoring import metrics
+from stages.scoring.metrics import METRICS, Sums
+from stages.scoring.predictions import Prediction
 
 
-def test_accuracy_is_that_of_scikit_learns_documentation():
-    got = metrics.choice(list("0123"), list("0213"))  # sklearn.metrics.accuracy_score, Examples
-    assert got["accuracy"] == 0.5
+def rows(want: Any, have: Any, merits: Any = None) -> list[Prediction]:
+    return [
+        Prediction(
+            id=str(n), task="t", slices={}, question="", prompt="", expected=a, got=b,
+            merits=merits[n] if merits else {},
+        )
+        for n, (a, b) in enumerate(zip(want, have, strict=True))
+    ]  # fmt: skip
 
 
-def test_macro_f1_is_that_of_scikit_learns_documentation():
-    got = metrics.choice(list("012012"), list("021001"))  # sklearn.metrics.f1_score, Examples
-    assert got["macro_f1"] == pytest.approx(0.267, abs=5e-4)
+def figure(answer: str, name: str, want: Any, have: Any, merits: Any = None) -> float:
+    return METRICS[answer][name].figure(rows(want, have, merits))
 
 
-def test_a_label_that_is_only_chosen_lowers_macro_f1():
-    # F1 of a: 2 / 3, of b: 0
-    assert metrics.choice(["a", "a"], ["a", "b"])["macro_f1"] == pytest.approx(1 / 3)
+def drawn(labels: str, count: int, seed: int = 7) -> tuple[list[str], list[str]]:
+    """Expected labels, and answers of which about half are right; labels not equally often."""
+    draw = random.Random(seed)
+    want = [draw.choice(labels[: draw.randint(2, len(labels))]) for _ in range(count)]
+    return want, [one if draw.random() < 0.5 else draw.choice(labels) for one in want]
 
 
-def test_confusion_counts_pairs():
-    got = metrics.confusion(["b", "a", "a", "a"], ["b", "a", "b", "b"])
-    assert got == {"a": {"a": 1, "b": 2}, "b": {"b": 1}}
+def test_the_examples_of_scikit_learns_documentation():
+    assert figure("choice", "accuracy", "0123", "0213") == 0.5  # accuracy_score
+    assert figure("choice", "macro_f1", "012012", "021001") == pytest.approx(0.267, abs=5e-4)
+    assert figure("choice", "weighted_f1", "012012", "021001") == pytest.approx(0.267, abs=5e-4)
+    assert figure("choice", "macro_precision", "012012", "021001") == pytest.approx(2 / 9)
+    assert figure("choice", "macro_recall", "012012", "021001") == pytest.approx(1 / 3)
 
 
-def test_json_is_compared_by_value():
-    want = ['{"a": 1, "b": [2]}', '{"a": 1}', '{"a": 1}', '{"a": 1}']
-    have = ['{"b":[2],"a":1}', '{"a": 2}', '{"a": 1', "[" * 100_000]
-    assert metrics.json_object(want, have) == {"exact_match": 0.25, "valid": 0.5}
+@pytest.mark.parametrize(
+    ("name", "function", "average"),
+    [
+        ("macro_f1", "f1_score", "macro"),
+        ("weighted_f1", "f1_score", "weighted"),
+        ("macro_precision", "precision_score", "macro"),
+        ("macro_recall", "recall_score", "macro"),
+    ],
+)
+def test_figures_by_label_are_scikit_learns(name: str, function: str, average: str):
+    import sklearn.metrics
+
+    for seed in range(20):
+        want, have = drawn("abcdef", 30, seed)
+        theirs = getattr(sklearn.metrics, function)(want, have, average=average, zero_division=0)
+        assert figure("choice", name, want, have) == pytest.approx(theirs)
 
 
-def test_each_answer_scores_what_the_suite_averages():
-    want, have = ['{"a": 1}', "{}", "1"], ['{"a":1.0}', "[]", "1 "]
-    scores = [metrics.same_json(a, b) for a, b in zip(want, have, strict=True)]
-    assert scores == [1.0, 0.0, 1.0]
-    assert metrics.json_object(want, have)["exact_match"] == pytest.approx(2 / 3)
-    assert [metrics.same("1", "1"), metrics.same("1", "1.0")] == [1.0, 0.0]  # labels, not numbers
+def test_figures_of_several_labels_are_scikit_learns():
+    from sklearn.metrics import f1_score
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    draw = random.Random(7)
+    sets = [[draw.sample("abcd", draw.randint(0, 3)) for _ in range(40)] for _ in range(2)]
+    want, have = ([json.dumps(sorted(one)) for one in side] for side in sets)
+    table = MultiLabelBinarizer().fit_transform([*sets[0], *sets[1]])
+    for average in ("micro", "macro"):
+        theirs = f1_score(table[:40], table[40:], average=average, zero_division=0)
+        assert figure("labels", f"{average}_f1", want, have) == pytest.approx(theirs)
 
 
-def test_an_answer_that_is_no_json_never_matches():
-    assert metrics.json_object(["x"], ['{"a": 1}'])["exact_match"] == 0.0
-    assert metrics.json_object(["x", "x"], ["y", "x"])["exact_match"] == 0.0
+def test_area_under_the_curve_is_scikit_learns():
+    from sklearn.metrics import roc_auc_score
+
+    draw = np.random.default_rng(7)
+    want = list("abcabcabcabc")
+    shares = draw.dirichlet([1, 1, 1], size=12)
+    merits = [dict(zip("abc", np.log(row).tolist(), strict=True)) for row in shares]
+    have = ["abc"[row.argmax()] for row in shares]
+    theirs = roc_auc_score(want, shares, multi_class="ovr", average="macro")
+    assert figure("choice", "roc_auc", want, have, merits) == pytest.approx(theirs)
+    assert math.isnan(figure("choice", "roc_auc", "aa", "aa", merits[:2]))
 
 
-def test_json_has_neither_nan_nor_numbers_that_are_truth_values():
-    assert metrics.json_object(["NaN"], ["NaN"]) == {"exact_match": 0.0, "valid": 0.0}
-    assert metrics.same_json('{"a": [1]}', '{"a": [true]}') == 0.0
-    assert metrics.same_json('{"a": [1]}', '{"a": [1.0]}') == 1.0
+def test_calibration_error_by_hand():
+    """Two answers in the bin of 0.9, one of them right; one in that of 0.6, right."""
+    nine, six = {"a": math.log(0.9), "b": math.log(0.1)}, {"a": math.log(0.6), "b": math.log(0.4)}
+    got = figure("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
+    assert got == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
 
 
-def test_rouge_l_of_the_example_in_the_package():
-    # rouge-score's README; longest common subsequence "the quick brown jumps the": 5 of 9 and 8
-    reference = "The quick brown fox jumps over the lazy dog"
-    got = metrics.text([reference], ["The quick brown dog jumps on the log."])
-    assert got["rouge_l"] == pytest.approx(2 * 5 / (9 + 8))
+def test_slots_are_counted_over_all_answers():
+    want = ['{"city": "Porto", "day": 2}', '{"city": "Rome"}']
+    have = ['{"city": "Porto", "day": 3}', "no JSON"]
+    assert figure("json", "slot_f1", want, have) == pytest.approx(2 * 1 / (3 + 2))
+    assert figure("json", "exact_match", want, want) == figure("json", "slot_f1", want, want) == 1
+    assert figure("json", "valid", want, have) == 0.5
 
 
-def test_rouge_l_of_english_is_the_packages_own():
-    from rouge_score.rouge_scorer import RougeScorer
-
-    pairs = [("Your refund, 42 euros, is on its way.", "The refund of 42 euros is on the way!")]
-    want = [RougeScorer(["rougeL"]).score(a, b)["rougeL"].fmeasure for a, b in pairs]
-    got = metrics.text([a for a, _ in pairs], [b for _, b in pairs])["rouge_l"]
-    assert got == pytest.approx(want[0])
+WANT = ["The dog bit the man.", "It was not unexpected.", "The man bit him first."]
+HAVE = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 
 
-def test_rouge_l_takes_chinese_by_characters():
-    # 取消 and 订单 of 取消这个订单: 4 of 4 and 6
-    assert metrics.text(["取消订单"], ["取消这个订单"])["rouge_l"] == pytest.approx(0.8)
-    assert metrics.text(["取消order 42"], ["order"])["rouge_l"] == pytest.approx(2 / (4 + 1))
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(1, 3)], ids=["all", "without four in a row"])
+def test_bleu_and_chrf_are_sacrebleus(rows: slice):
+    import sacrebleu
+
+    want, have = WANT[rows], HAVE[rows]
+    bleu, chrf = (f(have, [want]).score for f in (sacrebleu.corpus_bleu, sacrebleu.corpus_chrf))
+    assert 0 < bleu < 100 > chrf > 0
+    assert figure("text", "bleu", want, have) == pytest.approx(bleu)
+    assert figure("text", "chrf", want, have) == pytest.approx(chrf)
 
 
 def test_bleu_takes_chinese_by_characters():
     # four characters of six, all n-grams right: only the brevity penalty exp(1 - 6 / 4)
-    got = metrics.text(["我要取消订单"], ["我要取消"])["bleu"]
+    got = figure("text", "bleu", ["我要取消订单"], ["我要取消"])
     assert got == pytest.approx(100 * math.exp(-0.5))
 
 
-def test_bleu_of_english_is_that_of_sacrebleus_default():
-    import sacrebleu
-
-    want = ["The dog bit the man.", "It was not unexpected.", "The man bit him first."]
-    have = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
-    score = sacrebleu.corpus_bleu(have, [want]).score
-    assert 0 < score < 100
-    assert metrics.text(want, have)["bleu"] == pytest.approx(score)
+def test_lengths_and_diversity():
+    assert figure("text", "length_ratio", ["one two", "three four"], ["one", "two"]) == 0.5
+    assert figure("text", "distinct_2", ["-"] * 2, ["a b a b", "a b"]) == pytest.approx(2 / 4)
 
 
-def test_equal_texts_are_perfect():
-    same = ["Your order is on its way.", "订单已经取消了。"]
-    assert metrics.text(same, same) == {
-        "rouge_l": 1.0,
-        "bleu": pytest.approx(100.0),
-        "exact_match": 1.0,
-    }
+def test_errors_of_numbers_are_scikit_learns():
+    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+    want, have = ["3", "-0.5", "2", "7"], ["2.5", "0.0", "2", "8"]  # r2_score, Examples
+    numbers = [float(one) for one in want], [float(one) for one in have]
+    assert figure("number", "mean_squared_error", want, have) == mean_squared_error(*numbers)
+    assert figure("number", "mean_absolute_error", want, have) == mean_absolute_error(*numbers)
+    assert figure("number", "r2", want, have) == pytest.approx(r2_score(*numbers))
+    assert math.isnan(figure("number", "r2", ["3", "3"], ["2", "3"]))
 
 
-def test_empty_answers_score_nothing():
-    got = metrics.text(["Your order is on its way."], [""])
-    assert got == {"rouge_l": 0.0, "bleu": 0.0, "exact_match": 0.0}
+def test_margin_is_the_mean_difference_of_merits():
+    merits = [{"chosen": 2.0, "rejected": 1.0}, {"chosen": 0.0, "rejected": 2.0}]
+    assert figure("preference", "margin", "aa", "ab", merits) == pytest.approx(-0.5)
+
+
+def test_equal_texts_are_perfect_and_empty_ones_worth_nothing():
+    texts = ["Your order is on its way.", "订单已经取消了。"]
+    names = [name for name in METRICS["text"] if name not in ("meteor", "distinct_2")]
+    for name in names:
+        best = 100 if name in ("bleu", "chrf") else 1
+        assert figure("text", name, texts, texts) == pytest.approx(best), name
+        assert figure("text", name, texts, ["", ""]) == 0, name
+
+
+@pytest.mark.parametrize("answer", METRICS)
+def test_figures_of_a_part_follow_from_sums_over_it(answer: str):
+    """So that slices and resamples need no second look at the records."""
+    want, have = drawn("123", 20)
+    merits = [{"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}] * 20
+    mask = np.arange(20) % 3 > 0
+    part = [row for row, kept in zip(rows(want, have, merits), mask, strict=True) if kept]
+    for metric in METRICS[answer].values():
+        if isinstance(metric, Sums):
+            sums = mask.astype(float) @ metric.parts(rows(want, have, merits))
+            assert float(metric.of(sums)) == pytest.approx(metric.figure(part))

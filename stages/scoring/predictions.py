@@ -1,0 +1,51 @@
+"""predictions.jsonl: what a variant answered to each test record, enough for every figure."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from stages.errors import Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A test record and the answer of one variant."""
+
+    id: str
+    task: str
+    slices: dict[str, str]
+    question: str
+    prompt: str
+    """16 hex digits of a sha256 over the token ids that the model read."""
+    expected: str
+    got: str = ""
+    score: float | None = None
+    """How right the answer is, 0 to 1; None where no suite has the record's task."""
+    merits: dict[str, float] = field(default_factory=dict)
+    """What the model makes of each answer that it could choose: log-likelihoods in nats, logits,
+    or rewards."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """What the answer adds to each figure that is a mean over records."""
+    loss: float | None = None
+    """Negative log-likelihood of the expected answer, in nats; None of a model that writes none."""
+    tokens: int = 0
+    """Of the expected answer with its end of turn, as far as they were scored."""
+
+
+def write(path: Path, predictions: Iterable[Prediction]) -> None:
+    """One JSON line each, keys sorted."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for prediction in predictions:
+            stream.write(json.dumps(asdict(prediction), ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def read(path: Path) -> list[Prediction]:
+    """What `write` wrote; Refusal where it is missing or another's."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return [Prediction(**json.loads(line)) for line in stream]
+    except FileNotFoundError:
+        raise Refusal(f"{path}: not found; `dvc repro` makes it") from None
+    except (ValueError, TypeError) as error:
+        raise Refusal(f"{path}: no line of predictions: {error}; `dvc repro` makes it") from None

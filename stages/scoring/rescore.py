@@ -1,0 +1,53 @@
+"""Compute a variant's figures from its predictions again, without the model.
+
+`python -m stages.scoring.rescore data/evaluated/merged [OUT]`: with the suites of params.yaml, also
+other ones than it was evaluated with, where their answers were obtained alike. Tells what differs
+from its metrics.json, or writes the figures to OUT.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages import outputs, params
+from stages.params import Section
+from stages.scoring import figures, predictions
+from stages.scoring.suites import Evaluate
+
+
+class Params(Section):
+    evaluate: Evaluate
+
+
+def differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """The dotted paths at which two trees of figures differ."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return [] if before == after else [f"{path}: {before} was {after}"]
+    return [
+        line
+        for name in sorted({*before, *after})
+        for line in differences(before.get(name), after.get(name), f"{path}.{name}".strip("."))
+    ]
+
+
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), required=False)
+def main(folder: Path, out: Path | None) -> None:
+    chosen = params.read(Params).evaluate
+    found = figures.of(predictions.read(folder / "predictions.jsonl"), chosen)
+    if out is not None:
+        with outputs.file(out) as partial:
+            outputs.write_json(partial, found)
+        return
+    before = outputs.read_json(folder / "metrics.json")
+    for suite in before.values():
+        if isinstance(suite, dict):
+            suite.pop("lm_eval", None)  # it asks the model
+    lines = differences(found, before)
+    click.echo("\n".join(lines) or f"{folder}: all figures follow from the predictions", err=True)
+
+
+if __name__ == "__main__":
+    main()

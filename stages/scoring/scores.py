@@ -1,0 +1,148 @@
+"""How right a single answer is: what was expected and what came, 0 to 1."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+Score = Callable[[str, str], float]
+
+INVALID = object()
+"""Stands for the value of what is no JSON."""
+
+_WORD_OR_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+")
+
+
+def same(expected: str, got: str) -> float:
+    """1 where two texts are equal."""
+    return float(expected == got)
+
+
+def same_json(expected: str, got: str) -> float:
+    """1 where two texts are JSON of one value."""
+    want, have = parsed(expected), parsed(got)
+    return float(want is not INVALID and _canonical(want) == _canonical(have))
+
+
+def valid_json(expected: str, got: str) -> float:
+    """1 where the answer parses."""
+    return float(parsed(got) is not INVALID)
+
+
+def closeness(expected: str, got: str) -> float:
+    """1 for the same number, less with every unit between: 1 / (1 + error)."""
+    return 1 / (1 + abs(float(expected) - float(got)))
+
+
+def rouge_1(expected: str, got: str) -> float:
+    """F1 of words, Chinese by characters (rouge-score)."""
+    return _rouge("rouge1", expected, got)
+
+
+def rouge_2(expected: str, got: str) -> float:
+    """F1 of pairs of words, Chinese by characters (rouge-score)."""
+    return _rouge("rouge2", expected, got)
+
+
+def rouge_l(expected: str, got: str) -> float:
+    """F1 of the longest common subsequence of words, or of Chinese characters (rouge-score)."""
+    return _rouge("rougeL", expected, got)
+
+
+def token_f1(expected: str, got: str) -> float:
+    """F1 of the words of both as multisets, as for SQuAD (Rajpurkar et al., 2016)."""
+    want, have = Counter(words(expected)), Counter(words(got))
+    both = (want & have).total()
+    return 2 * both / (want.total() + have.total()) if both else float(want == have)
+
+
+def meteor(expected: str, got: str) -> float:
+    """METEOR (Banerjee and Lavie, 2005) by NLTK: words and their stems, Chinese by characters.
+
+    Without WordNet's synonyms, which are no package: figures are a little lower than with them.
+    """
+    from nltk.translate.meteor_score import single_meteor_score
+
+    synonyms: Any = _NoSynonyms()
+    return float(single_meteor_score(words(expected), words(got), wordnet=synonyms))
+
+
+def words(text: str) -> list[str]:
+    """Words of alphabets and single Chinese characters, in lower case."""
+    return _WORD_OR_HAN.findall(text.lower())
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def slots(text: str) -> Counter[tuple[str, str]]:
+    """(path, value) of every value of a JSON text that holds no other; none of what is no JSON."""
+    value = parsed(text)
+    return Counter() if value is INVALID else Counter(_leaves(_canonical(value), ""))
+
+
+def parsed(answer: str) -> Any:
+    """The value of a JSON text, or INVALID."""
+    try:
+        return json.loads(answer, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return INVALID
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}/{key}")
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}/{index}")
+    else:
+        yield path, str(value)
+
+
+def _canonical(value: Any) -> Any:
+    """Numbers by value, and none of them equal to true or false, as Python has it."""
+    if isinstance(value, dict):
+        return {key: _canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    if isinstance(value, bool):
+        return type(value), value
+    return float(value) if isinstance(value, int) and abs(value) < 2**53 else value
+
+
+def _rouge(kind: str, expected: str, got: str) -> float:
+    return float(_scorer(kind).score(expected, got)[kind].fmeasure)
+
+
+@cache
+def _scorer(kind: str) -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer([kind], tokenizer=_Tokenizer())
+
+
+class _Tokenizer:
+    """For rouge-score."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return words(text)
+
+
+class _NoSynonyms:
+    """For METEOR, in WordNet's place."""
+
+    def synsets(self, word: str) -> list[Any]:
+        return []
