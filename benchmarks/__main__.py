@@ -14,7 +14,7 @@ import click
 from stages import chat, cli, compute, models, params, records
 from stages.params import Section, Seed
 from stages.scoring import generation, harness, likelihood
-from stages.scoring.suites import Evaluate
+from stages.scoring.suites import Asked
 
 RECORDS = 100
 
@@ -22,7 +22,7 @@ RECORDS = 100
 class Params(Section):
     seed: Seed
     compute: compute.Compute
-    evaluate: Evaluate
+    evaluate: Asked
 
 
 def seconds(work: Callable[[], Any]) -> float:

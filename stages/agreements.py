@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from stages.corpus.sources import LABELLED
+from stages.scoring.metrics import LIKELIHOOD
 
 STRATA = {"task", "answer"}
 """What `prepare.split.by` may name beside slices."""
@@ -34,6 +35,15 @@ def disagreements(values: Any) -> Iterator[str]:
             yield (
                 f"evaluate.suites: task {suite.task} has no labels to choose from; "
                 "set its answer to json or text"
+            )
+    measured = {suite.task: suite.metrics for suite in suites} | {"perplexity": [*LIKELIHOOD]}
+    for gate in values.evaluate.gates:
+        if gate.suite not in measured:
+            yield f"evaluate.gates: no suite {gate.suite}; {_known(measured)}"
+        elif gate.metric not in measured[gate.suite]:
+            yield (
+                f"evaluate.gates: {gate.suite} does not measure {gate.metric}; "
+                f"{_known(measured[gate.suite])}"
             )
     train = values.train
     fitting = ANSWERS.get(train.objective, WRITTEN)

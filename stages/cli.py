@@ -107,10 +107,13 @@ def _keep_inputs(arguments: dict[str, Any]) -> None:
 
 def check_parameters(file: Path = params.FILE) -> None:
     """Validate the whole params.yaml, every stage's part, before any stage does work."""
-    sections: dict[str, Any] = {"runtime": (Runtime, ...)}
+    read: dict[str, list[Any]] = {"runtime": [Runtime]}
     for stage in STAGES:
         for name, field in importlib.import_module(f"stages.{stage}").Params.model_fields.items():
-            sections[name] = (field.rebuild_annotation(), ...)
+            read.setdefault(name, []).append(field.rebuild_annotation())
+    sections: dict[str, Any] = {
+        name: (params.section(*classes), ...) for name, classes in read.items()
+    }
     whole = create_model("Whole", __base__=params.Section, **sections)
     values = params.parse(file)
     try:

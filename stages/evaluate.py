@@ -19,10 +19,10 @@ from stages.scoring.predictions import Prediction, write
 class Params(Section):
     seed: Seed
     compute: compute.Compute
-    evaluate: suites.Evaluate
+    evaluate: suites.Asked
 
 
-def new_head(chosen: suites.Evaluate, labels: dict[str, list[str]]) -> Head | None:
+def new_head(chosen: suites.Asked, labels: dict[str, list[str]]) -> Head | None:
     """What a base needs to answer the suites by numbers; None where it writes."""
     kinds = {suite.answer for suite in chosen.suites}
     if not chosen.ends_in_numbers:
@@ -40,7 +40,7 @@ def predict(
     rows: list[Record],
     parts: dict[str, list[Record]],
     labels: dict[str, list[str]],
-    chosen: suites.Evaluate,
+    chosen: suites.Asked,
 ) -> list[Prediction]:
     """The model's answers to all suites, and how unlikely it finds the expected ones."""
     answers: dict[str, tuple[suites.Suite, answering.Answer]] = {}
@@ -100,7 +100,7 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
     head = new_head(settings, label_sets)
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
     predictions = predict(model, rows, parts, label_sets, settings)
-    result = figures.of(predictions, settings)
+    result = figures.of(predictions, settings.suites, settings.slices)
     for suite in settings.suites:
         if suite.answer == "choice" and settings.harness_records:
             sample = records.spread(parts[suite.task], settings.harness_records)

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -26,6 +26,12 @@ class Section(BaseModel):
     """A section of params.yaml: no unknown key, no missing key, no silent conversion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Part(Section):
+    """Some keys of a section that several stages read; the others are no matter to this one."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 S = TypeVar("S", bound=Section)
@@ -61,6 +67,14 @@ def read(cls: type[S], file: Path = FILE) -> S:
         return cls.model_validate(own)
     except ValidationError as error:
         raise Refusal("\n".join(mistakes(error, cls, own, file))) from None
+
+
+def section(*classes: Any) -> Any:
+    """All of a section of which several stages read parts."""
+    different = list(dict.fromkeys(classes))
+    if len(different) == 1:
+        return different[0]
+    return create_model("Whole", __base__=(*different, Section))
 
 
 def mistakes(error: ValidationError, cls: type[Section], values: Any, file: Path) -> list[str]:

@@ -9,7 +9,9 @@ from stages.bases.origin import Base
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.learning.settings import Strategies, Train
 from stages.pages import comparison, numbers, page, results, tables
-from stages.params import NaturalInt, Section
+from stages.params import NaturalInt, Section, Seed
+from stages.scoring.evidence import Evidence
+from stages.scoring.gates import Judged
 
 
 class Report(Section):
@@ -23,9 +25,11 @@ class Report(Section):
 
 
 class Params(Section):
+    seed: Seed
     base: Base
     train: Train
     strategies: Strategies
+    evaluate: Judged
     report: Report
 
 
@@ -57,15 +61,19 @@ def main(
     }
     log = results.read_log(trained / "log.csv")
     variants = results.read_variants(evaluated)
-    rows = results.read_predictions(evaluated)
+    answers = results.read_answers(evaluated)
+    rows, settings = results.joined(answers), chosen.evaluate
+    evidence = Evidence(answers, settings.suites, chosen.seed)
+    proven = page.prove(evidence, settings.gates)
+    details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)
     measured = numbers.metrics(variants, facts, chosen.report.slices)
-    shown = page.values(variants, rows, log, facts, chosen.report.examples)
+    shown = page.values(variants, rows, log, facts, proven, chosen.report.examples)
     texts = {
         "index.html": page.render("page.html.j2", shown),
         "model-card.md": page.render("model-card.md.j2", shown),
         **{f"plots/{name}": text for name, text in tables.plots(variants, log).items()},
     }
-    for name, value in ("metrics", measured), ("details", comparison.details(variants, rows)):
+    for name, value in ("metrics", measured), ("details", details):
         with outputs.file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)
     for name, text in texts.items():

@@ -102,16 +102,33 @@ def test_subjects_do_not_import_each_other_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
+def sections(stage: str) -> dict[str, type[Any]]:
+    """Of params.yaml that a stage reads, and their classes; a plain value has none of its own."""
+    fields = importlib.import_module(f"stages.{stage}").Params.model_fields
+    kinds = {name: field.annotation for name, field in fields.items()}
+    return {name: kind if isinstance(kind, type) else object for name, kind in kinds.items()}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_that_the_stage_reads(stage: str) -> None:
-    sections = importlib.import_module(f"stages.{stage}").Params.model_fields
-    assert sorted(STAGES[stage].get("params", [])) == sorted(sections)
+    """A section that several stages read in part is declared by its keys."""
+    declared = STAGES[stage].get("params", [])
+    assert sorted(declared) == sorted(
+        f"{name}.{key}" if issubclass(kind, params.Part) else name
+        for name, kind in sections(stage).items()
+        for key in (kind.model_fields if issubclass(kind, params.Part) else [""])
+    )
 
 
 def test_every_section_of_params_is_read_by_a_stage_or_is_runtime() -> None:
+    values = params.parse(ROOT / "params.yaml")
     read = {section for entry in STAGES.values() for section in entry.get("params", [])}
-    assert read | {"runtime"} == params.parse(ROOT / "params.yaml").keys()
+    whole = {section for section in read if "." not in section}
+    parts = {section.split(".")[0] for section in read} - whole
+    assert whole | parts | {"runtime"} == values.keys()
     assert "runtime" not in read
+    for section in parts:
+        assert {f"{section}.{key}" for key in values[section]} <= read
 
 
 def test_params_are_valid() -> None:

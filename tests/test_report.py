@@ -37,6 +37,17 @@ ANSWERS = {
     "merged": ["track", "cancel", "cancel", "track", '{"city": "Porto"}', "Hello, can I help?"],
     "quantized": ["track", "cancel", "track", "track", SCRIPT, "Hello, can I help?"],
 }
+SUITES = [
+    {"task": "intent", "answer": "choice", "metrics": ["accuracy", "macro_f1"]},
+    {"task": "slots", "answer": "json", "metrics": ["exact_match", "valid"]},
+    {"task": "reply", "answer": "text", "metrics": ["bleu", "exact_match", "rouge_l"]},
+]
+GATE = {"suite": "intent", "metric": "accuracy", "direction": "at_least", "certainty": "figure"}
+GATES = [
+    {**GATE, "variant": "merged", "against": "nothing", "threshold": 0.7},
+    {**GATE, "variant": "quantized", "against": "merged", "threshold": -0.2},
+    {**GATE, "variant": "merged", "against": "previous", "threshold": 0.0},
+]
 INTENT_ACCURACY = {
     "base": (0.25, 0.0, 0.5),
     "merged": (0.75, 1.0, 0.5),
@@ -79,6 +90,7 @@ def evaluated(variant: str) -> dict[str, Any]:
             "slices": {},
         },
         "perplexity": {"base": 212.4, "merged": 1.62, "quantized": 1.6543219}[variant],
+        "bits_per_byte": 0.25,
         "unscored": 0,
     }
 
@@ -91,6 +103,7 @@ def split(records: int) -> dict[str, Any]:
 def write_inputs(root: Path) -> None:
     """What the other stages leave, by hand: the same shapes, as small as can be."""
     values = YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text("utf-8"))
+    values["evaluate"] |= {"suites": SUITES, "slices": ["phrasing"], "gates": GATES}
     values["report"] = {"title": f"Model {SCRIPT}", "slices": ["phrasing"], "examples": 4}
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
@@ -142,6 +155,7 @@ def write_inputs(root: Path) -> None:
             ):
                 line = {"id": f"{i:016x}", "task": task, "question": question, "expected": want}
                 line |= {
+                    "prompt": f"{i:016x}",
                     "got": got,
                     "score": float(got == want),
                     "slices": slices,
@@ -204,10 +218,9 @@ def test_metrics_are_few_finite_numbers_with_plain_keys(made: Path) -> None:
         "accuracy": 0.75,
         "accuracy_phrasing_seen": 1.0,
         "accuracy_phrasing_unseen": 0.5,
-        "lm_eval_accuracy": 0.75,
         "macro_f1": 0.75,
     }
-    assert values["quantized"]["perplexity"] == {"overall": 1.6543}
+    assert values["quantized"]["perplexity"] == {"overall": 1.6543, "bits_per_byte": 0.25}
     assert values["merged"]["reply"]["bleu"] == 71.235
     assert values["quantize"] == {"bytes": 1_000_000, "ratio": 0.33333}
     assert values["data"]["train"] == 16
@@ -220,8 +233,29 @@ def test_details_keep_what_metrics_leave_out(made: Path) -> None:
     assert intent["confusion"][SCRIPT] == {"track": 1}
     assert intent["classes"]["cancel"]["recall"] == 1.0
     assert intent["intervals"]["accuracy"][0] < 0.75 < intent["intervals"]["accuracy"][1]
-    assert details["changes"]["intent"]["tuning"]["better"] == 3
-    assert details["changes"]["intent"]["tuning"]["worse"] == 1
+    assert intent["overall"]["lm_eval_accuracy"] == 0.75
+    assert details["changes"]["intent"]["tuning"] == {"better": 3, "worse": 1}
+    tuning = details["differences"]["tuning"]["intent"]["accuracy"]
+    assert (tuning["records"], tuning["difference"]) == (4, 0.5)
+    assert tuning["p"] == 0.625  # 2 × P(X ≤ 1), X ~ B(4, ½)
+    assert tuning["p_adjusted"] == 1.0
+    seen = intent["slices"]["phrasing"]["seen"]["intervals"]["accuracy"]
+    assert seen == [0.34238, 1.0]  # Wilson, 2 of 2
+    assert intent["weakest"] == {}, "no slice has enough records"
+
+
+def test_gates_are_decided_by_the_figures(made: Path) -> None:
+    text = (made / "index.html").read_text("utf-8")
+    kept = text[text.index("<h2>Gates") :]
+    kept = kept[: kept.index("</section>")]
+    assert [kept.count(word) for word in ("✓ passed", "✗ failed", "make gates decides")] == [1] * 3
+    assert "merged: intent accuracy at least 70.0%" in kept
+    assert "75.0% (30.1% to 95.4%)" in kept
+    failed = (
+        "Gate failed: quantized: intent accuracy minus that of merged, at least −20.0 points; "
+        "found −25.0 points"
+    )
+    assert failed in text[: text.index("<main>")]
 
 
 def test_everything_that_data_or_models_say_is_escaped(made: Path) -> None:

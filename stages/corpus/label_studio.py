@@ -141,10 +141,7 @@ def main(source: Path, out: Path, task: str, number: int) -> None:
     Annotate there, export as JSON, put the file into data/raw and list it in prepare.sources with
     format label_studio.
     """
-    try:
-        rows = [row for row in records.read(source) if task in ("", row.task)]
-    except (ValueError, LookupError, TypeError):
-        raise Refusal(f"{source}: no file of records; take one of data/prepared") from None
+    rows = [row for row in records.read(source) if task in ("", row.task)]
     if not rows:
         raise Refusal(f"{source}: no record of task {task}; correct --task")
     chosen = records.spread(rows, number)

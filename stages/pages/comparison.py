@@ -1,11 +1,26 @@
-"""Two variants held against each other, record by record: what changed, and is it chance?"""
+"""Two variants held against each other: what changed, record by record, and is it chance?"""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import asdict, dataclass
 
+from stages.pages.measures import measure
+from stages.pages.numbers import significant
 from stages.pages.results import Figures, Prediction, suites
+from stages.scoring import inference
+from stages.scoring.evidence import Evidence
+from stages.scoring.figures import OVERALL
+from stages.scoring.inference import Difference
+from stages.scoring.statistics import Interval, of_share
+
+FEW = 10
+"""A slice or label of fewer records says nothing."""
+
+
+STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
+"""What the pipeline does to a model, from which variant to which."""
+
+Differences = dict[str, dict[str, dict[str, Difference]]]
+"""step -> suite -> figure -> difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,21 +30,12 @@ class Change:
     better: int
     worse: int
 
-    @property
-    def p(self) -> float:
-        """Exact two-sided sign test (McNemar): how often chance alone is as lopsided."""
-        total, fewer = self.better + self.worse, min(self.better, self.worse)
-        whole = math.lgamma(total + 1) - total * math.log(2)
-        tail = math.fsum(
-            math.exp(whole - math.lgamma(k + 1) - math.lgamma(total - k + 1))
-            for k in range(fewer + 1)
-        )
-        return min(1.0, 2 * tail)
 
-    @property
-    def could_be_chance(self) -> bool:
-        """Whether the difference is within what chance explains, at the usual 5%."""
-        return self.p >= 0.05
+def differences(evidence: Evidence) -> Differences:
+    """Of both steps, tested together."""
+    return inference.adjusted(
+        {step: evidence.differences(*variants) for step, variants in STEPS.items()}
+    )
 
 
 def changes(rows: Sequence[Prediction], before: str, after: str) -> Change:
@@ -40,29 +46,24 @@ def changes(rows: Sequence[Prediction], before: str, after: str) -> Change:
     )
 
 
-def interval(share: float, records: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson, 1927): sound for few records and near 0 or 1."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    weight = 1 / (1 + z * z / records)
-    centre = weight * (share + z * z / (2 * records))
-    spread = weight * z * math.sqrt(share * (1 - share) / records + (z / (2 * records)) ** 2)
-    return max(0.0, centre - spread), min(1.0, centre + spread)
-
-
 def classes(confusion: dict[str, dict[str, int]]) -> dict[str, Figures]:
     """Precision, recall and F1 of each label that occurs; 0 where a denominator is."""
     chosen: dict[str, int] = {}
     for row in confusion.values():
         for label, count in row.items():
             chosen[label] = chosen.get(label, 0) + count
-    result = {}
+    result: dict[str, Figures] = {}
     for label in sorted({*confusion, *chosen}):
         records = sum(confusion.get(label, {}).values())
         right = confusion.get(label, {}).get(label, 0)
         precision = right / chosen[label] if label in chosen else 0.0
         recall = right / records if records else 0.0
         f1 = 2 * right / (records + chosen.get(label, 0)) if right else 0.0
-        result[label] = {"records": records, "precision": precision, "recall": recall, "f1": f1}
+        shares = {"precision": chosen.get(label, 0), "recall": records}
+        result[label] = {
+            **{"records": records, "precision": precision, "recall": recall, "f1": f1},
+            "intervals": {n: _ends(of_share(right, of)) for n, of in shares.items() if of},
+        }
     return result
 
 
@@ -77,32 +78,83 @@ def mistakes(confusion: dict[str, dict[str, int]]) -> list[tuple[str, str, int, 
     return sorted(found, key=lambda item: (-item[2], item[3], item[0], item[1]))
 
 
-def details(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Figures:
-    """All that is known, unrounded: slices, confusion, intervals, classes, changes by record."""
+def details(
+    variants: dict[str, Figures],
+    rows: Sequence[Prediction],
+    evidence: Evidence,
+    found: Differences,
+    slices: Sequence[str],
+) -> Figures:
+    """All that is known: figures with their intervals, slices, confusion, classes, differences
+    between variants, changes by record."""
     return {
-        **{
-            name: {**variant, **{t: {**s, **_inferred(s)} for t, s in suites(variant).items()}}
-            for name, variant in variants.items()
+        **{name: _variant(name, variant, evidence, slices) for name, variant in variants.items()},
+        "differences": {
+            step: {
+                task: {name: _difference(one) for name, one in part.items()}
+                for task, part in suites.items()
+            }
+            for step, suites in found.items()
         },
         "changes": {
-            task: _changes([row for row in rows if row.task == task])
+            task: {
+                step: asdict(changes([row for row in rows if row.task == task], *pair))
+                for step, pair in STEPS.items()
+            }
             for task in suites(variants["merged"])
         },
     }
 
 
-def _changes(rows: Sequence[Prediction]) -> Figures:
-    steps = {
-        "tuning": changes(rows, "base", "merged"),
-        "quantization": changes(rows, "merged", "quantized"),
-    }
-    return {name: {"better": c.better, "worse": c.worse, "p": c.p} for name, c in steps.items()}
-
-
-def _inferred(suite: Figures) -> Figures:
-    """What follows from a suite's figures: 95% intervals of its shares, figures by label."""
-    shares = {k: v for k, v in suite["overall"].items() if k in ("accuracy", "exact_match")}
-    result: Figures = {"intervals": {k: interval(v, suite["records"]) for k, v in shares.items()}}
-    if "confusion" in suite:
-        result["classes"] = classes(suite["confusion"])
+def _variant(name: str, variant: Figures, evidence: Evidence, slices: Sequence[str]) -> Figures:
+    whole, parts = evidence.intervals(name), evidence.slices(name, slices)
+    result = {**variant, "intervals": {n: _ends(i) for n, i in whole.get(OVERALL, {}).items()}}
+    for task, suite in suites(variant).items():
+        own: Figures = {"intervals": {n: _ends(i) for n, i in whole[task].items()}}
+        own["slices"] = {
+            slice_: {
+                value: {
+                    **figures,
+                    "intervals": {n: _ends(i) for n, i in parts[task][slice_][value].items()},
+                }
+                for value, figures in values.items()
+            }
+            for slice_, values in suite["slices"].items()
+        }
+        own["weakest"] = weakest(suite)
+        if "confusion" in suite:
+            own["classes"] = classes(suite["confusion"])
+        result[task] = {**suite, **own}
     return result
+
+
+def weakest(suite: Figures) -> Figures:
+    """The slice in which each figure is worst, of those of FEW records at least."""
+    result: Figures = {}
+    for name in suite["overall"]:
+        own = measure(name)
+        found = [
+            (part[name], f"{slice_} {value}", part["records"])
+            for slice_, values in suite["slices"].items()
+            for value, part in values.items()
+            if name in part and part["records"] >= FEW
+        ]
+        if found:
+            worst = max(found) if own.lower_is_better else min(found)
+            result[name] = {"slice": worst[1], "figure": worst[0], "records": worst[2]}
+    return result
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [significant(interval.low), significant(interval.high)]
+
+
+def _difference(one: Difference) -> Figures:
+    return {
+        "records": one.records,
+        "difference": significant(one.value),
+        "interval": _ends(one.interval),
+        "p": significant(one.p),
+        "p_adjusted": significant(one.adjusted),
+        "detectable": None if one.detectable is None else significant(one.detectable),
+    }

@@ -29,6 +29,13 @@ class Measure:
         sign = "−" if difference < 0 else "+" if difference > 0 else "±"
         return f"{sign}{abs(difference):,.{digits}f}"
 
+    def step(self, difference: float) -> str:
+        """A signed difference as a reader writes it; shares in percentage points."""
+        sign = "−" if difference < 0 else "+" if difference > 0 else "±"
+        if self.percent:
+            return f"{sign}{abs(100 * difference):.1f} points"
+        return f"{sign}{abs(difference):,.{self._decimals(difference)}f}"
+
     def difference(self, before: float, after: float) -> float:
         """After minus before, in percentage points or in units, of the values as shown."""
         if self.percent:
@@ -75,6 +82,7 @@ MEASURES = {
     "length_ratio": Measure(title="length by the expected one's", digits=2),
     "distinct_2": Measure(title="distinct pairs of words", digits=3),
     "perplexity": Measure(title="perplexity", lower_is_better=True),
+    "bits_per_byte": Measure(title="bits per byte", lower_is_better=True, digits=3),
 }
 """In the order of display: the first that a suite has is its main one."""
 

@@ -7,6 +7,10 @@ from typing import Any
 from stages.errors import Refusal
 from stages.pages.measures import in_order
 from stages.pages.results import Figures, suites
+from stages.scoring.figures import OVERALL
+
+LEADING = 2
+"""Figures of a suite that a diff shows; details.json has all."""
 
 
 def metrics(
@@ -37,13 +41,17 @@ def metrics(
 
 
 def by_suite(variant: Figures, slices: Sequence[str]) -> Figures:
-    """{suite: {metric: number}}: all overall figures, the main one by these slices as well."""
+    """{suite: {metric: number}}: the leading figures, the main one by these slices as well."""
     result: Figures = {}
-    if "perplexity" in variant:
-        result["perplexity"] = {"overall": significant(variant["perplexity"])}
+    if OVERALL in variant:
+        result[OVERALL] = {
+            "overall": significant(variant[OVERALL]),
+            "bits_per_byte": significant(variant["bits_per_byte"]),
+        }
     for task, suite in suites(variant).items():
-        own = {key(name): significant(value) for name, value in suite["overall"].items()}
-        main = in_order(suite["overall"])[0]
+        leading = in_order(suite["overall"])[:LEADING]
+        own = {key(name): significant(suite["overall"][name]) for name in leading}
+        main = leading[0]
         for name in slices:
             for value, part in suite["slices"].get(name, {}).items():
                 _add(own, key(f"{main}_{name}_{value}"), significant(part[main]), task)

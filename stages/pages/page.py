@@ -9,9 +9,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from stages.pages import comparison, curve, examples, training, verdict
+from stages.pages import comparison, conditions, curve, examples, training, verdict
 from stages.pages.measures import Measure, in_order, measure, size, words
 from stages.pages.results import VARIANTS, Figures, Prediction, suites
+from stages.scoring.evidence import Evidence
+from stages.scoring.figures import OVERALL
+from stages.scoring.gates import Gate, Outcome, decide
+from stages.scoring.inference import Difference
+from stages.scoring.metrics import LIKELIHOOD
+from stages.scoring.statistics import Interval
 
 LONGEST = 600
 """Characters of a text that an example shows."""
@@ -30,9 +36,13 @@ class Cell:
     text: str
     bar: float | None
     """0 to 100, where the measure has a best value."""
+    interval: str = ""
+    """Of 95%."""
     change: str = ""
     judgement: str = ""
     """better, worse, same or chance."""
+    told: str = ""
+    """What the test of the change says, for who asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +52,36 @@ class Suite:
     task: str
     records: int
     rows: list[tuple[Measure, list[Cell]]]
-    tuning: comparison.Change
-    quantization: comparison.Change
+    steps: dict[str, comparison.Change]
+    """By tuning and quantization."""
     examples: list[tuple[examples.Outcome, Prediction]]
     graded: bool
     """Free text, more or less close to what is expected."""
     wide: bool
     """Answers too long to stand four side by side."""
     confusion: dict[str, dict[str, int]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """How sure the figures are, and whether the gates are kept."""
+
+    intervals: dict[str, dict[str, dict[str, Interval]]]
+    """variant -> suite -> figure"""
+    differences: comparison.Differences
+    gates: list[tuple[Gate, Outcome | None]]
+    """None where the previous commit decides."""
+
+
+def prove(evidence: Evidence, gates: Sequence[Gate]) -> Proven:
+    """All that the page says of chance."""
+    return Proven(
+        intervals={name: evidence.intervals(name) for name in VARIANTS},
+        differences=comparison.differences(evidence),
+        gates=[
+            (gate, None if gate.against == "previous" else decide(gate, evidence)) for gate in gates
+        ],
+    )
 
 
 def render(name: str, values: dict[str, Any]) -> str:
@@ -71,6 +103,7 @@ def values(
     rows: Sequence[Prediction],
     log: Sequence[dict[str, Any]],
     facts: dict[str, Figures],
+    proven: Proven,
     number: int,
 ) -> dict[str, Any]:
     """What both templates may use; `facts` are the other stages' own summaries, by stage."""
@@ -78,16 +111,25 @@ def values(
     return {
         **facts,
         "variants": VARIANTS,
-        "headline": verdict.headline(variants, facts["quantize"], rows),
-        "concerns": verdict.concerns(variants, rows, log, facts["trained"]),
-        "suites": [suite(task, variants, rows, number) for task in suites(variants["merged"])],
-        "perplexity": (
-            cells("perplexity", [variants[v]["perplexity"] for v in VARIANTS], None)
-            if all("perplexity" in variants[v] for v in VARIANTS)
-            else None
-        ),
+        "headline": verdict.headline(variants, facts["quantize"], proven.differences),
+        "gates": [
+            (conditions.condition(gate), outcome and conditions.finding(outcome), outcome)
+            for gate, outcome in proven.gates
+        ],
+        "concerns": [
+            *conditions.failures(outcome for _, outcome in proven.gates),
+            *verdict.concerns(variants, proven.differences, log, facts["trained"]),
+        ],
+        "suites": [
+            suite(task, variants, rows, proven, number) for task in suites(variants["merged"])
+        ],
+        "likelihood": [
+            (measure(name), cells(OVERALL, name, [variants[v][name] for v in VARIANTS], proven))
+            for name in LIKELIHOOD
+            if all(name in variants[v] for v in VARIANTS)
+        ],
         "slices": [
-            (part, cells(part.measure, list(part.figures.values()), None)) for part in parts
+            (part, cells(part.task, part.measure, list(part.figures.values()))) for part in parts
         ],
         "weakest": verdict.weakest(parts),
         "measure": measure,
@@ -103,26 +145,26 @@ def values(
 
 
 def suite(
-    task: str, variants: dict[str, Figures], rows: Sequence[Prediction], number: int
+    task: str,
+    variants: dict[str, Figures],
+    rows: Sequence[Prediction],
+    proven: Proven,
+    number: int,
 ) -> Suite:
     """Everything the page says of one suite."""
     figures = variants["merged"][task]
     own = [row for row in rows if row.task == task]
     lengths = [len(row.expected) for row in own]
     graded = "rouge_l" in figures["overall"]
-    tuning = comparison.changes(own, "base", "merged")
-    quantization = comparison.changes(own, "merged", "quantized")
-    table: list[tuple[Measure, list[Cell]]] = []
-    for name in in_order(figures["overall"]):
-        numbers = [variants[v][task]["overall"][name] for v in VARIANTS]
-        tests = (tuning, quantization) if not table else None  # they compare the main measure
-        table.append((measure(name), cells(name, numbers, tests)))
     return Suite(
         task=task,
         records=figures["records"],
-        rows=table,
-        tuning=tuning,
-        quantization=quantization,
+        rows=[
+            (measure(name), cells(task, name, numbers, proven))
+            for name in in_order(figures["overall"])
+            for numbers in [[variants[v][task]["overall"][name] for v in VARIANTS]]
+        ],
+        steps={step: comparison.changes(own, *pair) for step, pair in comparison.STEPS.items()},
         examples=examples.choose(own, number, graded),
         graded=graded,
         wide=max(lengths, default=0) > ROOMY,
@@ -131,23 +173,24 @@ def suite(
 
 
 def cells(
-    name: str,
-    numbers: Sequence[float],
-    tests: tuple[comparison.Change, comparison.Change] | None,
+    task: str, name: str, numbers: Sequence[float], proven: Proven | None = None
 ) -> list[Cell]:
-    """One cell for each variant; `tests` say which changes could be chance."""
-    own = measure(name)
+    """One cell for each variant; where it is known, how sure the figure and its change are."""
+    own, steps = measure(name), [None, *comparison.STEPS]
     result = []
     for index, (variant, value) in enumerate(zip(VARIANTS, numbers, strict=True)):
-        before = numbers[index - 1] if index else value
-        change = tests[index - 1] if tests and index else None
+        step, before = steps[index], numbers[index - 1] if index else value
+        ends = proven.intervals[variant].get(task, {}).get(name) if proven else None
+        test = proven.differences[step].get(task, {}).get(name) if proven and step else None
         result.append(
             Cell(
                 variant=variant,
                 text=own.show(value),
                 bar=round(100 * min(1.0, max(0.0, value / own.top)), 1) if own.top else None,
+                interval=f"{own.show(ends.low)} – {own.show(ends.high)}" if ends else "",
                 change=own.change(before, value) if index else "",
-                judgement=_judge(own, before, value, change) if index else "",
+                judgement=_judge(own, before, value, test) if index else "",
+                told=_told(own, test) if test else "",
             )
         )
     return result
@@ -163,9 +206,17 @@ def markdown(text: str) -> Markup:
     return Markup(re.sub(r"([\\`*_\[\]|~])", r"\\\1", str(escape(text))))  # noqa: S704
 
 
-def _judge(own: Measure, before: float, after: float, change: comparison.Change | None) -> str:
+def _judge(own: Measure, before: float, after: float, test: Difference | None) -> str:
     if own.difference(before, after) == 0:
         return "same"
-    if change and change.could_be_chance:
+    if test and test.could_be_chance:
         return "chance"
     return "better" if own.is_better(before, after) else "worse"
+
+
+def _told(own: Measure, test: Difference) -> str:
+    ends = f"{own.step(test.interval.low)} to {own.step(test.interval.high)}"
+    least = ""
+    if test.detectable is not None:
+        least = f"; so many records show {own.step(test.detectable).lstrip('+')} or more"
+    return f"95% interval of the change: {ends}; p {test.adjusted:.2g}, corrected{least}"

@@ -3,16 +3,19 @@
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.errors import Refusal
+from stages.scoring import predictions
 
 VARIANTS = ("base", "merged", "quantized")
 
 Figures = dict[str, Any]
+Answers = Mapping[str, Sequence[predictions.Prediction]]
+"""What each variant answered to the test records, in one order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,24 +75,30 @@ def read_variants(evaluated: Path) -> dict[str, Figures]:
     return variants
 
 
-def read_predictions(evaluated: Path) -> list[Prediction]:
-    """The test records that a suite covers, each with the answers of all variants."""
-    answers = {name: _lines(evaluated / name / "predictions.jsonl") for name in VARIANTS}
-    for name, lines in answers.items():
-        if lines.keys() != answers["merged"].keys():
+def read_answers(evaluated: Path) -> Answers:
+    """What all variants answered; Refusal where they were not asked the same."""
+    found = {name: predictions.read(evaluated / name / "predictions.jsonl") for name in VARIANTS}
+    answers = {name: {row.id: row for row in rows} for name, rows in found.items()}
+    for name, rows in answers.items():
+        if rows.keys() != answers["merged"].keys():
             raise Refusal(f"{evaluated / name}: other test records than merged; `dvc repro`")
+    return {name: [rows[key] for key in answers["merged"]] for name, rows in answers.items()}
+
+
+def joined(answers: Answers) -> list[Prediction]:
+    """The test records that a suite covers, each with the answers of all variants."""
     return [
         Prediction(
-            id=line["id"],
-            task=line["task"],
-            slices=line["slices"],
-            question=line["question"],
-            expected=line["expected"],
-            got={name: answers[name][line["id"]]["got"] for name in VARIANTS},
-            scores={name: answers[name][line["id"]]["score"] for name in VARIANTS},
+            id=rows[0].id,
+            task=rows[0].task,
+            slices=rows[0].slices,
+            question=rows[0].question,
+            expected=rows[0].expected,
+            got={name: row.got for name, row in zip(answers, rows, strict=True)},
+            scores={name: row.score or 0.0 for name, row in zip(answers, rows, strict=True)},
         )
-        for line in answers["merged"].values()
-        if line["score"] is not None
+        for rows in zip(*answers.values(), strict=True)
+        if rows[0].score is not None
     ]
 
 
@@ -97,14 +106,6 @@ def suites(variant: Figures) -> dict[str, Figures]:
     """The suites of a variant's figures: choices first, which lead the report, then by name."""
     found = {task: value for task, value in variant.items() if isinstance(value, dict)}
     return dict(sorted(found.items(), key=lambda item: ("confusion" not in item[1], item[0])))
-
-
-def _lines(path: Path) -> dict[str, Figures]:
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return {line["id"]: line for line in map(json.loads, stream)}
-    except FileNotFoundError:
-        raise Refusal(f"{path}: not found; `dvc repro` makes it") from None
 
 
 def _numbers(values: Any, path: str = "") -> Iterator[tuple[str, float]]:

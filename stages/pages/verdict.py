@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.pages import comparison
+from stages.pages.comparison import FEW, Differences
 from stages.pages.measures import in_order, measure, words
-from stages.pages.results import VARIANTS, Figures, Prediction, suites
+from stages.pages.results import VARIANTS, Figures, suites
+from stages.scoring.inference import Difference
 
 BITS = {"nf4": "4-bit", "int8": "8-bit"}
 TELLING = 50
 """A suite of fewer test records can only show large differences."""
-FEW = 10
-"""A slice or label of fewer records says nothing."""
 MOST = 6
 """Labels that one sentence lists."""
 
@@ -35,7 +34,7 @@ class Slice:
         return f"{words(self.name)} {self.value}"
 
 
-def headline(variants: dict[str, Figures], quantize: Figures, rows: Sequence[Prediction]) -> str:
+def headline(variants: dict[str, Figures], quantize: Figures, found: Differences) -> str:
     """One sentence: the main figure of the first suite before, after, and in few bits."""
     task, suite = next(iter(suites(variants["merged"]).items()))
     name = in_order(suite["overall"])[0]
@@ -47,9 +46,9 @@ def headline(variants: dict[str, Figures], quantize: Figures, rows: Sequence[Pre
     else:
         verb = "lifts" if merged > base else "lowers"
         tuning = f"Tuning {verb} {subject} from {own.show(base)} to {own.show(merged)}"
-        tuning += _doubt(_change(rows, task, "base", "merged"))
+        tuning += _doubt(found["tuning"], task, name)
     difference = own.difference(merged, quantized)
-    doubt = _doubt(_change(rows, task, "merged", "quantized")) if difference else ""
+    doubt = _doubt(found["quantization"], task, name) if difference else ""
     return f"{tuning}; {quantization(difference, own.percent, quantize, doubt)}."
 
 
@@ -95,14 +94,14 @@ def weakest(parts: Sequence[Slice]) -> Slice | None:
 
 def concerns(
     variants: dict[str, Figures],
-    rows: Sequence[Prediction],
+    found: Differences,
     log: Sequence[dict[str, Any]],
     train: Figures,
 ) -> list[str]:
     """What a reviewer should look at before the model ships, the gravest first."""
     return [
-        *_lowered(variants, rows),
-        *_quantization_losses(variants, rows),
+        *_lowered(variants, found["tuning"]),
+        *_quantization_losses(variants, found["quantization"]),
         *_weak_slice(variants),
         *_unrecognized(variants["merged"]),
         *_overfitting(log),
@@ -112,37 +111,42 @@ def concerns(
     ]
 
 
-def _lowered(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterator[str]:
+def _lowered(
+    variants: dict[str, Figures], found: dict[str, dict[str, Difference]]
+) -> Iterator[str]:
     for task, suite in suites(variants["merged"]).items():
-        change = _change(rows, task, "base", "merged")
-        names = in_order(suite["overall"])
-        for name in names:
-            own, after = measure(name), suite["overall"][name]
-            before = variants["base"][task]["overall"][name]
-            if own.is_better(after, before):
-                doubt = _doubt(change) if name == names[0] else ""
-                yield (
-                    f"Tuning makes {words(task)} {own.title} worse: "
-                    f"{own.show(before)} before, {own.show(after)} after{doubt}."
-                )
+        for name in in_order(suite["overall"]):
+            before = variants["base"][task]["overall"].get(name)
+            after = suite["overall"][name]
+            if before is not None and measure(name).is_better(after, before):
+                yield _worse("Tuning", task, name, before, after) + f"{_doubt(found, task, name)}."
 
 
-def _quantization_losses(variants: dict[str, Figures], rows: Sequence[Prediction]) -> Iterator[str]:
-    for task, suite in suites(variants["merged"]).items():
-        change = _change(rows, task, "merged", "quantized")
-        if change.worse > change.better and not change.could_be_chance:
-            yield (
-                f"Quantization makes {change.worse} of {suite['records']} {words(task)} answers "
-                f"worse and {change.better} better: more than chance explains."
-            )
+def _quantization_losses(
+    variants: dict[str, Figures], found: dict[str, dict[str, Difference]]
+) -> Iterator[str]:
+    """What is more than chance explains."""
+    for task, suite in suites(variants["quantized"]).items():
+        for name in in_order(suite["overall"]):
+            before = variants["merged"][task]["overall"].get(name)
+            after = suite["overall"][name]
+            if before is None or not measure(name).is_better(after, before):
+                continue
+            if name in found.get(task, {}) and not found[task][name].could_be_chance:
+                yield _worse("Quantization", task, name, before, after) + "."
 
 
-def _doubt(change: comparison.Change) -> str:
-    return " (which could be chance)" if change.could_be_chance else ""
+def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
+    own = measure(name)
+    return (
+        f"{step} makes {words(task)} {own.title} worse: "
+        f"{own.show(before)} before, {own.show(after)} after"
+    )
 
 
-def _change(rows: Sequence[Prediction], task: str, before: str, after: str) -> comparison.Change:
-    return comparison.changes([row for row in rows if row.task == task], before, after)
+def _doubt(found: dict[str, dict[str, Difference]], task: str, name: str) -> str:
+    difference = found.get(task, {}).get(name)
+    return " (which could be chance)" if difference and difference.could_be_chance else ""
 
 
 def _weak_slice(variants: dict[str, Figures]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from stages import chat, compute, models
 from stages.models import Head
 from stages.records import Record
 from stages.scoring import generation, harness, heads, likelihood
-from stages.scoring.suites import Evaluate, Suite
+from stages.scoring.suites import Asked, Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Answer:
 class Answering:
     """A model that writes text, or ends in numbers; `suite.answer` says how it is asked."""
 
-    def __init__(self, folder: Path, attention: str, chosen: Evaluate, head: Head | None) -> None:
+    def __init__(self, folder: Path, attention: str, chosen: Asked, head: Head | None) -> None:
         """`head` is put on a base that has none: random, so its answers are chance."""
         self.chosen = chosen
         self.head = models.read_head(folder) or head

@@ -1,24 +1,71 @@
 """The figures of a variant, from its predictions alone: over all records and by slice."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stages.scoring import likelihood
-from stages.scoring.metrics import METRICS
+from stages.scoring.metrics import LIKELIHOOD, METRICS, Metric
 from stages.scoring.predictions import Prediction
-from stages.scoring.suites import Evaluate, Suite
+from stages.scoring.suites import Suite
+
+OVERALL = "perplexity"
+"""What the records of all suites are called where their likelihood is measured."""
 
 
-def of(predictions: Sequence[Prediction], chosen: Evaluate) -> dict[str, Any]:
-    """{task: figures of its suite}, and the perplexity of a model that writes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Records that are measured together, and by what."""
+
+    task: str
+    rows: Sequence[Prediction]
+    metrics: Mapping[str, Metric]
+
+    def by_slice(self, name: str) -> dict[str, list[Prediction]]:
+        """The records of each value of a slice; those without it are in none."""
+        values = sorted({row.slices[name] for row in self.rows if name in row.slices})
+        return {
+            value: [row for row in self.rows if row.slices.get(name) == value] for value in values
+        }
+
+    def figures(self, rows: Sequence[Prediction]) -> dict[str, float]:
+        """Those that are defined for these records."""
+        found = {name: metric.figure(rows) for name, metric in self.metrics.items()}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def measured(predictions: Sequence[Prediction], suites: Sequence[Suite]) -> list[Part]:
+    """The records of each suite, and all whose answer's likelihood is known."""
+    parts = [
+        Part(
+            task=suite.task,
+            rows=[row for row in predictions if row.task == suite.task],
+            metrics={name: METRICS[suite.answer][name] for name in suite.metrics},
+        )
+        for suite in suites
+    ]
+    likely = [row for row in predictions if row.loss is not None and row.tokens]
+    return [*parts, Part(task=OVERALL, rows=likely, metrics=LIKELIHOOD)] if likely else parts
+
+
+def of(
+    predictions: Sequence[Prediction], suites: Sequence[Suite], slices: Sequence[str]
+) -> dict[str, Any]:
+    """{task: figures of its suite}, and how likely a model that writes finds the answers."""
     result: dict[str, Any] = {}
-    for suite in chosen.suites:
-        rows = [row for row in predictions if row.task == suite.task]
-        result[suite.task] = _suite(rows, suite, chosen.slices)
+    kinds = {suite.task: suite.answer for suite in suites}
+    for part in measured(predictions, suites):
+        if part.task == OVERALL:
+            continue
+        result[part.task] = _suite(part, slices)
+        if kinds[part.task] in ("choice", "label"):
+            result[part.task]["confusion"] = confusion(part.rows)
     losses = [(row.loss, row.tokens) for row in predictions if row.loss is not None]
     if losses:
-        result["perplexity"] = likelihood.perplexity(losses)
+        result[OVERALL] = likelihood.perplexity(losses)
+        scored = [row for row in predictions if row.tokens]
+        result["bits_per_byte"] = LIKELIHOOD["bits_per_byte"].figure(scored)
         result["unscored"] = sum(not tokens for _, tokens in losses)
     return result
 
@@ -32,19 +79,16 @@ def confusion(rows: Sequence[Prediction]) -> dict[str, dict[str, int]]:
     return table
 
 
-def _suite(rows: Sequence[Prediction], suite: Suite, slices: Sequence[str]) -> dict[str, Any]:
-    result: dict[str, Any] = {"records": len(rows), "overall": _figures(rows, suite), "slices": {}}
-    for name in slices:
-        for value in sorted({row.slices[name] for row in rows if name in row.slices}):
-            part = [row for row in rows if row.slices.get(name) == value]
-            own = {"records": len(part), **_figures(part, suite)}
-            result["slices"].setdefault(name, {})[value] = own
-    if suite.answer in ("choice", "label"):
-        result["confusion"] = confusion(rows)
-    return result
-
-
-def _figures(rows: Sequence[Prediction], suite: Suite) -> dict[str, float]:
-    """Those that are defined for these records."""
-    found = {name: METRICS[suite.answer][name].figure(rows) for name in suite.metrics}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+def _suite(part: Part, slices: Sequence[str]) -> dict[str, Any]:
+    by_slice = {
+        name: {
+            value: {"records": len(rows), **part.figures(rows)}
+            for value, rows in part.by_slice(name).items()
+        }
+        for name in slices
+    }
+    return {
+        "records": len(part.rows),
+        "overall": part.figures(part.rows),
+        "slices": {name: values for name, values in by_slice.items() if values},
+    }

@@ -1,13 +1,14 @@
-"""Figures of merit: what each record adds to one, and the figure that the sums give.
+"""Figures of merit, of all records or of any weights of them: a slice, a resample.
 
-A figure that follows from sums over records is known for any slice and any resample of them. The
+Most follow from sums over records: what each record adds, and the figure that the sums give. The
 values are those of the libraries named, which the tests compare with.
 """
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
 
@@ -20,11 +21,17 @@ from stages.scoring.predictions import Prediction
 from stages.scoring.scores import Score
 
 Numbers = NDArray[np.float64]
+Weights = Numbers
+"""How often each record counts, (…, records): ones for all, counts of a resample, a slice."""
+Figure = Callable[[Weights], Numbers]
+"""A figure of some records under weights, (…, records) -> (…); NaN where it is not defined."""
 
 BINS = 15
 """Of the calibration error, equal in width (Guo et al., 2017)."""
 ORDER = 4
 """Longest n-gram of BLEU (Papineni et al., 2002)."""
+_PAIRS = 2**22
+"""Of records, that are compared at once."""
 
 
 class Metric(Protocol):
@@ -32,6 +39,9 @@ class Metric(Protocol):
 
     def figure(self, rows: Sequence[Prediction]) -> float:
         """Of these records; NaN where it is not defined."""
+
+    def weighted(self, rows: Sequence[Prediction]) -> Figure:
+        """Of any weights of these records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +54,30 @@ class Sums:
     """(…, columns) -> (…)"""
     score: Score | None = None
     """Of a mean: what each record has."""
+    is_share: bool = False
+    """A mean of scores that are 0 or 1."""
 
     def figure(self, rows: Sequence[Prediction]) -> float:
         sums = np.array([math.fsum(column) for column in self.parts(rows).T])
         return float(self.of(sums))
 
+    def weighted(self, rows: Sequence[Prediction]) -> Figure:
+        parts = self.parts(rows)
+        return lambda weights: self.of(weights @ parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A figure of all records at once."""
+    """A figure that needs all records at once."""
 
-    of: Callable[[Sequence[Prediction]], float]
+    of: Callable[[Sequence[Prediction]], Figure]
+    by_jackknife: bool = False
+    """Whether repeated records change it, so that resamples do not say how it varies."""
 
     def figure(self, rows: Sequence[Prediction]) -> float:
+        return float(self.of(rows)(np.ones(len(rows))))
+
+    def weighted(self, rows: Sequence[Prediction]) -> Figure:
         return self.of(rows)
 
 
@@ -67,6 +88,11 @@ def mean(score: Score) -> Sums:
         return np.array([(score(row.expected, row.got), 1.0) for row in rows])
 
     return Sums(parts, ratio, score)
+
+
+def share(score: Score) -> Sums:
+    """The share of records whose score is 1; that of the others is 0."""
+    return replace(mean(score), is_share=True)
 
 
 def ratio(sums: Numbers) -> Numbers:
@@ -200,25 +226,53 @@ def chrf(sums: Numbers) -> Numbers:
     return np.asarray(np.apply_along_axis(lambda row: score(list(row)), -1, sums))
 
 
-def roc_auc(rows: Sequence[Prediction]) -> float:
-    """Area under the ROC curve of each label against the rest, averaged (scikit-learn); NaN where
-    a label is expected nowhere or everywhere."""
-    from sklearn.metrics import roc_auc_score
+def roc_auc(rows: Sequence[Prediction]) -> Figure:
+    """Area under the ROC curve of each label against the rest, averaged (scikit-learn).
 
+    That of a label is the share of pairs, one record of it and one of another, in which the former
+    has the greater probability; a tie is half a pair (Hanley and McNeil, 1982). NaN where a label
+    is expected nowhere or everywhere; a resample without it averages the others.
+    """
     names = list(rows[0].merits)
-    want = np.array([[row.expected == name for name in names] for row in rows])
     merits = np.array([[row.merits[name] for name in names] for row in rows])
     shares = np.exp(merits - merits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    if not (want.any(axis=0) & ~want.all(axis=0)).all():
-        return math.nan
-    return float(roc_auc_score(want, shares, average="macro"))
+    own = np.array([[row.expected == name for name in names] for row in rows], dtype=float)
+    if own.sum(axis=0).min() == 0 or own.sum(axis=0).max() == len(rows):
+        return lambda weights: np.full(weights.shape[:-1], np.nan)
+    label = own.argmax(axis=1)
+
+    def figure(weights: Weights) -> Numbers:
+        won = np.zeros_like(weights)
+        for some in np.array_split(np.arange(len(rows)), math.ceil(len(rows) ** 2 / _PAIRS)):
+            rivals = shares[:, label[some]]
+            above = np.heaviside(shares[some, label[some]] - rivals, 0.5)
+            won[..., some] = weights @ (above * (label[:, None] != label[some]))
+        mine = weights @ own
+        pairs = mine * (mine.sum(-1, keepdims=True) - mine)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.nanmean(((won * weights) @ own) / pairs, axis=-1))
+
+    return figure
 
 
-def distinct_2(rows: Sequence[Prediction]) -> float:
+def distinct_2(rows: Sequence[Prediction]) -> Figure:
     """Different pairs of words by all pairs, over all answers (Li et al., 2016)."""
-    pairs = [pair for row in rows for pair in itertools.pairwise(scores.words(row.got))]
-    return len(set(pairs)) / len(pairs) if pairs else 0.0
+    from scipy.sparse import csr_array
+
+    found = [Counter(itertools.pairwise(scores.words(row.got))) for row in rows]
+    place = {pair: index for index, pair in enumerate(sorted(set().union(*found)))}
+    cells = [
+        (at, place[pair], count) for at, pairs in enumerate(found) for pair, count in pairs.items()
+    ]
+    records, columns, counts = np.array(cells).reshape(-1, 3).T
+    has = csr_array((counts, (records, columns)), shape=(len(rows), len(place)), dtype=float)
+
+    def figure(weights: Weights) -> Numbers:
+        uses = weights.reshape(-1, len(rows)) @ has
+        return _divided((uses > 0).sum(-1), uses.sum(-1)).reshape(weights.shape[:-1])
+
+    return figure
 
 
 def margins(rows: Sequence[Prediction]) -> Numbers:
@@ -248,8 +302,24 @@ def r2(sums: Numbers) -> Numbers:
         return np.asarray(np.where(spread > 1e-12 * square, 1 - error / spread, np.nan))
 
 
+def nats(rows: Sequence[Prediction]) -> Numbers:
+    """(records, 3): loss of the expected answer in nats, its tokens, its bytes in UTF-8."""
+    return np.array([(row.loss, row.tokens, len(row.expected.encode())) for row in rows])
+
+
+def perplexity(sums: Numbers) -> Numbers:
+    """exp of the mean loss of an answer token."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.exp(ratio(sums)))
+
+
+def bits_per_byte(sums: Numbers) -> Numbers:
+    """Bits that an answer's byte costs: unlike perplexity, comparable between tokenizers."""
+    return ratio(sums[..., [0, 2]]) / math.log(2)
+
+
 _CHOICES: dict[str, Metric] = {
-    "accuracy": mean(scores.same),
+    "accuracy": share(scores.same),
     "macro_f1": Sums(choices, macro(f1)),
     "macro_precision": Sums(choices, macro(precision)),
     "macro_recall": Sums(choices, macro(recall)),
@@ -261,8 +331,8 @@ METRICS: dict[str, dict[str, Metric]] = {
     "choice": _CHOICES,
     "label": _CHOICES,
     "json": {
-        "exact_match": mean(scores.same_json),
-        "valid": mean(scores.valid_json),
+        "exact_match": share(scores.same_json),
+        "valid": share(scores.valid_json),
         "slot_f1": Sums(slots, slot_f1),
     },
     "text": {
@@ -273,13 +343,13 @@ METRICS: dict[str, dict[str, Metric]] = {
         "chrf": Sums(chrf_parts, chrf),
         "meteor": mean(scores.meteor),
         "token_f1": mean(scores.token_f1),
-        "exact_match": mean(scores.same),
+        "exact_match": share(scores.same),
         "length_ratio": Sums(lengths, ratio),
-        "distinct_2": Whole(distinct_2),
+        "distinct_2": Whole(distinct_2, by_jackknife=True),
     },
-    "preference": {"accuracy": mean(scores.same), "margin": Sums(margins, ratio)},
+    "preference": {"accuracy": share(scores.same), "margin": Sums(margins, ratio)},
     "labels": {
-        "exact_match": mean(scores.same_json),
+        "exact_match": share(scores.same_json),
         "micro_f1": Sums(label_sets, micro_f1),
         "macro_f1": Sums(label_sets, macro(f1)),
     },
@@ -290,6 +360,12 @@ METRICS: dict[str, dict[str, Metric]] = {
     },
 }
 """How a suite's answers are obtained -> name -> the figure, the usual main one first."""
+
+LIKELIHOOD: dict[str, Metric] = {
+    "perplexity": Sums(nats, perplexity),
+    "bits_per_byte": Sums(nats, bits_per_byte),
+}
+"""Of all expected answers, by a model that writes."""
 
 
 def means(answer: str) -> dict[str, Score]:

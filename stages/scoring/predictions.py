@@ -44,8 +44,16 @@ def read(path: Path) -> list[Prediction]:
     """What `write` wrote; Refusal where it is missing or another's."""
     try:
         with path.open(encoding="utf-8") as stream:
-            return [Prediction(**json.loads(line)) for line in stream]
+            return parse(stream)
     except FileNotFoundError:
         raise Refusal(f"{path}: not found; `dvc repro` makes it") from None
+    except ValueError as error:
+        raise Refusal(f"{path}: {error}; `dvc repro` makes it") from None
+
+
+def parse(lines: Iterable[str]) -> list[Prediction]:
+    """The predictions of such a file; ValueError where it is another's."""
+    try:
+        return [Prediction(**json.loads(line)) for line in lines]
     except (ValueError, TypeError) as error:
-        raise Refusal(f"{path}: no line of predictions: {error}; `dvc repro` makes it") from None
+        raise ValueError(f"no line of predictions: {error}") from None

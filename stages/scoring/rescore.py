@@ -13,11 +13,11 @@ import click
 from stages import outputs, params
 from stages.params import Section
 from stages.scoring import figures, predictions
-from stages.scoring.suites import Evaluate
+from stages.scoring.suites import Suites
 
 
 class Params(Section):
-    evaluate: Evaluate
+    evaluate: Suites
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[str]:
@@ -36,7 +36,7 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
 @click.argument("out", type=click.Path(path_type=Path), required=False)
 def main(folder: Path, out: Path | None) -> None:
     chosen = params.read(Params).evaluate
-    found = figures.of(predictions.read(folder / "predictions.jsonl"), chosen)
+    found = figures.of(predictions.read(folder / "predictions.jsonl"), chosen.suites, chosen.slices)
     if out is not None:
         with outputs.file(out) as partial:
             outputs.write_json(partial, found)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.errors import Refusal
-from stages.params import NaturalInt, PositiveInt, Section
+from stages.params import NaturalInt, Part, PositiveInt, Section
 from stages.records import Record
 from stages.scoring import scores
 from stages.scoring.metrics import METRICS
@@ -50,12 +50,22 @@ class Suite(Section):
         return self
 
 
-class Evaluate(Section):
-    """What is measured, on how much at a time."""
+class Suites(Part):
+    """What both read: the stage that asks the model, and the report."""
 
     suites: Annotated[list[Suite], Field(min_length=1)]
     slices: list[str]
     """Slices by which each figure is broken down as well."""
+
+    @property
+    def ends_in_numbers(self) -> bool:
+        """Whether the answers are those of a classification or regression."""
+        return any(suite.answer in NUMBERS for suite in self.suites)
+
+
+class Asked(Suites):
+    """What is measured, on how much at a time."""
+
     max_length: PositiveInt
     """Tokens of prompt and answer under perplexity; longer ones are cut on the right."""
     max_new_tokens: PositiveInt
@@ -63,11 +73,6 @@ class Evaluate(Section):
     batch_size: PositiveInt
     harness_records: NaturalInt
     """So many records of each choice suite, evenly spread, lm-eval scores at most; 0: none."""
-
-    @property
-    def ends_in_numbers(self) -> bool:
-        """Whether the answers are those of a classification or regression."""
-        return any(suite.answer in NUMBERS for suite in self.suites)
 
 
 def by_suite(

@@ -1,15 +1,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 
 from stages.pages.comparison import (
     Change,
     changes,
     classes,
-    interval,
     mistakes,
+    weakest,
 )
 from stages.pages.results import Prediction
 
@@ -18,28 +17,6 @@ def prediction(**scores: float) -> Prediction:
     got = dict.fromkeys(scores, "?")
     return Prediction(
         id="0", task="t", slices={}, question="?", expected="?", got=got, scores=scores
-    )
-
-
-@given(st.integers(0, 60), st.integers(0, 60))
-def test_the_sign_test_is_the_exact_binomial_one(better: int, worse: int) -> None:
-    p = Change(better=better, worse=worse).p
-    if better + worse:
-        assert p == pytest.approx(binomtest(better, better + worse).pvalue)
-    else:
-        assert p == 1
-
-
-def test_the_sign_test_takes_many_records() -> None:
-    assert not Change(better=60_000, worse=50_000).could_be_chance
-
-
-@given(st.integers(1, 2000), st.data())
-def test_the_interval_is_wilsons(records: int, data: st.DataObject) -> None:
-    right = data.draw(st.integers(0, records))
-    expected = binomtest(right, records).proportion_ci(method="wilson")
-    assert interval(right / records, records) == pytest.approx(
-        (expected.low, expected.high), abs=1e-12
     )
 
 
@@ -74,3 +51,18 @@ def test_changes_count_records_that_score_more_or_less() -> None:
 def test_the_most_frequent_mistake_comes_first_and_right_answers_are_none() -> None:
     table = {"a": {"a": 9, "b": 2}, "b": {"a": 1, "b": 1, "c": 2}}
     assert mistakes(table) == [("b", "c", 2, 4), ("a", "b", 2, 11), ("b", "a", 1, 4)]
+
+
+def test_the_weakest_slice_of_a_figure_is_that_of_enough_records() -> None:
+    parts = {
+        "language": {
+            "en": {"records": 40, "accuracy": 0.9, "calibration_error": 0.2},
+            "zh": {"records": 9, "accuracy": 0.1},
+        },
+        "phrasing": {"seen": {"records": 30, "accuracy": 0.8, "calibration_error": 0.1}},
+    }
+    suite = {"overall": {"accuracy": 0.8, "calibration_error": 0.1}, "slices": parts}
+    assert weakest(suite) == {
+        "accuracy": {"slice": "phrasing seen", "figure": 0.8, "records": 30},
+        "calibration_error": {"slice": "language en", "figure": 0.2, "records": 40},
+    }

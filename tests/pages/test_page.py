@@ -2,8 +2,10 @@ import jinja2
 import pytest
 
 from stages.pages import page
-from stages.pages.comparison import Change
-from stages.pages.results import VARIANTS, Prediction
+from stages.pages.comparison import STEPS
+from stages.pages.results import VARIANTS
+from stages.scoring.inference import Difference
+from stages.scoring.statistics import Interval
 
 
 def test_an_unknown_name_in_a_template_is_an_error() -> None:
@@ -21,40 +23,39 @@ def test_long_texts_are_clipped_and_say_so() -> None:
     assert page.clip("x" * 1240) == "x" * 600 + "… (1,240 characters)"
 
 
+def proven(*steps: tuple[float, float]) -> page.Proven:
+    """Of the accuracy of intent: the difference and p of each step."""
+    found = {
+        step: {
+            "intent": {
+                "accuracy": Difference(
+                    records=400,
+                    value=value,
+                    interval=Interval(value - 0.02, value + 0.02),
+                    p=p / 2,
+                    adjusted=p,
+                    detectable=0.03,
+                )
+            }
+        }
+        for step, (value, p) in zip(STEPS, steps, strict=True)
+    }
+    sure = {"intent": {"accuracy": Interval(0.913, 0.972)}}
+    return page.Proven(intervals=dict.fromkeys(VARIANTS, sure), differences=found, gates=[])
+
+
 def test_a_change_is_judged_by_its_direction_and_by_chance() -> None:
-    sure, unsure = Change(better=90, worse=5), Change(better=4, worse=5)
-    found = page.cells("accuracy", [0.1, 0.95, 0.94], (sure, unsure))
+    found = page.cells("intent", "accuracy", [0.1, 0.95, 0.94], proven((0.85, 0.0), (-0.01, 0.4)))
     assert [(cell.text, cell.change, cell.judgement) for cell in found] == [
         ("10.0%", "", ""),
         ("95.0%", "+85.0", "better"),
         ("94.0%", "−1.0", "chance"),
     ]
-    found = page.cells("perplexity", [9.0, 2.0, 2.5], None)
+    assert found[1].interval == "91.3% – 97.2%"
+    assert found[2].told == (
+        "95% interval of the change: −3.0 points to +1.0 points; p 0.4, corrected; "
+        "so many records show 3.0 points or more"
+    )
+    found = page.cells("slots", "perplexity", [9.0, 2.0, 2.5], proven((0, 1), (0, 1)))
     assert [cell.judgement for cell in found] == ["", "better", "worse"]
-    assert [cell.bar for cell in found] == [None, None, None]
-
-
-def test_the_test_of_single_answers_judges_the_main_measure_alone() -> None:
-    rows = [
-        Prediction(
-            id="0",
-            task="intent",
-            slices={},
-            question="?",
-            expected="a",
-            got=dict.fromkeys(VARIANTS, "a"),
-            scores={"base": 0, "merged": 1, "quantized": 1},
-        )
-    ]
-    variants = {
-        name: {
-            "intent": {
-                "records": 1,
-                "overall": {"accuracy": value, "macro_f1": value},
-                "slices": {},
-            }
-        }
-        for name, value in zip(VARIANTS, (0.0, 1.0, 1.0), strict=True)
-    }
-    suite = page.suite("intent", variants, rows, 1)
-    assert [cells[1].judgement for _, cells in suite.rows] == ["chance", "better"]
+    assert [(cell.bar, cell.interval) for cell in found] == [(None, "")] * 3

@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 
 from stages.pages import verdict
-from stages.pages.results import Prediction
+from stages.pages.comparison import Differences
+from stages.scoring.inference import Difference
+from stages.scoring.statistics import Interval
 
 NF4 = {"method": "nf4", "bytes_before": 1000, "bytes_after": 380}
 TRAINED = {"rows": 100, "rows_truncated": 0, "rows_dropped": 0}
@@ -44,13 +46,11 @@ def variants(base: float, merged: float, quantized: float, **suite: Any) -> dict
     ],
 )
 def test_headline(figures: tuple[float, float, float], sentence: str) -> None:
-    rows = answers("a", 100, quantized="b")
-    assert verdict.headline(variants(*figures), NF4, rows) == sentence
+    assert verdict.headline(variants(*figures), NF4, differing()) == sentence
 
 
-def test_a_headline_of_few_answers_says_that_it_could_be_chance() -> None:
-    rows = answers("a", 5, quantized="b")
-    assert verdict.headline(variants(0.389, 0.5, 0.611), NF4, rows) == (
+def test_a_headline_says_what_could_be_chance() -> None:
+    assert verdict.headline(variants(0.389, 0.5, 0.611), NF4, differing(0.2, 0.05)) == (
         "Tuning lifts intent accuracy from 38.9% to 50.0% (which could be chance); "
         "4-bit gains 11.1 points (which could be chance) and saves 62% of the bytes."
     )
@@ -61,24 +61,20 @@ def test_more_bytes_are_not_called_savings() -> None:
     assert verdict.quantization(0, True, int8, "") == "8-bit costs nothing and takes 10% more bytes"
 
 
-def answers(expected: str, number: int, **got: str) -> list[Prediction]:
-    answers = {"base": "b", "merged": "a", "quantized": "a"} | got
-    return [
-        Prediction(
-            id=f"{expected}{index}",
-            task="intent",
-            slices={},
-            question="?",
-            expected=expected,
-            got=answers,
-            scores={name: float(answer == expected) for name, answer in answers.items()},
+def differing(tuning: float = 0.001, quantization: float = 0.001) -> Differences:
+    """The accuracy of intent changed in both steps, with these p."""
+
+    def step(p: float) -> dict[str, dict[str, Difference]]:
+        one = Difference(
+            records=100, value=0.1, interval=Interval(0, 1), p=p, adjusted=p, detectable=0.1
         )
-        for index in range(number)
-    ]
+        return {"intent": {"accuracy": one}}
+
+    return {"tuning": step(tuning), "quantization": step(quantization)}
 
 
 def test_a_good_run_raises_no_concern() -> None:
-    assert verdict.concerns(variants(0.1, 1, 1), answers("a", 100), [], TRAINED) == []
+    assert verdict.concerns(variants(0.1, 1, 1), differing(), [], TRAINED) == []
 
 
 def test_each_concern_names_its_figures() -> None:
@@ -86,17 +82,15 @@ def test_each_concern_names_its_figures() -> None:
     figures = variants(
         0.8, 0.7, 0.5, slices={"phrasing": parts}, confusion={"a": {"a": 70}, "c": {"a": 30}}
     )
-    rows = answers("a", 80, quantized="b") + answers("b", 20)
     log = [
         {"step": 10.0, "loss": 1.0, "validation_loss": 0.5},
         {"step": 20.0, "loss": 0.1, "validation_loss": 0.8},
     ]
     trained = {**TRAINED, "rows_dropped": 3}
-    found = verdict.concerns(figures, rows, log, trained)
+    found = verdict.concerns(figures, differing(), log, trained)
     assert found == [
         "Tuning makes intent accuracy worse: 80.0% before, 70.0% after.",
-        "Quantization makes 80 of 100 intent answers worse and 0 better: "
-        "more than chance explains.",
+        "Quantization makes intent accuracy worse: 70.0% before, 50.0% after.",
         "Weakest slice: intent, phrasing unseen, with 40.0% accuracy on 40 records "
         "against 70.0% overall.",
         "Never right in intent: c.",
@@ -104,6 +98,12 @@ def test_each_concern_names_its_figures() -> None:
         "fewer epochs may do better.",
         "3 of 100 training rows were dropped as too long.",
     ]
+
+
+def test_a_loss_of_quantization_that_chance_explains_is_no_concern() -> None:
+    assert (
+        verdict.concerns(variants(0.1, 0.9, 0.8), differing(quantization=0.06), [], TRAINED) == []
+    )
 
 
 def test_a_slice_of_few_records_is_not_called_weak() -> None:

@@ -1,0 +1,157 @@
+"""How sure the figures of a suite are, and whether two variants' differ on the same records."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stages.scoring import statistics
+from stages.scoring.metrics import Metric, Sums, Whole
+from stages.scoring.predictions import Prediction
+from stages.scoring.statistics import Figures, Interval, Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One figure of two variants on the same records, after minus before."""
+
+    records: int
+    value: float
+    interval: Interval
+    p: float
+    """How often chance alone makes a difference as large, either way."""
+    adjusted: float
+    """The same, corrected for all tests of the comparison by Holm's method."""
+    detectable: float | None
+    """The least true difference that so many records would have shown in four cases of five; None
+    where no record says how much answers vary."""
+
+    @property
+    def could_be_chance(self) -> bool:
+        """Whether it is within what chance explains, at the usual 5%."""
+        return self.adjusted >= statistics.LEVEL
+
+
+def intervals(
+    metrics: Mapping[str, Metric], rows: Sequence[Prediction], seed: int
+) -> dict[str, Interval]:
+    """That of each figure that is defined: exact for a share, else by resampling the records."""
+    found = _spreads(metrics, rows, lambda figures: figures, seed)
+    exact = {
+        name: statistics.of_share(round(float(metric.parts(rows)[:, 0].sum())), len(rows))
+        for name, metric in metrics.items()
+        if isinstance(metric, Sums) and metric.is_share
+    }
+    return {name: spread.interval for name, spread in found.items()} | exact
+
+
+def differences(
+    metrics: Mapping[str, Metric],
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+    seed: int,
+) -> dict[str, Difference]:
+    """Of each figure that is defined, not yet adjusted; both on the same records, in one order.
+
+    Shares are tested by McNemar's exact test, other figures by exchanging answers at random.
+    """
+    records, rows = len(before), [*before, *after]
+
+    def paired(figures: Figures) -> Figures:
+        def difference(weights: statistics.Weights) -> statistics.Numbers:
+            nothing = np.zeros_like(weights)
+            was = figures(np.concatenate([weights, nothing], axis=-1))
+            return figures(np.concatenate([nothing, weights], axis=-1)) - was
+
+        return difference
+
+    spreads = _spreads(metrics, rows, paired, seed, records)
+    resampled = [name for name in spreads if not _is_share(metrics[name])]
+    tested = dict(
+        zip(resampled, _permuted({n: metrics[n] for n in resampled}, rows, seed), strict=True)
+    )
+    found = {}
+    for name, spread in spreads.items():
+        metric = metrics[name]
+        least: float | None = statistics.detectable(spread.error)
+        if isinstance(metric, Sums) and metric.is_share:
+            old, new = (metric.parts(part)[:, 0] for part in (before, after))
+            tested[name] = statistics.mcnemar(int((new > old).sum()), int((new < old).sum()))
+            least = max(least or 0.0, statistics.fewest_changes() / records)
+        found[name] = Difference(
+            records=records,
+            value=metric.figure(after) - metric.figure(before),
+            interval=spread.interval,
+            p=tested[name],
+            adjusted=tested[name],
+            detectable=least or None,
+        )
+    return found
+
+
+def adjusted(
+    comparisons: Mapping[str, Mapping[str, Mapping[str, Difference]]],
+) -> dict[str, dict[str, dict[str, Difference]]]:
+    """{comparison: {suite: {figure: difference}}} with p corrected for all of them together."""
+    tests = [
+        d for suites in comparisons.values() for part in suites.values() for d in part.values()
+    ]
+    corrected = iter(statistics.holm([test.p for test in tests]))
+    return {
+        step: {
+            task: {name: replace(d, adjusted=next(corrected)) for name, d in part.items()}
+            for task, part in suites.items()
+        }
+        for step, suites in comparisons.items()
+    }
+
+
+def _spreads(
+    metrics: Mapping[str, Metric],
+    rows: Sequence[Prediction],
+    of: Callable[[Figures], Figures],
+    seed: int,
+    records: int | None = None,
+) -> dict[str, Spread]:
+    """Of what `of` makes of the figures that are defined; none of fewer than two records."""
+    number = len(rows) if records is None else records
+    if number < 2:
+        return {}
+    metrics = {n: m for n, m in metrics.items() if math.isfinite(m.figure(rows))}
+    found: dict[str, Spread] = {}
+    for by_jackknife in (False, True):
+        chosen = {n: m for n, m in metrics.items() if _by_jackknife(m) == by_jackknife}
+        if chosen:
+            figures = of(_together(chosen, rows))
+            spreads = (
+                statistics.jackknife(figures, number)
+                if by_jackknife
+                else statistics.bootstrap(figures, number, seed)
+            )
+            found |= dict(zip(chosen, spreads, strict=True))
+    ends = {name: (s.interval.low, s.interval.high) for name, s in found.items()}
+    return {
+        name: found[name]
+        for name in metrics
+        if name in ends and all(map(math.isfinite, ends[name]))
+    }
+
+
+def _permuted(metrics: Mapping[str, Metric], rows: Sequence[Prediction], seed: int) -> list[float]:
+    if not metrics:
+        return []
+    return statistics.permutation(_together(metrics, rows), len(rows) // 2, seed)
+
+
+def _together(metrics: Mapping[str, Metric], rows: Sequence[Prediction]) -> Figures:
+    each = [metric.weighted(rows) for metric in metrics.values()]
+    return lambda weights: np.stack([figure(weights) for figure in each])
+
+
+def _is_share(metric: Metric) -> bool:
+    return isinstance(metric, Sums) and metric.is_share
+
+
+def _by_jackknife(metric: Metric) -> bool:
+    return isinstance(metric, Whole) and metric.by_jackknife
