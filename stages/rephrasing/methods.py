@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from stages.bases import checkpoints
+from stages.bases.checkpoints import Checkpoint
 from stages.params import Fraction, NaturalInt, PositiveInt, Section
 from stages.records import Record
-from stages.rephrasing import checkpoints, noise, paraphrase, synonyms, translation, words
-from stages.rephrasing.checkpoints import Checkpoint
+from stages.rephrasing import noise, paraphrase, synonyms, translation, words
 from stages.rephrasing.synonyms import Synonyms
 
 Draws = Sequence[random.Random]

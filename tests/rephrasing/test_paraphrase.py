@@ -1,8 +1,5 @@
 """Every text is asked once, from a server that speaks the API; a rerun asks nothing."""
 
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,62 +8,19 @@ import pytest
 
 from stages.errors import Refusal
 from stages.rephrasing import paraphrase
+from tests.endpoint import Endpoint, serving
 
 
-class Endpoint(http.server.ThreadingHTTPServer):
-    """Answers with the text reversed, after the failures it is told to begin with."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[dict[str, Any]] = []
-        self.failures: list[int] = []
-        self.rubbish: Any = None
-        """Answered in place of a completion."""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path == "/v1/chat/completions"
-        if self.server.failures:
-            self.answer(self.server.failures.pop(), {"error": {"message": "not now"}})
-            return
-        self.server.asked.append(body)
-        if self.server.rubbish is not None:
-            self.answer(200, self.server.rubbish)
-            return
-        message = {"role": "assistant", "content": f" {body['messages'][-1]['content'][::-1]}\n"}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        facts = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"]}
-        self.answer(200, {**facts, "choices": [choice]})
-
-    def answer(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Retry-After-Ms", "1")
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        pass
+def backwards(request: dict[str, Any]) -> str:
+    return f" {request['messages'][-1]['content'][::-1]}\n"
 
 
 @pytest.fixture
 def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    with Endpoint() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(backwards) as server:
         yield server
-        server.shutdown()
 
 
 def ask(endpoint: Endpoint, *texts: str, prompt: str = "Say it otherwise.") -> list[str]:
@@ -99,11 +53,6 @@ def test_the_request_says_what_params_say(endpoint: Endpoint) -> None:
     ]
 
 
-def test_a_busy_endpoint_is_asked_again(endpoint: Endpoint) -> None:
-    endpoint.failures = [503, 429]
-    assert ask(endpoint, "abc") == ["cba"]
-
-
 def test_what_was_answered_before_a_failure_is_kept(endpoint: Endpoint) -> None:
     ask(endpoint, "abc")
     endpoint.failures = [401]
@@ -111,25 +60,6 @@ def test_what_was_answered_before_a_failure_is_kept(endpoint: Endpoint) -> None:
         ask(endpoint, "abc", "xyz")
     assert ask(endpoint, "abc", "xyz") == ["cba", "zyx"]
     assert len(endpoint.asked) == 2
-
-
-@pytest.mark.parametrize("rubbish", [{"choices": []}, {"error": {}}, [1], "<html>"])
-def test_an_answer_of_another_kind_is_refused_and_not_kept(
-    endpoint: Endpoint, rubbish: Any
-) -> None:
-    endpoint.rubbish = rubbish
-    with pytest.raises(Refusal, match="no chat completion came back; correct url or model"):
-        ask(endpoint, "abc")
-    endpoint.rubbish = None
-    assert ask(endpoint, "abc") == ["cba"]
-
-
-def test_no_endpoint_is_refused_in_one_line(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(paraphrase, "_RETRIES", 0)
-    with pytest.raises(Refusal, match="no connection; start the endpoint or correct its url"):
-        paraphrase.by_endpoint(["a"], "http://127.0.0.1:9/v1", "m", "p", 0.0, 1)
 
 
 def test_a_model_of_one_s_own_is_asked_once_and_answers_as_it_generates(

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from stages.errors import Refusal
+
 
 def key(*asked: Any) -> str:
     """The name of an answer: a sha256 of all that it depends on."""
@@ -21,8 +23,11 @@ def path(key: str) -> Path:
 
 
 def read(key: str) -> Any:
-    """The answer that is kept."""
-    return json.loads(path(key).read_bytes())
+    """The answer that is kept; Refusal where the file is damaged."""
+    try:
+        return json.loads(path(key).read_bytes())
+    except ValueError:
+        raise Refusal(f"{path(key)}: no kept answer; remove the file, then run again") from None
 
 
 def keep(key: str, answer: Any) -> None:

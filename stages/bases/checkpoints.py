@@ -1,4 +1,4 @@
-"""Models that methods use: a folder of the user's, or one revision of the hub."""
+"""Models that a stage uses beside the base: a folder of the user's, or one revision of the hub."""
 
 import os
 import re

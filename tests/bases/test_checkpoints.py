@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.bases import checkpoints
 from stages.errors import Refusal
-from stages.rephrasing import checkpoints, paraphrase, translation
+from stages.rephrasing import paraphrase, translation
 from tests.hub import MODEL, REVISION, Hub, environment
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +31,7 @@ def hub() -> Iterator[Hub]:
 
 
 def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
-    code = (
-        "import sys; from stages.rephrasing import checkpoints as c; print(c.folder(sys.argv[1]))"
-    )
+    code = "import sys; from stages.bases import checkpoints as c; print(c.folder(sys.argv[1]))"
     found = set()
     for _ in range(2):
         done = subprocess.run(
