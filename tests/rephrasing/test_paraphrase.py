@@ -1,5 +1,6 @@
 """Every text is asked once, from a server that speaks the API; a rerun asks nothing."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,21 @@ def test_the_request_says_what_params_say(endpoint: Endpoint) -> None:
             "seed": 3,
         }
     ]
+
+
+def test_an_answer_is_kept_under_a_hash_of_endpoint_and_request(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    asked = (
+        f'["{endpoint.url}", {{"messages": [{{"content": "Say it otherwise.", "role": "system"}}, '
+        '{"content": "退款", "role": "user"}], "model": "a-model", "seed": 3, "temperature": 0.7}]'
+    )
+    (tmp_path / ".scratch" / "responses").mkdir(parents=True)
+    name = hashlib.sha256(asked.encode()).hexdigest()
+    kept = tmp_path / ".scratch" / "responses" / f"{name}.json"
+    kept.write_text('{"text": " 退钱 "}', encoding="utf-8")
+    assert ask(endpoint, "退款") == ["退钱"]
+    assert not endpoint.asked
 
 
 def test_what_was_answered_before_a_failure_is_kept(endpoint: Endpoint) -> None:
