@@ -57,6 +57,11 @@ def disagreements(values: Any) -> Iterator[str]:
         for task in named:
             if task not in tasks and not from_column:
                 yield f"train.{where}: no source has task {task}; {_known(tasks)}"
+    if values.judge.by != "none":
+        written = {suite.task for suite in suites if suite.answer == "text"}
+        for task in values.judge.suites:
+            if task not in written:
+                yield f"judge.suites: {task} is no suite of text answers; {_known(written)}"
     methods = values.augment.methods
     for task in (task for method in methods for task in method.tasks):
         if task not in tasks and not from_column:

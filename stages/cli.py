@@ -25,7 +25,17 @@ from stages.errors import Refusal
 from stages.machine import machine_class
 from stages.processes import die_with_parent
 
-STAGES = ("base", "prepare", "augment", "train", "merge", "quantize", "evaluate", "report")
+STAGES = (
+    "base",
+    "prepare",
+    "augment",
+    "train",
+    "merge",
+    "quantize",
+    "evaluate",
+    "judge",
+    "report",
+)
 TIMINGS = Path("reports/timings")
 PROVENANCE = Path("reports/provenance")
 

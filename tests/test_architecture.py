@@ -142,8 +142,8 @@ def test_desc_is_the_module_s_sentence(stage: str) -> None:
 
 
 def is_given(path: str, place: str, stage: str) -> bool:
-    """Whether the argument `place` stands for `path`; only report takes folders of its files."""
-    return path == place or (stage == "report" and path.startswith(f"{place}/"))
+    """Whether the argument `place` stands for `path`; some stages take folders of their files."""
+    return path == place or (stage in ("judge", "report") and path.startswith(f"{place}/"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
