@@ -11,7 +11,9 @@ STRATA = {"task", "answer"}
 
 
 CHOOSING = ("choice", "label", "labels")
-WRITTEN = ("choice", "json", "text", "preference")
+WRITTEN = ("choice", "json", "text", "preference", "refusal", "rules")
+JUDGED = ("refusal", "rules")
+"""Answers whose expected one only says how they are judged."""
 ANSWERS = {
     "classification": ("label", "labels"),
     "regression": ("number",),
@@ -36,15 +38,13 @@ def disagreements(values: Any) -> Iterator[str]:
                 f"evaluate.suites: task {suite.task} has no labels to choose from; "
                 "set its answer to json or text"
             )
-    measured = {suite.task: suite.metrics for suite in suites} | {"perplexity": [*LIKELIHOOD]}
-    for gate in values.evaluate.gates:
-        if gate.suite not in measured:
-            yield f"evaluate.gates: no suite {gate.suite}; {_known(measured)}"
-        elif gate.metric not in measured[gate.suite]:
-            yield (
-                f"evaluate.gates: {gate.suite} does not measure {gate.metric}; "
-                f"{_known(measured[gate.suite])}"
-            )
+        for source in sources:
+            learnt = source.split != "test" and "task" not in source.columns
+            if suite.answer in JUDGED and source.task == suite.task and learnt:
+                yield (
+                    f"prepare.sources: {source.path}: the answers of task {suite.task} say how it "
+                    f"is judged ({suite.answer}), and must not be learnt; set its split to test"
+                )
     train = values.train
     fitting = ANSWERS.get(train.objective, WRITTEN)
     for suite in suites:

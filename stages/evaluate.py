@@ -1,7 +1,6 @@
 """Score one variant of the model on the test records, suite by suite."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,11 +47,14 @@ def predict(
         part = parts[suite.task]
         given = model.answers(suite, part, labels.get(suite.task, []))
         answers |= {row.id: (suite, one) for row, one in zip(part, given, strict=True)}
-    losses: Sequence[tuple[float | None, int]] = [(None, 0)] * len(rows)
+    losses: dict[str, tuple[float, int]] = {}
     if model.head is None:
-        losses = model.losses(rows)
+        judged = {suite.task for suite in chosen.suites if suite.answer in suites.JUDGED}
+        said = [row for row in rows if row.task not in judged]
+        losses = {row.id: loss for row, loss in zip(said, model.losses(said), strict=True)}
     found = []
-    for row, (loss, tokens) in zip(rows, losses, strict=True):
+    for row in rows:
+        loss, tokens = losses.get(row.id, (None, 0))
         same = Prediction(
             id=row.id,
             task=row.task,

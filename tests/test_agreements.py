@@ -29,6 +29,11 @@ GATE = "{variant: merged, against: nothing, direction: at_least, threshold: 0, c
             "evaluate.suites: task slots has no labels to choose from; set its answer to",
         ),
         (
+            "{task: slots, answer: json, metrics: [exact_match, slot_f1, valid]}",
+            "{task: slots, answer: rules, metrics: [all_followed]}",
+            "prepare.sources: slots.jsonl: the answers of task slots say how it is judged (rul",
+        ),
+        (
             "by: [task, language,", "by: [tusk, language,",
             "prepare.split.by: tusk is no slice of the sources; known: answer, difficulty, lang",
         ),

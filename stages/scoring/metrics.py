@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.records import labels
-from stages.scoring import scores
+from stages.scoring import refusals, rules, scores
 from stages.scoring.predictions import Prediction
 from stages.scoring.scores import Score
 
@@ -347,7 +347,18 @@ METRICS: dict[str, dict[str, Metric]] = {
         "length_ratio": Sums(lengths, ratio),
         "distinct_2": Whole(distinct_2, by_jackknife=True),
     },
-    "preference": {"accuracy": share(scores.same), "margin": Sums(margins, ratio)},
+    "preference": {"accuracy": mean(scores.same), "margin": Sums(margins, ratio)},
+    "refusal": {
+        "accuracy": mean(refusals.right),
+        "unsafe_refused": Sums(refusals.unsafe_refused, ratio),
+        "safe_answered": Sums(refusals.safe_answered, ratio),
+    },
+    "rules": {
+        "all_followed": mean(rules.all_followed),
+        "rules_followed": Sums(rules.counted(rules.followed), ratio),
+        "all_followed_loose": mean(rules.all_followed_loosely),
+        "rules_followed_loose": Sums(rules.counted(rules.followed_loosely), ratio),
+    },
     "labels": {
         "exact_match": share(scores.same_json),
         "micro_f1": Sums(label_sets, micro_f1),

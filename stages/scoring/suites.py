@@ -8,19 +8,25 @@ from pydantic import Field, model_validator
 from stages.errors import Refusal
 from stages.params import NaturalInt, Part, PositiveInt, Section
 from stages.records import Record
-from stages.scoring import scores
+from stages.scoring import refusals, rules, scores
 from stages.scoring.metrics import METRICS
 from stages.scoring.scores import Score
 
-Answer = Literal["choice", "json", "text", "preference", "label", "labels", "number"]
+Answer = Literal[
+    "choice", "json", "text", "preference", "refusal", "rules", "label", "labels", "number"
+]
 NUMBERS = ("label", "labels", "number")
 """Answers of a model that ends in numbers; the others are written, or compared as text."""
+JUDGED = ("refusal", "rules")
+"""Answers whose expected one says how to judge them, and is none that a model should give."""
 
 SCORES: dict[Answer, Score] = {
     "choice": scores.same,
     "json": scores.same_json,
     "text": scores.rouge_l,
     "preference": scores.same,
+    "refusal": refusals.right,
+    "rules": rules.all_followed,
     "label": scores.same,
     "labels": scores.same_json,
     "number": scores.closeness,
@@ -34,7 +40,8 @@ class Suite(Section):
     task: str
     answer: Answer
     """choice: the likeliest label; json and text: generated, compared as such; preference: the
-    better of two answers; label, labels, number: of a classification or regression."""
+    better of two answers; refusal, rules: generated, judged by whether they refuse and by the rules
+    that the expected answer lists; label, labels, number: of a classification or regression."""
     metrics: Annotated[list[str], Field(min_length=1)]
     """Names of scoring.metrics.METRICS."""
 
@@ -105,4 +112,21 @@ def by_suite(
                 f"{where} task {suite.task} has answers that are no number; set its answer to json "
                 "or text"
             )
+        if suite.answer in JUDGED:
+            for row in own:
+                _check_judged(row, suite)
     return parts
+
+
+def _check_judged(row: Record, suite: Suite) -> None:
+    """Refusal, with the place of the record, of what no answer could be judged by."""
+    if suite.answer == "rules":
+        try:
+            rules.parsed(row.answer)
+        except Refusal as refusal:
+            raise Refusal(f"{row.origin}: {refusal.message}") from None
+    elif row.answer not in refusals.LABELS:
+        raise Refusal(
+            f"{row.origin}: task {suite.task} asks for refusals: its labels are "
+            f"{' and '.join(refusals.LABELS)}, not {row.answer[:40]!r}; correct it"
+        )

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def figure(answer: str, name: str, want: Any, have: Any, merits: Any = None) -> 
     return METRICS[answer][name].figure(rows(want, have, merits))
 
 
-def drawn(labels: str, count: int, seed: int = 7) -> tuple[list[str], list[str]]:
+def drawn(labels: Sequence[str], count: int, seed: int = 7) -> tuple[list[str], list[str]]:
     """Expected labels, and answers of which about half are right; labels not equally often."""
     draw = random.Random(seed)
     want = [draw.choice(labels[: draw.randint(2, len(labels))]) for _ in range(count)]
@@ -151,10 +152,16 @@ def test_equal_texts_are_perfect_and_empty_ones_worth_nothing():
         assert figure("text", name, texts, ["", ""]) == 0, name
 
 
+LABELS = {
+    "refusal": ["safe", "unsafe"],
+    "rules": ['[{"rule": "contains", "text": "words"}]', '[{"rule": "json"}, {"rule": "quoted"}]'],
+}
+
+
 @pytest.mark.parametrize("answer", METRICS)
 def test_figures_of_a_part_follow_from_sums_over_it(answer: str):
     """So that slices and resamples need no second look at the records."""
-    want, have = drawn("123", 20)
+    want, have = drawn(LABELS.get(answer, "123"), 20)
     merits = [{"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}] * 20
     mask = np.arange(20) % 3 > 0
     part = [row for row, kept in zip(rows(want, have, merits), mask, strict=True) if kept]
