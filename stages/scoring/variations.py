@@ -1,0 +1,231 @@
+"""Stability: the same question put otherwise, and how far the answers agree.
+
+A varied record names its parent and the variation in its slices, so that the figures follow from
+predictions alone.
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.params import Fraction, PositiveInt, Section
+from stages.records import Record
+from stages.scoring import refusals, rules, scores
+from stages.scoring.predictions import Prediction
+from stages.scoring.suites import Answer
+
+Variation = Literal["again", "typos", "case", "spaces", "options"]
+PARENT, VARIATION = "parent", "variation"
+"""Slices of a varied record: the id of the one that it was made of, and how."""
+
+_LETTERS = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{3,}|[\u3400-\u9fff]{3,}")
+_GAP = re.compile(r"(?<=\S) (?=\S)|(?<=[\u3400-\u9fff])(?=[\u3400-\u9fff])")
+
+
+class Stability(Section):
+    """Which records are varied, and how."""
+
+    tasks: list[str]
+    """Of suites; empty: nothing is varied."""
+    records: PositiveInt
+    """So many of each task, evenly spread."""
+    variations: Annotated[list[Variation], Field(min_length=1)]
+    """again: the same prompt, to be answered by sampling; typos, case (capitals), spaces: of the
+    last user turn; options: another order of the labels that a turn lists."""
+    repeats: PositiveInt
+    """Varied records of each kind that is drawn at random, and samples of `again`."""
+    rate: Fraction
+    """Share of the words that typos change, and of the gaps that spaces fill; at least one."""
+    paraphrases: str
+    """A slice: records with the same value of it ask the same; empty: there are none."""
+
+
+def varied(record: Record, labels: Sequence[str], chosen: Stability, seed: int) -> list[Record]:
+    """The record put otherwise, without what equals it or another; `again` alone repeats it.
+
+    What the expected answer takes from the question stays as it is, and so do digits. Records of
+    `again` have one id, their parent's: what is asked is the same.
+    """
+    found, known = [], {record.id}
+    for name in chosen.variations:
+        for number in range(chosen.repeats):
+            draw = random.Random(_digest(seed, name, number, record.id))
+            one = _varied(record, name, labels, chosen.rate, draw)
+            if name == "again" or one.id not in known:
+                known.add(one.id)
+                found.append(_named(one, record.id, name))
+    return found
+
+
+def paraphrased(predictions: Iterable[Prediction], by: str) -> list[Prediction]:
+    """The predictions that have a value of the slice, all but the first of each as its variants."""
+    first: dict[tuple[str, str], str] = {}
+    found = []
+    for row in predictions:
+        if by in row.slices:
+            parent = first.setdefault((row.task, row.slices[by]), row.id)
+            links = {} if parent == row.id else {PARENT: parent, VARIATION: "paraphrase"}
+            found.append(replace(row, slices={**row.slices, **links}))
+    return found
+
+
+def figures(predictions: Sequence[Prediction], answer: Answer) -> dict[str, dict[str, float]]:
+    """Of a suite's originals and their variants: overall, and for each variation.
+
+    `agreement` is how far a variant's answer is that to its original, 0 to 1, over variants;
+    `all_agree` the share of originals all of whose variants agree entirely; `score` how right the
+    variants' answers are, and `score_unchanged` the originals' that have some.
+    """
+    agrees = AGREEMENT[answer]
+    originals = {row.id: row for row in predictions if PARENT not in row.slices}
+    pairs = [(originals[row.slices[PARENT]], row) for row in predictions if PARENT in row.slices]
+    names = sorted({row.slices[VARIATION] for _, row in pairs})
+    parts = {name: [p for p in pairs if p[1].slices[VARIATION] == name] for name in names}
+    return {
+        name: _figures(part, agrees) for name, part in {"overall": pairs, **parts}.items() if part
+    }
+
+
+def _figures(
+    pairs: Sequence[tuple[Prediction, Prediction]],
+    agrees: Callable[[Prediction, Prediction], float],
+) -> dict[str, float]:
+    by_parent: dict[str, list[float]] = {}
+    for original, row in pairs:
+        by_parent.setdefault(original.id, []).append(agrees(original, row))
+    parents = {original.id: original for original, _ in pairs}
+    return {
+        "records": len(parents),
+        "variants": len(pairs),
+        "agreement": _mean([one for part in by_parent.values() for one in part]),
+        "all_agree": _mean([float(min(part) == 1) for part in by_parent.values()]),
+        "score": _mean([row.score or 0.0 for _, row in pairs]),
+        "score_unchanged": _mean([row.score or 0.0 for row in parents.values()]),
+    }
+
+
+def _same(one: Prediction, other: Prediction) -> float:
+    return scores.same(one.got, other.got)
+
+
+def _same_value(one: Prediction, other: Prediction) -> float:
+    """1 for one JSON value, or for one text where the answers are no JSON."""
+    return max(scores.same_json(one.got, other.got), scores.same(one.got, other.got))
+
+
+def _same_words(one: Prediction, other: Prediction) -> float:
+    """ROUGE-L of the two; 1 where neither says a word."""
+    return max(scores.rouge_l(one.got, other.got), scores.same(one.got, other.got))
+
+
+def _same_rules(one: Prediction, other: Prediction) -> float:
+    """The share of rules that both follow or neither does."""
+    pairs = zip(*(rules.followed(row.expected, row.got) for row in (one, other)), strict=True)
+    return _mean([float(first == second) for first, second in pairs])
+
+
+def _same_refusal(one: Prediction, other: Prediction) -> float:
+    return float(refusals.refuses(one.got) == refusals.refuses(other.got))
+
+
+AGREEMENT: dict[Answer, Callable[[Prediction, Prediction], float]] = {
+    "choice": _same,
+    "json": _same_value,
+    "text": _same_words,
+    "preference": _same,
+    "refusal": _same_refusal,
+    "rules": _same_rules,
+    "label": _same,
+    "labels": _same_value,
+    "number": _same,
+}
+"""How far two answers of a suite agree, 0 to 1."""
+
+
+def _varied(
+    record: Record, name: Variation, labels: Sequence[str], rate: float, draw: random.Random
+) -> Record:
+    if name == "again":
+        return record
+    if name == "options":
+        return _reordered(record, labels, draw)
+    kept = _kept(record)
+    changes: dict[str, Callable[[str], str]] = {
+        "typos": lambda text: _replaced(text, _WORD, kept, rate, draw, _mistyped),
+        "spaces": lambda text: _replaced(text, _GAP, kept, rate, draw, lambda gap, _: gap + " "),
+        "case": lambda text: _replaced(
+            text, _LETTERS, kept, 1.0, draw, lambda word, _: word.upper()
+        ),
+    }
+    return record.with_turns(changes[name], record.origin)
+
+
+def _mistyped(word: str, draw: random.Random) -> str:
+    """A slip of the hand within the word: two letters exchanged, one left out or one doubled."""
+    place = draw.randrange(1, len(word) - 1)
+    one, other = word[place], word[place + 1]
+    slip = draw.choice((other + one, one, one + one + other))
+    return word[:place] + slip + word[place + 2 :]
+
+
+def _reordered(record: Record, labels: Sequence[str], draw: random.Random) -> Record:
+    """With another order of the labels in the first turn that has each of them once."""
+    longest_first = sorted(labels, key=len, reverse=True)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    for place, message in enumerate(record.prompt):
+        listed = pattern.findall(message["content"])
+        if labels and sorted(listed) == sorted(labels):
+            order = draw.sample(listed, len(listed))
+            gaps = pattern.split(message["content"])
+            content = "".join(chain.from_iterable(zip(gaps, [*order, ""], strict=True)))
+            turns = [*record.messages]
+            turns[place] = {**message, "content": content}
+            return replace(record, messages=turns)
+    return record
+
+
+def _replaced(
+    text: str,
+    which: re.Pattern[str],
+    kept: Sequence[str],
+    rate: float,
+    draw: random.Random,
+    change: Callable[[str, random.Random], str],
+) -> str:
+    """The text with a share of what the pattern finds changed, outside of what is kept."""
+    held = [found.span() for part in kept for found in rules.whole(part).finditer(text)]
+    places = [
+        found.span()
+        for found in which.finditer(text)
+        if not any(found.start() < end and begin < found.end() for begin, end in held)
+    ]
+    count = min(len(places), max(1, round(rate * len(places))))
+    for begin, end in sorted(draw.sample(places, count), reverse=True):
+        text = text[:begin] + change(text[begin:end], draw) + text[end:]
+    return text
+
+
+def _kept(record: Record) -> list[str]:
+    """What the expected answer takes from the question: itself, or values of its JSON."""
+    values = [value for _, value in scores.slots(record.answer)]
+    return [one for one in (record.answer, *values) if one and one in record.question]
+
+
+def _named(record: Record, parent: str, name: Variation) -> Record:
+    slices = {**record.slices, PARENT: parent, VARIATION: name}
+    return replace(record, slices=slices, origin=f"{parent}:{name}")
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
