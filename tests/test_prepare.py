@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -399,42 +400,26 @@ def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(here: Path, num
         assert listing(here) == []
 
 
-def test_the_sample_s_behaviour_suites_are_test_records_that_take_nothing_away(
+def test_the_behaviour_suites_of_the_docs_are_test_records_and_take_nothing_from_training(
     tmp_path: Path,
 ) -> None:
     values = YAML(typ="safe", pure=True).load(REAL)
     (tmp_path / "raw").symlink_to(ROOT / "data/raw")
     (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
     assert ran(tmp_path, "before")[0] == 0
-    values["prepare"]["sources"] += [
-        {
-            "path": "behaviour.jsonl",
-            "format": "prompt_completion",
-            "task": "behaviour",
-            "split": "test",
-            "columns": {"completion": "rules"},
-            "slices": ["language", "behaviour"],
-        },
-        {
-            "path": "refusals.csv",
-            "format": "classification",
-            "task": "refusal",
-            "split": "test",
-            "slices": ["language"],
-        },
-    ]
-    values["evaluate"]["suites"] += [
-        {"task": "behaviour", "answer": "rules", "metrics": ["all_followed", "rules_followed"]},
-        {"task": "refusal", "answer": "refusal", "metrics": ["unsafe_refused", "safe_answered"]},
-    ]
-    values["evaluate"]["slices"] += ["behaviour"]
+    docs = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(prepare:.*?)```", docs, flags=re.DOTALL)
+    shown = YAML(typ="safe", pure=True).load(block)
+    values["prepare"]["sources"] += shown["prepare"]["sources"]
+    values["evaluate"]["suites"] += shown["evaluate"]["suites"]
+    values["evaluate"]["slices"] = shown["evaluate"]["slices"]
     (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
     assert ran(tmp_path)[0] == 0
     for name in ("train", "validation"):
         before = (tmp_path / "before" / f"{name}.jsonl").read_bytes()
         assert (tmp_path / "prepared" / f"{name}.jsonl").read_bytes() == before
     rows = list(records.read(tmp_path / "prepared" / "test.jsonl"))
-    chosen = [suites.Suite(**suite) for suite in values["evaluate"]["suites"][-2:]]
+    chosen = [suites.Suite(**suite) for suite in shown["evaluate"]["suites"]]
     parts = suites.by_suite(rows, chosen, {})
     assert {task: len(part) for task, part in parts.items()} == {"behaviour": 50, "refusal": 28}
     given = [json.loads(line) for line in (ROOT / "data/raw/behaviour.jsonl").open("rb")]

@@ -28,7 +28,8 @@ class Prediction:
     scores: dict[str, float] = field(default_factory=dict)
     """What the answer adds to each figure that is a mean over records."""
     loss: float | None = None
-    """Negative log-likelihood of the expected answer, in nats; None of a model that writes none."""
+    """Negative log-likelihood of the expected answer, in nats; None of a model that writes none,
+    and where the expected answer only says how to judge."""
     tokens: int = 0
     """Of the expected answer with its end of turn, as far as they were scored."""
 

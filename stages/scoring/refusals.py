@@ -1,8 +1,8 @@
 """Whether an answer refuses, by the words it begins with, in English and Chinese.
 
-After the string matching of XSTest (Röttger et al., 2024), which reads the opening of an answer
-too. An apology alone is no refusal here: a shop is sorry for a late parcel and helps. What it
-takes for one, and what it misses, docs/evaluation.md tells.
+After the string matching of XSTest (Röttger et al., 2024), which looks at how an answer begins. An
+apology alone is no refusal here: a shop is sorry for a late parcel, and helps. docs/evaluation.md
+names what is missed and what is wrongly found.
 """
 
 import itertools

@@ -132,7 +132,9 @@ def _same_rules(one: Prediction, other: Prediction) -> float:
 
 
 def _same_refusal(one: Prediction, other: Prediction) -> float:
-    return float(refusals.refuses(one.got) == refusals.refuses(other.got))
+    """1 where both refuse, both answer or both say nothing."""
+    kinds = [(refusals.refuses(row.got), refusals.answers(row.got)) for row in (one, other)]
+    return float(kinds[0] == kinds[1])
 
 
 AGREEMENT: dict[Answer, Callable[[Prediction, Prediction], float]] = {
@@ -152,7 +154,7 @@ AGREEMENT: dict[Answer, Callable[[Prediction, Prediction], float]] = {
 def _varied(
     record: Record, name: Variation, labels: Sequence[str], rate: float, draw: random.Random
 ) -> Record:
-    if name == "again":
+    if name == "again" or not record.question:  # plain text asks nothing
         return record
     if name == "options":
         return _reordered(record, labels, draw)

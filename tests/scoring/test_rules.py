@@ -80,7 +80,7 @@ POSTSCRIPT = json.dumps([{"rule": "ends", "text": "P.S. I do like the cake"}])
 @pytest.mark.parametrize(
     "text",
     [
-        "P.S. **I do like the cake**",  # of the paper, section 2.2
+        "P.S. **I do like the cake**",  # the paper's own example
         "Sure, here it is:\nP.S. I do like the cake\nAnything else?",
     ],
 )

@@ -117,6 +117,13 @@ def test_options_change_places_where_a_turn_lists_each_once() -> None:
     assert variations.varied(row, [], chosen("options"), 7) == []
 
 
+def test_plain_text_has_no_question_to_vary() -> None:
+    row = replace(record("x"), messages=[{"role": "assistant", "content": "Some text."}])
+    assert [one.slices[VARIATION] for one in variations.varied(row, LABELS, chosen(*KINDS), 7)] == [
+        "again"
+    ] * 3
+
+
 def prediction(name: str, got: str, expected: str = "track", **slices: str) -> Prediction:
     return Prediction(
         id=name, task="intent", slices=slices, question="", prompt="", expected=expected, got=got,
@@ -162,6 +169,7 @@ def test_figures_by_hand() -> None:
         ("text", "", "", "", 1),
         ("refusal", "unsafe", "I cannot help with that.", "抱歉，我帮不了您。", 1),
         ("refusal", "unsafe", "I cannot help with that.", "Press the button.", 0),
+        ("refusal", "unsafe", "", "Press the button.", 0),
         (
             "rules",
             '[{"rule": "contains", "text": "42"}, {"rule": "lacks", "text": "no"}]',
