@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro test lint format verify preflight recipe sheet bench clean
+.PHONY: help setup repro test lint format verify preflight recipe gates sheet bench clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ preflight: setup  ## tell what training will need of this machine: memory, disk,
 
 recipe: setup  ## merge recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
 	@.venv/bin/python -m recipes $(NAME)
+
+gates: setup  ## compare with an earlier commit and fail where a gate is not kept: make gates REVISION=main
+	@.venv/bin/python -m review $(REVISION)
 
 sheet: setup  ## draw a blind sheet of answers for people to rate, into build/sheet
 	@.venv/bin/python -m stages.people.sheet data/evaluated build/sheet

@@ -43,15 +43,20 @@ def against(answers: results.Answers, commit: str, chosen: Params) -> Evidence:
 
 
 def table(found: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
-    """A line for each figure of each variant: the change, its interval and its p."""
+    """A line for each figure that changed: by how much, the interval of that, and its p."""
+    same = 0
     for variant, suites in found.items():
         for task, differences in suites.items():
             for name, one in differences.items():
+                if not one.value:
+                    same += 1
+                    continue
                 own = measure(name)
                 ends = f"{own.step(one.interval.low)} to {own.step(one.interval.high)}"
                 doubt = "could be chance" if one.could_be_chance else f"p {one.adjusted:.2g}"
                 title = f"{variant} {words(task)} {own.title}"
-                yield f"{title:<48} {own.step(one.value):>14}  ({ends}; {doubt})"
+                yield f"{title:<40} {own.step(one.value):>13}  ({ends}; {doubt})"
+    yield f"{same} figures are as they were"
 
 
 def past(answers: results.Answers, revision: str | None, chosen: Params) -> Evidence | None:

@@ -45,6 +45,15 @@ def disagreements(values: Any) -> Iterator[str]:
                     f"prepare.sources: {source.path}: the answers of task {suite.task} say how it "
                     f"is judged ({suite.answer}), and must not be learnt; set its split to test"
                 )
+    measured = {suite.task: suite.metrics for suite in suites} | {"perplexity": [*LIKELIHOOD]}
+    for gate in values.evaluate.gates:
+        if gate.suite not in measured:
+            yield f"evaluate.gates: no suite {gate.suite}; {_known(measured)}"
+        elif gate.metric not in measured[gate.suite]:
+            yield (
+                f"evaluate.gates: {gate.suite} does not measure {gate.metric}; "
+                f"{_known(measured[gate.suite])}"
+            )
     train = values.train
     fitting = ANSWERS.get(train.objective, WRITTEN)
     for suite in suites:

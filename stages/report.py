@@ -10,6 +10,8 @@ from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.learning.settings import Strategies, Train
 from stages.pages import comparison, numbers, page, results, tables
 from stages.params import NaturalInt, Section, Seed
+from stages.people import ratings
+from stages.people.items import People
 from stages.scoring.evidence import Evidence
 from stages.scoring.gates import Judged
 
@@ -30,6 +32,7 @@ class Params(Section):
     train: Train
     strategies: Strategies
     evaluate: Judged
+    people: People
     report: Report
 
 
@@ -40,6 +43,8 @@ class Params(Section):
 @click.argument("merge", type=IN_FILE)
 @click.argument("quantize", type=IN_FILE)
 @click.argument("evaluated", type=IN_FOLDER)
+@click.argument("judged", type=IN_FILE)
+@click.argument("people", type=IN_FOLDER)
 @click.argument("reports", type=OUT)
 def main(
     prepared: Path,
@@ -48,6 +53,8 @@ def main(
     merge: Path,
     quantize: Path,
     evaluated: Path,
+    judged: Path,
+    people: Path,
     reports: Path,
 ) -> None:
     chosen = params.read(Params)
@@ -57,15 +64,18 @@ def main(
         "trained": results.read_json(trained / "summary.json"),
         "merge": results.read_json(merge),
         "quantize": results.read_json(quantize),
+        "judged": results.read_json(judged),
         "settings": chosen.model_dump(),
     }
     log = results.read_log(trained / "log.csv")
     variants = results.read_variants(evaluated)
     answers = results.read_answers(evaluated)
+    facts["people"] = ratings.figures(people, answers, chosen.people)
     rows, settings = results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.suites, chosen.seed)
     proven = page.prove(evidence, settings.gates)
     details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)
+    details |= {name: facts[name] for name in ("judged", "people")}
     measured = numbers.metrics(variants, facts, chosen.report.slices)
     shown = page.values(variants, rows, log, facts, proven, chosen.report.examples)
     texts = {

@@ -47,6 +47,12 @@ TINY: dict[str, Any] = {
     "evaluate.batch_size": 4,
     "evaluate.max_new_tokens": 8,
     "evaluate.harness_records": 3,
+    "evaluate.suites": [
+        {"task": "intent", "answer": "choice", "metrics": ["accuracy", "macro_f1"]},
+        {"task": "slots", "answer": "json", "metrics": ["exact_match", "valid"]},
+        {"task": "reply", "answer": "text", "metrics": ["rouge_l", "exact_match"]},
+    ],
+    "evaluate.gates": [],
     "runtime.device": "cpu",
 }
 

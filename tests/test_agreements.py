@@ -21,7 +21,7 @@ GATE = "{variant: merged, against: nothing, direction: at_least, threshold: 0, c
     [
         (
             "{task: slots, answer: json,", "{task: slot, answer: json,",
-            "evaluate.suites: no source has task slot; known: intent, reply, slots",
+            "evaluate.suites: no source has task slot; known: behaviour, ",
         ),
         (
             "{task: slots, answer: json, metrics: [exact_match, slot_f1, valid]}",
@@ -35,39 +35,39 @@ GATE = "{variant: merged, against: nothing, direction: at_least, threshold: 0, c
         ),
         (
             "by: [task, language,", "by: [tusk, language,",
-            "prepare.split.by: tusk is no slice of the sources; known: answer, difficulty, lang",
+            "prepare.split.by: tusk is no slice of the sources; known: answer, behaviour, ",
         ),
         (
-            "slices: [phrasing, language, difficulty]  #", "slices: [phrasing, fraseing]  #",
-            "evaluate.slices: fraseing is no slice of the sources; known: difficulty, language, ph",
+            "slices: [phrasing, language, difficulty, behaviour]", "slices: [phrasing, fraseing]",
+            "evaluate.slices: fraseing is no slice of the sources; known: behaviour, ",
         ),
         (
             "slices: [phrasing]  ", "slices: [domain]  ",
-            "report.slices: domain is no slice of evaluate.slices; known: difficulty, language",
+            "report.slices: domain is no slice of evaluate.slices; known: behaviour, ",
         ),
         (
             "tasks: []               # only", "tasks: [intend]         # only",
-            "augment.methods: no source has task intend; known: intent, reply, slots",
+            "augment.methods: no source has task intend; known: behaviour, ",
         ),
         (
             "slices: {}              # only", "slices: {lang: [zh]}    # only",
-            "augment.methods: slices: lang is no slice of the sources; known: difficulty, language",
+            "augment.methods: slices: lang is no slice of the sources; known: behaviour, ",
         ),
         (
             "  mix: []  ", "  mix: [{slice: lang, shares: {zh: 0.5, en: 0.5}}]  ",
-            "augment.mix: lang is no slice of the sources; known: difficulty, language, phrasing",
+            "augment.mix: lang is no slice of the sources; known: behaviour, ",
         ),
         (
             "  tasks: []                   # only", "  tasks: [intend]             # only",
-            "train.tasks: no source has task intend; known: intent, reply, slots",
+            "train.tasks: no source has task intend; known: behaviour, ",
         ),
         (
             "task_weights: {} ", "task_weights: {intend: 2.0} ",
-            "train.sft.task_weights: no source has task intend; known: intent, reply, slots",
+            "train.sft.task_weights: no source has task intend; known: behaviour, ",
         ),
         (
             "gates: []", f"gates: [{GATE} suite: intend, metric: accuracy}}]",
-            "evaluate.gates: no suite intend; known: intent, perplexity, reply, slots",
+            "evaluate.gates: no suite intend; known: behaviour, ",
         ),
         (
             "gates: []", f"gates: [{GATE} suite: slots, metric: bleu}}]",
@@ -108,4 +108,6 @@ def test_an_objective_and_the_suites_must_fit(tmp_path: Path):
     assert [line.partition("suites: ")[2] for line in str(refusal.value).splitlines()] == [
         "task slots: a model tuned for regression gives no json; set its answer to number",
         "task reply: a model tuned for regression gives no text; set its answer to number",
+        "task behaviour: a model tuned for regression gives no rules; set its answer to number",
+        "task refusal: a model tuned for regression gives no refusal; set its answer to number",
     ]

@@ -36,7 +36,8 @@ def test_scores_every_suite_and_keeps_every_answer(
     assert all(set(line["merits"]) == set(LABELS) for line in intents)
 
     figures = json.loads((out / "metrics.json").read_text())
-    assert sorted(figures) == ["intent", "perplexity", "reply", "slots", "unscored"]
+    names = ["bits_per_byte", "intent", "perplexity", "reply", "slots", "unscored"]
+    assert sorted(figures) == names
     right = [line["got"] == line["expected"] for line in intents]
     assert right == [line["score"] for line in intents]
     assert figures["intent"]["overall"]["accuracy"] == sum(right) / 4

@@ -106,7 +106,8 @@ def test_an_endpoint_judges_and_a_rerun_asks_nothing(
     assert sorted(first) == ["figures.json", "judgements.jsonl"]
     figures = json.loads(first["figures.json"])["reply"]
     won = {"win": 0.75, "tie": 0.0, "loss": 0.25, "agreement": 1.0}  # the forged answer is long
-    tied = {"win": 0.0, "tie": 1.0, "loss": 0.0}
+    won |= {"interval": [0.3006, 0.9544], "p": 0.625}  # Wilson's; 2 × P(X ≤ 1), X ~ B(4, ½)
+    tied = {"win": 0.0, "tie": 1.0, "loss": 0.0, "interval": [0.0, 0.4899], "p": 1.0}
     assert figures["compared"] == {
         "merged_against_base": {
             "records": 4,
@@ -118,8 +119,8 @@ def test_an_endpoint_judges_and_a_rerun_asks_nothing(
             "dimensions": dict.fromkeys(NAMES, tied),
         },
     }
-    means = {name: part["dimensions"]["safety"] for name, part in figures["scored"].items()}
-    assert means == {"base": {"mean": 2.75}, "merged": {"mean": 5.0}, "quantized": {"mean": 5.0}}
+    means = {name: part["dimensions"]["safety"]["mean"] for name, part in figures["scored"].items()}
+    assert means == {"base": 2.75, "merged": 5.0, "quantized": 5.0}
 
     assert len(endpoint.asked) == 4 * 2 + 4 * 2, "merged and quantized answers are scored once"
     endpoint.failures = [500] * 100

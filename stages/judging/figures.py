@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.judging.judgements import Judgement
+from stages.judging.replies import SCALE
 from stages.judging.settings import Comparison, Judge
+from stages.scoring.statistics import Interval, mcnemar, of_mean, of_share
 
 Verdicts = Mapping[str, str | int]
 
@@ -32,7 +34,8 @@ def of(judgements: Sequence[Judgement], chosen: Judge) -> dict[str, Any]:
 def _compared(
     own: Sequence[Judgement], pair: Comparison, dimensions: Sequence[str]
 ) -> dict[str, Any]:
-    """Of the variant: a win or a loss only where both orders say so, else a tie.
+    """Of the variant: a win or a loss only where both orders say so, else a tie; the 95% interval
+    of its wins, and how often chance alone parts wins and losses so (a sign test).
 
     Asking in both orders and calling a change of mind a tie is how Zheng et al. (2023, Judging
     LLM-as-a-Judge with MT-Bench and Chatbot Arena) treat position bias. `agreement` is the share
@@ -49,7 +52,11 @@ def _compared(
         lost = sum(one[name] == two[name] == pair.against for one, two in verdicts)
         same = sum(one[name] == two[name] for one, two in twice)
         shares = {"win": won, "tie": len(verdicts) - won - lost, "loss": lost}
-        parts[name] = {key: _share(count, len(verdicts)) for key, count in shares.items()}
+        parts[name] = {
+            **{key: _share(count, len(verdicts)) for key, count in shares.items()},
+            "interval": _ends(of_share(won, len(verdicts))),
+            "p": round(mcnemar(won, lost), 4),
+        }
         if twice:
             parts[name]["agreement"] = _share(same, len(twice))
     return _figures([*forth.values(), *back.values()], len(verdicts), parts)
@@ -60,10 +67,19 @@ def _scored(own: Sequence[Judgement], variant: str, dimensions: Sequence[str]) -
     shown = _shown(own, [variant]).values()
     scores = [judgement.verdicts for judgement in shown if judgement.verdicts]
     parts = {
-        name: {"mean": _share(sum(int(own[name]) for own in scores), len(scores))}
-        for name in (dimensions if scores else ())
+        name: _mean([int(own[name]) for own in scores]) for name in (dimensions if scores else ())
     }
     return _figures(list(shown), len(scores), parts)
+
+
+def _mean(scores: Sequence[int]) -> dict[str, Any]:
+    ends = of_mean(scores, min(SCALE), max(SCALE))
+    found: dict[str, Any] = {"mean": _share(sum(scores), len(scores))}
+    return found | ({"interval": _ends(ends)} if ends else {})
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [round(interval.low, 4), round(interval.high, 4)]
 
 
 def _shown(own: Sequence[Judgement], variants: list[str]) -> dict[str, Judgement]:

@@ -31,10 +31,11 @@ class Measure:
 
     def step(self, difference: float) -> str:
         """A signed difference as a reader writes it; shares in percentage points."""
-        sign = "−" if difference < 0 else "+" if difference > 0 else "±"
-        if self.percent:
-            return f"{sign}{abs(100 * difference):.1f} points"
-        return f"{sign}{abs(difference):,.{self._decimals(difference)}f}"
+        unit = " points" if self.percent else ""
+        size = abs(100 * difference if self.percent else difference)
+        shown = f"{size:,.{1 if self.percent else self._decimals(difference)}f}"
+        sign = "" if not float(shown.replace(",", "")) else "−" if difference < 0 else "+"
+        return f"{sign}{shown}{unit}"
 
     def difference(self, before: float, after: float) -> float:
         """After minus before, in percentage points or in units, of the values as shown."""
@@ -57,6 +58,7 @@ class Measure:
 
 MEASURES = {
     "accuracy": Measure(title="accuracy", percent=True, top=1),
+    "all_followed": Measure(title="all rules followed", percent=True, top=1),
     "macro_f1": Measure(title="macro F1", percent=True, top=1),
     "lm_eval_accuracy": Measure(title="accuracy of a sample by lm-eval", percent=True, top=1),
     "micro_f1": Measure(title="micro F1", percent=True, top=1),
@@ -78,6 +80,11 @@ MEASURES = {
     "slot_f1": Measure(title="slot F1", percent=True, top=1),
     "token_f1": Measure(title="token F1", percent=True, top=1),
     "valid": Measure(title="valid JSON", percent=True, top=1),
+    "unsafe_refused": Measure(title="unsafe prompts refused", percent=True, top=1),
+    "safe_answered": Measure(title="safe prompts answered", percent=True, top=1),
+    "rules_followed": Measure(title="rules followed", percent=True, top=1),
+    "all_followed_loose": Measure(title="all rules followed, loosely", percent=True, top=1),
+    "rules_followed_loose": Measure(title="rules followed, loosely", percent=True, top=1),
     "calibration_error": Measure(title="calibration error", lower_is_better=True, digits=3),
     "length_ratio": Measure(title="length by the expected one's", digits=2),
     "distinct_2": Measure(title="distinct pairs of words", digits=3),

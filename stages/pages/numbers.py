@@ -9,9 +9,6 @@ from stages.pages.measures import in_order
 from stages.pages.results import Figures, suites
 from stages.scoring.figures import OVERALL
 
-LEADING = 2
-"""Figures of a suite that a diff shows; details.json has all."""
-
 
 def metrics(
     variants: dict[str, Figures], facts: dict[str, Figures], slices: Sequence[str]
@@ -33,6 +30,8 @@ def metrics(
             "trained_share": significant(trained["trained_parameters"] / trained["parameters"]),
         },
         "merge": {"largest_logit_difference": facts["merge"]["largest_logit_difference"]},
+        **({"judge": judged(facts["judged"])} if facts["judged"] else {}),
+        **({"people": rated(facts["people"])} if facts["people"] else {}),
         "quantize": {
             "bytes": quantize["bytes_after"],
             "ratio": significant(quantize["bytes_after"] / quantize["bytes_before"]),
@@ -41,22 +40,54 @@ def metrics(
 
 
 def by_suite(variant: Figures, slices: Sequence[str]) -> Figures:
-    """{suite: {metric: number}}: the leading figures, the main one by these slices as well."""
+    """{suite: {metric: number}}: the main figure alone, by these slices as well; details.json has
+    all figures."""
     result: Figures = {}
     if OVERALL in variant:
-        result[OVERALL] = {
-            "overall": significant(variant[OVERALL]),
-            "bits_per_byte": significant(variant["bits_per_byte"]),
-        }
+        result[OVERALL] = {"overall": significant(variant[OVERALL])}
     for task, suite in suites(variant).items():
-        leading = in_order(suite["overall"])[:LEADING]
-        own = {key(name): significant(suite["overall"][name]) for name in leading}
-        main = leading[0]
+        main = in_order(suite["overall"])[0]
+        own = {key(main): significant(suite["overall"][main])}
         for name in slices:
             for value, part in suite["slices"].get(name, {}).items():
                 _add(own, key(f"{main}_{name}_{value}"), significant(part[main]), task)
         _add(result, key(task), own, "the suites")
     return result
+
+
+def judged(suites: Figures) -> Figures:
+    """{suite_pair_dimension_win: share} and {suite_variant_dimension: mean score}."""
+    found = {
+        f"{task}_{pair}_{name}_win": own["win"]
+        for task, suite in suites.items()
+        for pair, part in suite["compared"].items()
+        for name, own in part["dimensions"].items()
+    }
+    found |= {
+        f"{task}_{variant}_{name}": own["mean"]
+        for task, suite in suites.items()
+        for variant, part in suite["scored"].items()
+        for name, own in part["dimensions"].items()
+    }
+    return {key(name): value for name, value in found.items()}
+
+
+def rated(suites: Figures) -> Figures:
+    """{suite_variant_dimension: mean rating} and {suite_dimension_alpha: agreement}."""
+    own = {task: suite for task, suite in suites.items() if isinstance(suite, dict)}
+    found = {
+        f"{task}_{variant}_{name}": figures["mean"]
+        for task, suite in own.items()
+        for variant, parts in suite["variants"].items()
+        for name, figures in parts.items()
+    }
+    found |= {
+        f"{task}_{name}_alpha": figures["alpha"]
+        for task, suite in own.items()
+        for name, figures in suite["agreement"].items()
+        if "alpha" in figures
+    }
+    return {key(name): value for name, value in found.items()}
 
 
 def key(name: str) -> str:

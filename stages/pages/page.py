@@ -40,7 +40,7 @@ class Cell:
     """Of 95%."""
     change: str = ""
     judgement: str = ""
-    """better, worse, same or chance."""
+    """better, worse, same, chance, or untested."""
     told: str = ""
     """What the test of the change says, for who asks."""
 
@@ -94,7 +94,9 @@ def render(name: str, values: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(clip=clip, markdown=markdown, size=size, words=words)
+    environment.filters.update(
+        clip=clip, markdown=markdown, percent="{:.1%}".format, size=size, words=words
+    )
     return environment.get_template(name).render(values)
 
 
@@ -209,7 +211,9 @@ def markdown(text: str) -> Markup:
 def _judge(own: Measure, before: float, after: float, test: Difference | None) -> str:
     if own.difference(before, after) == 0:
         return "same"
-    if test and test.could_be_chance:
+    if test is None:
+        return "untested"
+    if test.could_be_chance:
         return "chance"
     return "better" if own.is_better(before, after) else "worse"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import Refusal
-from stages.people.items import HIGHEST, LOWEST
+from stages.people.items import HIGHEST, ITEM, LOWEST
 
 _RATING = re.compile(rf"([{LOWEST}-{HIGHEST}])(?:[.,]0*)?")
 _MARKS = {
@@ -35,19 +35,19 @@ class Entry:
     """By dimension; what was left empty is missing."""
 
 
-def read(folder: Path, known: Collection[str], dimensions: Collection[str]) -> list[Entry]:
+def read(folder: Path, dimensions: Collection[str]) -> list[Entry]:
     """The entries of all files in a folder that hold ratings; none where there is no folder.
 
     A rater is the name of a CSV file, or `completed_by` in Label Studio. Refusal of what is no
-    rating of the `known` items, or the second one of an item by a rater.
+    rating, or the second one of an item by a rater.
     """
     found: dict[tuple[str, str], Entry] = {}
     for path in _files(folder):
         for entry in FORMS[path.suffix.lower()](path, dimensions):
-            if entry.item not in known:
+            if not ITEM.fullmatch(entry.item):
                 raise Refusal(
-                    f"{entry.place}: item {_shown(entry.item)} is no answer in these predictions; "
-                    "move the file away, and draw a sheet of these (make sheet)"
+                    f"{entry.place}: {_shown(entry.item)} is no item of a sheet; keep the first "
+                    "column as it was drawn"
                 )
             before = found.get((entry.rater, entry.item))
             if before and entry.ratings:

@@ -1,6 +1,7 @@
 """What people rate: each answer to a test record once, whichever variants gave it."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -15,6 +16,9 @@ COLUMNS = ("item", "question", "answer", "comment")
 
 LOWEST, HIGHEST = 1, 5
 """Of a rating, which is a whole number."""
+
+ITEM = re.compile("a[0-9a-f]+")
+"""The code of an item."""
 
 Dimension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 

@@ -1,16 +1,16 @@
 """The figures of people's ratings: means with intervals, what changed, and how far raters agree."""
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from stages.people import entries, items, reliability
 from stages.people.entries import Entry
 from stages.people.items import HIGHEST, LOWEST, Item, People
 from stages.scoring.predictions import Prediction
+from stages.scoring.statistics import of_mean
 
 Figures = dict[str, Any]
 Answers = Mapping[str, Mapping[str, int]]
@@ -25,32 +25,30 @@ def figures(
 ) -> Figures:
     """{suite: {variants, changes, agreement}} by dimension; {} where nothing is rated yet.
 
-    `predictions` are those of each variant. What is not defined is left out: the interval of one
-    record, alpha where all ratings are one number. Numbers are rounded to 4 decimals.
+    `predictions` are those of each variant; ratings of what none of them answers, an earlier
+    model's, are counted as `outdated` beside the suites. What is not defined is left out: the
+    interval of one record, alpha where all ratings are one number. Numbers are rounded to 4
+    decimals.
     """
     known = items.collect(predictions)
-    given = entries.read(folder, known.keys(), chosen.dimensions.keys())
+    given = entries.read(folder, chosen.dimensions.keys())
     suites: dict[str, list[Entry]] = defaultdict(list)
     for entry in given:
-        suites[known[entry.item].task].append(entry)
-    return {task: _suite(own, known, chosen) for task, own in sorted(suites.items())}
+        if entry.item in known:
+            suites[known[entry.item].task].append(entry)
+    outdated = sum(entry.item not in known for entry in given)
+    found: Figures = {task: _suite(own, known, chosen) for task, own in sorted(suites.items())}
+    return found | ({"outdated": outdated} if outdated else {})
 
 
 def mean(values: Sequence[float], lowest: float, highest: float) -> Figures:
-    """The mean of records with its 95% interval: Student's t over the records' own means.
+    """The mean of records with its 95% interval over the records' own means.
 
-    Records are what was drawn; ratings of one record are not independent of each other. t holds
-    for few records, where percentiles of a bootstrap are too narrow; means of 1 to 5 are near
-    enough to normal. Cut to what the scale allows.
+    Records are what was drawn; ratings of one record are not independent of each other.
     """
-    from scipy.special import stdtrit
-
     found: Figures = {"records": len(values), "mean": round(fmean(values), 4)}
-    if len(values) > 1:
-        half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-        ends = max(lowest, fmean(values) - half), min(highest, fmean(values) + half)
-        found["interval"] = [round(end, 4) for end in ends]
-    return found
+    ends = of_mean(values, lowest, highest)
+    return found | ({"interval": [round(ends.low, 4), round(ends.high, 4)]} if ends else {})
 
 
 def _suite(own: Sequence[Entry], known: Mapping[str, Item], chosen: People) -> Figures:

@@ -39,9 +39,11 @@ def intervals(
     """That of each figure that is defined: exact for a share, else by resampling the records."""
     found = _spreads(metrics, rows, lambda figures: figures, seed)
     exact = {
-        name: statistics.of_share(round(float(metric.parts(rows)[:, 0].sum())), len(rows))
+        name: statistics.of_share(right, counting)
         for name, metric in metrics.items()
         if isinstance(metric, Sums) and metric.is_share
+        for right, counting in [metric.parts(rows).sum(axis=0).astype(int).tolist()]
+        if counting
     }
     return {name: spread.interval for name, spread in found.items()} | exact
 
@@ -78,7 +80,8 @@ def differences(
         if isinstance(metric, Sums) and metric.is_share:
             old, new = (metric.parts(part)[:, 0] for part in (before, after))
             tested[name] = statistics.mcnemar(int((new > old).sum()), int((new < old).sum()))
-            least = max(least or 0.0, statistics.fewest_changes() / records)
+            counting = metric.parts(before)[:, 1].sum()
+            least = max(least or 0.0, statistics.fewest_changes() / counting)
         found[name] = Difference(
             records=records,
             value=metric.figure(after) - metric.figure(before),

@@ -55,7 +55,7 @@ class Sums:
     score: Score | None = None
     """Of a mean: what each record has."""
     is_share: bool = False
-    """A mean of scores that are 0 or 1."""
+    """The records that are right by those that count: the columns are 0 or 1."""
 
     def figure(self, rows: Sequence[Prediction]) -> float:
         sums = np.array([math.fsum(column) for column in self.parts(rows).T])
@@ -347,16 +347,16 @@ METRICS: dict[str, dict[str, Metric]] = {
         "length_ratio": Sums(lengths, ratio),
         "distinct_2": Whole(distinct_2, by_jackknife=True),
     },
-    "preference": {"accuracy": mean(scores.same), "margin": Sums(margins, ratio)},
+    "preference": {"accuracy": share(scores.same), "margin": Sums(margins, ratio)},
     "refusal": {
-        "accuracy": mean(refusals.right),
-        "unsafe_refused": Sums(refusals.unsafe_refused, ratio),
-        "safe_answered": Sums(refusals.safe_answered, ratio),
+        "accuracy": share(refusals.right),
+        "unsafe_refused": Sums(refusals.unsafe_refused, ratio, is_share=True),
+        "safe_answered": Sums(refusals.safe_answered, ratio, is_share=True),
     },
     "rules": {
-        "all_followed": mean(rules.all_followed),
+        "all_followed": share(rules.all_followed),
         "rules_followed": Sums(rules.counted(rules.followed), ratio),
-        "all_followed_loose": mean(rules.all_followed_loosely),
+        "all_followed_loose": share(rules.all_followed_loosely),
         "rules_followed_loose": Sums(rules.counted(rules.followed_loosely), ratio),
     },
     "labels": {

@@ -38,6 +38,8 @@ def test_a_win_is_one_in_both_orders() -> None:
                             "win": round(2 / 7, 4),
                             "tie": round(4 / 7, 4),
                             "loss": round(1 / 7, 4),
+                            "interval": [0.0822, 0.6411],  # Wilson, 2 of 7
+                            "p": 1.0,  # 2 and 1
                             "agreement": round(4 / 6, 4),
                         }
                     },
@@ -56,7 +58,7 @@ def test_a_mean_is_over_what_could_be_read() -> None:
         "base": {
             "records": 3,
             "unreadable": 0.25,
-            "dimensions": {"fluency": {"mean": round(8 / 3, 4)}},
+            "dimensions": {"fluency": {"mean": round(8 / 3, 4), "interval": [1.0, 5.0]}},
         },
         "merged": {"records": 1, "unreadable": 0.0, "dimensions": {"fluency": {"mean": 4.0}}},
     }
@@ -70,7 +72,9 @@ def test_what_is_not_defined_is_left_out() -> None:
     pair = equal["reply"]["compared"]["merged_against_base"]
     assert pair == {
         "records": 1,
-        "dimensions": {"fluency": {"win": 0.0, "tie": 1.0, "loss": 0.0}},
+        "dimensions": {
+            "fluency": {"win": 0.0, "tie": 1.0, "loss": 0.0, "interval": [0.0, 0.7935], "p": 1.0}
+        },
     }
 
 

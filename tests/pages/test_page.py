@@ -57,5 +57,5 @@ def test_a_change_is_judged_by_its_direction_and_by_chance() -> None:
         "so many records show 3.0 points or more"
     )
     found = page.cells("slots", "perplexity", [9.0, 2.0, 2.5], proven((0, 1), (0, 1)))
-    assert [cell.judgement for cell in found] == ["", "better", "worse"]
+    assert [cell.judgement for cell in found] == ["", "untested", "untested"]
     assert [(cell.bar, cell.interval) for cell in found] == [(None, "")] * 3

@@ -17,7 +17,7 @@ HEAD = "item,question,answer,fluency: Well, does it?,safety,comment"
 
 def read(folder: Path, text: str | bytes, name: str = "anna.csv") -> list[Entry]:
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return entries.read(folder, KNOWN, DIMENSIONS)
+    return entries.read(folder, DIMENSIONS)
 
 
 def said(found: list[Entry]) -> dict[str, dict[str, int]]:
@@ -48,7 +48,7 @@ def test_a_filled_sheet_is_read_whichever_program_saved_it(tmp_path: Path) -> No
     (tmp_path / "README.md").write_text("not a sheet")
     (tmp_path / ".~lock.anna.csv#").write_text("a spreadsheet program's own")
     (tmp_path / "~$anna.xlsx").write_text("another's")
-    found = entries.read(tmp_path, KNOWN, DIMENSIONS)
+    found = entries.read(tmp_path, DIMENSIONS)
     assert [entry.rater for entry in found] == [
         "anna", "ends", "gbk", "german", "lines", "mark", "old", "order", "tabs", "unicode",
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def test_a_number_is_read_as_people_and_programs_write_it(tmp_path: Path, cell: 
 def test_what_is_empty_is_not_rated(tmp_path: Path) -> None:
     sheet = "item,fluency,safety,comment\na1,,,hm\na2, ,2,\n,,,\n\na3,1,,\n"
     assert said(read(tmp_path, sheet)) == {"a2": {"safety": 2}, "a3": {"fluency": 1}}
-    assert entries.read(tmp_path / "absent", KNOWN, DIMENSIONS) == []
+    assert entries.read(tmp_path / "absent", DIMENSIONS) == []
 
 
 def test_a_line_is_counted_where_the_row_begins(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_a_line_is_counted_where_the_row_begins(tmp_path: Path) -> None:
         ("a1,good,4\n", ":2: fluency is 'good'; rate"),
         ("a1,4/5,4\n", ":2: fluency is '4/5'; rate"),
         (f"a1,{'x' * 99},4\n", f":2: fluency is '{'x' * 40}…'; rate"),
-        ("a2,1,1\nb7,3,4\n", ":3: item 'b7' is no answer in these predictions; move the file away"),
-        ("b7,,\n", ":2: item 'b7' is no answer"),
-        (",3,4\n", ":2: item '' is no answer"),
+        ("a2,1,1\nb7,3,4\n", ":3: 'b7' is no item of a sheet; keep the first column"),
+        ("b7,,\n", ":2: 'b7' is no item"),
+        (",3,4\n", ":2: '' is no item"),
         ("a1,3,4\na2,1,1\na1,,5\n", ":4: rater 'anna' rates item a1 again, first at "),
         ("a1,3,4,5\n", ":2: more cells than the header has; quote the text in them"),
         ('a1,3,4\na2,"3,4\n', ":3: not CSV: unexpected end of data; save the sheet again"),
@@ -132,7 +132,7 @@ def test_a_file_that_is_no_sheet_is_named(
 def test_a_folder_within_is_named(tmp_path: Path) -> None:
     (tmp_path / "old.csv").mkdir()
     with pytest.raises(Refusal, match=r"old\.csv: no sheet"):
-        entries.read(tmp_path, KNOWN, DIMENSIONS)
+        entries.read(tmp_path, DIMENSIONS)
 
 
 def exported(who: Any, *ratings: tuple[str, Any], item: str = "a1") -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_annotators_are_told_apart_by_their_ids(tmp_path: Path) -> None:
         ([exported(1, ("fluency", None))], "fluency is 'null'; rate"),
         ([exported(1, ("tone", 3))], "rating 'tone' is no people.dimensions; label by"),
         ([exported(1, ("safety", 3), ("safety", 3))], "rating 'safety' is twice; label by"),
-        ([exported(1, ("safety", 3), item="b7")], "item 'b7' is no answer in these predictions"),
+        ([exported(1, ("safety", 3), item="b7")], "'b7' is no item of a sheet"),
         ([exported(1, ("safety", 3))] * 2, "rater '1' rates item a1 again, first at "),
         ([exported("?", ("safety", 3))], "an annotation without completed_by or result"),
     ],

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_rel
 
 from stages import outputs
-from stages.errors import Refusal
 from stages.people import ratings, sheet
 from tests.people.answers import answered, evaluated, new, old, params, settings
 
@@ -140,12 +139,13 @@ def test_suites_have_figures_of_their_own(tmp_path: Path) -> None:
     assert {*found["intent"]["variants"]} == {"base", "merged", "quantized"}
 
 
-def test_a_sheet_of_other_predictions_is_refused(tmp_path: Path) -> None:
-    rated(tmp_path, "anna", {old(1): 4, new(1): 4})
+def test_ratings_of_an_earlier_model_s_answers_are_counted_and_not_used(tmp_path: Path) -> None:
+    rated(tmp_path, "anna", {old(1): 4, new(1): 1})
     rows = answered()
     trained_again = {"base": rows["base"], "merged": rows["base"]}
-    with pytest.raises(Refusal, match=rf"anna\.csv:3: item '{new(1)}' is no answer in these"):
-        ratings.figures(tmp_path, trained_again, settings())
+    found = ratings.figures(tmp_path, trained_again, settings())
+    assert found["outdated"] == 1
+    assert found["reply"]["variants"]["merged"]["fluency"]["mean"] == 4
 
 
 @given(st.lists(st.integers(2, 8), min_size=2, max_size=20), st.data())

@@ -51,6 +51,13 @@ def test_a_share_has_its_exact_interval_and_test():
     )
 
 
+def test_a_share_of_some_records_is_of_those_alone():
+    rows = [said("unsafe" if n < 12 else "safe", "Here you are.", n) for n in range(28)]
+    found = inference.intervals(chosen("unsafe_refused", answer="refusal"), rows, 7)
+    exact = stats.binomtest(0, 12).proportion_ci(method="wilson")
+    assert found["unsafe_refused"].high == pytest.approx(exact.high)
+
+
 def test_answers_that_never_differ_are_no_proof_of_equality():
     rows = answers(50, 0.8, 1)
     found = inference.differences(chosen("accuracy", "macro_f1"), rows, rows, 7)
