@@ -14,7 +14,7 @@ import click
 from stages import chat, cli, compute, models, params, records
 from stages.params import Section, Seed
 from stages.scoring import generation, harness, likelihood
-from stages.scoring.suites import Asked
+from stages.scoring.settings import Asked
 
 RECORDS = 100
 

@@ -39,7 +39,7 @@ def against(answers: results.Answers, commit: str, chosen: Params) -> Evidence:
     for variant in TUNED:
         now, before = earlier.shared(answers[variant], earlier.read(variant, commit))
         pairs |= {variant: now, BEFORE.format(variant): before}
-    return Evidence(pairs, chosen.evaluate.suites, chosen.seed)
+    return Evidence(pairs, chosen.evaluate.measured, chosen.seed)
 
 
 def table(found: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
@@ -79,7 +79,7 @@ def past(answers: results.Answers, revision: str | None, chosen: Params) -> Evid
 def main(revision: str | None, evaluated: Path) -> None:
     chosen = params.read(Params)
     answers = results.read_answers(evaluated)
-    own = Evidence(answers, chosen.evaluate.suites, chosen.seed)
+    own = Evidence(answers, chosen.evaluate.measured, chosen.seed)
     before = past(answers, revision, chosen)
     if before is not None:
         steps = {name: before.differences(BEFORE.format(name), name) for name in TUNED}

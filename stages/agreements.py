@@ -45,7 +45,11 @@ def disagreements(values: Any) -> Iterator[str]:
                     f"prepare.sources: {source.path}: the answers of task {suite.task} say how it "
                     f"is judged ({suite.answer}), and must not be learnt; set its split to test"
                 )
-    measured = {suite.task: suite.metrics for suite in suites} | {"perplexity": [*LIKELIHOOD]}
+    for task in values.evaluate.stability.tasks:
+        if task not in {suite.task for suite in suites}:
+            yield f"evaluate.stability: no suite {task}; {_known([s.task for s in suites])}"
+    measured = {suite.task: suite.metrics for suite in values.evaluate.measured}
+    measured |= {"perplexity": [*LIKELIHOOD]}
     for gate in values.evaluate.gates:
         if gate.suite not in measured:
             yield f"evaluate.gates: no suite {gate.suite}; {_known(measured)}"
@@ -71,7 +75,8 @@ def disagreements(values: Any) -> Iterator[str]:
         for task in values.judge.suites:
             if task not in written:
                 yield f"judge.suites: {task} is no suite of text answers; {_known(written)}"
-    methods = values.augment.methods
+    methods, by = values.augment.methods, values.evaluate.stability.paraphrases
+    made = {"length", "depth"} if values.evaluate.retrieval.lengths else set()
     for task in (task for method in methods for task in method.tasks):
         if task not in tasks and not from_column:
             yield f"augment.methods: no source has task {task}; {_known(tasks)}"
@@ -79,7 +84,8 @@ def disagreements(values: Any) -> Iterator[str]:
         ("augment.methods: slices", [name for method in methods for name in method.slices], slices),
         ("augment.mix", [mix.slice for mix in values.augment.mix], slices | {"task"}),
         ("prepare.split.by", values.prepare.split.by, slices | STRATA),
-        ("evaluate.slices", values.evaluate.slices, slices),
+        ("evaluate.slices", values.evaluate.slices, slices | made),
+        ("evaluate.stability.paraphrases", [*filter(None, [by])], slices),
         ("report.slices", values.report.slices, set(values.evaluate.slices)),
     ):
         for name in names:

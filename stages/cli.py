@@ -43,6 +43,8 @@ IN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT = click.Path(file_okay=False, path_type=Path)
 
+_TIMED: dict[str, float] = {}
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -149,6 +151,11 @@ def check_options(file: Path = params.FILE) -> None:
     strategies.double_quantization(chosen.strategies)
 
 
+def timed(**figures: float) -> None:
+    """What a stage measured of its own speed, for reports/timings."""
+    _TIMED.update(figures)
+
+
 def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
     """Keep wall time, peak memory and machine of the run that first produced this result.
 
@@ -162,6 +169,7 @@ def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
     timing = {
         "seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mib": round(peak_kib / 1024),
+        **_TIMED,
     }
     for file, values in ((TIMINGS / name, timing), (PROVENANCE / name, provenance)):
         with outputs.file(file) as partial:

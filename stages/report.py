@@ -72,7 +72,7 @@ def main(
     answers = results.read_answers(evaluated)
     facts["people"] = ratings.figures(people, answers, chosen.people)
     rows, settings = results.joined(answers), chosen.evaluate
-    evidence = Evidence(answers, settings.suites, chosen.seed)
+    evidence = Evidence(answers, settings.measured, chosen.seed)
     proven = page.prove(evidence, settings.gates)
     details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)
     details |= {name: facts[name] for name in ("judged", "people")}

@@ -53,6 +53,10 @@ TINY: dict[str, Any] = {
         {"task": "reply", "answer": "text", "metrics": ["rouge_l", "exact_match"]},
     ],
     "evaluate.gates": [],
+    "evaluate.stability.tasks": [],
+    "evaluate.stability.records": 2,
+    "evaluate.retrieval.lengths": [],
+    "evaluate.slices": ["phrasing", "language"],
     "runtime.device": "cpu",
 }
 

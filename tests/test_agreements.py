@@ -38,7 +38,7 @@ GATE = "{variant: merged, against: nothing, direction: at_least, threshold: 0, c
             "prepare.split.by: tusk is no slice of the sources; known: answer, behaviour, ",
         ),
         (
-            "slices: [phrasing, language, difficulty, behaviour]", "slices: [phrasing, fraseing]",
+            "difficulty, behaviour, length, depth]", "fraseing, length, depth]",
             "evaluate.slices: fraseing is no slice of the sources; known: behaviour, ",
         ),
         (
@@ -64,6 +64,10 @@ GATE = "{variant: merged, against: nothing, direction: at_least, threshold: 0, c
         (
             "task_weights: {} ", "task_weights: {intend: 2.0} ",
             "train.sft.task_weights: no source has task intend; known: behaviour, ",
+        ),
+        (
+            "tasks: [intent]           # of", "tasks: [intend]           # of",
+            "evaluate.stability: no suite intend; known: behaviour, ",
         ),
         (
             "gates: []", f"gates: [{GATE} suite: intend, metric: accuracy}}]",

@@ -1,4 +1,7 @@
 import json
+import re
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +10,8 @@ from typing import Any
 import pytest
 
 from stages import chat, records
-from stages.evaluate import digest
 from stages.records import Record
+from stages.scoring.evaluation import digest
 from tests.conftest import LABELS, tiny_params
 
 ARGUMENTS = ("evaluate", "base", "prepared/test.jsonl", "prepared/labels.json", "evaluated/base")
@@ -20,11 +23,15 @@ def test_scores_every_suite_and_keeps_every_answer(
 ):
     other = [replace(corpus[0], task="other")]
     records.write(workplace / "prepared/test.jsonl", [*corpus, *other])
-    run = stage(*ARGUMENTS, changes={"evaluate.slices": ["language"], "report.slices": []})
+    varied = {"evaluate.stability.tasks": ["intent"]}
+    run = stage(
+        *ARGUMENTS, changes={"evaluate.slices": ["language"], "report.slices": [], **varied}
+    )
     assert run.returncode == 0, run.stderr
     assert run.stderr.splitlines()[-1].startswith("evaluate: base: perplexity ")
     out = workplace / "evaluated/base"
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.jsonl"]
+    files = ["metrics.json", "predictions.jsonl", "varied.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == files
 
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [row.id for row in [*corpus, *other]]
@@ -50,10 +57,15 @@ def test_scores_every_suite_and_keeps_every_answer(
         for name in scored[0]["scores"]:
             mean = sum(line["scores"][name] for line in scored) / len(scored)
             assert overall[name] == pytest.approx(mean), name
+    otherwise = [json.loads(line) for line in (out / "varied.jsonl").read_text().splitlines()]
+    kinds = {line["slices"]["variation"] for line in otherwise}
+    assert kinds and kinds <= {"typos", "case", "spaces"}
+    assert figures["intent"]["stability"]["overall"]["variants"] == len(otherwise)
     languages = figures["slots"]["slices"]["language"]
     assert {name: part["records"] for name, part in languages.items()} == {"en": 2, "zh": 2}
 
-    again = stage("scoring.rescore", "evaluated/base", changes={"evaluate.slices": ["language"]})
+    same = {"evaluate.slices": ["language"], **varied}
+    again = stage("scoring.rescore", "evaluated/base", changes=same)
     assert again.stderr == "evaluated/base: all figures follow from the predictions\n"
     other = {"evaluate.slices": [], "evaluate.harness_records": 0}
     less = stage("scoring.rescore", "evaluated/base", "figures.json", changes=other)
@@ -176,3 +188,81 @@ def test_what_answers_cannot_be_judged_by_is_refused_with_its_place(
     bad = conversation("Hm?", answer, task)
     records.write(workplace / "prepared/test.jsonl", [*good, bad])
     refused(stage(*ARGUMENTS, changes=BEHAVIOUR), workplace / "evaluated", line)
+
+
+TEXTS = {
+    "evaluate.stability.tasks": ["reply"],
+    "evaluate.stability.variations": ["again", "case"],
+    "evaluate.stability.repeats": 2,
+    "evaluate.retrieval.lengths": [150],
+    "evaluate.slices": ["depth"],
+    "report.slices": [],
+}
+
+
+@pytest.mark.slow
+def test_an_interrupted_evaluation_goes_on_to_the_same_bytes(
+    workplace: Path,
+    stage: Callable[..., Any],
+    started: Callable[..., subprocess.Popen[str]],
+    contents: Callable[[Path], Any],
+    corpus: list[Record],
+):
+    """Killed as soon as something is kept; what was kept then is not asked again."""
+    whole = stage(*ARGUMENTS, changes=TEXTS)
+    assert whole.returncode == 0, whole.stderr
+    first = contents(workplace / "evaluated/base")
+    scratch = workplace / ".scratch/evaluate"
+    assert not list(scratch.iterdir()), "forgotten when it is done"
+    process = started(*ARGUMENTS, changes=TEXTS)
+    while not list(scratch.glob("*/*.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    run = stage(*ARGUMENTS, changes=TEXTS)
+    assert "evaluate: goes on from what was scored before" in run.stderr
+    assert contents(workplace / "evaluated/base") == first
+    changed = stage(*ARGUMENTS, changes={**TEXTS, "seed": 8})
+    assert "goes on" not in changed.stderr
+
+
+@pytest.mark.slow
+def test_what_is_made_and_put_otherwise_is_scored_as_test_records_are(
+    workplace: Path, stage: Callable[..., Any]
+):
+    run = stage(*ARGUMENTS, changes=TEXTS)
+    assert run.returncode == 0, run.stderr
+    figures = json.loads((workplace / "evaluated/base/metrics.json").read_text())
+    assert figures["retrieval"]["records"] == 3 * 2 * 2
+    assert sorted(figures["retrieval"]["slices"]["depth"]) == ["0", "0.5", "1"]
+    assert set(figures["reply"]["stability"]) == {"overall", "again", "case"}
+    rescored = stage("scoring.rescore", "evaluated/base", changes=TEXTS)
+    assert rescored.stderr == "evaluated/base: all figures follow from the predictions\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"evaluate.max_new_tokens": 250},
+            "a prompt of .* tokens leaves no room for an answer of 250 in the model's",
+        ),
+        (
+            {"evaluate.retrieval.lengths": [20]},
+            "retrieval: 20 tokens do not hold a question and its fact",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_context_is_refused_before_the_model_loads(
+    workplace: Path,
+    stage: Callable[..., Any],
+    refused: Callable[..., None],
+    changes: dict[str, Any],
+    line: str,
+):
+    (workplace / "base/model.safetensors").unlink()
+    run = stage(*ARGUMENTS, changes=changes)
+    assert run.returncode == 2
+    assert re.search(line, run.stderr), run.stderr
+    assert len(run.stderr.splitlines()) == 1

@@ -49,6 +49,7 @@ def parameters(**changed: Any) -> str:
         "gates": [],
         "suites": [{"task": "intent", "answer": "choice", "metrics": ["accuracy"]}],
         "slices": [],
+        "stability": values["evaluate"]["stability"] | {"tasks": []},
     }
     values["report"]["slices"] = []
     return json.dumps(values)

@@ -134,6 +134,11 @@ def values(
             (part, cells(part.task, part.measure, list(part.figures.values()))) for part in parts
         ],
         "weakest": verdict.weakest(parts),
+        "stability": [
+            (task, name, [variants[v][task]["stability"][name] for v in VARIANTS])
+            for task, figures in suites(variants["merged"]).items()
+            for name in figures.get("stability", {})
+        ],
         "measure": measure,
         "mistakes": comparison.mistakes,
         "thousands": "{:,}".format,

@@ -1,14 +1,19 @@
 """A loaded variant of the model, and the answers that it gives."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from stages import chat, compute, models
+from stages.errors import Refusal
 from stages.models import Head
 from stages.records import Record
-from stages.scoring import generation, harness, heads, likelihood
-from stages.scoring.suites import Asked, Suite
+from stages.scoring import efficiency, generation, harness, heads, likelihood, sampling
+from stages.scoring.settings import Asked
+from stages.scoring.suites import WRITTEN, Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +29,50 @@ class Answering:
 
     def __init__(self, folder: Path, attention: str, chosen: Asked, head: Head | None) -> None:
         """`head` is put on a base that has none: random, so its answers are chance."""
-        self.chosen = chosen
+        self.chosen, self.folder, self.attention = chosen, folder, attention
         self.head = models.read_head(folder) or head
+        self.new = None if models.read_head(folder) else head
         self.tokenizer = models.load_tokenizer(folder)
-        new = None if models.read_head(folder) else head
-        self.model = models.load(folder, "auto", attention, compute.device(), head=new)
-        self.model.config.pad_token_id = self.tokenizer.pad_token_id
+
+    @cached_property
+    def model(self) -> Any:
+        """The weights, loaded when they are first needed."""
+        model = models.load(self.folder, "auto", self.attention, compute.device(), head=self.new)
+        model.config.pad_token_id = self.tokenizer.pad_token_id
+        return model
+
+    def check(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> None:
+        """Refuse a prompt that leaves the answer no room in the context."""
+        from transformers import AutoConfig
+
+        if self.head is not None:
+            return  # cut to max_length
+        config = AutoConfig.from_pretrained(self.folder, local_files_only=True).get_text_config()
+        context = getattr(config, "max_position_embeddings", None) or math.inf
+        longest = max((len(chat.answer_ids(self.tokenizer, label)) for label in labels), default=0)
+        answer = self.chosen.max_new_tokens if suite.answer in WRITTEN else longest
+        for row in rows:
+            tokens = len(self.prompt(row))
+            if tokens + answer > context:
+                raise Refusal(
+                    f"{row.origin}: a prompt of {tokens} tokens leaves no room for an answer of "
+                    f"{answer} in the model's context of {context}; shorten it, or lower "
+                    "evaluate.max_new_tokens"
+                )
+
+    def samples(self, rows: Sequence[Record], seed: int) -> list[Answer]:
+        """A sampled answer to each record of a suite of written ones."""
+        prompts, temperature = self._prompts(rows), self.chosen.stability.temperature
+        tokens = self.chosen.max_new_tokens
+        written = sampling.answers(self.model, self.tokenizer, prompts, temperature, tokens, seed)
+        return [Answer(text) for text in written]
+
+    def timings(self, rows: Sequence[Record]) -> dict[str, float]:
+        """How fast the model writes; of one that ends in numbers nothing."""
+        if self.head is not None or not rows:
+            return {}
+        fill, size = self.tokenizer.pad_token_id, self.chosen.batch_size
+        return efficiency.of_writing(self.model, self._prompts(rows), fill, size)
 
     def answers(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         """What the model answers to each record of a suite; `labels` are those of its task."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.scoring import likelihood
+from stages.scoring import likelihood, variations
 from stages.scoring.metrics import LIKELIHOOD, METRICS, Metric
 from stages.scoring.predictions import Prediction
 from stages.scoring.suites import Suite
@@ -50,15 +50,25 @@ def measured(predictions: Sequence[Prediction], suites: Sequence[Suite]) -> list
 
 
 def of(
-    predictions: Sequence[Prediction], suites: Sequence[Suite], slices: Sequence[str]
+    predictions: Sequence[Prediction],
+    suites: Sequence[Suite],
+    slices: Sequence[str],
+    varied: Sequence[Prediction] = (),
 ) -> dict[str, Any]:
-    """{task: figures of its suite}, and how likely a model that writes finds the answers."""
+    """{task: figures of its suite}, and how likely a model that writes finds the answers.
+
+    `varied` are the answers to records put otherwise.
+    """
     result: dict[str, Any] = {}
     kinds = {suite.task: suite.answer for suite in suites}
     for part in measured(predictions, suites):
         if part.task == OVERALL:
             continue
         result[part.task] = _suite(part, slices)
+        others = [row for row in varied if row.task == part.task]
+        if others:
+            both = [*part.rows, *others]
+            result[part.task]["stability"] = variations.figures(both, kinds[part.task])
         if kinds[part.task] in ("choice", "label"):
             result[part.task]["confusion"] = confusion(part.rows)
     losses = [(row.loss, row.tokens) for row in predictions if row.loss is not None]

@@ -8,8 +8,8 @@ from pydantic import model_validator
 
 from stages.params import Section
 from stages.scoring.evidence import Evidence
+from stages.scoring.settings import Suites
 from stages.scoring.statistics import Interval
-from stages.scoring.suites import Suites
 
 Variant = Literal["base", "merged", "quantized"]
 

@@ -13,7 +13,7 @@ import click
 from stages import outputs, params
 from stages.params import Section
 from stages.scoring import figures, predictions
-from stages.scoring.suites import Suites
+from stages.scoring.settings import Suites
 
 
 class Params(Section):
@@ -36,7 +36,8 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
 @click.argument("out", type=click.Path(path_type=Path), required=False)
 def main(folder: Path, out: Path | None) -> None:
     chosen = params.read(Params).evaluate
-    found = figures.of(predictions.read(folder / "predictions.jsonl"), chosen.suites, chosen.slices)
+    rows, varied = (predictions.read(folder / f"{n}.jsonl") for n in ("predictions", "varied"))
+    found = figures.of(rows, chosen.measured, chosen.slices, varied)
     if out is not None:
         with outputs.file(out) as partial:
             outputs.write_json(partial, found)

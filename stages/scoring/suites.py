@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.errors import Refusal
-from stages.params import NaturalInt, Part, PositiveInt, Section
+from stages.params import Section
 from stages.records import Record
 from stages.scoring import refusals, rules, scores
 from stages.scoring.metrics import METRICS
@@ -17,6 +17,8 @@ Answer = Literal[
 ]
 NUMBERS = ("label", "labels", "number")
 """Answers of a model that ends in numbers; the others are written, or compared as text."""
+WRITTEN = ("json", "text", "refusal", "rules")
+"""Answers that a model writes freely."""
 JUDGED = ("refusal", "rules")
 """Answers whose expected one says how to judge them, and is none that a model should give."""
 
@@ -55,31 +57,6 @@ class Suite(Section):
                     f"known: {', '.join(known)}"
                 )
         return self
-
-
-class Suites(Part):
-    """What both read: the stage that asks the model, and the report."""
-
-    suites: Annotated[list[Suite], Field(min_length=1)]
-    slices: list[str]
-    """Slices by which each figure is broken down as well."""
-
-    @property
-    def ends_in_numbers(self) -> bool:
-        """Whether the answers are those of a classification or regression."""
-        return any(suite.answer in NUMBERS for suite in self.suites)
-
-
-class Asked(Suites):
-    """What is measured, on how much at a time."""
-
-    max_length: PositiveInt
-    """Tokens of prompt and answer under perplexity; longer ones are cut on the right."""
-    max_new_tokens: PositiveInt
-    """Longest generated answer."""
-    batch_size: PositiveInt
-    harness_records: NaturalInt
-    """So many records of each choice suite, evenly spread, lm-eval scores at most; 0: none."""
 
 
 def by_suite(

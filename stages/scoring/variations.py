@@ -10,15 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from stages.params import Fraction, PositiveInt, Section
+from stages.params import Fraction, PositiveFloat, PositiveInt, Section
 from stages.records import Record
 from stages.scoring import refusals, rules, scores
 from stages.scoring.predictions import Prediction
-from stages.scoring.suites import Answer
+from stages.scoring.statistics import of_mean
+from stages.scoring.suites import WRITTEN, Answer
 
 Variation = Literal["again", "typos", "case", "spaces", "options"]
 PARENT, VARIATION = "parent", "variation"
@@ -41,20 +42,27 @@ class Stability(Section):
     last user turn; options: another order of the labels that a turn lists."""
     repeats: PositiveInt
     """Varied records of each kind that is drawn at random, and samples of `again`."""
+    temperature: PositiveFloat
+    """Of the sampling of `again`."""
     rate: Fraction
     """Share of the words that typos change, and of the gaps that spaces fill; at least one."""
     paraphrases: str
     """A slice: records with the same value of it ask the same; empty: there are none."""
 
 
-def varied(record: Record, labels: Sequence[str], chosen: Stability, seed: int) -> list[Record]:
-    """The record put otherwise, without what equals it or another; `again` alone repeats it.
+def varied(
+    record: Record, answer: Answer, labels: Sequence[str], chosen: Stability, seed: int
+) -> list[Record]:
+    """The record put otherwise, without what equals it or another; `again` alone repeats it, where
+    the model writes: what it chooses is no matter of chance.
 
     What the expected answer takes from the question stays as it is, and so do digits. Records of
     `again` have one id, their parent's: what is asked is the same.
     """
     found, known = [], {record.id}
     for name in chosen.variations:
+        if name == "again" and answer not in WRITTEN:
+            continue
         for number in range(chosen.repeats):
             draw = random.Random(_digest(seed, name, number, record.id))
             one = _varied(record, name, labels, chosen.rate, draw)
@@ -76,10 +84,11 @@ def paraphrased(predictions: Iterable[Prediction], by: str) -> list[Prediction]:
     return found
 
 
-def figures(predictions: Sequence[Prediction], answer: Answer) -> dict[str, dict[str, float]]:
+def figures(predictions: Sequence[Prediction], answer: Answer) -> dict[str, dict[str, Any]]:
     """Of a suite's originals and their variants: overall, and for each variation.
 
-    `agreement` is how far a variant's answer is that to its original, 0 to 1, over variants;
+    `agreement` is how far the variants' answers are that to their original, 0 to 1, the mean over
+    originals, with its 95% interval where there are two;
     `all_agree` the share of originals all of whose variants agree entirely; `score` how right the
     variants' answers are, and `score_unchanged` the originals' that have some.
     """
@@ -96,15 +105,17 @@ def figures(predictions: Sequence[Prediction], answer: Answer) -> dict[str, dict
 def _figures(
     pairs: Sequence[tuple[Prediction, Prediction]],
     agrees: Callable[[Prediction, Prediction], float],
-) -> dict[str, float]:
+) -> dict[str, Any]:
     by_parent: dict[str, list[float]] = {}
     for original, row in pairs:
         by_parent.setdefault(original.id, []).append(agrees(original, row))
     parents = {original.id: original for original, _ in pairs}
+    ends = of_mean([_mean(part) for part in by_parent.values()], 0, 1)
     return {
         "records": len(parents),
         "variants": len(pairs),
-        "agreement": _mean([one for part in by_parent.values() for one in part]),
+        "agreement": _mean([_mean(part) for part in by_parent.values()]),
+        "interval": [ends.low, ends.high] if ends else None,
         "all_agree": _mean([float(min(part) == 1) for part in by_parent.values()]),
         "score": _mean([row.score or 0.0 for _, row in pairs]),
         "score_unchanged": _mean([row.score or 0.0 for row in parents.values()]),

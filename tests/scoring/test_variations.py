@@ -25,6 +25,7 @@ def chosen(*kinds: str, repeats: int = 3, rate: float = 0.5) -> Stability:
             "records": 1,
             "variations": kinds,
             "repeats": repeats,
+            "temperature": 0.7,
             "rate": rate,
             "paraphrases": "",
         },
@@ -44,13 +45,13 @@ def record(question: str, answer: str = "track", system: str = "Choose a label."
 
 
 def questions(row: Record, *kinds: str, **settings: Any) -> list[str]:
-    rows = variations.varied(row, LABELS, chosen(*kinds, **settings), 7)
+    rows = variations.varied(row, "json", LABELS, chosen(*kinds, **settings), 7)
     return [one.question for one in rows]
 
 
 def test_a_varied_record_names_its_parent_and_keeps_its_answer() -> None:
     parent = record("Where is order 4521?", system="One of: cancel, track, track_all.")
-    rows = variations.varied(parent, LABELS, chosen(*KINDS), 7)
+    rows = variations.varied(parent, "json", LABELS, chosen(*KINDS), 7)
     assert Counter(row.slices[VARIATION] for row in rows)["again"] == 3
     assert {row.slices[VARIATION] for row in rows} == set(KINDS)
     for row in rows:
@@ -64,7 +65,7 @@ def test_a_varied_record_names_its_parent_and_keeps_its_answer() -> None:
 def test_a_seed_gives_the_same_variations_and_another_one_others() -> None:
     row = record("Please tell me where my parcel with the lamps is at the moment.")
     first, again, other = (
-        [one.question for one in variations.varied(row, LABELS, chosen("typos"), seed)]
+        [one.question for one in variations.varied(row, "json", LABELS, chosen("typos"), seed)]
         for seed in (7, 7, 8)
     )
     assert first == again != other
@@ -106,22 +107,27 @@ def test_what_the_answer_takes_from_the_question_stays() -> None:
 
 def test_options_change_places_where_a_turn_lists_each_once() -> None:
     row = record("Where is it?", system="One of: cancel, track_all, track.")
-    rows = variations.varied(row, LABELS, chosen("options", repeats=30), 7)
+    rows = variations.varied(row, "json", LABELS, chosen("options", repeats=30), 7)
     said = [one.messages[0]["content"] for one in rows]
     assert len(said) == len(set(said)) == 5  # 3! orders, without its own
     assert all(sorted(re.findall(r"\w+", text)) == sorted(
         ["One", "of", "cancel", "track", "track_all"]) for text in said)  # fmt: skip
     for system in ("Choose a label.", "cancel, track", "track, track, cancel, track_all"):
         silent = record("Where is it?", system=system)
-        assert variations.varied(silent, LABELS, chosen("options"), 7) == []
-    assert variations.varied(row, [], chosen("options"), 7) == []
+        assert variations.varied(silent, "json", LABELS, chosen("options"), 7) == []
+    assert variations.varied(row, "json", [], chosen("options"), 7) == []
+
+
+def test_a_choice_is_not_sampled_again() -> None:
+    row = record("Where is it?")
+    assert variations.varied(row, "choice", LABELS, chosen("again"), 7) == []
+    assert len(variations.varied(row, "text", LABELS, chosen("again"), 7)) == 3
 
 
 def test_plain_text_has_no_question_to_vary() -> None:
     row = replace(record("x"), messages=[{"role": "assistant", "content": "Some text."}])
-    assert [one.slices[VARIATION] for one in variations.varied(row, LABELS, chosen(*KINDS), 7)] == [
-        "again"
-    ] * 3
+    rows = variations.varied(row, "json", LABELS, chosen(*KINDS), 7)
+    assert [one.slices[VARIATION] for one in rows] == ["again"] * 3
 
 
 def prediction(name: str, got: str, expected: str = "track", **slices: str) -> Prediction:
@@ -144,15 +150,17 @@ def test_figures_by_hand() -> None:
     figures = variations.figures(rows, "choice")
     assert figures == {
         "overall": {
-            "records": 2, "variants": 4, "agreement": 3 / 4, "all_agree": 1 / 2,
+            "records": 2, "variants": 4, "agreement": pytest.approx((2 / 3 + 1) / 2),
+            "interval": [0, 1], "all_agree": 1 / 2,  # t of one degree of freedom, cut to the scale
             "score": 2 / 4, "score_unchanged": 1 / 2,
         },
         "case": {
-            "records": 1, "variants": 1, "agreement": 1, "all_agree": 1,
+            "records": 1, "variants": 1, "agreement": 1, "interval": None, "all_agree": 1,
             "score": 1, "score_unchanged": 1,
         },
         "typos": {
-            "records": 2, "variants": 3, "agreement": 2 / 3, "all_agree": 1 / 2,
+            "records": 2, "variants": 3, "agreement": (1 / 2 + 1) / 2, "interval": [0, 1],
+            "all_agree": 1 / 2,
             "score": 1 / 3, "score_unchanged": 1 / 2,
         },
     }  # fmt: skip

@@ -1,0 +1,123 @@
+"""All that one variant is asked, and what it answers."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from stages import records
+from stages.records import Record
+from stages.scoring import answering, metrics, variations
+from stages.scoring.kept import Kept
+from stages.scoring.predictions import Prediction
+from stages.scoring.settings import Asked
+from stages.scoring.suites import JUDGED, SCORES, Suite
+
+
+class Evaluation:
+    """One variant asked all that is measured; what it said is kept until the end."""
+
+    def __init__(
+        self,
+        model: answering.Answering,
+        labels: dict[str, list[str]],
+        chosen: Asked,
+        seed: int,
+        scored: Kept,
+    ) -> None:
+        self.model = model
+        self.labels = labels
+        self.chosen = chosen
+        self.seed = seed
+        self.scored = scored
+
+    def predictions(
+        self, rows: Sequence[Record], parts: dict[str, list[Record]]
+    ) -> list[Prediction]:
+        """The answers to all suites, and how unlikely the model finds the expected ones."""
+        answers: dict[str, tuple[Suite, answering.Answer]] = {}
+        for suite in self.chosen.measured:
+            part = parts[suite.task]
+            given = self.answers(suite.task, suite, part)
+            answers |= {row.id: (suite, one) for row, one in zip(part, given, strict=True)}
+        judged = {suite.task for suite in self.chosen.measured if suite.answer in JUDGED}
+        said = [row for row in rows if row.task not in judged and self.model.head is None]
+        found = self.scored.through("losses", said, self.model.losses)
+        losses = {row.id: (loss, tokens) for row, (loss, tokens) in zip(said, found, strict=True)}
+        asked = {row.id: self.asked(row, *losses.get(row.id, (None, 0))) for row in rows}
+        return [
+            answered(one, *answers[key]) if key in answers else one for key, one in asked.items()
+        ]
+
+    def varied(
+        self, parts: dict[str, list[Record]], answered_before: Sequence[Prediction]
+    ) -> list[Prediction]:
+        """The answers to some records of each suite put otherwise, by us or by the data."""
+        by = self.chosen.stability.paraphrases
+        paraphrased = variations.paraphrased(answered_before, by) if by else []
+        found = [row for row in paraphrased if variations.PARENT in row.slices]
+        for suite in self.chosen.measured:
+            if suite.task not in self.chosen.stability.tasks:
+                continue
+            rows = self.put_otherwise(suite, parts[suite.task])
+            again = [row for row in rows if row.slices[variations.VARIATION] == "again"]
+            others = [row for row in rows if row.slices[variations.VARIATION] != "again"]
+            given = self.answers(f"{suite.task}-varied", suite, others)
+            drawn = self.scored.through(
+                f"{suite.task}-again",
+                again,
+                lambda part: [asdict(one) for one in self.model.samples(part, self.seed)],
+            )
+            given += [answering.Answer(**one) for one in drawn]
+            pairs = zip([*others, *again], given, strict=True)
+            found += [answered(self.asked(row), suite, one) for row, one in pairs]
+        return found
+
+    def put_otherwise(self, suite: Suite, part: list[Record]) -> list[Record]:
+        """Some records of a suite, each in its variations."""
+        chosen, labels = self.chosen.stability, self.labels.get(suite.task, [])
+        return [
+            one
+            for row in records.spread(part, chosen.records)
+            for one in variations.varied(row, suite.answer, labels, chosen, self.seed)
+        ]
+
+    def answers(self, name: str, suite: Suite, part: Sequence[Record]) -> list[answering.Answer]:
+        """To the records of a suite, the labels of its task known."""
+        labels = self.labels.get(suite.task, [])
+        given = self.scored.through(
+            name,
+            part,
+            lambda some: [asdict(one) for one in self.model.answers(suite, some, labels)],
+        )
+        return [answering.Answer(**one) for one in given]
+
+    def asked(self, row: Record, loss: float | None = None, tokens: int = 0) -> Prediction:
+        """A record before it is answered."""
+        return Prediction(
+            id=row.id,
+            task=row.task,
+            slices=row.slices,
+            question=row.question,
+            prompt=digest(self.model.prompt(row)),
+            expected=row.answer,
+            loss=None if loss is None else round(loss, 4),
+            tokens=tokens,
+        )
+
+
+def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> Prediction:
+    """With the answer, and its scores by the figures that are means."""
+    pair = prediction.expected, answer.text
+    means = metrics.means(suite.answer)
+    return replace(
+        prediction,
+        got=answer.text,
+        score=SCORES[suite.answer](*pair),
+        scores={name: score(*pair) for name, score in means.items() if name in suite.metrics},
+        merits={name: round(merit, 4) for name, merit in sorted(answer.merits.items())},
+    )
+
+
+def digest(ids: list[int]) -> str:
+    """Of a prompt's token ids: 16 hex digits."""
+    return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]

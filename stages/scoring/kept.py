@@ -1,0 +1,79 @@
+"""What an interrupted evaluation has scored already, found again by all that determines it."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stages import outputs
+from stages.machine import machine_class
+
+LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers")
+
+Item = TypeVar("Item")
+
+
+class Kept:
+    """Results of parts of a list, each in a file."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        self.size = size
+        """Items of a part."""
+
+    def through(
+        self, name: str, items: Sequence[Item], work: Callable[[Sequence[Item]], list[Any]]
+    ) -> list[Any]:
+        """What `work` makes of the items, part by part; of JSON's types.
+
+        Parts are the same in every run, so that what is batched together is, too.
+        """
+        found: list[Any] = []
+        for start in range(0, len(items), self.size):
+            file = self.folder / f"{name}-{start}.json"
+            if not file.exists():
+                with outputs.file(file) as partial:
+                    partial.write_text(json.dumps(work(items[start : start + self.size])))
+            found += json.loads(file.read_text())
+        return found
+
+
+@contextmanager
+def opened(root: Path, size: int, *determining: Any) -> Iterator[Kept]:
+    """What is kept of an evaluation that these inputs, parameters and files determine.
+
+    It is forgotten when the block ends well. Another process with the same ones waits.
+    """
+    libraries = {name: version(name) for name in LIBRARIES}
+    text = json.dumps([determining, libraries, machine_class()], sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root / key
+    with (root / f"{key}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if any(folder.glob("*.json")):
+            click.echo("evaluate: goes on from what was scored before", err=True)
+        folder.mkdir(exist_ok=True)
+        yield Kept(folder, size)
+        outputs.remove(folder)
+        Path(lock.name).unlink()
+
+
+def code() -> list[str]:
+    """Digests of the modules below stages/ that score; another text of them scores anew."""
+    stages = Path(__file__).parents[1]
+    files = [*stages.glob("scoring/*.py"), *(stages / name for name in MODULES)]
+    return [outputs.digest(file) for file in sorted(files)]
+
+
+MODULES = ("chat.py", "compute.py", "evaluate.py", "models.py", "prefix.py", "records.py")
+"""Beside those of scoring/."""
+
+SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "evaluate"

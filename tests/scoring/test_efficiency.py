@@ -1,0 +1,23 @@
+"""Timings have their names and add up."""
+
+from typing import Any
+
+import pytest
+
+from stages import chat
+from stages.records import Record
+from stages.scoring import efficiency
+
+
+@pytest.mark.slow
+def test_latencies_and_rates_fit_each_other(loaded: Any, tokenizer: Any, corpus: list[Record]):
+    prompts = [chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:3]]
+    found = efficiency.of_writing(loaded, prompts, tokenizer.pad_token_id, 4)
+    assert list(found) == [
+        "first_token_ms_p50", "first_token_ms_p95", "token_ms_p50", "token_ms_p95",
+        "tokens_per_second_batch_1", "tokens_per_second_batch_4",
+    ]  # fmt: skip
+    for name in ("first_token", "token"):
+        assert 0 < found[f"{name}_ms_p50"] <= found[f"{name}_ms_p95"]
+    slowest = max(found["first_token_ms_p95"], found["token_ms_p95"])
+    assert found["tokens_per_second_batch_1"] > 1000 / slowest / 2
