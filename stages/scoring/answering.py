@@ -11,9 +11,12 @@ from stages import chat, compute, models
 from stages.errors import Refusal
 from stages.models import Head
 from stages.records import Record
-from stages.scoring import efficiency, generation, harness, heads, likelihood, sampling
+from stages.scoring import efficiency, generation, harness, heads, likelihood, sampling, windows
 from stages.scoring.settings import Asked
 from stages.scoring.suites import WRITTEN, Suite
+
+UNCUT = 2**31
+"""Tokens that no record has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ class Answering:
         context = getattr(config, "max_position_embeddings", None) or math.inf
         longest = max((len(chat.answer_ids(self.tokenizer, label)) for label in labels), default=0)
         answer = self.chosen.max_new_tokens if suite.answer in WRITTEN else longest
+        if self.chosen.max_length > context:
+            raise Refusal(
+                f"params.yaml: evaluate.max_length: {self.chosen.max_length} tokens are more than "
+                f"the model's context of {context}; lower it"
+            )
         for row in rows:
             tokens = len(self.prompt(row))
             if tokens + answer > context:
@@ -91,9 +99,12 @@ class Answering:
         return chat.prompt_ids(self.tokenizer, row.prompt, row.tools)
 
     def losses(self, rows: Sequence[Record]) -> list[likelihood.Loss]:
-        """How unlikely each expected answer is."""
-        examples = [chat.example(self.tokenizer, row, self.chosen.max_length) for row in rows]
-        return likelihood.answer_losses(self.model, examples, self.chosen.batch_size)
+        """How unlikely each expected answer is; long ones are read window by window."""
+        size, fits = self.chosen.max_length, self.chosen.batch_size
+        examples = [chat.example(self.tokenizer, row, UNCUT) for row in rows]
+        parts = [windows.of(example, size) for example in examples]
+        losses = likelihood.answer_losses(self.model, [one for part in parts for one in part], fits)
+        return windows.joined(losses, [len(part) for part in parts])
 
     def second_opinion(self, rows: Sequence[Record], labels: Sequence[str]) -> float:
         """Accuracy on the same records by lm-eval."""

@@ -39,7 +39,7 @@ class Asked(Suites):
 
     stability: Stability
     max_length: PositiveInt
-    """Tokens of prompt and answer under perplexity; longer ones are cut on the right."""
+    """Tokens that the model reads at once under perplexity; longer rows window by window."""
     max_new_tokens: PositiveInt
     """Longest generated answer."""
     batch_size: PositiveInt
