@@ -8,7 +8,7 @@ from stages import compute, models, outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run, timed
 from stages.models import Head
 from stages.params import Section, Seed
-from stages.scoring import answering, efficiency, figures, kept, retrieval, suites
+from stages.scoring import answering, efficiency, figures, harness, kept, retrieval, suites
 from stages.scoring.evaluation import Evaluation
 from stages.scoring.predictions import write
 from stages.scoring.settings import Asked
@@ -51,6 +51,7 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
     made = [] if head else retrieval.made(model.tokenizer, settings.retrieval, chosen.seed)
     parts[retrieval.TASK] = made
+    harness.check(settings.harness)
     for suite in settings.measured:
         model.check(suite, parts[suite.task], label_sets.get(suite.task, []))
     size = BATCHES * settings.batch_size
@@ -62,9 +63,10 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
         varied = asked.varied(parts, predictions)
         result = figures.of(predictions, settings.measured, settings.slices, varied)
         for suite in settings.suites:
-            if suite.answer == "choice" and settings.harness_records:
-                sample = records.spread(parts[suite.task], settings.harness_records)
+            if suite.answer == "choice" and settings.harness.records:
+                sample = records.spread(parts[suite.task], settings.harness.records)
                 result[suite.task]["lm_eval"] = model.second_opinion(sample, label_sets[suite.task])
+        result |= {"harness": found} if (found := model.harness()) else {}
         with outputs.folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)

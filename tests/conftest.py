@@ -46,7 +46,7 @@ TINY: dict[str, Any] = {
     "quantize.rows": 6,
     "evaluate.batch_size": 4,
     "evaluate.max_new_tokens": 8,
-    "evaluate.harness_records": 3,
+    "evaluate.harness.records": 3,
     "evaluate.suites": [
         {"task": "intent", "answer": "choice", "metrics": ["accuracy", "macro_f1"]},
         {"task": "slots", "answer": "json", "metrics": ["exact_match", "valid"]},

@@ -67,7 +67,7 @@ def test_scores_every_suite_and_keeps_every_answer(
     same = {"evaluate.slices": ["language"], **varied}
     again = stage("scoring.rescore", "evaluated/base", changes=same)
     assert again.stderr == "evaluated/base: all figures follow from the predictions\n"
-    other = {"evaluate.slices": [], "evaluate.harness_records": 0}
+    other = {"evaluate.slices": [], "evaluate.harness.records": 0}
     less = stage("scoring.rescore", "evaluated/base", "figures.json", changes=other)
     assert less.returncode == 0, less.stderr
     assert json.loads((workplace / "figures.json").read_text())["reply"]["slices"] == {}

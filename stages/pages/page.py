@@ -134,6 +134,11 @@ def values(
             (part, cells(part.task, part.measure, list(part.figures.values()))) for part in parts
         ],
         "weakest": verdict.weakest(parts),
+        "harness": [
+            (task, name, [variants[v]["harness"][task].get(name) for v in VARIANTS])
+            for task, figures in variants["merged"].get("harness", {}).items()
+            for name in figures
+        ],
         "stability": [
             (task, name, [variants[v][task]["stability"][name] for v in VARIANTS])
             for task, figures in suites(variants["merged"]).items()

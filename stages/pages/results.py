@@ -104,7 +104,11 @@ def joined(answers: Answers) -> list[Prediction]:
 
 def suites(variant: Figures) -> dict[str, Figures]:
     """The suites of a variant's figures: choices first, which lead the report, then by name."""
-    found = {task: value for task, value in variant.items() if isinstance(value, dict)}
+    found = {
+        task: value
+        for task, value in variant.items()
+        if isinstance(value, dict) and "overall" in value
+    }
     return dict(sorted(found.items(), key=lambda item: ("confusion" not in item[1], item[0])))
 
 

@@ -110,6 +110,12 @@ class Answering:
         """Accuracy on the same records by lm-eval."""
         return harness.accuracy(self.model, self.tokenizer, rows, labels, self.chosen.batch_size)
 
+    def harness(self) -> dict[str, dict[str, float]]:
+        """The figures of lm-eval's own tasks."""
+        return harness.results(
+            self.model, self.tokenizer, self.chosen.harness, self.chosen.batch_size
+        )
+
     def _choose(self, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         choices = [chat.answer_ids(self.tokenizer, label) for label in labels]
         scores = likelihood.choice_scores(

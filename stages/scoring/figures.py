@@ -45,6 +45,7 @@ def measured(predictions: Sequence[Prediction], suites: Sequence[Suite]) -> list
         )
         for suite in suites
     ]
+    parts = [part for part in parts if part.rows]
     likely = [row for row in predictions if row.loss is not None and row.tokens]
     return [*parts, Part(task=OVERALL, rows=likely, metrics=LIKELIHOOD)] if likely else parts
 

@@ -251,7 +251,8 @@ def roc_auc(rows: Sequence[Prediction]) -> Figure:
         mine = weights @ own
         pairs = mine * (mine.sum(-1, keepdims=True) - mine)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.nanmean(((won * weights) @ own) / pairs, axis=-1))
+            areas = ((won * weights) @ own) / pairs
+        return ratio(np.stack([np.nansum(areas, -1), np.isfinite(areas).sum(-1)], axis=-1))
 
     return figure
 

@@ -43,6 +43,7 @@ def main(folder: Path, out: Path | None) -> None:
             outputs.write_json(partial, found)
         return
     before = outputs.read_json(folder / "metrics.json")
+    before.pop("harness", None)
     for suite in before.values():
         if isinstance(suite, dict):
             suite.pop("lm_eval", None)  # it asks the model

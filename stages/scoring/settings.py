@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.params import NaturalInt, Part, PositiveInt
+from stages.params import Part, PositiveInt
 from stages.scoring import retrieval
+from stages.scoring.harness import Harness
 from stages.scoring.retrieval import Retrieval
 from stages.scoring.suites import NUMBERS, Suite
 from stages.scoring.variations import Stability
@@ -43,5 +44,4 @@ class Asked(Suites):
     max_new_tokens: PositiveInt
     """Longest generated answer."""
     batch_size: PositiveInt
-    harness_records: NaturalInt
-    """So many records of each choice suite, evenly spread, lm-eval scores at most; 0: none."""
+    harness: Harness

@@ -1,11 +1,18 @@
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages import chat
+from stages.errors import Refusal
 from stages.records import Record
 from stages.scoring import harness, likelihood
+from stages.scoring.harness import Harness
 
 LABELS = ["cancel_order", "track", "refund my order", "other"]
 
@@ -27,3 +34,61 @@ def test_lm_eval_agrees_on_the_same_records(
     assert 0 < right < len(rows)
     got = harness.accuracy(loaded, tokenizer, rows, LABELS, 8)
     assert got == pytest.approx(right / len(rows))
+
+
+def chosen(*tasks: str, folder: str = "", limit: int = 0) -> Harness:
+    return Harness(records=0, tasks=list(tasks), folder=folder, limit=limit)
+
+
+@pytest.mark.slow
+def test_our_suite_as_its_task_scores_alike_on_its_command_line(
+    tiny: Path,
+    loaded: Any,
+    tokenizer: Any,
+    conversation: Callable[..., Record],
+    tmp_path: Path,
+):
+    """The same folder by plain `lm_eval`, by our stage's call of it, and by our own scoring."""
+    rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
+    harness.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
+    ours = harness.accuracy(loaded, tokenizer, rows, LABELS, 8)
+    found = harness.results(loaded, tokenizer, chosen("own", folder=str(tmp_path)), 8)
+    assert found["own"]["acc"] == ours
+    assert found["own"]["acc_stderr"] >= 0
+    few = harness.results(loaded, tokenizer, chosen("own", folder=str(tmp_path), limit=3), 8)
+    assert few["own"]["acc"] * 3 == pytest.approx(round(few["own"]["acc"] * 3))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--tasks", "own"),
+            *("--model_args", f"pretrained={tiny},dtype=float32", "--device", "cpu"),
+            *("--include_path", str(tmp_path), "--batch_size", "8"),
+            *("--output_path", str(tmp_path / "out")),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "out").rglob("results_*.json")
+    assert json.loads(file.read_text())["results"]["own"]["acc,none"] == ours
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tasks", "folder", "line"),
+    [
+        (["helaswag"], "", "lm-eval has no helaswag; `lm_eval ls tasks` lists them"),
+        (["own"], "nowhere", "evaluate.harness.folder: no folder nowhere"),
+        (["own"], ".", "own: data do not load"),
+    ],
+)
+def test_a_task_that_cannot_run_is_refused(
+    tasks: list[str], folder: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    source = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}}
+    (tmp_path / "own.yaml").write_text(json.dumps({"task": "own", **source, **harness.TASK}))
+    with pytest.raises(Refusal, match=line) as refusal:
+        harness.check(chosen(*tasks, folder=folder))
+    assert "\n" not in refusal.value.message
