@@ -1,6 +1,7 @@
 """What a sample of records says of a figure: its interval, a paired test, what it could show."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -69,16 +70,18 @@ def bootstrap(figures: Figures, records: int, seed: int) -> list[Spread]:
     def statistic(drawn: NDArray[np.int64], axis: int) -> Numbers:
         return figures(_counts(drawn, records))
 
-    found = stats.bootstrap(
-        (np.arange(records),),
-        statistic,
-        n_resamples=RESAMPLES,
-        batch=_batch(records),
-        vectorized=True,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():  # of figures that are equal in all resamples, or undefined
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(records),),
+            statistic,
+            n_resamples=RESAMPLES,
+            batch=_batch(records),
+            vectorized=True,
+            confidence_level=CONFIDENCE,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
     ends = found.confidence_interval
     rows = zip(ends.low, ends.high, found.standard_error, strict=True)
     return [Spread(Interval(float(low), float(high)), float(error)) for low, high, error in rows]
