@@ -34,9 +34,9 @@ class Params(Section):
 
 
 def against(answers: results.Answers, commit: str, chosen: Params) -> Evidence:
-    """The tuned variants of both commits, on the records that both have."""
+    """All variants of both commits, on the records that both have."""
     pairs: dict[str, list[Prediction]] = {}
-    for variant in TUNED:
+    for variant in results.VARIANTS:
         now, before = earlier.shared(answers[variant], earlier.read(variant, commit))
         pairs |= {variant: now, BEFORE.format(variant): before}
     return Evidence(pairs, chosen.evaluate.measured, chosen.seed)
@@ -69,7 +69,8 @@ def past(answers: results.Answers, revision: str | None, chosen: Params) -> Evid
             raise
         click.echo(f"no earlier results: {refusal.message}", err=True)
         return None
-    click.echo(f"against {commit[:7]}:")
+    both = max((len(part.rows) for part in found.parts["merged"]), default=0)
+    click.echo(f"against {commit[:7]}, on {both:,} test records that both were asked:")
     return found
 
 

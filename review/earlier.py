@@ -12,14 +12,17 @@ from verify.clone import git
 
 def revision(named: str | None) -> str:
     """The full hash of the commit that is named, by default the one before the results at hand:
-    HEAD where they are not committed yet."""
-    root = Path()
-    if named is None:
-        named = "HEAD" if git(root, "status", "--porcelain", "dvc.lock") else "HEAD~1"
+    HEAD where they are not committed yet, else the one before dvc.lock changed last."""
+    root, given = Path(), named is not None
     try:
+        if named is None:
+            named = "HEAD"
+            if not git(root, "status", "--porcelain", "dvc.lock"):
+                named = git(root, "log", "-1", "--format=%H", "--", "dvc.lock").strip() + "~1"
         return git(root, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}").strip()
     except subprocess.CalledProcessError:
-        raise Refusal(f"{named}: no such commit; name one by REVISION=…") from None
+        missing = f"{named}: no such commit" if given else "no commit has results before these"
+        raise Refusal(f"{missing}; name one by REVISION=…") from None
 
 
 def read(variant: str, commit: str) -> list[Prediction]:
@@ -45,7 +48,12 @@ def read(variant: str, commit: str) -> list[Prediction]:
 def shared(
     now: Sequence[Prediction], before: Sequence[Prediction]
 ) -> tuple[list[Prediction], list[Prediction]]:
-    """The predictions of the records that both have, in one order."""
+    """The predictions of the records that both have and were asked alike, in one order."""
     old = {row.id: row for row in before}
-    both = [row for row in now if row.id in old]
+    both = [row for row in now if row.id in old and _asked(row) == _asked(old[row.id])]
     return both, [old[row.id] for row in both]
+
+
+def _asked(row: Prediction) -> tuple[object, ...]:
+    """Whether a suite has it, which answers it could choose, whether its likelihood is known."""
+    return row.score is None, row.merits.keys(), row.loss is None, row.tokens > 0

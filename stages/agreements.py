@@ -75,6 +75,10 @@ def disagreements(values: Any) -> Iterator[str]:
         for task in values.judge.suites:
             if task not in written:
                 yield f"judge.suites: {task} is no suite of text answers; {_known(written)}"
+    if train.objective in ANSWERS and values.evaluate.harness.tasks:
+        yield f"evaluate.harness: a model tuned for {train.objective} writes nothing; name no tasks"
+    if train.objective == "reward" and values.evaluate.retrieval.lengths:
+        yield "evaluate.retrieval: a model tuned for reward writes nothing; set lengths to []"
     methods, by = values.augment.methods, values.evaluate.stability.paraphrases
     made = {"length", "depth"} if values.evaluate.retrieval.lengths else set()
     for task in (task for method in methods for task in method.tasks):

@@ -11,7 +11,8 @@ from stages.params import Section, Seed
 from stages.scoring import answering, efficiency, figures, harness, kept, retrieval, suites
 from stages.scoring.evaluation import Evaluation
 from stages.scoring.predictions import write
-from stages.scoring.settings import Asked
+from stages.scoring.settings import RETRIEVAL, Asked
+from stages.scoring.suites import WRITTEN
 
 BATCHES = 16
 """Of records, after which what was scored is kept."""
@@ -49,32 +50,34 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
     compute.set_up(chosen.compute, chosen.seed)
     head = new_head(settings, label_sets)
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
-    made = [] if head else retrieval.made(model.tokenizer, settings.retrieval, chosen.seed)
-    parts[retrieval.TASK] = made
+    made = []
+    if RETRIEVAL in settings.measured:
+        made = retrieval.made(model.tokenizer, settings.retrieval, chosen.seed)
+        parts[retrieval.TASK] = made
     harness.check(settings.harness)
-    for suite in settings.measured:
-        model.check(suite, parts[suite.task], label_sets.get(suite.task, []))
+    asked = Evaluation(model, label_sets, settings, chosen.seed, parts)
+    asked.check()
     size = BATCHES * settings.batch_size
     inputs = [outputs.digest(path) for path in (folder, test, labels)]
     determining = inputs, chosen.model_dump(), kept.code()
     with kept.opened(kept.SCRATCH, size, compute.device(), *determining) as scored:
-        asked = Evaluation(model, label_sets, settings, chosen.seed, scored)
-        predictions = asked.predictions([*rows, *made], parts)
-        varied = asked.varied(parts, predictions)
+        predictions = asked.predictions([*rows, *made], scored)
+        varied = asked.varied(predictions, scored)
         result = figures.of(predictions, settings.measured, settings.slices, varied)
         for suite in settings.suites:
             if suite.answer == "choice" and settings.harness.records:
                 sample = records.spread(parts[suite.task], settings.harness.records)
                 result[suite.task]["lm_eval"] = model.second_opinion(sample, label_sets[suite.task])
         result |= {"harness": found} if (found := model.harness()) else {}
+        written = [
+            row for one in settings.suites if one.answer in WRITTEN for row in parts[one.task]
+        ]
+        sample = records.spread(written, efficiency.PROMPTS)
+        timed(weight_bytes=models.weight_bytes(folder), **model.timings(sample))
         with outputs.folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)
             outputs.write_json(partial / "metrics.json", result)
-    timed(
-        weight_bytes=models.weight_bytes(folder),
-        **model.timings(records.spread(rows, efficiency.PROMPTS)),
-    )
     said = f"perplexity {result['perplexity']:.2f}" if "perplexity" in result else "done"
     click.echo(f"evaluate: {out.name}: {said}", err=True)
 

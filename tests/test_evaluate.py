@@ -213,7 +213,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_bytes(
     assert whole.returncode == 0, whole.stderr
     first = contents(workplace / "evaluated/base")
     scratch = workplace / ".scratch/evaluate"
-    assert not list(scratch.iterdir()), "forgotten when it is done"
+    assert not list(scratch.glob("*/")), "forgotten when it is done"
     process = started(*ARGUMENTS, changes=TEXTS)
     while not list(scratch.glob("*/*.json")):
         assert process.poll() is None

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from stages.people.items import code
+
 REPOSITORY = Path(__file__).parents[1]
 SCRIPT = "<script>alert(1)</script>"
 OUTPUTS = [
@@ -343,3 +345,32 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert result.stderr.startswith(f"error: {line}")
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "reports").exists()
+
+
+def test_what_a_judge_and_people_say_is_on_the_page(tmp_path: Path) -> None:
+    """One record each, so that no interval is known."""
+    write_inputs(tmp_path)
+    opinion = {"records": 1, "unreadable": 0.0, "dimensions": {"fluency": {"mean": 4.0}}}
+    won = {"win": 1.0, "tie": 0.0, "loss": 0.0, "interval": [0.2, 1.0], "p": 1.0}
+    silent = {"records": 0, "dimensions": {}}
+    judged = {
+        "compared": {"merged_against_base": {**opinion, "dimensions": {"fluency": won}}},
+        "scored": {"base": silent, "merged": opinion},
+    }
+    write_json(tmp_path / "data/judged/figures.json", {"reply": judged})
+    answer = code(f"{5:016x}", ANSWERS["merged"][5])
+    sheet = f"item,fluency,relevance,safety,factuality\n{answer},3,,,\n"
+    (tmp_path / "data/people/anna.csv").write_text(sheet)
+    result = report(tmp_path)
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "reports/index.html").read_text("utf-8")
+    judge = page[page.index("What a judge says") : page.index("What people say")]
+    assert "merged against base" in judge and "100.0%" in judge and "4.00" in judge
+    assert "3.00" in page[page.index("What people say") :]
+    assert "earlier model" not in page
+    metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
+    assert metrics["judge"]["reply_merged_against_base_fluency_win"] == 1.0
+    assert metrics["people"] == {"reply_merged_fluency": 3.0, "reply_quantized_fluency": 3.0}
+    (tmp_path / "data/people/ben.csv").write_text(sheet.replace(answer, "a00"))
+    assert report(tmp_path).returncode == 0
+    assert "1 ratings are of an earlier model" in (tmp_path / "reports/index.html").read_text()

@@ -107,7 +107,10 @@ def test_without_earlier_results_the_gate_against_them_fails_by_name(
     root = two_commits(50)
     first = review(root)
     assert first.returncode == 1
-    assert first.stderr == "no earlier results: HEAD~1: no such commit; name one by REVISION=…\n"
+    assert (
+        first.stderr
+        == "no earlier results: no commit has results before these; name one by REVISION=…\n"
+    )
     assert first.stdout.startswith("FAILED: merged: intent accuracy minus that of previous commit")
     assert "found not measured" in first.stdout
     named = review(root, "nowhere")

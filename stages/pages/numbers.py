@@ -46,10 +46,14 @@ def by_suite(variant: Figures, slices: Sequence[str]) -> Figures:
     if OVERALL in variant:
         result[OVERALL] = {"overall": significant(variant[OVERALL])}
     for task, suite in suites(variant).items():
+        if not suite["overall"]:
+            continue
         main = in_order(suite["overall"])[0]
         own = {key(main): significant(suite["overall"][main])}
         for name in slices:
             for value, part in suite["slices"].get(name, {}).items():
+                if main not in part:
+                    continue
                 _add(own, key(f"{main}_{name}_{value}"), significant(part[main]), task)
         _add(result, key(task), own, "the suites")
     return result

@@ -232,5 +232,5 @@ def _told(own: Measure, test: Difference) -> str:
     ends = f"{own.step(test.interval.low)} to {own.step(test.interval.high)}"
     least = ""
     if test.detectable is not None:
-        least = f"; so many records show {own.step(test.detectable).lstrip('+')} or more"
+        least = f"; alone, so many records show {own.step(test.detectable).lstrip('+')} or more"
     return f"95% interval of the change: {ends}; p {test.adjusted:.2g}, corrected{least}"

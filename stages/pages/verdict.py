@@ -36,7 +36,9 @@ class Slice:
 
 def headline(variants: dict[str, Figures], quantize: Figures, found: Differences) -> str:
     """One sentence: the main figure of the first suite before, after, and in few bits."""
-    task, suite = next(iter(suites(variants["merged"]).items()))
+    task, suite = next(
+        (task, suite) for task, suite in suites(variants["merged"]).items() if suite["overall"]
+    )
     name = in_order(suite["overall"])[0]
     own = measure(name)
     base, merged, quantized = (variants[v][task]["overall"][name] for v in VARIANTS)
@@ -79,6 +81,7 @@ def slices(variants: dict[str, Figures]) -> list[Slice]:
         for main in in_order(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
         for value, part in parts.items()
+        if all(main in variants[v][task]["slices"][name][value] for v in VARIANTS)
     ]
 
 

@@ -68,10 +68,11 @@ class Answering:
                     "evaluate.max_new_tokens"
                 )
 
-    def samples(self, rows: Sequence[Record], seed: int) -> list[Answer]:
-        """A sampled answer to each record of a suite of written ones."""
-        prompts, temperature = self._prompts(rows), self.chosen.stability.temperature
-        tokens = self.chosen.max_new_tokens
+    def samples(self, rows: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
+        """A sampled answer to each record of a suite of written ones, and the number of its
+        draw."""
+        prompts = [(self.prompt(row), turn) for row, turn in rows]
+        temperature, tokens = self.chosen.stability.temperature, self.chosen.max_new_tokens
         written = sampling.answers(self.model, self.tokenizer, prompts, temperature, tokens, seed)
         return [Answer(text) for text in written]
 
@@ -80,7 +81,8 @@ class Answering:
         if self.head is not None or not rows:
             return {}
         fill, size = self.tokenizer.pad_token_id, self.chosen.batch_size
-        return efficiency.of_writing(self.model, self._prompts(rows), fill, size)
+        tokens = self.chosen.max_new_tokens
+        return efficiency.of_writing(self.model, self._prompts(rows), fill, size, tokens)
 
     def answers(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         """What the model answers to each record of a suite; `labels` are those of its task."""

@@ -1,8 +1,10 @@
 """All that one variant is asked, and what it answers."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from stages import records
 from stages.records import Record
@@ -22,74 +24,56 @@ class Evaluation:
         labels: dict[str, list[str]],
         chosen: Asked,
         seed: int,
-        scored: Kept,
+        parts: Mapping[str, Sequence[Record]],
     ) -> None:
+        """`parts` are the records of each suite."""
         self.model = model
         self.labels = labels
         self.chosen = chosen
         self.seed = seed
-        self.scored = scored
+        self.parts = parts
+        self.otherwise = {suite.task: self._put_otherwise(suite) for suite in chosen.measured}
 
-    def predictions(
-        self, rows: Sequence[Record], parts: dict[str, list[Record]]
-    ) -> list[Prediction]:
+    def check(self) -> None:
+        """Refuse what does not fit the model's context, before its weights are loaded."""
+        for suite in self.chosen.measured:
+            rows = [*self.parts[suite.task], *self.otherwise[suite.task]]
+            self.model.check(suite, rows, self.labels.get(suite.task, []))
+
+    def predictions(self, rows: Sequence[Record], scored: Kept) -> list[Prediction]:
         """The answers to all suites, and how unlikely the model finds the expected ones."""
         answers: dict[str, tuple[Suite, answering.Answer]] = {}
         for suite in self.chosen.measured:
-            part = parts[suite.task]
-            given = self.answers(suite.task, suite, part)
+            part = self.parts[suite.task]
+            given = self._answers("answers", suite, part, scored)
             answers |= {row.id: (suite, one) for row, one in zip(part, given, strict=True)}
         judged = {suite.task for suite in self.chosen.measured if suite.answer in JUDGED}
         said = [row for row in rows if row.task not in judged and self.model.head is None]
-        found = self.scored.through("losses", said, self.model.losses)
+        found = scored.through("losses", said, self.model.losses)
         losses = {row.id: (loss, tokens) for row, (loss, tokens) in zip(said, found, strict=True)}
         asked = {row.id: self.asked(row, *losses.get(row.id, (None, 0))) for row in rows}
         return [
             answered(one, *answers[key]) if key in answers else one for key, one in asked.items()
         ]
 
-    def varied(
-        self, parts: dict[str, list[Record]], answered_before: Sequence[Prediction]
-    ) -> list[Prediction]:
-        """The answers to some records of each suite put otherwise, by us or by the data."""
+    def varied(self, before: Sequence[Prediction], scored: Kept) -> list[Prediction]:
+        """The answers to some records of each suite put otherwise, by us or by the data, whose
+        answers are known `before`."""
         by = self.chosen.stability.paraphrases
-        paraphrased = variations.paraphrased(answered_before, by) if by else []
+        paraphrased = variations.paraphrased(before, by) if by else []
         found = [row for row in paraphrased if variations.PARENT in row.slices]
         for suite in self.chosen.measured:
-            if suite.task not in self.chosen.stability.tasks:
-                continue
-            rows = self.put_otherwise(suite, parts[suite.task])
+            rows = self.otherwise[suite.task]
             again = [row for row in rows if row.slices[variations.VARIATION] == "again"]
             others = [row for row in rows if row.slices[variations.VARIATION] != "again"]
-            given = self.answers(f"{suite.task}-varied", suite, others)
-            drawn = self.scored.through(
-                f"{suite.task}-again",
-                again,
-                lambda part: [asdict(one) for one in self.model.samples(part, self.seed)],
-            )
-            given += [answering.Answer(**one) for one in drawn]
+            drawn = scored.through(f"again {suite.task}", _numbered(again), self._samples)
+            given = [
+                *self._answers("varied", suite, others, scored),
+                *(answering.Answer(**one) for one in drawn),
+            ]
             pairs = zip([*others, *again], given, strict=True)
             found += [answered(self.asked(row), suite, one) for row, one in pairs]
         return found
-
-    def put_otherwise(self, suite: Suite, part: list[Record]) -> list[Record]:
-        """Some records of a suite, each in its variations."""
-        chosen, labels = self.chosen.stability, self.labels.get(suite.task, [])
-        return [
-            one
-            for row in records.spread(part, chosen.records)
-            for one in variations.varied(row, suite.answer, labels, chosen, self.seed)
-        ]
-
-    def answers(self, name: str, suite: Suite, part: Sequence[Record]) -> list[answering.Answer]:
-        """To the records of a suite, the labels of its task known."""
-        labels = self.labels.get(suite.task, [])
-        given = self.scored.through(
-            name,
-            part,
-            lambda some: [asdict(one) for one in self.model.answers(suite, some, labels)],
-        )
-        return [answering.Answer(**one) for one in given]
 
     def asked(self, row: Record, loss: float | None = None, tokens: int = 0) -> Prediction:
         """A record before it is answered."""
@@ -103,6 +87,42 @@ class Evaluation:
             loss=None if loss is None else round(loss, 4),
             tokens=tokens,
         )
+
+    def _put_otherwise(self, suite: Suite) -> list[Record]:
+        """Some records of a suite that is to be stable, each in its variations."""
+        chosen, labels = self.chosen.stability, self.labels.get(suite.task, [])
+        if suite.task not in chosen.tasks:
+            return []
+        return [
+            one
+            for row in records.spread(self.parts[suite.task], chosen.records)
+            for one in variations.varied(row, suite.answer, labels, chosen, self.seed)
+        ]
+
+    def _answers(
+        self, kind: str, suite: Suite, part: Sequence[Record], scored: Kept
+    ) -> list[answering.Answer]:
+        """To records of a suite, the labels of its task known."""
+        labels = self.labels.get(suite.task, [])
+
+        def work(some: Sequence[Record]) -> list[Any]:
+            return [asdict(one) for one in self.model.answers(suite, some, labels)]
+
+        given = scored.through(f"{kind} {suite.task}", part, work)
+        return [answering.Answer(**one) for one in given]
+
+    def _samples(self, some: Sequence[tuple[Record, int]]) -> list[Any]:
+        return [asdict(one) for one in self.model.samples(some, self.seed)]
+
+
+def _numbered(rows: Sequence[Record]) -> list[tuple[Record, int]]:
+    """Each with how many equal ones stand before it."""
+    seen: Counter[str] = Counter()
+    found = []
+    for row in rows:
+        found.append((row, seen[row.id]))
+        seen[row.id] += 1
+    return found
 
 
 def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> Prediction:

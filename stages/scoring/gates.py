@@ -73,8 +73,9 @@ def decide(gate: Gate, evidence: Evidence, against: str | None = None) -> Outcom
     if gate.against == "nothing":
         ends = evidence.intervals(gate.variant).get(gate.suite, {}).get(gate.metric)
         return Outcome(gate, evidence.figure(gate.variant, gate.suite, gate.metric), ends)
-    found = evidence.differences(against or gate.against, gate.variant)
-    difference = found.get(gate.suite, {}).get(gate.metric)
-    if difference is None:
+    before = against or gate.against
+    old, new = (evidence.figure(one, gate.suite, gate.metric) for one in (before, gate.variant))
+    if old is None or new is None:
         return Outcome(gate, None, None)
-    return Outcome(gate, difference.value, difference.interval)
+    difference = evidence.differences(before, gate.variant).get(gate.suite, {}).get(gate.metric)
+    return Outcome(gate, new - old, difference.interval if difference else None)

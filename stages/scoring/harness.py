@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -85,7 +86,7 @@ def results(
         task: {
             name.removesuffix(",none"): value
             for name, value in figures.items()
-            if isinstance(value, float)
+            if isinstance(value, float) and math.isfinite(value)
         }
         for task, figures in sorted(found.items())
     }

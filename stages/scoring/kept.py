@@ -17,6 +17,10 @@ from stages.machine import machine_class
 
 LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers")
 
+MODULES = ("chat.py", "compute.py", "evaluate.py", "models.py", "prefix.py", "records.py")
+"""Of stages/, beside those of scoring/: with another text they may score otherwise."""
+SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "evaluate"
+
 Item = TypeVar("Item")
 
 
@@ -37,7 +41,7 @@ class Kept:
         """
         found: list[Any] = []
         for start in range(0, len(items), self.size):
-            file = self.folder / f"{name}-{start}.json"
+            file = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-{start}.json"
             if not file.exists():
                 with outputs.file(file) as partial:
                     partial.write_text(json.dumps(work(items[start : start + self.size])))
@@ -63,7 +67,6 @@ def opened(root: Path, size: int, *determining: Any) -> Iterator[Kept]:
         folder.mkdir(exist_ok=True)
         yield Kept(folder, size)
         outputs.remove(folder)
-        Path(lock.name).unlink()
 
 
 def code() -> list[str]:
@@ -71,9 +74,3 @@ def code() -> list[str]:
     stages = Path(__file__).parents[1]
     files = [*stages.glob("scoring/*.py"), *(stages / name for name in MODULES)]
     return [outputs.digest(file) for file in sorted(files)]
-
-
-MODULES = ("chat.py", "compute.py", "evaluate.py", "models.py", "prefix.py", "records.py")
-"""Beside those of scoring/."""
-
-SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "evaluate"

@@ -10,12 +10,12 @@ from stages import chat
 def answers(
     model: Any,
     tokenizer: Any,
-    prompts: Sequence[list[int]],
+    prompts: Sequence[tuple[list[int], int]],
     temperature: float,
     max_new_tokens: int,
     seed: int,
 ) -> list[str]:
-    """An answer to each prompt, one prompt at a time; equal prompts get different draws."""
+    """An answer to each prompt, one prompt at a time; another number beside it is another draw."""
     import torch
     from transformers import GenerationConfig
 
@@ -27,9 +27,8 @@ def answers(
         temperature=temperature,
         top_k=0,
     )
-    texts, drawn = [], dict[tuple[int, ...], int]()
-    for prompt in prompts:
-        turn = drawn[tuple(prompt)] = drawn.get(tuple(prompt), -1) + 1
+    texts = []
+    for prompt, turn in prompts:
         digest = hashlib.sha256(f"{seed}/{turn}/{prompt}".encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         ids = torch.tensor([prompt], device=model.device)

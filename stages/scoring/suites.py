@@ -19,6 +19,8 @@ NUMBERS = ("label", "labels", "number")
 """Answers of a model that ends in numbers; the others are written, or compared as text."""
 WRITTEN = ("json", "text", "refusal", "rules")
 """Answers that a model writes freely."""
+RESERVED = ("perplexity", "bits_per_byte", "unscored", "harness", "retrieval")
+"""What stands beside the suites in metrics.json: no task has such a name."""
 JUDGED = ("refusal", "rules")
 """Answers whose expected one says how to judge them, and is none that a model should give."""
 
@@ -64,8 +66,10 @@ def by_suite(
 ) -> dict[str, list[Record]]:
     """The records of each suite; Refusal where one has none, or none of the kind it needs."""
     tasks = [suite.task for suite in suites]
-    if len(set(tasks)) < len(tasks) or "perplexity" in tasks:
-        raise Refusal("params.yaml: evaluate.suites: name each task once, and none perplexity")
+    taken = sorted(set(tasks) & set(RESERVED))
+    if len(set(tasks)) < len(tasks) or taken:
+        names = ", ".join(taken or RESERVED)
+        raise Refusal(f"params.yaml: evaluate.suites: name each task once, and none {names}")
     parts = {suite.task: [row for row in rows if row.task == suite.task] for suite in suites}
     for suite in suites:
         where, own = "params.yaml: evaluate.suites:", parts[suite.task]

@@ -54,7 +54,7 @@ def test_a_change_is_judged_by_its_direction_and_by_chance() -> None:
     assert found[1].interval == "91.3% – 97.2%"
     assert found[2].told == (
         "95% interval of the change: −3.0 points to +1.0 points; p 0.4, corrected; "
-        "so many records show 3.0 points or more"
+        "alone, so many records show 3.0 points or more"
     )
     found = page.cells("slots", "perplexity", [9.0, 2.0, 2.5], proven((0, 1), (0, 1)))
     assert [cell.judgement for cell in found] == ["", "untested", "untested"]

@@ -15,13 +15,13 @@ def test_a_draw_is_of_its_prompt_and_seed_whatever_stands_beside_it(
 ):
     one, other = (chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:2])
 
-    def draw(*prompts: list[int], seed: int = 7, temperature: float = 1.0) -> list[str]:
+    def draw(*prompts: tuple[list[int], int], seed: int = 7, temperature: float = 1.0) -> list[str]:
         return sampling.answers(loaded, tokenizer, prompts, temperature, 12, seed)
 
-    first, second, again = draw(one, other, one)
-    assert first != again, "a prompt that comes again is drawn anew"
-    assert [first, again] == draw(one, one)
-    assert [second] == draw(other)
-    assert [first] != draw(one, seed=8)
-    cold = draw(one, one, temperature=1e-4)
+    first, second, again = draw((one, 0), (other, 0), (one, 1))
+    assert first != again, "another number is another draw"
+    assert [again, first] == draw((one, 1), (one, 0))
+    assert [second] == draw((other, 0))
+    assert [first] != draw((one, 0), seed=8)
+    cold = draw((one, 0), (one, 1), temperature=1e-4)
     assert cold[0] == cold[1], "hardly any chance is left"
