@@ -223,8 +223,6 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_bytes(
     run = stage(*ARGUMENTS, changes=TEXTS)
     assert "evaluate: goes on from what was scored before" in run.stderr
     assert contents(workplace / "evaluated/base") == first
-    changed = stage(*ARGUMENTS, changes={**TEXTS, "seed": 8})
-    assert "goes on" not in changed.stderr
 
 
 @pytest.mark.slow

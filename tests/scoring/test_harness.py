@@ -87,6 +87,8 @@ def test_a_task_that_cannot_run_is_refused(
     tasks: list[str], folder: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
+    known = harness._manager
+    monkeypatch.setattr(harness, "_manager", lambda folder, **_: known(folder, with_defaults=False))
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}}
     (tmp_path / "own.yaml").write_text(json.dumps({"task": "own", **source, **harness.TASK}))
     with pytest.raises(Refusal, match=line) as refusal:
