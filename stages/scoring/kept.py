@@ -17,8 +17,42 @@ from stages.machine import machine_class
 
 LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers")
 
-MODULES = ("chat.py", "compute.py", "evaluate.py", "models.py", "prefix.py", "records.py")
-"""Of stages/, beside those of scoring/: with another text they may score otherwise."""
+MODULES = (
+    "chat.py",
+    "compute.py",
+    "corpus/language.py",
+    "evaluate.py",
+    "models.py",
+    "outputs.py",
+    "params.py",
+    "prefix.py",
+    "records.py",
+    "scoring/answering.py",
+    "scoring/batches.py",
+    "scoring/efficiency.py",
+    "scoring/evaluation.py",
+    "scoring/figures.py",
+    "scoring/generation.py",
+    "scoring/harness.py",
+    "scoring/heads.py",
+    "scoring/kept.py",
+    "scoring/likelihood.py",
+    "scoring/metrics.py",
+    "scoring/predictions.py",
+    "scoring/refusals.py",
+    "scoring/retrieval.py",
+    "scoring/rules.py",
+    "scoring/sampling.py",
+    "scoring/scores.py",
+    "scoring/settings.py",
+    "scoring/statistics.py",
+    "scoring/suites.py",
+    "scoring/variations.py",
+    "scoring/windows.py",
+)
+"""Below stages/: those that evaluate imports, as dvc.yaml has them too; with another text they may
+score otherwise."""
+
 SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "evaluate"
 
 Item = TypeVar("Item")
@@ -70,7 +104,6 @@ def opened(root: Path, size: int, *determining: Any) -> Iterator[Kept]:
 
 
 def code() -> list[str]:
-    """Digests of the modules below stages/ that score; another text of them scores anew."""
+    """Digests of the modules that score; another text of them scores anew."""
     stages = Path(__file__).parents[1]
-    files = [*stages.glob("scoring/*.py"), *(stages / name for name in MODULES)]
-    return [outputs.digest(file) for file in sorted(files)]
+    return [outputs.digest(stages / name) for name in MODULES]
