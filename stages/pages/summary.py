@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.pages.measures import in_order, measure, words
@@ -17,10 +18,15 @@ def table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
         own = measure("perplexity" if task == "perplexity" else name)
         shown = [own.show(metrics[variant][task][name]) for variant in VARIANTS]
         lines.append((words(task), "" if task == "perplexity" else own.title, *shown))
+    return aligned(lines, texts=2)
+
+
+def aligned(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """Cells in columns: texts first, which start together, then numbers, which end together."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if index < 2 else cell.rjust(width)
+            cell.ljust(width) if index < texts else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
