@@ -206,20 +206,38 @@ def test_names_stage_and_file_that_differ(repository: Repository) -> None:
     assert str(repository.left_behind[0]) in said
 
 
-@pytest.mark.slow
-def test_two_clones_are_compared_on_another_machine_class(repository: Repository) -> None:
-    repository.add_to(
-        "stages/report.py", 'import os; out.write_text(json.dumps({"home": os.environ["HOME"]}))'
-    )
-    repository.commit()
-    provenance = repository.path / "reports" / "provenance" / "base.json"
+HOST = 'import os; (out / "home.txt").write_text(os.environ["HOME"])'
+
+
+def came_from_elsewhere(repository: Repository, stage: str) -> None:
+    provenance = repository.path / "reports" / "provenance" / f"{stage}.json"
     provenance.write_text(json.dumps({"machine": {"cpu": "abacus", "gpu": ""}}))
     repository.run("git", "commit", "--quiet", "--all", "--message", "From elsewhere")
+
+
+@pytest.mark.slow
+def test_two_clones_are_compared_where_another_machine_class_made_other_bytes(
+    repository: Repository,
+) -> None:
+    repository.add_to("stages/prepare.py", HOST)
+    repository.commit()
+    came_from_elsewhere(repository, "prepare")
     code, said = repository.verify()
     assert code == 1
-    assert "report: out reports/metrics.json" in said
-    assert "made on another machine class (base: abacus)" in said
-    assert "1 stages differ from a second clone" in said
+    assert "prepare: out data/prepared: home.txt" in said
+    assert "made on another machine class (prepare: abacus)" in said
+    assert "2 stages differ from a second clone" in said
+
+
+@pytest.mark.slow
+def test_another_machine_class_excuses_no_stage_but_its_own(repository: Repository) -> None:
+    repository.add_to("stages/prepare.py", HOST)
+    repository.commit()
+    came_from_elsewhere(repository, "base")
+    code, said = repository.verify()
+    assert code == 1
+    assert "Not verified" in said
+    assert "2 stages differ from its committed dvc.lock" in said
 
 
 @pytest.mark.slow

@@ -50,6 +50,18 @@ def recorded_classes(root: Path) -> dict[str, dict[str, Any]]:
     return {file.stem: json.loads(file.read_bytes())["machine"] for file in files}
 
 
+def made_elsewhere(
+    recorded: dict[str, dict[str, Any]],
+    here: dict[str, Any],
+    stages: Sequence[str],
+    differing: Sequence[locks.Difference],
+) -> dict[str, Any]:
+    """The first stage that differs and its machine class, where that is another one than `here`."""
+    first = [stage for stage in stages if any(one.stage == stage for one in differing)][:1]
+    known = {stage: recorded.get(stage.replace("@", "-")) for stage in first}
+    return {stage: machine for stage, machine in known.items() if machine and machine != here}
+
+
 def named(difference: locks.Difference, caches: Sequence[Path], root: Path) -> str:
     """A line that says what differs, by the files of a folder where they can be told."""
     if difference.kind == "stage":
@@ -90,18 +102,20 @@ def main() -> None:
 def verify(root: Path, commit: str, scratch: Path) -> bool:
     """Run the clones that it takes and say what came out; whether all was well."""
     clones = [clone(root, commit, scratch, AWAY)]
+    recorded = recorded_classes(clones[0].root)
+    if not _reproduced(clones[0], commit):
+        return False
+    found, caches = clones[0].lock(), [clones[0].cache, _cache(root)]
+    committed_lock = read_lock(git(root, "show", f"{commit}:dvc.lock"))
+    differing = list(locks.differences(committed_lock, found))
     here = machine_class()
-    foreign = {s: c for s, c in recorded_classes(clones[0].root).items() if c != here}
-    if foreign:
+    foreign = made_elsewhere(recorded, here, list(found), differing)
+    if foreign:  # which is why it differs: the clone is held against another one made here
         clones.append(clone(root, commit, scratch, FAR_AWAY))
-    for each in clones:
-        if not each.reproduce():
-            click.echo(f"dvc repro failed in a clone of {commit[:12]}")
+        if not _reproduced(clones[1], commit):
             return False
-    found = clones[0].lock()
-    expected = clones[1].lock() if foreign else read_lock(git(root, "show", f"{commit}:dvc.lock"))
-    caches = [each.cache for each in clones] + ([] if foreign else [_cache(root)])
-    differing = list(locks.differences(expected, found))
+        caches = [each.cache for each in clones]
+        differing = list(locks.differences(clones[1].lock(), found))
     logs = {s: accesses.read_log(clones[0].logs / f"{s}.jsonl") for s in found}
     times = {stage: accesses.seconds(log) for stage, log in logs.items() if log}
     broken = {f"{stage} {line}" for each in clones for stage, line in _breaches(each)}
@@ -114,6 +128,13 @@ def verify(root: Path, commit: str, scratch: Path) -> bool:
         click.echo(line)
     click.echo(_verdict(commit, foreign, here, {d.stage for d in differing}, broken))
     return not differing and not broken
+
+
+def _reproduced(run: Clone, commit: str) -> bool:
+    if run.reproduce():
+        return True
+    click.echo(f"dvc repro failed in a clone of {commit[:12]}")
+    return False
 
 
 def _breaches(run: Clone) -> Iterator[tuple[str, str]]:
