@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro test lint format verify preflight recipe gates sheet bench clean
+.PHONY: help setup repro test lint format verify preflight recipe gates runs sheet bench clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,14 @@ recipe: setup  ## merge recipes/NAME.yaml into params.yaml: make recipe NAME=qwe
 gates: setup  ## compare with an earlier commit and fail where a gate is not kept: make gates REVISION=main
 	@.venv/bin/python -m review $(REVISION)
 
+runs: setup  ## sum up the experiments that have run: learning curves, folds, losses: make runs NUM=5 (commits)
+	@.venv/bin/python -m review.runs $(if $(NUM),--num $(NUM))
+
 sheet: setup  ## draw a blind sheet of answers for people to rate, into build/sheet
 	@.venv/bin/python -m stages.people.sheet data/evaluated build/sheet
 
 bench: setup  ## compare our speed with TRL, lm-eval, datasketch and a plain loop, as ratios
-	.venv/bin/python -m benchmarks
+	.venv/bin/python -m benchmarks.scoring
 	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
 

@@ -1,0 +1,155 @@
+"""Our evaluation against lm-eval and the plain loop of most scripts.
+
+`python -m benchmarks.scoring [MODEL …]`: the same records, model, threads and batch size in one
+run; by default the tuned sample model and random ones of the sizes of benchmarks.training. Needs
+the outputs of `make`. Choices and generation are timed in one process with the model loaded, a
+second time each; start-up is that of a process that scores one record, ours and `lm_eval run`.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from ruamel.yaml import YAML
+
+from benchmarks.training import SIZES, build, measure
+from stages import chat, cli, compute, models, outputs, params, records
+from stages.params import Section, Seed
+from stages.records import Record
+from stages.scoring import generation, harness, likelihood
+from stages.scoring.settings import Asked
+
+TUNED = "sample"
+TASK = "intent"
+
+
+class Params(Section):
+    seed: Seed
+    compute: compute.Compute
+    evaluate: Asked
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of a second call: the first one warms up."""
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], tokens: int) -> None:
+    """The plain loop that most scripts use."""
+    import torch
+
+    for prompt in prompts:
+        model.generate(
+            input_ids=torch.tensor([prompt], device=model.device),
+            max_new_tokens=tokens,
+            do_sample=False,
+            eos_token_id=chat.end_of_turn(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+
+
+def tell(name: str, records: int, ours: float, theirs: float) -> None:
+    """A line of the table."""
+    click.echo(
+        f"  {name:34} {records / ours:7.1f} records/s  {records / theirs:7.1f} theirs"
+        f"  {theirs / ours:5.2f} times"
+    )
+
+
+def compare(folder: Path, chosen: Params, test: list[Record], labels: list[str]) -> None:
+    """Choices and generation by one model."""
+    settings = chosen.evaluate
+    tokenizer = models.load_tokenizer(folder)
+    model = models.load(folder, "auto", chosen.compute.attention, compute.device())
+    click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
+    choosing = [row for row in test if row.task == TASK]
+    prompts = [chat.prompt_ids(tokenizer, row.prompt) for row in choosing]
+    choices = [chat.answer_ids(tokenizer, label) for label in labels]
+    size, tokens = settings.batch_size, settings.max_new_tokens
+    tell(
+        f"choice of {len(labels)} labels, lm-eval",
+        len(choosing),
+        seconds(lambda: likelihood.choice_scores(model, prompts, choices, size)),
+        seconds(lambda: harness.accuracy(model, tokenizer, choosing, labels, size)),
+    )
+    written = [chat.prompt_ids(tokenizer, row.prompt) for row in test if row.task != TASK]
+    tell(
+        f"answers of {tokens} tokens, one by one",
+        len(written),
+        seconds(lambda: generation.answers(model, tokenizer, written, size, tokens)),
+        seconds(lambda: one_by_one(model, tokenizer, written, tokens)),
+    )
+
+
+def start_up(row: Record, labels: list[str]) -> None:
+    """Processes that score one record, of the tuned model."""
+    model = Path("data/merged").resolve()
+    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+        folder = Path(name)
+        for part in ("train", "validation", "test"):
+            records.write(folder / f"{part}.jsonl", [row])
+        outputs.write_json(folder / "labels.json", {TASK: labels})
+        values = YAML(typ="safe", pure=True).load(Path("params.yaml"))
+        suites = [one for one in values["evaluate"]["suites"] if one["task"] == TASK]
+        nothing = {"gates": [], "slices": [], "fit_records": 0}
+        values["evaluate"] |= {"suites": suites, **nothing}
+        values["evaluate"]["harness"]["records"] = 0
+        values["evaluate"]["stability"]["tasks"] = []
+        values["evaluate"]["retrieval"]["lengths"] = []
+        values["report"]["slices"] = []
+        with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
+            YAML(typ="safe", pure=True).dump(values, stream)
+        (folder / "tasks").mkdir()
+        files = ["train.jsonl", "validation.jsonl", "test.jsonl", "labels.json", "tasks"]
+        command = [sys.executable, "-m", "stages.evaluate", str(model), *files, "out"]
+        ours = measure(command, folder, PYTHONPATH=str(Path.cwd()))
+        tokenizer = models.load_tokenizer(model)
+        harness.write_task(folder, folder, TASK, tokenizer, [row], labels)
+        theirs = measure(
+            [
+                *(sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--tasks", TASK),
+                *("--model_args", f"pretrained={model}", "--device", "cpu"),
+                *("--include_path", name, "--output_path", f"{name}/theirs"),
+            ],
+            folder,
+            HF_HUB_OFFLINE="1",
+            HF_HOME=f"{name}/home",
+        )
+        click.echo(
+            f"start-up, scoring of one record and end: {ours.seconds:.1f} s, "
+            f"lm_eval {theirs.seconds:.1f} s, {theirs.seconds / ours.seconds:.2f} times"
+        )
+
+
+@click.command(help=__doc__)
+@click.argument("sizes", nargs=-1, type=click.Choice([TUNED, *SIZES]))
+@click.option("--number", default=100, show_default=True, help="Records of each kind.")
+def main(sizes: tuple[str, ...], number: int) -> None:
+    chosen = params.read(Params)
+    compute.set_up(chosen.compute, chosen.seed)
+    rows = list(records.read(Path("data/prepared/test.jsonl")))
+    labels = json.loads(Path("data/prepared/labels.json").read_text(encoding="utf-8"))[TASK]
+    choosing = records.spread([row for row in rows if row.task == TASK], number)
+    written = ("reply", "slots")
+    asked = records.spread([row for row in rows if row.task in written], number)
+    test = [*choosing, *asked]
+    for size in sizes or (TUNED, *SIZES):
+        with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+            folder = Path("data/merged")
+            if size != TUNED:
+                folder = Path(name)
+                build(folder, SIZES[size])
+            compare(folder, chosen, test, labels)
+    start_up(choosing[0], labels)
+
+
+if __name__ == "__main__":
+    cli.run(main)
