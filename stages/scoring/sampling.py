@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stages import chat
+from stages.scoring.generation import Written, read
 
 
 def answers(
@@ -14,23 +15,21 @@ def answers(
     temperature: float,
     max_new_tokens: int,
     seed: int,
-) -> list[str]:
+) -> list[Written]:
     """An answer to each prompt, one prompt at a time; another number beside it is another draw."""
     import torch
     from transformers import GenerationConfig
 
-    stop = chat.end_of_turn(tokenizer)
     model.generation_config = GenerationConfig(
-        eos_token_id=stop,
+        eos_token_id=chat.end_of_turn(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         do_sample=True,
         temperature=temperature,
         top_k=0,
     )
-    texts = []
+    found = []
     for prompt, turn in prompts:
-        digest = hashlib.sha256(f"{seed}/{turn}/{prompt}".encode()).digest()
-        torch.manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+        torch.manual_seed(seed_of(prompt, turn, seed))
         ids = torch.tensor([prompt], device=model.device)
         with torch.inference_mode():
             written = model.generate(
@@ -38,7 +37,11 @@ def answers(
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=max_new_tokens,
             )[0, len(prompt) :].tolist()
-        texts.append(
-            chat.decode(tokenizer, written[: written.index(stop)] if stop in written else written)
-        )
-    return texts
+        found.append(read(tokenizer, written))
+    return found
+
+
+def seed_of(prompt: list[int], turn: int, seed: int) -> int:
+    """Of one draw, 0 to 2^63 - 1."""
+    digest = hashlib.sha256(f"{seed}/{turn}/{prompt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -7,6 +7,7 @@ import pytest
 from stages import chat
 from stages.records import Record
 from stages.scoring import sampling
+from stages.scoring.generation import Written
 
 
 @pytest.mark.slow
@@ -15,7 +16,9 @@ def test_a_draw_is_of_its_prompt_and_seed_whatever_stands_beside_it(
 ):
     one, other = (chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:2])
 
-    def draw(*prompts: tuple[list[int], int], seed: int = 7, temperature: float = 1.0) -> list[str]:
+    def draw(
+        *prompts: tuple[list[int], int], seed: int = 7, temperature: float = 1.0
+    ) -> list[Written]:
         return sampling.answers(loaded, tokenizer, prompts, temperature, 12, seed)
 
     first, second, again = draw((one, 0), (other, 0), (one, 1))
