@@ -5,13 +5,14 @@ from typing import Any
 
 from stages.corpus.sources import LABELLED
 from stages.scoring.metrics import LIKELIHOOD
+from stages.scoring.predictions import SLICES
 
 STRATA = {"task", "answer"}
 """What `prepare.split.by` may name beside slices."""
 
 
 CHOOSING = ("choice", "label", "labels")
-WRITTEN = ("choice", "json", "text", "preference", "refusal", "rules")
+WRITTEN = ("choice", "json", "calls", "text", "preference", "refusal", "rules")
 JUDGED = ("refusal", "rules")
 """Answers whose expected one only says how they are judged."""
 ANSWERS = {
@@ -80,7 +81,7 @@ def disagreements(values: Any) -> Iterator[str]:
     if train.objective == "reward" and values.evaluate.retrieval.lengths:
         yield "evaluate.retrieval: a model tuned for reward writes nothing; set lengths to []"
     methods, by = values.augment.methods, values.evaluate.stability.paraphrases
-    made = {"length", "depth"} if values.evaluate.retrieval.lengths else set()
+    made = {*SLICES, "depth"} if values.evaluate.retrieval.lengths else {*SLICES}
     for task in (task for method in methods for task in method.tasks):
         if task not in tasks and not from_column:
             yield f"augment.methods: no source has task {task}; {_known(tasks)}"

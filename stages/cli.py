@@ -137,11 +137,13 @@ def check_parameters(file: Path = params.FILE) -> None:
 
 
 def check_options(file: Path = params.FILE) -> None:
-    """Hold what training leaves to libraries against their classes, which takes seconds to import.
+    """Hold what training leaves to libraries against their classes, which takes seconds to import,
+    and look for vLLM where it shall write answers.
 
     Done by the first stage, which imports torch anyway; `train` would tell hours later.
     """
     from stages.learning import arguments, strategies
+    from stages.scoring import engine
 
     sections = importlib.import_module("stages.train").Params
     chosen = params.read(sections, file)
@@ -149,6 +151,8 @@ def check_options(file: Path = params.FILE) -> None:
     strategies.configuration(chosen.train, chosen.strategies, Path())
     strategies.learning_rate_ratio(chosen.train, chosen.strategies)
     strategies.double_quantization(chosen.strategies)
+    if params.read(importlib.import_module("stages.evaluate").Params, file).evaluate.vllm_writes:
+        engine.check_machine()
 
 
 def timed(**figures: float) -> None:

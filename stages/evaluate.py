@@ -6,13 +6,11 @@ import click
 
 from stages import compute, models, outputs, params, records
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run, timed
-from stages.models import Head
 from stages.params import Section, Seed
-from stages.scoring import answering, efficiency, figures, harness, kept, retrieval, suites
-from stages.scoring.evaluation import Evaluation
+from stages.scoring import answering, figures, harness, kept, suites
+from stages.scoring.evaluation import Evaluation, new_head
 from stages.scoring.predictions import write
-from stages.scoring.settings import RETRIEVAL, Asked
-from stages.scoring.suites import WRITTEN
+from stages.scoring.settings import Asked
 
 BATCHES = 16
 """Of records, after which what was scored is kept."""
@@ -24,59 +22,50 @@ class Params(Section):
     evaluate: Asked
 
 
-def new_head(chosen: Asked, labels: dict[str, list[str]]) -> Head | None:
-    """What a base needs to answer the suites by numbers; None where it writes."""
-    kinds = {suite.answer for suite in chosen.suites}
-    if not chosen.ends_in_numbers:
-        return None
-    if "number" in kinds:
-        return Head("regression", [])
-    own = [labels[suite.task] for suite in chosen.suites]
-    names = sorted({label for part in own for label in part})
-    several = "labels" in kinds
-    return Head("multi_label_classification" if several else "single_label_classification", names)
-
-
 @click.command(help=__doc__)
 @click.argument("folder", type=IN_FOLDER)
+@click.argument("train", type=IN_FILE)
+@click.argument("validation", type=IN_FILE)
 @click.argument("test", type=IN_FILE)
 @click.argument("labels", type=IN_FILE)
+@click.argument("tasks", type=IN_FOLDER)
 @click.argument("out", type=OUT)
-def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
+def main(
+    folder: Path,
+    train: Path,
+    validation: Path,
+    test: Path,
+    labels: Path,
+    tasks: Path,
+    out: Path,
+) -> None:
     chosen = params.read(Params)
-    settings = chosen.evaluate
-    rows, label_sets = list(records.read(test)), outputs.read_json(labels)
-    parts = suites.by_suite(rows, settings.suites, label_sets)
+    settings, label_sets = chosen.evaluate, outputs.read_json(labels)
+    rows, learnt, held_out = (list(records.read(path)) for path in (test, train, validation))
+    suites.check(rows, settings.suites, label_sets)
     compute.set_up(chosen.compute, chosen.seed)
     head = new_head(settings, label_sets)
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
-    made = []
-    if RETRIEVAL in settings.measured:
-        made = retrieval.made(model.tokenizer, settings.retrieval, chosen.seed)
-        parts[retrieval.TASK] = made
-    harness.check(settings.harness)
-    asked = Evaluation(model, label_sets, settings, chosen.seed, parts)
+    harness.check(settings.harness, tasks)
+    others = {"train": learnt, "validation": held_out}
+    asked = Evaluation(model, label_sets, settings, chosen.seed, rows, others)
     asked.check()
     size = BATCHES * settings.batch_size
-    inputs = [outputs.digest(path) for path in (folder, test, labels)]
+    inputs = [outputs.digest(path) for path in (folder, train, validation, test, labels, tasks)]
     determining = inputs, chosen.model_dump(), kept.code()
     with kept.opened(kept.SCRATCH, size, compute.device(), *determining) as scored:
-        predictions = asked.predictions([*rows, *made], scored)
+        predictions = asked.predictions(scored)
         varied = asked.varied(predictions, scored)
+        fit = asked.of_splits(scored)
         result = figures.of(predictions, settings.measured, settings.slices, varied)
-        for suite in settings.suites:
-            if suite.answer == "choice" and settings.harness.records:
-                sample = records.spread(parts[suite.task], settings.harness.records)
-                result[suite.task]["lm_eval"] = model.second_opinion(sample, label_sets[suite.task])
-        result |= {"harness": found} if (found := model.harness()) else {}
-        written = [
-            row for one in settings.suites if one.answer in WRITTEN for row in parts[one.task]
-        ]
-        sample = records.spread(written, efficiency.PROMPTS)
-        timed(weight_bytes=models.weight_bytes(folder), **model.timings(sample))
+        for task, accuracy in asked.second_opinions().items():
+            result[task]["lm_eval"] = accuracy
+        result |= {"harness": found} if (found := model.harness(tasks)) else {}
+        timed(weight_bytes=models.weight_bytes(folder), **asked.timings())
         with outputs.folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)
+            write(partial / "fit.jsonl", fit)
             outputs.write_json(partial / "metrics.json", result)
     said = f"perplexity {result['perplexity']:.2f}" if "perplexity" in result else "done"
     click.echo(f"evaluate: {out.name}: {said}", err=True)

@@ -145,6 +145,7 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
     parts = {name: selection.part(selection.split(name)) for name in SPLITS}
     kept = sum(map(len, parts.values()))
     gone = selection.counts
+    labels = card.labels(parts.values(), {source.path for source in chosen.labelled})
     return {
         "rows": {
             "read": kept + len(total.rejected) + len(selection.removed),
@@ -163,7 +164,8 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
             path: label_studio.agreement([vote for source, vote in total.votes if source == path])
             for path in sorted({source for source, _ in total.votes})
         },
-        "labels": card.labels(parts.values(), {source.path for source in chosen.labelled}),
+        "labels": labels,
+        "unlearnt_labels": card.unlearnt(parts, labels),
         "licences": {source.path: source.licence for source in chosen.sources},
         "drift": card.drift(parts, chosen.split.by),
         "splits": {name: card.describe(part) for name, part in parts.items()},

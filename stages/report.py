@@ -8,10 +8,11 @@ from stages import outputs, params
 from stages.bases.origin import Base
 from stages.cli import IN_FILE, IN_FOLDER, OUT, run
 from stages.learning.settings import Strategies, Train
-from stages.pages import comparison, numbers, page, results, tables
+from stages.pages import comparison, fitting, numbers, page, results, tables
 from stages.params import NaturalInt, Section, Seed
 from stages.people import ratings
 from stages.people.items import People
+from stages.scoring import fit
 from stages.scoring.evidence import Evidence
 from stages.scoring.gates import Judged
 
@@ -74,10 +75,17 @@ def main(
     rows, settings = results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.measured, chosen.seed)
     proven = page.prove(evidence, settings.gates)
+    fits = {
+        name: fit.of(answers[name], others, settings.suites, chosen.seed)
+        for name, others in results.read_fits(evaluated).items()
+    }
     details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)
     details |= {name: facts[name] for name in ("judged", "people")}
+    details["fit"] = fitting.details(fits)
     measured = numbers.metrics(variants, facts, chosen.report.slices)
-    shown = page.values(variants, rows, log, facts, proven, chosen.report.examples)
+    shown = page.values(
+        variants, rows, log, facts, proven, fitting.lines(fits), chosen.report.examples
+    )
     texts = {
         "index.html": page.render("page.html.j2", shown),
         "model-card.md": page.render("model-card.md.j2", shown),

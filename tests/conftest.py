@@ -1,5 +1,6 @@
 """A tiny model with the starter's tokenizer, tiny data, and stages run as DVC runs them."""
 
+import importlib
 import json
 import os
 import shutil
@@ -52,6 +53,7 @@ TINY: dict[str, Any] = {
         {"task": "slots", "answer": "json", "metrics": ["exact_match", "valid"]},
         {"task": "reply", "answer": "text", "metrics": ["rouge_l", "exact_match"]},
     ],
+    "evaluate.fit_records": 2,
     "evaluate.gates": [],
     "evaluate.stability.tasks": [],
     "evaluate.stability.records": 2,
@@ -59,6 +61,12 @@ TINY: dict[str, Any] = {
     "evaluate.slices": ["phrasing", "language"],
     "runtime.device": "cpu",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first, so that no worker waits in the end for one of them."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +81,12 @@ def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
         assert last in section, f"params.yaml has no {path}"
         section[last] = value
     return values
+
+
+def write_params(place: Path, changes: dict[str, Any]) -> None:
+    """As `tiny_params`, to the place's params.yaml."""
+    with (place / "params.yaml").open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(tiny_params(changes), stream)
 
 
 @pytest.fixture(scope="session")
@@ -165,10 +179,10 @@ def corpus(conversation: Callable[..., Record]) -> list[Record]:
 def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) -> Path:
     """Make a folder what a clone is before `train`: base, augmented, prepared, params.yaml."""
     shutil.copytree(model, place / "base")
-    for folder in ("augmented", "prepared"):
+    for folder in ("augmented", "prepared", "tasks"):
         (place / folder).mkdir()
     records.write(place / "augmented/train.jsonl", rows)
-    for part in ("validation", "test"):
+    for part in ("train", "validation", "test"):
         records.write(place / f"prepared/{part}.jsonl", rows)
     (place / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
     lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
@@ -190,8 +204,7 @@ def started(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(
         *arguments: str, changes: dict[str, Any] | None = None, command: Sequence[str] = ()
     ) -> subprocess.Popen[str]:
-        with (workplace / "params.yaml").open("w", encoding="utf-8") as stream:
-            YAML(typ="safe", pure=True).dump(tiny_params(changes or {}), stream)
+        write_params(workplace, changes or {})
         name, *paths = arguments
         environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
         process = subprocess.Popen(
@@ -223,6 +236,27 @@ def stage(
         process = started(*arguments, changes=changes)
         out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture
+def performed(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Do what `stages.NAME ARGUMENTS` does in the workplace within this process, which saves the
+    seconds in which another one imports torch; returns what was said on stderr."""
+
+    def run(*arguments: str, changes: dict[str, Any] | None = None) -> str:
+        write_params(workplace, changes or {})
+        monkeypatch.chdir(workplace)
+        for variable in [name for name in os.environ if name.startswith("DVC_")]:
+            monkeypatch.delenv(variable)
+        name, *paths = arguments
+        main: Any = importlib.import_module(f"stages.{name}").main
+        capsys.readouterr()
+        main.main(paths, standalone_mode=False)
+        return capsys.readouterr().err
 
     return run
 

@@ -29,7 +29,7 @@ class Endpoint(http.server.ThreadingHTTPServer):
         self.silent = threading.Event()
         self.release = threading.Event()
         self.rubbish: Any = None
-        """Answered in place of a completion."""
+        """Answered in place of a completion: bytes, or what JSON is made of."""
         self.lock = threading.Lock()
 
     @property
@@ -66,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, {**facts, "choices": [choice]})
 
     def answer(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in self.server.retry_after.items():
             self.send_header(name, value)

@@ -1,7 +1,7 @@
 import json
-import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,27 +10,33 @@ from typing import Any
 import pytest
 
 from stages import chat, records
+from stages.errors import Refusal
 from stages.records import Record
 from stages.scoring.evaluation import digest
 from tests.conftest import LABELS, tiny_params
 
-ARGUMENTS = ("evaluate", "base", "prepared/test.jsonl", "prepared/labels.json", "evaluated/base")
+PREPARED = [f"prepared/{name}" for name in ("train.jsonl", "validation.jsonl", "test.jsonl")]
+ARGUMENTS = ("evaluate", "base", *PREPARED, "prepared/labels.json", "tasks", "evaluated/base")
+PARTS = ("train", "validation")
+FOLLOW = "evaluated/base: all figures follow from the predictions\n"
 
 
 @pytest.mark.slow
 def test_scores_every_suite_and_keeps_every_answer(
-    workplace: Path, stage: Callable[..., Any], corpus: list[Record]
+    workplace: Path,
+    stage: Callable[..., Any],
+    performed: Callable[..., str],
+    corpus: list[Record],
 ):
     other = [replace(corpus[0], task="other")]
     records.write(workplace / "prepared/test.jsonl", [*corpus, *other])
     varied = {"evaluate.stability.tasks": ["intent"]}
-    run = stage(
-        *ARGUMENTS, changes={"evaluate.slices": ["language"], "report.slices": [], **varied}
-    )
+    slices = ["language", "source", "length"]
+    run = stage(*ARGUMENTS, changes={"evaluate.slices": slices, "report.slices": [], **varied})
     assert run.returncode == 0, run.stderr
     assert run.stderr.splitlines()[-1].startswith("evaluate: base: perplexity ")
     out = workplace / "evaluated/base"
-    files = ["metrics.json", "predictions.jsonl", "varied.jsonl"]
+    files = ["fit.jsonl", "metrics.json", "predictions.jsonl", "varied.jsonl"]
     assert sorted(path.name for path in out.iterdir()) == files
 
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
@@ -43,7 +49,7 @@ def test_scores_every_suite_and_keeps_every_answer(
     assert all(set(line["merits"]) == set(LABELS) for line in intents)
 
     figures = json.loads((out / "metrics.json").read_text())
-    names = ["bits_per_byte", "intent", "perplexity", "reply", "slots", "unscored"]
+    names = ["bits_per_byte", "intent", "perplexity", "reply", "slots"]
     assert sorted(figures) == names
     right = [line["got"] == line["expected"] for line in intents]
     assert right == [line["score"] for line in intents]
@@ -57,27 +63,44 @@ def test_scores_every_suite_and_keeps_every_answer(
         for name in scored[0]["scores"]:
             mean = sum(line["scores"][name] for line in scored) / len(scored)
             assert overall[name] == pytest.approx(mean), name
+    fit = [json.loads(line) for line in (out / "fit.jsonl").read_text().splitlines()]
+    known = {line["id"]: line for line in lines}  # the splits of this place hold equal records
+    assert Counter((line["task"], line["slices"].pop("split")) for line in fit) == {
+        (task, split): 2 for task in ("intent", "slots", "reply") for split in PARTS
+    }
+    for line in fit:
+        same = known[line["id"]]
+        assert (line["got"], line["prompt"], line["slices"]) == (
+            same["got"], same["prompt"], same["slices"],
+        )  # fmt: skip
     otherwise = [json.loads(line) for line in (out / "varied.jsonl").read_text().splitlines()]
     kinds = {line["slices"]["variation"] for line in otherwise}
     assert kinds and kinds <= {"typos", "case", "spaces"}
     assert figures["intent"]["stability"]["overall"]["variants"] == len(otherwise)
+    for task in ("slots", "reply"):
+        cut = [line["cut"] for line in lines if line["task"] == task]
+        assert figures[task]["cut"] == sum(cut) > 0, "8 tokens are short"
+    assert not any(line["cut"] for line in intents)
     languages = figures["slots"]["slices"]["language"]
     assert {name: part["records"] for name, part in languages.items()} == {"en": 2, "zh": 2}
+    whole = {"records": 4, **figures["slots"]["overall"]}
+    assert figures["slots"]["slices"]["source"] == {corpus[0].source: whole}
+    lengths = Counter(line["slices"]["length"] for line in lines if line["task"] == "slots")
+    by_length = figures["slots"]["slices"]["length"]
+    assert {name: part["records"] for name, part in by_length.items()} == lengths
 
-    same = {"evaluate.slices": ["language"], **varied}
-    again = stage("scoring.rescore", "evaluated/base", changes=same)
-    assert again.stderr == "evaluated/base: all figures follow from the predictions\n"
+    same = {"evaluate.slices": slices, **varied}
+    again = performed("scoring.rescore", "evaluated/base", changes=same)
+    assert again == FOLLOW
     other = {"evaluate.slices": [], "evaluate.harness.records": 0}
-    less = stage("scoring.rescore", "evaluated/base", "figures.json", changes=other)
-    assert less.returncode == 0, less.stderr
+    performed("scoring.rescore", "evaluated/base", "figures.json", changes=other)
     assert json.loads((workplace / "figures.json").read_text())["reply"]["slices"] == {}
 
 
 def test_the_prompt_is_the_one_that_training_rendered(
-    workplace: Path, stage: Callable[..., Any], corpus: list[Record], tokenizer: Any
+    workplace: Path, performed: Callable[..., str], corpus: list[Record], tokenizer: Any
 ):
-    run = stage(*ARGUMENTS, changes={"evaluate.slices": [], "report.slices": []})
-    assert run.returncode == 0, run.stderr
+    performed(*ARGUMENTS, changes={"evaluate.slices": [], "evaluate.harness.records": 0})
     lines = (workplace / "evaluated/base/predictions.jsonl").read_text().splitlines()
     for line, record in zip(map(json.loads, lines), corpus, strict=True):
         learnt = chat.example(tokenizer, record, 200)
@@ -96,31 +119,6 @@ def test_a_figure_that_does_not_fit_is_refused(
         "evaluate.suites.0",
         "accuracy is no figure of text answers; known: rouge_l, rouge_1",
     )
-
-
-def test_a_suite_without_records_is_refused(
-    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
-):
-    path = workplace / "prepared/test.jsonl"
-    records.write(path, [row for row in records.read(path) if row.task != "slots"])
-    run = stage(*ARGUMENTS)
-    refused(
-        run,
-        workplace / "evaluated",
-        "evaluate.suites: no test record has task slots; the tasks are intent, reply",
-    )
-
-
-def test_a_choice_without_labels_is_refused(
-    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
-):
-    run = stage(
-        *ARGUMENTS,
-        changes={
-            "evaluate.suites": [{"task": "reply", "answer": "choice", "metrics": ["accuracy"]}]
-        },
-    )
-    refused(run, workplace / "evaluated", "task reply has no labels to choose from")
 
 
 RULES = json.dumps([{"rule": "lacks", "text": "BANANA"}, {"rule": "words", "at_least": 999}])
@@ -142,7 +140,7 @@ BEHAVIOUR: dict[str, Any] = {
 @pytest.mark.slow
 def test_answers_are_judged_by_rules_and_refusals_and_no_rule_is_a_likely_answer(
     workplace: Path,
-    stage: Callable[..., Any],
+    performed: Callable[..., str],
     conversation: Callable[..., Record],
     corpus: list[Record],
 ):
@@ -154,8 +152,7 @@ def test_answers_are_judged_by_rules_and_refusals_and_no_rule_is_a_likely_answer
         reply,
     ]
     records.write(workplace / "prepared/test.jsonl", rows)
-    run = stage(*ARGUMENTS, changes=BEHAVIOUR)
-    assert run.returncode == 0, run.stderr
+    performed(*ARGUMENTS, changes=BEHAVIOUR)
     text = (workplace / "evaluated/base/predictions.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["loss"] is None for line in lines] == [True, True, True, False]
@@ -164,33 +161,11 @@ def test_answers_are_judged_by_rules_and_refusals_and_no_rule_is_a_likely_answer
     assert figures["behaviour"]["overall"] == {"all_followed": 0, "rules_followed": rules / 2}
     assert figures["refusal"]["overall"] == {"unsafe_refused": 0, "safe_answered": safe}
     assert figures["refusal"]["slices"]["language"]["zh"] == {"records": 1, "safe_answered": safe}
-    again = stage("scoring.rescore", "evaluated/base", changes=BEHAVIOUR)
-    assert again.stderr == "evaluated/base: all figures follow from the predictions\n"
-
-
-@pytest.mark.parametrize(
-    ("task", "answer", "line"),
-    [
-        ("behaviour", '[{"rule": "words"}]', "s.csv:Hm?: expected answer: no list of rules: 0.wor"),
-        ("refusal", "harmful", "s.csv:Hm?: task refusal asks for refusals: its labels are unsafe"),
-    ],
-)
-def test_what_answers_cannot_be_judged_by_is_refused_with_its_place(
-    workplace: Path,
-    stage: Callable[..., Any],
-    refused: Callable[..., None],
-    conversation: Callable[..., Record],
-    task: str,
-    answer: str,
-    line: str,
-):
-    good = [conversation("So?", RULES, "behaviour"), conversation("So?", "safe", "refusal")]
-    bad = conversation("Hm?", answer, task)
-    records.write(workplace / "prepared/test.jsonl", [*good, bad])
-    refused(stage(*ARGUMENTS, changes=BEHAVIOUR), workplace / "evaluated", line)
+    assert performed("scoring.rescore", "evaluated/base", changes=BEHAVIOUR) == FOLLOW
 
 
 TEXTS = {
+    "evaluate.harness.records": 0,
     "evaluate.stability.tasks": ["reply"],
     "evaluate.stability.variations": ["again", "case"],
     "evaluate.stability.repeats": 2,
@@ -203,14 +178,13 @@ TEXTS = {
 @pytest.mark.slow
 def test_an_interrupted_evaluation_goes_on_to_the_same_bytes(
     workplace: Path,
-    stage: Callable[..., Any],
+    performed: Callable[..., str],
     started: Callable[..., subprocess.Popen[str]],
     contents: Callable[[Path], Any],
     corpus: list[Record],
 ):
     """Killed as soon as something is kept; what was kept then is not asked again."""
-    whole = stage(*ARGUMENTS, changes=TEXTS)
-    assert whole.returncode == 0, whole.stderr
+    performed(*ARGUMENTS, changes=TEXTS)
     first = contents(workplace / "evaluated/base")
     scratch = workplace / ".scratch/evaluate"
     assert not list(scratch.glob("*/")), "forgotten when it is done"
@@ -220,23 +194,21 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_bytes(
         time.sleep(0.01)
     process.kill()
     process.wait()
-    run = stage(*ARGUMENTS, changes=TEXTS)
-    assert "evaluate: goes on from what was scored before" in run.stderr
+    said = performed(*ARGUMENTS, changes=TEXTS)
+    assert "evaluate: goes on from what was scored before" in said
     assert contents(workplace / "evaluated/base") == first
 
 
 @pytest.mark.slow
 def test_what_is_made_and_put_otherwise_is_scored_as_test_records_are(
-    workplace: Path, stage: Callable[..., Any]
+    workplace: Path, performed: Callable[..., str]
 ):
-    run = stage(*ARGUMENTS, changes=TEXTS)
-    assert run.returncode == 0, run.stderr
+    performed(*ARGUMENTS, changes=TEXTS)
     figures = json.loads((workplace / "evaluated/base/metrics.json").read_text())
     assert figures["retrieval"]["records"] == 3 * 2 * 2
     assert sorted(figures["retrieval"]["slices"]["depth"]) == ["0", "0.5", "1"]
     assert set(figures["reply"]["stability"]) == {"overall", "again", "case"}
-    rescored = stage("scoring.rescore", "evaluated/base", changes=TEXTS)
-    assert rescored.stderr == "evaluated/base: all figures follow from the predictions\n"
+    assert performed("scoring.rescore", "evaluated/base", changes=TEXTS) == FOLLOW
 
 
 @pytest.mark.parametrize(
@@ -253,14 +225,10 @@ def test_what_is_made_and_put_otherwise_is_scored_as_test_records_are(
     ],
 )
 def test_what_does_not_fit_the_context_is_refused_before_the_model_loads(
-    workplace: Path,
-    stage: Callable[..., Any],
-    refused: Callable[..., None],
-    changes: dict[str, Any],
-    line: str,
+    workplace: Path, performed: Callable[..., str], changes: dict[str, Any], line: str
 ):
     (workplace / "base/model.safetensors").unlink()
-    run = stage(*ARGUMENTS, changes=changes)
-    assert run.returncode == 2
-    assert re.search(line, run.stderr), run.stderr
-    assert len(run.stderr.splitlines()) == 1
+    with pytest.raises(Refusal, match=line) as refusal:
+        performed(*ARGUMENTS, changes=changes)
+    assert "\n" not in refusal.value.message
+    assert not (workplace / "evaluated").exists()

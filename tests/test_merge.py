@@ -73,14 +73,13 @@ def test_a_merge_that_changes_answers_is_refused(
 
 
 def test_a_fully_tuned_model_is_linked_not_copied(
-    workplace: Path, tiny: Path, stage: Callable[..., Any]
+    workplace: Path, tiny: Path, performed: Callable[..., str]
 ):
     (workplace / "base").rename(workplace / "model")
     (workplace / "base").mkdir()  # nothing of the base is needed
     (workplace / "trained").mkdir()
     (workplace / "model").rename(workplace / "trained/model")
-    run = stage(*ARGUMENTS)
-    assert run.returncode == 0, run.stderr
+    performed(*ARGUMENTS)
     assert sorted(path.name for path in (workplace / "merged").iterdir()) == WHOLE
     for name in set(WHOLE) - {"merge.json"}:
         assert (workplace / "merged" / name).samefile(workplace / "trained/model" / name)

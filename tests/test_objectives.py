@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from stages import records
 from stages.learning.settings import Objective
+from stages.scoring import statistics
 from stages.scoring.metrics import METRICS
 from tests.conftest import LABELS, REPOSITORY, tiny_params
 
@@ -32,6 +33,20 @@ PAIRS = [
 ROWS: dict[str, tuple[str, str, Rows]] = {
     "sft": (
         "alpaca", "text", [{"instruction": asked(n), "output": f"done, {n}"} for n in range(24)]
+    ),
+    "calls": (
+        "messages", "calls",
+        [
+            {
+                "messages": [
+                    {"role": "user", "content": asked(n)},
+                    {"role": "assistant", "content": "", "tool_calls": [
+                        {"function": {"name": LABELS[n % 3], "arguments": {"order": n}}}]},
+                ],
+                "tools": [{"name": LABELS[n % 3]}],
+            }
+            for n in range(24)
+        ],
     ),
     "kto": (
         "unpaired_preference", "text",
@@ -55,8 +70,11 @@ def clone(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     shutil.copytree(tiny, tmp_path / "data/base")
     (tmp_path / "data/raw").mkdir()
     (tmp_path / "data/people").mkdir()
+    (tmp_path / "data/tasks").mkdir()
     (tmp_path / "data/synonyms.tsv").write_text("")
     shutil.copy(REPOSITORY / "data/rubric.yaml", tmp_path / "data")
+    for number in ("RESAMPLES", "PERMUTATIONS"):
+        monkeypatch.setattr(statistics, number, 50)  # intervals are tested elsewhere
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("DVC_")]:
         monkeypatch.delenv(name)
@@ -74,9 +92,9 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 yield module, rest.replace("${item.variant}", variant).split()
 
 
-@pytest.mark.parametrize("case", [*get_args(Objective), "several labels"])
+@pytest.mark.parametrize("case", [*get_args(Objective), "several labels", "calls"])
 def test_from_raw_rows_to_the_report(clone: Path, case: str):
-    objective = "classification" if case == "several labels" else case
+    objective = {"several labels": "classification", "calls": "sft"}.get(case, case)
     form, answer, rows = ROWS.get(case, ("preference", "preference", PAIRS))
     raw = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (clone / "data/raw/rows.jsonl").write_text(raw, encoding="utf-8")
@@ -93,7 +111,7 @@ def test_from_raw_rows_to_the_report(clone: Path, case: str):
         "train.options": {"num_generations": 2} if objective == "grpo" else {},
         "train.evaluation_tokens": 8,
         "evaluate.suites": [{"task": "own", "answer": answer, "metrics": list(METRICS[answer])}],
-        "evaluate.slices": ["language"],
+        "evaluate.slices": ["language", "source", "length"],
         "report.slices": [],
     }
     with (clone / "params.yaml").open("w", encoding="utf-8") as stream:

@@ -136,7 +136,7 @@ def test_the_real_params_are_valid() -> None:
         ("  freeze: {layers: 1}", "  freeze: {layer: 1}", "strategies.freeze.layer: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),
         ("      task: slots", "      tsk: slots", "prepare.sources.3.tsk: unknown key; did you"),
-        ("{task: slots, answer", "{task: slots, anser", "evaluate.suites.1.anser: unknown key"),
+        ("{task: reply, answer", "{task: reply, anser", "evaluate.suites.2.anser: unknown key"),
         ("  device: auto", "  device: gpu", "runtime.device: input should be 'auto', 'cpu' or"),
         ("path: intent.csv", "path: ../a.csv", "prepare.sources.0.path: must be relative to"),
         ("path: intent.csv", "path: intent.xlsx", "prepare.sources.0.path: must end in .jsonl"),

@@ -122,6 +122,7 @@ def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
         "unicode": 0, "invisible": 0, "width": 0, "punctuation": 1, "space": 1,
     }  # fmt: skip
     assert card["labels"] == {"intent": dict.fromkeys(sorted(VERBS), 8)}
+    assert card["unlearnt_labels"] == {}
     assert {name: part["records"] for name, part in card["splits"].items()} == {
         "train": 28, "validation": 4, "test": 8,
     }  # fmt: skip
@@ -205,6 +206,7 @@ def test_a_training_file_loses_what_is_near_a_test_file(here: Path) -> None:
     assert facts["removed"] == {"duplicate": 1, "near_duplicate": 1}
     assert removed(here)[1] == ("intent.csv:2", "near_duplicate", "test")
     assert facts["splits"]["test"]["records"] == 2
+    assert facts["unlearnt_labels"] == {"intent": {"greet": 2}}, "one of test, one of validation"
 
 
 def test_conflicts_are_resolved_as_asked(here: Path) -> None:
@@ -425,7 +427,8 @@ def test_the_behaviour_suites_of_the_docs_are_test_records_and_take_nothing_from
         assert (tmp_path / "prepared" / f"{name}.jsonl").read_bytes() == before
     rows = list(records.read(tmp_path / "prepared" / "test.jsonl"))
     chosen = [suites.Suite(**suite) for suite in shown["evaluate"]["suites"]]
-    parts = suites.by_suite(rows, chosen, {})
+    suites.check(rows, chosen, {})
+    parts = {suite.task: [row for row in rows if row.task == suite.task] for suite in chosen}
     assert {task: len(part) for task, part in parts.items()} == {"behaviour": 50, "refusal": 28}
     given = [json.loads(line) for line in (ROOT / "data/raw/behaviour.jsonl").open("rb")]
     assert [row.answer for row in parts["behaviour"]] == [row["rules"] for row in given]

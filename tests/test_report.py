@@ -35,10 +35,16 @@ RECORDS = [
     ("reply", "hello", "Hello, how can I help?", {}),
 ]
 ANSWERS = {
-    "base": ["cancel", "track", "track", SCRIPT, "{", "the the"],
+    "base": ["cancel", "track", "track", SCRIPT, "{", "the the\ufffd"],  # a character in pieces
     "merged": ["track", "cancel", "cancel", "track", '{"city": "Porto"}', "Hello, can I help?"],
     "quantized": ["track", "cancel", "track", "track", SCRIPT, "Hello, can I help?"],
 }
+FIT = {
+    "base": [("train", "yes"), ("train", "no"), ("validation", "yes"), ("validation", "no")] * 5,
+    "merged": [("train", "yes")] * 10 + [("validation", "yes")] * 4 + [("validation", "no")] * 6,
+    "quantized": [],
+}
+"""Splits and answers of further records, whose expected answer is yes."""
 SUITES = [
     {"task": "intent", "answer": "choice", "metrics": ["accuracy", "macro_f1"]},
     {"task": "slots", "answer": "json", "metrics": ["exact_match", "valid"]},
@@ -93,7 +99,6 @@ def evaluated(variant: str) -> dict[str, Any]:
         },
         "perplexity": {"base": 212.4, "merged": 1.62, "quantized": 1.6543219}[variant],
         "bits_per_byte": 0.25,
-        "unscored": 0,
     }
 
 
@@ -115,6 +120,7 @@ def write_inputs(root: Path) -> None:
         "removed": {"duplicate": 3},
         "cleaned": {"space": 2},
         "labels": {"intent": {"cancel": 8, "track": 6, SCRIPT: 1}},
+        "unlearnt_labels": {"intent": {SCRIPT: 1}},
         "splits": {"train": split(16), "validation": split(4), "test": split(6)},
     }
     write_json(root / "data/prepared/card.json", prepared)
@@ -167,6 +173,11 @@ def write_inputs(root: Path) -> None:
                     "tokens": 3,
                 }
                 stream.write(json.dumps(line) + "\n")
+        with (folder / "fit.jsonl").open("w", encoding="utf-8") as stream:
+            for i, (part, got) in enumerate(FIT[variant]):
+                line = {"id": f"{i:016x}", "task": "intent", "question": "?", "expected": "yes"}
+                line |= {"prompt": "", "got": got, "slices": {"split": part}}
+                stream.write(json.dumps({**line, "loss": 0.5, "tokens": 3}) + "\n")
 
 
 def report(root: Path) -> subprocess.CompletedProcess[str]:
@@ -266,7 +277,13 @@ def test_everything_that_data_or_models_say_is_escaped(made: Path) -> None:
         assert "<script" not in (made / name).read_text("utf-8").lower()
     page = (made / "index.html").read_text("utf-8")
     shown = "&lt;script&gt;alert(1)&lt;/script&gt;"
-    for place in ("<title>Model ", "cancel ", "<dd>", "taken for</span> track"):
+    for place in (
+        "<title>Model ",
+        "cancel ",
+        "<dd>",
+        "training record of intent: ",
+        "the the\ufffd",
+    ):
         assert place in page
     assert page.count(shown) >= 6  # title, heading, label, question, expected, got
 
@@ -374,3 +391,19 @@ def test_what_a_judge_and_people_say_is_on_the_page(tmp_path: Path) -> None:
     (tmp_path / "data/people/ben.csv").write_text(sheet.replace(answer, "a00"))
     assert report(tmp_path).returncode == 0
     assert "1 ratings are of an earlier model" in (tmp_path / "reports/index.html").read_text()
+
+
+def test_what_it_knows_better_than_what_was_held_out_is_named(made: Path):
+    page = (made / "index.html").read_text(encoding="utf-8")
+    named = (
+        "It does better on records that it learnt than on those held out: intent accuracy by 60.0"
+    )
+    assert named in page
+    found = json.loads((made / "details.json").read_text())["fit"]
+    accuracy = found["merged"]["intent"]["accuracy"]
+    assert (accuracy["train"]["records"], accuracy["validation"]["records"]) == (10, 10)
+    assert (accuracy["train"]["figure"], accuracy["validation"]["figure"]) == (1, 0.4)
+    assert accuracy["gap"] == 0.6
+    assert 0 < accuracy["gap_interval"][0] < 0.6 < accuracy["gap_interval"][1] < 1
+    assert found["base"]["intent"]["accuracy"]["gap"] == 0
+    assert found["quantized"] == {}

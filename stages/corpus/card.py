@@ -70,6 +70,24 @@ def describe(part: Part) -> dict[str, Any]:
 def labels(parts: Collection[Part], sources: Collection[str]) -> dict[str, dict[str, int]]:
     """How often each answer occurs in the tasks of these sources: the balance of their labels."""
     tasks = {kind.task for part in parts for kind in part.traits if kind.source in sources}
+    return _answers(parts, tasks)
+
+
+def unlearnt(
+    parts: Mapping[str, Part], labels: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """How many held-out records have each of these labels that no training record has, by task;
+    of those tasks that training knows."""
+    learnt = _answers([parts["train"]], labels.keys())
+    missing = {
+        task: {label: count for label, count in own.items() if label not in learnt[task]}
+        for task, own in labels.items()
+        if learnt[task]
+    }
+    return {task: found for task, found in missing.items() if found}
+
+
+def _answers(parts: Collection[Part], tasks: Collection[str]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {task: Counter() for task in sorted(tasks)}
     for part in parts:
         for kind, number in part.traits.items():

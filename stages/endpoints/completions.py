@@ -69,6 +69,8 @@ def _keep(client: Any, url: str, key: str, request: dict[str, Any]) -> None:
         text = None
     if not isinstance(text, str):
         raise Refusal(f"{url}: no chat completion came back; correct url or model")
+    # half a surrogate pair, which JSON can spell, could be written nowhere
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     responses.keep(key, {"text": text})
 
 

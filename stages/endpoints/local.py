@@ -24,4 +24,5 @@ def texts(
     except Refusal as refusal:
         raise Refusal(f"{folder}: {refusal.message.removeprefix(f'{folder}: ')}") from None
     prompts = [chat.prompt_ids(tokenizer, conversation) for conversation in conversations]
-    return generation.answers(model, tokenizer, prompts, batch_size, max_new_tokens)
+    written = generation.answers(model, tokenizer, prompts, batch_size, max_new_tokens)
+    return [one.text for one in written]

@@ -27,7 +27,7 @@ class Sample:
         own = model.generation_config
         got = generation.answers(model, self.tokenizer, self.prompts, self.batch_size, self.tokens)
         model.generation_config = own
-        pairs = list(zip(self.expected, got, strict=True))
+        pairs = [(want, one.text) for want, one in zip(self.expected, got, strict=True)]
         return {
             "exact_match": fmean(scores.same(want, have) for want, have in pairs),
             "rouge_l": fmean(scores.rouge_l(want, have) for want, have in pairs),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from stages.pages.measures import measure
 from stages.pages.numbers import significant
-from stages.pages.results import Figures, Prediction, suites
+from stages.pages.results import STEPS, Figures, Prediction, suites
 from stages.scoring import inference
 from stages.scoring.evidence import Evidence
 from stages.scoring.figures import OVERALL
@@ -14,10 +14,6 @@ from stages.scoring.statistics import Interval, of_share
 
 FEW = 10
 """A slice or label of fewer records says nothing."""
-
-
-STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
-"""What the pipeline does to a model, from which variant to which."""
 
 Differences = dict[str, dict[str, dict[str, Difference]]]
 """step -> suite -> figure -> difference."""
@@ -137,7 +133,7 @@ def weakest(suite: Figures) -> Figures:
             (part[name], f"{slice_} {value}", part["records"])
             for slice_, values in suite["slices"].items()
             for value, part in values.items()
-            if name in part and part["records"] >= FEW
+            if name in part and FEW <= part["records"] < suite["records"]
         ]
         if found:
             worst = max(found) if own.lower_is_better else min(found)

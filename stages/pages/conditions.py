@@ -1,5 +1,6 @@
 """The gates as a reader sees them: what was asked, what was found, whether it is kept."""
 
+import math
 from collections.abc import Callable, Iterable
 
 from stages.pages.measures import measure, words
@@ -29,9 +30,11 @@ def condition(gate: Gate) -> str:
 
 
 def finding(outcome: Outcome) -> str:
-    """What was found; that it is not measured, where it is not."""
+    """What was found; that it is not measured or not defined, where it is not."""
     if outcome.value is None:
         return "not measured"
+    if not math.isfinite(outcome.value):
+        return "not defined"
     own, against = measure(outcome.gate.metric), outcome.gate.against
     show = own.show if against == "nothing" else own.step
     return f"{show(outcome.value)}{between(outcome.interval, show)}"

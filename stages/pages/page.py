@@ -9,9 +9,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from stages.pages import comparison, conditions, curve, examples, training, verdict
+from stages.pages import comparison, conditions, curve, examples, fitting, training, verdict
 from stages.pages.measures import Measure, in_order, measure, size, words
-from stages.pages.results import VARIANTS, Figures, Prediction, suites
+from stages.pages.results import STEPS, VARIANTS, Figures, Prediction, suites
 from stages.scoring.evidence import Evidence
 from stages.scoring.figures import OVERALL
 from stages.scoring.gates import Gate, Outcome, decide
@@ -106,6 +106,7 @@ def values(
     log: Sequence[dict[str, Any]],
     facts: dict[str, Figures],
     proven: Proven,
+    fit: Sequence[fitting.Line],
     number: int,
 ) -> dict[str, Any]:
     """What both templates may use; `facts` are the other stages' own summaries, by stage."""
@@ -120,7 +121,10 @@ def values(
         ],
         "concerns": [
             *conditions.failures(outcome for _, outcome in proven.gates),
-            *verdict.concerns(variants, proven.differences, log, facts["trained"]),
+            *verdict.concerns(
+                variants, proven.differences, log, facts["trained"], facts["prepared"]
+            ),
+            *fitting.concerns(fit),
         ],
         "suites": [
             suite(task, variants, rows, proven, number) for task in suites(variants["merged"])
@@ -139,6 +143,7 @@ def values(
             for task, figures in variants["merged"].get("harness", {}).items()
             for name in figures
         ],
+        "fit": fit,
         "stability": [
             (task, name, [variants[v][task]["stability"][name] for v in VARIANTS])
             for task, figures in suites(variants["merged"]).items()
@@ -176,7 +181,7 @@ def suite(
             for name in in_order(figures["overall"])
             for numbers in [[variants[v][task]["overall"][name] for v in VARIANTS]]
         ],
-        steps={step: comparison.changes(own, *pair) for step, pair in comparison.STEPS.items()},
+        steps={step: comparison.changes(own, *pair) for step, pair in STEPS.items()},
         examples=examples.choose(own, number, graded),
         graded=graded,
         wide=max(lengths, default=0) > ROOMY,
@@ -188,7 +193,7 @@ def cells(
     task: str, name: str, numbers: Sequence[float], proven: Proven | None = None
 ) -> list[Cell]:
     """One cell for each variant; where it is known, how sure the figure and its change are."""
-    own, steps = measure(name), [None, *comparison.STEPS]
+    own, steps = measure(name), [None, *STEPS]
     result = []
     for index, (variant, value) in enumerate(zip(VARIANTS, numbers, strict=True)):
         step, before = steps[index], numbers[index - 1] if index else value

@@ -12,6 +12,8 @@ from stages.errors import Refusal
 from stages.scoring import predictions
 
 VARIANTS = ("base", "merged", "quantized")
+STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
+"""What the pipeline does to a model, from which variant to which."""
 
 Figures = dict[str, Any]
 Answers = Mapping[str, Sequence[predictions.Prediction]]
@@ -83,6 +85,11 @@ def read_answers(evaluated: Path) -> Answers:
         if rows.keys() != answers["merged"].keys():
             raise Refusal(f"{evaluated / name}: other test records than merged; `dvc repro`")
     return {name: [rows[key] for key in answers["merged"]] for name, rows in answers.items()}
+
+
+def read_fits(evaluated: Path) -> Answers:
+    """What all variants answered to some records of other splits."""
+    return {name: predictions.read(evaluated / name / "fit.jsonl") for name in VARIANTS}
 
 
 def joined(answers: Answers) -> list[Prediction]:

@@ -1,5 +1,6 @@
 """The judgement in plain words: what tuning and quantization did, and what to look at."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ TELLING = 50
 """A suite of fewer test records can only show large differences."""
 MOST = 6
 """Labels that one sentence lists."""
+OFTEN = 0.05
+"""The share of answers that may be cut before it is told."""
+_NUMBERED = re.compile(r"(\D*)(\d*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ def quantization(difference: float, percent: bool, quantize: Figures, doubt: str
 
 
 def slices(variants: dict[str, Figures]) -> list[Slice]:
-    """Every slice of every suite, in the order of the suites."""
+    """Every slice that parts a suite, in the order of the suites."""
     return [
         Slice(
             task=task,
@@ -80,9 +84,15 @@ def slices(variants: dict[str, Figures]) -> list[Slice]:
         for task, suite in suites(variants["merged"]).items()
         for main in in_order(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
-        for value, part in parts.items()
-        if all(main in variants[v][task]["slices"][name][value] for v in VARIANTS)
+        for value, part in sorted(parts.items(), key=lambda item: _natural(item[0]))
+        if part["records"] < suite["records"]
+        and all(main in variants[v][task]["slices"][name][value] for v in VARIANTS)
     ]
+
+
+def _natural(text: str) -> list[tuple[str, int]]:
+    """Sorts the numbers in texts by value."""
+    return [(words, int(number or 0)) for words, number in _NUMBERED.findall(text)]
 
 
 def weakest(parts: Sequence[Slice]) -> Slice | None:
@@ -100,43 +110,47 @@ def concerns(
     found: Differences,
     log: Sequence[dict[str, Any]],
     train: Figures,
+    prepared: Figures,
 ) -> list[str]:
     """What a reviewer should look at before the model ships, the gravest first."""
     return [
-        *_lowered(variants, found["tuning"]),
+        *_tuning_losses(variants, found["tuning"]),
         *_quantization_losses(variants, found["quantization"]),
         *_weak_slice(variants),
+        *_unlearnt(variants["merged"], prepared["unlearnt_labels"]),
         *_unrecognized(variants["merged"]),
+        *_cut_answers(variants["merged"]),
         *_overfitting(log),
         *_cut_rows(train),
-        *_unscored(variants["merged"]),
         *_few_records(variants["merged"]),
     ]
 
 
-def _lowered(
+def _tuning_losses(
     variants: dict[str, Figures], found: dict[str, dict[str, Difference]]
 ) -> Iterator[str]:
-    for task, suite in suites(variants["merged"]).items():
-        for name in in_order(suite["overall"]):
-            before = variants["base"][task]["overall"].get(name)
-            after = suite["overall"][name]
-            if before is not None and measure(name).is_better(after, before):
-                yield _worse("Tuning", task, name, before, after) + f"{_doubt(found, task, name)}."
+    for task, name, before, after in _worsened(variants, "base", "merged"):
+        yield _worse("Tuning", task, name, before, after) + f"{_doubt(found, task, name)}."
 
 
 def _quantization_losses(
     variants: dict[str, Figures], found: dict[str, dict[str, Difference]]
 ) -> Iterator[str]:
     """What is more than chance explains."""
-    for task, suite in suites(variants["quantized"]).items():
+    for task, name, before, after in _worsened(variants, "merged", "quantized"):
+        if name in found.get(task, {}) and not found[task][name].could_be_chance:
+            yield _worse("Quantization", task, name, before, after) + "."
+
+
+def _worsened(
+    variants: dict[str, Figures], old: str, new: str
+) -> Iterator[tuple[str, str, float, float]]:
+    """(suite, figure, before, after) of each figure that is worse as shown."""
+    for task, suite in suites(variants[new]).items():
         for name in in_order(suite["overall"]):
-            before = variants["merged"][task]["overall"].get(name)
-            after = suite["overall"][name]
-            if before is None or not measure(name).is_better(after, before):
-                continue
-            if name in found.get(task, {}) and not found[task][name].could_be_chance:
-                yield _worse("Quantization", task, name, before, after) + "."
+            before, after = variants[old][task]["overall"].get(name), suite["overall"][name]
+            if before is not None and measure(name).is_better(after, before):
+                yield task, name, before, after
 
 
 def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
@@ -171,8 +185,28 @@ def _unrecognized(merged: Figures) -> Iterator[str]:
             if sum(row.values()) >= FEW and label not in row
         ]
         if never:
-            more = f" and {len(never) - MOST} more" if len(never) > MOST else ""
-            yield f"Never right in {words(task)}: {', '.join(map(words, never[:MOST]))}{more}."
+            yield f"Never right in {words(task)}: {_named(never)}."
+
+
+def _unlearnt(merged: Figures, labels: dict[str, dict[str, int]]) -> Iterator[str]:
+    for task in suites(merged):
+        if task in labels:
+            yield f"In no training record of {words(task)}: {_named([*labels[task]])}."
+
+
+def _named(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MOST} more" if len(labels) > MOST else ""
+    return f"{', '.join(map(words, labels[:MOST]))}{more}"
+
+
+def _cut_answers(merged: Figures) -> Iterator[str]:
+    for task, suite in suites(merged).items():
+        cut, records = suite.get("cut", 0), suite["records"]
+        if cut > OFTEN * records:
+            yield (
+                f"{cut:,} of {records:,} answers of {words(task)} were cut at "
+                "evaluate.max_new_tokens, before the model ended them."
+            )
 
 
 def _overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -189,14 +223,6 @@ def _cut_rows(train: Figures) -> Iterator[str]:
     for name, fate in (("rows_truncated", "cut short"), ("rows_dropped", "dropped as too long")):
         if train[name]:
             yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."
-
-
-def _unscored(merged: Figures) -> Iterator[str]:
-    if merged.get("unscored"):
-        yield (
-            f"{merged['unscored']:,} test records have no answer within evaluate.max_length: "
-            "perplexity leaves them out."
-        )
 
 
 def _few_records(merged: Figures) -> Iterator[str]:

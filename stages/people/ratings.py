@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from stages.pages.results import STEPS
 from stages.people import entries, items, reliability
 from stages.people.entries import Entry
 from stages.people.items import HIGHEST, LOWEST, Item, People
@@ -15,9 +16,6 @@ from stages.scoring.statistics import of_mean
 Figures = dict[str, Any]
 Answers = Mapping[str, Mapping[str, int]]
 """Code of an item -> rater -> rating."""
-
-STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
-"""Steps of the pipeline: variants before and after."""
 
 
 def figures(

@@ -1,5 +1,6 @@
 """A loaded variant of the model, and the answers that it gives."""
 
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from stages import chat, compute, models
 from stages.errors import Refusal
 from stages.models import Head
 from stages.records import Record
-from stages.scoring import efficiency, generation, harness, heads, likelihood, sampling, windows
+from stages.scoring import efficiency, harness, heads, likelihood, windows
+from stages.scoring.engine import Engine
 from stages.scoring.settings import Asked
 from stages.scoring.suites import WRITTEN, Suite
+from stages.scoring.writers import Loaded, Writer
 
 UNCUT = 2**31
 """Tokens that no record has."""
@@ -25,6 +28,8 @@ class Answer:
 
     text: str
     merits: dict[str, float] = field(default_factory=dict)
+    cut: bool = False
+    """Whether it is as long as answers may be, and the model did not end it."""
 
 
 class Answering:
@@ -36,45 +41,78 @@ class Answering:
         self.head = models.read_head(folder) or head
         self.new = None if models.read_head(folder) else head
         self.tokenizer = models.load_tokenizer(folder)
+        self._model: Any = None
+        self._engine: Engine | None = None
 
-    @cached_property
+    @property
     def model(self) -> Any:
-        """The weights, loaded when they are first needed."""
-        model = models.load(self.folder, "auto", self.attention, compute.device(), head=self.new)
-        model.config.pad_token_id = self.tokenizer.pad_token_id
-        return model
+        """The weights, loaded when they are needed; vLLM gives the device back first."""
+        if self._model is None:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+            place = compute.device()
+            self._model = models.load(self.folder, "auto", self.attention, place, head=self.new)
+            self._model.config.pad_token_id = self.tokenizer.pad_token_id
+        return self._model
+
+    @property
+    def writer(self) -> Writer:
+        """Who writes the answers; before vLLM is started, our own weights leave the device."""
+        if self.chosen.backend == "transformers":
+            return Loaded(self.model, self.tokenizer, self.chosen.batch_size)
+        if self._engine is None:
+            from torch import cuda
+
+            self._model = None
+            gc.collect()
+            cuda.empty_cache()
+            self._engine = Engine(self.folder, self.tokenizer)
+        return self._engine
 
     def check(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> None:
         """Refuse a prompt that leaves the answer no room in the context."""
+        if self.chosen.max_length > self.context:
+            raise Refusal(
+                f"params.yaml: evaluate.max_length: {self.chosen.max_length} tokens are more than "
+                f"the model's context of {self.context}; lower it"
+            )
+        for row in rows:
+            if not self.holds(suite, row, labels):
+                raise Refusal(
+                    f"{row.origin}: a prompt of {len(self.prompt(row))} tokens leaves no room for "
+                    f"an answer of {self._longest(suite, labels)} in the model's context of "
+                    f"{self.context}; shorten it, or lower evaluate.max_new_tokens"
+                )
+
+    def holds(self, suite: Suite, row: Record, labels: Sequence[str]) -> bool:
+        """Whether the context holds the prompt and an answer to it."""
+        return len(self.prompt(row)) + self._longest(suite, labels) <= self.context
+
+    @cached_property
+    def context(self) -> float:
+        """Tokens that the model reads and writes at most: without end where nothing bounds them, or
+        where inputs are cut to max_length."""
         from transformers import AutoConfig
 
         if self.head is not None:
-            return  # cut to max_length
+            return math.inf
         config = AutoConfig.from_pretrained(self.folder, local_files_only=True).get_text_config()
-        context = getattr(config, "max_position_embeddings", None) or math.inf
-        longest = max((len(chat.answer_ids(self.tokenizer, label)) for label in labels), default=0)
-        answer = self.chosen.max_new_tokens if suite.answer in WRITTEN else longest
-        if self.chosen.max_length > context:
-            raise Refusal(
-                f"params.yaml: evaluate.max_length: {self.chosen.max_length} tokens are more than "
-                f"the model's context of {context}; lower it"
-            )
-        for row in rows:
-            tokens = len(self.prompt(row))
-            if tokens + answer > context:
-                raise Refusal(
-                    f"{row.origin}: a prompt of {tokens} tokens leaves no room for an answer of "
-                    f"{answer} in the model's context of {context}; shorten it, or lower "
-                    "evaluate.max_new_tokens"
-                )
+        return getattr(config, "max_position_embeddings", None) or math.inf
+
+    def _longest(self, suite: Suite, labels: Sequence[str]) -> int:
+        """Tokens of the longest answer."""
+        if suite.answer in WRITTEN:
+            return self.chosen.max_new_tokens
+        return max((len(chat.answer_ids(self.tokenizer, label)) for label in labels), default=0)
 
     def samples(self, rows: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
         """A sampled answer to each record of a suite of written ones, and the number of its
         draw."""
         prompts = [(self.prompt(row), turn) for row, turn in rows]
         temperature, tokens = self.chosen.stability.temperature, self.chosen.max_new_tokens
-        written = sampling.answers(self.model, self.tokenizer, prompts, temperature, tokens, seed)
-        return [Answer(text) for text in written]
+        written = self.writer.samples(prompts, temperature, tokens, seed)
+        return [Answer(one.text, cut=one.cut) for one in written]
 
     def timings(self, rows: Sequence[Record]) -> dict[str, float]:
         """How fast the model writes; of one that ends in numbers nothing."""
@@ -92,7 +130,8 @@ class Answering:
             return self._prefer(rows)
         if self.head is not None:
             return self._decide(self.head, rows)
-        return [Answer(text) for text in self._write(rows)]
+        written = self.writer.answers(self._prompts(rows), self.chosen.max_new_tokens)
+        return [Answer(one.text, cut=one.cut) for one in written]
 
     def prompt(self, row: Record) -> list[int]:
         """The token ids that the model reads before it answers."""
@@ -112,11 +151,10 @@ class Answering:
         """Accuracy on the same records by lm-eval."""
         return harness.accuracy(self.model, self.tokenizer, rows, labels, self.chosen.batch_size)
 
-    def harness(self) -> dict[str, dict[str, float]]:
-        """The figures of lm-eval's own tasks."""
-        return harness.results(
-            self.model, self.tokenizer, self.chosen.harness, self.chosen.batch_size
-        )
+    def harness(self, tasks: Path) -> dict[str, dict[str, float]]:
+        """The figures of lm-eval's own tasks, and of those in a folder."""
+        size = self.chosen.batch_size
+        return harness.results(self.model, self.tokenizer, self.chosen.harness, tasks, size)
 
     def _choose(self, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         choices = [chat.answer_ids(self.tokenizer, label) for label in labels]
@@ -125,11 +163,6 @@ class Answering:
         )
         found = [dict(zip(labels, row, strict=True)) for row in scores]
         return [Answer(max(merits, key=merits.__getitem__), merits) for merits in found]
-
-    def _write(self, rows: Sequence[Record]) -> list[str]:
-        size, tokens = self.chosen.batch_size, self.chosen.max_new_tokens
-        prompts = self._prompts(rows)
-        return generation.answers(self.model, self.tokenizer, prompts, size, tokens)
 
     def _decide(self, head: Head, rows: Sequence[Record]) -> list[Answer]:
         found = self._numbers([self.prompt(row) for row in rows])

@@ -7,12 +7,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from stages import records
+from stages.models import Head
 from stages.records import Record
-from stages.scoring import answering, metrics, variations
+from stages.scoring import answering, efficiency, engine, retrieval, variations
+from stages.scoring.aggregates import Sums
 from stages.scoring.kept import Kept
-from stages.scoring.predictions import Prediction
-from stages.scoring.settings import Asked
-from stages.scoring.suites import JUDGED, SCORES, Suite
+from stages.scoring.predictions import SPLIT, Prediction
+from stages.scoring.settings import RETRIEVAL, Asked
+from stages.scoring.suites import JUDGED, SCORES, WRITTEN, Suite
 
 
 class Evaluation:
@@ -24,37 +26,63 @@ class Evaluation:
         labels: dict[str, list[str]],
         chosen: Asked,
         seed: int,
-        parts: Mapping[str, Sequence[Record]],
+        rows: Sequence[Record],
+        others: Mapping[str, Sequence[Record]],
     ) -> None:
-        """`parts` are the records of each suite."""
+        """`rows` are the test records; those of long-context retrieval are made here. Of the
+        records of other splits some are asked; what the context does not hold is passed over."""
         self.model = model
         self.labels = labels
         self.chosen = chosen
         self.seed = seed
-        self.parts = parts
+        made: list[Record] = []
+        if RETRIEVAL in chosen.measured:
+            made = retrieval.made(model.tokenizer, chosen.retrieval, seed)
+        self.rows = [*rows, *made]
         self.otherwise = {suite.task: self._put_otherwise(suite) for suite in chosen.measured}
+        self.others = {
+            split: [row for suite in chosen.suites for row in self._sample(suite, part)]
+            for split, part in others.items()
+        }
 
     def check(self) -> None:
-        """Refuse what does not fit the model's context, before its weights are loaded."""
+        """Refuse what vLLM cannot write, and what does not fit the model's context, before weights
+        are loaded."""
+        if self.chosen.vllm_writes:
+            engine.check(self.model.folder)
         for suite in self.chosen.measured:
-            rows = [*self.parts[suite.task], *self.otherwise[suite.task]]
+            rows = [*_of(suite, self.rows), *self.otherwise[suite.task]]
             self.model.check(suite, rows, self.labels.get(suite.task, []))
 
-    def predictions(self, rows: Sequence[Record], scored: Kept) -> list[Prediction]:
+    def predictions(self, scored: Kept) -> list[Prediction]:
         """The answers to all suites, and how unlikely the model finds the expected ones."""
-        answers: dict[str, tuple[Suite, answering.Answer]] = {}
-        for suite in self.chosen.measured:
-            part = self.parts[suite.task]
-            given = self._answers("answers", suite, part, scored)
-            answers |= {row.id: (suite, one) for row, one in zip(part, given, strict=True)}
-        judged = {suite.task for suite in self.chosen.measured if suite.answer in JUDGED}
-        said = [row for row in rows if row.task not in judged and self.model.head is None]
-        found = scored.through("losses", said, self.model.losses)
-        losses = {row.id: (loss, tokens) for row, (loss, tokens) in zip(said, found, strict=True)}
-        asked = {row.id: self.asked(row, *losses.get(row.id, (None, 0))) for row in rows}
+        self._write(scored)
+        return self._predictions(self.rows, scored)
+
+    def of_splits(self, scored: Kept) -> list[Prediction]:
+        """The same of the records of other splits, whose slice `split` says which."""
         return [
-            answered(one, *answers[key]) if key in answers else one for key, one in asked.items()
+            replace(one, slices={**one.slices, SPLIT: split})
+            for split, rows in self.others.items()
+            for one in self._predictions(rows, scored, f"{split} ")
         ]
+
+    def second_opinions(self) -> dict[str, float]:
+        """Accuracy by lm-eval on records of each suite that is a choice."""
+        number = self.chosen.harness.records
+        return {
+            suite.task: self.model.second_opinion(
+                records.spread(_of(suite, self.rows), number), self.labels[suite.task]
+            )
+            for suite in self.chosen.suites
+            if suite.answer == "choice" and number
+        }
+
+    def timings(self) -> dict[str, float]:
+        """How fast the model writes answers to some of the test records."""
+        written = [suite for suite in self.chosen.suites if suite.answer in WRITTEN]
+        rows = [row for suite in written for row in _of(suite, self.rows)]
+        return self.model.timings(records.spread(rows, efficiency.PROMPTS))
 
     def varied(self, before: Sequence[Prediction], scored: Kept) -> list[Prediction]:
         """The answers to some records of each suite put otherwise, by us or by the data, whose
@@ -63,30 +91,54 @@ class Evaluation:
         paraphrased = variations.paraphrased(before, by) if by else []
         found = [row for row in paraphrased if variations.PARENT in row.slices]
         for suite in self.chosen.measured:
-            rows = self.otherwise[suite.task]
-            again = [row for row in rows if row.slices[variations.VARIATION] == "again"]
-            others = [row for row in rows if row.slices[variations.VARIATION] != "again"]
-            drawn = scored.through(f"again {suite.task}", _numbered(again), self._samples)
-            given = [
-                *self._answers("varied", suite, others, scored),
-                *(answering.Answer(**one) for one in drawn),
-            ]
-            pairs = zip([*others, *again], given, strict=True)
+            pairs = self._varied(suite, scored)
             found += [answered(self.asked(row), suite, one) for row, one in pairs]
         return found
 
     def asked(self, row: Record, loss: float | None = None, tokens: int = 0) -> Prediction:
-        """A record before it is answered."""
+        """A record before it is answered; its own slices come before those that it gets here."""
+        prompt = self.model.prompt(row)
         return Prediction(
             id=row.id,
             task=row.task,
-            slices=row.slices,
+            slices={"source": row.source, "length": band(len(prompt)), **row.slices},
+            tools=row.tools,
             question=row.question,
-            prompt=digest(self.model.prompt(row)),
+            prompt=digest(prompt),
             expected=row.answer,
             loss=None if loss is None else round(loss, 4),
             tokens=tokens,
         )
+
+    def _write(self, scored: Kept) -> None:
+        """Ask for all that is written, which is kept: vLLM is started once, before our weights."""
+        for suite in self.chosen.measured:
+            if suite.answer in WRITTEN:
+                self._answers("answers", suite, _of(suite, self.rows), scored)
+                self._varied(suite, scored)
+                for split, rows in self.others.items():
+                    self._answers(f"{split} answers", suite, _of(suite, rows), scored)
+
+    def _predictions(self, rows: Sequence[Record], scored: Kept, of: str = "") -> list[Prediction]:
+        answers: dict[str, tuple[Suite, answering.Answer]] = {}
+        for suite in self.chosen.measured:
+            part = _of(suite, rows)
+            given = self._answers(f"{of}answers", suite, part, scored)
+            answers |= {row.id: (suite, one) for row, one in zip(part, given, strict=True)}
+        judged = {suite.task for suite in self.chosen.measured if suite.answer in JUDGED}
+        said = [row for row in rows if row.task not in judged and self.model.head is None]
+        found = scored.through(f"{of}losses", said, self.model.losses)
+        losses = {row.id: (loss, tokens) for row, (loss, tokens) in zip(said, found, strict=True)}
+        asked = {row.id: self.asked(row, *losses.get(row.id, (None, 0))) for row in rows}
+        return [
+            answered(one, *answers[key]) if key in answers else one for key, one in asked.items()
+        ]
+
+    def _sample(self, suite: Suite, rows: Sequence[Record]) -> list[Record]:
+        """Records of a suite, evenly spread, but those that the model's context does not hold."""
+        labels = self.labels.get(suite.task, [])
+        some = records.spread(_of(suite, rows), self.chosen.fit_records)
+        return [row for row in some if self.model.holds(suite, row, labels)]
 
     def _put_otherwise(self, suite: Suite) -> list[Record]:
         """Some records of a suite that is to be stable, each in its variations."""
@@ -95,7 +147,7 @@ class Evaluation:
             return []
         return [
             one
-            for row in records.spread(self.parts[suite.task], chosen.records)
+            for row in records.spread(_of(suite, self.rows), chosen.records)
             for one in variations.varied(row, suite.answer, labels, chosen, self.seed)
         ]
 
@@ -111,8 +163,36 @@ class Evaluation:
         given = scored.through(f"{kind} {suite.task}", part, work)
         return [answering.Answer(**one) for one in given]
 
+    def _varied(self, suite: Suite, scored: Kept) -> list[tuple[Record, answering.Answer]]:
+        """The records of a suite put otherwise, with the answers to them."""
+        rows = self.otherwise[suite.task]
+        again = [row for row in rows if row.slices[variations.VARIATION] == "again"]
+        others = [row for row in rows if row.slices[variations.VARIATION] != "again"]
+        drawn = scored.through(f"again {suite.task}", _numbered(again), self._samples)
+        given = [
+            *self._answers("varied", suite, others, scored),
+            *(answering.Answer(**one) for one in drawn),
+        ]
+        return list(zip([*others, *again], given, strict=True))
+
     def _samples(self, some: Sequence[tuple[Record, int]]) -> list[Any]:
         return [asdict(one) for one in self.model.samples(some, self.seed)]
+
+
+def new_head(chosen: Asked, labels: dict[str, list[str]]) -> Head | None:
+    """What a base needs to answer the suites by numbers; None where it writes."""
+    if not chosen.ends_in_numbers:
+        return None
+    kinds = {suite.answer for suite in chosen.suites}
+    if "number" in kinds:
+        return Head("regression", [])
+    names = sorted({label for suite in chosen.suites for label in labels[suite.task]})
+    several = "labels" in kinds
+    return Head("multi_label_classification" if several else "single_label_classification", names)
+
+
+def _of(suite: Suite, rows: Sequence[Record]) -> list[Record]:
+    return [row for row in rows if row.task == suite.task]
 
 
 def _numbered(rows: Sequence[Record]) -> list[tuple[Record, int]]:
@@ -128,12 +208,17 @@ def _numbered(rows: Sequence[Record]) -> list[tuple[Record, int]]:
 def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> Prediction:
     """With the answer, and its scores by the figures that are means."""
     pair = prediction.expected, answer.text
-    means = metrics.means(suite.answer)
+    means = {
+        name: metric.score
+        for name, metric in suite.figures.items()
+        if isinstance(metric, Sums) and metric.score
+    }
     return replace(
         prediction,
         got=answer.text,
+        cut=answer.cut,
         score=SCORES[suite.answer](*pair),
-        scores={name: score(*pair) for name, score in means.items() if name in suite.metrics},
+        scores={name: score(*pair) for name, score in means.items()},
         merits={name: round(merit, 4) for name, merit in sorted(answer.merits.items())},
     )
 
@@ -141,3 +226,11 @@ def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> 
 def digest(ids: list[int]) -> str:
     """Of a prompt's token ids: 16 hex digits."""
     return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]
+
+
+def band(tokens: int) -> str:
+    """The powers of four between which a length lies: 1-16, 17-64, 65-256 …"""
+    below, top = 0, 16
+    while tokens > top:
+        below, top = top, 4 * top
+    return f"{below + 1}-{top}"

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.scoring import likelihood, variations
-from stages.scoring.metrics import LIKELIHOOD, METRICS, Metric
+from stages.scoring import likelihood, stability
+from stages.scoring.metrics import LIKELIHOOD, Metric
 from stages.scoring.predictions import Prediction
-from stages.scoring.suites import Suite
+from stages.scoring.suites import WRITTEN, Suite
 
 OVERALL = "perplexity"
 """What the records of all suites are called where their likelihood is measured."""
@@ -41,7 +41,7 @@ def measured(predictions: Sequence[Prediction], suites: Sequence[Suite]) -> list
         Part(
             task=suite.task,
             rows=[row for row in predictions if row.task == suite.task],
-            metrics={name: METRICS[suite.answer][name] for name in suite.metrics},
+            metrics=suite.figures,
         )
         for suite in suites
     ]
@@ -69,15 +69,17 @@ def of(
         others = [row for row in varied if row.task == part.task]
         if others:
             both = [*part.rows, *others]
-            result[part.task]["stability"] = variations.figures(both, kinds[part.task])
+            result[part.task]["stability"] = stability.figures(both, kinds[part.task])
+        if kinds[part.task] in WRITTEN:
+            result[part.task]["cut"] = sum(row.cut for row in part.rows)
         if kinds[part.task] in ("choice", "label"):
             result[part.task]["confusion"] = confusion(part.rows)
     losses = [(row.loss, row.tokens) for row in predictions if row.loss is not None]
     if losses:
         result[OVERALL] = likelihood.perplexity(losses)
         scored = [row for row in predictions if row.tokens]
-        result["bits_per_byte"] = LIKELIHOOD["bits_per_byte"].figure(scored)
-        result["unscored"] = sum(not tokens for _, tokens in losses)
+        bits = LIKELIHOOD["bits_per_byte"].figure(scored)
+        result |= {"bits_per_byte": bits} if math.isfinite(bits) else {}
     return result
 
 

@@ -1,25 +1,35 @@
 """What a model writes: greedy answers, batched by prompt length."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from stages import chat
 from stages.scoring.batches import by_length, padded
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer, and whether it was cut before the model ended its turn."""
+
+    text: str
+    cut: bool
+
+
 def answers(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], batch_size: int, max_new_tokens: int
-) -> list[str]:
+) -> list[Written]:
     """The answer to each prompt, up to the end of turn or `max_new_tokens`."""
     import torch
     from transformers import GenerationConfig
 
-    stop = chat.end_of_turn(tokenizer)
     # not the folder's own: a repetition penalty in it would change greedy answers
     model.generation_config = GenerationConfig(
-        eos_token_id=stop, pad_token_id=tokenizer.pad_token_id, do_sample=False
+        eos_token_id=chat.end_of_turn(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=False,
     )
-    texts = [""] * len(prompts)
+    found: dict[int, Written] = {}
     for batch in by_length([len(prompt) for prompt in prompts], batch_size):
         ids, mask = padded([prompts[i] for i in batch], fill=tokenizer.pad_token_id, left=True)
         with torch.inference_mode():
@@ -29,5 +39,12 @@ def answers(
                 max_new_tokens=max_new_tokens,
             )
         for i, row in zip(batch, written[:, ids.shape[1] :].tolist(), strict=True):
-            texts[i] = chat.decode(tokenizer, row[: row.index(stop)] if stop in row else row)
-    return texts
+            found[i] = read(tokenizer, row)
+    return [found[i] for i in range(len(prompts))]
+
+
+def read(tokenizer: Any, ids: list[int]) -> Written:
+    """What a model wrote behind a prompt, without what stands behind its end of turn."""
+    stop = chat.end_of_turn(tokenizer)
+    cut = stop not in ids
+    return Written(chat.decode(tokenizer, ids if cut else ids[: ids.index(stop)]), cut)

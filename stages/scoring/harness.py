@@ -37,9 +37,7 @@ class Harness(Section):
     records: NaturalInt
     """So many records of each choice suite, evenly spread, at most; 0: none."""
     tasks: list[str]
-    """Of lm-eval, whose data are in a folder here or in the cache of `datasets`."""
-    folder: str
-    """With configurations of tasks beyond lm-eval's own; empty: none."""
+    """Of lm-eval, or of configurations of our own."""
     limit: NaturalInt
     """Documents of each of the tasks at most; 0: all."""
 
@@ -75,13 +73,13 @@ def accuracy(
 
 
 def results(
-    model: Any, tokenizer: Any, chosen: Harness, batch_size: int
+    model: Any, tokenizer: Any, chosen: Harness, tasks: Path, batch_size: int
 ) -> dict[str, dict[str, float]]:
     """{task: {figure: value}} of lm-eval's tasks, with its standard errors; groups have a line of
-    their own."""
+    their own. The folder `tasks` has configurations beyond lm-eval's own."""
     if not chosen.tasks:
         return {}
-    found = _evaluated(model, tokenizer, _loaded(chosen), batch_size, chosen.limit)
+    found = _evaluated(model, tokenizer, _loaded(chosen, tasks), batch_size, chosen.limit)
     return {
         task: {
             name.removesuffix(",none"): value
@@ -92,13 +90,11 @@ def results(
     }
 
 
-def check(chosen: Harness) -> None:
-    """Refuse tasks that lm-eval does not know, or whose data it does not find, before a model
-    loads."""
-    if chosen.folder and not Path(chosen.folder).is_dir():
-        raise Refusal(f"params.yaml: evaluate.harness.folder: no folder {chosen.folder}")
+def check(chosen: Harness, tasks: Path) -> None:
+    """Refuse tasks that neither lm-eval nor the folder has, or whose data are not found, before a
+    model loads."""
     if chosen.tasks:
-        _loaded(chosen)
+        _loaded(chosen, tasks)
 
 
 def write_task(
@@ -122,16 +118,16 @@ def write_task(
         YAML().dump({"task": name, **source, **TASK}, stream)
 
 
-def _loaded(chosen: Harness) -> dict[str, Any]:
+def _loaded(chosen: Harness, tasks: Path) -> dict[str, Any]:
     with _quiet():
-        manager = _manager(chosen.folder, with_defaults=False)
+        manager = _manager(tasks, with_defaults=False)
         if not set(chosen.tasks) <= set(manager.all_tasks):
-            manager = _manager(chosen.folder, with_defaults=True)
+            manager = _manager(tasks, with_defaults=True)
         unknown = [name for name in chosen.tasks if name not in manager.all_tasks]
         if unknown:
             raise Refusal(
                 f"params.yaml: evaluate.harness.tasks: lm-eval has no {', '.join(unknown)}; "
-                "`lm_eval ls tasks` lists them, evaluate.harness.folder may hold more"
+                f"`lm_eval ls tasks` lists them, {tasks} may hold more"
             )
         try:
             return dict(manager.load(chosen.tasks))
@@ -144,11 +140,11 @@ def _loaded(chosen: Harness) -> dict[str, Any]:
 
 
 @cache
-def _manager(folder: str, with_defaults: bool) -> Any:
+def _manager(folder: Path, with_defaults: bool) -> Any:
     """Who knows the tasks; lm-eval's own take 13 s to be looked through."""
     from lm_eval.tasks import TaskManager
 
-    return TaskManager(include_path=folder or None, include_defaults=with_defaults)
+    return TaskManager(include_path=str(folder), include_defaults=with_defaults)
 
 
 def _evaluated(

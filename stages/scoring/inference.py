@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stages.scoring import statistics
-from stages.scoring.metrics import Metric, Sums, Whole
+from stages.scoring.aggregates import Metric, Share, Whole
 from stages.scoring.predictions import Prediction
 from stages.scoring.statistics import Figures, Interval, Spread
 
@@ -37,11 +37,13 @@ def intervals(
     metrics: Mapping[str, Metric], rows: Sequence[Prediction], seed: int
 ) -> dict[str, Interval]:
     """That of each figure that is defined: exact for a share, else by resampling the records."""
+    if not rows:
+        return {}
     found = _spreads(metrics, rows, lambda figures: figures, seed)
     exact = {
         name: statistics.of_share(right, counting)
         for name, metric in metrics.items()
-        if isinstance(metric, Sums) and metric.is_share
+        if isinstance(metric, Share)
         for right, counting in [metric.parts(rows).sum(axis=0).astype(int).tolist()]
         if counting
     }
@@ -69,7 +71,7 @@ def differences(
         return difference
 
     spreads = _spreads(metrics, rows, paired, seed, records)
-    resampled = [name for name in spreads if not _is_share(metrics[name])]
+    resampled = [name for name in spreads if not isinstance(metrics[name], Share)]
     tested = dict(
         zip(resampled, _permuted({n: metrics[n] for n in resampled}, rows, seed), strict=True)
     )
@@ -77,7 +79,7 @@ def differences(
     for name, spread in spreads.items():
         metric = metrics[name]
         least: float | None = statistics.detectable(spread.error)
-        if isinstance(metric, Sums) and metric.is_share:
+        if isinstance(metric, Share):
             old, new = (metric.parts(part)[:, 0] for part in (before, after))
             tested[name] = statistics.mcnemar(int((new > old).sum()), int((new < old).sum()))
             counting = metric.parts(before)[:, 1].sum()
@@ -150,10 +152,6 @@ def _permuted(metrics: Mapping[str, Metric], rows: Sequence[Prediction], seed: i
 def _together(metrics: Mapping[str, Metric], rows: Sequence[Prediction]) -> Figures:
     each = [metric.weighted(rows) for metric in metrics.values()]
     return lambda weights: np.stack([figure(weights) for figure in each])
-
-
-def _is_share(metric: Metric) -> bool:
-    return isinstance(metric, Sums) and metric.is_share
 
 
 def _by_jackknife(metric: Metric) -> bool:

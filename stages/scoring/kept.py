@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ import click
 from stages import outputs
 from stages.machine import machine_class
 
-LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers")
+LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers", "vllm", "vllm-bnb-plugin")
 
 MODULES = (
     "chat.py",
@@ -27,15 +27,19 @@ MODULES = (
     "params.py",
     "prefix.py",
     "records.py",
+    "scoring/aggregates.py",
     "scoring/answering.py",
     "scoring/batches.py",
+    "scoring/calls.py",
     "scoring/efficiency.py",
+    "scoring/engine.py",
     "scoring/evaluation.py",
     "scoring/figures.py",
     "scoring/generation.py",
     "scoring/harness.py",
     "scoring/heads.py",
     "scoring/kept.py",
+    "scoring/labelled.py",
     "scoring/likelihood.py",
     "scoring/metrics.py",
     "scoring/predictions.py",
@@ -43,12 +47,16 @@ MODULES = (
     "scoring/retrieval.py",
     "scoring/rules.py",
     "scoring/sampling.py",
+    "scoring/schemas.py",
     "scoring/scores.py",
     "scoring/settings.py",
+    "scoring/stability.py",
     "scoring/statistics.py",
     "scoring/suites.py",
+    "scoring/texts.py",
     "scoring/variations.py",
     "scoring/windows.py",
+    "scoring/writers.py",
 )
 """Below stages/: those that evaluate imports, as dvc.yaml has them too; with another text they may
 score otherwise."""
@@ -89,7 +97,7 @@ def opened(root: Path, size: int, *determining: Any) -> Iterator[Kept]:
 
     It is forgotten when the block ends well. Another process with the same ones waits.
     """
-    libraries = {name: version(name) for name in LIBRARIES}
+    libraries = {name: _version(name) for name in LIBRARIES}
     text = json.dumps([determining, libraries, machine_class()], sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     root.mkdir(parents=True, exist_ok=True)
@@ -107,3 +115,11 @@ def code() -> list[str]:
     """Digests of the modules that score; another text of them scores anew."""
     stages = Path(__file__).parents[1]
     return [outputs.digest(stages / name) for name in MODULES]
+
+
+def _version(library: str) -> str | None:
+    """None of one that is an extra and not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None

@@ -4,8 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stages.errors import Refusal
+
+SLICES = ("source", "length")
+"""What every record is sliced by: its file, and the tokens of its prompt."""
+SPLIT = "split"
+"""Slice of a record of train or validation; test records have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +26,8 @@ class Prediction:
     """16 hex digits of a sha256 over the token ids that the model read."""
     expected: str
     got: str = ""
+    cut: bool = False
+    """Whether evaluate.max_new_tokens ended the answer, and not the model."""
     score: float | None = None
     """How right the answer is, 0 to 1; None where no suite has the record's task."""
     merits: dict[str, float] = field(default_factory=dict)
@@ -30,6 +38,8 @@ class Prediction:
     loss: float | None = None
     """Negative log-likelihood of the expected answer, in nats; None of a model that writes none,
     and where the expected answer only says how to judge."""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    """Functions that the model could call."""
     tokens: int = 0
     """Of the expected answer with its end of turn, as far as they were scored."""
 

@@ -24,7 +24,7 @@ def same(expected: str, got: str) -> float:
 def same_json(expected: str, got: str) -> float:
     """1 where two texts are JSON of one value."""
     want, have = parsed(expected), parsed(got)
-    return float(want is not INVALID and _canonical(want) == _canonical(have))
+    return float(want is not INVALID and canonical(want) == canonical(have))
 
 
 def valid_json(expected: str, got: str) -> float:
@@ -86,41 +86,42 @@ def is_number(text: str) -> bool:
 def slots(text: str) -> Counter[tuple[str, str]]:
     """(path, value) of every value of a JSON text that holds no other; none of what is no JSON."""
     value = parsed(text)
-    return Counter() if value is INVALID else Counter(_leaves(_canonical(value), ""))
+    return Counter() if value is INVALID else Counter(leaves(canonical(value), ""))
 
 
 def parsed(answer: str) -> Any:
     """The value of a JSON text, or INVALID."""
     try:
-        return json.loads(answer, parse_constant=_refuse_constant)
+        return DECODER.decode(answer)
     except (ValueError, RecursionError):
         return INVALID
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """(path, value) of every value that holds no other; empty lists and objects are such."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}/{key}")
+            yield from leaves(inner, f"{path}/{key}")
     elif isinstance(value, list) and value:
         for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}/{index}")
+            yield from leaves(inner, f"{path}/{index}")
     else:
         yield path, str(value)
 
 
-def _canonical(value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """Numbers by value, and none of them equal to true or false, as Python has it."""
     if isinstance(value, dict):
-        return {key: _canonical(inner) for key, inner in value.items()}
+        return {key: canonical(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_canonical(inner) for inner in value]
+        return [canonical(inner) for inner in value]
     if isinstance(value, bool):
         return type(value), value
     return float(value) if isinstance(value, int) and abs(value) < 2**53 else value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _rouge(kind: str, expected: str, got: str) -> float:
@@ -146,3 +147,7 @@ class _NoSynonyms:
 
     def synsets(self, word: str) -> list[Any]:
         return []
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+"""Of JSON as the standard has it, without NaN and infinities."""

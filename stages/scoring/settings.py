@@ -1,14 +1,14 @@
 """The section `evaluate` of params.yaml, as far as several stages read it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.params import Part, PositiveInt
+from stages.params import NaturalInt, Part, PositiveInt
 from stages.scoring import retrieval
 from stages.scoring.harness import Harness
 from stages.scoring.retrieval import Retrieval
-from stages.scoring.suites import NUMBERS, Suite
+from stages.scoring.suites import NUMBERS, WRITTEN, Suite
 from stages.scoring.variations import Stability
 
 RETRIEVAL = Suite(task=retrieval.TASK, answer="rules", metrics=["all_followed"])
@@ -38,10 +38,20 @@ class Suites(Part):
 class Asked(Suites):
     """What is measured, on how much at a time."""
 
+    backend: Literal["transformers", "vllm"]
+    """What writes the answers; likelihoods and outputs of a head are always those of
+    transformers."""
     stability: Stability
+    fit_records: NaturalInt
+    """Training and validation records of each suite that are asked as well; 0: none."""
     max_length: PositiveInt
     """Tokens that the model reads at once under perplexity; longer rows window by window."""
     max_new_tokens: PositiveInt
     """Longest generated answer."""
     batch_size: PositiveInt
     harness: Harness
+
+    @property
+    def vllm_writes(self) -> bool:
+        """Whether any answer is written by vLLM."""
+        return self.backend == "vllm" and any(one.answer in WRITTEN for one in self.measured)

@@ -61,6 +61,17 @@ def of_mean(values: Sequence[float], lowest: float, highest: float) -> Interval 
     return Interval(max(lowest, fmean(values) - reach), min(highest, fmean(values) + reach))
 
 
+def of_difference(one: tuple[float, Interval], other: tuple[float, Interval]) -> Interval:
+    """That of a figure minus another of other records, from the intervals of both.
+
+    For shares with Wilson's intervals it is Newcombe's (1998, method 10), for other figures that of
+    Zou and Donner (2008).
+    """
+    (a, first), (b, second) = one, other
+    low = a - b - math.hypot(a - first.low, second.high - b)
+    return Interval(low, a - b + math.hypot(first.high - a, b - second.low))
+
+
 def bootstrap(figures: Figures, records: int, seed: int) -> list[Spread]:
     """By drawing as many records again and again (Efron, 1979): percentiles of each figure.
 

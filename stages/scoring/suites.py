@@ -1,25 +1,25 @@
 """What is measured: the records of each task, and how their answers are obtained and compared."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from stages.errors import Refusal
 from stages.params import Section
 from stages.records import Record
-from stages.scoring import refusals, rules, scores
-from stages.scoring.metrics import METRICS
+from stages.scoring import calls, metrics, refusals, rules, schemas, scores
+from stages.scoring.aggregates import Metric
 from stages.scoring.scores import Score
 
 Answer = Literal[
-    "choice", "json", "text", "preference", "refusal", "rules", "label", "labels", "number"
+    "choice", "json", "calls", "text", "preference", "refusal", "rules", "label", "labels", "number"
 ]
 NUMBERS = ("label", "labels", "number")
 """Answers of a model that ends in numbers; the others are written, or compared as text."""
-WRITTEN = ("json", "text", "refusal", "rules")
+WRITTEN = ("json", "calls", "text", "refusal", "rules")
 """Answers that a model writes freely."""
-RESERVED = ("perplexity", "bits_per_byte", "unscored", "harness", "retrieval")
+RESERVED = ("perplexity", "bits_per_byte", "harness", "retrieval")
 """What stands beside the suites in metrics.json: no task has such a name."""
 JUDGED = ("refusal", "rules")
 """Answers whose expected one says how to judge them, and is none that a model should give."""
@@ -27,6 +27,7 @@ JUDGED = ("refusal", "rules")
 SCORES: dict[Answer, Score] = {
     "choice": scores.same,
     "json": scores.same_json,
+    "calls": calls.same,
     "text": scores.rouge_l,
     "preference": scores.same,
     "refusal": refusals.right,
@@ -38,45 +39,65 @@ SCORES: dict[Answer, Score] = {
 """How right a single answer is, 0 to 1."""
 
 
+_WITH_SCHEMA = "json", "schema_valid"
+
+
 class Suite(Section):
     """The records of one task, how their answers are obtained, and the figures of them."""
 
     task: str
     answer: Answer
-    """choice: the likeliest label; json and text: generated, compared as such; preference: the
-    better of two answers; refusal, rules: generated, judged by whether they refuse and by the rules
-    that the expected answer lists; label, labels, number: of a classification or regression."""
+    """choice: the likeliest label; json, calls (of the functions that a record offers), text:
+    generated, compared as such; preference: the better of two answers; refusal, rules: generated,
+    judged by whether they refuse and by the rules that the expected answer lists; label, labels,
+    number: of a classification or regression."""
     metrics: Annotated[list[str], Field(min_length=1)]
     """Names of scoring.metrics.METRICS."""
+    json_schema: dict[str, Any] | None = None
+    """JSON Schema that json answers are to keep: the figure schema_valid."""
 
     @model_validator(mode="after")
     def _fitting(self) -> "Suite":
-        known = list(METRICS[self.answer])
+        if self.json_schema is not None:
+            if self.answer != "json":
+                raise ValueError(f"json_schema: belongs to json answers, not to {self.answer}")
+            try:
+                schemas.check(self.json_schema)
+            except ValueError as error:
+                raise ValueError(f"json_schema: {error}") from None
+        known = metrics.of(self.answer, self.json_schema)
         for name in self.metrics:
             if name not in known:
+                needs = " without a json_schema" if (self.answer, name) == _WITH_SCHEMA else ""
                 raise ValueError(
-                    f"metrics: {name} is no figure of {self.answer} answers; "
+                    f"metrics: {name} is no figure of {self.answer} answers{needs}; "
                     f"known: {', '.join(known)}"
                 )
         return self
 
+    @property
+    def figures(self) -> dict[str, Metric]:
+        """Those that are asked for, the main one first."""
+        known = metrics.of(self.answer, self.json_schema)
+        return {name: known[name] for name in self.metrics}
 
-def by_suite(
+
+def check(
     rows: Sequence[Record], suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]
-) -> dict[str, list[Record]]:
-    """The records of each suite; Refusal where one has none, or none of the kind it needs."""
+) -> None:
+    """Refusal where a suite has no records, or none of the kind it needs."""
     tasks = [suite.task for suite in suites]
     taken = sorted(set(tasks) & set(RESERVED))
     if len(set(tasks)) < len(tasks) or taken:
         names = ", ".join(taken or RESERVED)
         raise Refusal(f"params.yaml: evaluate.suites: name each task once, and none {names}")
-    parts = {suite.task: [row for row in rows if row.task == suite.task] for suite in suites}
     for suite in suites:
-        where, own = "params.yaml: evaluate.suites:", parts[suite.task]
+        where = "params.yaml: evaluate.suites:"
+        own = [row for row in rows if row.task == suite.task]
         if not own:
             raise Refusal(
                 f"{where} no test record has task {suite.task}; the tasks are "
-                f"{', '.join(sorted({row.task for row in rows}))}"
+                f"{', '.join(sorted({row.task for row in rows})) or 'none'}"
             )
         if suite.answer in ("choice", "label", "labels") and suite.task not in labels:
             raise Refusal(
@@ -88,15 +109,39 @@ def by_suite(
                 f"{where} task {suite.task} has records without a rejected answer; set its answer "
                 "to json or text"
             )
+        if suite.answer == "calls" and not any(row.tools for row in own):
+            raise Refusal(
+                f"{where} task {suite.task} has no record that offers tools to call; set its "
+                "answer to json or text"
+            )
         if suite.answer == "number" and not all(scores.is_number(row.answer) for row in own):
             raise Refusal(
                 f"{where} task {suite.task} has answers that are no number; set its answer to json "
                 "or text"
             )
-        if suite.answer in JUDGED:
-            for row in own:
+        for row in own:
+            if suite.answer in JUDGED:
                 _check_judged(row, suite)
-    return parts
+            elif suite.answer == "calls":
+                _check_tools(row)
+            elif suite.answer == "json" and scores.parsed(row.answer) is scores.INVALID:
+                raise Refusal(
+                    f"{row.origin}: task {suite.task}: the expected answer {row.answer[:40]!r} is "
+                    "no JSON, so that none is right; correct it, or set the suite's answer to text"
+                )
+
+
+def _check_tools(row: Record) -> None:
+    """Refusal, with the place of the record, of functions whose arguments nothing can be held
+    against."""
+    for tool in row.tools:
+        function = tool["function"]
+        try:
+            schemas.check(function.get("parameters") or {})
+        except ValueError as error:
+            raise Refusal(
+                f"{row.origin}: tools: {function['name']}: parameters: {error}; correct it"
+            ) from None
 
 
 def _check_judged(row: Record, suite: Suite) -> None:

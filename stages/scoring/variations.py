@@ -1,4 +1,4 @@
-"""Stability: the same question put otherwise, and how far the answers agree.
+"""The same question put otherwise, to see how far the answers agree (scoring.stability).
 
 A varied record names its parent and the variation in its slices, so that the figures follow from
 predictions alone.
@@ -10,15 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stages.params import Fraction, PositiveFloat, PositiveInt, Section
 from stages.records import Record
-from stages.scoring import refusals, rules, scores
+from stages.scoring import rules, scores
 from stages.scoring.predictions import Prediction
-from stages.scoring.statistics import of_mean
 from stages.scoring.suites import WRITTEN, Answer
 
 Variation = Literal["again", "typos", "case", "spaces", "options"]
@@ -82,84 +81,6 @@ def paraphrased(predictions: Iterable[Prediction], by: str) -> list[Prediction]:
             links = {} if parent == row.id else {PARENT: parent, VARIATION: "paraphrase"}
             found.append(replace(row, slices={**row.slices, **links}))
     return found
-
-
-def figures(predictions: Sequence[Prediction], answer: Answer) -> dict[str, dict[str, Any]]:
-    """Of a suite's originals and their variants: overall, and for each variation.
-
-    `agreement` is how far the variants' answers are that to their original, 0 to 1, the mean over
-    originals, with its 95% interval where there are two;
-    `all_agree` the share of originals all of whose variants agree entirely; `score` how right the
-    variants' answers are, and `score_unchanged` the originals' that have some.
-    """
-    agrees = AGREEMENT[answer]
-    originals = {row.id: row for row in predictions if PARENT not in row.slices}
-    pairs = [(originals[row.slices[PARENT]], row) for row in predictions if PARENT in row.slices]
-    names = sorted({row.slices[VARIATION] for _, row in pairs})
-    parts = {name: [p for p in pairs if p[1].slices[VARIATION] == name] for name in names}
-    return {
-        name: _figures(part, agrees) for name, part in {"overall": pairs, **parts}.items() if part
-    }
-
-
-def _figures(
-    pairs: Sequence[tuple[Prediction, Prediction]],
-    agrees: Callable[[Prediction, Prediction], float],
-) -> dict[str, Any]:
-    by_parent: dict[str, list[float]] = {}
-    for original, row in pairs:
-        by_parent.setdefault(original.id, []).append(agrees(original, row))
-    parents = {original.id: original for original, _ in pairs}
-    ends = of_mean([_mean(part) for part in by_parent.values()], 0, 1)
-    return {
-        "records": len(parents),
-        "variants": len(pairs),
-        "agreement": _mean([_mean(part) for part in by_parent.values()]),
-        "interval": [ends.low, ends.high] if ends else None,
-        "all_agree": _mean([float(min(part) == 1) for part in by_parent.values()]),
-        "score": _mean([row.score or 0.0 for _, row in pairs]),
-        "score_unchanged": _mean([row.score or 0.0 for row in parents.values()]),
-    }
-
-
-def _same(one: Prediction, other: Prediction) -> float:
-    return scores.same(one.got, other.got)
-
-
-def _same_value(one: Prediction, other: Prediction) -> float:
-    """1 for one JSON value, or for one text where the answers are no JSON."""
-    return max(scores.same_json(one.got, other.got), scores.same(one.got, other.got))
-
-
-def _same_words(one: Prediction, other: Prediction) -> float:
-    """ROUGE-L of the two; 1 where neither says a word."""
-    return max(scores.rouge_l(one.got, other.got), scores.same(one.got, other.got))
-
-
-def _same_rules(one: Prediction, other: Prediction) -> float:
-    """The share of rules that both follow or neither does."""
-    pairs = zip(*(rules.followed(row.expected, row.got) for row in (one, other)), strict=True)
-    return _mean([float(first == second) for first, second in pairs])
-
-
-def _same_refusal(one: Prediction, other: Prediction) -> float:
-    """1 where both refuse, both answer or both say nothing."""
-    kinds = [(refusals.refuses(row.got), refusals.answers(row.got)) for row in (one, other)]
-    return float(kinds[0] == kinds[1])
-
-
-AGREEMENT: dict[Answer, Callable[[Prediction, Prediction], float]] = {
-    "choice": _same,
-    "json": _same_value,
-    "text": _same_words,
-    "preference": _same,
-    "refusal": _same_refusal,
-    "rules": _same_rules,
-    "label": _same,
-    "labels": _same_value,
-    "number": _same,
-}
-"""How far two answers of a suite agree, 0 to 1."""
 
 
 def _varied(
@@ -238,7 +159,3 @@ def _named(record: Record, parent: str, name: Variation) -> Record:
 
 def _digest(*parts: object) -> bytes:
     return hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -78,16 +78,27 @@ def test_a_status_that_stays_is_one_line_and_what_was_answered_is_kept(
 
 @pytest.mark.parametrize(
     "rubbish",
-    [{"choices": []}, {"error": {}}, [1], "<html>", {"choices": [{"message": {"content": [1]}}]}],
-)
+    [
+        {"choices": []}, {"error": {}}, [1], "<html>", {"choices": [{"message": {"content": [1]}}]},
+        b"<html>", b"\xff",
+    ],
+)  # fmt: skip
 def test_an_answer_of_another_kind_is_refused_and_not_kept(
     endpoint: Endpoint, rubbish: Any
 ) -> None:
     endpoint.rubbish = rubbish
-    with pytest.raises(Refusal, match="no chat completion came back; correct url or model"):
+    no_answer = "no chat completion came back; correct url or model|no answer of that API: "
+    with pytest.raises(Refusal, match=no_answer) as refusal:
         ask(endpoint, "a")
+    assert "\n" not in refusal.value.message
     endpoint.rubbish = None
     assert ask(endpoint, "a") == ["a!"]
+
+
+def test_an_answer_with_half_a_character_can_be_written(endpoint: Endpoint) -> None:
+    """JSON can spell a single surrogate, and UTF-8 cannot."""
+    endpoint.reply = lambda request: "\ud83d🙂好"
+    assert ask(endpoint, "a") == ["\ufffd🙂好"]
 
 
 def test_a_silent_endpoint_is_one_line(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,13 +34,13 @@ never come right, so the fourth evaluation after the first is not the last, the 
 
 
 @pytest.fixture
-def train(started: Start, workplace: Path, contents: Callable[[Path], dict[str, bytes]]) -> Any:
-    """Train to the end; returns what was written, and what was said."""
+def train(
+    performed: Callable[..., str], workplace: Path, contents: Callable[[Path], dict[str, bytes]]
+) -> Any:
+    """Train to the end, within this process; returns what was written, and what was said."""
 
-    def run(out: str, changes: dict[str, Any] | None = None) -> tuple[dict[str, bytes], str]:
-        process = started(*ARGUMENTS, out, changes=EVERYTHING | (changes or {}))
-        said = process.communicate(timeout=300)[1]
-        assert process.returncode == 0, said
+    def run(out: str) -> tuple[dict[str, bytes], str]:
+        said = performed(*ARGUMENTS, out, changes=EVERYTHING)
         return contents(workplace / out), said
 
     return run

@@ -115,11 +115,11 @@ def test_a_soft_prompt_stands_before_every_input(
             assert score == pytest.approx(want, rel=1e-3)
 
     written = generation.answers(ours, tokenizer, asked, 3, 6)
-    for prompt, text in zip(asked, written, strict=True):
+    for prompt, answer in zip(asked, written, strict=True):
         ids = torch.tensor([prompt])
         row = theirs.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False,
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         )[0, len(prompt) :].tolist()  # fmt: skip
         end = row.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in row else len(row)
-        assert text == chat.decode(tokenizer, row[:end])
+        assert answer.text == chat.decode(tokenizer, row[:end])

@@ -61,7 +61,9 @@ def test_the_weakest_slice_of_a_figure_is_that_of_enough_records() -> None:
         },
         "phrasing": {"seen": {"records": 30, "accuracy": 0.8, "calibration_error": 0.1}},
     }
-    suite = {"overall": {"accuracy": 0.8, "calibration_error": 0.1}, "slices": parts}
+    parts["source"] = {"all.csv": {"records": 50, "accuracy": 0.7, "calibration_error": 0.3}}
+    overall = {"accuracy": 0.7, "calibration_error": 0.3}
+    suite = {"records": 50, "overall": overall, "slices": parts}
     assert weakest(suite) == {
         "accuracy": {"slice": "phrasing seen", "figure": 0.8, "records": 30},
         "calibration_error": {"slice": "language en", "figure": 0.2, "records": 40},

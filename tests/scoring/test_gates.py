@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from stages.pages import conditions
+from stages.pages.measures import measure
 from stages.scoring.evidence import Evidence
 from stages.scoring.gates import Gate, Outcome, decide
 from stages.scoring.predictions import Prediction
@@ -85,10 +87,25 @@ def test_the_previous_commit_is_named_by_who_knows_it(evidence: Evidence):
     assert found.value == pytest.approx(1 / 20)
 
 
-def test_a_figure_that_is_not_defined_fails_its_gate(evidence: Evidence):
-    for against in ("nothing", "base"):
-        found = decide(gate(metric="roc_auc", against=against, threshold=-1), evidence)
+@pytest.mark.parametrize(
+    ("missing", "finding"),
+    [
+        ({"metric": "roc_auc"}, "not defined"),  # nothing but a is expected
+        ({"metric": "weighted_f1"}, "not measured"),
+        ({"suite": "refunds"}, "not measured"),
+    ],
+)
+def test_a_figure_that_is_missing_or_not_defined_fails_its_gate_by_name(
+    evidence: Evidence, missing: dict[str, str], finding: str
+):
+    named = {"suite": "intent", "metric": "accuracy", **missing}
+    what = f"{named['suite']} {measure(named['metric']).title}"
+    for against, asked in ("nothing", " at least"), ("base", " minus that of base, at least"):
+        found = decide(gate(against=against, threshold=-1, **missing), evidence)
         assert not found.passed
+        (line,) = conditions.failures([found])
+        assert line.startswith(f"Gate failed: merged: {what}{asked} ")
+        assert line.endswith(f"; found {finding}.")
 
 
 def test_a_gate_against_itself_is_refused():

@@ -152,7 +152,13 @@ def test_equal_texts_are_perfect_and_empty_ones_worth_nothing():
         assert figure("text", name, texts, ["", ""]) == 0, name
 
 
+CALLS = [
+    '{"name": "f", "arguments": {"a": 1}}',
+    '[{"name": "f", "arguments": {"a": 2}}, {"name": "g", "arguments": {}}]',
+    "text",
+]
 LABELS = {
+    "calls": CALLS,
     "refusal": ["safe", "unsafe"],
     "rules": ['[{"rule": "contains", "text": "words"}]', '[{"rule": "json"}, {"rule": "quoted"}]'],
 }
@@ -168,4 +174,4 @@ def test_figures_of_a_part_follow_from_sums_over_it(answer: str):
     for metric in METRICS[answer].values():
         if isinstance(metric, Sums):
             sums = mask.astype(float) @ metric.parts(rows(want, have, merits))
-            assert float(metric.of(sums)) == pytest.approx(metric.figure(part))
+            assert float(metric.of(sums)) == pytest.approx(metric.figure(part), nan_ok=True)

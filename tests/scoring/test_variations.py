@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.records import Record
-from stages.scoring import variations
+from stages.scoring import stability, variations
 from stages.scoring.predictions import Prediction
 from stages.scoring.variations import PARENT, VARIATION, Stability
 
@@ -147,7 +147,7 @@ def test_figures_by_hand() -> None:
         prediction("b1", "cancel", parent="b", variation="typos"),
         prediction("c", "track"),
     ]
-    figures = variations.figures(rows, "choice")
+    figures = stability.figures(rows, "choice")
     assert figures == {
         "overall": {
             "records": 2, "variants": 4, "agreement": pytest.approx((2 / 3 + 1) / 2),
@@ -164,7 +164,7 @@ def test_figures_by_hand() -> None:
             "score": 1 / 3, "score_unchanged": 1 / 2,
         },
     }  # fmt: skip
-    assert variations.figures([rows[0]], "choice") == {}
+    assert stability.figures([rows[0]], "choice") == {}
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_agreement_is_that_of_the_suite_s_answers(
         prediction("a", one, expected),
         prediction("a1", other, expected, parent="a", variation="again"),
     ]
-    found = variations.figures(rows, answer)["overall"]
+    found = stability.figures(rows, answer)["overall"]
     assert found["agreement"] == pytest.approx(agreement)
     assert found["all_agree"] == (agreement == 1)
 
@@ -209,4 +209,4 @@ def test_paraphrases_are_variants_of_the_first_of_their_value() -> None:
     assert [(row.id, row.slices.get(PARENT)) for row in found] == [
         ("a", None), ("b", None), ("c", "a"), ("e", None),
     ]  # fmt: skip
-    assert variations.figures(found, "choice")["paraphrase"]["agreement"] == 0
+    assert stability.figures(found, "choice")["paraphrase"]["agreement"] == 0
