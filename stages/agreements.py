@@ -1,26 +1,26 @@
 """What the sections of params.yaml must agree on, so that no stage fails hours after the first."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, get_args
 
 from stages.corpus.sources import LABELLED
 from stages.scoring.metrics import LIKELIHOOD
 from stages.scoring.predictions import SLICES
+from stages.scoring.suites import JUDGED, NUMBERS, Answer
 
 STRATA = {"task", "answer"}
 """What `prepare.split.by` may name beside slices."""
 
 
 CHOOSING = ("choice", "label", "labels")
-WRITTEN = ("choice", "json", "calls", "text", "preference", "refusal", "rules")
-JUDGED = ("refusal", "rules")
-"""Answers whose expected one only says how they are judged."""
+WRITING = tuple(answer for answer in get_args(Answer) if answer not in NUMBERS)
+"""What a model that writes can be asked."""
 ANSWERS = {
     "classification": ("label", "labels"),
     "regression": ("number",),
     "reward": ("preference",),
 }
-"""What a model that ends in numbers can be asked; all others write."""
+"""What a model that ends in numbers can be asked, by its objective."""
 
 
 def disagreements(values: Any) -> Iterator[str]:
@@ -60,7 +60,7 @@ def disagreements(values: Any) -> Iterator[str]:
                 f"{_known(measured[gate.suite])}"
             )
     train = values.train
-    fitting = ANSWERS.get(train.objective, WRITTEN)
+    fitting = ANSWERS.get(train.objective, WRITING)
     for suite in suites:
         if suite.answer not in fitting:
             yield (

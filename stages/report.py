@@ -75,8 +75,9 @@ def main(
     rows, settings = results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.measured, chosen.seed)
     proven = page.prove(evidence, settings.gates)
+    learnt = [one for one in settings.suites if one.task in (chosen.train.tasks or [one.task])]
     fits = {
-        name: fit.of(answers[name], others, settings.suites, chosen.seed)
+        name: fit.of(answers[name], others, learnt, chosen.seed)
         for name, others in results.read_fits(evaluated).items()
     }
     details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)

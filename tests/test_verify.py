@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from verify import accesses, imports, locks
+from verify.__main__ import origin
 from verify.accesses import Access, Declared
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +36,7 @@ stages:
 STAGE = """\
 import sys
 from pathlib import Path
+from typing import Any
 from stages import cli
 from stages.words import upper
 
@@ -50,6 +53,7 @@ if __name__ == "__main__":
 REPORT = """\
 import json
 from pathlib import Path
+from typing import Any
 from stages import cli
 
 def main(source: Path, out: Path) -> None:
@@ -65,6 +69,7 @@ if __name__ == "__main__":
 CLI = """\
 import importlib, json, os, sys
 from pathlib import Path
+from typing import Any
 from stages.machine import machine_class
 
 def run(main) -> None:
@@ -364,3 +369,22 @@ def test_rules(event: str, subject: str, askers: tuple[str, ...], breach: str) -
 def test_a_stage_that_was_not_observed_is_a_breach() -> None:
     (line,) = accesses.breaches([], ALLOWED)
     assert line.startswith("was not observed")
+
+
+def test_what_differs_first_depends_on_nothing_else_that_differs() -> None:
+    def entry(out: str, *deps: str) -> dict[str, Any]:
+        return {
+            "cmd": out,
+            "deps": [{"path": path, "md5": "0"} for path in deps],
+            "outs": [{"path": out, "md5": "0"}],
+        }
+
+    lock = {
+        "report": entry("reports/a.json", "data/judged/figures.json", "data/base"),
+        "base": entry("data/base", "seed.txt"),
+        "judge": entry("data/judged", "data/base"),
+    }
+    assert origin(lock, ["report", "judge"]) == "judge"
+    assert origin(lock, ["report", "base", "judge"]) == "base"
+    assert origin(lock, ["report"]) == "report"
+    assert origin(lock, []) is None

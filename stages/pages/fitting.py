@@ -8,6 +8,7 @@ from stages.pages.numbers import significant
 from stages.pages.results import Figures
 from stages.scoring.fit import HELD_OUT, LEARNT, TEST, Fit
 from stages.scoring.metrics import LIKELIHOOD
+from stages.scoring.statistics import of_difference
 
 Fits = Mapping[str, Mapping[str, Mapping[str, Fit]]]
 """variant -> suite -> figure -> fit"""
@@ -38,9 +39,14 @@ class Line:
 
     @property
     def is_proven(self) -> bool:
-        """Whether what was learnt is better by more than the draw of the records explains."""
-        ends = self.fit.gap_interval
-        return ends.high < 0 if self.measure.lower_is_better else ends.low > 0
+        """Whether what was learnt is better by more than the draw of the records explains, and by
+        more than the base finds it easier."""
+        gaps = [self.fit.gap_interval]
+        if self.untuned:
+            base = self.untuned.gap, self.untuned.gap_interval
+            gaps.append(of_difference((self.fit.gap, self.fit.gap_interval), base))
+        lower = self.measure.lower_is_better
+        return all(ends.high < 0 if lower else ends.low > 0 for ends in gaps)
 
 
 def lines(fits: Fits) -> list[Line]:

@@ -1,7 +1,8 @@
 """Calls of functions that a model writes, held against those that were expected.
 
-As on the Berkeley Function Calling Leaderboard (Patil et al., 2025): calls are compared by name and
-arguments, in any order, and where none is expected, none is right.
+Calls are compared by name and arguments, in any order; where none is expected, none is right, as on
+the Berkeley Function Calling Leaderboard (Patil et al., 2025), which allows more than one value of
+an argument where we compare exactly.
 """
 
 import json
@@ -13,30 +14,45 @@ from typing import Any
 import numpy as np
 
 from stages.scoring import schemas, scores
-from stages.scoring.aggregates import Numbers
+from stages.scoring.aggregates import Numbers, ratio
 from stages.scoring.predictions import Prediction
 
 Call = tuple[str, dict[str, Any]]
 """Name and arguments."""
 
-_MARK = r"</?tool_call>|\[/?TOOL_CALLS\]|<\|python_tag\|>|```(?:json)?"
-"""What templates put around calls: those of Hermes and Qwen, Mistral, Llama; and a code fence."""
-_MARKED = re.compile(_MARK)
-_BETWEEN = re.compile(rf"(?:[\s,;]|{_MARK})*")
+_MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>")
+"""What stands before calls in the templates of Hermes and Qwen, of Mistral, of Llama."""
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;]*")
+_KEYS = {"name", "arguments", "parameters", "id", "type"}
 
 
 def parsed(answer: str) -> list[Call] | None:
-    """The calls of an answer as written, [] where it is text, None where none could be read.
+    """The calls of an answer as written, [] where it is text, None where one could not be read.
 
-    They are JSON objects or lists of them: the whole answer, or all behind the first mark of a
-    template.
+    A call is a JSON object with `name` and `arguments`, or Llama's `parameters`; several stand
+    one behind the other or in a list. They are the whole answer, which a code fence may enclose,
+    or stand behind marks of a template, with text around them. What begins like JSON and is not,
+    as a call that was cut, is taken for an unreadable one: not all templates leave a mark.
     """
-    mark = _MARKED.search(answer)
-    for start in (0, mark.end() if mark else 0):
-        calls = _calls(_values(answer, start))
-        if calls:
-            return calls
-    return None if mark else []
+    if scores.is_deep(answer):
+        return None
+    text = answer.strip()
+    fenced = _FENCE.fullmatch(text)
+    text = fenced[1] if fenced else text
+    mark = _MARK.search(text)
+    if text[:1] in ("{", "[") and not (mark and mark.start() == 0):
+        values, end = _values(text, 0)
+        return (_calls(values) or []) if end == len(text) else None
+    found: list[Call] = []
+    while mark:
+        values, end = _values(text, mark.end())
+        calls = _calls(values)
+        if not calls:
+            return None
+        found += calls
+        mark = _MARK.search(text, end)
+    return found
 
 
 def same(expected: str, got: str) -> float:
@@ -80,6 +96,12 @@ def arguments(rows: Sequence[Prediction]) -> Numbers:
     return np.array([counted(row) for row in rows], dtype=float)
 
 
+def argument_f1(sums: Numbers) -> Numbers:
+    """F1 of `arguments`; NaN where there are none."""
+    right, want, have = np.moveaxis(sums, -1, 0)
+    return ratio(np.stack([2 * right, want + have], axis=-1))
+
+
 def _where_called(rows: Sequence[Prediction], right: Sequence[bool]) -> Numbers:
     expected = [bool(parsed(row.expected)) for row in rows]
     return np.array([(a and b, b) for a, b in zip(right, expected, strict=True)], dtype=float)
@@ -94,16 +116,16 @@ def _fits(row: Prediction) -> bool:
     )
 
 
-def _values(text: str, place: int) -> list[Any]:
-    """JSON values one behind the other; [] where anything else stands between or behind them."""
+def _values(text: str, place: int) -> tuple[list[Any], int]:
+    """JSON values one behind the other, those of lists one by one, and where they end."""
     found: list[Any] = []
     while (place := _behind(text, place)) < len(text):
         try:
             value, place = scores.DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
-            return []
+            break
         found += value if isinstance(value, list) else [value]
-    return found
+    return found, place
 
 
 def _behind(text: str, place: int) -> int:
@@ -112,18 +134,19 @@ def _behind(text: str, place: int) -> int:
     return between.end() if between else place
 
 
-def _calls(values: Sequence[Any]) -> list[Call]:
-    """Of JSON values; [] where one of them is no call."""
+def _calls(values: Sequence[Any]) -> list[Call] | None:
+    """Of JSON values; None where one of them is no call."""
     found = [_call(value) for value in values]
-    return [] if None in found else [call for call in found if call]
+    return None if None in found else [call for call in found if call]
 
 
 def _call(value: Any) -> Call | None:
-    """Name and arguments, these also as a JSON text or, as Llama writes them, `parameters`."""
-    function = value.get("function", value) if isinstance(value, dict) else {}
-    if not isinstance(function, dict):
+    """Name and arguments, these also as a JSON text, and in OpenAI's `function`."""
+    if isinstance(value, dict) and "function" in value:
+        value = value["function"]
+    if not isinstance(value, dict) or not value.keys() <= _KEYS:
         return None
-    name, given = function.get("name"), function.get("arguments", function.get("parameters", {}))
+    name, given = value.get("name"), value.get("arguments", value.get("parameters", {}))
     given = scores.parsed(given) if isinstance(given, str) else given
     return (name, given) if isinstance(name, str) and isinstance(given, dict) else None
 

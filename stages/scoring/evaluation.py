@@ -9,7 +9,7 @@ from typing import Any
 from stages import records
 from stages.models import Head
 from stages.records import Record
-from stages.scoring import answering, efficiency, engine, retrieval, variations
+from stages.scoring import answering, efficiency, engine, retrieval, suites, variations
 from stages.scoring.aggregates import Sums
 from stages.scoring.kept import Kept
 from stages.scoring.predictions import SPLIT, Prediction
@@ -46,13 +46,15 @@ class Evaluation:
         }
 
     def check(self) -> None:
-        """Refuse what vLLM cannot write, and what does not fit the model's context, before weights
-        are loaded."""
+        """Refuse what vLLM cannot write, what does not fit the model's context and what nothing
+        could be held against, before weights are loaded."""
         if self.chosen.vllm_writes:
             engine.check(self.model.folder)
         for suite in self.chosen.measured:
             rows = [*_of(suite, self.rows), *self.otherwise[suite.task]]
             self.model.check(suite, rows, self.labels.get(suite.task, []))
+            for part in self.others.values():
+                suites.check_records(suite, _of(suite, part))
 
     def predictions(self, scored: Kept) -> list[Prediction]:
         """The answers to all suites, and how unlikely the model finds the expected ones."""
@@ -135,9 +137,11 @@ class Evaluation:
         ]
 
     def _sample(self, suite: Suite, rows: Sequence[Record]) -> list[Record]:
-        """Records of a suite, evenly spread, but those that the model's context does not hold."""
+        """Records of a suite, evenly spread, but those with an answer to be avoided and those that
+        the model's context does not hold."""
         labels = self.labels.get(suite.task, [])
-        some = records.spread(_of(suite, rows), self.chosen.fit_records)
+        answers = [row for row in _of(suite, rows) if row.desirable is not False]
+        some = records.spread(answers, self.chosen.fit_records)
         return [row for row in some if self.model.holds(suite, row, labels)]
 
     def _put_otherwise(self, suite: Suite) -> list[Record]:

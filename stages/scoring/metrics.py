@@ -25,7 +25,7 @@ def slots(rows: Sequence[Prediction]) -> Numbers:
     return np.array([counted(row) for row in rows], dtype=float)
 
 
-def f1_of_counts(sums: Numbers) -> Numbers:
+def slot_f1(sums: Numbers) -> Numbers:
     """F1 of what is right, expected and given, counted over all records."""
     return f1(sums[..., 0], sums[..., 1], sums[..., 2])
 
@@ -80,7 +80,7 @@ METRICS: dict[str, dict[str, Metric]] = {
     "json": {
         "exact_match": share(scores.same_json),
         "valid": share(scores.valid_json),
-        "slot_f1": Sums(slots, f1_of_counts),
+        "slot_f1": Sums(slots, slot_f1),
     },
     "calls": {
         "exact_match": share(calls.same),
@@ -88,7 +88,7 @@ METRICS: dict[str, dict[str, Metric]] = {
         "valid": Share(calls.readable, ratio),
         "schema_valid": Share(calls.fitting, ratio),
         "name_accuracy": Share(calls.named, ratio),
-        "argument_f1": Sums(calls.arguments, f1_of_counts),
+        "argument_f1": Sums(calls.arguments, calls.argument_f1),
     },
     "text": {
         "rouge_l": mean(scores.rouge_l),

@@ -16,7 +16,7 @@ SPLIT = "split"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """A test record and the answer of one variant."""
+    """A record, of the test set if nothing else is said, and the answer of one variant."""
 
     id: str
     task: str

@@ -6,12 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 Score = Callable[[str, str], float]
 
 INVALID = object()
 """Stands for the value of what is no JSON."""
+DEEPEST = 200
+"""Objects and lists within each other: no answer needs more, and Python's stack holds few more."""
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 _WORD_OR_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+")
 
@@ -90,11 +94,19 @@ def slots(text: str) -> Counter[tuple[str, str]]:
 
 
 def parsed(answer: str) -> Any:
-    """The value of a JSON text, or INVALID."""
+    """The value of a JSON text, or INVALID; nested deeper than DEEPEST, it is none."""
+    if is_deep(answer):
+        return INVALID
     try:
         return DECODER.decode(answer)
     except (ValueError, RecursionError):
         return INVALID
+
+
+def is_deep(text: str) -> bool:
+    """Whether brackets stand within each other more than DEEPEST times."""
+    depths = accumulate((_STEPS.get(character, 0) for character in text), initial=0)
+    return max(depths) > DEEPEST
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:

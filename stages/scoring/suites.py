@@ -39,9 +39,6 @@ SCORES: dict[Answer, Score] = {
 """How right a single answer is, 0 to 1."""
 
 
-_WITH_SCHEMA = "json", "schema_valid"
-
-
 class Suite(Section):
     """The records of one task, how their answers are obtained, and the figures of them."""
 
@@ -68,7 +65,8 @@ class Suite(Section):
         known = metrics.of(self.answer, self.json_schema)
         for name in self.metrics:
             if name not in known:
-                needs = " without a json_schema" if (self.answer, name) == _WITH_SCHEMA else ""
+                lacks_schema = (self.answer, name) == ("json", "schema_valid")
+                needs = " without a json_schema" if lacks_schema else ""
                 raise ValueError(
                     f"metrics: {name} is no figure of {self.answer} answers{needs}; "
                     f"known: {', '.join(known)}"
@@ -119,16 +117,21 @@ def check(
                 f"{where} task {suite.task} has answers that are no number; set its answer to json "
                 "or text"
             )
-        for row in own:
-            if suite.answer in JUDGED:
-                _check_judged(row, suite)
-            elif suite.answer == "calls":
-                _check_tools(row)
-            elif suite.answer == "json" and scores.parsed(row.answer) is scores.INVALID:
-                raise Refusal(
-                    f"{row.origin}: task {suite.task}: the expected answer {row.answer[:40]!r} is "
-                    "no JSON, so that none is right; correct it, or set the suite's answer to text"
-                )
+        check_records(suite, own)
+
+
+def check_records(suite: Suite, rows: Sequence[Record]) -> None:
+    """Refusal, with its place, of a record of the suite that no answer could be judged by."""
+    for row in rows:
+        if suite.answer in JUDGED:
+            _check_judged(row, suite)
+        elif suite.answer == "calls":
+            _check_tools(row)
+        elif suite.answer == "json" and scores.parsed(row.answer) is scores.INVALID:
+            raise Refusal(
+                f"{row.origin}: task {suite.task}: the expected answer {row.answer[:40]!r} is "
+                "no JSON, so that none is right; correct it, or set the suite's answer to text"
+            )
 
 
 def _check_tools(row: Record) -> None:

@@ -1,6 +1,7 @@
 """Calls of functions, as chat templates of the field write them, and their figures."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -64,20 +65,32 @@ def test_several_calls_are_read_in_their_order():
     marked = "".join(f"<tool_call>\n{call(name)}\n</tool_call>\n" for name in ("clock", "weather"))
     assert calls.parsed(marked) == [("clock", {}), ("weather", {})]
     assert calls.parsed(f"{call('clock')}; {call('weather')}") == [("clock", {}), ("weather", {})]
+    said = marked.replace("</tool_call>", "</tool_call> and then")
+    assert calls.parsed(f"First {said}.") == [("clock", {}), ("weather", {})]
 
 
 def test_a_mark_within_an_argument_is_text():
     assert calls.parsed(call("clock", note="<tool_call>")) == [("clock", {"note": "<tool_call>"})]
 
 
-@pytest.mark.parametrize("text", ["", "It is late.", '{"city": "Bern"}', "[1, 2]", '{"name": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "It is late.", '{"city": "Bern"}', "[1, 2]", '{"name": 3}', '{"name": "Bo", "age": 3}',
+        "Take this:\n```python\nprint()\n```\nIt prints.",
+    ],
+)  # fmt: skip
 def test_text_calls_nothing(text: str):
     assert calls.parsed(text) == []
 
 
 @pytest.mark.parametrize(
-    "text", ['<tool_call>{"name": "cl', "<tool_call>now", '[TOOL_CALLS]{"arguments": {}}']
-)
+    "text",
+    [
+        '<tool_call>{"name": "cl', "<tool_call>now", '[TOOL_CALLS]{"arguments": {}}',
+        '{"name": "clock", "argum', '[{"name": "clock", "arguments": {}}, {"na', "[" * 5000,
+    ],
+)  # fmt: skip
 def test_a_broken_call_is_neither_a_call_nor_text(text: str):
     assert calls.parsed(text) is None
     assert figures(("It is late.", text))["exact_match"] == 0
@@ -130,7 +143,8 @@ def test_a_suite_of_calls_needs_functions_with_schemas():
         ({"properties": {"a": {"pattern": "("}}}, "is not a 'regex'"),
         ({"$ref": "#/$defs/none"}, "#/\\$defs/none is not in the schema itself"),
         ({"$ref": "https://example.com/a.json"}, "a.json is not in the schema itself"),
-        ({"$ref": "#"}, "refers to itself without end"),
+        ({"allOf": [{"$dynamicRef": "other.json"}]}, "other.json is not in the schema itself"),
+        ({"$schema": 3}, "neither an object nor one with a text for"),
     ],
 )
 def test_what_is_no_schema_is_refused_with_its_place(schema: dict[str, Any], said: str):
@@ -147,6 +161,17 @@ def test_json_answers_are_held_against_the_suites_schema():
     ]
     found = {name: metric.figure(rows) for name, metric in suite.figures.items()}
     assert found == {"valid": 3 / 4, "schema_valid": 2 / 4}
+
+
+def test_what_no_validator_can_tell_keeps_no_schema():
+    circle = {"properties": {"a": {"$ref": "#/properties/a"}}}
+    schemas.check(circle)
+    assert not schemas.fits({"a": 1}, circle)
+    assert not schemas.fits(float("1e999"), {"multipleOf": 0.01})
+
+
+def test_where_no_call_is_expected_or_made_arguments_have_no_figure():
+    assert math.isnan(figures(("Good morning.", "Hello."))["argument_f1"])
 
 
 def test_a_schema_belongs_to_json_answers_and_its_figure_needs_one():
