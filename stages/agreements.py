@@ -6,13 +6,12 @@ from typing import Any, get_args
 from stages.corpus.sources import LABELLED
 from stages.scoring.metrics import LIKELIHOOD
 from stages.scoring.predictions import SLICES
-from stages.scoring.suites import JUDGED, NUMBERS, Answer
+from stages.scoring.suites import CHOSEN, JUDGED, NUMBERS, Answer
 
 STRATA = {"task", "answer"}
 """What `prepare.split.by` may name beside slices."""
 
 
-CHOOSING = ("choice", "label", "labels")
 WRITING = tuple(answer for answer in get_args(Answer) if answer not in NUMBERS)
 """What a model that writes can be asked."""
 ANSWERS = {
@@ -34,7 +33,7 @@ def disagreements(values: Any) -> Iterator[str]:
     for suite in suites:
         if suite.task not in tasks and not from_column:
             yield f"evaluate.suites: no source has task {suite.task}; {_known(tasks)}"
-        elif suite.answer in CHOOSING and suite.task not in labelled and not labels_from_column:
+        elif suite.answer in CHOSEN and suite.task not in labelled and not labels_from_column:
             yield (
                 f"evaluate.suites: task {suite.task} has no labels to choose from; "
                 "set its answer to json or text"

@@ -21,7 +21,7 @@ from verify import imports
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(file.relative_to(ROOT).as_posix() for file in ROOT.glob("stages/**/*.py"))
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
-HEAVY = ("datasets", "pandas", "peft", "sklearn", "torch", "transformers", "trl")
+HEAVY = ("datasets", "pandas", "peft", "scipy.stats", "sklearn", "torch", "transformers", "trl")
 
 
 def verbs() -> set[str]:

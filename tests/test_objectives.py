@@ -55,6 +55,10 @@ ROWS: dict[str, tuple[str, str, Rows]] = {
     "classification": (
         "classification", "label", [{"text": asked(n), "label": LABELS[n % 3]} for n in range(24)]
     ),
+    "written labels": (
+        "classification", "written_label",
+        [{"text": asked(n), "label": LABELS[n % 3]} for n in range(24)],
+    ),
     "several labels": (
         "multi_label", "labels",
         [{"text": asked(n), "labels": LABELS[: n % 3 + 1]} for n in range(24)],
@@ -92,9 +96,12 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 yield module, rest.replace("${item.variant}", variant).split()
 
 
-@pytest.mark.parametrize("case", [*get_args(Objective), "several labels", "calls"])
+@pytest.mark.parametrize(
+    "case", [*get_args(Objective), "several labels", "written labels", "calls"]
+)
 def test_from_raw_rows_to_the_report(clone: Path, case: str):
-    objective = {"several labels": "classification", "calls": "sft"}.get(case, case)
+    learnt_as = {"several labels": "classification", "written labels": "sft", "calls": "sft"}
+    objective = learnt_as.get(case, case)
     form, answer, rows = ROWS.get(case, ("preference", "preference", PAIRS))
     raw = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (clone / "data/raw/rows.jsonl").write_text(raw, encoding="utf-8")

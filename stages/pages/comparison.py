@@ -10,6 +10,7 @@ from stages.scoring import inference
 from stages.scoring.evidence import Evidence
 from stages.scoring.figures import OVERALL
 from stages.scoring.inference import Difference
+from stages.scoring.labelled import OTHER
 from stages.scoring.statistics import Interval, of_share
 
 FEW = 10
@@ -49,7 +50,7 @@ def classes(confusion: dict[str, dict[str, int]]) -> dict[str, Figures]:
         for label, count in row.items():
             chosen[label] = chosen.get(label, 0) + count
     result: dict[str, Figures] = {}
-    for label in sorted({*confusion, *chosen}):
+    for label in sorted({*confusion, *chosen} - {OTHER}):
         records = sum(confusion.get(label, {}).values())
         right = confusion.get(label, {}).get(label, 0)
         precision = right / chosen[label] if label in chosen else 0.0
@@ -61,6 +62,11 @@ def classes(confusion: dict[str, dict[str, int]]) -> dict[str, Figures]:
             "intervals": {n: _ends(of_share(right, of)) for n, of in shares.items() if of},
         }
     return result
+
+
+def never_expected(confusion: dict[str, dict[str, int]]) -> list[str]:
+    """What was answered, a label or another text, that no record expects."""
+    return sorted({have for row in confusion.values() for have in row} - confusion.keys())
 
 
 def mistakes(confusion: dict[str, dict[str, int]]) -> list[tuple[str, str, int, int]]:

@@ -151,6 +151,7 @@ def values(
         ],
         "measure": measure,
         "mistakes": comparison.mistakes,
+        "never_expected": comparison.never_expected,
         "thousands": "{:,}".format,
         "most_labels": MOST_LABELS,
         "most_mistakes": MOST_MISTAKES,

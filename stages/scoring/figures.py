@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stages.scoring import likelihood, stability
+from stages.scoring import labelled, likelihood, stability
 from stages.scoring.metrics import LIKELIHOOD, Metric
 from stages.scoring.predictions import Prediction
 from stages.scoring.suites import WRITTEN, Suite
@@ -74,6 +74,8 @@ def of(
             result[part.task]["cut"] = sum(row.cut for row in part.rows)
         if kinds[part.task] in ("choice", "label"):
             result[part.task]["confusion"] = confusion(part.rows)
+        if kinds[part.task] == "written_label":
+            result[part.task]["confusion"] = confusion(labelled.as_labels(part.rows))
     losses = [(row.loss, row.tokens) for row in predictions if row.loss is not None]
     if losses:
         result[OVERALL] = likelihood.perplexity(losses)

@@ -1,7 +1,8 @@
 """How sure the figures of a suite are, and whether two variants' differ on the same records."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +26,7 @@ class Difference:
     """The same, corrected for all tests of the comparison by Holm's method."""
     detectable: float | None
     """The least true difference that so many records would have shown in four cases of five; None
-    where no record says how much answers vary."""
+    where no record says how much answers vary, or so few could show none."""
 
     @property
     def could_be_chance(self) -> bool:
@@ -60,6 +61,35 @@ def differences(
 
     Shares are tested by McNemar's exact test, other figures by exchanging answers at random.
     """
+    if not before:
+        return {}
+    found: dict[str, Difference] = {}
+    for names, counting in _counting(metrics, before):
+        old, new = ([part[place] for place in counting] for part in (before, after))
+        found |= _differences({name: metrics[name] for name in names}, old, new, seed)
+    return {name: found[name] for name in metrics if name in found}
+
+
+def _counting(
+    metrics: Mapping[str, Metric], rows: Sequence[Prediction]
+) -> Iterator[tuple[list[str], list[int]]]:
+    """Figures with the places of the records that they are of: a share of few among many would be
+    of none in some resamples."""
+    groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name, metric in metrics.items():
+        counts = metric.parts(rows)[:, 1] if isinstance(metric, Share) else np.ones(len(rows))
+        groups[tuple(np.flatnonzero(counts).tolist())].append(name)
+    for places, names in groups.items():
+        yield names, list(places)
+
+
+def _differences(
+    metrics: Mapping[str, Metric],
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+    seed: int,
+) -> dict[str, Difference]:
+    """The same of figures for which all records count."""
     records, rows = len(before), [*before, *after]
 
     def paired(figures: Figures) -> Figures:
@@ -82,8 +112,8 @@ def differences(
         if isinstance(metric, Share):
             old, new = (metric.parts(part)[:, 0] for part in (before, after))
             tested[name] = statistics.mcnemar(int((new > old).sum()), int((new < old).sum()))
-            counting = metric.parts(before)[:, 1].sum()
-            least = max(least or 0.0, statistics.fewest_changes() / counting)
+            fewest = statistics.fewest_changes()
+            least = max(least or 0.0, fewest / records) if records >= fewest else None
         found[name] = Difference(
             records=records,
             value=metric.figure(after) - metric.figure(before),

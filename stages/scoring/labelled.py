@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,20 +12,33 @@ from stages.scoring.predictions import Prediction
 
 BINS = 15
 """Of the calibration error, equal in width (Guo et al., 2017)."""
+OTHER = "another text"
+"""What a confusion table calls a text that is no label which any record expects."""
 _PAIRS = 2**22
 """Of records, that are compared at once."""
 
 
 def choices(rows: Sequence[Prediction]) -> Numbers:
     """(records, 3 × labels): right, expected and chosen, of each label that occurs."""
-    names = sorted({row.expected for row in rows} | {row.got for row in rows})
-    place = {name: index for index, name in enumerate(names)}
-    parts = np.zeros((len(rows), 3, len(names)))
-    for row, part in zip(rows, parts, strict=True):
-        want, have = place[row.expected], place[row.got]
-        part[0, want] = want == have
-        part[1, want] = part[2, have] = 1
-    return parts.reshape(len(rows), -1)
+    return _marked(rows, {row.expected for row in rows} | {row.got for row in rows})
+
+
+def written(rows: Sequence[Prediction]) -> Numbers:
+    """The same of labels that a model wrote, of each label that is expected."""
+    bare = [_bare(row) for row in rows]
+    return _marked(bare, {row.expected for row in bare})
+
+
+def as_labels(rows: Sequence[Prediction]) -> list[Prediction]:
+    """What a model wrote as the label that it is, OTHER where it is none that is expected."""
+    bare = [_bare(row) for row in rows]
+    known = {row.expected for row in bare}
+    return [row if row.got in known else replace(row, got=OTHER) for row in bare]
+
+
+def same(expected: str, got: str) -> float:
+    """1 where two labels are equal, but for space around them."""
+    return float(expected.strip() == got.strip())
 
 
 def label_sets(rows: Sequence[Prediction]) -> Numbers:
@@ -42,12 +56,28 @@ def label_sets(rows: Sequence[Prediction]) -> Numbers:
     return np.array(parts, dtype=float).reshape(len(rows), -1)
 
 
-def macro(of: Callable[[Numbers, Numbers, Numbers], Numbers]) -> Callable[[Numbers], Numbers]:
+ByLabel = Callable[[Numbers, Numbers, Numbers], Numbers]
+"""A figure of each label by how often it is right, expected and chosen."""
+
+
+def macro(of: ByLabel) -> Callable[[Numbers], Numbers]:
     """A figure of each label, averaged over those that occur on either side (scikit-learn)."""
 
     def figure(sums: Numbers) -> Numbers:
         right, want, have = _by_label(sums)
-        return np.asarray(divided((of(right, want, have)).sum(-1), (want + have > 0).sum(-1)))
+        return np.asarray(divided(of(right, want, have).sum(-1), (want + have > 0).sum(-1)))
+
+    return figure
+
+
+def macro_of_expected(of: ByLabel) -> Callable[[Numbers], Numbers]:
+    """The same over those that are expected (scikit-learn's `labels`): what a model writes instead
+    may be anything."""
+
+    def figure(sums: Numbers) -> Numbers:
+        right, want, have = _by_label(sums)
+        figures = np.where(want > 0, of(right, want, have), 0)
+        return np.asarray(divided(figures.sum(-1), (want > 0).sum(-1)))
 
     return figure
 
@@ -121,6 +151,21 @@ def roc_auc(rows: Sequence[Prediction]) -> Figure:
         return ratio(np.stack([np.nansum(areas, -1), np.isfinite(areas).sum(-1)], axis=-1))
 
     return figure
+
+
+def _bare(row: Prediction) -> Prediction:
+    return replace(row, expected=row.expected.strip(), got=row.got.strip())
+
+
+def _marked(rows: Sequence[Prediction], labels: set[str]) -> Numbers:
+    place = {name: index for index, name in enumerate(sorted(labels))}
+    parts = np.zeros((len(rows), 3, len(place)))
+    for row, part in zip(rows, parts, strict=True):
+        part[0, place[row.expected]] = row.expected == row.got
+        part[1, place[row.expected]] = 1
+        if row.got in place:
+            part[2, place[row.got]] = 1
+    return parts.reshape(len(rows), -1)
 
 
 def _by_label(sums: Numbers) -> tuple[Numbers, Numbers, Numbers]:

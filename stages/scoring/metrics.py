@@ -76,6 +76,13 @@ _CHOICES: dict[str, Metric] = {
 }
 METRICS: dict[str, dict[str, Metric]] = {
     "choice": _CHOICES,
+    "written_label": {
+        "accuracy": share(labelled.same),
+        "macro_f1": Sums(labelled.written, labelled.macro_of_expected(f1)),
+        "macro_precision": Sums(labelled.written, labelled.macro_of_expected(labelled.precision)),
+        "macro_recall": Sums(labelled.written, labelled.macro_of_expected(labelled.recall)),
+        "weighted_f1": Sums(labelled.written, labelled.weighted_f1),
+    },
     "label": _CHOICES,
     "json": {
         "exact_match": share(scores.same_json),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stages.scoring import calls, refusals, rules, scores
+from stages.scoring import calls, labelled, refusals, rules, scores
 from stages.scoring.predictions import Prediction
 from stages.scoring.statistics import of_mean
 from stages.scoring.suites import Answer
@@ -52,6 +52,10 @@ def _same(one: Prediction, other: Prediction) -> float:
     return scores.same(one.got, other.got)
 
 
+def _same_label(one: Prediction, other: Prediction) -> float:
+    return labelled.same(one.got, other.got)
+
+
 def _same_value(one: Prediction, other: Prediction) -> float:
     """1 for one JSON value, or for one text where the answers are no JSON."""
     return max(scores.same_json(one.got, other.got), scores.same(one.got, other.got))
@@ -81,6 +85,7 @@ def _same_refusal(one: Prediction, other: Prediction) -> float:
 
 AGREEMENT: dict[Answer, Callable[[Prediction, Prediction], float]] = {
     "choice": _same,
+    "written_label": _same_label,
     "json": _same_value,
     "calls": _same_calls,
     "text": _same_words,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+import scipy  # loads scipy.stats, 0.7 s, when it is used: every stage comes by to check params.yaml
 from numpy.typing import NDArray
-from scipy import stats
 
 Numbers = NDArray[np.float64]
 Weights = Numbers
@@ -45,7 +45,7 @@ class Spread:
 
 def of_share(right: int, records: int) -> Interval:
     """Wilson's interval of a share (Wilson, 1927): sound for few records and near 0 or 1."""
-    found = stats.binomtest(right, records).proportion_ci(CONFIDENCE, method="wilson")
+    found = scipy.stats.binomtest(right, records).proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
@@ -57,7 +57,8 @@ def of_mean(values: Sequence[float], lowest: float, highest: float) -> Interval 
     """
     if len(values) < 2:
         return None
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * stats.sem(values))
+    quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+    reach = float(quantile * scipy.stats.sem(values))
     return Interval(max(lowest, fmean(values) - reach), min(highest, fmean(values) + reach))
 
 
@@ -82,8 +83,8 @@ def bootstrap(figures: Figures, records: int, seed: int) -> list[Spread]:
         return figures(_counts(drawn, records))
 
     with warnings.catch_warnings():  # of figures that are equal in all resamples, or undefined
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        found = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        found = scipy.stats.bootstrap(
             (np.arange(records),),
             statistic,
             n_resamples=RESAMPLES,
@@ -111,14 +112,14 @@ def jackknife(figures: Figures, records: int) -> list[Spread]:
     )
     around = left_out - left_out.mean(axis=-1, keepdims=True)
     errors = np.sqrt((records - 1) / records * (around**2).sum(axis=-1))
-    width = stats.norm.ppf((1 + CONFIDENCE) / 2) * errors
+    width = scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) * errors
     rows = zip(whole - width, whole + width, errors, strict=True)
     return [Spread(Interval(float(low), float(high)), float(error)) for low, high, error in rows]
 
 
 def mcnemar(better: int, worse: int) -> float:
     """Exact two-sided p of right and wrong answers that changed sides (McNemar, 1947)."""
-    return float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return float(scipy.stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def permutation(figures: Figures, records: int, seed: int) -> list[float]:
@@ -157,7 +158,7 @@ def holm(values: Sequence[float]) -> list[float]:
 def detectable(error: float) -> float:
     """The least true difference that a test at 5% shows in four cases of five, from the standard
     error of the difference (Cohen, 1988)."""
-    return float((stats.norm.ppf((1 + CONFIDENCE) / 2) + stats.norm.ppf(POWER)) * error)
+    return float((scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) + scipy.stats.norm.ppf(POWER)) * error)
 
 
 def fewest_changes() -> int:

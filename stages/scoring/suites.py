@@ -8,16 +8,28 @@ from pydantic import Field, model_validator
 from stages.errors import Refusal
 from stages.params import Section
 from stages.records import Record
-from stages.scoring import calls, metrics, refusals, rules, schemas, scores
+from stages.scoring import calls, labelled, metrics, refusals, rules, schemas, scores
 from stages.scoring.aggregates import Metric
 from stages.scoring.scores import Score
 
 Answer = Literal[
-    "choice", "json", "calls", "text", "preference", "refusal", "rules", "label", "labels", "number"
+    "choice",
+    "written_label",
+    "json",
+    "calls",
+    "text",
+    "preference",
+    "refusal",
+    "rules",
+    "label",
+    "labels",
+    "number",
 ]
 NUMBERS = ("label", "labels", "number")
 """Answers of a model that ends in numbers; the others are written, or compared as text."""
-WRITTEN = ("json", "calls", "text", "refusal", "rules")
+CHOSEN = ("choice", "label", "labels")
+"""Answers out of the labels of a task."""
+WRITTEN = ("written_label", "json", "calls", "text", "refusal", "rules")
 """Answers that a model writes freely."""
 RESERVED = ("perplexity", "bits_per_byte", "harness", "retrieval")
 """What stands beside the suites in metrics.json: no task has such a name."""
@@ -26,6 +38,7 @@ JUDGED = ("refusal", "rules")
 
 SCORES: dict[Answer, Score] = {
     "choice": scores.same,
+    "written_label": labelled.same,
     "json": scores.same_json,
     "calls": calls.same,
     "text": scores.rouge_l,
@@ -44,10 +57,10 @@ class Suite(Section):
 
     task: str
     answer: Answer
-    """choice: the likeliest label; json, calls (of the functions that a record offers), text:
-    generated, compared as such; preference: the better of two answers; refusal, rules: generated,
-    judged by whether they refuse and by the rules that the expected answer lists; label, labels,
-    number: of a classification or regression."""
+    """choice: the likeliest label; written_label, json, calls (of the functions that a record
+    offers), text: generated, compared as such; preference: the better of two answers; refusal,
+    rules: generated, judged by whether they refuse and by the rules that the expected answer
+    lists; label, labels, number: of a classification or regression."""
     metrics: Annotated[list[str], Field(min_length=1)]
     """Names of scoring.metrics.METRICS."""
     json_schema: dict[str, Any] | None = None
@@ -97,7 +110,7 @@ def check(
                 f"{where} no test record has task {suite.task}; the tasks are "
                 f"{', '.join(sorted({row.task for row in rows})) or 'none'}"
             )
-        if suite.answer in ("choice", "label", "labels") and suite.task not in labels:
+        if suite.answer in CHOSEN and suite.task not in labels:
             raise Refusal(
                 f"{where} task {suite.task} has no labels to choose from; set its answer to json "
                 "or text"
@@ -111,6 +124,11 @@ def check(
             raise Refusal(
                 f"{where} task {suite.task} has no record that offers tools to call; set its "
                 "answer to json or text"
+            )
+        if suite.answer == "calls" and all(calls.parsed(row.answer) == [] for row in own):
+            raise Refusal(
+                f"{where} task {suite.task} has no record that expects a call, so that a model "
+                "that never calls would be perfect; set its answer to text"
             )
         if suite.answer == "number" and not all(scores.is_number(row.answer) for row in own):
             raise Refusal(
@@ -126,7 +144,7 @@ def check_records(suite: Suite, rows: Sequence[Record]) -> None:
         if suite.answer in JUDGED:
             _check_judged(row, suite)
         elif suite.answer == "calls":
-            _check_tools(row)
+            _check_calls(row)
         elif suite.answer == "json" and scores.parsed(row.answer) is scores.INVALID:
             raise Refusal(
                 f"{row.origin}: task {suite.task}: the expected answer {row.answer[:40]!r} is "
@@ -134,9 +152,14 @@ def check_records(suite: Suite, rows: Sequence[Record]) -> None:
             )
 
 
-def _check_tools(row: Record) -> None:
-    """Refusal, with the place of the record, of functions whose arguments nothing can be held
-    against."""
+def _check_calls(row: Record) -> None:
+    """Refusal, with the place of the record, of an expected call that cannot be read, and of
+    functions whose arguments nothing can be held against."""
+    if calls.parsed(row.answer) is None:
+        raise Refusal(
+            f"{row.origin}: task {row.task}: the expected answer {row.answer[:40]!r} is no call "
+            "that could be read, so that none is right; correct it"
+        )
     for tool in row.tools:
         function = tool["function"]
         try:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,9 +132,13 @@ def test_a_suite_of_calls_needs_functions_with_schemas():
     with pytest.raises(Refusal, match="no record that offers tools"):
         suites.check([row], [suite], {})
     odd = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
-    row = Record(messages=messages, task="t", source="a", origin="a:1", tools=[odd])
-    with pytest.raises(Refusal, match=r"a:1: tools: f: parameters: .*\$\.type: 'dict'"):
+    row = replace(row, tools=[odd])
+    with pytest.raises(Refusal, match="no record that expects a call, so that a model that never"):
         suites.check([row], [suite], {})
+    with pytest.raises(Refusal, match=r"a:1: task t: the expected answer '{\"name\": \"f\"' is no"):
+        suites.check([row.with_answer('{"name": "f"')], [suite], {})
+    with pytest.raises(Refusal, match=r"a:1: tools: f: parameters: .*\$\.type: 'dict'"):
+        suites.check([row.with_answer(call("f"))], [suite], {})
 
 
 @pytest.mark.parametrize(

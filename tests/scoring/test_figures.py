@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stages.scoring import figures, inference, predictions
+from stages.scoring import figures, inference, labelled, predictions
 from stages.scoring.metrics import METRICS
 from stages.scoring.predictions import Prediction
 from stages.scoring.suites import Suite
@@ -66,6 +66,16 @@ def test_figures_follow_from_the_file_whatever_a_model_writes(tmp_path: Path, an
     found, told = (figures.of(some, [suite(answer)], ["language"]) for some in (said, again))
     assert found == told
     assert found["t"]["overall"]["exact_match"] == {"text": 1 / 3, "json": 0, "calls": 1}[answer]
+
+
+def test_the_confusion_of_written_labels_holds_no_text_of_the_models_own():
+    some = rows(("lost", "lost\n"), ("lost", "late"), ("late", "It is late."), ("late", ODD))
+    found = figures.of(some, [suite("written_label")], [])["t"]
+    assert found["overall"]["accuracy"] == 1 / 4
+    assert found["confusion"] == {
+        "late": {labelled.OTHER: 2},
+        "lost": {"late": 1, "lost": 1},
+    }
 
 
 def test_answers_that_were_cut_are_counted_where_answers_are_written():

@@ -58,6 +58,24 @@ def test_a_share_of_some_records_is_of_those_alone():
     assert found["unsafe_refused"].high == pytest.approx(exact.high)
 
 
+def test_a_share_of_few_records_among_many_is_tested_on_those():
+    """Some resamples of all 300 would hold none of the three."""
+    wants = ["unsafe" if n < 3 else "safe" for n in range(300)]
+    before = [said(want, "Here you are.", n) for n, want in enumerate(wants)]
+    after = [said(want, "I cannot help with that.", n) for n, want in enumerate(wants)]
+    metrics = chosen("accuracy", "unsafe_refused", answer="refusal")
+    found = inference.differences(metrics, before, after, 7)
+    assert list(found) == ["accuracy", "unsafe_refused"]
+    few = found["unsafe_refused"]
+    assert (few.records, few.value, few.detectable) == (3, 1, None)
+    assert few.p == pytest.approx(stats.binomtest(3, 3).pvalue)
+    assert found["accuracy"].records == 300
+
+
+def test_answers_to_nothing_differ_in_nothing():
+    assert inference.differences(chosen("accuracy"), [], [], 7) == {}
+
+
 def test_answers_that_never_differ_are_no_proof_of_equality():
     rows = answers(50, 0.8, 1)
     found = inference.differences(chosen("accuracy", "macro_f1"), rows, rows, 7)

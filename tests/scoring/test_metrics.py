@@ -60,6 +60,31 @@ def test_figures_by_label_are_scikit_learns(name: str, function: str, average: s
         assert figure("choice", name, want, have) == pytest.approx(theirs)
 
 
+@pytest.mark.parametrize(
+    ("name", "function", "average"),
+    [
+        ("accuracy", "accuracy_score", None),
+        ("macro_f1", "f1_score", "macro"),
+        ("weighted_f1", "f1_score", "weighted"),
+        ("macro_precision", "precision_score", "macro"),
+        ("macro_recall", "recall_score", "macro"),
+    ],
+)
+def test_figures_of_written_labels_are_scikit_learns_of_those_expected(
+    name: str, function: str, average: str | None
+):
+    """Where a model writes anything, each text of its own would be a class of no record."""
+    import sklearn.metrics
+
+    for seed in range(20):
+        want, have = drawn("abcd", 30, seed)
+        have = [f"{one}!" if n % 7 == 0 else one for n, one in enumerate(have)]
+        more = {} if average is None else {"average": average, "labels": sorted(set(want))}
+        theirs = getattr(sklearn.metrics, function)(want, have, **more)
+        spaced = [f" {label}\n" for label in have]
+        assert figure("written_label", name, want, spaced) == pytest.approx(theirs)
+
+
 def test_figures_of_several_labels_are_scikit_learns():
     from sklearn.metrics import f1_score
     from sklearn.preprocessing import MultiLabelBinarizer
@@ -162,6 +187,14 @@ LABELS = {
     "refusal": ["safe", "unsafe"],
     "rules": ['[{"rule": "contains", "text": "words"}]', '[{"rule": "json"}, {"rule": "quoted"}]'],
 }
+
+
+def test_a_label_that_no_record_of_a_part_expects_is_no_class_of_it():
+    """Most resamples lack some label of many, which models then still write."""
+    own = rows(["a", "a", "c"], ["a", "c", "c"])
+    metric = METRICS["written_label"]["macro_f1"]
+    assert metric.figure(own[:2]) == pytest.approx(2 / 3)
+    assert metric.weighted(own)(np.array([1.0, 1.0, 0.0])) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("answer", METRICS)
