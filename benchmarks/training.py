@@ -3,10 +3,12 @@
 `python -m benchmarks.training [MODEL …]`: the same rows, model, adapter, epochs and threads in one
 run, each as a process of its own. Needs the outputs of `make`. `--rows` takes a JSON list of
 instruction, input and output. TRL and LLaMA-Factory compute activations twice by default, which
-takes less memory and more time: we are measured with and without. All compute in bf16 where the CPU
-has it, else in fp32: emulated, it is many times slower, though TRL asks for it unless told
-otherwise (`--emulated`). LLaMA-Factory is measured where LLAMAFACTORY names its `llamafactory-cli`
-in an environment of its own (it pins other versions).
+takes less memory and more time: we are measured with and without. All times stand against ours in
+fp32, since there are CPUs with bf16 instructions on which fp32 is faster; where the CPU has them,
+ours is measured in bf16 too. TRL is measured in fp32, and as it comes, in bf16: where the CPU has
+none, only with `--emulated`, many times slower. LLaMA-Factory computes in bf16 where the CPU has
+it, as in its examples; it is measured where LLAMAFACTORY names its `llamafactory-cli`, in an
+environment of its own: it pins other versions.
 """
 
 import json
@@ -128,7 +130,9 @@ def final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
     return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)
 
 
-def ours(folder: Path, batch: int, attention: str, checkpointing: bool) -> Measured:
+def ours(
+    folder: Path, batch: int, attention: str, *, checkpointing: bool = False, bf16: bool = False
+) -> Measured:
     """The stage itself."""
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(Path("params.yaml"))
@@ -136,7 +140,7 @@ def ours(folder: Path, batch: int, attention: str, checkpointing: bool) -> Measu
     values["compute"]["attention"] = attention
     values["train"] |= {
         "epochs": EPOCHS, "batch_size": batch, "accumulation_steps": 1, "learning_rate": 2e-4,
-        "precision": "bf16" if has_bf16() else "fp32",
+        "precision": "bf16" if bf16 else "fp32",
         "max_length": MAX_LENGTH, "activation_checkpointing": checkpointing,
         "evaluation_steps": 0, "log_steps": 5,
     }  # fmt: skip
@@ -184,7 +188,7 @@ def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
         "output_dir": "factory", "overwrite_output_dir": True, "cutoff_len": MAX_LENGTH,
         "per_device_train_batch_size": batch, "num_train_epochs": EPOCHS, "learning_rate": 2e-4,
         "lr_scheduler_type": "cosine", "logging_steps": 5, "report_to": "none",
-        "save_strategy": "no", "bf16": has_bf16(),
+        "save_strategy": "no", "bf16": has_bf16(), "use_cpu": True,
     }  # fmt: skip
     (folder / "factory.yaml").write_text(json.dumps(arguments))  # YAML 1.1 reads no as false
     environment = {
@@ -228,12 +232,14 @@ def compare(
         )
         return run
 
-    own = tell("ours", ours(folder, batch, attention, checkpointing=False), "out/model")
+    own = tell("ours", ours(folder, batch, attention), "out/model")
     less = ours(folder, batch, attention, checkpointing=True)
     tell("  checkpointed", less, "out/model", own)
-    tell("plain TRL", plain(folder, batch, threads, has_bf16()), "plain", own)
-    if emulated:
-        tell("TRL in bf16", plain(folder, batch, threads, bf16=True), "plain", own)
+    if has_bf16():
+        tell("  in bf16", ours(folder, batch, attention, bf16=True), "out/model", own)
+    tell("plain TRL", plain(folder, batch, threads, bf16=False), "plain", own)
+    if has_bf16() or emulated:
+        tell("  as it comes", plain(folder, batch, threads, bf16=True), "plain", own)
     if cli := os.environ.get("LLAMAFACTORY"):
         tell("LLaMA-Factory", llamafactory(folder, batch, cli, threads), "factory", own)
 
