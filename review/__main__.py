@@ -71,6 +71,10 @@ def past(answers: results.Answers, revision: str | None, chosen: Params) -> Evid
         return None
     both = max((len(part.rows) for part in found.parts["merged"]), default=0)
     click.echo(f"against {commit[:7]}, on {both:,} test records that both were asked:")
+    compared = {part.task for part in found.parts["merged"]}
+    for suite in chosen.evaluate.measured:
+        if suite.task not in compared:
+            click.echo(f"  {words(suite.task)}: not compared, no record was asked alike by both")
     return found
 
 
@@ -79,7 +83,7 @@ def past(answers: results.Answers, revision: str | None, chosen: Params) -> Evid
 @click.option("--evaluated", type=IN_FOLDER, default="data/evaluated", show_default=True)
 def main(revision: str | None, evaluated: Path) -> None:
     chosen = params.read(Params)
-    answers = results.read_answers(evaluated)
+    answers = results.read_answers(evaluated, chosen.evaluate.measured)
     own = Evidence(answers, chosen.evaluate.measured, chosen.seed)
     before = past(answers, revision, chosen)
     if before is not None:

@@ -50,8 +50,14 @@ def shared(
 ) -> tuple[list[Prediction], list[Prediction]]:
     """The predictions of the records that both have and were asked alike, in one order."""
     old = {row.id: row for row in before}
-    both = [row for row in now if row.id in old and _asked(row) == _asked(old[row.id])]
+    both = [row for row in now if row.id in old and _alike(row, old[row.id])]
     return both, [old[row.id] for row in both]
+
+
+def _alike(one: Prediction, other: Prediction) -> bool:
+    """Whether a suite has both, and how they were answered, as far as that is written."""
+    unknown = not (one.answer and other.answer)
+    return (unknown or one.answer == other.answer) and _asked(one) == _asked(other)
 
 
 def _asked(row: Prediction) -> tuple[object, ...]:

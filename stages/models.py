@@ -189,6 +189,23 @@ def has_finite_parameters(model: Any) -> bool:
     return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.is_floating_point())
 
 
+def blocks(model: Any) -> Any:
+    """The stack of transformer blocks: the longest list of modules that stands in no other."""
+    import torch
+
+    lists = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.ModuleList)
+    }
+    outer = [
+        module
+        for name, module in lists.items()
+        if not any(name.startswith(f"{other}.") for other in lists)
+    ]
+    return max(outer, key=len)
+
+
 def weight_bytes(folder: Path) -> int:
     """Bytes of the weight files of a model folder."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

@@ -70,7 +70,7 @@ def main(
     }
     log = results.read_log(trained / "log.csv")
     variants = results.read_variants(evaluated)
-    answers = results.read_answers(evaluated)
+    answers = results.read_answers(evaluated, chosen.evaluate.measured)
     facts["people"] = ratings.figures(people, answers, chosen.people)
     rows, settings = results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.measured, chosen.seed)

@@ -284,3 +284,38 @@ def refused() -> Callable[..., None]:
         assert not list(out.parent.glob(f"*{out.name}*"))
 
     return check
+
+
+def architecture(name: str, folder: Path, tiny: Path) -> None:
+    """A random model of the architecture that a hub's name tells, with the tiny one's tokenizer."""
+    import torch
+    from transformers import (
+        BertConfig,
+        BertModel,
+        LlamaConfig,
+        LlamaForCausalLM,
+        Qwen2Config,
+        Qwen2ForCausalLM,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+    )  # fmt: skip
+
+    tokenizer = models.load_tokenizer(tiny)
+    shape: dict[str, Any] = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.eos_token_id,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    model: Any
+    if "bert" in name or "minilm" in name:
+        model = BertModel(BertConfig(**shape))
+        tokenizer.chat_template = None
+    elif "llama" in name:
+        model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=1))
+    elif "qwen3" in name:
+        model = Qwen3ForCausalLM(Qwen3Config(**shape, num_key_value_heads=1, head_dim=16))
+    else:
+        model = Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=1))
+    models.save(model, folder, 1.0)
+    models.save_tokenizer(tokenizer, folder)

@@ -117,7 +117,7 @@ def test_a_figure_that_does_not_fit_is_refused(
         run,
         workplace / "evaluated",
         "evaluate.suites.0",
-        "accuracy is no figure of text answers; known: rouge_l, rouge_1",
+        "accuracy: no figure of text answers; known: rouge_l, rouge_1",
     )
 
 

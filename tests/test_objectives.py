@@ -15,7 +15,7 @@ from stages import records
 from stages.learning.settings import Objective
 from stages.scoring import statistics
 from stages.scoring.metrics import METRICS
-from tests.conftest import LABELS, REPOSITORY, tiny_params
+from tests.conftest import LABELS, REPOSITORY, architecture, tiny_params
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +59,9 @@ ROWS: dict[str, tuple[str, str, Rows]] = {
         "classification", "written_label",
         [{"text": asked(n), "label": LABELS[n % 3]} for n in range(24)],
     ),
+    "encoder": (
+        "classification", "label", [{"text": asked(n), "label": LABELS[n % 3]} for n in range(24)]
+    ),
     "several labels": (
         "multi_label", "labels",
         [{"text": asked(n), "labels": LABELS[: n % 3 + 1]} for n in range(24)],
@@ -66,6 +69,12 @@ ROWS: dict[str, tuple[str, str, Rows]] = {
     "regression": ("regression", "number", [{"text": asked(n), "value": n / 4} for n in range(24)]),
 }  # fmt: skip
 """Format, how its suite is answered, and the rows; the other objectives learn from pairs."""
+LEARNT_AS = {
+    "encoder": "classification",
+    "several labels": "classification",
+    "written labels": "sft",
+    "calls": "sft",
+}
 
 
 @pytest.fixture
@@ -97,11 +106,13 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    "case", [*get_args(Objective), "several labels", "written labels", "calls"]
+    "case", [*get_args(Objective), "encoder", "several labels", "written labels", "calls"]
 )
-def test_from_raw_rows_to_the_report(clone: Path, case: str):
-    learnt_as = {"several labels": "classification", "written labels": "sft", "calls": "sft"}
-    objective = learnt_as.get(case, case)
+def test_from_raw_rows_to_the_report(clone: Path, tiny: Path, case: str):
+    objective = LEARNT_AS.get(case, case)
+    if case == "encoder":
+        shutil.rmtree(clone / "data/base")
+        architecture("bert", clone / "data/base", tiny)
     form, answer, rows = ROWS.get(case, ("preference", "preference", PAIRS))
     raw = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (clone / "data/raw/rows.jsonl").write_text(raw, encoding="utf-8")

@@ -5,19 +5,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from recipes.__main__ import merged, names
-from stages import cli, models
+from stages import cli
 from stages.learning import arguments, interruption, trainers
 from stages.learning.checkpoints import Run
 from stages.learning.plan import draw_up
 from stages.records import Record
 from stages.train import Params, load
-from tests.conftest import LABELS, REPOSITORY
+from tests.conftest import LABELS, REPOSITORY, architecture
 
 REAL = REPOSITORY / "params.yaml"
 
@@ -69,41 +68,6 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
     assert file.read_text() == "seed: 7\n"
 
 
-def small(name: str, folder: Path, tiny: Path) -> None:
-    """A random model of the recipe's architecture with the tiny model's tokenizer."""
-    import torch
-    from transformers import (
-        BertConfig,
-        BertModel,
-        LlamaConfig,
-        LlamaForCausalLM,
-        Qwen2Config,
-        Qwen2ForCausalLM,
-        Qwen3Config,
-        Qwen3ForCausalLM,
-    )  # fmt: skip
-
-    tokenizer = models.load_tokenizer(tiny)
-    shape: dict[str, Any] = {
-        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
-        "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.eos_token_id,
-    }  # fmt: skip
-    torch.manual_seed(0)
-    model: Any
-    if "bert" in name or "minilm" in name:
-        model = BertModel(BertConfig(**shape))
-        tokenizer.chat_template = None
-    elif "llama" in name:
-        model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=1))
-    elif "qwen3" in name:
-        model = Qwen3ForCausalLM(Qwen3Config(**shape, num_key_value_heads=1, head_dim=16))
-    else:
-        model = Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=1))
-    models.save(model, folder, 1.0)
-    models.save_tokenizer(tokenizer, folder)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_a_recipe_trains_its_architecture(
@@ -112,7 +76,7 @@ def test_a_recipe_trains_its_architecture(
     values = YAML(typ="safe", pure=True).load(text(name))
     values["train"]["warmup"] = 0.1  # of a run so short
     chosen = Params.model_validate({part: values[part] for part in Params.model_fields})
-    small(values["base"]["id"].lower(), tmp_path / "base", tiny)
+    architecture(values["base"]["id"].lower(), tmp_path / "base", tiny)
     rows = corpus
     if chosen.train.objective == "dpo":
         rows = [dataclasses.replace(row, rejected="no") for row in corpus]

@@ -166,6 +166,7 @@ def write_inputs(root: Path) -> None:
                 line = {"id": f"{i:016x}", "task": task, "question": question, "expected": want}
                 line |= {
                     "prompt": f"{i:016x}",
+                    "answer": {"intent": "choice", "slots": "json", "reply": "text"}[task],
                     "got": got,
                     "score": float(got == want),
                     "slices": slices,
@@ -343,13 +344,39 @@ def other_records(root: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
 
 
+def asked_otherwise(root: Path) -> None:
+    path = root / "data/evaluated/base/predictions.jsonl"
+    path.write_text(path.read_text().replace('"choice"', '"written_label"'))
+
+
+def twice(root: Path) -> None:
+    path = root / "data/evaluated/quantized/predictions.jsonl"
+    path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[0])
+
+
+def no_number(root: Path) -> None:
+    path = root / "data/evaluated/merged/predictions.jsonl"
+    path.write_text(path.read_text().replace("0.5", '"high"', 1))
+
+
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
+        (
+            asked_otherwise,
+            "data/evaluated/base: task intent was answered by written_label, and params.yaml asks "
+            "for choice; `dvc repro`",
+        ),
+        (twice, "data/evaluated/quantized: predictions.jsonl has a record twice; `dvc repro`"),
+        (
+            no_number,
+            "data/evaluated/merged/predictions.jsonl: line 1: no prediction: loss: Input should be "
+            "a valid number; `dvc repro` makes it",
+        ),
         (not_a_number, "data/evaluated/merged/metrics.json: intent.overall.accuracy is nan"),
         (no_quantized, "data/evaluated/quantized/metrics.json: not found"),
         (diverged, "data/trained/log.csv:4: loss is inf"),
-        (other_records, "data/evaluated/base: other test records than merged"),
+        (other_records, "data/evaluated/base: other test records than in merged"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(

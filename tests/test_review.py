@@ -36,7 +36,7 @@ def review(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(root, sys.executable, "-m", "review", *arguments)
 
 
-def write(root: Path, right: int, records: int = 60) -> None:
+def write(root: Path, right: int, records: int = 60, answer: str = "choice") -> None:
     """Predictions of all variants, the tuned ones right in so many of the records."""
     for variant in ("base", "merged", "quantized"):
         folder = root / "data/evaluated" / variant
@@ -44,7 +44,7 @@ def write(root: Path, right: int, records: int = 60) -> None:
         rows = [
             Prediction(
                 id=str(n), task="intent", slices={}, question="?", prompt="", expected="a",
-                got="ab"[n >= right or variant == "base"], score=float(n < right),
+                answer=answer, got="ab"[n >= right or variant == "base"], score=float(n < right),
             )
             for n in range(records)
         ]  # fmt: skip
@@ -98,6 +98,20 @@ def test_a_model_that_is_surely_worse_than_the_one_before_fails(
     uncommitted = review(root)
     assert uncommitted.returncode == 0, "held against HEAD, whose 40 are fewer"
     assert "+31.7 points" in uncommitted.stdout
+
+
+@pytest.mark.slow
+def test_what_was_asked_otherwise_before_is_not_compared_and_said(
+    two_commits: Callable[..., Path],
+) -> None:
+    root = two_commits(58)
+    write(root, 58, answer="written_label")
+    text = (root / "params.yaml").read_text(encoding="utf-8")
+    (root / "params.yaml").write_text(text.replace("choice", "written_label"), encoding="utf-8")
+    run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
+    changed = review(root)
+    assert changed.returncode == 1, changed.stderr
+    assert "  intent: not compared, no record was asked alike by both\n" in changed.stdout
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
+from stages import models
 from stages.errors import Refusal
-from stages.models import DTYPES
 from stages.params import MixedPrecision
 
 Method = Literal["nf4", "int8"]
@@ -25,16 +25,16 @@ def configuration(method: Method, double: bool, precision: MixedPrecision) -> An
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=double,
-        bnb_4bit_compute_dtype=getattr(torch, DTYPES[precision]),
+        bnb_4bit_compute_dtype=getattr(torch, models.DTYPES[precision]),
     )
 
 
 def count_quantized(model: Any) -> int:
     """How many linear layers the blocks have; Refusal where one of them is not quantized."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
-    from optimum.gptq.utils import get_block_name_with_pattern, get_layers
+    from optimum.gptq.utils import get_layers
 
-    blocks = model.get_submodule(get_block_name_with_pattern(model))
+    blocks = models.blocks(model)
     plain = sorted(get_layers(blocks))
     if plain:
         raise Refusal(f"{len(plain)} linear layers were not quantized: {', '.join(plain[:3])}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stages import models
 from stages.errors import Refusal
 from stages.learning import options
 from stages.learning.settings import Freeze, Strategies, Strategy, Train
@@ -118,7 +119,7 @@ def freeze(model: Any, chosen: Freeze) -> None:
 
     A head that shares its matrix with the embeddings takes them along.
     """
-    layers = _layers(model)
+    layers = models.blocks(model)
     if chosen.layers > len(layers):
         raise Refusal(
             f"params.yaml: strategies.freeze.layers: the base has {len(layers)} layers, not "
@@ -175,14 +176,6 @@ def _check_start(given: dict[str, Any], where: str, strategy: Strategy) -> None:
         )
 
 
-def _layers(model: Any) -> Any:
-    """The stack of transformer blocks: the longest list of modules."""
-    import torch
-
-    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
-    return max(lists, key=len)
-
-
 def _after(model: Any, layers: Any) -> Iterator[Any]:
     """The modules that follow the blocks: the last norm or pooler, and the head."""
     inside = {id(module) for module in layers.modules()}
@@ -198,5 +191,5 @@ def _embeddings(model: Any) -> Iterator[Any]:
     table = model.get_input_embeddings()
     for module in model.modules():
         held = list(module.modules())
-        if table in held and not any(part is layer for layer in _layers(model) for part in held):
+        if table in held and not any(part is one for one in models.blocks(model) for part in held):
             yield from held

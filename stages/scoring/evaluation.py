@@ -219,6 +219,7 @@ def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> 
     }
     return replace(
         prediction,
+        answer=suite.answer,
         got=answer.text,
         cut=answer.cut,
         score=SCORES[suite.answer](*pair),

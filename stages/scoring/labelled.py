@@ -17,6 +17,9 @@ OTHER = "another text"
 _PAIRS = 2**22
 """Of records, that are compared at once."""
 
+ByLabel = Callable[[Numbers, Numbers, Numbers], Numbers]
+"""A figure of each label by how often it is right, expected and chosen."""
+
 
 def choices(rows: Sequence[Prediction]) -> Numbers:
     """(records, 3 × labels): right, expected and chosen, of each label that occurs."""
@@ -56,28 +59,14 @@ def label_sets(rows: Sequence[Prediction]) -> Numbers:
     return np.array(parts, dtype=float).reshape(len(rows), -1)
 
 
-ByLabel = Callable[[Numbers, Numbers, Numbers], Numbers]
-"""A figure of each label by how often it is right, expected and chosen."""
-
-
-def macro(of: ByLabel) -> Callable[[Numbers], Numbers]:
-    """A figure of each label, averaged over those that occur on either side (scikit-learn)."""
+def macro(of: ByLabel, *, of_expected: bool = False) -> Callable[[Numbers], Numbers]:
+    """A figure of each label, averaged over those that occur on either side (scikit-learn), or over
+    those that are expected (its `labels`): what a model writes instead may be anything."""
 
     def figure(sums: Numbers) -> Numbers:
         right, want, have = _by_label(sums)
-        return np.asarray(divided(of(right, want, have).sum(-1), (want + have > 0).sum(-1)))
-
-    return figure
-
-
-def macro_of_expected(of: ByLabel) -> Callable[[Numbers], Numbers]:
-    """The same over those that are expected (scikit-learn's `labels`): what a model writes instead
-    may be anything."""
-
-    def figure(sums: Numbers) -> Numbers:
-        right, want, have = _by_label(sums)
-        figures = np.where(want > 0, of(right, want, have), 0)
-        return np.asarray(divided(figures.sum(-1), (want > 0).sum(-1)))
+        averaged = want if of_expected else want + have
+        return divided(of(right, want, have).sum(-1), (averaged > 0).sum(-1))
 
     return figure
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from stages.scoring import calls, labelled, refusals, rules, schemas, scores, texts
 from stages.scoring.aggregates import Metric, Numbers, Share, Sums, Whole, mean, ratio, share
-from stages.scoring.labelled import f1
+from stages.scoring.labelled import f1, precision, recall
 from stages.scoring.predictions import Prediction
 from stages.scoring.schemas import Schema
 
@@ -68,8 +68,8 @@ def bits_per_byte(sums: Numbers) -> Numbers:
 _CHOICES: dict[str, Metric] = {
     "accuracy": share(scores.same),
     "macro_f1": Sums(labelled.choices, labelled.macro(f1)),
-    "macro_precision": Sums(labelled.choices, labelled.macro(labelled.precision)),
-    "macro_recall": Sums(labelled.choices, labelled.macro(labelled.recall)),
+    "macro_precision": Sums(labelled.choices, labelled.macro(precision)),
+    "macro_recall": Sums(labelled.choices, labelled.macro(recall)),
     "weighted_f1": Sums(labelled.choices, labelled.weighted_f1),
     "roc_auc": Whole(labelled.roc_auc),
     "calibration_error": Sums(labelled.calibration, labelled.calibration_error),
@@ -78,9 +78,9 @@ METRICS: dict[str, dict[str, Metric]] = {
     "choice": _CHOICES,
     "written_label": {
         "accuracy": share(labelled.same),
-        "macro_f1": Sums(labelled.written, labelled.macro_of_expected(f1)),
-        "macro_precision": Sums(labelled.written, labelled.macro_of_expected(labelled.precision)),
-        "macro_recall": Sums(labelled.written, labelled.macro_of_expected(labelled.recall)),
+        "macro_f1": Sums(labelled.written, labelled.macro(f1, of_expected=True)),
+        "macro_precision": Sums(labelled.written, labelled.macro(precision, of_expected=True)),
+        "macro_recall": Sums(labelled.written, labelled.macro(recall, of_expected=True)),
         "weighted_f1": Sums(labelled.written, labelled.weighted_f1),
     },
     "label": _CHOICES,

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from stages.errors import Refusal
 
 SLICES = ("source", "length")
@@ -18,6 +20,8 @@ SPLIT = "split"
 class Prediction:
     """A record, of the test set if nothing else is said, and the answer of one variant."""
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
     id: str
     task: str
     slices: dict[str, str]
@@ -25,6 +29,8 @@ class Prediction:
     prompt: str
     """16 hex digits of a sha256 over the token ids that the model read."""
     expected: str
+    answer: str = ""
+    """How it was obtained: an Answer of scoring.suites; empty where no suite has the task."""
     got: str = ""
     cut: bool = False
     """Whether evaluate.max_new_tokens ended the answer, and not the model."""
@@ -52,7 +58,7 @@ def write(path: Path, predictions: Iterable[Prediction]) -> None:
 
 
 def read(path: Path) -> list[Prediction]:
-    """What `write` wrote; Refusal where it is missing or another's."""
+    """What `write` wrote; Refusal where it is missing, damaged or another's."""
     try:
         with path.open(encoding="utf-8") as stream:
             return parse(stream)
@@ -63,8 +69,16 @@ def read(path: Path) -> list[Prediction]:
 
 
 def parse(lines: Iterable[str]) -> list[Prediction]:
-    """The predictions of such a file; ValueError where it is another's."""
-    try:
-        return [Prediction(**json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"no line of predictions: {error}") from None
+    """The predictions of such a file; ValueError, with the line, where one is damaged."""
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(_LINE.validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = "".join(f"{part}: " for part in first["loc"])
+            raise ValueError(f"line {number}: no prediction: {where}{first['msg']}") from None
+    return found
+
+
+_LINE = TypeAdapter(Prediction)

@@ -1,7 +1,7 @@
 """Compute a variant's figures from its predictions again, without the model.
 
 `python -m stages.scoring.rescore data/evaluated/merged [OUT]`: with the suites of params.yaml, also
-other ones than it was evaluated with, where their answers were obtained alike. Tells what differs
+with other figures than it was evaluated with. Tells what differs
 from its metrics.json, or writes the figures to OUT.
 """
 
@@ -14,6 +14,7 @@ from stages import outputs, params
 from stages.params import Section
 from stages.scoring import figures, predictions
 from stages.scoring.settings import Suites
+from stages.scoring.suites import check_answers
 
 
 class Params(Section):
@@ -37,6 +38,7 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
 def main(folder: Path, out: Path | None) -> None:
     chosen = params.read(Params).evaluate
     rows, varied = (predictions.read(folder / f"{n}.jsonl") for n in ("predictions", "varied"))
+    check_answers(rows, chosen.measured, folder)
     found = figures.of(rows, chosen.measured, chosen.slices, varied)
     if out is not None:
         with outputs.file(out) as partial:

@@ -1,6 +1,7 @@
 """What is measured: the records of each task, and how their answers are obtained and compared."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from stages.params import Section
 from stages.records import Record
 from stages.scoring import calls, labelled, metrics, refusals, rules, schemas, scores
 from stages.scoring.aggregates import Metric
+from stages.scoring.predictions import Prediction
 from stages.scoring.scores import Score
 
 Answer = Literal[
@@ -76,14 +78,15 @@ class Suite(Section):
             except ValueError as error:
                 raise ValueError(f"json_schema: {error}") from None
         known = metrics.of(self.answer, self.json_schema)
-        for name in self.metrics:
-            if name not in known:
-                lacks_schema = (self.answer, name) == ("json", "schema_valid")
-                needs = " without a json_schema" if lacks_schema else ""
-                raise ValueError(
-                    f"metrics: {name} is no figure of {self.answer} answers{needs}; "
-                    f"known: {', '.join(known)}"
-                )
+        if others := [name for name in self.metrics if name not in known]:
+            lacks_schema = self.answer == "json" and others == ["schema_valid"]
+            needs = " without a json_schema" if lacks_schema else ""
+            raise ValueError(
+                f"metrics: {', '.join(others)}: no figure of {self.answer} answers{needs}; "
+                f"known: {', '.join(known)}"
+            )
+        if len({*self.metrics}) < len(self.metrics):
+            raise ValueError("metrics: name each once")
         return self
 
     @property
@@ -149,6 +152,17 @@ def check_records(suite: Suite, rows: Sequence[Record]) -> None:
             raise Refusal(
                 f"{row.origin}: task {suite.task}: the expected answer {row.answer[:40]!r} is "
                 "no JSON, so that none is right; correct it, or set the suite's answer to text"
+            )
+
+
+def check_answers(rows: Sequence[Prediction], suites: Sequence[Suite], where: Path) -> None:
+    """Refusal of predictions in a folder that were obtained otherwise than the suites ask."""
+    asked = {suite.task: suite.answer for suite in suites}
+    for row in rows:
+        if row.task in asked and row.answer != asked[row.task]:
+            raise Refusal(
+                f"{where}: task {row.task} was answered by {row.answer or 'nothing'}, and "
+                f"params.yaml asks for {asked[row.task]}; `dvc repro`"
             )
 
 

@@ -182,7 +182,7 @@ def test_where_no_call_is_expected_or_made_arguments_have_no_figure():
 def test_a_schema_belongs_to_json_answers_and_its_figure_needs_one():
     with pytest.raises(ValueError, match="belongs to json answers, not to text"):
         Suite(task="t", answer="text", metrics=["rouge_l"], json_schema={})
-    with pytest.raises(ValueError, match="schema_valid is no figure of json answers without a"):
+    with pytest.raises(ValueError, match="schema_valid: no figure of json answers without a"):
         Suite(task="t", answer="json", metrics=["schema_valid"])
 
 
