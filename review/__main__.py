@@ -22,6 +22,7 @@ from stages.scoring.evidence import Evidence
 from stages.scoring.gates import Gate, Judged, Outcome, decide
 from stages.scoring.inference import Difference
 from stages.scoring.predictions import Prediction
+from stages.scoring.suites import check_answers
 
 BEFORE = "{} before"
 """What the earlier commit's variant is called."""
@@ -83,7 +84,8 @@ def past(answers: results.Answers, revision: str | None, chosen: Params) -> Evid
 @click.option("--evaluated", type=IN_FOLDER, default="data/evaluated", show_default=True)
 def main(revision: str | None, evaluated: Path) -> None:
     chosen = params.read(Params)
-    answers = results.read_answers(evaluated, chosen.evaluate.measured)
+    answers = results.read_answers(evaluated)
+    check_answers(answers, chosen.evaluate.measured, evaluated)
     own = Evidence(answers, chosen.evaluate.measured, chosen.seed)
     before = past(answers, revision, chosen)
     if before is not None:

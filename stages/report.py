@@ -15,6 +15,7 @@ from stages.people.items import People
 from stages.scoring import fit
 from stages.scoring.evidence import Evidence
 from stages.scoring.gates import Judged
+from stages.scoring.suites import check_answers
 
 
 class Report(Section):
@@ -70,7 +71,8 @@ def main(
     }
     log = results.read_log(trained / "log.csv")
     variants = results.read_variants(evaluated)
-    answers = results.read_answers(evaluated, chosen.evaluate.measured)
+    answers = results.read_answers(evaluated)
+    check_answers(answers, chosen.evaluate.measured, evaluated)
     facts["people"] = ratings.figures(people, answers, chosen.people)
     rows, settings = results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.measured, chosen.seed)

@@ -10,7 +10,6 @@ from typing import Any
 
 from stages.errors import Refusal
 from stages.scoring import predictions
-from stages.scoring.suites import Suite, check_answers
 
 VARIANTS = ("base", "merged", "quantized")
 STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
@@ -78,12 +77,11 @@ def read_variants(evaluated: Path) -> dict[str, Figures]:
     return variants
 
 
-def read_answers(evaluated: Path, suites: Sequence[Suite]) -> Answers:
-    """What all variants answered; Refusal where they were not asked the same, as the suites ask."""
+def read_answers(evaluated: Path) -> Answers:
+    """What all variants answered; Refusal where they were not asked the same records."""
     found = {name: predictions.read(evaluated / name / "predictions.jsonl") for name in VARIANTS}
     answers = {name: {row.id: row for row in rows} for name, rows in found.items()}
     for name, rows in answers.items():
-        check_answers(found[name], suites, evaluated / name)
         if len(rows) < len(found[name]):
             raise Refusal(f"{evaluated / name}: predictions.jsonl has a record twice; `dvc repro`")
         if rows.keys() != answers["merged"].keys():

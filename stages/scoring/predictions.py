@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
 from stages.errors import Refusal
 
 SLICES = ("source", "length")
@@ -19,8 +17,6 @@ SPLIT = "split"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """A record, of the test set if nothing else is said, and the answer of one variant."""
-
-    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
     id: str
     task: str
@@ -70,15 +66,15 @@ def read(path: Path) -> list[Prediction]:
 
 def parse(lines: Iterable[str]) -> list[Prediction]:
     """The predictions of such a file; ValueError, with the line, where one is damaged."""
+    from pydantic import TypeAdapter, ValidationError
+
+    of_line = TypeAdapter(Prediction)
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(_LINE.validate_json(line))
+            found.append(of_line.validate_json(line, strict=True, extra="forbid"))
         except ValidationError as error:
             first = error.errors()[0]
             where = "".join(f"{part}: " for part in first["loc"])
             raise ValueError(f"line {number}: no prediction: {where}{first['msg']}") from None
     return found
-
-
-_LINE = TypeAdapter(Prediction)

@@ -1,8 +1,8 @@
 """Compute a variant's figures from its predictions again, without the model.
 
 `python -m stages.scoring.rescore data/evaluated/merged [OUT]`: with the suites of params.yaml, also
-with other figures than it was evaluated with. Tells what differs
-from its metrics.json, or writes the figures to OUT.
+with other figures than it was evaluated with. Tells what differs from its metrics.json, or writes
+the figures to OUT.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
 def main(folder: Path, out: Path | None) -> None:
     chosen = params.read(Params).evaluate
     rows, varied = (predictions.read(folder / f"{n}.jsonl") for n in ("predictions", "varied"))
-    check_answers(rows, chosen.measured, folder)
+    check_answers({folder.name: rows}, chosen.measured, folder.parent)
     found = figures.of(rows, chosen.measured, chosen.slices, varied)
     if out is not None:
         with outputs.file(out) as partial:

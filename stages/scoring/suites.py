@@ -155,14 +155,16 @@ def check_records(suite: Suite, rows: Sequence[Record]) -> None:
             )
 
 
-def check_answers(rows: Sequence[Prediction], suites: Sequence[Suite], where: Path) -> None:
-    """Refusal of predictions in a folder that were obtained otherwise than the suites ask."""
+def check_answers(
+    answers: Mapping[str, Sequence[Prediction]], suites: Sequence[Suite], evaluated: Path
+) -> None:
+    """Refusal of a variant's answers that were obtained otherwise than the suites ask."""
     asked = {suite.task: suite.answer for suite in suites}
-    for row in rows:
+    for name, row in ((name, row) for name, rows in answers.items() for row in rows):
         if row.task in asked and row.answer != asked[row.task]:
             raise Refusal(
-                f"{where}: task {row.task} was answered by {row.answer or 'nothing'}, and "
-                f"params.yaml asks for {asked[row.task]}; `dvc repro`"
+                f"{evaluated / name}: task {row.task} was answered by {row.answer or 'nothing'}, "
+                f"and params.yaml asks for {asked[row.task]}; `dvc repro`"
             )
 
 
