@@ -19,7 +19,7 @@ setup: .venv/installed  ## install the pinned dependencies into .venv
 
 repro: setup  ## run what has changed (the default), then show the results
 	@.venv/bin/dvc repro
-	@.venv/bin/python -m stages.pages.summary reports
+	@.venv/bin/python -m lockstep.reporting.terminal_summary reports
 
 test: setup  ## run all tests
 	.venv/bin/python -m pytest
@@ -34,22 +34,22 @@ format: setup  ## format the code and mend what can be mended
 	.venv/bin/ruff check --fix .
 
 verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
-	.venv/bin/python -m verify
+	.venv/bin/python -m lockstep.verify
 
 preflight: setup  ## tell what training will need of this machine: memory, disk, time
-	.venv/bin/python -m benchmarks.preflight
+	.venv/bin/python -m lockstep.preflight
 
 recipe: setup  ## merge recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
-	@.venv/bin/python -m recipes $(NAME)
+	@.venv/bin/python -m lockstep.recipe $(NAME)
 
 gates: setup  ## compare with an earlier commit and fail where a gate is not kept: make gates REVISION=main
-	@.venv/bin/python -m review $(REVISION)
+	@.venv/bin/python -m lockstep.review $(REVISION)
 
 runs: setup  ## sum up the experiments that have run: learning curves, folds, losses: make runs NUM=5 (commits)
-	@.venv/bin/python -m review.runs $(if $(NUM),--num $(NUM))
+	@.venv/bin/python -m lockstep.review.runs $(if $(NUM),--num $(NUM))
 
 sheet: setup  ## draw a blind sheet of answers for people to rate, into build/sheet
-	@.venv/bin/python -m stages.people.sheet data/evaluated build/sheet
+	@.venv/bin/python -m lockstep.human.rating_sheet data/evaluated build/sheet
 
 bench: setup  ## compare our speed with TRL, lm-eval, datasketch and a plain loop, as ratios
 	.venv/bin/python -m benchmarks.scoring

@@ -19,9 +19,9 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
-from stages import cli
-from stages.corpus import personal
-from stages.corpus.cleaning import Cleaner
+from lockstep.cli import runner
+from lockstep.data import personal_data
+from lockstep.data.cleaning import Cleaner
 
 ROOT = Path(__file__).parents[1]
 STEPS: Any = [
@@ -92,7 +92,9 @@ def theirs(file: Path, scratch: Path) -> float:
 
     def clean(row: dict[str, str]) -> dict[str, str]:
         texts = (ftfy.fix_text(row[name]) for name in ("prompt", "completion"))
-        done = [cleaner.clean(personal.mask(unicodedata.normalize("NFC", t)))[0] for t in texts]
+        done = [
+            cleaner.clean(personal_data.mask(unicodedata.normalize("NFC", t)))[0] for t in texts
+        ]
         return {"prompt": done[0], "completion": done[1]}
 
     data = data.map(clean, num_proc=len(os.sched_getaffinity(0)))
@@ -141,4 +143,4 @@ def main(number: int, fewer: int) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runner.run(main)

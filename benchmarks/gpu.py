@@ -19,7 +19,7 @@ import click
 from ruamel.yaml import YAML
 
 from benchmarks.training import MAX_LENGTH, read_rows, write_rows
-from stages import models
+from lockstep.models import model_io
 
 SHAPE: dict[str, Any] = {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
          "num_key_value_heads": 4}  # fmt: skip
@@ -34,7 +34,7 @@ def build(folder: Path, layers: int) -> int:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = models.load_tokenizer(Path("data/base"))
+    tokenizer = model_io.load_tokenizer(Path("data/base"))
     config = Qwen2Config(
         vocab_size=VOCABULARY, num_hidden_layers=layers, tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
@@ -44,8 +44,8 @@ def build(folder: Path, layers: int) -> int:
     with torch.device("cuda"):
         model: Any = Qwen2ForCausalLM(config)
     model.to(torch.bfloat16)
-    models.save(model, folder, 5.0)
-    models.save_tokenizer(tokenizer, folder)
+    model_io.save(model, folder, 5.0)
+    model_io.save_tokenizer(tokenizer, folder)
     return int(model.num_parameters())
 
 

@@ -18,11 +18,14 @@ import click
 from ruamel.yaml import YAML
 
 from benchmarks.training import SIZES, build, measure
-from stages import chat, cli, compute, models, outputs, params, records
-from stages.params import Section, Seed
-from stages.records import Record
-from stages.scoring import generation, harness, likelihood
-from stages.scoring.settings import Asked
+from lockstep import outputs, params, records
+from lockstep.cli import runner
+from lockstep.inference import generation, likelihood
+from lockstep.models import chat, compute, model_io
+from lockstep.params import Section, Seed
+from lockstep.predicting import lm_eval_tasks
+from lockstep.predicting.predict_params import Asked
+from lockstep.records import Record
 
 TUNED = "sample"
 TASK = "intent"
@@ -67,8 +70,8 @@ def tell(name: str, records: int, ours: float, theirs: float) -> None:
 def compare(folder: Path, chosen: Params, test: list[Record], labels: list[str]) -> None:
     """Choices and generation by one model."""
     settings = chosen.evaluate
-    tokenizer = models.load_tokenizer(folder)
-    model = models.load(folder, "auto", chosen.compute.attention, compute.device())
+    tokenizer = model_io.load_tokenizer(folder)
+    model = model_io.load(folder, "auto", chosen.compute.attention, compute.device())
     click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
     choosing = [row for row in test if row.task == TASK]
     prompts = [chat.prompt_ids(tokenizer, row.prompt) for row in choosing]
@@ -78,7 +81,7 @@ def compare(folder: Path, chosen: Params, test: list[Record], labels: list[str])
         f"choice of {len(labels)} labels, lm-eval",
         len(choosing),
         seconds(lambda: likelihood.choice_scores(model, prompts, choices, size)),
-        seconds(lambda: harness.accuracy(model, tokenizer, choosing, labels, size)),
+        seconds(lambda: lm_eval_tasks.accuracy(model, tokenizer, choosing, labels, size)),
     )
     written = [chat.prompt_ids(tokenizer, row.prompt) for row in test if row.task != TASK]
     tell(
@@ -111,8 +114,8 @@ def start_up(row: Record, labels: list[str]) -> None:
         files = ["train.jsonl", "validation.jsonl", "test.jsonl", "labels.json", "tasks"]
         command = [sys.executable, "-m", "stages.evaluate", str(model), *files, "out"]
         ours = measure(command, folder, PYTHONPATH=str(Path.cwd()))
-        tokenizer = models.load_tokenizer(model)
-        harness.write_task(folder, folder, TASK, tokenizer, [row], labels)
+        tokenizer = model_io.load_tokenizer(model)
+        lm_eval_tasks.write_task(folder, folder, TASK, tokenizer, [row], labels)
         theirs = measure(
             [
                 *(sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--tasks", TASK),
@@ -152,4 +155,4 @@ def main(sizes: tuple[str, ...], number: int) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    runner.run(main)

@@ -27,9 +27,10 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
-from stages import chat, models, records
-from stages.records import Record
-from stages.scoring import likelihood
+from lockstep import records
+from lockstep.inference import likelihood
+from lockstep.models import chat, model_io
+from lockstep.records import Record
 
 MAX_LENGTH = 512
 EPOCHS = 1.0
@@ -56,7 +57,7 @@ def build(folder: Path, size: dict[str, int]) -> int:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = models.load_tokenizer(Path("data/base"))
+    tokenizer = model_io.load_tokenizer(Path("data/base"))
     shape: dict[str, Any] = {name: value for name, value in size.items() if name != "heads"}
     config = Qwen2Config(
         vocab_size=len(tokenizer),
@@ -70,8 +71,8 @@ def build(folder: Path, size: dict[str, int]) -> int:
     )
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config)
-    models.save(model, folder, 4.0)
-    models.save_tokenizer(tokenizer, folder)
+    model_io.save(model, folder, 4.0)
+    model_io.save_tokenizer(tokenizer, folder)
     return model.num_parameters()
 
 
@@ -100,7 +101,7 @@ def write_rows(rows: list[Record], folder: Path) -> int:
         for row in rows:
             pair = {"prompt": row.prompt, "completion": [row.messages[-1]]}
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
-    tokenizer = models.load_tokenizer(Path("data/base"))
+    tokenizer = model_io.load_tokenizer(Path("data/base"))
     return sum(len(chat.example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
 
 
@@ -123,8 +124,8 @@ def final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
     """Nats of an answer's token after training, on the same rows and by the same code for all."""
     from peft import PeftModel
 
-    tokenizer = models.load_tokenizer(base)
-    model = PeftModel.from_pretrained(models.load(base, "float32", "eager", "cpu"), adapter)
+    tokenizer = model_io.load_tokenizer(base)
+    model = PeftModel.from_pretrained(model_io.load(base, "float32", "eager", "cpu"), adapter)
     examples = [chat.example(tokenizer, row, MAX_LENGTH) for row in rows]
     losses = likelihood.answer_losses(model, examples, 8)
     return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
-from stages import compute, outputs, params, records
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.corpus import card
-from stages.params import Fraction, NaturalInt, Section, Seed
-from stages.records import Record
-from stages.rephrasing import diversity, family, methods, mixing, synonyms
+from lockstep import outputs, params, records
+from lockstep.augmentation import child_records, diversity, methods, mixing, synonyms
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.data import data_card
+from lockstep.models import compute
+from lockstep.params import Fraction, NaturalInt, Section, Seed
+from lockstep.records import Record
 
 
 class Augment(Section):
@@ -34,17 +35,19 @@ class Params(Section):
 
 def children(
     parents: list[Record], held_out: list[str], dictionary: Path, chosen: Params
-) -> family.Nursery:
+) -> child_records.Nursery:
     """The children of all methods."""
     settings = chosen.augment
-    nursery = family.Nursery(
+    nursery = child_records.Nursery(
         {parent.id for parent in parents}, held_out, settings.similarity, settings.max_children
     )
     for method in settings.methods:
         suited = [parent for parent in parents if method.suits(parent)]
-        picked = family.chosen(suited, method.method, method.share, chosen.seed)
-        draws = [family.draw(parent, f"{method.method}/text", chosen.seed) for parent in picked]
-        kept = [family.protected(parent) for parent in picked]
+        picked = child_records.chosen(suited, method.method, method.share, chosen.seed)
+        draws = [
+            child_records.draw(parent, f"{method.method}/text", chosen.seed) for parent in picked
+        ]
+        kept = [child_records.protected(parent) for parent in picked]
         if isinstance(method, methods.Dictionary):
             known = synonyms.read(dictionary) if picked else {}
             texts = method.rephrase(picked, draws, kept, known)
@@ -57,7 +60,7 @@ def children(
 
 
 def summarize(
-    parents: list[Record], nursery: family.Nursery, train: list[Record]
+    parents: list[Record], nursery: child_records.Nursery, train: list[Record]
 ) -> dict[str, Any]:
     """The card: what each method made and why some was left out, and what it did to variety."""
     return {
@@ -68,7 +71,7 @@ def summarize(
             "before": diversity.describe([parent.question for parent in parents]),
             "after": diversity.describe([record.question for record in train]),
         },
-        "train": card.describe(card.part(train)),
+        "train": data_card.describe(data_card.part(train)),
     }
 
 

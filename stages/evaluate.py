@@ -4,13 +4,16 @@ from pathlib import Path
 
 import click
 
-from stages import compute, models, outputs, params, records
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run, timed
-from stages.params import Section, Seed
-from stages.scoring import answering, figures, harness, kept, suites
-from stages.scoring.evaluation import Evaluation, new_head
-from stages.scoring.predictions import write
-from stages.scoring.settings import Asked
+from lockstep import outputs, params, records
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run, timed
+from lockstep.metrics import suite_metrics, suites
+from lockstep.models import compute, model_io
+from lockstep.params import Section, Seed
+from lockstep.predicting import answering, lm_eval_tasks, resume_cache
+from lockstep.predicting.predict_params import Asked
+from lockstep.predicting.questioning import Evaluation, new_head
+from lockstep.predictions import write
+from lockstep.resume_key import resume_key
 
 BATCHES = 16
 """Of records, after which what was scored is kept."""
@@ -46,22 +49,24 @@ def main(
     compute.set_up(chosen.compute, chosen.seed)
     head = new_head(settings, label_sets)
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
-    harness.check(settings.harness, tasks)
+    lm_eval_tasks.check(settings.harness, tasks)
     others = {"train": learnt, "validation": held_out}
     asked = Evaluation(model, label_sets, settings, chosen.seed, rows, others)
     asked.check()
     size = BATCHES * settings.batch_size
-    inputs = [outputs.digest(path) for path in (folder, train, validation, test, labels, tasks)]
-    determining = inputs, chosen.model_dump(), kept.code()
-    with kept.opened(kept.SCRATCH, size, compute.device(), *determining) as scored:
+    inputs = folder, train, validation, test, labels, tasks
+    key = resume_key(
+        "evaluate", inputs, chosen.model_dump(), resume_cache.LIBRARIES, compute.device()
+    )
+    with resume_cache.open_cache(resume_cache.SCRATCH, key, size) as scored:
         predictions = asked.predictions(scored)
         varied = asked.varied(predictions, scored)
         fit = asked.of_splits(scored)
-        result = figures.of(predictions, settings.measured, settings.slices, varied)
+        result = suite_metrics.of(predictions, settings.measured, settings.slices, varied)
         for task, accuracy in asked.second_opinions().items():
             result[task]["lm_eval"] = accuracy
         result |= {"harness": found} if (found := model.harness(tasks)) else {}
-        timed(weight_bytes=models.weight_bytes(folder), **asked.timings())
+        timed(weight_bytes=model_io.weight_bytes(folder), **asked.timings())
         with outputs.folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)

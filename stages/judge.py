@@ -4,14 +4,15 @@ from pathlib import Path
 
 import click
 
-from stages import compute, outputs, params
-from stages.bases import checkpoints
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.endpoints import completions, local, responses
-from stages.judging import cases, figures, judgements, rubric
-from stages.judging.prompts import Prompt
-from stages.judging.settings import Endpoint, Judge
-from stages.params import Section, Seed
+from lockstep import outputs, params
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.hub import chat_models
+from lockstep.judging import cases, judge_metrics, judgements, rubric
+from lockstep.judging.judge_params import Endpoint, Judge
+from lockstep.judging.judge_prompts import Prompt
+from lockstep.llm_client import chat_completions, local_model, response_cache
+from lockstep.models import compute
+from lockstep.params import Section, Seed
 
 
 class Params(Section):
@@ -26,20 +27,20 @@ def by_endpoint(prompts: list[Prompt], endpoint: Endpoint) -> list[str]:
         {"model": endpoint.model, "messages": prompt.messages, **endpoint.options}
         for prompt in prompts
     ]
-    return completions.texts(requests, endpoint.url, endpoint.timeout_seconds)
+    return chat_completions.texts(requests, endpoint.url, endpoint.timeout_seconds)
 
 
 def by_model(prompts: list[Prompt], chosen: Params) -> list[str]:
     """The reply to each prompt of a chat model that runs here; all are kept together."""
     model = chosen.judge.model
-    folder = checkpoints.folder(model.folder)
+    folder = chat_models.folder(model.folder)
     how = chosen.compute.attention, model.batch_size, model.max_new_tokens
     conversations = [prompt.messages for prompt in prompts]
-    key = responses.key(outputs.digest(folder), *how, conversations)
-    if not responses.path(key).exists():
+    key = response_cache.key(outputs.digest(folder), *how, conversations)
+    if not response_cache.path(key).exists():
         compute.set_up(chosen.compute, chosen.seed)
-        responses.keep(key, local.texts(conversations, folder, *how))
-    return list(responses.read(key))
+        response_cache.keep(key, local_model.texts(conversations, folder, *how))
+    return list(response_cache.read(key))
 
 
 @click.command(help=__doc__)
@@ -61,7 +62,7 @@ def main(evaluated: Path, test: Path, told: Path, out: Path) -> None:
             return by_endpoint(prompts, settings.endpoint)
 
         found = judgements.judge(rows, wording, settings, ask)
-    result = figures.of(found, settings) if found else {}
+    result = judge_metrics.of(found, settings) if found else {}
     with outputs.folder(out) as partial:
         judgements.write(partial / "judgements.jsonl", found)
         outputs.write_json(partial / "figures.json", result)

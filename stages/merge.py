@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from stages import chat, compute, models, outputs, params, prefix, records
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.errors import Refusal
-from stages.params import PositiveFloat, PositiveInt, Section, Seed
+from lockstep import outputs, params, records
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.errors import UserError
+from lockstep.models import chat, compute, model_io, soft_prompt
+from lockstep.params import PositiveFloat, PositiveInt, Section, Seed
 
 LONGEST = 512
 """Tokens of a prompt on which logits are compared; an encoder reads no more."""
@@ -27,7 +28,7 @@ class Merge(Section):
 class Params(Section):
     seed: Seed
     compute: compute.Compute
-    weights: models.Weights
+    weights: model_io.Weights
     merge: Merge
 
 
@@ -57,19 +58,19 @@ def largest_difference(one: list[Any], other: list[Any]) -> float:
 
 
 def merge_adapter(base: Any, adapter: Path, prompts: list[list[int]], limit: float) -> Any:
-    """(merged model, largest logit difference to base plus adapter); Refusal beyond the limit."""
+    """(merged model, largest logit difference to base plus adapter); UserError beyond the limit."""
     from peft import PeftModel
 
     adapted = PeftModel.from_pretrained(base, adapter).eval()
     before = logits(adapted, prompts)
     if adapted.active_peft_config.is_prompt_learning:
-        learnt, merged = prefix.of(adapted), adapted.get_base_model()
-        prefix.attach(merged, learnt)
+        learnt, merged = soft_prompt.of(adapted), adapted.get_base_model()
+        soft_prompt.attach(merged, learnt)
     else:
         merged = adapted.merge_and_unload(safe_merge=True)
     difference = largest_difference(before, logits(merged, prompts))
     if not difference <= limit:
-        raise Refusal(
+        raise UserError(
             f"merged logits differ by {difference:.3g} from base plus adapter, more than "
             f"merge.tolerance {limit}; raise it only if the base's precision explains it"
         )
@@ -87,16 +88,16 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     with outputs.folder(out) as partial:
         if (source / "adapter_config.json").exists():
             compute.set_up(chosen.compute, chosen.seed)
-            tokenizer = models.load_tokenizer(source)
+            tokenizer = model_io.load_tokenizer(source)
             rows = records.spread(list(records.read(validation)), chosen.merge.prompts)
             prompts = [chat.input_ids(tokenizer, record, LONGEST)[0] for record in rows]
-            head, attention = models.read_head(source), chosen.compute.attention
-            model = models.load(base, "auto", attention, compute.device(), head=head)
+            head, attention = model_io.read_head(source), chosen.compute.attention
+            model = model_io.load(base, "auto", attention, compute.device(), head=head)
             model, difference = merge_adapter(model, source, prompts, chosen.merge.tolerance)
-            models.save(model, partial, chosen.weights.max_shard_gb)
-            models.save_tokenizer(tokenizer, partial)
+            model_io.save(model, partial, chosen.weights.max_shard_gb)
+            model_io.save_tokenizer(tokenizer, partial)
             if head:
-                models.write_head(head, partial)
+                model_io.write_head(head, partial)
             fact = {"prompts": len(prompts), "largest_logit_difference": float(f"{difference:.3g}")}
         else:
             for file in sorted(source.iterdir()):

@@ -10,12 +10,12 @@ import click
 from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
-from stages import outputs, params
-from stages.cli import IN_FOLDER, OUT, run
-from stages.corpus import (
-    card,
+from lockstep import outputs, params
+from lockstep.cli.runner import IN_FOLDER, OUT, run
+from lockstep.data import (
     cleaning,
     contamination,
+    data_card,
     duplicates,
     intake,
     label_studio,
@@ -25,11 +25,11 @@ from stages.corpus import (
     shingles,
     splitting,
 )
-from stages.corpus.selection import Selection
-from stages.corpus.sources import LABELLED, Source
-from stages.corpus.table import Layout, Table, joined
-from stages.errors import Refusal
-from stages.params import Fraction, PositiveInt, Section, Seed
+from lockstep.data.record_table import Layout, Table, joined
+from lockstep.data.selection import Selection
+from lockstep.data.sources import LABELLED, Source
+from lockstep.errors import UserError
+from lockstep.params import Fraction, PositiveInt, Section, Seed
 
 SPLITS = ("train", "validation", "test")
 
@@ -83,7 +83,7 @@ class Params(Section):
 
 
 def read_all(raw: Path, chosen: Prepare, seed: int) -> tuple[Table, intake.Taken]:
-    """Every row of every source, as a record or among the rejected; Refusal for too many."""
+    """Every row of every source, as a record or among the rejected; UserError for too many."""
     cleaner = cleaning.Cleaner(chosen.clean, chosen.boilerplate)
     intakes = [
         intake.Intake(
@@ -117,7 +117,7 @@ def refuse_too_many(rejected: list[rejection.Rejected], total: int, limit: float
     """Raise where the share of bad rows is above the limit, naming the first ten."""
     if len(rejected) > limit * total:
         first = "\n".join(f"{row.origin}: {row.reason}" for row in rejected[:10])
-        raise Refusal(
+        raise UserError(
             f"{len(rejected)} of {total} rows rejected, more than "
             f"prepare.max_rejected_fraction {limit}; repair them or raise it:\n{first}"
         )
@@ -136,7 +136,7 @@ def divide(table: Table, benchmarks: shingles.Hashes, chosen: Prepare, seed: int
         if not len(selection.split(name)):
             most = selection.largest_group
             why = f" ({most} records are one group)" if most * 2 > len(selection.rows) else ""
-            raise Refusal(f"the {name} split is empty{why}; correct prepare.split or add data")
+            raise UserError(f"the {name} split is empty{why}; correct prepare.split or add data")
     return selection
 
 
@@ -145,7 +145,7 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
     parts = {name: selection.part(selection.split(name)) for name in SPLITS}
     kept = sum(map(len, parts.values()))
     gone = selection.counts
-    labels = card.labels(parts.values(), {source.path for source in chosen.labelled})
+    labels = data_card.labels(parts.values(), {source.path for source in chosen.labelled})
     return {
         "rows": {
             "read": kept + len(total.rejected) + len(selection.removed),
@@ -154,7 +154,7 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
             "duplicates": gone.get("duplicate", 0),
             "removed": len(selection.removed) - gone.get("duplicate", 0),
         },
-        "rejected": card.in_order(Counter(row.reason for row in total.rejected)),
+        "rejected": data_card.in_order(Counter(row.reason for row in total.rejected)),
         "removed": gone,
         "conflicts": selection.conflicting,
         "near_duplicate_groups": selection.near_groups,
@@ -165,10 +165,10 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
             for path in sorted({source for source, _ in total.votes})
         },
         "labels": labels,
-        "unlearnt_labels": card.unlearnt(parts, labels),
+        "unlearnt_labels": data_card.unlearnt(parts, labels),
         "licences": {source.path: source.licence for source in chosen.sources},
-        "drift": card.drift(parts, chosen.split.by),
-        "splits": {name: card.describe(part) for name, part in parts.items()},
+        "drift": data_card.drift(parts, chosen.split.by),
+        "splits": {name: data_card.describe(part) for name, part in parts.items()},
     }
 
 

@@ -5,17 +5,17 @@ from typing import Any
 
 import click
 
-from stages import chat, compute, models, outputs, params, records
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.compression import linear
-from stages.params import PositiveInt, Precision, Section, Seed
-from stages.scoring import heads, likelihood
+from lockstep import outputs, params, records
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.inference import head_outputs, likelihood
+from lockstep.models import chat, compute, model_io, quantization
+from lockstep.params import PositiveInt, Precision, Section, Seed
 
 
 class Quantize(Section):
     """In how many bits, and on what the loss is measured."""
 
-    method: linear.Method
+    method: quantization.Method
     """nf4 (4 bits) or int8."""
     double_quantization: bool
     """nf4: quantize the scales too, 0.4 bits a weight less."""
@@ -31,7 +31,7 @@ class Quantize(Section):
 class Params(Section):
     seed: Seed
     compute: compute.Compute
-    weights: models.Weights
+    weights: model_io.Weights
     quantize: Quantize
 
 
@@ -45,40 +45,40 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     compute.set_up(chosen.compute, chosen.seed)
     compute.warn_of_slow_bf16("quantize.precision", settings.precision)
     device, attention = compute.device(), chosen.compute.attention
-    tokenizer = models.load_tokenizer(merged)
+    tokenizer = model_io.load_tokenizer(merged)
     held_out = records.spread(list(records.read(validation)), settings.rows)
-    head, length = models.read_head(merged), settings.max_length
+    head, length = model_io.read_head(merged), settings.max_length
     if head:
         inputs = [chat.input_ids(tokenizer, row, length)[0] for row in held_out]
     else:
         rows = [chat.example(tokenizer, row, length) for row in held_out]
 
     def perplexity(folder: Path) -> float:
-        model = models.load(folder, "auto", attention, device)
+        model = model_io.load(folder, "auto", attention, device)
         losses = likelihood.answer_losses(model, rows, settings.batch_size)
         return round(likelihood.perplexity(losses), 4)
 
     def numbers(folder: Path) -> list[list[float]]:
-        model = models.load(folder, "auto", attention, device)
-        return heads.outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)
+        model = model_io.load(folder, "auto", attention, device)
+        return head_outputs.outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)
 
     with outputs.folder(out) as partial:
-        config = linear.configuration(
+        config = quantization.configuration(
             settings.method, settings.double_quantization, settings.precision
         )
-        model = models.load(merged, "auto", attention, device, config)
-        layers = linear.count_quantized(model)
-        models.save(model, partial, chosen.weights.max_shard_gb)
-        models.save_tokenizer(tokenizer, partial)
+        model = model_io.load(merged, "auto", attention, device, config)
+        layers = quantization.count_quantized(model)
+        model_io.save(model, partial, chosen.weights.max_shard_gb)
+        model_io.save_tokenizer(tokenizer, partial)
         fact: dict[str, Any] = {
             "method": settings.method,
             "quantized_layers": layers,
-            "bytes_before": models.weight_bytes(merged),
-            "bytes_after": models.weight_bytes(partial),
+            "bytes_before": model_io.weight_bytes(merged),
+            "bytes_after": model_io.weight_bytes(partial),
         }
         if head:
-            models.write_head(head, partial)
-            change = heads.mean_change(numbers(merged), numbers(partial))
+            model_io.write_head(head, partial)
+            change = head_outputs.mean_change(numbers(merged), numbers(partial))
             fact["mean_output_change"] = round(change, 4)
         else:
             fact["perplexity_before"] = perplexity(merged)

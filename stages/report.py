@@ -4,18 +4,25 @@ from pathlib import Path
 
 import click
 
-from stages import outputs, params
-from stages.bases.origin import Base
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.learning.settings import Strategies, Train
-from stages.pages import comparison, fitting, numbers, page, results, tables
-from stages.params import NaturalInt, Section, Seed
-from stages.people import ratings
-from stages.people.items import People
-from stages.scoring import fit
-from stages.scoring.evidence import Evidence
-from stages.scoring.gates import Judged
-from stages.scoring.suites import check_answers
+from lockstep import outputs, params
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.hub.base_params import Base
+from lockstep.human import ratings
+from lockstep.human.rating_items import People
+from lockstep.metrics.suites import check_answers
+from lockstep.params import NaturalInt, Section, Seed
+from lockstep.reporting import (
+    comparison,
+    page,
+    plot_tables,
+    split_gaps,
+    stage_results,
+    summary_metrics,
+)
+from lockstep.statistics import split_gap
+from lockstep.statistics.evidence import Evidence
+from lockstep.statistics.gates import Judged
+from lockstep.training.train_params import Strategies, Train
 
 
 class Report(Section):
@@ -61,38 +68,38 @@ def main(
 ) -> None:
     chosen = params.read(Params)
     facts = {
-        "prepared": results.read_json(prepared),
-        "augmented": results.read_json(augmented),
-        "trained": results.read_json(trained / "summary.json"),
-        "merge": results.read_json(merge),
-        "quantize": results.read_json(quantize),
-        "judged": results.read_json(judged),
+        "prepared": stage_results.read_json(prepared),
+        "augmented": stage_results.read_json(augmented),
+        "trained": stage_results.read_json(trained / "summary.json"),
+        "merge": stage_results.read_json(merge),
+        "quantize": stage_results.read_json(quantize),
+        "judged": stage_results.read_json(judged),
         "settings": chosen.model_dump(),
     }
-    log = results.read_log(trained / "log.csv")
-    variants = results.read_variants(evaluated)
-    answers = results.read_answers(evaluated)
+    log = stage_results.read_log(trained / "log.csv")
+    variants = stage_results.read_variants(evaluated)
+    answers = stage_results.read_answers(evaluated)
     check_answers(answers, chosen.evaluate.measured, evaluated)
     facts["people"] = ratings.figures(people, answers, chosen.people)
-    rows, settings = results.joined(answers), chosen.evaluate
+    rows, settings = stage_results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.measured, chosen.seed)
     proven = page.prove(evidence, settings.gates)
     learnt = [one for one in settings.suites if one.task in (chosen.train.tasks or [one.task])]
     fits = {
-        name: fit.of(answers[name], others, learnt, chosen.seed)
-        for name, others in results.read_fits(evaluated).items()
+        name: split_gap.of(answers[name], others, learnt, chosen.seed)
+        for name, others in stage_results.read_fits(evaluated).items()
     }
     details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)
     details |= {name: facts[name] for name in ("judged", "people")}
-    details["fit"] = fitting.details(fits)
-    measured = numbers.metrics(variants, facts, chosen.report.slices)
+    details["fit"] = split_gaps.details(fits)
+    measured = summary_metrics.metrics(variants, facts, chosen.report.slices)
     shown = page.values(
-        variants, rows, log, facts, proven, fitting.lines(fits), chosen.report.examples
+        variants, rows, log, facts, proven, split_gaps.lines(fits), chosen.report.examples
     )
     texts = {
         "index.html": page.render("page.html.j2", shown),
         "model-card.md": page.render("model-card.md.j2", shown),
-        **{f"plots/{name}": text for name, text in tables.plots(variants, log).items()},
+        **{f"plots/{name}": text for name, text in plot_tables.plots(variants, log).items()},
     }
     for name, value in ("metrics", measured), ("details", details):
         with outputs.file(reports / f"{name}.json") as partial:

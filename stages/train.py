@@ -8,22 +8,25 @@ from typing import Any
 
 import click
 
-from stages import compute, models, outputs, params, records
-from stages.cli import IN_FILE, IN_FOLDER, OUT, run
-from stages.compression import linear
-from stages.errors import Refusal
-from stages.learning import (
-    arguments,
+from lockstep import outputs, params, records
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.errors import UserError
+from lockstep.models import compute, model_io, quantization
+from lockstep.params import Section, Seed
+from lockstep.resume_key import resume_key
+from lockstep.training import (
+    adapters,
     checkpoints,
-    identity,
     interruption,
     launch,
-    log,
-    plan,
-    settings,
-    strategies,
+    train_params,
+    trainer_arguments,
+    training_log,
+    training_plan,
 )
-from stages.params import Section, Seed
+
+LIBRARIES = ("accelerate", "bitsandbytes", "peft", "tokenizers", "torch", "transformers", "trl")
+"""Distributions whose version can change a training run."""
 
 SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "train"
 """Checkpoints of runs under way. DVC empties outputs before a stage starts, and throws away the
@@ -33,37 +36,37 @@ folder of an experiment that failed; this one outlives both."""
 class Params(Section):
     seed: Seed
     compute: compute.Compute
-    weights: models.Weights
-    train: settings.Train
-    strategies: settings.Strategies
+    weights: model_io.Weights
+    train: train_params.Train
+    strategies: train_params.Strategies
 
 
-def load(base: Path, chosen: Params, head: models.Head | None, place: str | None) -> Any:
+def load(base: Path, chosen: Params, head: model_io.Head | None, place: str | None) -> Any:
     """The base as the strategy tunes it: in 4 bits for qlora, in half precision under adapters."""
     import torch
 
     precision, strategy = chosen.train.precision, chosen.train.strategy
     torch.manual_seed(chosen.seed)  # of a new head
-    quantization = None
+    config = None
     if strategy == "qlora":
-        double = strategies.double_quantization(chosen.strategies)
-        quantization = linear.configuration("nf4", double, precision)
-    return models.load(
+        double = adapters.double_quantization(chosen.strategies)
+        config = quantization.configuration("nf4", double, precision)
+    return model_io.load(
         base,
-        "float32" if strategy in ("full", "freeze") else models.DTYPES[precision],
+        "float32" if strategy in ("full", "freeze") else model_io.DTYPES[precision],
         chosen.compute.attention,
         place,
-        quantization,
+        config,
         head,
         chosen.train.dropout,
     )
 
 
 def tune(
-    model: Any, planned: plan.Plan, checkpoint: checkpoints.Run, launched: compute.Launch
+    model: Any, planned: training_plan.Plan, checkpoint: checkpoints.Run, launched: compute.Launch
 ) -> Any:
     """Train to the end, or until a signal asks for one; returns the trainer."""
-    from stages.learning import preflight, progress, trainers
+    from lockstep.training import preflight, progress, trainers
 
     trainer = trainers.build(model, planned)
     trainer.add_callback(progress.Progress(planned.train))
@@ -75,15 +78,15 @@ def tune(
         if launch.leads():
             click.echo("\n".join(f"train: {line}" for line in ahead.lines()), err=True)
         trainer.train_to_end()
-    if not models.has_finite_parameters(trainer.model):
-        raise Refusal("training diverged: weights are not finite; lower train.learning_rate")
+    if not model_io.has_finite_parameters(trainer.model):
+        raise UserError("training diverged: weights are not finite; lower train.learning_rate")
     return trainer
 
 
-def summarize(trainer: Any, planned: plan.Plan) -> dict[str, Any]:
+def summarize(trainer: Any, planned: training_plan.Plan) -> dict[str, Any]:
     """What the report says of the run: sizes, truncation, the figures of the weights kept."""
     history, train = trainer.state.log_history, planned.train
-    kept = log.evaluations(history)[trainer.kept_evaluation()]
+    kept = training_log.evaluations(history)[trainer.kept_evaluation()]
     return {
         "objective": planned.chosen.objective,
         "strategy": planned.chosen.strategy,
@@ -94,9 +97,9 @@ def summarize(trainer: Any, planned: plan.Plan) -> dict[str, Any]:
         "answer_tokens": train.learnt,
         "steps": trainer.state.global_step,
         "steps_planned": trainer.state.max_steps,
-        "trained_parameters": strategies.trained_parameters(trainer.model),
+        "trained_parameters": adapters.trained_parameters(trainer.model),
         "parameters": trainer.model.num_parameters(),
-        "loss": log.losses(history)[-1],
+        "loss": training_log.losses(history)[-1],
         "validation_loss": kept[1]["loss"],
         "validation_step": kept[0],
     }
@@ -104,14 +107,14 @@ def summarize(trainer: Any, planned: plan.Plan) -> dict[str, Any]:
 
 def finish(
     base: Path,
-    planned: plan.Plan,
+    planned: training_plan.Plan,
     chosen: Params,
     checkpoint: checkpoints.Run,
     launched: compute.Launch,
     out: Path,
 ) -> None:
     """Train, then write the result whole; of several processes the first one writes."""
-    from stages.learning import memory
+    from lockstep.training import memory
 
     device = compute.device()
     memory.check_weights(base, planned, launched, device)
@@ -123,7 +126,7 @@ def finish(
         return
     with outputs.folder(out) as partial:
         trainer.save_result(partial / "model", chosen.weights.max_shard_gb)
-        log.write(trainer.state.log_history, partial / "log.csv")
+        training_log.write(trainer.state.log_history, partial / "log.csv")
         outputs.write_json(partial / "summary.json", summary)
     click.echo(
         f"train: {summary['steps']} steps on {summary['rows']} rows, validation loss "
@@ -145,14 +148,16 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
     train, device, runtime = augmented / "train.jsonl", compute.device(), compute.runtime()
     launch.check(runtime.launch, chosen.train)
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
-        planned = plan.draw_up(
+        planned = training_plan.draw_up(
             base,
             list(records.read(train)),
             list(records.read(validation)),
             outputs.read_json(labels),
             chosen.train,
             chosen.strategies,
-            arguments.build(chosen.train, chosen.seed, device, Path(scratch), runtime.launch.world),
+            trainer_arguments.build(
+                chosen.train, chosen.seed, device, Path(scratch), runtime.launch.world
+            ),
         )
         started = launch.inside()
         if started is not None:
@@ -162,7 +167,9 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
             finish(base, planned, chosen, checkpoint, runtime.launch, out)
             return
         inputs = base, train, validation, labels
-        key = identity.key(inputs, chosen.model_dump(), device, runtime.launch)
+        launched = runtime.launch
+        how = [device, launched.world, launched.strategy]
+        key = resume_key("train", inputs, chosen.model_dump(), LIBRARIES, how)
         with checkpoints.opened(SCRATCH, key, runtime) as checkpoint:
             if runtime.launch.world > 1:
                 launch.start(

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages import models, records
-from stages.bases import starter
-from stages.records import Record
+from lockstep import records
+from lockstep.models import model_io
+from lockstep.records import Record
+from lockstep.starter import pretraining
 
 # before torch is imported: the CPU may be shared, and no test needs a network
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -102,9 +103,9 @@ def documents() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def size() -> starter.Starter:
+def size() -> pretraining.Starter:
     """A starter that trains in seconds."""
-    return starter.Starter.model_validate(
+    return pretraining.Starter.model_validate(
         {key.removeprefix("starter."): value for key, value in TINY.items() if "starter" in key}
         | {"heads": 2, "learning_rate": 4e-2, "matrix_learning_rate": 6e-3}
     )
@@ -112,21 +113,21 @@ def size() -> starter.Starter:
 
 @pytest.fixture(scope="session")
 def tiny(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[str], size: starter.Starter
+    tmp_path_factory: pytest.TempPathFactory, documents: list[str], size: pretraining.Starter
 ) -> Path:
     """The folder of a random Qwen2 model, weights large enough for logits that differ."""
     import torch
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    tokenizer = starter.train_tokenizer(documents, size)
+    tokenizer = pretraining.train_tokenizer(documents, size)
     torch.manual_seed(0)
-    model = starter.build(tokenizer, size, "eager")
+    model = pretraining.build(tokenizer, size, "eager")
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(5)
-    models.save(model, folder, 1.0)
-    models.save_tokenizer(tokenizer, folder)
+    model_io.save(model, folder, 1.0)
+    model_io.save_tokenizer(tokenizer, folder)
     return folder
 
 
@@ -138,13 +139,13 @@ def tiny_copy(tiny: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tokenizer(tiny: Path) -> Any:
-    return models.load_tokenizer(tiny)
+    return model_io.load_tokenizer(tiny)
 
 
 @pytest.fixture(scope="session")
 def loaded(tiny: Path) -> Any:
     """The tiny model, not to be changed."""
-    return models.load(tiny, "float32", "eager", "cpu")
+    return model_io.load(tiny, "float32", "eager", "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -300,7 +301,7 @@ def architecture(name: str, folder: Path, tiny: Path) -> None:
         Qwen3ForCausalLM,
     )  # fmt: skip
 
-    tokenizer = models.load_tokenizer(tiny)
+    tokenizer = model_io.load_tokenizer(tiny)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,
@@ -317,5 +318,5 @@ def architecture(name: str, folder: Path, tiny: Path) -> None:
         model = Qwen3ForCausalLM(Qwen3Config(**shape, num_key_value_heads=1, head_dim=16))
     else:
         model = Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=1))
-    models.save(model, folder, 1.0)
-    models.save_tokenizer(tokenizer, folder)
+    model_io.save(model, folder, 1.0)
+    model_io.save_tokenizer(tokenizer, folder)

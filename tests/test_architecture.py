@@ -15,11 +15,17 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from stages import cli, params
-from verify import imports
+from lockstep import params
+from lockstep.cli import runner
+from lockstep.verify import import_closure
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted(file.relative_to(ROOT).as_posix() for file in ROOT.glob("stages/**/*.py"))
+MODULES = sorted(
+    file.relative_to(ROOT).as_posix()
+    for package in import_closure.PACKAGES
+    for file in ROOT.glob(f"{package}/**/*.py")
+    if "hook" not in file.parts  # sitecustomize is no module of the package
+)
 STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
 HEAVY = ("datasets", "pandas", "peft", "scipy.stats", "sklearn", "torch", "transformers", "trl")
 
@@ -44,44 +50,60 @@ def paths(entry: dict[str, Any], key: str) -> set[str]:
     return {item if isinstance(item, str) else next(iter(item)) for item in entry.get(key, [])}
 
 
-def is_code(path: str) -> bool:
-    return path.startswith("stages/")
+FILES = {
+    "lockstep/outputs.py": "a contract of all stages",
+    "lockstep/params.py": "a contract of all stages",
+    "lockstep/predictions.py": "a contract of all stages",
+    "lockstep/records.py": "a contract of all stages",
+    "lockstep/resume_key.py": "a contract of the stages that resume",
+    "lockstep/data/language.py": "rules and the model card name languages",
+    "lockstep/hub/base_params.py": "the model card names the base",
+    "lockstep/metrics/scores.py": "training scores answers while it evaluates",
+    "lockstep/models/chat.py": "the report names tokens of the template",
+    "lockstep/training/train_params.py": "the model card shows the settings",
+}
+"""Dependencies in dvc.yaml that are files of `lockstep/` instead of packages, and why."""
 
 
 def test_stages_are_the_same_in_pipeline_code_and_cli() -> None:
     assert verbs() == {f"stages/{stage}.py" for stage in STAGES}
-    assert list(STAGES) == list(cli.STAGES)
+    assert list(STAGES) == list(runner.STAGES)
     for stage in STAGES:
         assert isinstance(main_of(stage), click.Command)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_the_modules_that_the_stage_imports(stage: str) -> None:
-    needed = imports.closure(f"stages/{stage}.py", ROOT)
-    needed |= {
-        template.relative_to(ROOT).as_posix()
-        for folder in {(ROOT / module).parent for module in needed}
-        for template in folder.glob("*.j2")
+def test_deps_are_the_packages_that_the_stage_imports(stage: str) -> None:
+    needed = import_closure.closure(f"stages/{stage}.py", ROOT)
+    declared = {path for path in paths(STAGES[stage], "deps") if import_closure.is_code(path)}
+    missing = {file for file in needed if not import_closure.is_within(file, declared)}
+    assert not missing, f"dvc.yaml: {stage} imports what its deps lack"
+    unused = {
+        path for path in declared if not any(import_closure.is_within(f, [path]) for f in needed)
     }
-    declared = {path for path in paths(STAGES[stage], "deps") if is_code(path)}
-    assert declared == needed, (
-        f"{stage} in dvc.yaml lacks {sorted(needed - declared)} and has {sorted(declared - needed)}"
-        " too many; `python -m verify.imports` prints for each stage what to paste:\n"
-        + "\n".join(f"      - {path}" for path in sorted(needed))
-    )
+    assert not unused, f"dvc.yaml: {stage} imports nothing of these deps"
+    nested = {path for path in declared if import_closure.is_within(path, declared - {path})}
+    assert not nested, f"dvc.yaml: {stage} lists files of packages that it lists as well"
 
 
-def test_exempt_modules_and_packages_hold_nothing_that_changes_a_result() -> None:
-    """cli and errors by what they do; a package because nothing is in it."""
-    assert set(imports.EXEMPT) <= set(MODULES)
+def test_files_are_dependencies_for_a_reason() -> None:
+    deps = {path for entry in STAGES.values() for path in paths(entry, "deps")}
+    files = {path for path in deps if path.startswith("lockstep/") and path.endswith(".py")}
+    assert files == set(FILES)
+
+
+def test_packages_hold_nothing_but_their_docstring() -> None:
+    """No stage declares a package's __init__.py by itself, so nothing may run there."""
     for file in MODULES:
         if file.endswith("/__init__.py"):
-            assert (ROOT / file).read_bytes() == b"", f"{file}: no stage depends on it: empty it"
+            body = ast.parse((ROOT / file).read_bytes()).body
+            assert len(body) <= 1 and all(isinstance(node, ast.Expr) for node in body), file
 
 
 def test_only_exempt_modules_import_by_name_at_run_time() -> None:
     """Such an import is in no stage's deps."""
-    for file in set(MODULES) - set(imports.EXEMPT):
+    closures = (import_closure.closure(f"stages/{stage}.py", ROOT) for stage in STAGES)
+    for file in set().union(*closures):
         text = (ROOT / file).read_text(encoding="utf-8")
         assert not re.search(
             r"\b(importlib(?!\.metadata)|__import__|runpy)\b|(?<![.\w])(exec|eval)\(", text
@@ -90,15 +112,19 @@ def test_only_exempt_modules_import_by_name_at_run_time() -> None:
 
 def test_verbs_are_imported_by_nobody() -> None:
     for file in MODULES:
-        assert not imports.imported(file, ROOT) & verbs(), file
+        assert not import_closure.imported(file, ROOT) & verbs(), file
+
+
+def subject(file: str) -> str:
+    return "stages" if file.startswith("stages/") else Path(file).parts[1]
 
 
 def test_subjects_do_not_import_each_other_in_a_circle() -> None:
-    """A subject is a folder of stages/ or a module beside them."""
+    """A subject is a package of lockstep/, a module beside them, or stages/."""
     graph: dict[str, set[str]] = defaultdict(set)
     for file in MODULES:
-        subjects = {Path(other).parts[1] for other in imports.imported(file, ROOT)}
-        graph[Path(file).parts[1]] |= subjects - {Path(file).parts[1]}
+        subjects = {subject(other) for other in import_closure.imported(file, ROOT)}
+        graph[subject(file)] |= subjects - {subject(file)}
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
@@ -132,7 +158,7 @@ def test_every_section_of_params_is_read_by_a_stage_or_is_runtime() -> None:
 
 
 def test_params_are_valid() -> None:
-    cli.check_parameters(ROOT / "params.yaml")
+    runner.check_parameters(ROOT / "params.yaml")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -157,7 +183,7 @@ def test_command_is_the_stage_with_its_paths_alone(stage: str) -> None:
     arguments = main_of(stage).params
     assert all(isinstance(argument, click.Argument) for argument in arguments)
     assert len(given) == len(arguments)
-    deps = {path for path in paths(STAGES[stage], "deps") if not is_code(path)}
+    deps = {path for path in paths(STAGES[stage], "deps") if not import_closure.is_code(path)}
     outs = {path for key in ("outs", "metrics", "plots") for path in paths(STAGES[stage], key)}
     declared = deps | outs
     assert all(any(is_given(path, place, stage) for place in given) for path in declared)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stages import outputs
-from stages.errors import Refusal
+from lockstep import outputs
+from lockstep.errors import UserError
 
 
 def listing(folder: Path) -> list[str]:
@@ -140,5 +140,5 @@ def test_remove_takes_files_links_and_folders_and_nothing_beyond(tmp_path: Path)
 
 def test_what_is_no_json_any_more_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("{")
-    with pytest.raises(Refusal, match=r"labels\.json: no JSON \(Expecting property name"):
+    with pytest.raises(UserError, match=r"labels\.json: no JSON \(Expecting property name"):
         outputs.read_json(tmp_path / "labels.json")

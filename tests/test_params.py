@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stages import cli, params
-from stages.errors import Refusal
-from stages.params import Fraction, PositiveFloat, PositiveInt, Section
+from lockstep import params
+from lockstep.cli import runner
+from lockstep.errors import UserError
+from lockstep.params import Fraction, PositiveFloat, PositiveInt, Section
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT / "params.yaml"
@@ -35,7 +36,7 @@ def written(folder: Path, text: str | bytes) -> Path:
 
 
 def refused(file: Path) -> list[str]:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         params.read(Parameters, file)
     return [line.removeprefix(f"{file}") for line in refusal.value.message.splitlines()]
 
@@ -121,7 +122,7 @@ def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_real_params_are_valid() -> None:
-    cli.check_parameters(REAL)
+    runner.check_parameters(REAL)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +154,8 @@ def test_a_mistyped_parameter_of_any_stage_is_named(
 ) -> None:
     text = REAL.read_text(encoding="utf-8")
     assert real in text
-    with pytest.raises(Refusal) as refusal:
-        cli.check_parameters(written(tmp_path, text.replace(real, mistyped, 1)))
+    with pytest.raises(UserError) as refusal:
+        runner.check_parameters(written(tmp_path, text.replace(real, mistyped, 1)))
     lines = [told.split("params.yaml: ", 1)[1] for told in refusal.value.message.splitlines()]
     assert any(told.startswith(line) for told in lines), lines
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import records
-from stages.errors import Refusal
-from stages.records import Record
+from lockstep import records
+from lockstep.errors import UserError
+from lockstep.records import Record
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TURNS = st.lists(
@@ -140,5 +140,5 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     whole = Record(messages=[{"role": "user", "content": "a"}], task="t", source="s", origin="o")
     records.write(file, [whole])
     file.write_bytes(file.read_bytes() + line)
-    with pytest.raises(Refusal, match=r"train\.jsonl:2: no record; `dvc repro` makes the file"):
+    with pytest.raises(UserError, match=r"train\.jsonl:2: no record; `dvc repro` makes the file"):
         list(records.read(file))

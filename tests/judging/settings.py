@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stages.judging.settings import Judge
+from lockstep.judging.judge_params import Judge
 
 ENDPOINT = {"url": "http://localhost/v1", "model": "m", "options": {}, "timeout_seconds": 1}
 MODEL = {"folder": "", "batch_size": 1, "max_new_tokens": 1}

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from stages import records
-from stages.errors import Refusal
-from stages.judging import cases
-from stages.records import Record
-from stages.scoring import predictions
-from stages.scoring.predictions import Prediction
+from lockstep import predictions, records
+from lockstep.errors import UserError
+from lockstep.judging import cases
+from lockstep.predictions import Prediction
+from lockstep.records import Record
 from tests.judging.settings import settings
 
 
@@ -57,20 +56,24 @@ def test_only_the_variants_that_are_judged_are_read(evaluated: Path) -> None:
     (evaluated / "base" / "predictions.jsonl").unlink()
     alone = settings(compare=[], score=["merged"])
     assert set(cases.read(evaluated, evaluated / "test.jsonl", alone)[0].answers) == {"merged"}
-    with pytest.raises(Refusal, match=r"base/predictions\.jsonl: not found; `dvc repro` makes it"):
+    with pytest.raises(
+        UserError, match=r"base/predictions\.jsonl: not found; `dvc repro` makes it"
+    ):
         cases.read(evaluated, evaluated / "test.jsonl", settings())
 
 
 def test_an_answer_that_is_missing_is_one_line(evaluated: Path) -> None:
     line = rf"merged/predictions\.jsonl: no answer to {ROWS[1].id} of task reply; `dvc repro`"
     write(evaluated, "merged", ROWS[2:])
-    with pytest.raises(Refusal, match=line):
+    with pytest.raises(UserError, match=line):
         cases.read(evaluated, evaluated / "test.jsonl", settings())
     write(evaluated, "merged", ROWS, score=None)
-    with pytest.raises(Refusal, match=line):
+    with pytest.raises(UserError, match=line):
         cases.read(evaluated, evaluated / "test.jsonl", settings())
 
 
 def test_a_suite_without_records_is_one_line(evaluated: Path) -> None:
-    with pytest.raises(Refusal, match=r"no test record has task slots; the tasks are intent, rep"):
+    with pytest.raises(
+        UserError, match=r"no test record has task slots; the tasks are intent, rep"
+    ):
         cases.read(evaluated, evaluated / "test.jsonl", settings(suites=["slots"]))

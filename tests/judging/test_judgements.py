@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from stages.judging import figures, judgements, rubric
-from stages.judging.cases import Case
-from stages.judging.prompts import Prompt
-from stages.records import Record
+from lockstep.judging import judge_metrics, judgements, rubric
+from lockstep.judging.cases import Case
+from lockstep.judging.judge_prompts import Prompt
+from lockstep.records import Record
 from tests.judging.settings import settings
 
 RUBRIC = rubric.read(Path(__file__).parents[2] / "data/rubric.yaml", ["fluency"])
@@ -43,7 +43,9 @@ def judged_by(verdict: Callable[[list[str]], object]) -> tuple[list[Prompt], lis
 
 
 def pair(found: list) -> dict:
-    return figures.of(found, settings())["reply"]["compared"]["merged_against_base"]["dimensions"]
+    return judge_metrics.of(found, settings())["reply"]["compared"]["merged_against_base"][
+        "dimensions"
+    ]
 
 
 def shares(found: list) -> dict[str, float]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import Refusal
-from stages.judging import rubric
+from lockstep.errors import UserError
+from lockstep.judging import rubric
 
 GOOD = """\
 instruction: Judge.
@@ -46,6 +46,6 @@ def test_the_chosen_dimensions_stand_in_their_order(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_told_where_it_stands(tmp_path: Path, text: str, line: str) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(UserError) as refusal:
         rubric.read(written(tmp_path, text), ["fluency", "safety"])
     assert re.search(line, refusal.value.message), refusal.value.message

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from review.experiments import FOLD, FOLDS, FRACTION, entries, late_stage, made_of, read
+from lockstep.review.experiments import FOLD, FOLDS, FRACTION, entries, late_stage, made_of, read
 
 SPLIT = {"folds": 0, "fold": 0, "train_fraction": 0.5}
 

@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 STAGE = """
 import json, math, pathlib
-from stages.params import parse
+from lockstep.params import parse
 
 seed, split = parse()["seed"], parse()["prepare"]["split"]
 merged = 0.8 + 0.05 * math.log2(split["train_fraction"]) + 0.02 * split["fold"] + 0.001 * (seed - 7)
@@ -53,7 +53,7 @@ def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def runs(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "review.runs", *arguments)
+    return run(root, sys.executable, "-m", "lockstep.review.runs", *arguments)
 
 
 def experiments(root: Path, named: dict[str, list[str]]) -> None:

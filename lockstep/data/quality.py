@@ -1,0 +1,108 @@
+"""Cheap signals of a bad record: what each finds is written here, how strict in params.yaml."""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from lockstep.data import language
+from lockstep.params import Fraction, PositiveFloat, Section
+from lockstep.records import Record
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
+_ENDS = re.compile(r"[.!?。！？…:：;；)）\]】}》」』\"”'’`*|>~\d%]\s*$|```\s*$")
+_LONG = 200
+"""Characters from which an answer is prose that must end as prose ends."""
+_FEW = 20
+"""Words below which repetition and language say nothing."""
+
+
+class Quality(Section):
+    """How strict the signals are."""
+
+    max_repetition: Fraction
+    """Share of an answer's words that stood in it before; above it: repetitive."""
+    length_ratio: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
+    """Least and greatest characters of an answer of 20 words or more for one of the question."""
+    min_score: Fraction
+    """Records below it are rejected as low_quality; the score is the share of clean signals."""
+
+    @field_validator("length_ratio")
+    @classmethod
+    def _ordered(cls, ratio: list[float]) -> list[float]:
+        if ratio[0] > ratio[1]:
+            raise ValueError("the least must come before the greatest")
+        return ratio
+
+
+SIGNALS = (
+    "repetitive",
+    "length_ratio",
+    "other_language",
+    "copies_question",
+    "truncated",
+    "damaged",
+    "incomplete",
+    "inconsistent",
+)
+
+
+def faults(record: Record, limits: Quality) -> list[str]:
+    """The signals that find a fault.
+
+    repetitive, length_ratio, other_language: of answers of 20 words or more; copies_question:
+    the answer is the question; truncated: prose of 200 characters that ends in mid-sentence, or
+    an open code block; damaged: U+FFFD or an unfilled {{placeholder}}; incomplete: a JSON answer
+    with a null or empty value; inconsistent: a JSON answer whose texts the question lacks.
+    """
+    question, answer = record.question, record.answer
+    found = []
+    words = answer.split() if answer.isascii() else _WORD.findall(answer)
+    if len(words) >= _FEW:
+        if 1 - len(set(words)) / len(words) > limits.max_repetition:
+            found.append("repetitive")
+        least, greatest = limits.length_ratio
+        if question and not least <= len(answer) / len(question) <= greatest:
+            found.append("length_ratio")
+        if question and not language.alike(question, answer):
+            found.append("other_language")
+    if answer == question:
+        found.append("copies_question")
+    if _is_truncated(answer):
+        found.append("truncated")
+    if "\ufffd" in answer or "\ufffd" in question or "{{" in answer:
+        found.append("damaged")
+    if answer.startswith("{") and "tool_calls" not in record.messages[-1]:
+        found += _slot_faults(question, answer)
+    return found
+
+
+def score(faults: Iterable[str]) -> float:
+    """The share of the signals that found no fault."""
+    return round(1 - len(list(faults)) / len(SIGNALS), 4)
+
+
+def _is_truncated(answer: str) -> bool:
+    if answer.count("```") % 2:
+        return True
+    if len(answer) < _LONG or "```" in answer:
+        return False
+    return not _ENDS.search(answer[-8:]) and answer[-1:].isalpha()
+
+
+def _slot_faults(question: str, answer: str) -> list[str]:
+    try:
+        slots: Any = json.loads(answer)
+    except ValueError:
+        return []
+    if not isinstance(slots, dict):
+        return []
+    values = list(slots.values())
+    found = []
+    if not values or any(value in (None, "") for value in values):
+        found.append("incomplete")
+    if any(isinstance(value, str) and value not in question for value in values):
+        found.append("inconsistent")
+    return found

@@ -1,0 +1,131 @@
+"""Long-context retrieval: one fact in a long text of other things, and a question for it.
+
+After the "needle in a haystack" test (Kamradt, 2023): depth is the share of the other text that
+stands before the fact. Facts and sentences are ours.
+"""
+
+import bisect
+import hashlib
+import json
+import random
+from itertools import cycle, islice, product
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from lockstep.errors import UserError
+from lockstep.models import chat
+from lockstep.params import Fraction, PositiveInt, Section
+from lockstep.records import Record
+
+TASK = "retrieval"
+
+Language = Literal["en", "zh"]
+
+
+class Retrieval(Section):
+    """How long the texts are, and where the fact stands."""
+
+    lengths: list[PositiveInt]
+    """Tokens of the prompts, which the base's context must hold with an answer; empty: none."""
+    depths: Annotated[list[Fraction], Field(min_length=1)]
+    """0: the fact comes first, 1: last."""
+    languages: Annotated[list[Language], Field(min_length=1)]
+    records: PositiveInt
+    """Of each length, depth and language."""
+
+
+_FACT = {
+    "en": "The code of locker {name} is {code}.",
+    "zh": "{name}号柜的取件码是{code}。",
+}
+_FRAME = {
+    "en": "Read the shop's log.\n\n{log}\n\nWhat is the code of locker {name}? Give only that.",
+    "zh": "请阅读店铺日志。\n\n{log}\n\n{name}号柜的取件码是多少？只回答取件码。",
+}
+_NAMES = {
+    "en": ("Rowan", "Juniper", "Hazel", "Alder", "Willow", "Maple", "Laurel", "Aspen"),
+    "zh": ("丁香", "海棠", "芙蓉", "茉莉", "石榴", "银杏", "紫藤", "玉兰"),
+}
+_WHO = {
+    "en": ("A driver", "The florist", "Our trainee", "A neighbour", "The baker", "An old sailor",
+           "The night guard", "A customer in green", "The window cleaner", "A music teacher"),
+    "zh": ("司机", "花店老板", "新来的学徒", "隔壁邻居", "面包师傅", "老水手",
+           "夜班保安", "穿绿衣服的顾客", "擦窗工人", "音乐老师"),
+}  # fmt: skip
+_DID = {
+    "en": ("asked for a longer ribbon", "left an umbrella by the door", "praised the new lamps",
+           "moved the plants to the window", "sang while the rain fell", "wiped the front desk",
+           "brought back a wooden tray", "looked for the blue scarf", "laughed about the weather",
+           "counted the empty boxes", "watered the fern"),
+    "zh": ("想要一条更长的丝带", "把雨伞忘在门口", "夸新的台灯好看", "把盆栽搬到窗边",
+           "在下雨时哼着歌", "擦了擦前台", "还回来一个木托盘", "在找那条蓝围巾",
+           "笑着聊起天气", "数了数空箱子", "给蕨草浇了水"),
+}  # fmt: skip
+_WHEN = {
+    "en": ("at noon", "before the shop opened", "late in the day", "after the delivery",
+           "during the break", "on the way out", "for the second time"),
+    "zh": ("中午", "开门之前", "傍晚", "送货之后", "休息的时候", "临走时", "又一次"),
+}  # fmt: skip
+
+
+def made(tokenizer: Any, chosen: Retrieval, seed: int) -> list[Record]:
+    """Prompts of at most the wanted tokens, the chat template's included, and less than a sentence
+    short of them; the expected answer is a rule (scoring.rules): it contains the code.
+
+    UserError where a length does not hold the question and its fact.
+    """
+    return [
+        _record(tokenizer, language, length, depth, number, seed)
+        for language in chosen.languages
+        for length in chosen.lengths
+        for depth in chosen.depths
+        for number in range(chosen.records)
+    ]
+
+
+def _record(
+    tokenizer: Any, language: Language, length: int, depth: float, number: int, seed: int
+) -> Record:
+    origin = f"{TASK}:{language}-{length}-{depth:g}-{number}"
+    draw = random.Random(hashlib.sha256(f"{seed}/{origin}".encode()).digest())
+    name, code = draw.choice(_NAMES[language]), str(draw.randrange(1000, 10000))
+    rule = json.dumps([{"rule": "contains", "text": code}])
+    fact = _FACT[language].format(name=name, code=code)
+    sentences = _sentences(language, draw)
+
+    def text(count: int) -> str:
+        before = round(depth * count)
+        others = list(islice(cycle(sentences), count))
+        log = ("" if language == "zh" else " ").join((*others[:before], fact, *others[before:]))
+        return _FRAME[language].format(log=log, name=name)
+
+    def tokens(count: int) -> int:
+        return len(chat.prompt_ids(tokenizer, [{"role": "user", "content": text(count)}]))
+
+    if tokens(0) > length:
+        raise UserError(
+            f"retrieval: {length} tokens do not hold a question and its fact, which are "
+            f"{tokens(0)} of this tokenizer; ask for more"
+        )
+    longer = 1
+    while tokens(longer) <= length:
+        longer *= 2
+    count = bisect.bisect_right(range(longer), length, key=tokens) - 1
+    turns = [("user", text(count)), ("assistant", rule)]
+    return Record(
+        messages=[{"role": role, "content": content} for role, content in turns],
+        task=TASK,
+        source=TASK,
+        origin=origin,
+        slices={"language": language, "length": str(length), "depth": f"{depth:g}"},
+    )
+
+
+def _sentences(language: Language, draw: random.Random) -> list[str]:
+    """All of them, in a drawn order; none has a digit, so that the code is the only number."""
+    parts = list(product(_WHO[language], _WHEN[language], _DID[language]))
+    draw.shuffle(parts)
+    if language == "zh":
+        return [f"{who}{when}{did}。" for who, when, did in parts]
+    return [f"{who} {did} {when}." for who, when, did in parts]

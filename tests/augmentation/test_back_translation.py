@@ -1,0 +1,87 @@
+"""Back-translation is two runs of transformers' own greedy decoding."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.augmentation import back_translation
+from lockstep.errors import UserError
+
+TEXTS = ["where is my parcel", "退款 多久 到账", "ok"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path, tokenizer: Any) -> list[Path]:
+    """Two tiny T5 models of random weights with the starter's tokenizer."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    paths = []
+    for name in ("there", "back"):
+        torch.manual_seed(len(name))
+        config = T5Config(
+            vocab_size=len(tokenizer), d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
+            decoder_start_token_id=0, pad_token_id=0, eos_token_id=None, tie_word_embeddings=False,
+            initializer_factor=20.0,
+        )  # fmt: skip
+        T5ForConditionalGeneration(config).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        paths.append(tmp_path / name)
+    return paths
+
+
+def test_texts_come_back_as_transformers_decodes_them(folders: list[Path], tokenizer: Any) -> None:
+    from transformers import T5ForConditionalGeneration
+
+    def by_hand(text: str) -> str:
+        for folder in folders:
+            model = T5ForConditionalGeneration.from_pretrained(folder).eval()
+            ids = tokenizer(text, return_tensors="pt").input_ids
+            out = model.generate(ids, do_sample=False, num_beams=1, max_new_tokens=6)
+            text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
+        return text
+
+    there, back = folders
+    expected = [by_hand(text) for text in TEXTS]
+    for batch_size in (1, 2, 3):
+        assert back_translation.there_and_back(TEXTS, there, back, batch_size, 6) == expected
+    assert all(expected), "random weights say something"
+    assert back_translation.there_and_back(["", "退款"], there, back, 2, 6)[0] == ""
+    assert back_translation.there_and_back([], there, back, 2, 6) == []
+
+
+def test_a_marian_model_with_its_sentencepiece_files_translates(tmp_path: Path) -> None:
+    import json
+
+    import sentencepiece
+    from transformers import MarianConfig, MarianMTModel
+
+    (tmp_path / "text").write_text("where is my parcel\n退款 多久 到账\n" * 20, encoding="utf-8")
+    for name in ("source", "target"):
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(tmp_path / "text"), model_prefix=str(tmp_path / name), vocab_size=40,
+            hard_vocab_limit=False, minloglevel=2,
+        )  # fmt: skip
+        (tmp_path / f"{name}.model").rename(tmp_path / f"{name}.spm")
+    pieces = sentencepiece.SentencePieceProcessor(str(tmp_path / "source.spm"))
+    vocabulary = ["</s>", "<unk>", *(pieces.id_to_piece(i) for i in range(3, len(pieces))), "<pad>"]
+    (tmp_path / "vocab.json").write_text(json.dumps({p: i for i, p in enumerate(vocabulary)}))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"source_lang": "en", "target_lang": "zh", "tokenizer_class": "MarianTokenizer"})
+    )
+    size = len(vocabulary)
+    config = MarianConfig(
+        vocab_size=size, d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, encoder_attention_heads=2, decoder_attention_heads=2,
+        pad_token_id=size - 1, decoder_start_token_id=size - 1, eos_token_id=0,
+        forced_eos_token_id=0, init_std=2.0, max_position_embeddings=32,
+    )  # fmt: skip
+    MarianMTModel(config).save_pretrained(tmp_path)
+    found = back_translation.there_and_back(TEXTS[:2], tmp_path, tmp_path, 2, 6)
+    assert len(found) == 2 and any(found)
+
+
+def test_a_model_that_does_not_translate_is_refused(tiny: Path) -> None:
+    with pytest.raises(UserError, match="no seq2seq model; name one that translates"):
+        back_translation.there_and_back(["a"], tiny, tiny, 1, 6)

@@ -1,0 +1,160 @@
+"""Whole words give way to words of the same meaning, case kept."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.augmentation import synonyms
+from lockstep.augmentation.synonyms import WordNet
+from lockstep.errors import UserError
+
+SYNONYMS = {"refund": ["repayment"], "order": ["purchase"], "café": ["bar"], "退款": ["退钱"]}
+
+
+def replaced(text: str, rate: float = 1.0, known: dict[str, list[str]] = SYNONYMS) -> str:
+    return synonyms.from_dictionary(text, rate, random.Random(7), [], known)
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("refund my order", "repayment my purchase"),
+        ("Refund my Order", "Repayment my Purchase"),
+        ("refunds, reorder, order_id", "refunds, reorder, order_id"),
+        ("the café, not cafés", "the bar, not cafés"),
+        ("我要退款，谢谢", "我要退钱，谢谢"),
+        ("nothing here", "nothing here"),
+    ],
+)
+def test_whole_words_are_replaced_and_keep_their_case(text: str, after: str) -> None:
+    assert replaced(text) == after
+
+
+def test_an_entry_that_would_cut_a_chinese_word_is_left() -> None:
+    assert replaced("我的手机壳", known={"机壳": ["箱"], "手": ["足"]}) == "我的手机壳"
+    assert replaced("手机坏了", known={"手机": ["电话"]}) == "电话坏了"
+
+
+def test_the_share_asked_for_is_replaced() -> None:
+    assert replaced("order order order order", rate=0.5).split().count("purchase") == 2
+    assert replaced("order order order order", rate=0.0).split().count("purchase") == 1
+
+
+def test_the_longest_entry_is_replaced_first() -> None:
+    known = {"gift": ["present"], "gift card": ["voucher"]}
+    assert replaced("my gift card", known=known) == "my voucher"
+
+
+def test_a_protected_value_is_left() -> None:
+    after = synonyms.from_dictionary("order a refund", 1.0, random.Random(1), ["refund"], SYNONYMS)
+    assert after == "purchase a refund"
+
+
+@given(st.text(st.sampled_from("iIİıſskKKıf ")), st.integers(0, 9))
+def test_letters_that_only_resemble_an_entry_are_left(text: str, seed: int) -> None:
+    """A regular expression that ignores case takes the Turkish ı for an i."""
+    known = {"if": ["when"], "i": ["we"], "k": ["okay"]}
+    after = synonyms.from_dictionary(text, 1.0, random.Random(seed), [], known)
+    assert after.count("ı") == text.count("ı")
+
+
+def test_the_dictionary_is_read_by_word(tmp_path: Path) -> None:
+    file = tmp_path / "synonyms.tsv"
+    file.write_text(
+        "en\tRefund\trepayment, money back\nen\trefund\treturn\nzh\t退款\t退钱\n", "utf-8"
+    )
+    assert synonyms.read(file) == {
+        "refund": ["repayment", "money back", "return"],
+        "退款": ["退钱"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"en\trefund\trepayment\nen refund repayment\n", ":2: must be language, word and syn"),
+        (b"en\trefund\t \n", ":1: must be language, word and synonyms, tab-separated"),
+        (b"en\trefund\t , ,\n", ":1: must be language, word and synonyms, tab-separated"),
+        (b"en\t\trefund\n", ":1: must be language, word and synonyms, tab-separated"),
+        (b"", ": empty; add synonyms or take the method out of augment.methods"),
+        (b"en\tcaf\xe9\tbar\n", ": not UTF-8 at byte 6; save it as UTF-8"),
+    ],
+)
+def test_a_bad_dictionary_is_refused_in_one_line(tmp_path: Path, data: bytes, line: str) -> None:
+    file = tmp_path / "synonyms.tsv"
+    file.write_bytes(data)
+    with pytest.raises(UserError) as refusal:
+        synonyms.read(file)
+    assert refusal.value.message.startswith(f"{file}{line}")
+    assert "\n" not in refusal.value.message
+
+
+LICENCE = "  1 A miniature in the format of WordNet 3.0 Copyright nobody\n"
+
+
+@pytest.fixture
+def wordnet(tmp_path: Path) -> Path:
+    """Two synsets, {parcel, package, bundle} and {send, ship_off}, as nltk_data holds them."""
+    folder = tmp_path / "corpora" / "wordnet"
+    chinese = tmp_path / "corpora" / "omw-2.0" / "cmn"
+    for path in (folder, chinese):
+        path.mkdir(parents=True)
+    for part in ("noun", "verb", "adj", "adv"):
+        (folder / f"data.{part}").write_text(LICENCE)
+        (folder / f"index.{part}").write_text(LICENCE)
+        (folder / f"{part}.exc").write_text("")
+    (folder / "lexnames").write_text("00\tadj.all\t3\n")
+    offset = len(LICENCE)
+    synsets = {"noun": ["parcel", "package", "bundle"], "verb": ["send", "ship_off"]}
+    for part, lemmas in synsets.items():
+        names = " ".join(f"{lemma} 0" for lemma in lemmas)
+        line = f"{offset:08d} 00 {part[0]} {len(lemmas):02x} {names} 000 "
+        line += ("01 + 08 00 " if part == "verb" else "") + "| a gloss\n"
+        (folder / f"data.{part}").write_text(LICENCE + line)
+        index = "".join(f"{lemma} {part[0]} 1 0 1 0 {offset:08d}  \n" for lemma in sorted(lemmas))
+        (folder / f"index.{part}").write_text(LICENCE + index)
+    senses = [f"{word}%1:00:00:: {offset:08d} 1 0\n" for word in synsets["noun"]]
+    (folder / "index.sense").write_text("".join(senses))
+    rows = "".join(f"{offset:08d}-n\tcmn:lemma\t{word}\n" for word in ("包裹", "包+袱"))
+    (chinese / "wn-data-cmn.tab").write_text("# Chinese\tcmn\n" + rows, "utf-8")
+    (chinese / "citation.bib").write_text("")
+    return tmp_path
+
+
+def test_wordnet_knows_the_other_words_of_a_sense(wordnet: Path) -> None:
+    net = WordNet(wordnet)
+    assert net.others("parcel") == ["package", "bundle"]
+    assert net.others("nowhere") == []
+    assert net.others("包裹") == ["包袱"]
+    after = net.rephrase("Parcel to send: 包裹", 1.0, random.Random(1), [])
+    assert after in {f"{a} to ship off: 包袱" for a in ("Package", "Bundle")}
+    assert net.rephrase("the parcel", 1.0, random.Random(1), ["parcel"]) == "the parcel"
+
+
+def test_half_a_wordnet_is_refused(tmp_path: Path) -> None:
+    """In a process of its own: NLTK keeps the first WordNet that it has read."""
+    for name in ("wordnet", "omw-2.0"):
+        (tmp_path / "corpora" / name).mkdir(parents=True)
+    code = (
+        "import sys, pathlib\n"
+        "from lockstep.augmentation import synonyms\n"
+        "synonyms.WordNet(pathlib.Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True,
+    )  # fmt: skip
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"lockstep.errors.UserError: {tmp_path}: not the whole WordNet: ")
+
+
+def test_wordnet_that_is_not_there_is_refused_with_the_command_that_fetches_it(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match=r"no corpora/wordnet; fetch it with python -m nltk"):
+        WordNet(tmp_path)

@@ -1,0 +1,139 @@
+"""Cleaning takes noise out, changes nothing twice, and keeps Chinese text Chinese."""
+
+import unicodedata
+
+import ftfy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.data import cleaning
+from lockstep.data.cleaning import Cleaner, Step
+
+OLD: list[Step] = ["invisible", "width", "unicode", "punctuation", "space"]
+ALL: list[Step] = [
+    "encoding", "unicode", "invisible", "html", "width", "punctuation", "boilerplate",
+    "personal_data", "space",
+]  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "&amp;",
+        "lt;",
+        "<br>",
+        "<b",
+        ">",
+        "</p>",
+        "Ã©",
+        "13812345678",
+        "a@b.co",
+        "110101",
+        "Sent",
+        "-",
+    ]
+)
+TEXT = st.lists(
+    st.characters() | st.sampled_from("e\u0301\u200b\ufeff\r\n \tＡ９，．？,?:中价。") | PIECES,
+    max_size=30,
+).map("".join)
+
+
+def clean(text: str, steps: list[Step]) -> tuple[str, set[Step]]:
+    return Cleaner(steps, [r"^Sent from .*$"]).clean(text)
+
+
+def no_mojibake(character: str) -> bool:
+    return not cleaning._MOJIBAKE.match(character)
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "after"),
+    [
+        ("unicode", "cafe\u0301", "café"),
+        ("unicode", "ﬁ ① ½", "ﬁ ① ½"),
+        ("invisible", "\ufeffre\u200bfund\u00ad\x07\0", "refund"),
+        ("invisible", "a\r\nb\rc\td\n", "a\nb\nc\td\n"),
+        ("invisible", "\u202egnihton", "gnihton"),
+        ("invisible", "a\u200db می\u200cخواهم 👨\u200d👩", "ab می\u200cخواهم 👨\u200d👩"),
+        ("width", "ＡＢＣ１２３，（ａ）", "ABC123，（a）"),
+        ("punctuation", "Hello，how much？（now）", "Hello,how much?(now)"),
+        ("punctuation", "你好,多少钱?", "你好，多少钱？"),
+        ("punctuation", "版本3.5,共1,000元", "版本3.5，共1,000元"),
+        ("punctuation", "时间10:30，好", "时间10:30，好"),
+        ("punctuation", "“退款”、《书》——好！", "“退款”、《书》——好！"),
+        ("encoding", "la cafÃ© ouvre â€“ merci", "la café ouvre – merci"),
+        ("encoding", "价格：５元 “好” ﬁ", "价格：５元 “好” ﬁ"),
+        ("html", "<p>Hi<br/>you &amp; me</p>", "Hi\nyou & me\n"),
+        ("html", "a < b and b > c, List<int>", "a < b and b > c, List<int>"),
+        ("html", "if a<b and c>d: <a href='x'>y</a>", "if a<b and c>d: y"),
+        ("html", "&amp;lt;b&amp;gt;x", "x"),
+        ("html", "<style>p {x}</style><!-- no -->yes", "yes"),
+        ("boilerplate", "Where is it?\nSent from my phone", "Where is it?\n"),
+        ("personal_data", "call 13812345678 or a.b@c.org", "call [TELEPHONE] or [EMAIL]"),
+        ("space", "  a \t b\u3000c \n\n  d  ", "a b c\n\n  d"),
+        ("space", "\u3000\u3000首先 \n\u3000\u3000其次\n  最后", "首先\n其次\n最后"),
+        (
+            "space",
+            "So:  \n```\nif x:\n\tgo  (1)\n```  or\n  ok  then",
+            "So:\n```\nif x:\n\tgo  (1)\n``` or\n  ok then",
+        ),
+        ("html", "Use <b>this</b>: ```<b>x</b>```", "Use this: ```<b>x</b>```"),
+        ("punctuation", "打印：```f(甲,乙)``` 好,", "打印：```f(甲,乙)``` 好，"),
+        ("punctuation", "打印 `x`：```x```，ok", "打印 `x`：```x```，ok"),
+    ],
+)
+def test_each_step_does_what_its_name_says(step: Step, before: str, after: str) -> None:
+    assert clean(before, [step]) == (after, {step} if before != after else set())
+
+
+def test_steps_run_in_their_order_and_those_that_changed_the_text_are_named() -> None:
+    assert clean(" 退款\u200b吗? ", ALL) == (
+        "退款吗？",
+        {"invisible", "punctuation", "space"},
+    )
+    assert clean(" a\u200b ", []) == (" a\u200b ", set())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "请问，订单12345什么时候发货？",
+        "我想退款（全额），可以吗？谢谢！",
+        "「退貨」：運費多少？",
+        "㐀㐁，龥",
+        "iPhone 15的价格是5999元。",
+    ],
+)
+def test_clean_chinese_stays_as_it_is(text: str) -> None:
+    assert clean(text, ALL) == (text, set())
+
+
+@given(st.text(st.characters(min_codepoint=0x3400, max_codepoint=0x9FFF, categories=["Lo"])))
+def test_no_chinese_character_is_lost(text: str) -> None:
+    assert clean(text, ALL) == (text, set())
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]).filter(no_mojibake)))
+def test_ftfy_repairs_nothing_in_what_is_not_shown_to_it(text: str) -> None:
+    assert ftfy.fix_encoding(text) == text
+
+
+@given(st.from_regex(cleaning._PLAIN, fullmatch=True))
+def test_no_step_would_change_what_is_plain(text: str) -> None:
+    steps = [step for step in ALL if step != "boilerplate"]
+    for _, function in Cleaner(steps, []).steps:
+        assert function(text) == text
+
+
+@pytest.mark.parametrize("steps", [[step] for step in ALL] + [OLD, ALL], ids="-".join)
+@given(text=TEXT)
+def test_clean_text_is_not_changed_again(steps: list[Step], text: str) -> None:
+    once, _ = clean(text, steps)
+    assert clean(once, steps) == (once, set())
+
+
+@given(TEXT)
+def test_clean_text_is_composed_and_without_invisible_characters(text: str) -> None:
+    after, _ = clean(text, ALL)
+    assert unicodedata.is_normalized("NFC", after)
+    assert not set("\u200b\ufeff\r\0") & set(after)
+    assert after == after.strip()

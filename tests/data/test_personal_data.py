@@ -1,0 +1,44 @@
+"""Personal data is masked by what it is; numbers that only look like it stay."""
+
+import pytest
+
+from lockstep.data.personal_data import mask
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Write to jane.doe+shop@mail.example.co.uk.", "Write to [EMAIL]."),
+        ("邮箱是zhang_san@example.cn，谢谢", "邮箱是[EMAIL]，谢谢"),
+        ("我的手机号13912345678", "我的手机号[TELEPHONE]"),
+        ("打 138-1234-5678 或 010-87654321", "打 [TELEPHONE] 或 [TELEPHONE]"),
+        ("call +44 20 7946 0958 now", "call [TELEPHONE] now"),
+        ("call (212) 555-0187 now", "call [TELEPHONE] now"),
+        # the example of GB 11643-1999, and that with another check digit
+        ("身份证11010519491231002X", "身份证[ID]"),
+        ("单号110105194912310021", "单号110105194912310021"),
+        # Visa's published test number, and one whose Luhn digit is wrong
+        ("card 4111 1111 1111 1111.", "card [CARD]."),
+        ("order 4111 1111 1111 1112.", "order 4111 1111 1111 1112."),
+        # the example of ISO 13616 for the United Kingdom
+        ("IBAN GB29 NWBK 6016 1331 9268 19!", "IBAN [ACCOUNT]!"),
+        ("IBAN GB28 NWBK 6016 1331 9268 19!", "IBAN GB28 NWBK 6016 1331 9268 19!"),
+        ("ssn 536-90-4399", "ssn [ID]"),
+    ],
+)
+def test_what_is_personal_is_masked(text: str, masked: str) -> None:
+    assert mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "订单20260714001什么时候到？",
+        "Order 20260714 of 2026-07-14, 3 pieces at 1,299.00",
+        "the year 1999, room 1203, 15:30",
+        "version 1.2.3.4 and 192.168.0.1",
+        "me @ home",
+    ],
+)
+def test_other_numbers_stay(text: str) -> None:
+    assert mask(text) == text

@@ -1,0 +1,61 @@
+"""A model is a folder, or a revision that is downloaded once."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lockstep.augmentation import back_translation, paraphrase
+from lockstep.errors import UserError
+from lockstep.hub import chat_models
+from tests.hub_server import MODEL, REVISION, Hub, environment
+
+ROOT = Path(__file__).parents[2]
+MARIAN = {
+    name: name.encode()
+    for name in ("config.json", "vocab.json", "source.spm", "target.spm", "model.safetensors")
+}
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub() as server:
+        server.files = {**MARIAN, "pytorch_model.bin": b"x"}
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
+    code = "import sys; from stages.bases import checkpoints as c; print(c.folder(sys.argv[1]))"
+    found = set()
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, f"{MODEL}@{REVISION}"],
+            cwd=ROOT, env={**environment(hub.url, tmp_path / "home"), "DVC_ROOT": str(tmp_path)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found.add(done.stdout.strip())
+    (folder,) = map(Path, found)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == MARIAN
+    assert len(hub.gets("model.safetensors")) == 1
+    assert not list((tmp_path / ".scratch" / "base").iterdir())
+
+
+def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        with pytest.raises(UserError, match=rf"^{tmp_path}: no "):
+            chat_models.folder(str(tmp_path))
+        (tmp_path / name).write_text("{}")
+    assert chat_models.folder(str(tmp_path)) == tmp_path
+    with pytest.raises(UserError, match="does not load"):
+        back_translation.there_and_back(["a"], tmp_path, tmp_path, 1, 6)
+    with pytest.raises(UserError, match=rf"^{tmp_path}: "):
+        paraphrase.by_model(["a"], tmp_path, "eager", "Say it.", 1, 6)
+    for name in (f"{tmp_path}/none", "team/model@main", "team/model", os.devnull):
+        with pytest.raises(UserError, match="no model there; name a folder that save_pretrained"):
+            chat_models.folder(name)

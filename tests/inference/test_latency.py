@@ -1,0 +1,23 @@
+"""Timings have their names and add up."""
+
+from typing import Any
+
+import pytest
+
+from lockstep.inference import latency
+from lockstep.models import chat
+from lockstep.records import Record
+
+
+@pytest.mark.slow
+def test_latencies_and_rates_fit_each_other(loaded: Any, tokenizer: Any, corpus: list[Record]):
+    prompts = [chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:3]]
+    found = latency.of_writing(loaded, prompts, tokenizer.pad_token_id, 4, 12)
+    assert list(found) == [
+        "first_token_ms_p50", "first_token_ms_p95", "token_ms_p50", "token_ms_p95",
+        "tokens_per_second_batch_1", "tokens_per_second_batch_4",
+    ]  # fmt: skip
+    for name in ("first_token", "token"):
+        assert 0 < found[f"{name}_ms_p50"] <= found[f"{name}_ms_p95"]
+    slowest = max(found["first_token_ms_p95"], found["token_ms_p95"])
+    assert found["tokens_per_second_batch_1"] > 1000 / slowest / 2

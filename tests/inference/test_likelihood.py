@@ -1,0 +1,84 @@
+import math
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.inference import likelihood
+from lockstep.models import chat
+from lockstep.models.chat import IGNORED, Example
+from lockstep.records import Record
+
+PROMPTS = [[1, 9, 8, 7, 30, 31, 32], [1, 5], [1], [40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50]]
+CHOICES = [[100, 101, 102, 2], [103, 2], [104, 105, 106, 107, 108, 109, 2]]
+
+
+def by_hand(model: Any, prompt: list[int], choice: list[int]) -> float:
+    """log p(choice | prompt) by one forward pass of the two, unpadded, without a cache."""
+    import torch
+
+    with torch.inference_mode():
+        ids = torch.tensor([prompt + choice])
+        log_p = model(input_ids=ids, use_cache=False).logits[0].log_softmax(-1)
+    return sum(float(log_p[len(prompt) - 1 + i, token]) for i, token in enumerate(choice))
+
+
+@pytest.mark.parametrize("choices", [CHOICES, [[7], [8], [9]], [[5, 6, 2]]])
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 64])
+def test_choice_scores_are_those_of_whole_forwards(
+    loaded: Any, choices: list[list[int]], batch_size: int
+):
+    got = likelihood.choice_scores(loaded, PROMPTS, choices, batch_size)
+    want = [[by_hand(loaded, prompt, choice) for choice in choices] for prompt in PROMPTS]
+    for row, expected in zip(got, want, strict=True):
+        assert row == pytest.approx(expected, abs=1e-4)
+        assert row.index(max(row)) == expected.index(max(expected))
+
+
+def test_answer_losses_are_transformers_own(loaded: Any, tokenizer: Any, corpus: list[Record]):
+    import torch
+
+    examples = [chat.example(tokenizer, record, 200) for record in corpus]
+    got = likelihood.answer_losses(loaded, examples, 5)
+    for (loss, tokens), example in zip(got, examples, strict=True):
+        ids, labels = torch.tensor([example.input_ids]), torch.tensor([example.labels])
+        with torch.inference_mode():
+            mean = float(loaded(input_ids=ids, labels=labels).loss)
+        assert tokens == example.answer_tokens
+        assert loss / tokens == pytest.approx(mean, abs=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [2, 5, 64])
+def test_losses_do_not_depend_on_the_batch_size(
+    loaded: Any, tokenizer: Any, corpus: list[Record], batch_size: int
+):
+    examples = [chat.example(tokenizer, record, 200) for record in corpus]
+    one = [loss for loss, _ in likelihood.answer_losses(loaded, examples, 1)]
+    many = [loss for loss, _ in likelihood.answer_losses(loaded, examples, batch_size)]
+    assert many == pytest.approx(one, abs=1e-3, rel=1e-5)
+
+
+def test_an_answer_cut_off_costs_nothing(loaded: Any):
+    cut = Example([1, 5, 6], [IGNORED] * 3)
+    assert likelihood.answer_losses(loaded, [cut], 1) == [(0.0, 0)]
+
+
+def test_perplexity_weighs_every_token_alike():
+    assert likelihood.perplexity([(math.log(8), 1), (2 * math.log(2), 5)]) == pytest.approx(
+        32 ** (1 / 6)
+    )
+    assert likelihood.perplexity([(3 * math.log(400), 3)]) == pytest.approx(400)
+
+
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        ([(0.0, 0)], "no record has an answer left to score; raise max_length"),
+        ([], "no record has an answer left"),
+        ([(800.0, 1)], "mean loss of an answer token is 800: the model is of no use"),
+        ([(math.nan, 1)], "mean loss of an answer token is nan"),
+    ],
+)
+def test_a_perplexity_that_is_no_number_is_refused(losses: list[likelihood.Loss], message: str):
+    with pytest.raises(UserError, match=message):
+        likelihood.perplexity(losses)

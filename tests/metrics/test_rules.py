@@ -1,0 +1,148 @@
+"""Rules: what each asks of an answer, and IFEval's four figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.metrics import rules
+from lockstep.metrics.registry import METRICS
+from lockstep.predictions import Prediction
+
+RAW = Path(__file__).parents[2] / "data/raw"
+
+
+def follows(rule: dict[str, Any], text: str) -> bool:
+    (found,) = rules.followed(json.dumps([rule]), text)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "count"),
+    [
+        ("words", "Two mugs, white.", 3),
+        ("words", "两个 mugs", 3),
+        ("characters", "a b\n好。", 4),
+        ("sentences", "It costs 3.5 euro. Is that much?! “No.” Good", 4),
+        ("sentences", "好的。几点？九点！", 3),
+        ("sentences", "A heading\nOne sentence", 2),
+        ("lines", "one\n\ntwo\n", 2),
+        ("bullets", "Three:\n- a\n  * b\n• c\n**not this**\n-nor this", 3),
+        ("paragraphs", "one\nstill one\n\n \ntwo\n", 2),
+    ],
+)
+def test_counts(rule: str, text: str, count: int) -> None:
+    assert follows({"rule": rule, "at_least": count, "at_most": count}, text)
+    assert not follows({"rule": rule, "at_least": count + 1}, text)
+    assert not follows({"rule": rule, "at_most": count - 1}, text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        ({"rule": "contains", "text": "42"}, "订单42号", "order 1420"),
+        ({"rule": "contains", "text": "gift card"}, "Gift card!", "gift cardboard"),
+        ({"rule": "contains", "text": "退款"}, "已退款。", "已付款。"),
+        ({"rule": "contains_any", "texts": ["5", "five"]}, "Five of them", "15 of them"),
+        ({"rule": "lacks", "text": "BANANA"}, "A loud toaster.", "banana."),
+        ({"rule": "times", "text": "暖", "at_most": 1}, "很暖", "暖暖的"),
+        ({"rule": "starts", "text": "Dear"}, "\ndear Ms Quill", "My dear"),
+        ({"rule": "ends", "text": "Ask us anytime."}, "Yes. ask us anytime.\n", "Ask us"),
+        ({"rule": "one_of", "texts": ["yes", "no"]}, "Yes.", "Yes, it is."),
+        ({"rule": "one_of", "texts": ["能", "不能"]}, "不能。", "可能"),
+        ({"rule": "json"}, '```json\n{"a": 1}\n```', '{"a": 1'),
+        ({"rule": "json", "keys": ["a", "b"]}, '{"b": 1, "a": 2}', '{"a": 1}'),
+        ({"rule": "json", "keys": ["a"]}, '{"a": 1}', '["a"]'),
+        ({"rule": "language", "language": "zh"}, "订单42已取消。", "Order 42 is cancelled."),
+        ({"rule": "language", "language": "en"}, "保温杯 is a flask for tea.", "保温杯"),
+        ({"rule": "case", "case": "upper"}, "OPEN AT 9", "Open at 9"),
+        ({"rule": "case", "case": "lower"}, "open at 9", "9"),
+        ({"rule": "quoted"}, "“Soft.”", '"Soft" scarf'),
+        ({"rule": "quoted"}, "「柔软」", "柔软"),
+    ],
+)
+def test_each_rule_tells_a_good_answer_from_a_bad_one(
+    rule: dict[str, Any], good: str, bad: str
+) -> None:
+    assert follows(rule, good)
+    assert not follows(rule, bad)
+
+
+def test_an_empty_answer_follows_nothing() -> None:
+    assert not follows({"rule": "lacks", "text": "BANANA"}, " \n")
+
+
+POSTSCRIPT = json.dumps([{"rule": "ends", "text": "P.S. I do like the cake"}])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P.S. **I do like the cake**",  # the paper's own example
+        "Sure, here it is:\nP.S. I do like the cake\nAnything else?",
+    ],
+)
+def test_the_loose_check_looks_past_bold_type_and_outer_lines(text: str) -> None:
+    assert rules.followed(POSTSCRIPT, text) == [False]
+    assert rules.followed_loosely(POSTSCRIPT, text) == [True]
+
+
+def test_different_variants_may_follow_different_rules() -> None:
+    """Of each rule IFEval asks on its own whether some variant follows it."""
+    both = json.dumps([{"rule": "lines", "at_most": 1}, {"rule": "starts", "text": "Sure"}])
+    assert rules.followed_loosely(both, "Sure:\nyes") == [True, True]
+
+
+def test_figures_are_over_prompts_and_over_rules() -> None:
+    two = json.dumps([{"rule": "contains", "text": "a"}, {"rule": "contains", "text": "b"}])
+    one = json.dumps([{"rule": "starts", "text": "a"}])
+    rows = [
+        Prediction(id="", task="", slices={}, question="", prompt="", expected=want, got=got)
+        for want, got in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
+    ]
+    figures = {name: metric.figure(rows) for name, metric in METRICS["rules"].items()}
+    assert figures == pytest.approx(
+        {
+            "all_followed": 1 / 4,
+            "rules_followed": 3 / 6,
+            "all_followed_loose": 2 / 4,
+            "rules_followed_loose": 4 / 6,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("expected", "mistake"),
+    [
+        ("Yes.", "invalid JSON"),
+        ("[]", "list should have at least 1 item"),
+        ('{"rule": "json"}', "input should be a valid array"),
+        ('[{"rule": "wods", "at_most": 3}]', "0: input tag 'wods'"),
+        ('[{"rule": "json"}, {"rule": "words"}]', "1.words: at_least, at_most or both are needed"),
+        ('[{"rule": "words", "at_least": 4, "at_most": 3}]', "0.words: at_least is more than at_m"),
+        ('[{"rule": "words", "atmost": 3}]', "0.words.atmost: extra inputs are not permitted"),
+        ('[{"rule": "words", "at_most": "3"}]', "0.words.at_most: input should be a valid integer"),
+        ('[{"rule": "contains", "text": ""}]', "0.contains.text: string should have at least 1"),
+    ],
+)
+def test_what_is_no_list_of_rules_is_refused_in_one_line(expected: str, mistake: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        rules.parsed(expected)
+    assert refusal.value.message.startswith(f"expected answer: no list of rules: {mistake}")
+    assert "\n" not in refusal.value.message
+
+
+def test_the_sample_s_rules_are_not_followed_by_the_prompt_said_back() -> None:
+    rows = [json.loads(line) for line in (RAW / "behaviour.jsonl").read_text("utf-8").splitlines()]
+    behaviours = {"contradiction", "injection", "sensitive", "format", "memory", "language"}
+    assert {(row["behaviour"], row["language"]) for row in rows} == {
+        (behaviour, language) for behaviour in behaviours for language in ("en", "zh")
+    }
+    parroted = [
+        row["prompt"][-1]["content"]
+        for row in rows
+        if rules.all_followed(row["rules"], row["prompt"][-1]["content"])
+    ]
+    assert parroted == []

@@ -1,0 +1,206 @@
+"""Calls of functions, as chat templates of the field write them, and their figures."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.metrics import json_schemas, suites, tool_calls
+from lockstep.metrics.registry import METRICS
+from lockstep.metrics.suites import Suite
+from lockstep.predictions import Prediction
+from lockstep.records import Record
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "clock"}}
+
+
+def call(name: str, **arguments: Any) -> str:
+    return json.dumps({"name": name, "arguments": arguments})
+
+
+def figures(*pairs: tuple[str, str]) -> dict[str, float]:
+    rows = [
+        Prediction(
+            id=str(n), task="t", slices={}, question="", prompt="", expected=want, got=got,
+            tools=[WEATHER, CLOCK],
+        )
+        for n, (want, got) in enumerate(pairs)
+    ]  # fmt: skip
+    return {name: metric.figure(rows) for name, metric in METRICS["calls"].items()}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"name": "weather", "arguments": {"city": "Bern"}}',
+        '[{"name": "weather", "arguments": {"city": "Bern"}}]',
+        '<tool_call>\n{"name": "weather", "arguments": {"city": "Bern"}}\n</tool_call>',
+        'I look.\n<tool_call>{"name": "weather", "arguments": {"city": "Bern"}}</tool_call>\n',
+        '[TOOL_CALLS] [{"name": "weather", "arguments": {"city": "Bern"}}]',
+        '<|python_tag|>{"name": "weather", "parameters": {"city": "Bern"}}',
+        '```json\n{"name": "weather", "arguments": {"city": "Bern"}}\n```',
+        '{"function": {"name": "weather", "arguments": "{\\"city\\": \\"Bern\\"}"}}',
+    ],
+    ids=["bare", "list", "hermes", "behind text", "mistral", "llama", "fence", "openai"],
+)
+def test_a_call_is_read_as_the_templates_of_the_field_write_it(answer: str):
+    assert tool_calls.parsed(answer) == [("weather", {"city": "Bern"})]
+
+
+def test_several_calls_are_read_in_their_order():
+    marked = "".join(f"<tool_call>\n{call(name)}\n</tool_call>\n" for name in ("clock", "weather"))
+    assert tool_calls.parsed(marked) == [("clock", {}), ("weather", {})]
+    assert tool_calls.parsed(f"{call('clock')}; {call('weather')}") == [
+        ("clock", {}),
+        ("weather", {}),
+    ]
+    said = marked.replace("</tool_call>", "</tool_call> and then")
+    assert tool_calls.parsed(f"First {said}.") == [("clock", {}), ("weather", {})]
+
+
+def test_a_mark_within_an_argument_is_text():
+    assert tool_calls.parsed(call("clock", note="<tool_call>")) == [
+        ("clock", {"note": "<tool_call>"})
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "It is late.", '{"city": "Bern"}', "[1, 2]", '{"name": 3}', '{"name": "Bo", "age": 3}',
+        "Take this:\n```python\nprint()\n```\nIt prints.",
+    ],
+)  # fmt: skip
+def test_text_calls_nothing(text: str):
+    assert tool_calls.parsed(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "cl', "<tool_call>now", '[TOOL_CALLS]{"arguments": {}}',
+        '{"name": "clock", "argum', '[{"name": "clock", "arguments": {}}, {"na', "[" * 5000,
+    ],
+)  # fmt: skip
+def test_a_broken_call_is_neither_a_call_nor_text(text: str):
+    assert tool_calls.parsed(text) is None
+    assert figures(("It is late.", text))["exact_match"] == 0
+    assert figures(("It is late.", text))["called_rightly"] == 0
+
+
+def test_calls_are_compared_in_any_order_and_arguments_by_value():
+    both = f"[{call('clock')}, {call('weather', city='Bern', days=2)}]"
+    other = f"[{call('weather', days=2.0, city='Bern')}, {call('clock')}]"
+    assert figures((both, other))["exact_match"] == 1
+    assert figures((call("clock", on=True), call("clock", on=1)))["exact_match"] == 0
+    assert figures((call("clock"), f"[{call('clock')}, {call('clock')}]"))["exact_match"] == 0
+
+
+def test_each_figure_counts_what_it_says():
+    found = figures(
+        (call("weather", city="Bern", days=2), call("weather", city="Bern", days=2)),
+        (call("weather", city="Bern", days=2), call("weather", city="Bern", days=0)),
+        (call("weather", city="Bern"), call("forecast", city="Bern")),
+        (call("clock"), "It is noon."),
+        ("Good morning.", "Hello."),
+        ("Good morning.", call("clock")),
+    )
+    assert found == {
+        "exact_match": 2 / 6,
+        "called_rightly": 4 / 6,
+        "valid": 3 / 4,
+        "schema_valid": 1 / 4,  # days below 1, no such function, no call
+        "name_accuracy": 2 / 4,
+        "argument_f1": pytest.approx(2 * 3 / (6 + 6)),
+    }
+
+
+def test_a_suite_of_calls_needs_functions_with_schemas():
+    suite = Suite(task="t", answer="calls", metrics=["exact_match"])
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
+    row = Record(messages=messages, task="t", source="a", origin="a:1")
+    with pytest.raises(UserError, match="no record that offers tools"):
+        suites.check([row], [suite], {})
+    odd = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
+    row = replace(row, tools=[odd])
+    with pytest.raises(
+        UserError, match="no record that expects a call, so that a model that never"
+    ):
+        suites.check([row], [suite], {})
+    with pytest.raises(
+        UserError, match=r"a:1: task t: the expected answer '{\"name\": \"f\"' is no"
+    ):
+        suites.check([row.with_answer('{"name": "f"')], [suite], {})
+    with pytest.raises(UserError, match=r"a:1: tools: f: parameters: .*\$\.type: 'dict'"):
+        suites.check([row.with_answer(call("f"))], [suite], {})
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ({"type": "dict"}, r"\$\.type: 'dict' is not valid"),
+        ({"properties": {"a": {"pattern": "("}}}, "is not a 'regex'"),
+        ({"$ref": "#/$defs/none"}, "#/\\$defs/none is not in the schema itself"),
+        ({"$ref": "https://example.com/a.json"}, "a.json is not in the schema itself"),
+        ({"allOf": [{"$dynamicRef": "other.json"}]}, "other.json is not in the schema itself"),
+        ({"$schema": 3}, "neither an object nor one with a text for"),
+    ],
+)
+def test_what_is_no_schema_is_refused_with_its_place(schema: dict[str, Any], said: str):
+    with pytest.raises(ValueError, match=f"json_schema: .*{said}"):
+        Suite(task="t", answer="json", metrics=["schema_valid"], json_schema=schema)
+
+
+def test_json_answers_are_held_against_the_suites_schema():
+    schema = {"$defs": {"id": {"type": "integer"}}, "properties": {"order": {"$ref": "#/$defs/id"}}}
+    suite = Suite(task="t", answer="json", metrics=["valid", "schema_valid"], json_schema=schema)
+    rows = [
+        Prediction(id=got, task="t", slices={}, question="", prompt="", expected="{}", got=got)
+        for got in ('{"order": 7}', '{"order": "7"}', "{}", "order 7")
+    ]
+    found = {name: metric.figure(rows) for name, metric in suite.figures.items()}
+    assert found == {"valid": 3 / 4, "schema_valid": 2 / 4}
+
+
+def test_what_no_validator_can_tell_keeps_no_schema():
+    circle = {"properties": {"a": {"$ref": "#/properties/a"}}}
+    json_schemas.check(circle)
+    assert not json_schemas.fits({"a": 1}, circle)
+    assert not json_schemas.fits(float("1e999"), {"multipleOf": 0.01})
+
+
+def test_where_no_call_is_expected_or_made_arguments_have_no_figure():
+    assert math.isnan(figures(("Good morning.", "Hello."))["argument_f1"])
+
+
+def test_a_schema_belongs_to_json_answers_and_its_figure_needs_one():
+    with pytest.raises(ValueError, match="belongs to json answers, not to text"):
+        Suite(task="t", answer="text", metrics=["rouge_l"], json_schema={})
+    with pytest.raises(ValueError, match="schema_valid: no figure of json answers without a"):
+        Suite(task="t", answer="json", metrics=["schema_valid"])
+
+
+def test_an_older_draft_is_read_as_it_says():
+    old = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "exclusiveMinimum": True,
+        "minimum": 1,
+    }
+    json_schemas.check(old)
+    assert not json_schemas.fits(1, old)
+    assert json_schemas.fits(2, old)

@@ -1,0 +1,139 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.models import model_io
+
+WHOLE = [
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+]
+
+
+def save_again(folder: Path, into: Path) -> Path:
+    model_io.save(model_io.load(folder, "auto", "eager", "cpu"), into, 1.0)
+    model_io.save_tokenizer(model_io.load_tokenizer(folder), into)
+    return into
+
+
+def without(folder: Path, name: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_equal_models_are_saved_as_equal_bytes(
+    tiny: Path, tmp_path: Path, contents: Callable[[Path], dict[str, bytes]]
+):
+    one = save_again(tiny, tmp_path / "one")
+    other = save_again(one, tmp_path / "deeper/other")
+    assert list(contents(one)) == WHOLE
+    assert contents(one) == contents(other) == contents(tiny)
+
+
+def test_settle_removes_paths_and_what_a_library_wrote_of_the_run(loaded: Any, tmp_path: Path):
+    from peft import LoraConfig, get_peft_model
+
+    base = model_io.load(save_to(tmp_path / "base", loaded), "auto", "eager", "cpu")
+    modules = ["v_proj", "q_proj", "down_proj", "o_proj"]
+    adapted = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
+    adapted.save_pretrained(tmp_path / "adapter")
+    assert str(tmp_path) in (tmp_path / "adapter/adapter_config.json").read_text()
+    model_io.settle(tmp_path / "adapter")
+    files = sorted(path.name for path in (tmp_path / "adapter").iterdir())
+    assert files == ["adapter_config.json", "adapter_model.safetensors"]
+    text = (tmp_path / "adapter/adapter_config.json").read_text()
+    assert str(tmp_path) not in text
+    assert json.loads(text)["target_modules"] == sorted(modules)
+
+
+def save_to(folder: Path, model: Any) -> Path:
+    model_io.save(model, folder, 1.0)
+    return folder
+
+
+def test_a_saved_config_says_nothing_of_how_it_was_made(tiny: Path):
+    assert (
+        not {"_name_or_path", "transformers_version", "use_cache"}
+        & json.loads((tiny / "config.json").read_text()).keys()
+    )
+
+
+def test_a_missing_tensor_is_refused_by_name(tiny_copy: Path):
+    without(tiny_copy, "model.layers.1.mlp.up_proj.weight")
+    with pytest.raises(UserError, match=r"missing keys: model\.layers\.1\.mlp\.up_proj\.weight"):
+        model_io.load(tiny_copy, "auto", "eager", "cpu")
+
+
+def test_a_tensor_too_many_is_refused_by_name(tiny_copy: Path):
+    config = json.loads((tiny_copy / "config.json").read_text())
+    config |= {"num_hidden_layers": 1, "layer_types": config["layer_types"][:1]}
+    (tiny_copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"unexpected keys: model\.layers\.1\."):
+        model_io.load(tiny_copy, "auto", "eager", "cpu")
+
+
+def test_dtype_and_attention_are_as_asked(tiny: Path):
+    import torch
+
+    model = model_io.load(tiny, "bfloat16", "sdpa", "cpu")
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert model.config._attn_implementation == "sdpa"
+    assert not model.training
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_one_value_that_is_not_finite_is_found(tiny: Path, value: float):
+    import torch
+
+    model = model_io.load(tiny, "auto", "eager", "cpu")
+    assert model_io.has_finite_parameters(model)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[3, 5] = value
+    assert not model_io.has_finite_parameters(model)
+
+
+def test_a_tokenizer_without_padding_pads_with_the_end_of_turn(tiny_copy: Path):
+    path = tiny_copy / "tokenizer_config.json"
+    values = json.loads(path.read_text())
+    del values["pad_token"]
+    path.write_text(json.dumps(values))
+    tokenizer = model_io.load_tokenizer(tiny_copy)
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+
+
+def test_a_tokenizer_is_loaded_as_its_file_says(tiny: Path):
+    """AutoTokenizer puts Qwen2's splitting in its place, because the model is a Qwen2."""
+    from tokenizers import Tokenizer
+
+    want = Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    text = "请取消订单一二三四五，don't CAFE\u0301\n\n 42 "
+    got = model_io.load_tokenizer(tiny)
+    assert got.backend_tokenizer.to_str() == want.to_str()
+    assert got(text)["input_ids"] == want.encode(text).ids
+
+
+def test_weight_bytes_counts_weights_alone(tmp_path: Path):
+    for name, size in (("a.safetensors", 3), ("b.safetensors", 4), ("config.json", 5)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert model_io.weight_bytes(tmp_path) == 7
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_file_is_one_line(tiny_copy: Path, name: str):
+    file = tiny_copy / name
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"spoilt: the (model|tokenizer) does not load") as refusal:
+        model_io.load_tokenizer(tiny_copy)
+        model_io.load(tiny_copy, "auto", "eager", "cpu")
+    assert "\n" not in refusal.value.message

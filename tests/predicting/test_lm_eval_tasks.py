@@ -1,0 +1,102 @@
+import json
+import sys
+from collections.abc import Callable
+from functools import partialmethod
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.inference import likelihood
+from lockstep.models import chat
+from lockstep.predicting import lm_eval_tasks
+from lockstep.predicting.lm_eval_tasks import Harness
+from lockstep.records import Record
+
+LABELS = ["cancel_order", "track", "refund my order", "other"]
+
+
+@pytest.mark.slow
+def test_lm_eval_agrees_on_the_same_records(
+    loaded: Any, tokenizer: Any, conversation: Callable[..., Record]
+):
+    rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i % 4]) for i in range(40)]
+    prompts = [chat.prompt_ids(tokenizer, row.prompt) for row in rows]
+    choices = [chat.answer_ids(tokenizer, label) for label in LABELS]
+    scores = likelihood.choice_scores(loaded, prompts, choices, 8)
+    # the answers of half of the records are made right, so that 0 and 1 are no way to agree
+    chosen = [LABELS[row.index(max(row))] for row in scores]
+    rows = [
+        conversation(row.question, chosen[i] if i % 2 else row.answer) for i, row in enumerate(rows)
+    ]
+    right = sum(row.answer == choice for row, choice in zip(rows, chosen, strict=True))
+    assert 0 < right < len(rows)
+    got = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
+    assert got == pytest.approx(right / len(rows))
+
+
+def chosen(*tasks: str, limit: int = 0) -> Harness:
+    return Harness(records=0, tasks=list(tasks), limit=limit)
+
+
+@pytest.mark.slow
+def test_our_suite_as_its_task_scores_alike_on_its_command_line(
+    tiny: Path,
+    loaded: Any,
+    tokenizer: Any,
+    conversation: Callable[..., Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The same folder by plain `lm_eval`, by our stage's call of it, and by our own scoring.
+
+    Its command runs within this process, and does not look through its own tasks: that takes half
+    a minute.
+    """
+    from lm_eval.__main__ import cli_evaluate
+    from lm_eval.tasks import TaskManager
+
+    rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
+    lm_eval_tasks.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
+    ours = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
+    found = lm_eval_tasks.results(loaded, tokenizer, chosen("own"), tmp_path, 8)
+    assert found["own"]["acc"] == ours
+    assert found["own"]["acc_stderr"] >= 0
+    few = lm_eval_tasks.results(loaded, tokenizer, chosen("own", limit=3), tmp_path, 8)
+    assert few["own"]["acc"] * 3 == pytest.approx(round(few["own"]["acc"] * 3))
+    arguments = [
+        *("lm_eval", "run", "--model", "hf", "--tasks", "own"),
+        *("--model_args", f"pretrained={tiny},dtype=float32", "--device", "cpu"),
+        *("--include_path", str(tmp_path), "--batch_size", "8"),
+        *("--output_path", str(tmp_path / "out")),
+    ]
+    monkeypatch.setattr(sys, "argv", arguments)
+    own_alone = partialmethod(TaskManager.__init__, include_defaults=False)
+    monkeypatch.setattr(TaskManager, "__init__", own_alone)
+    cli_evaluate()
+    (file,) = (tmp_path / "out").rglob("results_*.json")
+    assert json.loads(file.read_text())["results"]["own"]["acc,none"] == ours
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tasks", "line"),
+    [
+        (["helaswag"], "lm-eval has no helaswag; `lm_eval ls tasks` lists them"),
+        (["own"], "own: data do not load"),
+    ],
+)
+def test_a_task_that_cannot_run_is_refused(
+    tasks: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    known = lm_eval_tasks._manager
+    monkeypatch.setattr(
+        lm_eval_tasks, "_manager", lambda folder, **_: known(folder, with_defaults=False)
+    )
+    source = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}}
+    (tmp_path / "own.yaml").write_text(json.dumps({"task": "own", **source, **lm_eval_tasks.TASK}))
+    with pytest.raises(UserError, match=line) as refusal:
+        lm_eval_tasks.check(chosen(*tasks), tmp_path)
+    assert "\n" not in refusal.value.message

@@ -1,0 +1,60 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep.reporting.metric_display import MEASURES, in_order, measure, size
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("accuracy", 0.9127, "91.3%"),
+        ("rouge_l", 0.05, "0.050"),
+        ("bleu", 71.23, "71.2"),
+        ("perplexity", 1.624, "1.62"),
+        ("perplexity", 212.44, "212.4"),
+        ("perplexity", 53210.7, "53,211"),
+    ],
+)
+def test_show(name: str, value: float, text: str) -> None:
+    assert measure(name).show(value) == text
+
+
+def test_a_change_is_the_difference_of_what_is_shown() -> None:
+    accuracy = measure("accuracy")
+    assert (accuracy.show(0.9134), accuracy.show(0.9086)) == ("91.3%", "90.9%")
+    assert accuracy.change(0.9134, 0.9086) == "−0.4"
+    assert measure("perplexity").change(212.4, 1.62) == "−210.8"
+
+
+def test_lower_perplexity_is_better_and_equal_is_not() -> None:
+    assert measure("perplexity").is_better(3.0, 2.0)
+    assert not measure("accuracy").is_better(0.50001, 0.50002)
+
+
+@given(st.sampled_from(sorted(MEASURES)), st.floats(0, 1), st.floats(0, 1))
+def test_one_of_two_different_shown_values_is_better(name: str, a: float, b: float) -> None:
+    own = measure(name)
+    differ = own.difference(a, b) != 0
+    assert own.is_better(a, b) + own.is_better(b, a) == differ
+
+
+def test_the_main_measure_comes_first_and_unknown_ones_last() -> None:
+    figures = {"bleu": 1.0, "zeal": 1.0, "exact_match": 1.0, "rouge_l": 1.0}
+    assert in_order(figures) == ["rouge_l", "bleu", "exact_match", "zeal"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1_922_034, "1.92 MB"), (14e9, "14 GB")],
+)
+def test_size(number: float, text: str) -> None:
+    assert size(int(number)) == text
+
+
+def test_sizes_grow_with_their_numbers() -> None:
+    units = [size(10**power).split()[1] for power in range(13)]
+    order = ["bytes", "kB", "MB", "GB", "TB"]
+    assert all(order.index(a) <= order.index(b) for a, b in pairwise(units))

@@ -1,0 +1,51 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from lockstep.reporting.terminal_summary import table
+
+REPOSITORY = Path(__file__).parents[2]
+METRICS = {
+    variant: {
+        "intent": {"accuracy": value, "macro_f1": 0.0},
+        "perplexity": {"overall": 2.5},
+        "reply": {"bleu": 10.0, "rouge_l": value},
+    }
+    for variant, value in {"base": 0.12, "merged": 0.913, "quantized": 1.0}.items()
+}
+
+
+def test_the_table_shows_main_figures_aligned() -> None:
+    assert table(METRICS) == [
+        "                       base  merged  quantized",
+        "intent      accuracy  12.0%   91.3%     100.0%",
+        "reply       ROUGE-L   0.120   0.913      1.000",
+        "perplexity             2.50    2.50       2.50",
+    ]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+
+def test_it_prints_the_table_and_the_page(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    result = run("-m", "lockstep.reporting.terminal_summary", str(tmp_path))
+    assert result.returncode == 0
+    assert "intent      accuracy  12.0%   91.3%     100.0%" in result.stdout
+    assert str(tmp_path / "index.html") in result.stdout
+
+
+def test_without_metrics_it_says_how_to_make_them(tmp_path: Path) -> None:
+    result = run("-m", "lockstep.reporting.terminal_summary", str(tmp_path))
+    assert result.returncode != 0
+    assert result.stderr == f"error: {tmp_path / 'metrics.json'}: not found; `dvc repro` makes it\n"
+
+
+def test_it_imports_nothing_heavy() -> None:
+    code = "import sys, lockstep.reporting.terminal_summary; print(*sys.modules)"
+    heavy = {"torch", "jinja2", "pydantic", "numpy", "matplotlib", "dvc"}
+    assert not heavy & set(run("-c", code).stdout.split())

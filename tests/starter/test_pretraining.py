@@ -1,0 +1,102 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.models import model_io
+from lockstep.starter import pretraining
+
+
+def make(documents: list[str], size: pretraining.Starter, out: Path) -> tuple[Path, float]:
+    from transformers import set_seed
+
+    set_seed(7)
+    tokenizer = pretraining.train_tokenizer(documents, size)
+    model = pretraining.build(tokenizer, size, "eager")
+    loss = pretraining.pretrain(model, tokenizer, documents, size, 7)
+    model_io.save(model, out, 1.0)
+    model_io.save_tokenizer(tokenizer, out)
+    return out, loss
+
+
+def test_made_twice_it_is_byte_identical(
+    documents: list[str],
+    size: pretraining.Starter,
+    tmp_path: Path,
+    contents: Callable[[Path], dict[str, bytes]],
+):
+    one, loss = make(documents, size, tmp_path / "one")
+    other, same_loss = make(documents, size, tmp_path / "other")
+    assert loss == same_loss
+    assert contents(one) == contents(other)
+
+
+@pytest.mark.slow
+def test_pretraining_learns(documents: list[str], size: pretraining.Starter, tmp_path: Path):
+    import math
+
+    longer = size.model_copy(update={"copying_steps": 0, "steps": 60})
+    _, loss = make(documents, longer, tmp_path / "one")
+    assert loss < 0.5 * math.log(size.vocabulary)  # the loss of knowing nothing
+
+
+def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
+    ids = tokenizer("order 1024 在2026年")["input_ids"]
+    pieces = [tokenizer.decode([i]) for i in ids]
+    assert [piece for piece in pieces if any(map(str.isdigit, piece))] == list("10242026")
+
+
+def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(size: pretraining.Starter):
+    tokenizer = pretraining.train_tokenizer(['my order\n{"a":"order"}'] * 9, size)
+    assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
+    assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Where is my order 42?",
+        "请取消订单 42，谢谢！",
+        "退款 refund 😀 ①\n\ttabs  and   spaces ",
+        "café naïve 𠮷",
+        "a , b . isn 't",
+    ],
+)
+def test_text_survives_a_round_trip(tokenizer: Any, text: str):
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_vocabulary_holds_control_tokens_and_bytes(tokenizer: Any, size: pretraining.Starter):
+    assert len(tokenizer) <= size.vocabulary
+    assert [tokenizer.convert_tokens_to_ids(token) for token in pretraining.CONTROL] == [0, 1, 2]
+    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
+
+
+def test_texts_are_the_documents_of_the_lines(tmp_path: Path):
+    path = tmp_path / "text.jsonl"
+    path.write_text('{"text": "a\\n"}\n{"text": "退款"}\n', encoding="utf-8")
+    assert pretraining.texts(path) == ["a\n", "退款"]
+
+
+def test_a_line_separator_inside_a_text_does_not_end_its_line(tmp_path: Path):
+    path = tmp_path / "text.jsonl"
+    path.write_text(json.dumps({"text": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
+    assert pretraining.texts(path) == ["a\u2028b\x85c"]
+
+
+@pytest.mark.parametrize("line", ["not JSON", "{}", "[]", '"text"'])
+def test_a_line_without_text_is_refused(tmp_path: Path, line: str):
+    (tmp_path / "text.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match="every line must be JSON"):
+        pretraining.texts(tmp_path / "text.jsonl")
+
+
+def test_too_little_text_is_refused(
+    documents: list[str], size: pretraining.Starter, tmp_path: Path
+):
+    large = size.model_copy(update={"batch_tokens": 100_000, "copying_steps": 0})
+    with pytest.raises(UserError, match=r"lower starter\.batch_tokens"):
+        make(documents, large, tmp_path / "one")

@@ -1,0 +1,57 @@
+"""An interrupted stage is resumed where all that determines its result is the same."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep import resume_key
+from lockstep.verify import import_closure
+from tests.conftest import REPOSITORY
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_the_declared_code_contains_all_that_the_stage_imports(stage: str):
+    code = {file.relative_to(REPOSITORY).as_posix() for file in resume_key.declared_code(stage)}
+    assert import_closure.closure(f"stages/{stage}.py", REPOSITORY) <= code
+    assert all(file.endswith(".py") for file in code)
+
+
+@pytest.mark.parametrize("part", ["input", "parameter", "runtime", "library", "stage"])
+def test_whatever_can_change_a_result_changes_the_key(tmp_path: Path, part: str):
+    file = tmp_path / "train.jsonl"
+    file.write_text("rows")
+
+    def key(**changes: Any) -> str:
+        values = {
+            "stage": "train",
+            "inputs": [file],
+            "parameters": {"seed": 7},
+            "libraries": ["torch"],
+            "runtime": ["cpu", 1],
+        }
+        return resume_key.resume_key(**(values | changes))
+
+    before = key()
+    assert key() == before
+    changes: dict[str, Any] = {
+        "input": {},
+        "parameter": {"parameters": {"seed": 8}},
+        "runtime": {"runtime": ["cpu", 2]},
+        "library": {"libraries": ["torch", "no such library"]},
+        "stage": {"stage": "evaluate"},
+    }
+    if part == "input":
+        file.write_text("other")
+    assert key(**changes[part]) != before
+
+
+def test_changed_code_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "lockstep/data").mkdir(parents=True)
+    code = tmp_path / "lockstep/data/a.py"
+    code.write_text("A = 1\n")
+    (tmp_path / "dvc.yaml").write_text("stages: {train: {deps: [data/x, lockstep/data]}}\n")
+    monkeypatch.setattr(resume_key, "REPOSITORY", tmp_path)
+    before = resume_key.resume_key("train", [], {}, [], "cpu")
+    code.write_text("A = 2\n")
+    assert resume_key.resume_key("train", [], {}, [], "cpu") != before

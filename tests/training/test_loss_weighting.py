@@ -1,0 +1,54 @@
+"""Weights of tasks, on numbers worked out by hand from the papers' formulas."""
+
+import math
+
+import pytest
+import torch
+
+from lockstep.training import loss_weighting
+
+LOSSES = torch.tensor([[1.0, 2.0], [4.0, 0.0], [8.0, 8.0]])
+"""Rows of two tokens; the 0 stands where a row learns nothing."""
+TASKS = torch.tensor([0, 1, 1])
+
+
+def test_fixed_multiplies_each_row():
+    weights = loss_weighting.Fixed(["a", "b"], {"b": 0.5})
+    assert weights(LOSSES, TASKS).item() == 3 + 0.5 * 20
+
+
+def test_uncertainty_is_the_paper_s_sum():
+    weights = loss_weighting.Uncertainty(["a", "b"])
+    assert weights(LOSSES, TASKS).item() == 23
+    with torch.no_grad():
+        weights.log_variance.copy_(torch.tensor([1.0, -1.0]))
+    expected = math.exp(-1) * 3 + 2 * 0.5 + math.exp(1) * 20 - 3 * 0.5
+    assert weights(LOSSES, TASKS).item() == pytest.approx(expected)
+
+
+def test_uncertainty_learns_the_loss():
+    """exp(-s) L + s / 2 is least where exp(s) = 2 L: the gradient vanishes there."""
+    weights = loss_weighting.Uncertainty(["a"])
+    with torch.no_grad():
+        weights.log_variance.fill_(math.log(2 * 3.0))
+    weights(torch.full((1, 4), 3.0), torch.tensor([0])).backward()
+    assert weights.log_variance.grad is not None
+    assert weights.log_variance.grad.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_loss_ratio_is_the_softmax_of_the_last_two_epochs():
+    weights = loss_weighting.LossRatio(["a", "b"])
+    for a, b in ((4.0, 4.0), (2.0, 4.0)):  # a falls by half, b not at all
+        assert weights(torch.tensor([[a], [b]]), torch.tensor([0, 1])).item() == a + b
+        weights.end_epoch()
+    ratios = torch.tensor([0.5 / 2, 1.0 / 2])
+    torch.testing.assert_close(weights.weights, 2 * ratios.softmax(0))
+    whole = weights(torch.tensor([[1.0], [1.0]]), torch.tensor([0, 1]))
+    assert whole.item() == pytest.approx(2.0)
+
+
+def test_nothing_weighted_is_nothing():
+    assert loss_weighting.choose("fixed", ["a"], {}) is None
+    assert isinstance(loss_weighting.choose("fixed", ["a"], {"a": 2.0}), loss_weighting.Fixed)
+    assert isinstance(loss_weighting.choose("uncertainty", ["a"], {}), loss_weighting.Uncertainty)
+    assert isinstance(loss_weighting.choose("loss_ratio", ["a"], {}), loss_weighting.LossRatio)

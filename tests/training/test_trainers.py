@@ -1,0 +1,202 @@
+"""Every objective by a trainer of its library, every strategy by PEFT, every option felt."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from lockstep.training import training_log
+from lockstep.training.train_params import Objective, Strategy
+
+pytestmark = pytest.mark.slow
+
+ADALORA = {"init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "target_modules": "all-linear"}
+LORA = {"r": 4, "lora_dropout": 0.0, "target_modules": "all-linear"}
+WSD = {"num_decay_steps": 2}
+ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
+WHOLE = ["config.json", "generation_config.json", "model.safetensors"]
+TOKENIZER = ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
+TRL_MEASURES = {
+    "sft": {"loss"},
+    "dpo": {"loss", "accuracy", "margin"},
+    "orpo": {"loss", "accuracy", "margin"},
+    "simpo": {"loss", "accuracy", "margin"},
+    "kto": {"loss", "margin"},
+    "reward": {"loss", "accuracy", "margin"},
+    "grpo": {"loss", "reward"},
+    "classification": {"loss", "accuracy"},
+    "regression": {"loss", "mean_squared_error"},
+}
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[float, dict[str, bytes]]:
+    """Weights without any option, by the number of epochs, once they have been trained."""
+    return {}
+
+
+def losses(trainer: Any) -> list[float]:
+    return training_log.losses(trainer.state.log_history)
+
+
+def weights(trainer: Any) -> dict[str, bytes]:
+    import torch
+
+    return {
+        name: p.detach().contiguous().view(torch.uint8).numpy().tobytes()
+        for name, p in trainer.model.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("objective", get_args(Objective))
+def test_each_objective_is_learnt_and_measured(
+    trained: Callable[..., Any], objective: str, tmp_path: Path
+):
+    options = {"num_generations": 4} if objective == "grpo" else {}
+    trainer = trained(
+        objective=objective, strategy="full", learning_rate=3e-3, options=options,
+        epochs=1.0 if objective == "grpo" else 6.0, evaluation_tokens=4,
+    )  # fmt: skip
+    measured = training_log.evaluations(trainer.state.log_history)
+    assert measured[-1][1].keys() == TRL_MEASURES[objective]
+    first, last = measured[0][1], measured[-1][1]
+    if "margin" in last:
+        assert last["margin"] > first["margin"]
+    elif objective != "grpo":  # the answers of a random model are never right
+        assert last["loss"] < first["loss"]
+    trainer.save_result(tmp_path / "out", 1.0)
+    saved = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "model.safetensors" in saved
+    assert ("head.json" in saved) == (objective in ("reward", "classification", "regression"))
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_each_strategy_trains_what_it_says(
+    trained: Callable[..., Any], strategy: str, tmp_path: Path
+):
+    trainer = trained(strategy=strategy, learning_rate=1e-2, strategies__adalora=ADALORA)
+    start = trained("start", strategy=strategy, epochs=1.0, strategies__adalora=ADALORA)
+    before, after = weights(start), weights(trainer)
+    learnt = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed
+    assert changed <= learnt
+    if strategy == "full":
+        assert learnt == set(before)
+    if strategy == "freeze":
+        assert {name.split(".")[2] for name in learnt if ".layers." in name} == {"1"}
+        assert {"model.norm.weight", "model.embed_tokens.weight"} <= learnt  # tied to the head
+    trainer.save_result(tmp_path / "out", 1.0)
+    saved = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert saved == sorted([*(WHOLE if strategy in ("full", "freeze") else ADAPTER), *TOKENIZER])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schedule": "linear"},
+        {"schedule": "constant"},
+        {"schedule": "polynomial"},
+        {"schedule": "warmup_stable_decay", "options": {"lr_scheduler_kwargs": WSD}},
+        {"warmup": 3.0},
+        {"warmup": 0.9},
+        {"optimizer": "adafactor"},
+        {"optimizer": "lion_32bit"},
+        {"optimizer": "paged_adamw_8bit"},
+        {"optimizer": "schedule_free_adamw", "schedule": "constant"},
+        {"weight_decay": 0.5},
+        {"max_grad_norm": 1e-3},
+        {"batching": "random"},
+        {"batching": "packed"},
+        {"batch_size": 2},
+        {"accumulation_steps": 2},
+        {"max_length": 40},
+        {"tasks": ["intent", "slots"]},
+        {"dropout": {"attention_dropout": 0.3}},
+        {"precision": "bf16"},
+        {"options": {"neftune_noise_alpha": 5.0}},
+        {"options": {"label_smoothing_factor": 0.2}},
+        {"options": {"adam_beta2": 0.5}},
+        {"options": {"loss_type": "dft"}},
+        {"sft.weighting": "uncertainty"},
+        {"sft.weighting": "loss_ratio", "epochs": 3.0},
+        {"sft.task_weights": {"slots": 3.0}},
+        {"strategies.lora": {**LORA, "use_dora": True}},
+        {"strategies.lora": {**LORA, "use_rslora": True}},
+        {"strategies.lora": {**LORA, "init_lora_weights": "pissa"}},
+        {"strategies.lora": {**LORA, "init_lora_weights": "olora"}},
+        {"strategies.lora": {**LORA, "loraplus_lr_ratio": 16.0}},
+        {"strategies.lora": {**LORA, "lora_dropout": 0.3}},
+        {"strategies.lora": {**LORA, "target_modules": ["q_proj"]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_option_takes_effect(
+    trained: Callable[..., Any], plain: dict[float, dict[str, bytes]], changes: dict[str, Any]
+):
+    same = {"strategies.lora": LORA, "learning_rate": 1e-2, "max_dropped_fraction": 1.0}
+    epochs = changes.get("epochs", 2.0)
+    if epochs not in plain:
+        plain[epochs] = weights(trained("plain", **same, epochs=epochs))
+    assert weights(trained("other", **{**same, **changes})) != plain[epochs]
+
+
+def test_activation_checkpointing_computes_the_same(trained: Callable[..., Any]):
+    """Less memory, not other numbers; that it is on shows in the layers."""
+    same = {"strategy": "full", "learning_rate": 1e-2}
+    plain, twice = (trained(str(on), activation_checkpointing=on, **same) for on in (False, True))
+    assert losses(plain) == pytest.approx(losses(twice), rel=1e-5)
+    layers = [t.model.model.layers[0] for t in (plain, twice)]
+    assert [layer.gradient_checkpointing for layer in layers] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("objective", "optimizer"),
+    [
+        ("sft", "adamw_torch_fused"),
+        ("sft", "schedule_free_adamw"),
+        ("dpo", "adamw_torch_fused"),
+        ("grpo", "adamw_torch_fused"),
+    ],
+)
+def test_evaluation_during_training_changes_no_weight(
+    trained: Callable[..., Any], optimizer: str, objective: str
+):
+    """With answers, dropout and an optimizer that moves the weights to measure them."""
+    same = {
+        "objective": objective,
+        "options": {"num_generations": 4} if objective == "grpo" else {},
+        "epochs": 0.25 if objective == "grpo" else 2.0,
+        "optimizer": optimizer,
+        "schedule": "constant",
+        "dropout": {"attention_dropout": 0.2},
+        "learning_rate": 1e-2,
+        "evaluation_tokens": 4,
+    }
+    often = trained("often", evaluation_steps=1, evaluation_answers=3, **same)
+    never = trained("never", evaluation_steps=0, **same)
+    evaluations = [len(training_log.evaluations(t.state.log_history)) for t in (often, never)]
+    assert evaluations[1] == 1 < evaluations[0]
+    assert weights(often) == weights(never)
+
+
+def test_early_stopping_keeps_the_best_weights(trained: Callable[..., Any]):
+    """At a rate that ruins the model after some steps, the result is the one before."""
+    same = {"strategy": "full", "learning_rate": 3e-2, "schedule": "constant", "warmup": 0.0}
+    stopping = {"patience": 3, "metric": "loss", "min_change": 0.0}
+    trainer = trained(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)
+    measured = [
+        figures["loss"] for _, figures in training_log.evaluations(trainer.state.log_history)
+    ]
+    best = min(measured)
+    assert measured.index(best) == len(measured) - 4
+    assert trainer.kept_evaluation() == len(measured) - 4
+    assert trainer.state.global_step < trainer.state.max_steps
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
+
+
+def test_a_metric_that_nobody_measures_matters_only_to_early_stopping(trained: Callable[..., Any]):
+    unread = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
+    trainer = trained(evaluation_steps=1, epochs=0.5, early_stopping=unread)
+    assert trainer.state.global_step == trainer.state.max_steps
