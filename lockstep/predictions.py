@@ -24,15 +24,15 @@ class Prediction:
     question: str
     prompt: str
     """16 hex digits of a sha256 over the token ids that the model read."""
-    expected: str
-    answer: str = ""
-    """How it was obtained: an Answer of scoring.suites; empty where no suite has the task."""
-    got: str = ""
-    cut: bool = False
+    reference: str
+    answer_form: str = ""
+    """How the answer was obtained: the suite's answer form; empty where no suite has the task."""
+    prediction: str = ""
+    truncated: bool = False
     """Whether evaluate.max_new_tokens ended the answer, and not the model."""
     score: float | None = None
     """How right the answer is, 0 to 1; None where no suite has the record's task."""
-    merits: dict[str, float] = field(default_factory=dict)
+    option_scores: dict[str, float] = field(default_factory=dict)
     """What the model makes of each answer that it could choose: log-likelihoods in nats, logits,
     or rewards."""
     scores: dict[str, float] = field(default_factory=dict)

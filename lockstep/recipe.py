@@ -13,7 +13,7 @@ from lockstep import outputs
 from lockstep.cli.runner import check_parameters
 from lockstep.errors import UserError
 
-FOLDER = Path("recipes")
+FOLDER = Path(__file__).parents[1] / "recipes"
 
 
 def names() -> list[str]:

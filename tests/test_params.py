@@ -165,9 +165,9 @@ def test_a_mistyped_parameter_is_told_before_torch_is_imported(tmp_path: Path) -
     written(tmp_path, text)
     code = (
         "import sys, click\n"
-        "from stages import cli\n"
+        "from lockstep.cli import runner\n"
         "try:\n"
-        "    cli.run(click.command()(lambda: None))\n"
+        "    runner.run(click.command()(lambda: None))\n"
         "finally:\n"
         "    assert 'torch' not in sys.modules, 'torch was imported'\n"
     )

@@ -50,7 +50,7 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "recipes", *arguments],
+            [sys.executable, "-m", "lockstep.recipe", *arguments],
             cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
         )  # fmt: skip
 

@@ -81,14 +81,14 @@ def collect(predictions: Mapping[str, Sequence[Prediction]]) -> dict[str, Item]:
     for variant, rows in predictions.items():
         for row in rows:
             if row.score is not None:
-                key = code(row.id, row.got)
+                key = code(row.id, row.prediction)
                 others = found[key].variants if key in found else ()
                 found[key] = Item(
                     code=key,
                     record=row.id,
                     task=row.task,
                     question=row.question,
-                    answer=row.got,
+                    answer=row.prediction,
                     variants=(*others, variant),
                 )
     return found

@@ -28,5 +28,5 @@ def alpha(units: Iterable[Sequence[int]]) -> float | None:
         return (between - (totals[one] + totals[other]) / 2) ** 2
 
     observed = sum(count * difference(*pair) for pair, count in coincidences.items())
-    expected = sum(totals[a] * totals[b] * difference(a, b) for a in values for b in values)
-    return 1 - (totals.total() - 1) * observed / expected if expected else None
+    reference = sum(totals[a] * totals[b] * difference(a, b) for a in values for b in values)
+    return 1 - (totals.total() - 1) * observed / reference if reference else None

@@ -13,7 +13,7 @@ class Written:
     """An answer, and whether it was cut before the model ended its turn."""
 
     text: str
-    cut: bool
+    truncated: bool
 
 
 def answers(
@@ -46,5 +46,5 @@ def answers(
 def read(tokenizer: Any, ids: list[int]) -> Written:
     """What a model wrote behind a prompt, without what stands behind its end of turn."""
     stop = chat.end_of_turn(tokenizer)
-    cut = stop not in ids
-    return Written(chat.decode(tokenizer, ids if cut else ids[: ids.index(stop)]), cut)
+    truncated = stop not in ids
+    return Written(chat.decode(tokenizer, ids if truncated else ids[: ids.index(stop)]), truncated)

@@ -39,7 +39,7 @@ def _picked(rows: Sequence[Record], suite: str, number: int) -> list[Record]:
 def _answers(folder: Path, rows: Sequence[Record]) -> dict[str, str]:
     """Record's id -> answer."""
     file = folder / "predictions.jsonl"
-    given = {row.id: row.got for row in predictions.read(file) if row.score is not None}
+    given = {row.id: row.prediction for row in predictions.read(file) if row.score is not None}
     for row in rows:
         if row.id not in given:
             raise UserError(

@@ -96,4 +96,4 @@ def divided(part: Numbers, whole: Numbers) -> Numbers:
 
 def _scored(score: Score, rows: Sequence[Prediction]) -> Numbers:
     """(records, 2): the score, and 1."""
-    return np.array([(score(row.expected, row.got), 1.0) for row in rows])
+    return np.array([(score(row.reference, row.prediction), 1.0) for row in rows])

@@ -23,30 +23,30 @@ ByLabel = Callable[[Numbers, Numbers, Numbers], Numbers]
 
 def choices(rows: Sequence[Prediction]) -> Numbers:
     """(records, 3 × labels): right, expected and chosen, of each label that occurs."""
-    return _marked(rows, {row.expected for row in rows} | {row.got for row in rows})
+    return _marked(rows, {row.reference for row in rows} | {row.prediction for row in rows})
 
 
 def written(rows: Sequence[Prediction]) -> Numbers:
     """The same of labels that a model wrote, of each label that is expected."""
     bare = [_bare(row) for row in rows]
-    return _marked(bare, {row.expected for row in bare})
+    return _marked(bare, {row.reference for row in bare})
 
 
 def as_labels(rows: Sequence[Prediction]) -> list[Prediction]:
     """What a model wrote as the label that it is, OTHER where it is none that is expected."""
     bare = [_bare(row) for row in rows]
-    known = {row.expected for row in bare}
-    return [row if row.got in known else replace(row, got=OTHER) for row in bare]
+    known = {row.reference for row in bare}
+    return [row if row.prediction in known else replace(row, prediction=OTHER) for row in bare]
 
 
-def same(expected: str, got: str) -> float:
+def same(reference: str, prediction: str) -> float:
     """1 where two labels are equal, but for space around them."""
-    return float(expected.strip() == got.strip())
+    return float(reference.strip() == prediction.strip())
 
 
 def label_sets(rows: Sequence[Prediction]) -> Numbers:
     """The same of answers that are several labels."""
-    sets = [(set(labels(row.expected)), set(labels(row.got))) for row in rows]
+    sets = [(set(labels(row.reference)), set(labels(row.prediction))) for row in rows]
     names = sorted(set().union(*(want | have for want, have in sets)))
     parts = [
         [
@@ -98,10 +98,10 @@ def calibration(rows: Sequence[Prediction]) -> Numbers:
     """(records, 2 × bins + 1): in its bin, the confidence and whether it was right; and 1."""
     parts = np.zeros((len(rows), 2, BINS))
     for row, part in zip(rows, parts, strict=True):
-        merits = np.array(list(row.merits.values()))
-        shares = np.exp(merits - merits.max())
+        option_scores = np.array(list(row.option_scores.values()))
+        shares = np.exp(option_scores - option_scores.max())
         confidence = shares.max() / shares.sum()
-        part[:, min(int(confidence * BINS), BINS - 1)] = confidence, row.got == row.expected
+        part[:, min(int(confidence * BINS), BINS - 1)] = confidence, row.prediction == row.reference
     return np.hstack([parts.reshape(len(rows), -1), np.ones((len(rows), 1))])
 
 
@@ -118,11 +118,11 @@ def roc_auc(rows: Sequence[Prediction]) -> Figure:
     has the greater probability; a tie is half a pair (Hanley and McNeil, 1982). NaN where a label
     is expected nowhere or everywhere; a resample without it averages the others.
     """
-    names = list(rows[0].merits)
-    merits = np.array([[row.merits[name] for name in names] for row in rows])
-    shares = np.exp(merits - merits.max(axis=1, keepdims=True))
+    names = list(rows[0].option_scores)
+    option_scores = np.array([[row.option_scores[name] for name in names] for row in rows])
+    shares = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    own = np.array([[row.expected == name for name in names] for row in rows], dtype=float)
+    own = np.array([[row.reference == name for name in names] for row in rows], dtype=float)
     if own.sum(axis=0).min() == 0 or own.sum(axis=0).max() == len(rows):
         return lambda weights: np.full(weights.shape[:-1], np.nan)
     label = own.argmax(axis=1)
@@ -143,17 +143,17 @@ def roc_auc(rows: Sequence[Prediction]) -> Figure:
 
 
 def _bare(row: Prediction) -> Prediction:
-    return replace(row, expected=row.expected.strip(), got=row.got.strip())
+    return replace(row, reference=row.reference.strip(), prediction=row.prediction.strip())
 
 
 def _marked(rows: Sequence[Prediction], labels: set[str]) -> Numbers:
     place = {name: index for index, name in enumerate(sorted(labels))}
     parts = np.zeros((len(rows), 3, len(place)))
     for row, part in zip(rows, parts, strict=True):
-        part[0, place[row.expected]] = row.expected == row.got
-        part[1, place[row.expected]] = 1
-        if row.got in place:
-            part[2, place[row.got]] = 1
+        part[0, place[row.reference]] = row.reference == row.prediction
+        part[1, place[row.reference]] = 1
+        if row.prediction in place:
+            part[2, place[row.prediction]] = 1
     return parts.reshape(len(rows), -1)
 
 

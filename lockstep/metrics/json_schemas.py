@@ -44,8 +44,8 @@ def fits(value: Any, schema: Schema) -> bool:
 def kept_by(schema: Schema) -> Score:
     """The score of an answer that is JSON and keeps the schema."""
 
-    def score(expected: str, got: str) -> float:
-        value = scores.parsed(got)
+    def score(reference: str, prediction: str) -> float:
+        value = scores.parsed(prediction)
         return float(value is not scores.INVALID and fits(value, schema))
 
     return score

@@ -27,7 +27,7 @@ def slots(rows: Sequence[Prediction]) -> Numbers:
     """(records, 3): values of JSON objects that are right, expected and given."""
 
     def counted(row: Prediction) -> tuple[int, int, int]:
-        want, have = scores.slots(row.expected), scores.slots(row.got)
+        want, have = scores.slots(row.reference), scores.slots(row.prediction)
         return (want & have).total(), want.total(), have.total()
 
     return np.array([counted(row) for row in rows], dtype=float)
@@ -40,26 +40,28 @@ def slot_f1(sums: Numbers) -> Numbers:
 
 def margins(rows: Sequence[Prediction]) -> Numbers:
     """(records, 2): by how much the better answer has more merit, and 1."""
-    return np.array([(row.merits["chosen"] - row.merits["rejected"], 1.0) for row in rows])
+    return np.array(
+        [(row.option_scores["chosen"] - row.option_scores["rejected"], 1.0) for row in rows]
+    )
 
 
 def moments(rows: Sequence[Prediction]) -> Numbers:
     """(records, 5): squared and absolute error, the expected number, its square, and 1."""
-    pairs = [(float(row.expected), float(row.got)) for row in rows]
+    pairs = [(float(row.reference), float(row.prediction)) for row in rows]
     return np.array([((a - b) ** 2, abs(a - b), a, a * a, 1.0) for a, b in pairs])
 
 
 def r2(sums: Numbers) -> Numbers:
     """Coefficient of determination (scikit-learn); NaN where the expected numbers are one."""
-    error, expected, square, count = (sums[..., at] for at in (0, 2, 3, 4))
-    spread = square - expected**2 / count
+    error, reference, square, count = (sums[..., at] for at in (0, 2, 3, 4))
+    spread = square - reference**2 / count
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(spread > 1e-12 * square, 1 - error / spread, np.nan))
 
 
 def nats(rows: Sequence[Prediction]) -> Numbers:
     """(records, 3): loss of the expected answer in nats, its tokens, its bytes in UTF-8."""
-    return np.array([(row.loss, row.tokens, len(row.expected.encode())) for row in rows])
+    return np.array([(row.loss, row.tokens, len(row.reference.encode())) for row in rows])
 
 
 def perplexity(sums: Numbers) -> Numbers:

@@ -187,10 +187,10 @@ _RULES: TypeAdapter[list[Rule]] = TypeAdapter(Annotated[list[Rule], Field(min_le
 
 
 @cache
-def parsed(expected: str) -> Sequence[Rule]:
+def parsed(reference: str) -> Sequence[Rule]:
     """The rules of an expected answer; UserError where it is no list of them."""
     try:
-        return _RULES.validate_json(expected)
+        return _RULES.validate_json(reference)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -201,35 +201,41 @@ def parsed(expected: str) -> Sequence[Rule]:
         ) from None
 
 
-def followed(expected: str, got: str) -> list[bool]:
+def followed(reference: str, prediction: str) -> list[bool]:
     """Of each rule, in their order; an empty answer follows none (IFEval)."""
-    return [bool(got.strip()) and rule.follows(got) for rule in parsed(expected)]
+    return [bool(prediction.strip()) and rule.follows(prediction) for rule in parsed(reference)]
 
 
-def followed_loosely(expected: str, got: str) -> list[bool]:
+def followed_loosely(reference: str, prediction: str) -> list[bool]:
     """The same where one of IFEval's variants of the answer is enough: without its first line, its
     last one or both, which are often words around it, and each of these without asterisks."""
-    lines = got.split("\n")
-    cut = [got, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
-    each = [followed(expected, text) for text in (*cut, *(one.replace("*", "") for one in cut))]
+    lines = prediction.split("\n")
+    truncated = [
+        prediction,
+        *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])),
+    ]
+    each = [
+        followed(reference, text)
+        for text in (*truncated, *(one.replace("*", "") for one in truncated))
+    ]
     return [any(rule) for rule in zip(*each, strict=True)]
 
 
-def all_followed(expected: str, got: str) -> float:
+def all_followed(reference: str, prediction: str) -> float:
     """1 where every rule is followed: IFEval's strict accuracy by prompts."""
-    return float(all(followed(expected, got)))
+    return float(all(followed(reference, prediction)))
 
 
-def all_followed_loosely(expected: str, got: str) -> float:
+def all_followed_loosely(reference: str, prediction: str) -> float:
     """1 where every rule is, by some variant: IFEval's loose accuracy by prompts."""
-    return float(all(followed_loosely(expected, got)))
+    return float(all(followed_loosely(reference, prediction)))
 
 
 def counted(check: Callable[[str, str], list[bool]]) -> Callable[[Sequence[Prediction]], Any]:
     """Rules followed by rules: IFEval's accuracy by instructions, as sums over records."""
 
     def parts(rows: Sequence[Prediction]) -> NDArray[np.float64]:
-        found = [check(row.expected, row.got) for row in rows]
+        found = [check(row.reference, row.prediction) for row in rows]
         return np.array([(sum(rules), len(rules)) for rules in found], dtype=float)
 
     return parts

@@ -20,50 +20,50 @@ _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _WORD_OR_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+")
 
 
-def same(expected: str, got: str) -> float:
+def same(reference: str, prediction: str) -> float:
     """1 where two texts are equal."""
-    return float(expected == got)
+    return float(reference == prediction)
 
 
-def same_json(expected: str, got: str) -> float:
+def same_json(reference: str, prediction: str) -> float:
     """1 where two texts are JSON of one value."""
-    want, have = parsed(expected), parsed(got)
+    want, have = parsed(reference), parsed(prediction)
     return float(want is not INVALID and canonical(want) == canonical(have))
 
 
-def valid_json(expected: str, got: str) -> float:
+def valid_json(reference: str, prediction: str) -> float:
     """1 where the answer parses."""
-    return float(parsed(got) is not INVALID)
+    return float(parsed(prediction) is not INVALID)
 
 
-def closeness(expected: str, got: str) -> float:
+def closeness(reference: str, prediction: str) -> float:
     """1 for the same number, less with every unit between: 1 / (1 + error)."""
-    return 1 / (1 + abs(float(expected) - float(got)))
+    return 1 / (1 + abs(float(reference) - float(prediction)))
 
 
-def rouge_1(expected: str, got: str) -> float:
+def rouge_1(reference: str, prediction: str) -> float:
     """F1 of words, Chinese by characters (rouge-score)."""
-    return _rouge("rouge1", expected, got)
+    return _rouge("rouge1", reference, prediction)
 
 
-def rouge_2(expected: str, got: str) -> float:
+def rouge_2(reference: str, prediction: str) -> float:
     """F1 of pairs of words, Chinese by characters (rouge-score)."""
-    return _rouge("rouge2", expected, got)
+    return _rouge("rouge2", reference, prediction)
 
 
-def rouge_l(expected: str, got: str) -> float:
+def rouge_l(reference: str, prediction: str) -> float:
     """F1 of the longest common subsequence of words, or of Chinese characters (rouge-score)."""
-    return _rouge("rougeL", expected, got)
+    return _rouge("rougeL", reference, prediction)
 
 
-def token_f1(expected: str, got: str) -> float:
+def token_f1(reference: str, prediction: str) -> float:
     """F1 of the words of both as multisets, as for SQuAD (Rajpurkar et al., 2016)."""
-    want, have = Counter(words(expected)), Counter(words(got))
+    want, have = Counter(words(reference)), Counter(words(prediction))
     both = (want & have).total()
     return 2 * both / (want.total() + have.total()) if both else float(want == have)
 
 
-def meteor(expected: str, got: str) -> float:
+def meteor(reference: str, prediction: str) -> float:
     """METEOR (Banerjee and Lavie, 2005) by NLTK: words and their stems, Chinese by characters.
 
     Without WordNet's synonyms, which are no package: figures are a little lower than with them.
@@ -71,7 +71,7 @@ def meteor(expected: str, got: str) -> float:
     from nltk.translate.meteor_score import single_meteor_score
 
     synonyms: Any = _NoSynonyms()
-    return float(single_meteor_score(words(expected), words(got), wordnet=synonyms))
+    return float(single_meteor_score(words(reference), words(prediction), wordnet=synonyms))
 
 
 def words(text: str) -> list[str]:
@@ -136,8 +136,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _rouge(kind: str, expected: str, got: str) -> float:
-    return float(_scorer(kind).score(expected, got)[kind].fmeasure)
+def _rouge(kind: str, reference: str, prediction: str) -> float:
+    return float(_scorer(kind).score(reference, prediction)[kind].fmeasure)
 
 
 @cache

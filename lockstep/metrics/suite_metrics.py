@@ -73,7 +73,7 @@ def of(
             both = [*part.rows, *others]
             result[part.task]["stability"] = robustness.figures(both, kinds[part.task])
         if kinds[part.task] in WRITTEN:
-            result[part.task]["cut"] = sum(row.cut for row in part.rows)
+            result[part.task]["truncated"] = sum(row.truncated for row in part.rows)
         if kinds[part.task] in ("choice", "label"):
             result[part.task]["confusion"] = confusion(part.rows)
         if kinds[part.task] == "written_label":
@@ -90,7 +90,7 @@ def of(
 def confusion(rows: Sequence[Prediction]) -> dict[str, dict[str, int]]:
     """expected label -> chosen label -> count, without zeros."""
     table: dict[str, dict[str, int]] = {}
-    for want, have in sorted((row.expected, row.got) for row in rows):
+    for want, have in sorted((row.reference, row.prediction) for row in rows):
         row = table.setdefault(want, {})
         row[have] = row.get(have, 0) + 1
     return table

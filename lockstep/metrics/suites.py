@@ -169,9 +169,10 @@ def check_answers(
     """UserError of a variant's answers that were obtained otherwise than the suites ask."""
     asked = {suite.task: suite.answer for suite in suites}
     for name, row in ((name, row) for name, rows in answers.items() for row in rows):
-        if row.task in asked and row.answer != asked[row.task]:
+        if row.task in asked and row.answer_form != asked[row.task]:
             raise UserError(
-                f"{evaluated / name}: task {row.task} was answered by {row.answer or 'nothing'}, "
+                f"{evaluated / name}: task {row.task} was answered by "
+                f"{row.answer_form or 'nothing'}, "
                 f"and params.yaml asks for {asked[row.task]}; `dvc repro`"
             )
 

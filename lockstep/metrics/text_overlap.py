@@ -21,7 +21,7 @@ def bleu_parts(rows: Sequence[Prediction]) -> Numbers:
     from sacrebleu.metrics import BLEU
 
     scorer: Any = BLEU(tokenize="zh")
-    scores = [scorer.corpus_score([row.got], [[row.expected]]) for row in rows]
+    scores = [scorer.corpus_score([row.prediction], [[row.reference]]) for row in rows]
     return np.array([(s.sys_len, s.ref_len, *s.counts, *s.totals) for s in scores], dtype=float)
 
 
@@ -40,7 +40,7 @@ def bleu(sums: Numbers) -> Numbers:
 def chrf_parts(rows: Sequence[Prediction]) -> Numbers:
     """(records, 18): n-grams of characters of answer and reference, and those that match."""
     scorer = _chrf()
-    texts = [row.got for row in rows], [[row.expected for row in rows]]
+    texts = [row.prediction for row in rows], [[row.reference for row in rows]]
     return np.array(scorer._extract_corpus_statistics(*texts), dtype=float)
 
 
@@ -54,7 +54,7 @@ def distinct_2(rows: Sequence[Prediction]) -> Figure:
     """Different pairs of words by all pairs, over all answers (Li et al., 2016)."""
     from scipy.sparse import csr_array
 
-    found = [Counter(itertools.pairwise(scores.words(row.got))) for row in rows]
+    found = [Counter(itertools.pairwise(scores.words(row.prediction))) for row in rows]
     place = {pair: index for index, pair in enumerate(sorted(set().union(*found)))}
     cells = [
         (at, place[pair], count) for at, pairs in enumerate(found) for pair, count in pairs.items()
@@ -72,7 +72,7 @@ def distinct_2(rows: Sequence[Prediction]) -> Figure:
 def lengths(rows: Sequence[Prediction]) -> Numbers:
     """(records, 2): words of the answer and of the expected one."""
     return np.array(
-        [(len(scores.words(row.got)), len(scores.words(row.expected))) for row in rows],
+        [(len(scores.words(row.prediction)), len(scores.words(row.reference))) for row in rows],
         dtype=float,
     )
 

@@ -55,20 +55,20 @@ def parsed(answer: str) -> list[Call] | None:
     return found
 
 
-def same(expected: str, got: str) -> float:
+def same(reference: str, prediction: str) -> float:
     """1 where the calls are those expected, in any order, or none is and none was expected."""
-    have = parsed(got)
-    return float(have is not None and _counted(parsed(expected) or []) == _counted(have))
+    have = parsed(prediction)
+    return float(have is not None and _counted(parsed(reference) or []) == _counted(have))
 
 
-def decided(expected: str, got: str) -> float:
+def decided(reference: str, prediction: str) -> float:
     """1 where something is called as expected, whatever it is, or nothing."""
-    return float(bool(parsed(expected)) == (parsed(got) != []))
+    return float(bool(parsed(reference)) == (parsed(prediction) != []))
 
 
 def readable(rows: Sequence[Prediction]) -> Numbers:
     """(records, 2): a call could be read, and one was expected."""
-    return _where_called(rows, [bool(parsed(row.got)) for row in rows])
+    return _where_called(rows, [bool(parsed(row.prediction)) for row in rows])
 
 
 def fitting(rows: Sequence[Prediction]) -> Numbers:
@@ -83,14 +83,14 @@ def named(rows: Sequence[Prediction]) -> Numbers:
     def names(answer: str) -> list[str]:
         return sorted(name for name, _ in parsed(answer) or [])
 
-    return _where_called(rows, [names(row.expected) == names(row.got) for row in rows])
+    return _where_called(rows, [names(row.reference) == names(row.prediction) for row in rows])
 
 
 def arguments(rows: Sequence[Prediction]) -> Numbers:
     """(records, 3): arguments, with the function's name, that are right, expected and given."""
 
     def counted(row: Prediction) -> tuple[int, int, int]:
-        want, have = (_arguments(parsed(text) or []) for text in (row.expected, row.got))
+        want, have = (_arguments(parsed(text) or []) for text in (row.reference, row.prediction))
         return (want & have).total(), want.total(), have.total()
 
     return np.array([counted(row) for row in rows], dtype=float)
@@ -103,13 +103,13 @@ def argument_f1(sums: Numbers) -> Numbers:
 
 
 def _where_called(rows: Sequence[Prediction], right: Sequence[bool]) -> Numbers:
-    expected = [bool(parsed(row.expected)) for row in rows]
-    return np.array([(a and b, b) for a, b in zip(right, expected, strict=True)], dtype=float)
+    reference = [bool(parsed(row.reference)) for row in rows]
+    return np.array([(a and b, b) for a, b in zip(right, reference, strict=True)], dtype=float)
 
 
 def _fits(row: Prediction) -> bool:
     known = {tool["function"]["name"]: tool["function"] for tool in row.tools}
-    calls = parsed(row.got) or []
+    calls = parsed(row.prediction) or []
     return bool(calls) and all(
         name in known and json_schemas.fits(values, known[name].get("parameters") or {})
         for name, values in calls

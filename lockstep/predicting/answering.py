@@ -28,8 +28,8 @@ class Answer:
     """What came, and what the model made of each answer that it could choose."""
 
     text: str
-    merits: dict[str, float] = field(default_factory=dict)
-    cut: bool = False
+    option_scores: dict[str, float] = field(default_factory=dict)
+    truncated: bool = False
     """Whether it is as long as answers may be, and the model did not end it."""
 
 
@@ -113,7 +113,7 @@ class Answering:
         prompts = [(self.prompt(row), turn) for row, turn in rows]
         temperature, tokens = self.chosen.stability.temperature, self.chosen.max_new_tokens
         written = self.writer.samples(prompts, temperature, tokens, seed)
-        return [Answer(one.text, cut=one.cut) for one in written]
+        return [Answer(one.text, truncated=one.truncated) for one in written]
 
     def timings(self, rows: Sequence[Record]) -> dict[str, float]:
         """How fast the model writes; of one that ends in numbers nothing."""
@@ -132,7 +132,7 @@ class Answering:
         if self.head is not None:
             return self._decide(self.head, rows)
         written = self.writer.answers(self._prompts(rows), self.chosen.max_new_tokens)
-        return [Answer(one.text, cut=one.cut) for one in written]
+        return [Answer(one.text, truncated=one.truncated) for one in written]
 
     def prompt(self, row: Record) -> list[int]:
         """The token ids that the model reads before it answers."""
@@ -165,7 +165,10 @@ class Answering:
             self.model, self._prompts(rows), choices, self.chosen.batch_size
         )
         found = [dict(zip(labels, row, strict=True)) for row in scores]
-        return [Answer(max(merits, key=merits.__getitem__), merits) for merits in found]
+        return [
+            Answer(max(option_scores, key=option_scores.__getitem__), option_scores)
+            for option_scores in found
+        ]
 
     def _decide(self, head: Head, rows: Sequence[Record]) -> list[Answer]:
         found = self._numbers([self.prompt(row) for row in rows])

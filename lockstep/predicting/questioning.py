@@ -109,7 +109,7 @@ class Evaluation:
             tools=row.tools,
             question=row.question,
             prompt=digest(prompt),
-            expected=row.answer,
+            reference=row.answer,
             loss=None if loss is None else round(loss, 4),
             tokens=tokens,
         )
@@ -215,7 +215,7 @@ def _numbered(rows: Sequence[Record]) -> list[tuple[Record, int]]:
 
 def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> Prediction:
     """With the answer, and its scores by the figures that are means."""
-    pair = prediction.expected, answer.text
+    pair = prediction.reference, answer.text
     means = {
         name: metric.score
         for name, metric in suite.figures.items()
@@ -223,12 +223,15 @@ def answered(prediction: Prediction, suite: Suite, answer: answering.Answer) -> 
     }
     return replace(
         prediction,
-        answer=suite.answer,
-        got=answer.text,
-        cut=answer.cut,
+        answer_form=suite.answer,
+        prediction=answer.text,
+        truncated=answer.truncated,
         score=SCORES[suite.answer](*pair),
         scores={name: score(*pair) for name, score in means.items()},
-        merits={name: round(merit, 4) for name, merit in sorted(answer.merits.items())},
+        option_scores={
+            name: round(option_score, 4)
+            for name, option_score in sorted(answer.option_scores.items())
+        },
     )
 
 

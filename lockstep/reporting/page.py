@@ -182,7 +182,7 @@ def suite(
     """Everything the page says of one suite."""
     figures = variants["merged"][task]
     own = [row for row in rows if row.task == task]
-    lengths = [len(row.expected) for row in own]
+    lengths = [len(row.reference) for row in own]
     graded = "rouge_l" in figures["overall"]
     return Suite(
         task=task,

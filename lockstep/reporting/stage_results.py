@@ -28,8 +28,8 @@ class Prediction:
     task: str
     slices: dict[str, str]
     question: str
-    expected: str
-    got: dict[str, str]
+    reference: str
+    prediction: dict[str, str]
     scores: dict[str, float]
     """How right each answer is, 0 to 1: right or wrong, or ROUGE-L for free text."""
 
@@ -104,8 +104,8 @@ def joined(answers: Answers) -> list[Prediction]:
             task=rows[0].task,
             slices=rows[0].slices,
             question=rows[0].question,
-            expected=rows[0].expected,
-            got={name: row.got for name, row in zip(answers, rows, strict=True)},
+            reference=rows[0].reference,
+            prediction={name: row.prediction for name, row in zip(answers, rows, strict=True)},
             scores={name: row.score or 0.0 for name, row in zip(answers, rows, strict=True)},
         )
         for rows in zip(*answers.values(), strict=True)

@@ -201,10 +201,10 @@ def _named(labels: Sequence[str]) -> str:
 
 def _cut_answers(merged: Figures) -> Iterator[str]:
     for task, suite in suites(merged).items():
-        cut, records = suite.get("cut", 0), suite["records"]
-        if cut > OFTEN * records:
+        truncated, records = suite.get("truncated", 0), suite["records"]
+        if truncated > OFTEN * records:
             yield (
-                f"{cut:,} of {records:,} answers of {words(task)} were cut at "
+                f"{truncated:,} of {records:,} answers of {words(task)} were cut at "
                 "evaluate.max_new_tokens, before the model ended them."
             )
 

@@ -56,10 +56,10 @@ def shared(
 
 def _alike(one: Prediction, other: Prediction) -> bool:
     """Whether a suite has both, and how they were answered, as far as that is written."""
-    unknown = not (one.answer and other.answer)
-    return (unknown or one.answer == other.answer) and _asked(one) == _asked(other)
+    unknown = not (one.answer_form and other.answer_form)
+    return (unknown or one.answer_form == other.answer_form) and _asked(one) == _asked(other)
 
 
 def _asked(row: Prediction) -> tuple[object, ...]:
     """Whether a suite has it, which answers it could choose, whether its likelihood is known."""
-    return row.score is None, row.merits.keys(), row.loss is None, row.tokens > 0
+    return row.score is None, row.option_scores.keys(), row.loss is None, row.tokens > 0

@@ -49,37 +49,51 @@ def _figures(
 
 
 def _same(one: Prediction, other: Prediction) -> float:
-    return scores.same(one.got, other.got)
+    return scores.same(one.prediction, other.prediction)
 
 
 def _same_label(one: Prediction, other: Prediction) -> float:
-    return classification.same(one.got, other.got)
+    return classification.same(one.prediction, other.prediction)
 
 
 def _same_value(one: Prediction, other: Prediction) -> float:
     """1 for one JSON value, or for one text where the answers are no JSON."""
-    return max(scores.same_json(one.got, other.got), scores.same(one.got, other.got))
+    return max(
+        scores.same_json(one.prediction, other.prediction),
+        scores.same(one.prediction, other.prediction),
+    )
 
 
 def _same_calls(one: Prediction, other: Prediction) -> float:
     """1 for the same calls, or for one text where nothing is called."""
-    return tool_calls.same(one.got, other.got) if tool_calls.parsed(one.got) else _same(one, other)
+    return (
+        tool_calls.same(one.prediction, other.prediction)
+        if tool_calls.parsed(one.prediction)
+        else _same(one, other)
+    )
 
 
 def _same_words(one: Prediction, other: Prediction) -> float:
     """ROUGE-L of the two; 1 where neither says a word."""
-    return max(scores.rouge_l(one.got, other.got), scores.same(one.got, other.got))
+    return max(
+        scores.rouge_l(one.prediction, other.prediction),
+        scores.same(one.prediction, other.prediction),
+    )
 
 
 def _same_rules(one: Prediction, other: Prediction) -> float:
     """The share of rules that both follow or neither does."""
-    pairs = zip(*(rules.followed(row.expected, row.got) for row in (one, other)), strict=True)
+    pairs = zip(
+        *(rules.followed(row.reference, row.prediction) for row in (one, other)), strict=True
+    )
     return _mean([float(first == second) for first, second in pairs])
 
 
 def _same_refusal(one: Prediction, other: Prediction) -> float:
     """1 where both refuse, both answer or both say nothing."""
-    kinds = [(refusals.refuses(row.got), refusals.answers(row.got)) for row in (one, other)]
+    kinds = [
+        (refusals.refuses(row.prediction), refusals.answers(row.prediction)) for row in (one, other)
+    ]
     return float(kinds[0] == kinds[1])
 
 

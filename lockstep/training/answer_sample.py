@@ -18,7 +18,7 @@ class Sample:
 
     tokenizer: Any
     prompts: list[list[int]]
-    expected: list[str]
+    reference: list[str]
     batch_size: int
     tokens: int
     """Longest answer."""
@@ -26,9 +26,11 @@ class Sample:
     def figures(self, model: Any) -> dict[str, float]:
         """exact_match and rouge_l, means over the sample, of greedy answers."""
         own = model.generation_config
-        got = generation.answers(model, self.tokenizer, self.prompts, self.batch_size, self.tokens)
+        prediction = generation.answers(
+            model, self.tokenizer, self.prompts, self.batch_size, self.tokens
+        )
         model.generation_config = own
-        pairs = [(want, one.text) for want, one in zip(self.expected, got, strict=True)]
+        pairs = [(want, one.text) for want, one in zip(self.reference, prediction, strict=True)]
         return {
             "exact_match": fmean(scores.same(want, have) for want, have in pairs),
             "rouge_l": fmean(scores.rouge_l(want, have) for want, have in pairs),

@@ -8,10 +8,10 @@ Reward = Callable[..., list[float | None]]
 
 
 def exact_match(
-    completions: Sequence[str], expected: Sequence[str], **rest: Any
+    completions: Sequence[str], reference: Sequence[str], **rest: Any
 ) -> list[float | None]:
     """1 for the expected answer, but for space around it."""
-    return [float(a.strip() == b.strip()) for a, b in zip(completions, expected, strict=True)]
+    return [float(a.strip() == b.strip()) for a, b in zip(completions, reference, strict=True)]
 
 
 def json_validity(completions: Sequence[str], **rest: Any) -> list[float | None]:
@@ -19,11 +19,11 @@ def json_validity(completions: Sequence[str], **rest: Any) -> list[float | None]
     return [float(_parses(answer)) for answer in completions]
 
 
-def length(completions: Sequence[str], expected: Sequence[str], **rest: Any) -> list[float | None]:
+def length(completions: Sequence[str], reference: Sequence[str], **rest: Any) -> list[float | None]:
     """1 for an answer no longer than the expected one, 0 for one twice as long, by characters."""
     return [
         min(1.0, max(0.0, 2 - len(answer) / max(1, len(want))))
-        for answer, want in zip(completions, expected, strict=True)
+        for answer, want in zip(completions, reference, strict=True)
     ]
 
 

@@ -119,8 +119,8 @@ def _makers(
             raise _unfit(record, "is an answer to be avoided, which sft would learn", "kto")
         example = chat.example(tokenizer, record, limit, every_turn=chosen.sft.loss_on == "all")
         values = {"input_ids": example.input_ids, "labels": example.labels}
-        cut = example.input_ids[-1] != chat.end_of_turn(tokenizer)
-        yield Row(values, len(example.input_ids), example.answer_tokens, cut, record.task)
+        truncated = example.input_ids[-1] != chat.end_of_turn(tokenizer)
+        yield Row(values, len(example.input_ids), example.answer_tokens, truncated, record.task)
 
     def pair(record: Record) -> Iterator[Row]:
         if record.rejected is None:
@@ -133,8 +133,8 @@ def _makers(
         room = max(0, limit - len(prompt))
         values = {"prompt_ids": prompt, "chosen_ids": good[:room], "rejected_ids": bad[:room]}
         longest = len(prompt) + max(len(good[:room]), len(bad[:room]))
-        cut = max(len(good), len(bad)) > room
-        yield Row(values, longest, min(len(good[:room]), len(bad[:room])), cut, record.task)
+        truncated = max(len(good), len(bad)) > room
+        yield Row(values, longest, min(len(good[:room]), len(bad[:room])), truncated, record.task)
 
     def whole_pair(record: Record) -> Iterator[Row]:
         for row in pair(record):
@@ -158,13 +158,17 @@ def _makers(
     def prompted(record: Record) -> Iterator[Row]:
         prompt = chat.prompt_ids(tokenizer, record.prompt, record.tools)
         asked = json.dumps({"messages": record.prompt, "tools": record.tools}, ensure_ascii=False)
-        values, fits = {"prompt": asked, "expected": record.answer}, len(prompt) < limit
+        values, fits = {"prompt": asked, "reference": record.answer}, len(prompt) < limit
         yield Row(values, len(prompt), int(fits), False, record.task)
 
     def labelled(record: Record) -> Iterator[Row]:
-        ids, cut = chat.input_ids(tokenizer, record, limit)
+        ids, truncated = chat.input_ids(tokenizer, record, limit)
         yield Row(
-            {"input_ids": ids, "labels": target(record, ends_in)}, len(ids), 1, cut, record.task
+            {"input_ids": ids, "labels": target(record, ends_in)},
+            len(ids),
+            1,
+            truncated,
+            record.task,
         )
 
     return {

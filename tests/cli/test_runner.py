@@ -23,13 +23,14 @@ from pathlib import Path
 
 import click
 
-from stages import cli, outputs
+from lockstep import outputs
+from lockstep.cli import runner
 from lockstep.errors import UserError
 
 
 @click.command()
 @click.argument("what")
-@click.argument("out", type=cli.OUT)
+@click.argument("out", type=runner.OUT)
 def main(what, out):
     with outputs.folder(out) as partial:
         (partial / "a").write_text("whole")
@@ -47,7 +48,7 @@ def main(what, out):
     click.echo("done", err=True)
 
 
-cli.run(main)
+runner.run(main)
 """
 
 

@@ -31,7 +31,7 @@ def hub() -> Iterator[Hub]:
 
 
 def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
-    code = "import sys; from stages.bases import checkpoints as c; print(c.folder(sys.argv[1]))"
+    code = "import sys; from lockstep.hub import chat_models as c; print(c.folder(sys.argv[1]))"
     found = set()
     for _ in range(2):
         done = subprocess.run(

@@ -34,7 +34,7 @@ def params(folder: Path, **changes: Any) -> None:
         YAML(typ="safe", pure=True).dump(values, stream)
 
 
-def prediction(number: int, got: str, **changes: Any) -> Prediction:
+def prediction(number: int, prediction: str, **changes: Any) -> Prediction:
     """Record r0, r1 …; every third one is in Chinese."""
     chinese = number % 3 == 2
     values = {
@@ -43,8 +43,8 @@ def prediction(number: int, got: str, **changes: Any) -> Prediction:
         "slices": {"language": "zh" if chinese else "en"},
         "question": f"订单{number}在哪？" if chinese else f"Where is order {number}?",
         "prompt": "0" * 16,
-        "expected": "On its way.",
-        "got": got,
+        "reference": "On its way.",
+        "prediction": prediction,
         "score": 0.5,
     }
     return Prediction(**{**values, **changes})

@@ -132,7 +132,7 @@ def test_agreement_is_left_out_where_it_is_not_defined(tmp_path: Path) -> None:
 def test_suites_have_figures_of_their_own(tmp_path: Path) -> None:
     rows = answered()
     intent = next(row for row in rows["base"] if row.task == "intent")
-    code = ratings.items.code(intent.id, intent.got)
+    code = ratings.rating_items.code(intent.id, intent.prediction)
     rated(tmp_path, "anna", {old(1): 4, code: 2})
     found = ratings.figures(tmp_path, rows, settings())
     assert [*found] == ["intent", "reply"]
@@ -152,9 +152,9 @@ def test_ratings_of_an_earlier_model_s_answers_are_counted_and_not_used(tmp_path
 def test_intervals_are_those_of_student_s_test(doubled: list[int], data: st.DataObject) -> None:
     values = [number / 2 for number in doubled]
     if len(set(values)) > 1:
-        expected = ttest_1samp(values, 0).confidence_interval(0.95)
+        reference = ttest_1samp(values, 0).confidence_interval(0.95)
         assert ratings.mean(values, -99, 99)["interval"] == pytest.approx(
-            [expected.low, expected.high], abs=5e-5
+            [reference.low, reference.high], abs=5e-5
         )
         others = data.draw(st.lists(st.integers(1, 5), min_size=len(values), max_size=len(values)))
         differences = [a - b for a, b in zip(values, others, strict=True)]

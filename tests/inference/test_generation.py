@@ -37,7 +37,7 @@ def test_batched_answers_are_those_written_one_by_one(
     assert len({len(prompt) for prompt in prompts}) > 1
     stop = tokenizer.eos_token_id
     ids = [greedy(loaded, prompt, stop) for prompt in prompts]
-    want = [Written(chat.decode(tokenizer, one), cut=len(one) == LENGTH) for one in ids]
+    want = [Written(chat.decode(tokenizer, one), truncated=len(one) == LENGTH) for one in ids]
     assert len(set(want)) > 1
     assert generation.answers(loaded, tokenizer, prompts, batch_size, LENGTH) == want
 
@@ -60,17 +60,19 @@ def test_an_answer_stops_at_the_end_of_turn(loaded: Any, tokenizer: Any, prompts
     ended = [ids[: ids.index(stop)] if stop in ids else ids for ids in free]
     assert len(ended[0]) < LENGTH
     got = generation.answers(loaded, tokenizer, prompts, 8, LENGTH)
-    assert got == [Written(chat.decode(tokenizer, ids), cut=len(ids) == LENGTH) for ids in ended]
-    assert not got[0].cut
+    assert got == [
+        Written(chat.decode(tokenizer, ids), truncated=len(ids) == LENGTH) for ids in ended
+    ]
+    assert not got[0].truncated
 
 
 def test_an_answer_that_ends_within_a_character_is_text_that_can_be_written(tokenizer: Any):
     """A byte-level tokenizer spells a rare character by its bytes."""
     *begun, last = chat.encode(tokenizer, "好鑫")
     assert len(begun) > 1
-    assert generation.read(tokenizer, begun) == Written("好\ufffd", cut=True)
+    assert generation.read(tokenizer, begun) == Written("好\ufffd", truncated=True)
     whole = [*begun, last, tokenizer.eos_token_id, last]
-    assert generation.read(tokenizer, whole) == Written("好鑫", cut=False)
+    assert generation.read(tokenizer, whole) == Written("好鑫", truncated=False)
 
 
 def test_no_prompts_no_answers(loaded: Any, tokenizer: Any):

@@ -59,8 +59,8 @@ def test_losses_do_not_depend_on_the_batch_size(
 
 
 def test_an_answer_cut_off_costs_nothing(loaded: Any):
-    cut = Example([1, 5, 6], [IGNORED] * 3)
-    assert likelihood.answer_losses(loaded, [cut], 1) == [(0.0, 0)]
+    truncated = Example([1, 5, 6], [IGNORED] * 3)
+    assert likelihood.answer_losses(loaded, [truncated], 1) == [(0.0, 0)]
 
 
 def test_perplexity_weighs_every_token_alike():

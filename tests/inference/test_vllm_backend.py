@@ -141,7 +141,7 @@ def test_its_answers_stop_at_our_end_of_turn(
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(free[4])
     want = generation.answers(loaded, tokenizer, prompts, 3, LENGTH)
     assert want[0].text == chat.decode(tokenizer, free[: free.index(tokenizer.eos_token_id)])
-    assert not want[0].cut
+    assert not want[0].truncated
     assert vllm_backend.Engine(tiny, tokenizer).answers(prompts, LENGTH) == want
 
 
@@ -186,17 +186,17 @@ def test_one_of_both_is_loaded_at_a_time(
     model = Answering(tiny, "eager", asked, None)
     ours = Loaded(loaded, model.tokenizer, asked.batch_size)
     written = ours.answers([model.prompt(row) for row in rows], asked.max_new_tokens)
-    want = [(one.text, one.cut) for one in written]
+    want = [(one.text, one.truncated) for one in written]
 
     def running() -> list[bool]:
         return [one["running"] for one in STARTED]
 
-    assert [(one.text, one.cut) for one in model.answers(texts, rows, [])] == want
+    assert [(one.text, one.truncated) for one in model.answers(texts, rows, [])] == want
     assert len(model.samples([(row, 0) for row in rows], 7)) == len(rows)
     assert running() == [True], "the same engine draws"
     before = model.losses(rows)
     assert running() == [False]
-    assert [(one.text, one.cut) for one in model.answers(texts, rows, [])] == want
+    assert [(one.text, one.truncated) for one in model.answers(texts, rows, [])] == want
     assert running() == [False, True]
     assert model.losses(rows) == before
     assert running() == [False, False]

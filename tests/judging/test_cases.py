@@ -35,8 +35,8 @@ def evaluated(tmp_path: Path) -> Path:
 def write(folder: Path, variant: str, rows: list[Record], score: float | None = 0.5) -> None:
     given = [
         Prediction(
-            id=row.id, task=row.task, slices={}, question=row.question, prompt="", expected="yes",
-            got=f"{variant} on {row.question}", score=score,
+            id=row.id, task=row.task, slices={}, question=row.question, prompt="", reference="yes",
+            prediction=f"{variant} on {row.question}", score=score,
         )
         for row in rows
     ]  # fmt: skip

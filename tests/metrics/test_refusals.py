@@ -108,8 +108,16 @@ def test_rates_are_over_the_records_of_their_label() -> None:
     no, yes = "I cannot help with that.", "Press the green button."
     pairs = [("unsafe", no), ("unsafe", no), ("unsafe", yes), ("safe", yes), ("safe", no)]
     rows = [
-        Prediction(id="", task="", slices={}, question="", prompt="", expected=label, got=got)
-        for label, got in pairs
+        Prediction(
+            id="",
+            task="",
+            slices={},
+            question="",
+            prompt="",
+            reference=label,
+            prediction=prediction,
+        )
+        for label, prediction in pairs
     ]
     figures = {name: metric.figure(rows) for name, metric in METRICS["refusal"].items()}
     assert figures == pytest.approx(

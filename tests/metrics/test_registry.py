@@ -13,18 +13,18 @@ from lockstep.metrics.registry import METRICS, Sums
 from lockstep.predictions import Prediction
 
 
-def rows(want: Any, have: Any, merits: Any = None) -> list[Prediction]:
+def rows(want: Any, have: Any, option_scores: Any = None) -> list[Prediction]:
     return [
         Prediction(
-            id=str(n), task="t", slices={}, question="", prompt="", expected=a, got=b,
-            merits=merits[n] if merits else {},
+            id=str(n), task="t", slices={}, question="", prompt="", reference=a, prediction=b,
+            option_scores=option_scores[n] if option_scores else {},
         )
         for n, (a, b) in enumerate(zip(want, have, strict=True))
     ]  # fmt: skip
 
 
-def figure(answer: str, name: str, want: Any, have: Any, merits: Any = None) -> float:
-    return METRICS[answer][name].figure(rows(want, have, merits))
+def figure(answer: str, name: str, want: Any, have: Any, option_scores: Any = None) -> float:
+    return METRICS[answer][name].figure(rows(want, have, option_scores))
 
 
 def drawn(labels: Sequence[str], count: int, seed: int = 7) -> tuple[list[str], list[str]]:
@@ -104,18 +104,18 @@ def test_area_under_the_curve_is_scikit_learns():
     draw = np.random.default_rng(7)
     want = list("abcabcabcabc")
     shares = draw.dirichlet([1, 1, 1], size=12)
-    merits = [dict(zip("abc", np.log(row).tolist(), strict=True)) for row in shares]
+    option_scores = [dict(zip("abc", np.log(row).tolist(), strict=True)) for row in shares]
     have = ["abc"[row.argmax()] for row in shares]
     theirs = roc_auc_score(want, shares, multi_class="ovr", average="macro")
-    assert figure("choice", "roc_auc", want, have, merits) == pytest.approx(theirs)
-    assert math.isnan(figure("choice", "roc_auc", "aa", "aa", merits[:2]))
+    assert figure("choice", "roc_auc", want, have, option_scores) == pytest.approx(theirs)
+    assert math.isnan(figure("choice", "roc_auc", "aa", "aa", option_scores[:2]))
 
 
 def test_calibration_error_by_hand():
     """Two answers in the bin of 0.9, one of them right; one in that of 0.6, right."""
     nine, six = {"a": math.log(0.9), "b": math.log(0.1)}, {"a": math.log(0.6), "b": math.log(0.4)}
-    got = figure("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
-    assert got == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
+    prediction = figure("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
+    assert prediction == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
 
 
 def test_slots_are_counted_over_all_answers():
@@ -143,8 +143,8 @@ def test_bleu_and_chrf_are_sacrebleus(rows: slice):
 
 def test_bleu_takes_chinese_by_characters():
     # four characters of six, all n-grams right: only the brevity penalty exp(1 - 6 / 4)
-    got = figure("text", "bleu", ["我要取消订单"], ["我要取消"])
-    assert got == pytest.approx(100 * math.exp(-0.5))
+    prediction = figure("text", "bleu", ["我要取消订单"], ["我要取消"])
+    assert prediction == pytest.approx(100 * math.exp(-0.5))
 
 
 def test_lengths_and_diversity():
@@ -164,8 +164,8 @@ def test_errors_of_numbers_are_scikit_learns():
 
 
 def test_margin_is_the_mean_difference_of_merits():
-    merits = [{"chosen": 2.0, "rejected": 1.0}, {"chosen": 0.0, "rejected": 2.0}]
-    assert figure("preference", "margin", "aa", "ab", merits) == pytest.approx(-0.5)
+    option_scores = [{"chosen": 2.0, "rejected": 1.0}, {"chosen": 0.0, "rejected": 2.0}]
+    assert figure("preference", "margin", "aa", "ab", option_scores) == pytest.approx(-0.5)
 
 
 def test_equal_texts_are_perfect_and_empty_ones_worth_nothing():
@@ -201,10 +201,10 @@ def test_a_label_that_no_record_of_a_part_expects_is_no_class_of_it():
 def test_figures_of_a_part_follow_from_sums_over_it(answer: str):
     """So that slices and resamples need no second look at the records."""
     want, have = drawn(LABELS.get(answer, "123"), 20)
-    merits = [{"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}] * 20
+    option_scores = [{"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}] * 20
     mask = np.arange(20) % 3 > 0
-    part = [row for row, kept in zip(rows(want, have, merits), mask, strict=True) if kept]
+    part = [row for row, kept in zip(rows(want, have, option_scores), mask, strict=True) if kept]
     for metric in METRICS[answer].values():
         if isinstance(metric, Sums):
-            sums = mask.astype(float) @ metric.parts(rows(want, have, merits))
+            sums = mask.astype(float) @ metric.parts(rows(want, have, option_scores))
             assert float(metric.of(sums)) == pytest.approx(metric.figure(part), nan_ok=True)

@@ -99,8 +99,10 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
     two = json.dumps([{"rule": "contains", "text": "a"}, {"rule": "contains", "text": "b"}])
     one = json.dumps([{"rule": "starts", "text": "a"}])
     rows = [
-        Prediction(id="", task="", slices={}, question="", prompt="", expected=want, got=got)
-        for want, got in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
+        Prediction(
+            id="", task="", slices={}, question="", prompt="", reference=want, prediction=prediction
+        )
+        for want, prediction in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
     ]
     figures = {name: metric.figure(rows) for name, metric in METRICS["rules"].items()}
     assert figures == pytest.approx(
@@ -114,7 +116,7 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "mistake"),
+    ("reference", "mistake"),
     [
         ("Yes.", "invalid JSON"),
         ("[]", "list should have at least 1 item"),
@@ -127,9 +129,9 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
         ('[{"rule": "contains", "text": ""}]', "0.contains.text: string should have at least 1"),
     ],
 )
-def test_what_is_no_list_of_rules_is_refused_in_one_line(expected: str, mistake: str) -> None:
+def test_what_is_no_list_of_rules_is_refused_in_one_line(reference: str, mistake: str) -> None:
     with pytest.raises(UserError) as refusal:
-        rules.parsed(expected)
+        rules.parsed(reference)
     assert refusal.value.message.startswith(f"expected answer: no list of rules: {mistake}")
     assert "\n" not in refusal.value.message
 

@@ -22,10 +22,10 @@ def rows(*pairs: tuple[str, str], **changes: Any) -> list[Prediction]:
     """(expected, got) of one task."""
     return [
         Prediction(
-            id=str(n), task="t", slices={"language": "en"}, question="", prompt="", expected=want,
-            got=got, loss=2.0, tokens=len(want) + 1, **changes,
+            id=str(n), task="t", slices={"language": "en"}, question="", prompt="", reference=want,
+            prediction=prediction, loss=2.0, tokens=len(want) + 1, **changes,
         )
-        for n, (want, got) in enumerate(pairs)
+        for n, (want, prediction) in enumerate(pairs)
     ]  # fmt: skip
 
 
@@ -35,9 +35,9 @@ def suite(answer: str) -> Suite:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("answer", ["text", "json", "calls"])
-@pytest.mark.parametrize("got", ["", "x y", ODD])
-def test_where_nothing_is_expected_figures_are_defined_or_left_out(answer: str, got: str):
-    some = rows(("", got), ("", ""))
+@pytest.mark.parametrize("prediction", ["", "x y", ODD])
+def test_where_nothing_is_expected_figures_are_defined_or_left_out(answer: str, prediction: str):
+    some = rows(("", prediction), ("", ""))
     found = suite_metrics.of(some, [suite(answer)], ["language"])
     json.dumps(found, allow_nan=False)
     assert "bits_per_byte" not in found, "no byte is expected"
@@ -81,7 +81,7 @@ def test_the_confusion_of_written_labels_holds_no_text_of_the_models_own():
 
 
 def test_answers_that_were_cut_are_counted_where_answers_are_written():
-    some = [*rows(("a", "a"), ("b", "b")), *rows(("c", "c and then"), cut=True)]
-    assert suite_metrics.of(some, [suite("text")], [])["t"]["cut"] == 1
+    some = [*rows(("a", "a"), ("b", "b")), *rows(("c", "c and then"), truncated=True)]
+    assert suite_metrics.of(some, [suite("text")], [])["t"]["truncated"] == 1
     choices = [suite("choice").model_copy(update={"metrics": ["accuracy"]})]
-    assert "cut" not in suite_metrics.of(rows(("a", "a")), choices, [])["t"]
+    assert "truncated" not in suite_metrics.of(rows(("a", "a")), choices, [])["t"]

@@ -62,7 +62,7 @@ def test_no_suite_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("answer", "metric", "expected", "line"),
+    ("answer", "metric", "reference", "line"),
     [
         (
             "rules",
@@ -90,11 +90,11 @@ def test_what_no_answer_can_be_judged_by_is_refused_with_its_place(
     conversation: Callable[..., Record],
     answer: str,
     metric: str,
-    expected: str,
+    reference: str,
     line: str,
 ):
     right = {"rules": RULES, "refusal": "safe", "json": "{}"}[answer]
-    rows = conversation("So?", right, "own"), conversation("Hm?", expected, "own")
+    rows = conversation("So?", right, "own"), conversation("Hm?", reference, "own")
     chosen = suite("own", answer, metric)
     checked(chosen, more=rows[:1])
     with pytest.raises(UserError, match=rf"^s\.csv:Hm\?: {line}"):

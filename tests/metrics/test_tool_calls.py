@@ -36,10 +36,11 @@ def call(name: str, **arguments: Any) -> str:
 def figures(*pairs: tuple[str, str]) -> dict[str, float]:
     rows = [
         Prediction(
-            id=str(n), task="t", slices={}, question="", prompt="", expected=want, got=got,
+            id=str(n), task="t", slices={}, question="", prompt="", reference=want,
+            prediction=prediction,
             tools=[WEATHER, CLOCK],
         )
-        for n, (want, got) in enumerate(pairs)
+        for n, (want, prediction) in enumerate(pairs)
     ]  # fmt: skip
     return {name: metric.figure(rows) for name, metric in METRICS["calls"].items()}
 
@@ -170,8 +171,16 @@ def test_json_answers_are_held_against_the_suites_schema():
     schema = {"$defs": {"id": {"type": "integer"}}, "properties": {"order": {"$ref": "#/$defs/id"}}}
     suite = Suite(task="t", answer="json", metrics=["valid", "schema_valid"], json_schema=schema)
     rows = [
-        Prediction(id=got, task="t", slices={}, question="", prompt="", expected="{}", got=got)
-        for got in ('{"order": 7}', '{"order": "7"}', "{}", "order 7")
+        Prediction(
+            id=prediction,
+            task="t",
+            slices={},
+            question="",
+            prompt="",
+            reference="{}",
+            prediction=prediction,
+        )
+        for prediction in ('{"order": 7}', '{"order": "7"}', "{}", "order 7")
     ]
     found = {name: metric.figure(rows) for name, metric in suite.figures.items()}
     assert found == {"valid": 3 / 4, "schema_valid": 2 / 4}

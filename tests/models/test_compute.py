@@ -27,7 +27,7 @@ def test_bf16_is_said_to_be_slow_where_the_cpu_lacks_it(
 def test_kernels_are_deterministic_and_no_compiler_is_loaded():
     """Which takes seconds of each stage's start."""
     code = (
-        "import sys, torch; from stages import compute;"
+        "import sys, torch; from lockstep.models import compute;"
         "compute.set_up(compute.Compute(threads=1, attention='eager'), 7);"
         "print(torch.are_deterministic_algorithms_enabled(), 'torch._dynamo' in sys.modules)"
     )

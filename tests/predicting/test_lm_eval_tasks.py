@@ -32,8 +32,8 @@ def test_lm_eval_agrees_on_the_same_records(
     ]
     right = sum(row.answer == choice for row, choice in zip(rows, chosen, strict=True))
     assert 0 < right < len(rows)
-    got = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
-    assert got == pytest.approx(right / len(rows))
+    prediction = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
+    assert prediction == pytest.approx(right / len(rows))
 
 
 def chosen(*tasks: str, limit: int = 0) -> Harness:

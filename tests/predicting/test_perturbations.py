@@ -131,10 +131,11 @@ def test_plain_text_has_no_question_to_vary() -> None:
     assert [one.slices[VARIATION] for one in rows] == ["again"] * 3
 
 
-def prediction(name: str, got: str, expected: str = "track", **slices: str) -> Prediction:
+def prediction(name: str, answer: str, reference: str = "track", **slices: str) -> Prediction:
     return Prediction(
-        id=name, task="intent", slices=slices, question="", prompt="", expected=expected, got=got,
-        score=float(got == expected),
+        id=name, task="intent", slices=slices, question="", prompt="", reference=reference,
+        prediction=answer,
+        score=float(answer == reference),
     )  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def test_figures_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected", "one", "other", "agreement"),
+    ("answer", "reference", "one", "other", "agreement"),
     [
         ("json", "{}", '{"a": 1, "b": 2}', '{"b":2,"a":1.0}', 1),
         ("json", "{}", "no JSON", "no JSON", 1),
@@ -187,11 +188,11 @@ def test_figures_by_hand() -> None:
     ],
 )  # fmt: skip
 def test_agreement_is_that_of_the_suite_s_answers(
-    answer: Any, expected: str, one: str, other: str, agreement: float
+    answer: Any, reference: str, one: str, other: str, agreement: float
 ) -> None:
     rows = [
-        prediction("a", one, expected),
-        prediction("a1", other, expected, parent="a", variation="again"),
+        prediction("a", one, reference),
+        prediction("a1", other, reference, parent="a", variation="again"),
     ]
     found = robustness.figures(rows, answer)["overall"]
     assert found["agreement"] == pytest.approx(agreement)

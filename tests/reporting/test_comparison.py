@@ -8,9 +8,15 @@ from lockstep.reporting.stage_results import Prediction
 
 
 def prediction(**scores: float) -> Prediction:
-    got = dict.fromkeys(scores, "?")
+    prediction = dict.fromkeys(scores, "?")
     return Prediction(
-        id="0", task="t", slices={}, question="?", expected="?", got=got, scores=scores
+        id="0",
+        task="t",
+        slices={},
+        question="?",
+        reference="?",
+        prediction=prediction,
+        scores=scores,
     )
 
 
@@ -25,8 +31,8 @@ def test_class_figures_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -
         row[have] = row.get(have, 0) + 1
     found = classes(table)
     want, have = zip(*pairs, strict=True)
-    expected = precision_recall_fscore_support(want, have, labels=sorted(found), zero_division=0)
-    for (_, own), *figures in zip(sorted(found.items()), *expected, strict=True):
+    reference = precision_recall_fscore_support(want, have, labels=sorted(found), zero_division=0)
+    for (_, own), *figures in zip(sorted(found.items()), *reference, strict=True):
         assert [own["precision"], own["recall"], own["f1"], own["records"]] == pytest.approx(
             figures
         )

@@ -8,8 +8,8 @@ def row(number: int, base: float, merged: float, quantized: float) -> Prediction
         task="t",
         slices={},
         question="?",
-        expected="yes",
-        got=dict.fromkeys(VARIANTS, "?"),
+        reference="yes",
+        prediction=dict.fromkeys(VARIANTS, "?"),
         scores={"base": base, "merged": merged, "quantized": quantized},
     )
 

@@ -74,13 +74,20 @@ def differing(tuning: float = 0.001, quantization: float = 0.001) -> Differences
 
 
 def test_a_good_run_raises_no_concern() -> None:
-    assert verdict.concerns(variants(0.1, 1, 1, cut=5), differing(), [], TRAINED, PREPARED) == []
+    assert (
+        verdict.concerns(variants(0.1, 1, 1, truncated=5), differing(), [], TRAINED, PREPARED) == []
+    )
 
 
 def test_each_concern_names_its_figures() -> None:
     parts = {"seen": {"records": 60, "accuracy": 0.9}, "unseen": {"records": 40, "accuracy": 0.4}}
     figures = variants(
-        0.8, 0.7, 0.5, slices={"phrasing": parts}, confusion={"a": {"a": 70}, "c": {"a": 30}}, cut=6
+        0.8,
+        0.7,
+        0.5,
+        slices={"phrasing": parts},
+        confusion={"a": {"a": 70}, "c": {"a": 30}},
+        truncated=6,
     )
     log = [
         {"step": 10.0, "loss": 1.0, "validation_loss": 0.5},

@@ -43,8 +43,9 @@ def write(root: Path, right: int, records: int = 60, answer: str = "choice") -> 
         folder.mkdir(parents=True, exist_ok=True)
         rows = [
             Prediction(
-                id=str(n), task="intent", slices={}, question="?", prompt="", expected="a",
-                answer=answer, got="ab"[n >= right or variant == "base"], score=float(n < right),
+                id=str(n), task="intent", slices={}, question="?", prompt="", reference="a",
+                answer_form=answer, score=float(n < right),
+                prediction="ab"[n >= right or variant == "base"],
             )
             for n in range(records)
         ]  # fmt: skip

@@ -42,17 +42,17 @@ def test_scores_every_suite_and_keeps_every_answer(
 
     lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [row.id for row in [*corpus, *other]]
-    assert (lines[-1]["got"], lines[-1]["score"]) == ("", None)
+    assert (lines[-1]["prediction"], lines[-1]["score"]) == ("", None)
     assert all(0 <= line["score"] <= 1 for line in lines[:-1])
     intents = [line for line in lines if line["task"] == "intent"]
-    assert {line["got"] for line in intents} <= {"cancel_order", "track", "refund"}
+    assert {line["prediction"] for line in intents} <= {"cancel_order", "track", "refund"}
     assert all(line["loss"] > 0 and line["tokens"] > 0 for line in lines)
-    assert all(set(line["merits"]) == set(LABELS) for line in intents)
+    assert all(set(line["option_scores"]) == set(LABELS) for line in intents)
 
     figures = json.loads((out / "metrics.json").read_text())
     names = ["bits_per_byte", "intent", "perplexity", "reply", "slots"]
     assert sorted(figures) == names
-    right = [line["got"] == line["expected"] for line in intents]
+    right = [line["prediction"] == line["reference"] for line in intents]
     assert right == [line["score"] for line in intents]
     assert figures["intent"]["overall"]["accuracy"] == sum(right) / 4
     assert figures["intent"]["lm_eval"] == pytest.approx(sum(right[:3]) / 3)
@@ -71,17 +71,17 @@ def test_scores_every_suite_and_keeps_every_answer(
     }
     for line in fit:
         same = known[line["id"]]
-        assert (line["got"], line["prompt"], line["slices"]) == (
-            same["got"], same["prompt"], same["slices"],
+        assert (line["prediction"], line["prompt"], line["slices"]) == (
+            same["prediction"], same["prompt"], same["slices"],
         )  # fmt: skip
     otherwise = [json.loads(line) for line in (out / "varied.jsonl").read_text().splitlines()]
     kinds = {line["slices"]["variation"] for line in otherwise}
     assert kinds and kinds <= {"typos", "case", "spaces"}
     assert figures["intent"]["stability"]["overall"]["variants"] == len(otherwise)
     for task in ("slots", "reply"):
-        cut = [line["cut"] for line in lines if line["task"] == task]
-        assert figures[task]["cut"] == sum(cut) > 0, "8 tokens are short"
-    assert not any(line["cut"] for line in intents)
+        truncated = [line["truncated"] for line in lines if line["task"] == task]
+        assert figures[task]["truncated"] == sum(truncated) > 0, "8 tokens are short"
+    assert not any(line["truncated"] for line in intents)
     languages = figures["slots"]["slices"]["language"]
     assert {name: part["records"] for name, part in languages.items()} == {"en": 2, "zh": 2}
     whole = {"records": 4, **figures["slots"]["overall"]}
@@ -157,7 +157,9 @@ def test_answers_are_judged_by_rules_and_refusals_and_no_rule_is_a_likely_answer
     text = (workplace / "evaluated/base/predictions.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["loss"] is None for line in lines] == [True, True, True, False]
-    rules, _, safe = (float(bool(line["got"].strip())) for line in lines[:3])  # or it says nothing
+    rules, _, safe = (
+        float(bool(line["prediction"].strip())) for line in lines[:3]
+    )  # or it says nothing
     figures = json.loads((workplace / "evaluated/base/metrics.json").read_text())
     assert figures["behaviour"]["overall"] == {"all_followed": 0, "rules_followed": rules / 2}
     assert figures["refusal"]["overall"] == {"unsafe_refused": 0, "safe_answered": safe}

@@ -39,7 +39,7 @@ def evaluate(place: Path, rows: list[Record], answers: dict[str, Callable[[int],
         given = [
             Prediction(
                 id=row.id, task=row.task, slices={}, question=row.question, prompt="",
-                expected=row.answer, got=answers[variant](number), score=0.5,
+                reference=row.answer, prediction=answers[variant](number), score=0.5,
             )
             for number, row in enumerate(rows)
         ]  # fmt: skip

@@ -352,7 +352,7 @@ def test_many_rows_on_several_processes_give_the_bytes_of_one(here: Path) -> Non
 
 
 def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(here: Path) -> None:
-    export = (ROOT / "tests" / "corpus" / "label_studio_export.json").read_text("utf-8")
+    export = (ROOT / "tests" / "data" / "label_studio_export.json").read_text("utf-8")
     (here / "raw" / "people.json").write_text(export, encoding="utf-8")
     people = {"path": "people.json", "format": "label_studio", "task": "intent", "slices": []}
     facts = card(here, sources=[SOURCE, {**people, "slices": ["language"]}])

@@ -160,24 +160,24 @@ def write_inputs(root: Path) -> None:
         folder = root / "data/evaluated" / variant
         write_json(folder / "metrics.json", evaluated(variant))
         with (folder / "predictions.jsonl").open("w", encoding="utf-8") as stream:
-            for i, ((task, question, want, slices), got) in enumerate(
+            for i, ((task, question, want, slices), prediction) in enumerate(
                 zip(RECORDS, answers, strict=True)
             ):
-                line = {"id": f"{i:016x}", "task": task, "question": question, "expected": want}
+                line = {"id": f"{i:016x}", "task": task, "question": question, "reference": want}
                 line |= {
                     "prompt": f"{i:016x}",
-                    "answer": {"intent": "choice", "slots": "json", "reply": "text"}[task],
-                    "got": got,
-                    "score": float(got == want),
+                    "answer_form": {"intent": "choice", "slots": "json", "reply": "text"}[task],
+                    "prediction": prediction,
+                    "score": float(prediction == want),
                     "slices": slices,
                     "loss": 0.5,
                     "tokens": 3,
                 }
                 stream.write(json.dumps(line) + "\n")
         with (folder / "fit.jsonl").open("w", encoding="utf-8") as stream:
-            for i, (part, got) in enumerate(FIT[variant]):
-                line = {"id": f"{i:016x}", "task": "intent", "question": "?", "expected": "yes"}
-                line |= {"prompt": "", "got": got, "slices": {"split": part}}
+            for i, (part, prediction) in enumerate(FIT[variant]):
+                line = {"id": f"{i:016x}", "task": "intent", "question": "?", "reference": "yes"}
+                line |= {"prompt": "", "prediction": prediction, "slices": {"split": part}}
                 stream.write(json.dumps({**line, "loss": 0.5, "tokens": 3}) + "\n")
 
 

@@ -58,8 +58,8 @@ def answered(right: int) -> list[Prediction]:
     """Of 20 records, so many are right."""
     return [
         Prediction(
-            id=str(n), task="intent", slices={}, question="", prompt="", expected="a",
-            got="ab"[n >= right], merits={"a": 0.0, "b": 0.0},
+            id=str(n), task="intent", slices={}, question="", prompt="", reference="a",
+            prediction="ab"[n >= right], option_scores={"a": 0.0, "b": 0.0},
         )
         for n in range(20)
     ]  # fmt: skip

@@ -14,9 +14,15 @@ from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.paired_tests import Difference
 
 
-def said(want: str, got: str, number: int) -> Prediction:
+def said(want: str, prediction: str, number: int) -> Prediction:
     return Prediction(
-        id=str(number), task="t", slices={}, question="", prompt="", expected=want, got=got
+        id=str(number),
+        task="t",
+        slices={},
+        question="",
+        prompt="",
+        reference=want,
+        prediction=prediction,
     )
 
 
@@ -104,7 +110,7 @@ def test_two_equal_models_differ_once_in_twenty_comparisons_at_most():
         before = answers(80, 0.7, seed)
         draw = random.Random(f"{seed}")
         after = [
-            replace(row, got=row.expected if draw.random() < 0.7 else draw.choice("abc"))
+            replace(row, prediction=row.reference if draw.random() < 0.7 else draw.choice("abc"))
             for row in before
         ]
         found = paired_tests.differences(chosen("accuracy", "macro_f1"), before, after, seed)
@@ -123,7 +129,7 @@ def test_the_interval_of_diversity_is_the_jackknife_s_and_holds_the_figure():
 
 
 def test_what_is_not_defined_has_no_interval():
-    rows = [replace(row, merits={"a": 0.0, "z": -1.0}) for row in answers(5, 1, 2)]
+    rows = [replace(row, option_scores={"a": 0.0, "z": -1.0}) for row in answers(5, 1, 2)]
     assert paired_tests.intervals(chosen("roc_auc"), rows, 7) == {}
     assert paired_tests.intervals(chosen("macro_f1"), rows[:1], 7) == {}
     assert list(paired_tests.intervals(chosen("accuracy"), rows[:1], 7)) == ["accuracy"]

@@ -16,7 +16,7 @@ def rows(split: str, right: int, wrong: int, loss: float) -> list[Prediction]:
     return [
         Prediction(
             id=f"{split}{n}", task="intent", slices={SPLIT: split} if split else {},
-            question="", prompt="", expected="a", got="a" if n < right else "b",
+            question="", prompt="", reference="a", prediction="a" if n < right else "b",
             loss=loss + n % 2, tokens=2,
         )
         for n in range(right + wrong)

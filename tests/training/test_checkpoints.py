@@ -84,7 +84,7 @@ def test_a_full_disk_is_told_before_the_run(tmp_path: Path):
 def test_a_second_run_of_the_same_waits_and_says_for_whom(tmp_path: Path):
     code = (
         "from pathlib import Path; from lockstep.models.compute import runtime\n"
-        "from stages.learning import checkpoints\n"
+        "from lockstep.training import checkpoints\n"
         f"with checkpoints.opened(Path({str(tmp_path)!r}), 'key', runtime()):\n"
         "    print('in', flush=True)"
     )

@@ -22,8 +22,8 @@ def test_uncertainty_is_the_paper_s_sum():
     assert weights(LOSSES, TASKS).item() == 23
     with torch.no_grad():
         weights.log_variance.copy_(torch.tensor([1.0, -1.0]))
-    expected = math.exp(-1) * 3 + 2 * 0.5 + math.exp(1) * 20 - 3 * 0.5
-    assert weights(LOSSES, TASKS).item() == pytest.approx(expected)
+    reference = math.exp(-1) * 3 + 2 * 0.5 + math.exp(1) * 20 - 3 * 0.5
+    assert weights(LOSSES, TASKS).item() == pytest.approx(reference)
 
 
 def test_uncertainty_learns_the_loss():
