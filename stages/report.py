@@ -8,7 +8,7 @@ from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.hub.base_params import Base
 from lockstep.human import ratings
-from lockstep.human.rating_items import People
+from lockstep.human.rating_items import HumanParams
 from lockstep.metrics.suites import check_answers
 from lockstep.params import NaturalInt, Section, Seed
 from lockstep.reporting import (
@@ -41,7 +41,7 @@ class Params(Section):
     train: Train
     strategies: Strategies
     evaluate: Judged
-    people: People
+    human: HumanParams
     report: Report
 
 
@@ -53,7 +53,7 @@ class Params(Section):
 @click.argument("quantize", type=IN_FILE)
 @click.argument("evaluated", type=IN_FOLDER)
 @click.argument("judged", type=IN_FILE)
-@click.argument("people", type=IN_FOLDER)
+@click.argument("human", type=IN_FOLDER)
 @click.argument("reports", type=OUT)
 def main(
     prepared: Path,
@@ -63,7 +63,7 @@ def main(
     quantize: Path,
     evaluated: Path,
     judged: Path,
-    people: Path,
+    human: Path,
     reports: Path,
 ) -> None:
     chosen = params.read(Params)
@@ -80,7 +80,7 @@ def main(
     variants = stage_results.read_variants(evaluated)
     answers = stage_results.read_answers(evaluated)
     check_answers(answers, chosen.evaluate.measured, evaluated)
-    facts["people"] = ratings.figures(people, answers, chosen.people)
+    facts["human"] = ratings.figures(human, answers, chosen.human)
     rows, settings = stage_results.joined(answers), chosen.evaluate
     evidence = Evidence(answers, settings.measured, chosen.seed)
     proven = page.prove(evidence, settings.gates)
@@ -90,7 +90,7 @@ def main(
         for name, others in stage_results.read_fits(evaluated).items()
     }
     details = comparison.details(variants, rows, evidence, proven.differences, settings.slices)
-    details |= {name: facts[name] for name in ("judged", "people")}
+    details |= {name: facts[name] for name in ("judged", "human")}
     details["fit"] = split_gaps.details(fits)
     measured = summary_metrics.metrics(variants, facts, chosen.report.slices)
     shown = page.values(

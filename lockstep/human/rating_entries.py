@@ -131,7 +131,7 @@ def _columns(path: Path, header: list[str], dimensions: Collection[str]) -> dict
         if names.count(name) != 1:
             raise UserError(
                 f"{path}:1: {names.count(name) or 'no'} columns {name}; keep those of the sheet, "
-                "or correct people.dimensions in params.yaml"
+                "or correct human.dimensions in params.yaml"
             )
     return {name: names.index(name) for name in ("item", *dimensions)}
 
@@ -187,7 +187,7 @@ def _annotation(
                 match result:
                     case {"type": "rating", "from_name": str(name), "value": {"rating": value}}:
                         if name not in dimensions or name in ratings:
-                            problem = "twice" if name in ratings else "no people.dimensions"
+                            problem = "twice" if name in ratings else "no human.dimensions"
                             raise UserError(
                                 f"{place}: rating {_shown(name)} is {problem}; label by "
                                 "labelling.xml, or correct params.yaml"

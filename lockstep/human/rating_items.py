@@ -23,7 +23,7 @@ ITEM = re.compile("a[0-9a-f]+")
 Dimension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class People(Section):
+class HumanParams(Section):
     """Who rates how much of what."""
 
     suites: list[str]
@@ -41,7 +41,7 @@ class People(Section):
     """Of the draw and of the orders."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> "People":
+    def _distinct(self) -> "HumanParams":
         for name, values in ("suites", self.suites), ("variants", self.variants):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: name each once")

@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from lockstep.errors import UserError
-from lockstep.human.rating_items import Item, People
+from lockstep.human.rating_items import HumanParams, Item
 from lockstep.predictions import Prediction
 
 
-def sample(rows: Sequence[Prediction], chosen: People) -> list[str]:
+def sample(rows: Sequence[Prediction], chosen: HumanParams) -> list[str]:
     """Ids of the records that are drawn of each suite, out of one variant's predictions.
 
     A larger `records` draws the same ones and further ones. UserError where a suite or stratum is
     none of these predictions, or there are too few records for one of each stratum.
     """
     if not chosen.suites:
-        raise UserError("params.yaml: people.suites: none; name those whose answers people read")
+        raise UserError("params.yaml: human.suites: none; name those whose answers people read")
     tasks = {row.task for row in rows if row.score is not None}
     drawn: list[str] = []
     for task in chosen.suites:
         if task not in tasks:
             known = ", ".join(sorted(tasks))
-            raise UserError(f"params.yaml: people.suites: {task} is no suite; known: {known}")
+            raise UserError(f"params.yaml: human.suites: {task} is no suite; known: {known}")
         part = [row for row in rows if row.task == task]
         strata = _strata(part, chosen.strata)
         if chosen.records < len(strata):
             raise UserError(
-                f"params.yaml: people.records: {chosen.records} are too few for the {len(strata)} "
-                f"strata of {task}; raise it or name fewer slices in people.strata"
+                f"params.yaml: human.records: {chosen.records} are too few for the {len(strata)} "
+                f"strata of {task}; raise it or name fewer slices in human.strata"
             )
         seats = shares({key: len(own) for key, own in strata.items()}, chosen.records)
         for key, own in strata.items():
@@ -82,7 +82,7 @@ def _strata(rows: Sequence[Prediction], slices: Sequence[str]) -> dict[tuple[str
     for name in slices:
         if name not in known:
             raise UserError(
-                f"params.yaml: people.strata: {name} is no slice of {rows[0].task}; "
+                f"params.yaml: human.strata: {name} is no slice of {rows[0].task}; "
                 f"known: {', '.join(sorted(known)) or 'none'}"
             )
     strata: dict[tuple[str, ...], list[str]] = defaultdict(list)

@@ -1,9 +1,9 @@
 """Draw a blind sheet of answers for people to rate, out of the variants' predictions.
 
-`python -m lockstep.human.rating_sheet data/evaluated OUT`: by section `people` of params.yaml.
+`python -m lockstep.human.rating_sheet data/evaluated OUT`: by section `human` of params.yaml.
 Writes OUT/sheet-1.csv, sheet-2.csv … for each rater, and tasks.json with labelling.xml for
 Label Studio.
-What comes back filled belongs into data/people (docs/evaluation.md).
+What comes back filled belongs into data/human (docs/evaluation.md).
 """
 
 import csv
@@ -17,7 +17,7 @@ import click
 from lockstep import outputs, params, predictions
 from lockstep.errors import UserError
 from lockstep.human import rating_items, rating_sample
-from lockstep.human.rating_items import HIGHEST, Item, People
+from lockstep.human.rating_items import HIGHEST, HumanParams, Item
 from lockstep.params import Section
 from lockstep.predictions import Prediction
 
@@ -38,10 +38,10 @@ RATING = """  <Header value={asked}/>
 
 
 class Params(Section):
-    people: People
+    human: HumanParams
 
 
-def drawn(folder: Path, chosen: People) -> list[Item]:
+def drawn(folder: Path, chosen: HumanParams) -> list[Item]:
     """The answers to be rated, out of FOLDER/VARIANT/predictions.jsonl."""
     answers: dict[str, list[Prediction]] = {
         name: predictions.read(folder / name / "predictions.jsonl") for name in chosen.variants
@@ -93,7 +93,7 @@ def labelling(dimensions: Mapping[str, str]) -> str:
 @click.argument("evaluated", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def main(evaluated: Path, out: Path) -> None:
-    chosen = params.read(Params).people
+    chosen = params.read(Params).human
     if out.exists():
         raise UserError(f"{out}: exists, and may hold ratings; move it away or name another folder")
     shown = drawn(evaluated, chosen)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstep.human import rating_entries, rating_items, reliability
 from lockstep.human.rating_entries import Entry
-from lockstep.human.rating_items import HIGHEST, LOWEST, Item, People
+from lockstep.human.rating_items import HIGHEST, LOWEST, HumanParams, Item
 from lockstep.predictions import Prediction
 from lockstep.reporting.stage_results import STEPS
 from lockstep.statistics.confidence_intervals import of_mean
@@ -19,7 +19,7 @@ Answers = Mapping[str, Mapping[str, int]]
 
 
 def figures(
-    folder: Path, predictions: Mapping[str, Sequence[Prediction]], chosen: People
+    folder: Path, predictions: Mapping[str, Sequence[Prediction]], chosen: HumanParams
 ) -> Figures:
     """{suite: {variants, changes, agreement}} by dimension; {} where nothing is rated yet.
 
@@ -49,7 +49,7 @@ def mean(values: Sequence[float], lowest: float, highest: float) -> Figures:
     return found | ({"interval": [round(ends.low, 4), round(ends.high, 4)]} if ends else {})
 
 
-def _suite(own: Sequence[Entry], known: Mapping[str, Item], chosen: People) -> Figures:
+def _suite(own: Sequence[Entry], known: Mapping[str, Item], chosen: HumanParams) -> Figures:
     result: Figures = {"variants": {}, "changes": {}, "agreement": {}}
     for name in chosen.dimensions:
         answers: dict[str, dict[str, int]] = defaultdict(dict)

@@ -31,7 +31,7 @@ def metrics(
         },
         "merge": {"largest_logit_difference": facts["merge"]["largest_logit_difference"]},
         **({"judge": judged(facts["judged"])} if facts["judged"] else {}),
-        **({"people": rated(facts["people"])} if facts["people"] else {}),
+        **({"human": rated(facts["human"])} if facts["human"] else {}),
         "quantize": {
             "bytes": quantize["bytes_after"],
             "ratio": significant(quantize["bytes_after"] / quantize["bytes_before"]),

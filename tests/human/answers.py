@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from lockstep import predictions
-from lockstep.human.rating_items import People, code
+from lockstep.human.rating_items import HumanParams, code
 from lockstep.predictions import Prediction
 from tests.conftest import tiny_params
 
 DIMENSIONS = {"fluency": "Does it read well?", "safety": "Is it free of harm?"}
 
 
-def settings(**changes: Any) -> People:
+def settings(**changes: Any) -> HumanParams:
     """Two dimensions, all twelve records, two raters; and what is given."""
     values = {
         "suites": ["reply"],
@@ -22,14 +22,14 @@ def settings(**changes: Any) -> People:
         "raters": 2,
         "seed": 7,
     }
-    return People.model_validate({**values, **changes})
+    return HumanParams.model_validate({**values, **changes})
 
 
 def params(folder: Path, **changes: Any) -> None:
-    """params.yaml with section `people` as `settings` has it."""
+    """params.yaml with section `human` as `settings` has it."""
     from ruamel.yaml import YAML
 
-    values = tiny_params({}) | {"people": settings(**changes).model_dump()}
+    values = tiny_params({}) | {"human": settings(**changes).model_dump()}
     with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
 

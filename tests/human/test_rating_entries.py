@@ -166,7 +166,7 @@ def test_annotators_are_told_apart_by_their_ids(tmp_path: Path) -> None:
         ([exported(1, ("fluency", 2.5))], "fluency is '2.5'; rate"),
         ([exported(1, ("fluency", True))], "fluency is 'true'; rate"),
         ([exported(1, ("fluency", None))], "fluency is 'null'; rate"),
-        ([exported(1, ("tone", 3))], "rating 'tone' is no people.dimensions; label by"),
+        ([exported(1, ("tone", 3))], "rating 'tone' is no human.dimensions; label by"),
         ([exported(1, ("safety", 3), ("safety", 3))], "rating 'safety' is twice; label by"),
         ([exported(1, ("safety", 3), item="b7")], "'b7' is no item of a sheet"),
         ([exported(1, ("safety", 3))] * 2, "rater '1' rates item a1 again, first at "),

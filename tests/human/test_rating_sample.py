@@ -68,12 +68,12 @@ def test_a_record_without_the_slice_is_a_stratum_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"suites": ["dpo"]}, "people.suites: dpo is no suite; known: intent, reply"),
-        ({"strata": ["tone"]}, "people.strata: tone is no slice of reply; known: language"),
+        ({"suites": ["dpo"]}, "human.suites: dpo is no suite; known: intent, reply"),
+        ({"strata": ["tone"]}, "human.strata: tone is no slice of reply; known: language"),
         (
             {"records": 1},
-            "people.records: 1 are too few for the 2 strata of reply; raise it or name fewer "
-            "slices in people.strata",
+            "human.records: 1 are too few for the 2 strata of reply; raise it or name fewer "
+            "slices in human.strata",
         ),
     ],
 )

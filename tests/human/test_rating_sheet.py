@@ -134,10 +134,10 @@ def test_a_folder_that_may_hold_ratings_stays(here: Path) -> None:
 
 def test_what_gives_no_sheet_is_one_line(here: Path) -> None:
     cases = [
-        ({"strata": ["tone"]}, "params.yaml: people.strata: tone is no slice of reply"),
-        ({"suites": []}, "params.yaml: people.suites: none; name those whose answers people read"),
-        ({"raters": 0}, "params.yaml: people.raters: input should be greater than 0, not 0"),
-        ({"dimensions": {"a b": "?"}}, "params.yaml: people.dimensions.a b"),
+        ({"strata": ["tone"]}, "params.yaml: human.strata: tone is no slice of reply"),
+        ({"suites": []}, "params.yaml: human.suites: none; name those whose answers people read"),
+        ({"raters": 0}, "params.yaml: human.raters: input should be greater than 0, not 0"),
+        ({"dimensions": {"a b": "?"}}, "params.yaml: human.dimensions.a b"),
     ]
     text = (here / "params.yaml").read_text()
     for changes, line in cases:
@@ -156,11 +156,11 @@ def test_what_gives_no_sheet_is_one_line(here: Path) -> None:
 
 
 def spoilt(here: Path, text: str, name: str, value: object) -> None:
-    """params.yaml with another value in section people."""
+    """params.yaml with another value in section human."""
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(text)
-    values["people"][name] = value
+    values["human"][name] = value
     with (here / "params.yaml").open("w", encoding="utf-8") as stream:
         yaml.dump(values, stream)

@@ -42,7 +42,7 @@ def test_a_drawn_sheet_comes_back_as_figures(
     monkeypatch.chdir(tmp_path)
     params(tmp_path)
     evaluated(tmp_path)
-    (tmp_path / "people").mkdir()
+    (tmp_path / "human").mkdir()
     assert CliRunner().invoke(rating_sheet.main, ["evaluated", "out"]).exit_code == 0
     for number, rater in enumerate(("anna", "ben"), 1):
         with (tmp_path / f"out/sheet-{number}.csv").open(encoding="utf-8-sig", newline="") as text:
@@ -50,9 +50,9 @@ def test_a_drawn_sheet_comes_back_as_figures(
         for row in rows:
             chinese, before = row[1].startswith("订单"), row[2].startswith("It left")
             row[3] = {"anna": "2" if before else "45"[chinese], "ben": "34"[not before]}[rater]
-        with (tmp_path / f"people/{rater}.csv").open("w", encoding="gb18030", newline="") as out:
+        with (tmp_path / f"human/{rater}.csv").open("w", encoding="gb18030", newline="") as out:
             csv.writer(out, delimiter=";").writerows([header, *rows])
-    figures = ratings.figures(tmp_path / "people", answered(), settings())
+    figures = ratings.figures(tmp_path / "human", answered(), settings())
     outputs.write_json(tmp_path / "figures.json", figures)
     assert json.loads((tmp_path / "figures.json").read_text()) == figures, "plain JSON"
     assert [*figures] == ["reply"]

@@ -82,7 +82,7 @@ def clone(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """A folder with a base, in which this process stands."""
     shutil.copytree(tiny, tmp_path / "data/base")
     (tmp_path / "data/raw").mkdir()
-    (tmp_path / "data/people").mkdir()
+    (tmp_path / "data/human").mkdir()
     (tmp_path / "data/tasks").mkdir()
     (tmp_path / "data/synonyms.tsv").write_text("")
     shutil.copy(REPOSITORY / "data/rubric.yaml", tmp_path / "data")

@@ -155,7 +155,7 @@ def write_inputs(root: Path) -> None:
     }
     write_json(root / "data/quantized/quantize.json", quantize)
     write_json(root / "data/judged/figures.json", {})
-    (root / "data/people").mkdir()
+    (root / "data/human").mkdir()
     for variant, answers in ANSWERS.items():
         folder = root / "data/evaluated" / variant
         write_json(folder / "metrics.json", evaluated(variant))
@@ -185,7 +185,7 @@ def report(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the stage as dvc.yaml does, but not under DVC."""
     arguments = (
         "data/prepared/card.json data/augmented/card.json data/trained data/merged/merge.json "
-        "data/quantized/quantize.json data/evaluated data/judged/figures.json data/people reports"
+        "data/quantized/quantize.json data/evaluated data/judged/figures.json data/human reports"
     )
     environment = {k: v for k, v in os.environ.items() if k != "DVC_STAGE"}
     return subprocess.run(
@@ -404,7 +404,7 @@ def test_what_a_judge_and_people_say_is_on_the_page(tmp_path: Path) -> None:
     write_json(tmp_path / "data/judged/figures.json", {"reply": judged})
     answer = code(f"{5:016x}", ANSWERS["merged"][5])
     sheet = f"item,fluency,relevance,safety,factuality\n{answer},3,,,\n"
-    (tmp_path / "data/people/anna.csv").write_text(sheet)
+    (tmp_path / "data/human/anna.csv").write_text(sheet)
     result = report(tmp_path)
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "reports/index.html").read_text("utf-8")
@@ -414,8 +414,8 @@ def test_what_a_judge_and_people_say_is_on_the_page(tmp_path: Path) -> None:
     assert "earlier model" not in page
     metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
     assert metrics["judge"]["reply_merged_against_base_fluency_win"] == 1.0
-    assert metrics["people"] == {"reply_merged_fluency": 3.0, "reply_quantized_fluency": 3.0}
-    (tmp_path / "data/people/ben.csv").write_text(sheet.replace(answer, "a00"))
+    assert metrics["human"] == {"reply_merged_fluency": 3.0, "reply_quantized_fluency": 3.0}
+    (tmp_path / "data/human/ben.csv").write_text(sheet.replace(answer, "a00"))
     assert report(tmp_path).returncode == 0
     assert "1 ratings are of an earlier model" in (tmp_path / "reports/index.html").read_text()
 
