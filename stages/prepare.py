@@ -3,11 +3,10 @@
 import gc
 from collections import Counter
 from itertools import chain
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
 import click
-from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
 from lockstep import outputs, params
@@ -16,73 +15,29 @@ from lockstep.data import (
     cleaning,
     contamination,
     data_card,
-    duplicates,
     intake,
     label_studio,
     quality,
     readers,
     rejection,
     shingles,
-    splitting,
+    task_kinds,
 )
+from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import Layout, Table, joined
 from lockstep.data.selection import Selection
-from lockstep.data.sources import LABELLED, Source
 from lockstep.errors import UserError
-from lockstep.params import Fraction, PositiveInt, Section, Seed
+from lockstep.params import Section, Seed
 
 SPLITS = ("train", "validation", "test")
 
 
-class Prepare(Section):
-    """Which data, how clean, how divided."""
-
-    source_defaults: dict[str, Any]
-    """What a source has that does not say otherwise."""
-    sources: Annotated[list[Source], Field(min_length=1)]
-    max_characters: PositiveInt
-    """A row with a longer turn is rejected."""
-    max_rejected_fraction: Fraction
-    """More bad rows than this share of all rows is an error."""
-    clean: list[cleaning.Step]
-    """Cleaning steps, in their order."""
-    boilerplate: list[cleaning.Pattern]
-    """Regular expressions that the step of this name takes out."""
-    quality: quality.Quality
-    duplicates: duplicates.Duplicates
-    split: splitting.Split
-    decontaminate: contamination.Decontamination
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_defaults(cls, values: Any) -> Any:
-        try:
-            sources = [{**values["source_defaults"], **source} for source in values["sources"]]
-        except (KeyError, TypeError):
-            return values  # the fields' own checks say what is wrong
-        return {**values, "sources": sources}
-
-    @field_validator("sources")
-    @classmethod
-    def _distinct(cls, sources: list[Source]) -> list[Source]:
-        counts = Counter(str(PurePosixPath(source.path)) for source in sources)
-        twice = [path for path, count in counts.items() if count > 1]
-        if twice:
-            raise ValueError(f"{twice[0]} is listed twice; list each file once")
-        return sources
-
-    @property
-    def labelled(self) -> list[Source]:
-        """The sources whose answers are labels."""
-        return [source for source in self.sources if source.format in LABELLED]
-
-
 class Params(Section):
     seed: Seed
-    prepare: Prepare
+    prepare: PrepareParams
 
 
-def read_all(raw: Path, chosen: Prepare, seed: int) -> tuple[Table, intake.Taken]:
+def read_all(raw: Path, chosen: PrepareParams, seed: int) -> tuple[Table, intake.Taken]:
     """Every row of every source, as a record or among the rejected; UserError for too many."""
     cleaner = cleaning.Cleaner(chosen.clean, chosen.boilerplate)
     intakes = [
@@ -95,8 +50,9 @@ def read_all(raw: Path, chosen: Prepare, seed: int) -> tuple[Table, intake.Taken
         seed=seed,
         threshold=chosen.duplicates.threshold,
         words=chosen.decontaminate.words,
-        labelled=frozenset(source.task for source in chosen.labelled),
-        by_answer="answer" in chosen.split.by or any("task" in s.columns for s in chosen.labelled),
+        labelled=frozenset(source.task for source in chosen.labelled_sources),
+        by_answer="answer" in chosen.strata
+        or any("task" in s.columns for s in chosen.labelled_sources),
     )
     tables: list[Table] = []
     total = intake.Taken()
@@ -123,13 +79,15 @@ def refuse_too_many(rejected: list[rejection.Rejected], total: int, limit: float
         )
 
 
-def divide(table: Table, benchmarks: shingles.Hashes, chosen: Prepare, seed: int) -> Selection:
+def divide(
+    table: Table, benchmarks: shingles.Hashes, chosen: PrepareParams, seed: int
+) -> Selection:
     """The splits, and every record that is in none of them, with the reason."""
     selection = Selection(table, {source.path: source.split for source in chosen.sources})
     selection.settle_conflicts(chosen.duplicates.conflicts)  # while each record has its vote
     selection.merge_duplicates()
     selection.group_near(chosen.duplicates)
-    selection.divide(chosen.split)
+    selection.divide(chosen.split, chosen.strata)
     selection.drop_contaminated(benchmarks)
     selection.drop_unused(chosen.split.train_fraction, seed)
     for name in SPLITS:
@@ -140,12 +98,12 @@ def divide(table: Table, benchmarks: shingles.Hashes, chosen: Prepare, seed: int
     return selection
 
 
-def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dict[str, Any]:
+def summarize(selection: Selection, total: intake.Taken, chosen: PrepareParams) -> dict[str, Any]:
     """The data card."""
-    parts = {name: selection.part(selection.split(name)) for name in SPLITS}
+    parts = selection.parts(SPLITS)
     kept = sum(map(len, parts.values()))
     gone = selection.counts
-    labels = data_card.labels(parts.values(), {source.path for source in chosen.labelled})
+    labels = data_card.labels(parts.values(), {source.path for source in chosen.labelled_sources})
     return {
         "rows": {
             "read": kept + len(total.rejected) + len(selection.removed),
@@ -167,7 +125,7 @@ def summarize(selection: Selection, total: intake.Taken, chosen: Prepare) -> dic
         "labels": labels,
         "unlearnt_labels": data_card.unlearnt(parts, labels),
         "licences": {source.path: source.licence for source in chosen.sources},
-        "drift": data_card.drift(parts, chosen.split.by),
+        "drift": data_card.drift(parts, chosen.strata),
         "splits": {name: data_card.describe(part) for name, part in parts.items()},
     }
 
@@ -194,6 +152,9 @@ def main(raw: Path, out: Path) -> None:
         labels = {task: sorted(names) for task, names in summary["labels"].items()}
         outputs.write_json(partial / "labels.json", labels)
         outputs.write_json(partial / "card.json", summary)
+        kinds = task_kinds.source_kinds(chosen.prepare.sources, total.votes)
+        tasks = task_kinds.describe_tasks(selection.parts(SPLITS), kinds)
+        outputs.write_json(partial / "tasks.json", tasks)
     counts = ", ".join(f"{len(selection.split(name))} {name}" for name in SPLITS)
     click.echo(
         f"prepare: {summary['rows']['read']} rows: {len(total.rejected)} rejected, "

@@ -132,7 +132,7 @@ def test_the_real_params_are_valid() -> None:
         ("  heads: 2\n", "  heads: 3\n", "starter: hidden_size 128 must be an even multiple"),
         ("threads: 2 ", "threads: 99999 ", "compute.threads: input should be less than or"),
         ("strategy: lora", "strategy: loro", "train.strategy: input should be 'full', 'freeze', "),
-        ("task: slots\n", 'task: ""\n', "prepare.sources.3.task: string should have at least 1"),
+        ("task: slots\n", "task: 7\n", "prepare.sources.3.task: input should be a valid string"),
         ("\n  epochs: ", "\n  epoch: ", "train.epoch: unknown key; did you mean epochs?"),
         ("  freeze: {layers: 1}", "  freeze: {layer: 1}", "strategies.freeze.layer: unknown key"),
         ("\nseed:", "\nsed:", "sed: unknown key; did you mean seed?"),

@@ -44,8 +44,17 @@ class Columns:
 
 def kind(path: str) -> str:
     """The suffix that says how rows are written, below that of a compression."""
+    return _without_compression(path).suffix
+
+
+def stem(path: str) -> str:
+    """Return the file's name without its suffixes."""
+    return _without_compression(path).stem
+
+
+def _without_compression(path: str) -> PurePosixPath:
     name = PurePosixPath(path)
-    return (PurePosixPath(name.stem) if name.suffix in COMPRESSIONS else name).suffix
+    return PurePosixPath(name.stem) if name.suffix in COMPRESSIONS else name
 
 
 def rows(path: Path, encoding: str, columns: Columns) -> Rows:

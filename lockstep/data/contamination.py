@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from lockstep.data import containers, parallel, shingles
 from lockstep.data.rejection import UnfitError
@@ -19,14 +20,14 @@ _HERE = "prepare.decontaminate.benchmarks"
 _FIRST = 24  # bits of a hash
 
 
-class Decontamination(Section):
-    """Which n-grams of test records and benchmarks training must not hold."""
+class DecontaminateParams(Section):
+    """Removal of training and validation records that share text with tests or benchmarks."""
 
-    words: NaturalInt
-    """Length of the n-grams, 13 in Brown et al. (2020); 0: none is looked for. A Chinese character
-    is a word."""
-    benchmarks: list[DataPath]
-    """Files whose texts count as test texts, relative to data/raw."""
+    words: NaturalInt = 20
+    """Length in words of a shared n-gram that makes a record contaminated; 13 in Brown et al.
+    (2020). A Chinese character is a word. 0 disables the check."""
+    benchmarks: list[DataPath] = Field(default=[])
+    """Files, relative to data/raw, whose texts are treated as test texts."""
 
 
 def benchmark_texts(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:

@@ -44,15 +44,16 @@ Pairs = npt.NDArray[np.int64]
 """(pairs, 2) places in the list of records, the smaller one first."""
 
 
-class Duplicates(Section):
-    """What counts as the same, and what becomes of it."""
+class DuplicatesParams(Section):
+    """How near-duplicates and conflicting answers are treated."""
 
     threshold: Annotated[float, Field(gt=0.3, le=1)]
-    """Near-duplicates: the least Jaccard similarity of the inputs' character 5-grams."""
+    """Minimum Jaccard similarity of two inputs' character 5-grams to be near-duplicates."""
     near: Literal["group", "merge"]
-    """group: near-duplicates stay, on one side of the split; merge: the first one stays."""
+    """group: all near-duplicates stay, in the same split; merge: only the first one stays."""
     conflicts: Literal["keep", "drop", "majority"]
-    """Same input, different answers: keep all, drop all, or keep those of the majority."""
+    """Records with the same input and different answers: keep all, drop all, or keep only those
+    with the most frequent answer (majority)."""
 
 
 def input_key(record: Record) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ class Intake:
         source: Source,
         labels: frozenset[str] | None,
         cleaner: Cleaner,
-        limits: quality.Quality,
+        limits: quality.QualityParams,
         max_characters: int,
     ) -> None:
         self.source = source

@@ -4,7 +4,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import click
@@ -14,8 +14,16 @@ from lockstep.data.rejection import UnfitError
 from lockstep.errors import UserError
 from lockstep.records import Record
 
-Vote = tuple[str, str, str]
-"""(annotator, task, answer)."""
+
+class Vote(NamedTuple):
+    """The answer of one annotator to one task."""
+
+    annotator: str
+    task: str
+    answer: str
+    question: str
+    """Type of the answer: choices, text or rating."""
+
 
 CONFIG = """<View>
   <Text name="text" value="$text"/>
@@ -43,7 +51,7 @@ def fields(row: Any, votes: Sequence[Vote]) -> dict[str, Any]:
         raise UnfitError("missing_data")
     if not votes:
         raise UnfitError("not_annotated")
-    (label, most), *others = Counter(answer for _, _, answer in votes).most_common(2)
+    (label, most), *others = Counter(vote.answer for vote in votes).most_common(2)
     if others and others[0][1] == most:
         raise UnfitError("annotators_disagree")
     return {**row["data"], "label": label}
@@ -57,20 +65,20 @@ def _votes(annotation: Any, task: str) -> Iterable[Vote]:
     results = annotation.get("result")
     for result in results if isinstance(results, list) else []:
         value = result.get("value") if isinstance(result, dict) else None
-        answer = _answer(value) if isinstance(value, dict) else ""
+        answer, question = _answer(value) if isinstance(value, dict) else ("", "")
         if answer:
-            yield str(who), task, answer
+            yield Vote(str(who), task, answer, question)
             return
 
 
-def _answer(value: dict[str, Any]) -> str:
+def _answer(value: dict[str, Any]) -> tuple[str, str]:
     for kind in ("choices", "text", "rating"):
         answer = value.get(kind)
         if isinstance(answer, list) and answer and all(isinstance(a, str) for a in answer):
-            return "\n".join(answer)
+            return "\n".join(answer), kind
         if isinstance(answer, str | int) and not isinstance(answer, bool):
-            return str(answer)
-    return ""
+            return str(answer), kind
+    return "", ""
 
 
 def agreement(votes: Sequence[Vote]) -> dict[str, float]:
@@ -82,13 +90,13 @@ def agreement(votes: Sequence[Vote]) -> dict[str, float]:
 
     by_task = defaultdict(list)
     for vote in votes:
-        by_task[vote[1]].append(vote)
+        by_task[vote.task].append(vote)
     shared = [vote for group in by_task.values() if len(group) > 1 for vote in group]
-    annotators = {who for who, _, _ in shared}
-    facts: dict[str, float] = {"annotators": len({who for who, _, _ in votes})}
-    facts["tasks_answered_twice"] = len({task for _, task, _ in shared})
+    annotators = {vote.annotator for vote in shared}
+    facts: dict[str, float] = {"annotators": len({vote.annotator for vote in votes})}
+    facts["tasks_answered_twice"] = len({vote.task for vote in shared})
     if shared:
-        task = AnnotationTask(data=shared)
+        task = AnnotationTask(data=[(vote.annotator, vote.task, vote.answer) for vote in shared])
         facts["krippendorff_alpha"] = round(task.alpha(), 4)
         if len(annotators) == 2:
             facts["cohen_kappa"] = round(task.kappa(), 4)

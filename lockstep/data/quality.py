@@ -19,15 +19,19 @@ _FEW = 20
 """Words below which repetition and language say nothing."""
 
 
-class Quality(Section):
-    """How strict the signals are."""
+class QualityParams(Section):
+    """Limits of the quality signals."""
 
-    max_repetition: Fraction
-    """Share of an answer's words that stood in it before; above it: repetitive."""
-    length_ratio: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]
-    """Least and greatest characters of an answer of 20 words or more for one of the question."""
-    min_score: Fraction
-    """Records below it are rejected as low_quality; the score is the share of clean signals."""
+    max_repetition: Fraction = 0.7
+    """Maximum share of repeated words in an answer; above it, the answer is `repetitive`."""
+    length_ratio: Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)] = Field(
+        default=[0.01, 100.0]
+    )
+    """Minimum and maximum ratio of answer length to question length, both in characters; only
+    answers of 20 words or more are checked."""
+    min_score: Fraction = 0.0
+    """Minimum quality score (share of signals without a fault); a record with a lower score is
+    rejected as `low_quality`."""
 
     @field_validator("length_ratio")
     @classmethod
@@ -49,7 +53,7 @@ SIGNALS = (
 )
 
 
-def faults(record: Record, limits: Quality) -> list[str]:
+def faults(record: Record, limits: QualityParams) -> list[str]:
     """The signals that find a fault.
 
     repetitive, length_ratio, other_language: of answers of 20 words or more; copies_question:

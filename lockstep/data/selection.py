@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lockstep.data import contamination, data_card, duplicates, shingles, splitting
-from lockstep.data.duplicates import Duplicates
+from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.record_table import Places, Table
 from lockstep.data.splitting import HELD_OUT_FIRST, TEST, TRAIN
 
@@ -83,7 +83,7 @@ class Selection:
             self._remove(place, "conflict", self._origin(lost[place]))
         self._keep(~np.isin(self.rows, [*lost]))
 
-    def group_near(self, chosen: Duplicates) -> None:
+    def group_near(self, chosen: DuplicatesParams) -> None:
         """Group near-duplicates, and those that one group column joins."""
         alike = duplicates.near(self.table.bands[self.rows], self._asked, chosen.threshold)
         if chosen.near == "merge":
@@ -95,15 +95,14 @@ class Selection:
         sizes = np.bincount(self.groups)
         self.near_groups, self.largest_group = int((sizes > 1).sum()), int(sizes.max(initial=0))
 
-    def divide(self, chosen: splitting.Split) -> None:
-        """Give each record a split, and take out what is alike one that is held out from it.
+    def divide(self, chosen: splitting.SplitParams, by: Sequence[str]) -> None:
+        """Assign each record to a split, with strata named by `by`.
 
-        That happens where sources ask for different splits.
+        Remove records whose near-duplicate or group member is in a split that is held out from
+        theirs. That happens where sources ask for different splits.
         """
         strata: dict[tuple[str, ...], int] = {}
-        numbers = [
-            strata.setdefault(kind.stratum(chosen.by), len(strata)) for kind in self.table.traits
-        ]
+        numbers = [strata.setdefault(kind.stratum(by), len(strata)) for kind in self.table.traits]
         self.sides = splitting.split(
             self.groups,
             self.asked[self.rows],
@@ -140,6 +139,10 @@ class Selection:
         with path.open("w", encoding="utf-8", newline="\n") as stream:
             for row in self.removed:
                 stream.write(json.dumps(asdict(row), sort_keys=True) + "\n")
+
+    def parts(self, names: Iterable[str]) -> dict[str, data_card.Part]:
+        """Return what the card needs to know of each split."""
+        return {name: self.part(self.split(name)) for name in names}
 
     def part(self, rows: Places) -> data_card.Part:
         """What the card tells some records by."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
@@ -76,36 +76,49 @@ DataPath = Annotated[str, AfterValidator(_inside), AfterValidator(_container)]
 
 
 class Source(Section):
-    """One file of data/raw."""
+    """A file of data/raw."""
 
     path: DataPath
-    """Relative to data/raw; .jsonl, .json, .csv, .tsv or .parquet, plain or in .gz or .zip."""
+    """Path relative to data/raw: .jsonl, .json, .csv, .tsv or .parquet, plain, .gz or .zip."""
     format: Format
-    task: Annotated[str, Field(min_length=1)]
-    """Groups records for scoring and reporting, e.g. intent; a `task` column wins."""
-    split: Literal["auto", "train", "validation", "test"]
-    """auto: divided by `prepare.split`; otherwise all rows go there."""
-    weight: PositiveFloat
-    """How often training sees each row: 2.0 twice, 0.5 every second one."""
-    encoding: str
-    """utf-8 (with or without BOM), gb18030, latin-1 …"""
-    columns: dict[str, str]
-    """Field of the format, or task, system, tools or group -> name in the file."""
-    constants: dict[str, JsonValue]
-    """Columns that every row gets, e.g. a language that the file does not name."""
-    slices: list[str]
-    """Columns kept with the record, by which figures are broken down."""
-    system: str
-    """A system turn put before each conversation that has none; empty for none."""
-    labels: Annotated[str, AfterValidator(_inside)]
-    """classification, label_studio: JSON list of the allowed labels, relative to data/raw; empty:
-    any."""
-    roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]]
-    """Names of roles beyond the known ones."""
-    same_role: Literal["reject", "join"]
-    """Two turns of one role in a row: reject the conversation, or join them."""
-    licence: str
-    """Under which the data may be used; the data card repeats it."""
+    """Format of the rows."""
+    task: str = ""
+    """Name by which records are grouped for evaluation and reporting, e.g. intent; empty: the
+    file's name without its suffix. A `task` column overrides it."""
+    split: Literal["auto", "train", "validation", "test"] = "auto"
+    """Split of all rows; auto: divided by `prepare.split`."""
+    weight: PositiveFloat = 1.0
+    """How often training uses each row: 2.0 twice, 0.5 every second row."""
+    encoding: str = "utf-8"
+    """Character encoding: utf-8 (with or without byte order mark), gb18030, latin-1 …"""
+    columns: dict[str, str] = Field(default={})
+    """Name of the column for a field of the format, or for task, system, tools or group."""
+    constants: dict[str, JsonValue] = Field(default={})
+    """Columns with one value for all rows, e.g. {language: en}."""
+    slices: list[str] = Field(default=[])
+    """Columns by whose values metrics are broken down."""
+    system: str = ""
+    """System message for conversations that have none; empty: no system message."""
+    labels: Annotated[str, AfterValidator(_inside)] = ""
+    """classification, multi_label and label_studio: JSON file with the list of allowed labels,
+    relative to data/raw; empty: all labels are allowed."""
+    roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
+        default={}
+    )
+    """Additional role names and the roles that they stand for, e.g. {Kunde: user}."""
+    same_role: Literal["reject", "join"] = "reject"
+    """Two consecutive messages of one role: reject the conversation, or join the messages."""
+    licence: str = ""
+    """Licence of the data, repeated in the data card."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_task(cls, values: Any) -> Any:
+        try:
+            task = values.get("task", "") or containers.stem(values["path"])
+        except (AttributeError, KeyError, TypeError):
+            return values  # the validation of the fields reports what is wrong
+        return {**values, "task": task}
 
     @field_validator("encoding")
     @classmethod

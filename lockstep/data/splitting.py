@@ -22,25 +22,29 @@ Uniform = npt.NDArray[np.float64]
 """Numbers from 0 to 1."""
 
 
-class Split(Section):
-    """Shares of the records that the sources leave to us; the rest is for training."""
+class SplitParams(Section):
+    """How the records of sources with `split: auto` are divided; the rest is for training."""
 
     method: Literal["hash", "quota"]
-    """hash: a record keeps its split when others are added, shares hold on average;
-    quota: shares hold in each stratum, an added record may move others."""
+    """hash: a record keeps its split when others are added, shares are met on average;
+    quota: shares are exact in each stratum, an added record may move others."""
     validation: Rate
+    """Share of the records in the validation split."""
     test: Rate
-    by: list[str]
-    """Strata: `task`, `answer` (for labels) or the name of a slice."""
-    folds: NaturalInt
-    """k of k-fold cross-validation: the test split is one fold of k; 0: no folds."""
-    fold: NaturalInt
-    """Which fold is the test split, from 0."""
-    train_fraction: Annotated[float, Field(gt=0, le=1)]
-    """Share of the training records that is used, for learning curves; smaller ones are subsets."""
+    """Share of the records in the test split; ignored if `folds` is set."""
+    by: list[str] = Field(default=[])
+    """Strata: `task`, `answer` (for labels) or names of slices; empty: the task and the slices
+    that all sources with `split: auto` have."""
+    folds: NaturalInt = 0
+    """Number of folds k in k-fold cross-validation: the test split is one of k folds; 0: none."""
+    fold: NaturalInt = 0
+    """Number of the fold that is the test split, from 0."""
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training records that is used, for learning curves; a smaller share is a
+    subset of a larger one."""
 
     @model_validator(mode="after")
-    def _sensible(self) -> "Split":
+    def _sensible(self) -> "SplitParams":
         if self.folds == 1 or (self.folds and self.fold >= self.folds):
             raise ValueError("fold must be below folds, and folds 0 or at least 2")
         if self.test_share + self.validation >= 1:
@@ -66,7 +70,12 @@ class Split(Section):
 
 
 def split(
-    groups: Numbers, asked: Sides, leader: Uniform, side: Uniform, stratum: Numbers, chosen: Split
+    groups: Numbers,
+    asked: Sides,
+    leader: Uniform,
+    side: Uniform,
+    stratum: Numbers,
+    chosen: SplitParams,
 ) -> Sides:
     """The split of each record, of groups that belong together.
 

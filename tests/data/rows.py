@@ -10,23 +10,7 @@ from lockstep.records import Record
 
 def source(format: str, **more: Any) -> Source:
     """A source of that format with nothing particular but what is given."""
-    values = {
-        "path": "a.jsonl",
-        "format": format,
-        "task": "reply",
-        "split": "auto",
-        "weight": 1.0,
-        "encoding": "utf-8",
-        "columns": {},
-        "constants": {},
-        "slices": [],
-        "system": "",
-        "labels": "",
-        "roles": {},
-        "same_role": "reject",
-        "licence": "",
-    }
-    return Source.model_validate({**values, **more})
+    return Source.model_validate({"path": "a.jsonl", "format": format, "task": "reply", **more})
 
 
 def said(

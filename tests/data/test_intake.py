@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lockstep.data import readers, rejection
 from lockstep.data.cleaning import Cleaner, Step
 from lockstep.data.intake import Intake
-from lockstep.data.quality import Quality
+from lockstep.data.quality import QualityParams
 from lockstep.data.rejection import Rejected, UnfitError
 from lockstep.data.sources import NEEDED, Source
 from lockstep.errors import UserError
@@ -42,7 +42,7 @@ def read(folder: Path, data: str | bytes, chosen: Source, **limits: Any) -> list
         chosen,
         readers.labels(folder, chosen),
         Cleaner(STEPS, []),
-        Quality.model_validate(strict),
+        QualityParams.model_validate(strict),
         max_characters=300_000,
     )
     found: list[Record | Rejected] = []

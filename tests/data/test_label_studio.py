@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from lockstep import records
 from lockstep.data import label_studio
+from lockstep.data.label_studio import Vote
 from lockstep.data.rejection import UnfitError
 from lockstep.records import Record
 
@@ -42,7 +43,11 @@ def annotated(*answers: str | None) -> dict[str, Any]:
 def test_the_label_is_the_one_with_most_votes() -> None:
     row = annotated("track", "other", "track")
     votes = label_studio.votes(row)
-    assert votes == [("1", "7", "track"), ("2", "7", "other"), ("3", "7", "track")]
+    assert votes == [
+        ("1", "7", "track", "choices"),
+        ("2", "7", "other", "choices"),
+        ("3", "7", "track", "choices"),
+    ]
     assert label_studio.fields(row, votes) == {
         "text": "Where is it?",
         "language": "en",
@@ -73,10 +78,14 @@ def test_a_task_without_a_label_is_named(row: Any, reason: str) -> None:
 
 
 def test_text_areas_and_ratings_are_answers_too() -> None:
-    for value, answer in (({"text": ["one", "two"]}, "one\ntwo"), ({"rating": 4}, "4")):
+    for value, answer, question in (
+        ({"text": ["one", "two"]}, "one\ntwo", "text"),
+        ({"rating": 4}, "4", "rating"),
+    ):
         row = annotated("x")
         row["annotations"][0]["result"] = [{"type": "other", "value": value}]
         assert read(row)["label"] == answer
+        assert [vote.question for vote in label_studio.votes(row)] == [question]
 
 
 def test_an_export_of_the_sdk_is_read_whole() -> None:
@@ -103,9 +112,14 @@ def test_kappa_of_two_is_the_textbook_s() -> None:
     """Both yes 20 times, both no 15, and 5 and 10 times apart: kappa 0.4 (Cohen's kappa,
     Wikipedia's simple example)."""
     pairs = [("y", "y")] * 20 + [("y", "n")] * 5 + [("n", "y")] * 10 + [("n", "n")] * 15
-    votes = [("ab"[k], str(n), pair[k]) for n, pair in enumerate(pairs) for k in (0, 1)]
+    votes = [
+        Vote("ab"[k], str(n), pair[k], "choices") for n, pair in enumerate(pairs) for k in (0, 1)
+    ]
     assert label_studio.agreement(votes)["cohen_kappa"] == 0.4
-    assert label_studio.agreement([("a", "1", "y")]) == {"annotators": 1, "tasks_answered_twice": 0}
+    assert label_studio.agreement([Vote("a", "1", "y", "choices")]) == {
+        "annotators": 1,
+        "tasks_answered_twice": 0,
+    }
 
 
 def test_an_annotation_that_is_none_is_no_vote() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lockstep.data.quality import SIGNALS, Quality, faults, score
+from lockstep.data.quality import SIGNALS, QualityParams, faults, score
 from tests.data.rows import said
 
-LIMITS = Quality(max_repetition=0.7, length_ratio=[0.1, 50.0], min_score=0.0)
+LIMITS = QualityParams(max_repetition=0.7, length_ratio=[0.1, 50.0], min_score=0.0)
 PROSE = (
     "The parcel left our warehouse on Monday, and the carrier brings it within three working "
     "days. You find the number of the shipment in the message that we sent you, and with it "

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.data import contamination, duplicates
-from lockstep.data.duplicates import Duplicates
+from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.selection import Selection
-from lockstep.data.splitting import Split
+from lockstep.data.splitting import SplitParams
 from lockstep.records import Record
 from tests.data.rows import said, table
 
@@ -36,8 +36,10 @@ ROWS = st.lists(
 )
 CHOSEN = st.builds(
     lambda method, near, conflicts, test: (
-        Duplicates(threshold=THRESHOLD, near=near, conflicts=conflicts),
-        Split(method=method, validation=0.2, test=test, by=[], folds=0, fold=0, train_fraction=0.9),
+        DuplicatesParams(threshold=THRESHOLD, near=near, conflicts=conflicts),
+        SplitParams(
+            method=method, validation=0.2, test=test, by=[], folds=0, fold=0, train_fraction=0.9
+        ),
     ),
     st.sampled_from(["hash", "quota"]),
     st.sampled_from(["group", "merge"]),
@@ -46,14 +48,16 @@ CHOSEN = st.builds(
 )
 
 
-def divided(rows: list[Record], chosen: tuple[Duplicates, Split]) -> tuple[Splits, Selection]:
+def divided(
+    rows: list[Record], chosen: tuple[DuplicatesParams, SplitParams]
+) -> tuple[Splits, Selection]:
     same, split = chosen
     found = table(rows, threshold=THRESHOLD, words=4)
     selection = Selection(found, ASKED)
     selection.merge_duplicates()
     selection.settle_conflicts(same.conflicts)
     selection.group_near(same)
-    selection.divide(split)
+    selection.divide(split, split.by)
     selection.drop_contaminated(contamination.all_grams(["blue tent order refund"], 4))
     selection.drop_unused(split.train_fraction, seed=7)
     names = ("train", "validation", "test")
@@ -74,7 +78,7 @@ def similarity(one: str, other: str) -> float:
 @settings(deadline=None, max_examples=100)
 @given(ROWS, CHOSEN)
 def test_every_record_is_in_one_split_or_named(
-    rows: list[Record], chosen: tuple[Duplicates, Split]
+    rows: list[Record], chosen: tuple[DuplicatesParams, SplitParams]
 ) -> None:
     splits, gone = divided(rows, chosen)
     kept = [record for part in splits.values() for record in part]
@@ -86,7 +90,7 @@ def test_every_record_is_in_one_split_or_named(
 @settings(deadline=None, max_examples=100)
 @given(ROWS, CHOSEN)
 def test_no_near_duplicate_and_no_group_is_in_two_splits(
-    rows: list[Record], chosen: tuple[Duplicates, Split]
+    rows: list[Record], chosen: tuple[DuplicatesParams, SplitParams]
 ) -> None:
     splits, _ = divided(rows, chosen)
     for (one, ours), (other, theirs) in itertools.combinations(splits.items(), 2):
@@ -107,8 +111,10 @@ def test_the_order_of_the_rows_decides_nothing_but_their_order(
     unique = list({duplicates.input_key(row): row for row in rows}.values())
     shuffled = random.Random(seed).sample(unique, len(unique))
     chosen = (
-        Duplicates(threshold=THRESHOLD, near="group", conflicts="keep"),
-        Split(method="hash", validation=0.2, test=0.3, by=[], folds=0, fold=0, train_fraction=0.9),
+        DuplicatesParams(threshold=THRESHOLD, near="group", conflicts="keep"),
+        SplitParams(
+            method="hash", validation=0.2, test=0.3, by=[], folds=0, fold=0, train_fraction=0.9
+        ),
     )
     (one, _), (other, _) = divided(unique, chosen), divided(shuffled, chosen)
     for name, part in one.items():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lockstep.data import splitting, traits
-from lockstep.data.splitting import HELD_OUT_FIRST, Split
+from lockstep.data.splitting import HELD_OUT_FIRST, SplitParams
 from lockstep.records import Record
 from tests.data.rows import said, table
 
@@ -18,19 +18,19 @@ Groups = list[list[Record]]
 Splits = dict[str, list[Record]]
 
 
-def shares(**changed: object) -> Split:
+def shares(**changed: object) -> SplitParams:
     values = {
         "method": "quota", "validation": 0.2, "test": 0.3, "by": [], "folds": 0, "fold": 0,
         "train_fraction": 1.0, **changed,
     }  # fmt: skip
-    return Split.model_validate(values)
+    return SplitParams.model_validate(values)
 
 
 def singles(count: int, answer: str = "yes", **slices: str) -> Groups:
     return [[said(f"question {number}", answer, "a.csv", **slices)] for number in range(count)]
 
 
-def split(groups: Groups, chosen: Split, seed: int = 7) -> Splits:
+def split(groups: Groups, chosen: SplitParams, seed: int = 7) -> Splits:
     """The records of each split, of groups that are given."""
     rows = [record for group in groups for record in group]
     numbers = [number for number, group in enumerate(groups) for _ in group]

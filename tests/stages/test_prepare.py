@@ -91,6 +91,7 @@ def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
         "prepared/labels.json",
         "prepared/rejected.jsonl",
         "prepared/removed.jsonl",
+        "prepared/tasks.json",
         "prepared/test.jsonl",
         "prepared/train.jsonl",
         "prepared/validation.jsonl",
@@ -123,6 +124,13 @@ def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
     }  # fmt: skip
     assert card["labels"] == {"intent": dict.fromkeys(sorted(VERBS), 8)}
     assert card["unlearnt_labels"] == {}
+    assert json.loads((out / "tasks.json").read_text()) == {
+        "intent": {
+            "kind": "label",
+            "slices": [],
+            "records": {"train": 28, "validation": 4, "test": 8},
+        }
+    }
     assert {name: part["records"] for name, part in card["splits"].items()} == {
         "train": 28, "validation": 4, "test": 8,
     }  # fmt: skip

@@ -1,0 +1,69 @@
+"""The `prepare` section of params.yaml: sources, cleaning, duplicates and splits."""
+
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from lockstep.data.cleaning import Pattern, Step
+from lockstep.data.contamination import DecontaminateParams
+from lockstep.data.duplicates import DuplicatesParams
+from lockstep.data.quality import QualityParams
+from lockstep.data.sources import LABELLED, Source
+from lockstep.data.splitting import SplitParams
+from lockstep.params import Fraction, PositiveInt, Section
+
+
+class PrepareParams(Section):
+    """Which files are read, how they are cleaned, and how their records are split."""
+
+    source_defaults: dict[str, Any] = Field(default={})
+    """Values for every source that does not set them itself, e.g. {encoding: gb18030}."""
+    sources: Annotated[list[Source], Field(min_length=1)]
+    """Files of data/raw that are read, in this order."""
+    clean: list[Step]
+    """Cleaning steps, applied in this order."""
+    boilerplate: list[Pattern] = Field(default=[])
+    """Regular expressions; the cleaning step `boilerplate` deletes each match."""
+    max_characters: PositiveInt = 100_000
+    """Maximum number of characters of a message; a row with a longer one is rejected."""
+    max_rejected_fraction: Fraction
+    """Maximum share of rejected rows; the stage fails if more rows are rejected."""
+    quality: QualityParams = QualityParams()
+    duplicates: DuplicatesParams
+    decontaminate: DecontaminateParams = DecontaminateParams()
+    split: SplitParams
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_source_defaults(cls, values: Any) -> Any:
+        try:
+            defaults = values.get("source_defaults", {})
+            sources = [{**defaults, **source} for source in values["sources"]]
+        except (AttributeError, KeyError, TypeError):
+            return values  # the validation of the fields reports what is wrong
+        return {**values, "sources": sources}
+
+    @field_validator("sources")
+    @classmethod
+    def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
+        counts = Counter(str(PurePosixPath(source.path)) for source in sources)
+        repeated = [path for path, count in counts.items() if count > 1]
+        if repeated:
+            raise ValueError(f"{repeated[0]} is listed twice; list each file once")
+        return sources
+
+    @property
+    def labelled_sources(self) -> list[Source]:
+        """Sources whose answers are labels."""
+        return [source for source in self.sources if source.format in LABELLED]
+
+    @property
+    def strata(self) -> list[str]:
+        """Names of the strata: `split.by`, or the task and the slices of all divided sources."""
+        if self.split.by:
+            return self.split.by
+        divided = [source.slices for source in self.sources if source.split == "auto"]
+        first, *others = divided or [[]]
+        return ["task", *(name for name in first if all(name in slices for slices in others))]

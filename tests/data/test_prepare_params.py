@@ -1,0 +1,92 @@
+"""A source needs its path and format alone; strata follow from the sources."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lockstep.data.prepare_params import PrepareParams
+
+SHOWN: dict[str, Any] = {
+    "max_rejected_fraction": 0.02,
+    "clean": ["unicode"],
+    "duplicates": {"threshold": 0.8, "near": "group", "conflicts": "keep"},
+    "split": {"method": "hash", "validation": 0.1, "test": 0.1},
+}
+"""The keys without a default, except the sources."""
+
+
+def prepare_params(*sources: dict[str, Any], **more: Any) -> PrepareParams:
+    return PrepareParams.model_validate({**SHOWN, "sources": [*sources], **more})
+
+
+def test_defaults_leave_the_sources_alone_to_be_named() -> None:
+    params = prepare_params({"path": "shop/chats.de.jsonl.gz", "format": "messages"})
+    assert params.sources[0].model_dump() == {
+        "path": "shop/chats.de.jsonl.gz",
+        "format": "messages",
+        "task": "chats.de",
+        "split": "auto",
+        "weight": 1.0,
+        "encoding": "utf-8",
+        "columns": {},
+        "constants": {},
+        "slices": [],
+        "system": "",
+        "labels": "",
+        "roles": {},
+        "same_role": "reject",
+        "licence": "",
+    }
+    assert params.model_dump(exclude={*SHOWN, "sources"}) == {
+        "source_defaults": {},
+        "boilerplate": [],
+        "max_characters": 100_000,
+        "quality": {"max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.0},
+        "decontaminate": {"words": 20, "benchmarks": []},
+    }
+    assert params.split.model_dump(exclude={"method", "validation", "test"}) == {
+        "by": [], "folds": 0, "fold": 0, "train_fraction": 1.0,
+    }  # fmt: skip
+
+
+def test_a_source_wins_over_the_source_defaults() -> None:
+    params = prepare_params(
+        {"path": "a.csv", "format": "messages"},
+        {"path": "b.csv", "format": "messages", "task": "other", "weight": 3.0},
+        source_defaults={"task": "reply", "weight": 2.0},
+    )
+    assert [(source.task, source.weight) for source in params.sources] == [
+        ("reply", 2.0), ("other", 3.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("slices", "by", "strata"),
+    [
+        ([["a", "b"], ["b", "a", "c"]], [], ["task", "a", "b"]),
+        ([["a"], []], [], ["task"]),
+        ([["a"], []], ["answer"], ["answer"]),
+    ],
+)
+def test_strata_are_the_task_and_the_common_slices_unless_they_are_named(
+    slices: list[list[str]], by: list[str], strata: list[str]
+) -> None:
+    sources = [
+        {"path": f"{number}.csv", "format": "messages", "slices": names}
+        for number, names in enumerate(slices)
+    ]
+    placed = {"path": "test.csv", "format": "messages", "split": "test"}
+    params = prepare_params(*sources, placed, split={**SHOWN["split"], "by": by})
+    assert params.strata == strata
+
+
+def test_strata_without_a_divided_source_are_the_task() -> None:
+    params = prepare_params({"path": "a.csv", "format": "text", "split": "train", "slices": ["a"]})
+    assert params.strata == ["task"]
+
+
+@pytest.mark.parametrize("defaults", [7, {"task": 7}, None])
+def test_wrong_source_defaults_are_a_mistake_and_no_crash(defaults: Any) -> None:
+    with pytest.raises(ValidationError):
+        prepare_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
