@@ -74,7 +74,7 @@ def test_stages_are_the_same_in_pipeline_code_and_cli() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_the_packages_that_the_stage_imports(stage: str) -> None:
-    needed = import_closure.closure(f"stages/{stage}.py", ROOT)
+    needed = import_closure.find_closure(f"stages/{stage}.py", ROOT)
     declared = {path for path in paths(STAGES[stage], "deps") if import_closure.is_code(path)}
     missing = {file for file in needed if not import_closure.is_within(file, declared)}
     assert not missing, f"dvc.yaml: {stage} imports what its deps lack"
@@ -102,7 +102,7 @@ def test_packages_hold_nothing_but_their_docstring() -> None:
 
 def test_only_exempt_modules_import_by_name_at_run_time() -> None:
     """Such an import is in no stage's deps."""
-    closures = (import_closure.closure(f"stages/{stage}.py", ROOT) for stage in STAGES)
+    closures = (import_closure.find_closure(f"stages/{stage}.py", ROOT) for stage in STAGES)
     for file in set().union(*closures):
         text = (ROOT / file).read_text(encoding="utf-8")
         assert not re.search(
@@ -112,7 +112,7 @@ def test_only_exempt_modules_import_by_name_at_run_time() -> None:
 
 def test_verbs_are_imported_by_nobody() -> None:
     for file in MODULES:
-        assert not import_closure.imported(file, ROOT) & verbs(), file
+        assert not import_closure.find_imports(file, ROOT) & verbs(), file
 
 
 def subject(file: str) -> str:
@@ -123,7 +123,7 @@ def test_subjects_do_not_import_each_other_in_a_circle() -> None:
     """A subject is a package of lockstep/, a module beside them, or stages/."""
     graph: dict[str, set[str]] = defaultdict(set)
     for file in MODULES:
-        subjects = {subject(other) for other in import_closure.imported(file, ROOT)}
+        subjects = {subject(other) for other in import_closure.find_imports(file, ROOT)}
         graph[subject(file)] |= subjects - {subject(file)}
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 

@@ -13,7 +13,7 @@ from tests.conftest import REPOSITORY
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_the_declared_code_contains_all_that_the_stage_imports(stage: str):
     code = {file.relative_to(REPOSITORY).as_posix() for file in resume_key.declared_code(stage)}
-    assert import_closure.closure(f"stages/{stage}.py", REPOSITORY) <= code
+    assert import_closure.find_closure(f"stages/{stage}.py", REPOSITORY) <= code
     assert all(file.endswith(".py") for file in code)
 
 

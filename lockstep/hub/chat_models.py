@@ -15,12 +15,17 @@ from lockstep.hub import local_folder as of_model
 Checkpoint = Annotated[str, Field(min_length=1)]
 """A folder, or `owner/name@revision` with the revision's 40 hex digits."""
 
-_OF_HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+_HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name has the form of a model on the hub: `owner/name@revision`."""
+    return _HUB_NAME.fullmatch(name) is not None
 
 
 def folder(name: Checkpoint) -> Path:
     """The model's folder; what the hub has is downloaded once, into .scratch/models."""
-    found = _OF_HUB.fullmatch(name)
+    found = _HUB_NAME.fullmatch(name)
     if not found:
         if not Path(name).is_dir():
             raise UserError(

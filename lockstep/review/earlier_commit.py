@@ -7,7 +7,7 @@ from pathlib import Path
 from lockstep import predictions
 from lockstep.errors import UserError
 from lockstep.predictions import Prediction
-from lockstep.verify.clone import git
+from lockstep.verify.clone import run_git
 
 
 def revision(named: str | None) -> str:
@@ -17,9 +17,9 @@ def revision(named: str | None) -> str:
     try:
         if named is None:
             named = "HEAD"
-            if not git(root, "status", "--porcelain", "dvc.lock"):
-                named = git(root, "log", "-1", "--format=%H", "--", "dvc.lock").strip() + "~1"
-        return git(root, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}").strip()
+            if not run_git(root, "status", "--porcelain", "dvc.lock"):
+                named = run_git(root, "log", "-1", "--format=%H", "--", "dvc.lock").strip() + "~1"
+        return run_git(root, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}").strip()
     except subprocess.CalledProcessError:
         missing = f"{named}: no such commit" if given else "no commit has results before these"
         raise UserError(f"{missing}; name one by REVISION=…") from None

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from lockstep.errors import UserError
 from lockstep.params import Part
-from lockstep.verify.clone import git, read_lock
+from lockstep.verify.clone import parse_lock, run_git
 
 FRACTION = "prepare.split.train_fraction"
 FOLDS = "prepare.split.folds"
@@ -144,7 +144,7 @@ def read(name: str, state: str, entry: dict[str, Any]) -> Run:
     except ValidationError as error:
         lacks = ".".join(map(str, error.errors()[0]["loc"]))
         raise ValueError(f"its {METRICS} lacks {lacks}") from None
-    return Run(name, made_of(read_lock(_lock(entry["rev"]))), metrics)
+    return Run(name, made_of(parse_lock(_lock(entry["rev"]))), metrics)
 
 
 def made_of(stages: Lock) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _lock(revision: str) -> str:
     try:
         if revision == WORKSPACE:
             return Path("dvc.lock").read_text(encoding="utf-8")
-        return git(Path(), "show", f"{revision}:./dvc.lock")
+        return run_git(Path(), "show", f"{revision}:./dvc.lock")
     except (FileNotFoundError, subprocess.CalledProcessError):
         raise ValueError("has no dvc.lock") from None
 

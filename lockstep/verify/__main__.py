@@ -1,15 +1,16 @@
 """Prove that the commit gives the same bytes elsewhere, from what its stages declare alone.
 
-The committed state is cloned to a temporary folder with another path, HOME, time zone, locale,
-umask and hash seed and no cache, run from nothing, and every hash of its dvc.lock compared with
-the committed one. On another machine class than the lock was made on, two such clones are
-compared with each other instead. Needs the disk space of one whole run (TMPDIR says where).
+The committed state is cloned into a temporary folder with another path, HOME, time zone, locale,
+umask and hash seed and an empty cache. The clone runs from nothing, and every hash of its dvc.lock
+is compared with the committed one. If the committed dvc.lock comes from another machine class, two
+such clones are compared with each other instead. The disk must hold one or two whole runs; TMPDIR
+sets where.
 
-In every stage the accesses to the repository's files and to the network are witnessed by
-verify/hook/sitecustomize.py, which says how. It does not see: reads outside the repository; reads
-and sockets of native code and of other programs, except that on Linux no file of the repository
-is opened unseen by anybody; whether a file exists; environment variables and the clock, which
-only their effect on the bytes betrays.
+verify/hook/sitecustomize.py logs which files of the repository each stage opens and which sockets
+it uses. A stage may connect to the network only if its params name an endpoint or a model on the
+Hugging Face Hub. The log lacks: reads outside the repository; sockets of native code and of other
+programs, and on systems other than Linux also their files; tests whether a file exists; environment
+variables and the clock, which show only in the bytes that they change.
 """
 
 import json
@@ -17,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,56 +27,98 @@ import click
 from lockstep.errors import UserError
 from lockstep.models.machine import machine_class
 from lockstep.verify import accesses, locks
-from lockstep.verify.clone import AWAY, FAR_AWAY, Clone, clone, git, read_lock
+from lockstep.verify.clone import FIRST, SECOND, Clone, clone_commit, parse_lock, run_git
 
 
-def committed(root: Path) -> str:
-    """The commit to verify; raises UserError where the work tree has something else."""
+@click.command(help=__doc__)
+def main() -> None:
+    """Verify HEAD of the repository in the current folder."""
+    root = Path.cwd()
+    commit = check_committed(root)
+    scratch = Path(tempfile.mkdtemp(prefix="lockstep-verify-")).resolve()
+    failed = False
     try:
-        commit = git(root, "rev-parse", "--verify", "HEAD").strip()
+        failed = not verify(root, commit, scratch)
+    finally:
+        if not failed:
+            shutil.rmtree(scratch)
+    if failed:
+        click.echo(f"Look into the clones in {scratch}, then delete that folder.", err=True)
+        sys.exit(1)
+
+
+def check_committed(root: Path) -> str:
+    """Return the hash of HEAD; raise UserError if the work tree differs or HEAD has no results."""
+    try:
+        commit = run_git(root, "rev-parse", "--verify", "HEAD").strip()
     except subprocess.CalledProcessError:
         raise UserError(f"{root}: no commit to verify; commit first") from None
-    status = git(root, "status", "--porcelain", "--untracked-files=no", "-z")
+    status = run_git(root, "status", "--porcelain", "--untracked-files=no", "-z")
     changed = [entry[3:] for entry in status.split("\0") if entry[2:3] == " "]
     if changed:
         raise UserError(f"uncommitted changes in {', '.join(changed)}; commit or stash them")
-    if not git(root, "ls-tree", "HEAD", "dvc.lock"):
+    if not run_git(root, "ls-tree", "HEAD", "dvc.lock"):
         raise UserError("dvc.lock: not in the commit; `dvc repro`, then commit it")
     return commit
 
 
-def recorded_classes(root: Path) -> dict[str, dict[str, Any]]:
-    """Stage -> the machine class on which its committed result was made."""
+def verify(root: Path, commit: str, scratch: Path) -> bool:
+    """Run one or two clones of the commit, print the result and return whether it is verified."""
+    clones = [clone_commit(root, commit, scratch, FIRST)]
+    recorded = read_machine_classes(clones[0].root)
+    if not _run_clone(clones[0], commit):
+        return False
+    lock, caches = clones[0].read_lock(), [clones[0].cache, _find_cache(root)]
+    committed_lock = parse_lock(run_git(root, "show", f"{commit}:dvc.lock"))
+    differences = list(locks.compare_locks(committed_lock, lock))
+    here = machine_class()
+    origin = find_origin(lock, list(dict.fromkeys(one.stage for one in differences)))
+    foreign = {}
+    if origin and (machine := recorded.get(origin.replace("@", "-"), here)) != here:
+        foreign = {origin: machine}
+    if foreign:  # which explains the differences, so compare two clones made on this machine
+        clones.append(clone_commit(root, commit, scratch, SECOND))
+        if not _run_clone(clones[1], commit):
+            return False
+        caches = [clone.cache for clone in clones]
+        differences = list(locks.compare_locks(clones[1].read_lock(), lock))
+    logs = {stage: accesses.read_log(clones[0].logs / f"{stage}.jsonl") for stage in lock}
+    times = {stage: accesses.measure_seconds(log) for stage, log in logs.items() if log}
+    undeclared = {line for clone in clones for line in _find_undeclared(clone)}
+    differing = {difference.stage for difference in differences}
+
+    for line in format_table(list(lock), times, differing):
+        click.echo(line)
+    for difference in differences:
+        click.echo(describe_difference(difference, caches, clones[0].root))
+    for line in [*sorted(undeclared), *sorted(_find_unobserved(clones))]:
+        click.echo(line)
+    click.echo(_format_verdict(commit, foreign, here, differing, undeclared))
+    return not differences and not undeclared
+
+
+def read_machine_classes(root: Path) -> dict[str, dict[str, Any]]:
+    """Map each stage to the machine class that made its committed result."""
     files = sorted((root / "reports" / "provenance").glob("*.json"))
     return {file.stem: json.loads(file.read_bytes())["machine"] for file in files}
 
 
-def origin(lock: dict[str, Any], differing: Sequence[str]) -> str | None:
-    """The first of the stages that differ which depends on no other of them."""
+def find_origin(lock: dict[str, Any], differing: Sequence[str]) -> str | None:
+    """Return the first differing stage that depends on no other differing stage."""
     known = [stage for stage in differing if stage in lock]
-    outs = {stage: locks.paths(lock[stage], "out") for stage in known}
+    outs = {stage: locks.read_hashes(lock[stage], "out") for stage in known}
     for stage in known:
         others = [path for other in known if other != stage for path in outs[other]]
-        deps = locks.paths(lock[stage], "dep")
+        deps = locks.read_hashes(lock[stage], "dep")
         if not any(f"{dep}/".startswith(f"{path}/") for dep in deps for path in others):
             return stage
     return None
 
 
-def named(difference: locks.Difference, caches: Sequence[Path], root: Path) -> str:
-    """A line that says what differs, by the files of a folder where they can be told."""
-    if difference.kind == "stage":
-        return f"{difference.stage}: is in one dvc.lock only"
-    line = f"{difference.stage}: {difference.kind} {difference.path}".rstrip()
-    files = locks.files_that_differ(difference.hashes, caches)
-    if files is None and difference.hashes[0].endswith(".dir"):
-        files = _tracked_files_that_differ(difference.path, root)
-        if not files:
-            return f"{line} (the committed folder is in no cache here: its files have no names)"
-    return f"{line}: {', '.join(files)}" if files else line
-
-
-def table(stages: Sequence[str], times: dict[str, float], differing: set[str]) -> Iterator[str]:
+def format_table(
+    stages: Sequence[str], times: dict[str, float], differing: Collection[str]
+) -> Iterator[str]:
+    """Yield a header and a line for each stage: its seconds, and whether its hashes are equal."""
     width = max(len(stage) for stage in ("stage", *stages))
     yield f"{'stage':{width}}  seconds  result"
     for stage in stages:
@@ -83,111 +126,75 @@ def table(stages: Sequence[str], times: dict[str, float], differing: set[str]) -
         yield f"{stage:{width}}  {times.get(stage, 0):7.1f}  {result}"
 
 
-@click.command(help=__doc__)
-def main() -> None:
-    root = Path.cwd()
-    commit = committed(root)
-    scratch = Path(tempfile.mkdtemp(prefix="lockstep-verify-")).resolve()
-    keep = False
-    try:
-        keep = not verify(root, commit, scratch)
-    finally:
-        if not keep:
-            shutil.rmtree(scratch)
-    if keep:
-        click.echo(f"The clones are kept at {scratch}", err=True)
-        sys.exit(1)
+def describe_difference(difference: locks.Difference, caches: Sequence[Path], root: Path) -> str:
+    """Describe a difference in one line, with the names of the files inside a folder."""
+    if difference.kind == "stage":
+        return f"{difference.stage}: is in one dvc.lock only"
+    line = f"{difference.stage}: {difference.kind} {difference.path}".rstrip()
+    files = locks.list_changed_files(difference.hashes, caches)
+    if files is None and difference.hashes[0].endswith(".dir"):
+        files = _list_changed_tracked_files(difference.path, root)
+        if not files:
+            return f"{line} (files unknown: no cache on this machine has the committed folder)"
+    return f"{line}: {', '.join(files)}" if files else line
 
 
-def verify(root: Path, commit: str, scratch: Path) -> bool:
-    """Run the clones that it takes and say what came out; whether all was well."""
-    clones = [clone(root, commit, scratch, AWAY)]
-    recorded = recorded_classes(clones[0].root)
-    if not _reproduced(clones[0], commit):
-        return False
-    found, caches = clones[0].lock(), [clones[0].cache, _cache(root)]
-    committed_lock = read_lock(git(root, "show", f"{commit}:dvc.lock"))
-    differing = list(locks.differences(committed_lock, found))
-    here = machine_class()
-    first = origin(found, list(dict.fromkeys(one.stage for one in differing)))
-    foreign = {}
-    if first and (machine := recorded.get(first.replace("@", "-"), here)) != here:
-        foreign = {first: machine}
-    if foreign:  # which is why it differs: the clone is held against another one made here
-        clones.append(clone(root, commit, scratch, FAR_AWAY))
-        if not _reproduced(clones[1], commit):
-            return False
-        caches = [each.cache for each in clones]
-        differing = list(locks.differences(clones[1].lock(), found))
-    logs = {s: accesses.read_log(clones[0].logs / f"{s}.jsonl") for s in found}
-    times = {stage: accesses.seconds(log) for stage, log in logs.items() if log}
-    broken = {f"{stage} {line}" for each in clones for stage, line in _breaches(each)}
-
-    for line in table(list(found), times, {d.stage for d in differing}):
-        click.echo(line)
-    for difference in differing:
-        click.echo(named(difference, caches, clones[0].root))
-    for line in [*sorted(broken), *sorted(_blind(clones))]:
-        click.echo(line)
-    click.echo(_verdict(commit, foreign, here, {d.stage for d in differing}, broken))
-    return not differing and not broken
+def _run_clone(clone: Clone, commit: str) -> bool:
+    succeeded = clone.reproduce()
+    if not succeeded:
+        click.echo(f"dvc repro failed in a clone of {commit[:12]}")
+    return succeeded
 
 
-def _reproduced(run: Clone, commit: str) -> bool:
-    if run.reproduce():
-        return True
-    click.echo(f"dvc repro failed in a clone of {commit[:12]}")
-    return False
+def _find_undeclared(clone: Clone) -> Iterator[str]:
+    for stage, entry in clone.read_lock().items():
+        log = accesses.read_log(clone.logs / f"{stage}.jsonl")
+        declaration = accesses.read_declaration(stage, entry, clone.root)
+        for line in accesses.find_undeclared(log, declaration):
+            yield f"{stage} {line}"
 
 
-def _breaches(run: Clone) -> Iterator[tuple[str, str]]:
-    for stage, entry in run.lock().items():
-        log = accesses.read_log(run.logs / f"{stage}.jsonl")
-        for line in accesses.breaches(log, accesses.declared(stage, entry, run.root)):
-            yield stage, line
-
-
-def _blind(clones: list[Clone]) -> set[str]:
+def _find_unobserved(clones: list[Clone]) -> set[str]:
     return {
-        f"{file.stem} was not seen whole: {reason}"
-        for each in clones
-        for file in each.logs.glob("*.jsonl")
-        for reason in accesses.blind_spots(accesses.read_log(file))
+        f"{file.stem} was not fully observed: {reason}"
+        for clone in clones
+        for file in clone.logs.glob("*.jsonl")
+        for reason in accesses.find_unobserved(accesses.read_log(file))
     }
 
 
-def _verdict(
+def _format_verdict(
     commit: str,
     foreign: dict[str, Any],
     here: dict[str, Any],
-    differing: set[str],
-    broken: set[str],
+    differing: Collection[str],
+    undeclared: Collection[str],
 ) -> str:
-    against = "its committed dvc.lock"
-    before = ""
+    reference, note = "its committed dvc.lock", ""
     if foreign:
-        stage, made_on = next(iter(foreign.items()))
-        against = "a second clone"
-        before = (
+        stage, machine = next(iter(foreign.items()))
+        reference = "a second clone"
+        note = (
             f"The committed dvc.lock was made on another machine class ({stage}: "
-            f"{_words(made_on)}) than this one ({_words(here)}) and differs, as it may. "
+            f"{_format_machine(machine)}) than this one ({_format_machine(here)}), so its hashes "
+            "may differ. "
         )
-    if differing or broken:
-        ills = [f"{len(differing)} stages differ from {against}"] if differing else []
-        ills += [f"{len(broken)} undeclared accesses"] if broken else []
-        return f"{before}Not verified: commit {commit[:12]}: {', '.join(ills)}."
+    if differing or undeclared:
+        problems = [f"{len(differing)} stages differ from {reference}"] if differing else []
+        problems += [f"{len(undeclared)} undeclared accesses"] if undeclared else []
+        return f"{note}Not verified: commit {commit[:12]}: {', '.join(problems)}."
     return (
-        f"{before}Verified: a clone of commit {commit[:12]} gives every hash of {against}, "
-        "and every stage touches only what it declares."
+        f"{note}Verified: a clone of commit {commit[:12]} gives every hash of {reference}, "
+        "and every stage uses only what it declares."
     )
 
 
-def _words(machine: dict[str, Any]) -> str:
+def _format_machine(machine: dict[str, Any]) -> str:
     return ", ".join(str(value) for value in machine.values() if value)
 
 
-def _cache(root: Path) -> Path:
-    """The work tree's DVC cache, wherever it is configured to be."""
+def _find_cache(root: Path) -> Path:
+    """Return the DVC cache of the work tree, wherever its configuration puts it."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "cache", "dir"],
         cwd=root,
@@ -198,9 +205,9 @@ def _cache(root: Path) -> Path:
     return Path(done.stdout.strip())
 
 
-def _tracked_files_that_differ(path: str, root: Path) -> list[str]:
-    """For an out that git tracks instead of DVC's cache."""
-    changed = git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", path)
+def _list_changed_tracked_files(path: str, root: Path) -> list[str]:
+    """Return the changed files of an out that git tracks instead of DVC's cache."""
+    changed = run_git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", path)
     return [str(Path(entry[3:]).relative_to(path)) for entry in changed.split("\0") if entry]
 
 

@@ -1,4 +1,4 @@
-"""What a stage touched in its run, held against what it declares."""
+"""Compare the files and sockets that a stage used with those that it declares."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,135 +6,146 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lockstep.verify import import_closure, locks
-
-ONLINE = "base"
-"""The one stage that may talk to the network: it brings the model in."""
+from lockstep.verify import import_closure, locks, network
 
 HARMLESS_SOCKETS = ("socket.bind ('::1', 0)",)
-"""urllib3 asks at import whether this machine has IPv6: nothing is sent, nobody is reached."""
+"""Sockets that every stage may open: urllib3 binds one at import to test whether IPv6 works."""
 
 CONFIGURATION = ("dvc.yaml", "params.yaml")
-"""Files that every stage may read: its parameters, and the code that its resume key covers."""
+"""Files that every stage may read: its params, and the code paths that its resume key covers."""
 
-OWN_BUSINESS = (".scratch", ".dvc/tmp", ".dvc/cache")
-"""A run in progress keeps its checkpoints in the first; the others are DVC's own."""
+WORKING_FOLDERS = (".scratch", ".dvc/tmp", ".dvc/cache")
+"""Folders that every stage may use: checkpoints of unfinished runs, and the files of DVC."""
 
 
 @dataclass(frozen=True)
 class Access:
+    """One access to a file of the repository or to the network, as the hook logged it."""
+
     event: str
-    """read, write, native read, native write, socket, blind, start or end."""
+    """One of read, write, native read, native write, socket, unobserved, start, end."""
     subject: str
-    """A path in the repository, or a socket's address."""
-    askers: tuple[str, ...]
-    """The project's files on the call stack, nearest first."""
+    """Path relative to the root of the repository, or address of a socket."""
+    callers: tuple[str, ...]
+    """Project files on the call stack, innermost first."""
     time: float
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True)
-class Declared:
-    """What the lock and the code say that a stage touches."""
+class Declaration:
+    """What a stage may use, according to its entry in dvc.lock and to its imports."""
 
     reads: frozenset[str]
     writes: frozenset[str]
     code: frozenset[str]
-    online: bool
+    may_connect: bool
 
 
 def read_log(file: Path) -> list[Access]:
-    """The accesses that the hook noted; none where the stage did not run under it."""
+    """Return the accesses in a log of the hook; an empty list if there is no such file."""
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     values = [json.loads(line) for line in lines]
-    return [Access(v["event"], v["subject"], tuple(v["askers"]), v["time"]) for v in values]
+    return [Access(v["event"], v["subject"], tuple(v["callers"]), v["time"]) for v in values]
 
 
-def declared(stage: str, entry: dict[str, Any], root: Path) -> Declared:
-    """From the stage's entry in dvc.lock and from its code below `root`."""
-    module = import_closure.module_of(entry["cmd"])
+def read_declaration(stage: str, entry: dict[str, Any], root: Path) -> Declaration:
+    """Return what a stage declares.
+
+    `entry` is the stage in dvc.lock; the code that it imports is looked up below `root`.
+    """
+    module = import_closure.find_stage_module(entry["cmd"])
     name = f"{stage.replace('@', '-')}.json"
-    record = {f"reports/timings/{name}", f"reports/provenance/{name}"}
-    return Declared(
-        reads=frozenset({*locks.paths(entry, "dep"), *CONFIGURATION}),
-        writes=frozenset({*locks.paths(entry, "out"), *record}),
-        code=frozenset(import_closure.closure(module, root) if module else ()),
-        online=stage.split("@")[0] == ONLINE,
+    records = {f"reports/timings/{name}", f"reports/provenance/{name}"}
+    return Declaration(
+        reads=frozenset({*locks.read_hashes(entry, "dep"), *CONFIGURATION}),
+        writes=frozenset({*locks.read_hashes(entry, "out"), *records}),
+        code=frozenset(import_closure.find_closure(module, root) if module else ()),
+        may_connect=network.may_connect(locks.read_params(entry)),
     )
 
 
-def seconds(log: list[Access]) -> float:
+def measure_seconds(log: list[Access]) -> float:
+    """Return the time between the first and the last access of a log."""
     times = [access.time for access in log]
     return max(times) - min(times)
 
 
-def breaches(log: list[Access], allowed: Declared) -> list[str]:
-    """One line for each thing that the stage did and does not declare."""
+def find_undeclared(log: list[Access], declaration: Declaration) -> list[str]:
+    """Describe each access that the stage does not declare, one line for each."""
     if not any(access.event == "end" for access in log):
         return ["was not observed to its end; is its command `exec python -m stages.X …`?"]
-    written = {a.subject: None for a in log if "write" in a.event and not _may_write(a, allowed)}
+    written = {
+        access.subject: None
+        for access in log
+        if "write" in access.event and not _may_write(access, declaration)
+    }
     read = {
-        a.subject: None
-        for a in log
-        if "read" in a.event and a.subject not in written and not _may_read(a, allowed)
+        access.subject: None
+        for access in log
+        if "read" in access.event
+        and access.subject not in written
+        and not _may_read(access, declaration)
     }
     sockets = {
-        a.subject: None
-        for a in log
-        if a.event == "socket" and not allowed.online and a.subject not in HARMLESS_SOCKETS
+        access.subject: None
+        for access in log
+        if access.event == "socket"
+        and not declaration.may_connect
+        and access.subject not in HARMLESS_SOCKETS
     }
     return [
         *(f"reads {path}, which is no dep" for path in read),
-        *(f"writes {path}, which is no out" for path in _topmost(written)),
+        *(f"writes {path}, which is no out" for path in _drop_nested(written)),
         *(f"opens a socket: {address}" for address in sockets),
     ]
 
 
-def blind_spots(log: list[Access]) -> list[str]:
-    """Why the hook could not see everything, if so."""
-    return [access.subject for access in log if access.event == "blind"]
+def find_unobserved(log: list[Access]) -> list[str]:
+    """Return the reasons why the hook could not observe everything."""
+    return [access.subject for access in log if access.event == "unobserved"]
 
 
-def _may_read(access: Access, allowed: Declared) -> bool:
+def _may_read(access: Access, declaration: Declaration) -> bool:
     path = access.subject
-    if _within(path, allowed.reads | set(OWN_BUSINESS)) or _may_write(access, allowed):
+    if import_closure.is_within(path, {*declaration.reads, *WORKING_FOLDERS}):
+        return True
+    if _may_write(access, declaration):
         return True
     if not (import_closure.is_code(path) and path.endswith(".py")):
         return False
-    if path in allowed.code or import_closure.is_exempt(path):
+    if path in declaration.code or import_closure.is_exempt(path):
         return True
-    return access.event == "native read" or _asked_by_exempt(access, allowed)
+    return access.event == "native read" or _is_read_for_exempt_code(access, declaration)
 
 
-def _asked_by_exempt(access: Access, allowed: Declared) -> bool:
-    """Whether a foreign module is loaded for lockstep.cli, which checks every stage's parameters.
+def _is_read_for_exempt_code(access: Access, declaration: Declaration) -> bool:
+    """Whether exempt code, which checks the params of all stages, imports a module.
 
-    The nearest module on the stack that belongs to the stage or is exempt is who asked; those
-    between were themselves loaded at its request. (inotify knows no stack, but what Python
-    loads, the audit hook has seen too.)
+    The innermost caller that is exempt or belongs to the stage decides. Any callers further in
+    were imported by it. inotify logs no callers, but the audit hook also sees what Python imports.
     """
-    for file in access.askers:
+    for file in access.callers:
         if import_closure.is_exempt(file):
             return True
-        if file in allowed.code:
+        if file in declaration.code:
             return False
     return False
 
 
-def _may_write(access: Access, allowed: Declared) -> bool:
+def _may_write(access: Access, declaration: Declaration) -> bool:
     path = access.subject
-    partials = {str(PurePosixPath(o).with_name(f".{PurePosixPath(o).name}.partial"))
-                for o in allowed.writes}  # fmt: skip
-    if _within(path, allowed.writes | partials | set(OWN_BUSINESS)):
+    partials = {
+        str(PurePosixPath(out).with_name(f".{PurePosixPath(out).name}.partial"))
+        for out in declaration.writes
+    }
+    if import_closure.is_within(path, {*declaration.writes, *partials, *WORKING_FOLDERS}):
         return True
-    return any(PurePosixPath(path) in PurePosixPath(out).parents for out in allowed.writes)
+    return any(PurePosixPath(path) in PurePosixPath(out).parents for out in declaration.writes)
 
 
-def _within(path: str, places: Iterable[str]) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in places)
-
-
-def _topmost(paths: Iterable[str]) -> Iterator[str]:
-    """Without what lies in a folder that is named itself."""
+def _drop_nested(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the paths that lie in none of the other paths."""
     known = set(paths)
     for path in paths:
         if not any(str(parent) in known for parent in PurePosixPath(path).parents):

@@ -1,4 +1,4 @@
-"""A clone of a commit, run from nothing in an environment unlike its author's."""
+"""Clone a commit and run its pipeline from nothing, in an environment unlike its author's."""
 
 import os
 import subprocess
@@ -10,75 +10,82 @@ from typing import Any
 from ruamel.yaml import YAML
 
 HOOK = Path(__file__).with_name("hook")
+"""Folder of sitecustomize.py, which logs what a stage accesses."""
 
-PASSED_ON = ("CUDA", "HF_ENDPOINT", "HF_TOKEN", "LD_LIBRARY_PATH", "NVIDIA", "SSL_CERT")
-"""Beginnings of the variables that a clone keeps: hardware and the way to the hub."""
+INHERITED_PREFIXES = (
+    "CUDA", "HF_ENDPOINT", "HF_TOKEN", "LD_LIBRARY_PATH", "NVIDIA", "OPENAI_API_KEY", "SSL_CERT",
+)  # fmt: skip
+"""Prefixes of the environment variables that a clone inherits: hardware, hub and endpoints."""
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What differs from one clone to the next and must not matter."""
+class Environment:
+    """Settings that differ between two clones and must not change any byte."""
 
-    name: str
-    """Of the clone's folder, of another length each."""
-    zone: str
+    folder: str
+    """Name of the clone's folder; names differ in length, so that paths do too."""
+    time_zone: str
     locale: str
     umask: int
     hash_seed: str
 
 
-AWAY = Surroundings("one", "Pacific/Kiritimati", "C", 0o077, "4201")
-FAR_AWAY = Surroundings("a/second one", "America/St_Johns", "C.UTF-8", 0o022, "1")
+FIRST = Environment("one", "Pacific/Kiritimati", "C", 0o077, "4201")
+SECOND = Environment("a/second one", "America/St_Johns", "C.UTF-8", 0o022, "1")
 
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone below a temporary folder, with a HOME, caches and logs of its own."""
+    """A clone in a temporary folder that also holds its HOME, caches and logs."""
 
     folder: Path
-    surroundings: Surroundings
+    environment: Environment
 
     @property
     def root(self) -> Path:
+        """Root of the cloned repository."""
         return self.folder / "repository"
 
     @property
     def logs(self) -> Path:
+        """Folder of the logs of accesses, one file for each stage."""
         return self.folder / "accesses"
 
     @property
     def cache(self) -> Path:
+        """DVC cache of the clone."""
         return self.root / ".dvc" / "cache"
 
-    def lock(self) -> dict[str, Any]:
-        return read_lock((self.root / "dvc.lock").read_text(encoding="utf-8"))
+    def read_lock(self) -> dict[str, Any]:
+        """Return the stages in the dvc.lock of the clone."""
+        return parse_lock((self.root / "dvc.lock").read_text(encoding="utf-8"))
 
     def reproduce(self) -> bool:
-        """Run `dvc repro` from nothing, its output on stderr; whether it came to its end."""
+        """Run `dvc repro` from nothing with its output on stderr; return whether it succeeded."""
         (self.root / "dvc.lock").unlink()
-        return self._run(sys.executable, "-m", "dvc", "repro").returncode == 0
-
-    def _run(self, *command: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(  # noqa: S603
-            command, cwd=self.root, env=self._environment(), umask=self.surroundings.umask,
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=self.root, env=self.build_variables(), umask=self.environment.umask,
             stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False,
         )  # fmt: skip
+        return done.returncode == 0
 
-    def _environment(self) -> dict[str, str]:
+    def build_variables(self) -> dict[str, str]:
+        """Return the environment variables under which the clone runs."""
         proxies = ("http_proxy", "https_proxy", "no_proxy")
-        kept = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
-            if name.startswith(PASSED_ON) or name.lower() in proxies
+            if name.startswith(INHERITED_PREFIXES) or name.lower() in proxies
         }
-        return kept | {
+        return inherited | {
             "PATH": os.pathsep.join([f"{sys.prefix}/bin", os.environ.get("PATH", os.defpath)]),
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "temporary"),
-            "TZ": self.surroundings.zone,
-            "LANG": self.surroundings.locale,
-            "LC_ALL": self.surroundings.locale,
-            "PYTHONHASHSEED": self.surroundings.hash_seed,
+            "TZ": self.environment.time_zone,
+            "LANG": self.environment.locale,
+            "LC_ALL": self.environment.locale,
+            "PYTHONHASHSEED": self.environment.hash_seed,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": str(HOOK),
             "DVC_SITE_CACHE_DIR": str(self.folder / "site"),
@@ -88,25 +95,25 @@ class Clone:
         }
 
 
-def clone(source: Path, commit: str, scratch: Path, surroundings: Surroundings) -> Clone:
-    """Clone one commit of the repository `source` to a folder below `scratch`."""
-    made = Clone(scratch.resolve() / surroundings.name, surroundings)
+def clone_commit(source: Path, commit: str, scratch: Path, environment: Environment) -> Clone:
+    """Clone one commit of the repository `source` into a folder below `scratch`."""
+    clone = Clone(scratch.resolve() / environment.folder, environment)
     for name in ("home", "temporary", "site", "accesses"):
-        (made.folder / name).mkdir(parents=True)
-    git(source, "clone", "--quiet", "--no-checkout", str(source), str(made.root))
+        (clone.folder / name).mkdir(parents=True)
+    run_git(source, "clone", "--quiet", "--no-checkout", str(source), str(clone.root))
     subprocess.run(  # noqa: S603
         ["git", "checkout", "--quiet", "--detach", commit],  # noqa: S607
-        cwd=made.root,
-        umask=surroundings.umask,
+        cwd=clone.root,
+        umask=environment.umask,
         check=True,
     )
-    private = f"['cache']\n    dir = {made.cache}\n"
-    (made.root / ".dvc" / "config.local").write_text(private, encoding="utf-8")
-    return made
+    cache = f"['cache']\n    dir = {clone.cache}\n"
+    (clone.root / ".dvc" / "config.local").write_text(cache, encoding="utf-8")
+    return clone
 
 
-def git(root: Path, *arguments: str) -> str:
-    """What git says on stdout; raises CalledProcessError where it fails."""
+def run_git(root: Path, *arguments: str) -> str:
+    """Run git in `root` and return its stdout; raises CalledProcessError if it fails."""
     done = subprocess.run(  # noqa: S603
         ["git", *arguments],  # noqa: S607
         cwd=root,
@@ -117,6 +124,6 @@ def git(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def read_lock(text: str) -> dict[str, Any]:
-    """The stages of a dvc.lock."""
+def parse_lock(text: str) -> dict[str, Any]:
+    """Return the stages in the text of a dvc.lock."""
     return dict(YAML(typ="safe", pure=True).load(text).get("stages", {}))

@@ -12,33 +12,35 @@ PACKAGES = ("lockstep", "stages")
 """Top-level packages of the project."""
 
 EXEMPT = ("lockstep/cli", "lockstep/errors.py", "lockstep/processes.py")
-"""Code that cannot change a result: how a stage starts and dies, what it prints and checks.
+"""Code that cannot change a result: it starts and ends stages, prints, and checks params.
 
-No stage declares these paths, and imports through them are not followed. A package's
-`__init__.py` is exempt as well: it holds a docstring and nothing else."""
+No stage declares these paths, and imports in them are not followed. The `__init__.py` of a package
+is exempt as well, since it holds only a docstring."""
 
 
-def closure(module: str, root: Path) -> set[str]:
+def find_closure(module: str, root: Path) -> set[str]:
     """Return the project files that running the file `module` can import, itself included.
 
     Paths are relative to `root`. Every import statement counts, also within a function or
-    under a condition; an import by name at run time (importlib) is invisible here.
+    under a condition. Imports by name at run time (importlib) are not found.
     """
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += (other for other in imported(file, root) if not is_exempt(other))
-    return found
+    closure: set[str] = set()
+    queue = [module]
+    while queue:
+        file = queue.pop()
+        if file not in closure:
+            closure.add(file)
+            queue += (other for other in find_imports(file, root) if not is_exempt(other))
+    return closure
 
 
-def imported(module: str, root: Path) -> set[str]:
+def find_imports(module: str, root: Path) -> set[str]:
     """Return the project files that `module` itself imports, except packages' `__init__.py`."""
     tree = ast.parse((root / module).read_bytes(), module)
     package = Path(module).parent.parts
-    files = {_file(name, root) for node in ast.walk(tree) for name in _names(node, package)}
+    files = {
+        _find_file(name, root) for node in ast.walk(tree) for name in _parse_names(node, package)
+    }
     return {file for file in files if file}
 
 
@@ -57,7 +59,7 @@ def is_within(path: str, folders: Iterable[str]) -> bool:
     return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
-def module_of(command: str) -> str | None:
+def find_stage_module(command: str) -> str | None:
     """Return the file that `exec python -m stages.X …` runs; None for any other command."""
     match command.split():
         case ["exec", "python", "-m", name, *_] if name.startswith("stages."):
@@ -65,8 +67,11 @@ def module_of(command: str) -> str | None:
     return None
 
 
-def _names(node: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield the dotted names that a statement imports: `from a import b` may mean a.b or b of a."""
+def _parse_names(node: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the dotted names that a statement may import.
+
+    `from a import b` yields both a and a.b, since b may be a module or a name in a.
+    """
     if isinstance(node, ast.Import):
         yield from (tuple(alias.name.split(".")) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -76,18 +81,20 @@ def _names(node: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]
         yield from ((*source, alias.name) for alias in node.names)
 
 
-def _file(name: tuple[str, ...], root: Path) -> str | None:
+def _find_file(name: tuple[str, ...], root: Path) -> str | None:
+    """Return the project file of a dotted name; None if it is no module of the project."""
     path = Path(*name).with_suffix(".py") if name[0] in PACKAGES else None
     return path.as_posix() if path and (root / path).is_file() else None
 
 
 def main() -> None:
+    """Print the import closure of each stage in dvc.yaml."""
     from ruamel.yaml import YAML
 
     pipeline = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))
     for stage, entry in pipeline["stages"].items():
-        if module := module_of(entry["cmd"]):
-            print(f"{stage}:", *sorted(closure(module, Path())), sep="\n  ")
+        if module := find_stage_module(entry["cmd"]):
+            print(f"{stage}:", *sorted(find_closure(module, Path())), sep="\n  ")
 
 
 if __name__ == "__main__":
