@@ -44,7 +44,7 @@ def build(folder: Path, layers: int) -> int:
     with torch.device("cuda"):
         model: Any = Qwen2ForCausalLM(config)
     model.to(torch.bfloat16)
-    model_io.save(model, folder, 5.0)
+    model_io.save_model(model, folder, 5.0)
     model_io.save_tokenizer(tokenizer, folder)
     return int(model.num_parameters())
 

@@ -33,7 +33,7 @@ TASK = "intent"
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
+    compute: compute.ComputeParams
     evaluate: Asked
 
 
@@ -54,7 +54,7 @@ def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], tokens: int
             input_ids=torch.tensor([prompt], device=model.device),
             max_new_tokens=tokens,
             do_sample=False,
-            eos_token_id=chat.end_of_turn(tokenizer),
+            eos_token_id=chat.get_end_of_turn_id(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
         )
 
@@ -71,23 +71,23 @@ def compare(folder: Path, chosen: Params, test: list[Record], labels: list[str])
     """Choices and generation by one model."""
     settings = chosen.evaluate
     tokenizer = model_io.load_tokenizer(folder)
-    model = model_io.load(folder, "auto", chosen.compute.attention, compute.device())
+    model = model_io.load_model(folder, "auto", chosen.compute.attention, compute.select_device())
     click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
     choosing = [row for row in test if row.task == TASK]
-    prompts = [chat.prompt_ids(tokenizer, row.prompt) for row in choosing]
-    choices = [chat.answer_ids(tokenizer, label) for label in labels]
+    prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in choosing]
+    choices = [chat.encode_answer(tokenizer, label) for label in labels]
     size, tokens = settings.batch_size, settings.max_new_tokens
     tell(
         f"choice of {len(labels)} labels, lm-eval",
         len(choosing),
-        seconds(lambda: likelihood.choice_scores(model, prompts, choices, size)),
+        seconds(lambda: likelihood.score_choices(model, prompts, choices, size)),
         seconds(lambda: lm_eval_tasks.accuracy(model, tokenizer, choosing, labels, size)),
     )
-    written = [chat.prompt_ids(tokenizer, row.prompt) for row in test if row.task != TASK]
+    written = [chat.encode_prompt(tokenizer, row.prompt) for row in test if row.task != TASK]
     tell(
         f"answers of {tokens} tokens, one by one",
         len(written),
-        seconds(lambda: generation.answers(model, tokenizer, written, size, tokens)),
+        seconds(lambda: generation.generate_answers(model, tokenizer, written, size, tokens)),
         seconds(lambda: one_by_one(model, tokenizer, written, tokens)),
     )
 
@@ -137,7 +137,7 @@ def start_up(row: Record, labels: list[str]) -> None:
 @click.option("--number", default=100, show_default=True, help="Records of each kind.")
 def main(sizes: tuple[str, ...], number: int) -> None:
     chosen = params.read(Params)
-    compute.set_up(chosen.compute, chosen.seed)
+    compute.set_up_torch(chosen.compute, chosen.seed)
     rows = list(records.read(Path("data/prepared/test.jsonl")))
     labels = json.loads(Path("data/prepared/labels.json").read_text(encoding="utf-8"))[TASK]
     choosing = records.spread([row for row in rows if row.task == TASK], number)

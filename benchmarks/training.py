@@ -71,7 +71,7 @@ def build(folder: Path, size: dict[str, int]) -> int:
     )
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config)
-    model_io.save(model, folder, 4.0)
+    model_io.save_model(model, folder, 4.0)
     model_io.save_tokenizer(tokenizer, folder)
     return model.num_parameters()
 
@@ -102,7 +102,7 @@ def write_rows(rows: list[Record], folder: Path) -> int:
             pair = {"prompt": row.prompt, "completion": [row.messages[-1]]}
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
     tokenizer = model_io.load_tokenizer(Path("data/base"))
-    return sum(len(chat.example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
+    return sum(len(chat.encode_example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
 
 
 def measure(command: list[str], folder: Path, **environment: str) -> Measured:
@@ -125,9 +125,9 @@ def final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
     from peft import PeftModel
 
     tokenizer = model_io.load_tokenizer(base)
-    model = PeftModel.from_pretrained(model_io.load(base, "float32", "eager", "cpu"), adapter)
-    examples = [chat.example(tokenizer, row, MAX_LENGTH) for row in rows]
-    losses = likelihood.answer_losses(model, examples, 8)
+    model = PeftModel.from_pretrained(model_io.load_model(base, "float32", "eager", "cpu"), adapter)
+    examples = [chat.encode_example(tokenizer, row, MAX_LENGTH) for row in rows]
+    losses = likelihood.compute_answer_losses(model, examples, 8)
     return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)
 
 

@@ -33,10 +33,10 @@ def main() -> None:
         raise UserError(
             "params.yaml: data/ is of other parameters or sources; run `dvc repro augment`"
         )
-    chosen, device = params.read(Params), compute.device()
-    runtime = compute.runtime()
+    chosen, device = params.read(Params), compute.select_device()
+    runtime = compute.read_runtime()
     launched = runtime.launch
-    compute.set_up(chosen.compute, chosen.seed)
+    compute.set_up_torch(chosen.compute, chosen.seed)
     data = Path("data")
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         planned = training_plan.draw_up(

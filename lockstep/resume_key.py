@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from lockstep import outputs
-from lockstep.models.machine import machine_class
+from lockstep.models.machine import read_machine_class
 
 REPOSITORY = Path(__file__).parents[1]
 CODE = ("lockstep/", "stages/")
@@ -35,7 +35,7 @@ def resume_key(
         "parameters": parameters,
         "code": [outputs.digest(file) for file in declared_code(stage)],
         "libraries": {name: _version(name) for name in libraries},
-        "machine": [machine_class(), runtime],
+        "machine": [read_machine_class(), runtime],
     }
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -29,7 +29,7 @@ class Augment(Section):
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
+    compute: compute.ComputeParams
     augment: Augment
 
 
@@ -88,7 +88,7 @@ def main(prepared: Path, dictionary: Path, out: Path) -> None:
         for record in records.read(prepared / f"{name}.jsonl")
     ]
     if any(method.loads_a_model for method in chosen.augment.methods):
-        compute.set_up(chosen.compute, chosen.seed)
+        compute.set_up_torch(chosen.compute, chosen.seed)
     nursery = children(parents, held_out, dictionary, chosen)
     train = [*parents, *nursery.children]
     for mix in chosen.augment.mix:

@@ -8,7 +8,7 @@ from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, OUT, run
 from lockstep.errors import UserError, loading
 from lockstep.hub import download, inspection, local_folder
-from lockstep.hub.base_params import Base
+from lockstep.hub.base_params import BaseParams
 from lockstep.models import compute, model_io
 from lockstep.params import Section, Seed
 from lockstep.starter import pretraining
@@ -16,50 +16,50 @@ from lockstep.starter import pretraining
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
-    base: Base
-    starter: pretraining.Starter
-    weights: model_io.Weights
+    compute: compute.ComputeParams
+    base: BaseParams
+    starter: pretraining.StarterParams
+    weights: model_io.WeightsParams
 
 
-def vet(model: Path, chosen: Base) -> None:
+def vet(model: Path, chosen: BaseParams) -> None:
     """Refuse a model that could run code, is incomplete or cannot hold a conversation."""
     from transformers import logging
 
     logging.disable_progress_bar()  # a refusal is one line
-    config = inspection.inspect(model, chosen.allowed_config_keys)
+    config = inspection.inspect_base(model, chosen.allowed_config_keys)
     with loading(f"{model}: the tokenizer"):
         tokenizer = model_io.load_tokenizer(model)
-    if inspection.writes(config) and not tokenizer.chat_template:
+    if inspection.is_causal_lm(config) and not tokenizer.chat_template:
         raise UserError(f"{model}: the base has no chat template; add chat_template.jinja to it")
 
 
 def train_starter(text: Path, out: Path, chosen: Params) -> str:
     """Pre-train the starter model into `out`; says how far it came."""
-    compute.set_up(chosen.compute, chosen.seed)
-    documents = pretraining.texts(text)
+    compute.set_up_torch(chosen.compute, chosen.seed)
+    documents = pretraining.read_documents(text)
     tokenizer = pretraining.train_tokenizer(documents, chosen.starter)
-    model = pretraining.build(tokenizer, chosen.starter, chosen.compute.attention)
+    model = pretraining.build_model(tokenizer, chosen.starter, chosen.compute.attention)
     loss = pretraining.pretrain(model, tokenizer, documents, chosen.starter, chosen.seed)
-    model_io.save(model, out, chosen.weights.max_shard_gb)
+    model_io.save_model(model, out, chosen.weights.max_shard_gb)
     model_io.save_tokenizer(tokenizer, out)
     return f"pre-trained {model.num_parameters():,} parameters to a loss of {loss:.2f}"
 
 
-def take(source: Path, out: Path, chosen: Base) -> None:
+def take(source: Path, out: Path, chosen: BaseParams) -> None:
     """Link or copy a local model into `out`; a refusal names the user's folder, not our copy."""
-    local_folder.bring(source, out)
+    local_folder.copy_model(source, out)
     try:
         vet(out, chosen)
     except UserError as refusal:
         raise UserError(refusal.message.replace(str(out), str(source))) from None
 
 
-def configure(model: Path, chosen: Base) -> None:
+def configure(model: Path, chosen: BaseParams) -> None:
     """Change the config.json of a vetted model as asked, and vet it again."""
     if not chosen.configuration:
         return
-    inspection.change(model, chosen.configuration)
+    inspection.update_config(model, chosen.configuration)
     try:
         vet(model, chosen)
     except UserError as refusal:
@@ -80,7 +80,7 @@ def main(text: Path, out: Path) -> None:
             case "hub":
                 # vetted before its scratch is given up: a refusal must not cost the download
                 wanted = chosen.base.id, chosen.base.revision
-                download.download(*wanted, partial, lambda scratch: vet(scratch, chosen.base))
+                download.download_model(*wanted, partial, lambda scratch: vet(scratch, chosen.base))
                 done = f"downloaded {wanted[0]} at {wanted[1]}"
             case "path":
                 take(Path(chosen.base.path), partial, chosen.base)

@@ -21,7 +21,7 @@ BATCHES = 16
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
+    compute: compute.ComputeParams
     evaluate: Asked
 
 
@@ -46,7 +46,7 @@ def main(
     settings, label_sets = chosen.evaluate, outputs.read_json(labels)
     rows, learnt, held_out = (list(records.read(path)) for path in (test, train, validation))
     suites.check(rows, settings.suites, label_sets)
-    compute.set_up(chosen.compute, chosen.seed)
+    compute.set_up_torch(chosen.compute, chosen.seed)
     head = new_head(settings, label_sets)
     model = answering.Answering(folder, chosen.compute.attention, settings, head)
     lm_eval_tasks.check(settings.harness, tasks)
@@ -56,7 +56,7 @@ def main(
     size = BATCHES * settings.batch_size
     inputs = folder, train, validation, test, labels, tasks
     key = resume_key(
-        "evaluate", inputs, chosen.model_dump(), resume_cache.LIBRARIES, compute.device()
+        "evaluate", inputs, chosen.model_dump(), resume_cache.LIBRARIES, compute.select_device()
     )
     with resume_cache.open_cache(resume_cache.SCRATCH, key, size) as scored:
         predictions = asked.predictions(scored)
@@ -66,7 +66,7 @@ def main(
         for task, accuracy in asked.second_opinions().items():
             result[task]["lm_eval"] = accuracy
         result |= {"harness": found} if (found := model.harness(tasks)) else {}
-        timed(weight_bytes=model_io.weight_bytes(folder), **asked.timings())
+        timed(weight_bytes=model_io.count_weight_bytes(folder), **asked.timings())
         with outputs.folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)

@@ -6,7 +6,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.hub import chat_models
+from lockstep.hub import auxiliary_models
 from lockstep.judging import cases, judge_metrics, judgements, rubric
 from lockstep.judging.judge_params import Endpoint, Judge
 from lockstep.judging.judge_prompts import Prompt
@@ -17,7 +17,7 @@ from lockstep.params import Section, Seed
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
+    compute: compute.ComputeParams
     judge: Judge
 
 
@@ -33,12 +33,12 @@ def by_endpoint(prompts: list[Prompt], endpoint: Endpoint) -> list[str]:
 def by_model(prompts: list[Prompt], chosen: Params) -> list[str]:
     """The reply to each prompt of a chat model that runs here; all are kept together."""
     model = chosen.judge.model
-    folder = chat_models.folder(model.folder)
+    folder = auxiliary_models.resolve_model(model.folder)
     how = chosen.compute.attention, model.batch_size, model.max_new_tokens
     conversations = [prompt.messages for prompt in prompts]
     key = response_cache.key(outputs.digest(folder), *how, conversations)
     if not response_cache.path(key).exists():
-        compute.set_up(chosen.compute, chosen.seed)
+        compute.set_up_torch(chosen.compute, chosen.seed)
         response_cache.keep(key, local_model.texts(conversations, folder, *how))
     return list(response_cache.read(key))
 

@@ -27,8 +27,8 @@ class Merge(Section):
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
-    weights: model_io.Weights
+    compute: compute.ComputeParams
+    weights: model_io.WeightsParams
     merge: Merge
 
 
@@ -64,8 +64,8 @@ def merge_adapter(base: Any, adapter: Path, prompts: list[list[int]], limit: flo
     adapted = PeftModel.from_pretrained(base, adapter).eval()
     before = logits(adapted, prompts)
     if adapted.active_peft_config.is_prompt_learning:
-        learnt, merged = soft_prompt.of(adapted), adapted.get_base_model()
-        soft_prompt.attach(merged, learnt)
+        learnt, merged = soft_prompt.extract_soft_prompt(adapted), adapted.get_base_model()
+        soft_prompt.attach_soft_prompt(merged, learnt)
     else:
         merged = adapted.merge_and_unload(safe_merge=True)
     difference = largest_difference(before, logits(merged, prompts))
@@ -87,14 +87,14 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     source = trained / "model"
     with outputs.folder(out) as partial:
         if (source / "adapter_config.json").exists():
-            compute.set_up(chosen.compute, chosen.seed)
+            compute.set_up_torch(chosen.compute, chosen.seed)
             tokenizer = model_io.load_tokenizer(source)
             rows = records.spread(list(records.read(validation)), chosen.merge.prompts)
-            prompts = [chat.input_ids(tokenizer, record, LONGEST)[0] for record in rows]
+            prompts = [chat.encode_input(tokenizer, record, LONGEST)[0] for record in rows]
             head, attention = model_io.read_head(source), chosen.compute.attention
-            model = model_io.load(base, "auto", attention, compute.device(), head=head)
+            model = model_io.load_model(base, "auto", attention, compute.select_device(), head=head)
             model, difference = merge_adapter(model, source, prompts, chosen.merge.tolerance)
-            model_io.save(model, partial, chosen.weights.max_shard_gb)
+            model_io.save_model(model, partial, chosen.weights.max_shard_gb)
             model_io.save_tokenizer(tokenizer, partial)
             if head:
                 model_io.write_head(head, partial)

@@ -15,7 +15,7 @@ from lockstep.params import PositiveInt, Precision, Section, Seed
 class Quantize(Section):
     """In how many bits, and on what the loss is measured."""
 
-    method: quantization.Method
+    method: quantization.QuantizationMethod
     """nf4 (4 bits) or int8."""
     double_quantization: bool
     """nf4: quantize the scales too, 0.4 bits a weight less."""
@@ -30,8 +30,8 @@ class Quantize(Section):
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
-    weights: model_io.Weights
+    compute: compute.ComputeParams
+    weights: model_io.WeightsParams
     quantize: Quantize
 
 
@@ -42,43 +42,45 @@ class Params(Section):
 def main(merged: Path, validation: Path, out: Path) -> None:
     chosen = params.read(Params)
     settings = chosen.quantize
-    compute.set_up(chosen.compute, chosen.seed)
-    compute.warn_of_slow_bf16("quantize.precision", settings.precision)
-    device, attention = compute.device(), chosen.compute.attention
+    compute.set_up_torch(chosen.compute, chosen.seed)
+    compute.warn_about_slow_bf16("quantize.precision", settings.precision)
+    device, attention = compute.select_device(), chosen.compute.attention
     tokenizer = model_io.load_tokenizer(merged)
     held_out = records.spread(list(records.read(validation)), settings.rows)
     head, length = model_io.read_head(merged), settings.max_length
     if head:
-        inputs = [chat.input_ids(tokenizer, row, length)[0] for row in held_out]
+        inputs = [chat.encode_input(tokenizer, row, length)[0] for row in held_out]
     else:
-        rows = [chat.example(tokenizer, row, length) for row in held_out]
+        rows = [chat.encode_example(tokenizer, row, length) for row in held_out]
 
     def perplexity(folder: Path) -> float:
-        model = model_io.load(folder, "auto", attention, device)
-        losses = likelihood.answer_losses(model, rows, settings.batch_size)
-        return round(likelihood.perplexity(losses), 4)
+        model = model_io.load_model(folder, "auto", attention, device)
+        losses = likelihood.compute_answer_losses(model, rows, settings.batch_size)
+        return round(likelihood.compute_perplexity(losses), 4)
 
     def numbers(folder: Path) -> list[list[float]]:
-        model = model_io.load(folder, "auto", attention, device)
-        return head_outputs.outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)
+        model = model_io.load_model(folder, "auto", attention, device)
+        return head_outputs.compute_outputs(
+            model, inputs, tokenizer.pad_token_id, settings.batch_size
+        )
 
     with outputs.folder(out) as partial:
-        config = quantization.configuration(
+        config = quantization.build_config(
             settings.method, settings.double_quantization, settings.precision
         )
-        model = model_io.load(merged, "auto", attention, device, config)
-        layers = quantization.count_quantized(model)
-        model_io.save(model, partial, chosen.weights.max_shard_gb)
+        model = model_io.load_model(merged, "auto", attention, device, config)
+        layers = quantization.count_quantized_layers(model)
+        model_io.save_model(model, partial, chosen.weights.max_shard_gb)
         model_io.save_tokenizer(tokenizer, partial)
         fact: dict[str, Any] = {
             "method": settings.method,
             "quantized_layers": layers,
-            "bytes_before": model_io.weight_bytes(merged),
-            "bytes_after": model_io.weight_bytes(partial),
+            "bytes_before": model_io.count_weight_bytes(merged),
+            "bytes_after": model_io.count_weight_bytes(partial),
         }
         if head:
             model_io.write_head(head, partial)
-            change = head_outputs.mean_change(numbers(merged), numbers(partial))
+            change = head_outputs.mean_absolute_change(numbers(merged), numbers(partial))
             fact["mean_output_change"] = round(change, 4)
         else:
             fact["perplexity_before"] = perplexity(merged)

@@ -6,7 +6,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.hub.base_params import Base
+from lockstep.hub.base_params import BaseParams
 from lockstep.human import ratings
 from lockstep.human.rating_items import HumanParams
 from lockstep.metrics.suites import check_answers
@@ -37,7 +37,7 @@ class Report(Section):
 
 class Params(Section):
     seed: Seed
-    base: Base
+    base: BaseParams
     train: Train
     strategies: Strategies
     evaluate: Judged

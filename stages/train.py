@@ -35,8 +35,8 @@ folder of an experiment that failed; this one outlives both."""
 
 class Params(Section):
     seed: Seed
-    compute: compute.Compute
-    weights: model_io.Weights
+    compute: compute.ComputeParams
+    weights: model_io.WeightsParams
     train: train_params.Train
     strategies: train_params.Strategies
 
@@ -50,8 +50,8 @@ def load(base: Path, chosen: Params, head: model_io.Head | None, place: str | No
     config = None
     if strategy == "qlora":
         double = adapters.double_quantization(chosen.strategies)
-        config = quantization.configuration("nf4", double, precision)
-    return model_io.load(
+        config = quantization.build_config("nf4", double, precision)
+    return model_io.load_model(
         base,
         "float32" if strategy in ("full", "freeze") else model_io.DTYPES[precision],
         chosen.compute.attention,
@@ -116,7 +116,7 @@ def finish(
     """Train, then write the result whole; of several processes the first one writes."""
     from lockstep.training import memory
 
-    device = compute.device()
+    device = compute.select_device()
     memory.check_weights(base, planned, launched, device)
     model = load(base, chosen, planned.head, launch.place(launched, device))
     trainer = tune(model, planned, checkpoint, launched)
@@ -143,9 +143,13 @@ def finish(
 @click.argument("out", type=OUT)
 def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path) -> None:
     chosen = params.read(Params)
-    compute.set_up(chosen.compute, chosen.seed)
-    compute.warn_of_slow_bf16("train.precision", chosen.train.precision)
-    train, device, runtime = augmented / "train.jsonl", compute.device(), compute.runtime()
+    compute.set_up_torch(chosen.compute, chosen.seed)
+    compute.warn_about_slow_bf16("train.precision", chosen.train.precision)
+    train, device, runtime = (
+        augmented / "train.jsonl",
+        compute.select_device(),
+        compute.read_runtime(),
+    )
     launch.check(runtime.launch, chosen.train)
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         planned = training_plan.draw_up(

@@ -103,9 +103,9 @@ def documents() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def size() -> pretraining.Starter:
+def size() -> pretraining.StarterParams:
     """A starter that trains in seconds."""
-    return pretraining.Starter.model_validate(
+    return pretraining.StarterParams.model_validate(
         {key.removeprefix("starter."): value for key, value in TINY.items() if "starter" in key}
         | {"heads": 2, "learning_rate": 4e-2, "matrix_learning_rate": 6e-3}
     )
@@ -113,7 +113,7 @@ def size() -> pretraining.Starter:
 
 @pytest.fixture(scope="session")
 def tiny(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[str], size: pretraining.Starter
+    tmp_path_factory: pytest.TempPathFactory, documents: list[str], size: pretraining.StarterParams
 ) -> Path:
     """The folder of a random Qwen2 model, weights large enough for logits that differ."""
     import torch
@@ -121,12 +121,12 @@ def tiny(
     folder = tmp_path_factory.mktemp("tiny") / "model"
     tokenizer = pretraining.train_tokenizer(documents, size)
     torch.manual_seed(0)
-    model = pretraining.build(tokenizer, size, "eager")
+    model = pretraining.build_model(tokenizer, size, "eager")
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(5)
-    model_io.save(model, folder, 1.0)
+    model_io.save_model(model, folder, 1.0)
     model_io.save_tokenizer(tokenizer, folder)
     return folder
 
@@ -145,7 +145,7 @@ def tokenizer(tiny: Path) -> Any:
 @pytest.fixture(scope="session")
 def loaded(tiny: Path) -> Any:
     """The tiny model, not to be changed."""
-    return model_io.load(tiny, "float32", "eager", "cpu")
+    return model_io.load_model(tiny, "float32", "eager", "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -318,5 +318,5 @@ def architecture(name: str, folder: Path, tiny: Path) -> None:
         model = Qwen3ForCausalLM(Qwen3Config(**shape, num_key_value_heads=1, head_dim=16))
     else:
         model = Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=1))
-    model_io.save(model, folder, 1.0)
+    model_io.save_model(model, folder, 1.0)
     model_io.save_tokenizer(tokenizer, folder)

@@ -28,7 +28,7 @@ def _translate(
             raise UserError(f"{folder}: no seq2seq model; name one that translates")
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, **options)
-    model = model.to(compute.device()).eval()
+    model = model.to(compute.select_device()).eval()
     translated = dict.fromkeys(range(len(texts)), "")
     said = [place for place, text in enumerate(texts) if text]
     by_length = sorted(said, key=lambda place: len(texts[place]))

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from lockstep.augmentation import back_translation, noise, paraphrase, synonyms, words
 from lockstep.augmentation.synonyms import Synonyms
-from lockstep.hub import chat_models
-from lockstep.hub.chat_models import Checkpoint
+from lockstep.hub import auxiliary_models
+from lockstep.hub.auxiliary_models import ModelReference
 from lockstep.params import Fraction, NaturalInt, PositiveInt, Section
 from lockstep.records import Record
 
@@ -107,9 +107,9 @@ class BackTranslation(Method):
 
     method: Literal["back_translation"]
     loads_a_model: ClassVar = True
-    there: Checkpoint
+    there: ModelReference
     """A seq2seq model into the other language."""
-    back: Checkpoint
+    back: ModelReference
     """The model that comes back."""
     batch_size: PositiveInt
     max_new_tokens: PositiveInt
@@ -120,8 +120,8 @@ class BackTranslation(Method):
         """A new phrasing of each row's question; what loses a kept text is left out later."""
         return back_translation.there_and_back(
             [row.question for row in rows],
-            chat_models.folder(self.there),
-            chat_models.folder(self.back),
+            auxiliary_models.resolve_model(self.there),
+            auxiliary_models.resolve_model(self.back),
             self.batch_size,
             self.max_new_tokens,
         )
@@ -155,7 +155,7 @@ class LocalParaphrase(Method):
 
     method: Literal["local_paraphrase"]
     loads_a_model: ClassVar = True
-    model: Checkpoint
+    model: ModelReference
     prompt: str
     """The system turn; the question is the user turn."""
     batch_size: PositiveInt
@@ -167,7 +167,7 @@ class LocalParaphrase(Method):
         """A new phrasing of each row's question; what loses a kept text is left out later."""
         return paraphrase.by_model(
             [row.question for row in rows],
-            chat_models.folder(self.model),
+            auxiliary_models.resolve_model(self.model),
             attention,
             self.prompt,
             self.batch_size,

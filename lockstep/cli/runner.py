@@ -21,8 +21,8 @@ from pydantic import ValidationError, create_model
 from lockstep import outputs, params
 from lockstep.cli.checks.agreements import disagreements
 from lockstep.errors import UserError
-from lockstep.models.compute import Runtime, device
-from lockstep.models.machine import machine_class
+from lockstep.models.compute import RuntimeParams, select_device
+from lockstep.models.machine import read_machine_class
 from lockstep.processes import die_with_parent
 
 STAGES = (
@@ -119,7 +119,7 @@ def _keep_inputs(arguments: dict[str, Any]) -> None:
 
 def check_parameters(file: Path = params.FILE) -> None:
     """Validate the whole params.yaml, every stage's part, before any stage does work."""
-    read: dict[str, list[Any]] = {"runtime": [Runtime]}
+    read: dict[str, list[Any]] = {"runtime": [RuntimeParams]}
     for stage in STAGES:
         for name, field in importlib.import_module(f"stages.{stage}").Params.model_fields.items():
             read.setdefault(name, []).append(field.rebuild_annotation())
@@ -147,7 +147,7 @@ def check_options(file: Path = params.FILE) -> None:
 
     sections = importlib.import_module("stages.train").Params
     chosen = params.read(sections, file)
-    trainer_arguments.build(chosen.train, chosen.seed, device(), Path())
+    trainer_arguments.build(chosen.train, chosen.seed, select_device(), Path())
     adapters.configuration(chosen.train, chosen.strategies, Path())
     adapters.learning_rate_ratio(chosen.train, chosen.strategies)
     adapters.double_quantization(chosen.strategies)
@@ -166,7 +166,7 @@ def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
     A rerun that reproduces the same bytes leaves the files, and so the git tree, as they are.
     """
     name = f"{stage.replace('@', '-')}.json"
-    provenance = {"machine": machine_class(), "result": outputs.digest(arguments["out"])}
+    provenance = {"machine": read_machine_class(), "result": outputs.digest(arguments["out"])}
     if _result(PROVENANCE / name) == provenance["result"] and (TIMINGS / name).exists():
         return
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,7 +9,7 @@ from lockstep.params import Section
 Revision = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40})?$")]
 
 
-class Base(Section):
+class BaseParams(Section):
     """Where the base model comes from."""
 
     source: Literal["starter", "hub", "path"]
@@ -27,7 +27,7 @@ class Base(Section):
     """Key of config.json -> value in its place: RoPE scaling, a sliding window …"""
 
     @model_validator(mode="after")
-    def _complete(self) -> "Base":
+    def _complete(self) -> "BaseParams":
         needed = {"starter": [], "hub": ["id", "revision"], "path": ["path"]}[self.source]
         empty = [f"base.{name}" for name in needed if not getattr(self, name)]
         if empty:

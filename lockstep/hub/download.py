@@ -26,7 +26,7 @@ class Listed:
     """Its git blob id, for a small one."""
 
 
-def download(
+def download_model(
     model_id: str, revision: str, into: Path, check: Callable[[Path], None] | None = None
 ) -> None:
     """Put one revision (40 hex digits) of a model of the hub into the folder `into`.
@@ -41,7 +41,7 @@ def download(
     key = hashlib.sha256(f"{model_id}@{revision}".encode()).hexdigest()[:16]
     scratch = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "base", key)
     scratch.parent.mkdir(parents=True, exist_ok=True)
-    with locked(scratch.parent):
+    with lock_downloads(scratch.parent):
         with _online(), _refusals(where):
             names = _fetch(model_id, revision, scratch, where)
         if check:
@@ -69,8 +69,8 @@ def _fetch(model_id: str, revision: str, scratch: Path, where: str) -> list[str]
             _verify(scratch / name, listing[name], where)
         return names
 
-    small = fetch(local_folder.small_files(listing, where))
-    return small + fetch(local_folder.weight_files(listing, scratch, where))
+    small = fetch(local_folder.list_small_files(listing, where))
+    return small + fetch(local_folder.list_weight_files(listing, scratch, where))
 
 
 def _listing(model_id: str, revision: str) -> dict[str, Listed]:
@@ -112,7 +112,7 @@ def _verify(path: Path, listed: Listed, where: str) -> None:
 
 
 @contextmanager
-def locked(parent: Path) -> Iterator[None]:
+def lock_downloads(parent: Path) -> Iterator[None]:
     """One download at a time in a repository: a queue's workers share the scratch folder."""
     descriptor = os.open(parent, os.O_RDONLY)
     try:

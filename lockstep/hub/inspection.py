@@ -48,7 +48,7 @@ LOADER_PARTS = ("attn_implementation", "experts_implementation", "flash_implemen
 QUANTIZED = ("quantization_config", "compression_config")
 
 
-def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
+def inspect_base(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
     """The configuration of a base; UserError, by name, of one that could run code or would load
     with random weights.
 
@@ -76,15 +76,15 @@ def inspect(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
     return config
 
 
-def change(folder: Path, configuration: dict[str, Any]) -> None:
-    """Put other values into config.json; whether they fit is for `inspect` to say."""
+def update_config(folder: Path, configuration: dict[str, Any]) -> None:
+    """Put other values into config.json; whether they fit is for `inspect_base` to say."""
     path = folder / CONFIG
     changed = _object(path) | configuration
     path.unlink()  # it may be a link to a file of the user's
     outputs.write_json(path, changed)
 
 
-def writes(config: dict[str, Any]) -> bool:
+def is_causal_lm(config: dict[str, Any]) -> bool:
     """Whether the weights are of a causal language model: BERT has that class too, but seldom."""
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
@@ -212,7 +212,7 @@ def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path
 
     try:
         with torch.device("meta"):
-            loader: Any = AutoModelForCausalLM if writes(config) else AutoModel
+            loader: Any = AutoModelForCausalLM if is_causal_lm(config) else AutoModel
             model = loader.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))
     except Exception as error:  # the library's own checks of values raise nearly every kind
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -42,7 +42,7 @@ SMALL = (
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 
 
-def bring(source: Path, into: Path) -> None:
+def copy_model(source: Path, into: Path) -> None:
     """Put the model in `source` into the folder `into`: config, tokenizer, safetensors.
 
     The files must not be hard links to what the user may still write: DVC makes every file
@@ -54,11 +54,13 @@ def bring(source: Path, into: Path) -> None:
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; give the one that save_pretrained wrote")
     names = {path.name for path in source.iterdir() if path.is_file()}
-    for name in small_files(names, str(source)) + weight_files(names, source, str(source)):
+    for name in list_small_files(names, str(source)) + list_weight_files(
+        names, source, str(source)
+    ):
         _share(source / name, into / name)
 
 
-def small_files(names: Collection[str], where: str) -> list[str]:
+def list_small_files(names: Collection[str], where: str) -> list[str]:
     """The config and tokenizer files among `names`; refuses if they or all weights are missing.
 
     Raises before anything is downloaded: `names` may be the listing of a repository.
@@ -72,7 +74,7 @@ def small_files(names: Collection[str], where: str) -> list[str]:
     return [name for name in SMALL if name in names] + [INDEX] * (WEIGHTS not in names)
 
 
-def weight_files(names: Collection[str], folder: Path, where: str) -> list[str]:
+def list_weight_files(names: Collection[str], folder: Path, where: str) -> list[str]:
     """The weights that transformers would load, and no duplicates of them beside.
 
     (Mistral's repositories, for one, hold all weights a second time as consolidated.safetensors.)

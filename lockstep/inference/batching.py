@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 
-def by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batch_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Indices in batches of like length, the longest first: memory runs out at once or never."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
-def padded(rows: Sequence[Sequence[int]], fill: int, left: bool = False) -> tuple[Any, Any]:
+def pad_rows(rows: Sequence[Sequence[int]], fill: int, left: bool = False) -> tuple[Any, Any]:
     """Two integer tensors (rows, longest): the ids, and a mask that is 0 on the padding."""
     import torch
 

@@ -1,50 +1,139 @@
-"""What a model writes: greedy answers, batched by prompt length."""
+"""Generate answers with a loaded model: greedy in batches, or sampled one prompt at a time."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from lockstep.inference.batching import by_length, padded
+from lockstep.inference.batching import batch_by_length, pad_rows
 from lockstep.models import chat
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """An answer, and whether it was cut before the model ended its turn."""
+class GeneratedAnswer:
+    """The text of one generated answer."""
 
     text: str
     truncated: bool
+    """Whether the answer reached `max_new_tokens` before the model ended its turn."""
 
 
-def answers(
+class AnswerGenerator(Protocol):
+    """A backend that generates answers to prompts, which are lists of token ids."""
+
+    def generate(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[GeneratedAnswer]:
+        """Return the greedy answer to each prompt."""
+
+    def sample(
+        self,
+        prompts: Sequence[tuple[list[int], int]],
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+    ) -> list[GeneratedAnswer]:
+        """Return a sampled answer to each pair of a prompt and the number of its draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersGenerator:
+    """An `AnswerGenerator` for a model that transformers has loaded."""
+
+    model: Any
+    tokenizer: Any
+    batch_size: int
+
+    def generate(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[GeneratedAnswer]:
+        """Return the greedy answer to each prompt, generated in batches of similar length."""
+        return generate_answers(
+            self.model, self.tokenizer, prompts, self.batch_size, max_new_tokens
+        )
+
+    def sample(
+        self,
+        prompts: Sequence[tuple[list[int], int]],
+        temperature: float,
+        max_new_tokens: int,
+        seed: int,
+    ) -> list[GeneratedAnswer]:
+        """Return a sampled answer to each pair of a prompt and the number of its draw."""
+        return sample_answers(
+            self.model, self.tokenizer, prompts, temperature, max_new_tokens, seed
+        )
+
+
+def generate_answers(
     model: Any, tokenizer: Any, prompts: Sequence[list[int]], batch_size: int, max_new_tokens: int
-) -> list[Written]:
-    """The answer to each prompt, up to the end of turn or `max_new_tokens`."""
+) -> list[GeneratedAnswer]:
+    """Return the greedy answer to each prompt, up to the end of turn or `max_new_tokens`."""
     import torch
     from transformers import GenerationConfig
 
-    # not the folder's own: a repetition penalty in it would change greedy answers
+    # replaces the folder's configuration: a repetition penalty in it would change greedy answers
     model.generation_config = GenerationConfig(
-        eos_token_id=chat.end_of_turn(tokenizer),
+        eos_token_id=chat.get_end_of_turn_id(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         do_sample=False,
     )
-    found: dict[int, Written] = {}
-    for batch in by_length([len(prompt) for prompt in prompts], batch_size):
-        ids, mask = padded([prompts[i] for i in batch], fill=tokenizer.pad_token_id, left=True)
+    answers: dict[int, GeneratedAnswer] = {}
+    for batch in batch_by_length([len(prompt) for prompt in prompts], batch_size):
+        ids, mask = pad_rows([prompts[i] for i in batch], fill=tokenizer.pad_token_id, left=True)
         with torch.inference_mode():
-            written = model.generate(
+            sequences = model.generate(
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 max_new_tokens=max_new_tokens,
             )
-        for i, row in zip(batch, written[:, ids.shape[1] :].tolist(), strict=True):
-            found[i] = read(tokenizer, row)
-    return [found[i] for i in range(len(prompts))]
+        for i, new_ids in zip(batch, sequences[:, ids.shape[1] :].tolist(), strict=True):
+            answers[i] = decode_generated(tokenizer, new_ids)
+    return [answers[i] for i in range(len(prompts))]
 
 
-def read(tokenizer: Any, ids: list[int]) -> Written:
-    """What a model wrote behind a prompt, without what stands behind its end of turn."""
-    stop = chat.end_of_turn(tokenizer)
-    truncated = stop not in ids
-    return Written(chat.decode(tokenizer, ids if truncated else ids[: ids.index(stop)]), truncated)
+def sample_answers(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[tuple[list[int], int]],
+    temperature: float,
+    max_new_tokens: int,
+    seed: int,
+) -> list[GeneratedAnswer]:
+    """Return a sampled answer to each pair of a prompt and the number of its draw.
+
+    Every answer has its own random seed and is generated alone, so the other prompts cannot
+    change it. The same prompt with another draw number gives another sample.
+    """
+    import torch
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig(
+        eos_token_id=chat.get_end_of_turn_id(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=True,
+        temperature=temperature,
+        top_k=0,
+    )
+    answers = []
+    for prompt, draw in prompts:
+        torch.manual_seed(compute_draw_seed(prompt, draw, seed))
+        ids = torch.tensor([prompt], device=model.device)
+        with torch.inference_mode():
+            sequences = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=max_new_tokens,
+            )
+        answers.append(decode_generated(tokenizer, sequences[0, len(prompt) :].tolist()))
+    return answers
+
+
+def compute_draw_seed(prompt: list[int], draw: int, seed: int) -> int:
+    """Return the random seed of one sampled answer, from 0 to 2^63 - 1."""
+    digest = hashlib.sha256(f"{seed}/{draw}/{prompt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def decode_generated(tokenizer: Any, new_ids: list[int]) -> GeneratedAnswer:
+    """Decode the tokens that follow a prompt, without those after the end of turn."""
+    end_of_turn = chat.get_end_of_turn_id(tokenizer)
+    truncated = end_of_turn not in new_ids
+    ids = new_ids if truncated else new_ids[: new_ids.index(end_of_turn)]
+    return GeneratedAnswer(chat.decode_answer(tokenizer, ids), truncated)

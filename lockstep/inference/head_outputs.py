@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from lockstep.inference.batching import by_length, padded
+from lockstep.inference.batching import batch_by_length, pad_rows
 from lockstep.models.model_io import Head
 
 
-def outputs(
+def compute_outputs(
     model: Any, inputs: Sequence[list[int]], fill: int, batch_size: int
 ) -> list[list[float]]:
     """The numbers that the model ends in, for each row of token ids; `fill` is the padding."""
     import torch
 
     found: list[list[float]] = [[] for _ in inputs]
-    for batch in by_length([len(row) for row in inputs], batch_size):
-        ids, mask = padded([inputs[i] for i in batch], fill)
+    for batch in batch_by_length([len(row) for row in inputs], batch_size):
+        ids, mask = pad_rows([inputs[i] for i in batch], fill)
         with torch.inference_mode():
             logits = model(
                 input_ids=ids.to(model.device), attention_mask=mask.to(model.device)
@@ -27,13 +27,15 @@ def outputs(
     return found
 
 
-def mean_change(before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]) -> float:
+def mean_absolute_change(
+    before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]
+) -> float:
     """By how much an output of the model differs on average between two variants."""
     pairs = zip(before, after, strict=True)
     return fmean(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
 
 
-def answer(head: Head, numbers: Sequence[float]) -> str:
+def format_answer(head: Head, numbers: Sequence[float]) -> str:
     """The numbers as an answer is written in the data: the likeliest label, those likelier than
     not as a JSON list, or the number."""
     if head.problem == "regression":

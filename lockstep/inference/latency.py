@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lockstep.inference.batching import padded
+from lockstep.inference.batching import pad_rows
 
 PROMPTS = 8
 """Answered one by one; their longest tokens' times say what the 95th percentile is."""
@@ -12,7 +12,7 @@ TOKENS = 24
 """Of each answer, whether or not it would end before."""
 
 
-def of_writing(
+def measure_latency(
     model: Any, prompts: Sequence[list[int]], fill: int, batch_size: int, most: int
 ) -> dict[str, float]:
     """Latency of the first token and of each further one at batch 1, in milliseconds (median and
@@ -46,7 +46,7 @@ def _write(model: Any, prompts: Sequence[list[int]], fill: int, tokens: int) -> 
     """Seconds that each token of all prompts took, the prompt with the first."""
     import torch
 
-    ids, mask = (part.to(model.device) for part in padded(prompts, fill, left=True))
+    ids, mask = (part.to(model.device) for part in pad_rows(prompts, fill, left=True))
     cache, times = None, []
     for _ in range(tokens):
         started = time.perf_counter()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.inference import generation, sampling
-from lockstep.inference.generation import Written
+from lockstep.inference import generation
+from lockstep.inference.generation import GeneratedAnswer
 from lockstep.models import chat, compute, soft_prompt
 
 PACKAGES = ("vllm", "vllm-bnb-plugin")
@@ -40,26 +40,26 @@ def check_machine() -> None:
                 f"params.yaml: evaluate.backend: {name} is not installed; pip install '.[vllm]', "
                 f"or {INSTEAD}"
             ) from None
-    if compute.device() != "cuda":
+    if compute.select_device() != "cuda":
         raise UserError(
             "params.yaml: evaluate.backend: vllm needs a CUDA device, and models run on the CPU "
             f"here; {INSTEAD}"
         )
 
 
-def check(folder: Path) -> None:
+def check_model(folder: Path) -> None:
     """Refuse, besides, a model that vLLM would not read as it is, before weights are loaded."""
     check_machine()
     if (folder / soft_prompt.FILE).exists():
         raise UserError(f"{folder / soft_prompt.FILE}: vllm reads no learnt prefix; {INSTEAD}")
-    if dtype(folder) == "float32" and _quantization(folder).get("load_in_4bit"):
+    if read_dtype(folder) == "float32" and _quantization(folder).get("load_in_4bit"):
         raise UserError(
             f"{folder}: vllm reads 4-bit weights of models in 16 bits alone, and this one's dtype "
             f"is float32; {INSTEAD}"
         )
 
 
-def dtype(folder: Path) -> str:
+def read_dtype(folder: Path) -> str:
     """Of a model's weights, as its config.json names it.
 
     It is told to vLLM, which would take 16 bits in the place of 32.
@@ -72,8 +72,8 @@ def dtype(folder: Path) -> str:
     return str(named).removeprefix("torch.")
 
 
-class Engine:
-    """A `Writer` whose weights are in a process of vLLM's own, until it is closed."""
+class VllmGenerator:
+    """A `AnswerGenerator` whose weights are in a process of vLLM's own, until it is closed."""
 
     def __init__(self, folder: Path, tokenizer: Any) -> None:
         """Load the model of a folder; takes most of the device's memory at once."""
@@ -85,7 +85,7 @@ class Engine:
             self._llm = LLM(
                 model=str(folder),
                 skip_tokenizer_init=True,  # it reads and writes token ids
-                dtype=dtype(folder),
+                dtype=read_dtype(folder),
                 generation_config="vllm",  # the folder's own might penalize repetitions
                 load_format="safetensors",
                 gpu_memory_utilization=SHARE,
@@ -97,25 +97,27 @@ class Engine:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise UserError(f"{folder}: vllm does not load it ({reason}); {INSTEAD}") from None
 
-    def answers(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[Written]:
+    def generate(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[GeneratedAnswer]:
         """All prompts at once: vLLM batches them."""
-        return self._written(prompts, [self._how(max_new_tokens, temperature=0.0)] * len(prompts))
+        return self._generate(prompts, [self._how(max_new_tokens, temperature=0.0)] * len(prompts))
 
-    def samples(
+    def sample(
         self,
         prompts: Sequence[tuple[list[int], int]],
         temperature: float,
         max_new_tokens: int,
         seed: int,
-    ) -> list[Written]:
+    ) -> list[GeneratedAnswer]:
         """Each drawn from a seed of its own, as `sampling` does; the draws are others."""
         how = [
             self._how(
-                max_new_tokens, temperature=temperature, seed=sampling.seed_of(prompt, turn, seed)
+                max_new_tokens,
+                temperature=temperature,
+                seed=generation.compute_draw_seed(prompt, turn, seed),
             )
             for prompt, turn in prompts
         ]
-        return self._written([prompt for prompt, _ in prompts], how)
+        return self._generate([prompt for prompt, _ in prompts], how)
 
     def close(self) -> None:
         """End vLLM's process, which gives back the device's memory."""
@@ -127,16 +129,19 @@ class Engine:
 
         return SamplingParams(
             max_tokens=max_new_tokens,
-            stop_token_ids=[chat.end_of_turn(self.tokenizer)],
+            stop_token_ids=[chat.get_end_of_turn_id(self.tokenizer)],
             ignore_eos=True,
             detokenize=False,
             **options,
         )
 
-    def _written(self, prompts: Sequence[list[int]], how: Sequence[Any]) -> list[Written]:
+    def _generate(self, prompts: Sequence[list[int]], how: Sequence[Any]) -> list[GeneratedAnswer]:
         given = [{"prompt_token_ids": prompt} for prompt in prompts]
         found = self._llm.generate(given, how, use_tqdm=False)
-        return [generation.read(self.tokenizer, list(one.outputs[0].token_ids)) for one in found]
+        return [
+            generation.decode_generated(self.tokenizer, list(one.outputs[0].token_ids))
+            for one in found
+        ]
 
 
 def _configuration(folder: Path) -> Any:

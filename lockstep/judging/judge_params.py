@@ -34,7 +34,7 @@ class Model(Section):
     """A chat model that runs here, and answers greedily."""
 
     folder: str
-    """As `lockstep.hub.chat_models.folder` takes it."""
+    """As `lockstep.hub.auxiliary_models.resolve_model` takes it."""
     batch_size: PositiveInt
     max_new_tokens: PositiveInt
 

@@ -20,9 +20,9 @@ def texts(
     try:
         with loading(str(folder)):
             tokenizer = model_io.load_tokenizer(folder)
-            model = model_io.load(folder, "auto", attention, compute.device())
+            model = model_io.load_model(folder, "auto", attention, compute.select_device())
     except UserError as refusal:
         raise UserError(f"{folder}: {refusal.message.removeprefix(f'{folder}: ')}") from None
-    prompts = [chat.prompt_ids(tokenizer, conversation) for conversation in conversations]
-    written = generation.answers(model, tokenizer, prompts, batch_size, max_new_tokens)
+    prompts = [chat.encode_prompt(tokenizer, conversation) for conversation in conversations]
+    written = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)
     return [one.text for one in written]

@@ -80,7 +80,7 @@ def of(
             result[part.task]["confusion"] = confusion(classification.as_labels(part.rows))
     losses = [(row.loss, row.tokens) for row in predictions if row.loss is not None]
     if losses:
-        result[OVERALL] = likelihood.perplexity(losses)
+        result[OVERALL] = likelihood.compute_perplexity(losses)
         scored = [row for row in predictions if row.tokens]
         bits = LIKELIHOOD["bits_per_byte"].figure(scored)
         result |= {"bits_per_byte": bits} if math.isfinite(bits) else {}

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from lockstep.params import MixedPrecision, Section, read
 
 
-class Compute(Section):
+class ComputeParams(Section):
     """What changes the last bits of a result on one machine class."""
 
     threads: Annotated[int, Field(gt=0, le=1024)]
@@ -50,7 +50,7 @@ class Launch(Section):
         return self.processes * self.machines
 
 
-class Runtime(Section):
+class RuntimeParams(Section):
     """What cannot change a result; no stage depends on it."""
 
     device: Literal["auto", "cpu", "cuda"]
@@ -63,15 +63,15 @@ class Runtime(Section):
 
 
 class _Root(Section):
-    runtime: Runtime
+    runtime: RuntimeParams
 
 
-def runtime() -> Runtime:
+def read_runtime() -> RuntimeParams:
     """The `runtime` section, read apart from the parameters that results depend on."""
     return read(_Root).runtime
 
 
-def set_up(compute: Compute, seed: int) -> None:
+def set_up_torch(compute: ComputeParams, seed: int) -> None:
     """Fix threads, seeds and deterministic kernels. Imports torch; call before any tensor."""
     os.environ["OMP_NUM_THREADS"] = str(compute.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -91,23 +91,23 @@ def set_up(compute: Compute, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def warn_of_slow_bf16(parameter: str, precision: MixedPrecision) -> None:
+def warn_about_slow_bf16(parameter: str, precision: MixedPrecision) -> None:
     """Say so where bf16 is asked for on an x86 CPU that has no instructions for it."""
     import torch
 
     able = torch.cpu.get_capabilities()
     emulated = able.get("architecture") == "x86_64" and not able.get("avx512_bf16")
-    if precision == "bf16" and emulated and device() == "cpu":
+    if precision == "bf16" and emulated and select_device() == "cpu":
         click.echo(f"{parameter}: bf16 is slow on this CPU; fp32 is many times faster", err=True)
 
 
-def device() -> str:
+def select_device() -> str:
     """`cuda` or `cpu`, as `runtime.device` asks and the machine has."""
     import torch
 
     from lockstep.errors import UserError
 
-    wanted = runtime().device
+    wanted = read_runtime().device
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         raise UserError("params.yaml: runtime.device: no CUDA device here; set it to auto or cpu")

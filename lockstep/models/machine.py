@@ -8,7 +8,7 @@ CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """Instruction sets by which torch and oneDNN choose other kernels, hence other last bits."""
 
 
-def machine_class() -> dict[str, Any]:
+def read_machine_class() -> dict[str, Any]:
     """What two machines must share to give the same bytes: CPU maker, kernels, GPU model."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     pairs = (line.partition(":") for line in text.splitlines())

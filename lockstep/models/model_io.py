@@ -21,7 +21,7 @@ LOADING = ("is_local", "local_files_only", "name_or_path")
 """Keys of tokenizer_config.json that say how the tokenizer was loaded."""
 
 
-HEAD = "head.json"
+HEAD_FILE = "head.json"
 """Beside weights or an adapter of a model that ends in numbers: what these are."""
 
 
@@ -35,7 +35,7 @@ class Head:
     """Of a classification, in the order of its outputs; none: one number."""
 
 
-class Weights(Section):
+class WeightsParams(Section):
     """How weights are written."""
 
     max_shard_gb: PositiveFloat
@@ -60,11 +60,11 @@ def load_tokenizer(folder: Path) -> Any:
         tokenizer = loader.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    chat.check(tokenizer)
+    chat.check_tokenizer(tokenizer)
     return tokenizer
 
 
-def load(
+def load_model(
     folder: Path,
     dtype: Dtype,
     attention: str,
@@ -110,20 +110,20 @@ def load(
                 "again or take another base"
             )
     _keep_four_bit_gradients_right(model)
-    soft_prompt.load(model, folder)
+    soft_prompt.load_soft_prompt(model, folder)
     return model.eval()
 
 
 def read_head(folder: Path) -> Head | None:
     """What the model in a folder ends in; None for text."""
-    path = folder / HEAD
+    path = folder / HEAD_FILE
     return Head(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def write_head(head: Head, folder: Path) -> None:
     """Say beside a model what it ends in."""
     text = json.dumps(asdict(head), ensure_ascii=False, indent=2, sort_keys=True)
-    (folder / HEAD).write_text(text + "\n", encoding="utf-8")
+    (folder / HEAD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _configuration(head: Head) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _configuration(head: Head) -> dict[str, Any]:
     return {"problem_type": head.problem, **(labels if names else {"num_labels": 1})}
 
 
-def save(
+def save_model(
     model: Any,
     folder: Path,
     max_shard_gb: float,
@@ -150,17 +150,17 @@ def save(
     model.save_pretrained(
         folder, max_shard_size=size, safe_serialization=True, state_dict=state, **conversion
     )
-    soft_prompt.save(model, folder)
-    settle(folder)
+    soft_prompt.save_soft_prompt(model, folder)
+    normalize_files(folder)
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Write the tokenizer and its chat template so that equal ones give equal bytes."""
     tokenizer.save_pretrained(folder)
-    settle(folder)
+    normalize_files(folder)
 
 
-def settle(folder: Path) -> None:
+def normalize_files(folder: Path) -> None:
     """Rewrite what libraries save with run-dependent keys, order or paths."""
     (folder / "README.md").unlink(missing_ok=True)
     for name in ("config.json", "generation_config.json", "adapter_config.json"):
@@ -189,7 +189,7 @@ def has_finite_parameters(model: Any) -> bool:
     return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.is_floating_point())
 
 
-def blocks(model: Any) -> Any:
+def find_blocks(model: Any) -> Any:
     """The stack of transformer blocks: the longest list of modules that stands in no other."""
     import torch
 
@@ -206,7 +206,7 @@ def blocks(model: Any) -> Any:
     return max(outer, key=len)
 
 
-def weight_bytes(folder: Path) -> int:
+def count_weight_bytes(folder: Path) -> int:
     """Bytes of the weight files of a model folder."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 

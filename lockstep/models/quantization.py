@@ -6,10 +6,10 @@ from lockstep.errors import UserError
 from lockstep.models import model_io
 from lockstep.params import MixedPrecision
 
-Method = Literal["nf4", "int8"]
+QuantizationMethod = Literal["nf4", "int8"]
 
 
-def configuration(method: Method, double: bool, precision: MixedPrecision) -> Any:
+def build_config(method: QuantizationMethod, double: bool, precision: MixedPrecision) -> Any:
     """What makes transformers quantize every linear layer but the output while it loads.
 
     nf4 is the 4-bit NormalFloat of QLoRA (Dettmers et al., 2023), in which `double` quantizes
@@ -29,12 +29,12 @@ def configuration(method: Method, double: bool, precision: MixedPrecision) -> An
     )
 
 
-def count_quantized(model: Any) -> int:
+def count_quantized_layers(model: Any) -> int:
     """How many linear layers the blocks have; UserError where one of them is not quantized."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from optimum.gptq.utils import get_layers
 
-    blocks = model_io.blocks(model)
+    blocks = model_io.find_blocks(model)
     plain = sorted(get_layers(blocks))
     if plain:
         raise UserError(f"{len(plain)} linear layers were not quantized: {', '.join(plain[:3])}")

@@ -7,7 +7,7 @@ from typing import Any
 FILE = "prefix.safetensors"
 
 
-def of(adapted: Any) -> dict[str, Any]:
+def extract_soft_prompt(adapted: Any) -> dict[str, Any]:
     """The keys and values of a PEFT model's soft prompt, each (1, heads, tokens, width).
 
     Prefix tuning learns them; the vectors of prompt tuning and P-tuning go through the model
@@ -28,7 +28,7 @@ def of(adapted: Any) -> dict[str, Any]:
     }
 
 
-def attach(model: Any, tensors: dict[str, Any]) -> None:
+def attach_soft_prompt(model: Any, tensors: dict[str, Any]) -> None:
     """Let the model see them before every input: its own forward from now on.
 
     Masks and positions are the caller's, who need not know of them.
@@ -59,7 +59,7 @@ def attach(model: Any, tensors: dict[str, Any]) -> None:
     model.forward, model.learnt_prefix = prefixed, tensors
 
 
-def save(model: Any, folder: Path) -> None:
+def save_soft_prompt(model: Any, folder: Path) -> None:
     """Write what `attach` gave the model, if it did."""
     from safetensors.torch import save_file
 
@@ -67,9 +67,9 @@ def save(model: Any, folder: Path) -> None:
         save_file(tensors, folder / FILE, metadata={"format": "pt"})
 
 
-def load(model: Any, folder: Path) -> None:
+def load_soft_prompt(model: Any, folder: Path) -> None:
     """Attach what `save` wrote, if there is any."""
     from safetensors.torch import load_file
 
     if (folder / FILE).exists():
-        attach(model, load_file(folder / FILE))
+        attach_soft_prompt(model, load_file(folder / FILE))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.inference import head_outputs, latency, likelihood, sliding_windows
-from lockstep.inference.generators import Loaded, Writer
-from lockstep.inference.vllm_backend import Engine
+from lockstep.inference import head_outputs, latency, likelihood
+from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
+from lockstep.inference.vllm_backend import VllmGenerator
 from lockstep.metrics.suites import WRITTEN, Suite
 from lockstep.models import chat, compute, model_io
 from lockstep.models.model_io import Head
@@ -43,7 +43,7 @@ class Answering:
         self.new = None if model_io.read_head(folder) else head
         self.tokenizer = model_io.load_tokenizer(folder)
         self._model: Any = None
-        self._engine: Engine | None = None
+        self._engine: VllmGenerator | None = None
 
     @property
     def model(self) -> Any:
@@ -52,23 +52,25 @@ class Answering:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-            place = compute.device()
-            self._model = model_io.load(self.folder, "auto", self.attention, place, head=self.new)
+            place = compute.select_device()
+            self._model = model_io.load_model(
+                self.folder, "auto", self.attention, place, head=self.new
+            )
             self._model.config.pad_token_id = self.tokenizer.pad_token_id
         return self._model
 
     @property
-    def writer(self) -> Writer:
+    def writer(self) -> AnswerGenerator:
         """Who writes the answers; before vLLM is started, our own weights leave the device."""
         if self.chosen.backend == "transformers":
-            return Loaded(self.model, self.tokenizer, self.chosen.batch_size)
+            return TransformersGenerator(self.model, self.tokenizer, self.chosen.batch_size)
         if self._engine is None:
             from torch import cuda
 
             self._model = None
             gc.collect()
             cuda.empty_cache()
-            self._engine = Engine(self.folder, self.tokenizer)
+            self._engine = VllmGenerator(self.folder, self.tokenizer)
         return self._engine
 
     def check(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> None:
@@ -105,14 +107,14 @@ class Answering:
         """Tokens of the longest answer."""
         if suite.answer in WRITTEN:
             return self.chosen.max_new_tokens
-        return max((len(chat.answer_ids(self.tokenizer, label)) for label in labels), default=0)
+        return max((len(chat.encode_answer(self.tokenizer, label)) for label in labels), default=0)
 
     def samples(self, rows: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
         """A sampled answer to each record of a suite of written ones, and the number of its
         draw."""
         prompts = [(self.prompt(row), turn) for row, turn in rows]
         temperature, tokens = self.chosen.stability.temperature, self.chosen.max_new_tokens
-        written = self.writer.samples(prompts, temperature, tokens, seed)
+        written = self.writer.sample(prompts, temperature, tokens, seed)
         return [Answer(one.text, truncated=one.truncated) for one in written]
 
     def timings(self, rows: Sequence[Record]) -> dict[str, float]:
@@ -121,7 +123,7 @@ class Answering:
             return {}
         fill, size = self.tokenizer.pad_token_id, self.chosen.batch_size
         tokens = self.chosen.max_new_tokens
-        return latency.of_writing(self.model, self._prompts(rows), fill, size, tokens)
+        return latency.measure_latency(self.model, self._prompts(rows), fill, size, tokens)
 
     def answers(self, suite: Suite, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         """What the model answers to each record of a suite; `labels` are those of its task."""
@@ -131,22 +133,24 @@ class Answering:
             return self._prefer(rows)
         if self.head is not None:
             return self._decide(self.head, rows)
-        written = self.writer.answers(self._prompts(rows), self.chosen.max_new_tokens)
+        written = self.writer.generate(self._prompts(rows), self.chosen.max_new_tokens)
         return [Answer(one.text, truncated=one.truncated) for one in written]
 
     def prompt(self, row: Record) -> list[int]:
         """The token ids that the model reads before it answers."""
         if self.head is not None:
-            return chat.input_ids(self.tokenizer, row, self.chosen.max_length)[0]
-        return chat.prompt_ids(self.tokenizer, row.prompt, row.tools)
+            return chat.encode_input(self.tokenizer, row, self.chosen.max_length)[0]
+        return chat.encode_prompt(self.tokenizer, row.prompt, row.tools)
 
-    def losses(self, rows: Sequence[Record]) -> list[likelihood.Loss]:
+    def losses(self, rows: Sequence[Record]) -> list[likelihood.AnswerLoss]:
         """How unlikely each expected answer is; long ones are read window by window."""
         size, fits = self.chosen.max_length, self.chosen.batch_size
-        examples = [chat.example(self.tokenizer, row, UNCUT) for row in rows]
-        parts = [sliding_windows.of(example, size) for example in examples]
-        losses = likelihood.answer_losses(self.model, [one for part in parts for one in part], fits)
-        return sliding_windows.joined(losses, [len(part) for part in parts])
+        examples = [chat.encode_example(self.tokenizer, row, UNCUT) for row in rows]
+        parts = [likelihood.split_into_windows(example, size) for example in examples]
+        losses = likelihood.compute_answer_losses(
+            self.model, [one for part in parts for one in part], fits
+        )
+        return likelihood.sum_window_losses(losses, [len(part) for part in parts])
 
     def second_opinion(self, rows: Sequence[Record], labels: Sequence[str]) -> float:
         """Accuracy on the same records by lm-eval."""
@@ -160,8 +164,8 @@ class Answering:
         return lm_eval_tasks.results(self.model, self.tokenizer, self.chosen.harness, tasks, size)
 
     def _choose(self, rows: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
-        choices = [chat.answer_ids(self.tokenizer, label) for label in labels]
-        scores = likelihood.choice_scores(
+        choices = [chat.encode_answer(self.tokenizer, label) for label in labels]
+        scores = likelihood.score_choices(
             self.model, self._prompts(rows), choices, self.chosen.batch_size
         )
         found = [dict(zip(labels, row, strict=True)) for row in scores]
@@ -174,7 +178,8 @@ class Answering:
         found = self._numbers([self.prompt(row) for row in rows])
         return [
             Answer(
-                head_outputs.answer(head, numbers), dict(zip(head.labels, numbers, strict=False))
+                head_outputs.format_answer(head, numbers),
+                dict(zip(head.labels, numbers, strict=False)),
             )
             for numbers in found
         ]
@@ -193,12 +198,12 @@ class Answering:
         if self.head is None:
             return [-loss for loss, _ in self.losses(rows)]
         length = self.chosen.max_length
-        inputs = [chat.example(self.tokenizer, row, length).input_ids for row in rows]
+        inputs = [chat.encode_example(self.tokenizer, row, length).input_ids for row in rows]
         return [numbers[0] for numbers in self._numbers(inputs)]
 
     def _numbers(self, inputs: Sequence[list[int]]) -> list[list[float]]:
         fill, size = self.tokenizer.pad_token_id, self.chosen.batch_size
-        return head_outputs.outputs(self.model, inputs, fill, size)
+        return head_outputs.compute_outputs(self.model, inputs, fill, size)
 
     def _prompts(self, rows: Sequence[Record]) -> list[list[int]]:
         return [self.prompt(row) for row in rows]

@@ -47,10 +47,10 @@ def documents(
 ) -> list[dict[str, Any]]:
     """What lm-eval reads of each record: the rendered prompt, the labels, the place of the right
     one."""
-    choices = [chat.answer_text(tokenizer, label) for label in labels]
+    choices = [chat.render_answer(tokenizer, label) for label in labels]
     return [
         {
-            "prompt": chat.prompt_text(tokenizer, row.prompt, row.tools),
+            "prompt": chat.render_prompt(tokenizer, row.prompt, row.tools),
             "choices": choices,
             "gold": labels.index(row.answer),
         }

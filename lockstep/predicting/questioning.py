@@ -51,7 +51,7 @@ class Evaluation:
         """Refuse what vLLM cannot write, what does not fit the model's context and what nothing
         could be held against, before weights are loaded."""
         if self.chosen.vllm_writes:
-            vllm_backend.check(self.model.folder)
+            vllm_backend.check_model(self.model.folder)
         for suite in self.chosen.measured:
             rows = [*_of(suite, self.rows), *self.otherwise[suite.task]]
             self.model.check(suite, rows, self.labels.get(suite.task, []))

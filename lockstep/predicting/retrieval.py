@@ -101,7 +101,7 @@ def _record(
         return _FRAME[language].format(log=log, name=name)
 
     def tokens(count: int) -> int:
-        return len(chat.prompt_ids(tokenizer, [{"role": "user", "content": text(count)}]))
+        return len(chat.encode_prompt(tokenizer, [{"role": "user", "content": text(count)}]))
 
     if tokens(0) > length:
         raise UserError(

@@ -14,7 +14,7 @@ ITERATIONS = 5
 MOMENTUM = 0.95
 
 
-def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
+def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
     """Nearly U Vᵀ of each U S Vᵀ: (n, rows, columns) to the same shape, rows <= columns.
 
     The quintic Newton-Schulz iteration of Jordan et al. (2024), singular values near 1 at the end.
@@ -44,7 +44,7 @@ class Muon(torch.optim.Optimizer):
                     alike[_wide(matrix).shape].append(matrix)
             for matrices in alike.values():
                 wanted = torch.stack([_wide(self._with_momentum(matrix)) for matrix in matrices])
-                for matrix, step in zip(matrices, orthogonalized(wanted), strict=True):
+                for matrix, step in zip(matrices, orthogonalize(wanted), strict=True):
                     rows, columns = matrix.shape
                     scale = max(1, rows / columns) ** 0.5
                     _wide(matrix).add_(step, alpha=-group["lr"] * scale)

@@ -46,7 +46,7 @@ QWEN2_WORDS = (
 """Qwen2's own splitting: AutoTokenizer puts it in place of any other in a Qwen2 model's folder."""
 
 
-class Starter(Section):
+class StarterParams(Section):
     """The size and the pre-training of the starter model."""
 
     vocabulary: Annotated[int, Field(ge=256 + len(CONTROL), le=1_000_000)]
@@ -71,7 +71,7 @@ class Starter(Section):
     """The same for the matrices of the layers (Muon)."""
 
     @model_validator(mode="after")
-    def _whole_heads(self) -> "Starter":
+    def _whole_heads(self) -> "StarterParams":
         if self.hidden_size % (2 * self.heads):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
@@ -79,7 +79,7 @@ class Starter(Section):
         return self
 
 
-def texts(path: Path) -> list[str]:
+def read_documents(path: Path) -> list[str]:
     """The documents of a JSON-lines file with a `text` field."""
     lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold U+2028
     try:
@@ -88,7 +88,7 @@ def texts(path: Path) -> list[str]:
         raise UserError(f'{path}: every line must be JSON like {{"text": "…"}}') from None
 
 
-def train_tokenizer(documents: list[str], size: Starter) -> Any:
+def train_tokenizer(documents: list[str], size: StarterParams) -> Any:
     """A byte-level BPE with single digits and ChatML, wrapped for transformers.
 
     No token learns to begin with a space, so that a word is the same tokens in a sentence and in
@@ -123,7 +123,7 @@ def train_tokenizer(documents: list[str], size: Starter) -> Any:
     )
 
 
-def build(tokenizer: Any, size: Starter, attention: str) -> Any:
+def build_model(tokenizer: Any, size: StarterParams, attention: str) -> Any:
     """A Qwen2-architecture decoder with random weights."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -144,7 +144,9 @@ def build(tokenizer: Any, size: Starter, attention: str) -> Any:
     return Qwen2ForCausalLM._from_config(config, attn_implementation=attention)
 
 
-def pretrain(model: Any, tokenizer: Any, documents: list[str], size: Starter, seed: int) -> float:
+def pretrain(
+    model: Any, tokenizer: Any, documents: list[str], size: StarterParams, seed: int
+) -> float:
     """Next-token training in place; returns the mean loss (nats) of the last tenth of the steps.
 
     Muon for the matrices (Jordan et al., 2024) came to a given loss in half of AdamW's time.
@@ -174,7 +176,7 @@ def pretrain(model: Any, tokenizer: Any, documents: list[str], size: Starter, se
     return sum(last) / len(last)
 
 
-def _optimizers(model: Any, size: Starter) -> tuple[list[Any], list[Any]]:
+def _optimizers(model: Any, size: StarterParams) -> tuple[list[Any], list[Any]]:
     """Muon for the layers' matrices, AdamW for the rest; their one-cycle schedules."""
     import torch
 
@@ -209,7 +211,9 @@ def _as_turn(number: int, text: str) -> str:
     return f"<|im_start|>{('user', 'assistant')[number % 2]}\n{text}<|im_end|>\n"
 
 
-def _repetitions(stream: "torch.Tensor", size: Starter, seed: int) -> Iterator["torch.Tensor"]:
+def _repetitions(
+    stream: "torch.Tensor", size: StarterParams, seed: int
+) -> Iterator["torch.Tensor"]:
     """Endless batches (rows, 64) of 4 to 16 random tokens of the stream, over and over."""
     import torch
 
@@ -221,7 +225,7 @@ def _repetitions(stream: "torch.Tensor", size: Starter, seed: int) -> Iterator["
         yield torch.stack([stream[p].repeat(length // len(p) + 1)[:length] for p in places])
 
 
-def _batches(stream: "torch.Tensor", size: Starter, seed: int) -> Iterator["torch.Tensor"]:
+def _batches(stream: "torch.Tensor", size: StarterParams, seed: int) -> Iterator["torch.Tensor"]:
     """Endless batches (rows, sequence) of the token stream, cut anew from each epoch's offset."""
     import torch
 

@@ -119,7 +119,7 @@ def freeze(model: Any, chosen: Freeze) -> None:
 
     A head that shares its matrix with the embeddings takes them along.
     """
-    layers = model_io.blocks(model)
+    layers = model_io.find_blocks(model)
     if chosen.layers > len(layers):
         raise UserError(
             f"params.yaml: strategies.freeze.layers: the base has {len(layers)} layers, not "
@@ -192,6 +192,6 @@ def _embeddings(model: Any) -> Iterator[Any]:
     for module in model.modules():
         held = list(module.modules())
         if table in held and not any(
-            part is one for one in model_io.blocks(model) for part in held
+            part is one for one in model_io.find_blocks(model) for part in held
         ):
             yield from held

@@ -26,7 +26,7 @@ class Sample:
     def figures(self, model: Any) -> dict[str, float]:
         """exact_match and rouge_l, means over the sample, of greedy answers."""
         own = model.generation_config
-        prediction = generation.answers(
+        prediction = generation.generate_answers(
             model, self.tokenizer, self.prompts, self.batch_size, self.tokens
         )
         model.generation_config = own
@@ -43,7 +43,7 @@ def draw(tokenizer: Any, records: Sequence[Record], chosen: Train) -> Sample | N
     rows = spread(own, chosen.evaluation_answers)
     if not rows:
         return None
-    prompts = [chat.prompt_ids(tokenizer, row.prompt, row.tools) for row in rows]
+    prompts = [chat.encode_prompt(tokenizer, row.prompt, row.tools) for row in rows]
     return Sample(
         tokenizer,
         prompts,

@@ -13,7 +13,7 @@ import click
 
 from lockstep import outputs
 from lockstep.errors import UserError
-from lockstep.models.compute import Runtime
+from lockstep.models.compute import RuntimeParams
 
 MANIFEST = "manifest.json"
 
@@ -81,7 +81,7 @@ class Run:
 
 
 @contextmanager
-def opened(root: Path, key: str, runtime: Runtime) -> Iterator[Run]:
+def opened(root: Path, key: str, runtime: RuntimeParams) -> Iterator[Run]:
     """The run of that key below `root`, for this process alone: another that wants it waits.
 
     Of several machines the first holds it for all.

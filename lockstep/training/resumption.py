@@ -214,7 +214,7 @@ class Resumable(Trainer):
         if not self.args.should_save:  # its part of the state was all that was wanted
             return
         whole = self.accelerator.unwrap_model(self.model_wrapped)
-        model_io.save(whole, folder, max_shard_gb, start if start.exists() else None, state)
+        model_io.save_model(whole, folder, max_shard_gb, start if start.exists() else None, state)
         model_io.save_tokenizer(self.plan.tokenizer, folder)
         if self.plan.head:
             model_io.write_head(self.plan.head, folder)

@@ -8,7 +8,7 @@ from transformers import Trainer
 from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from lockstep.models.chat import IGNORED
+from lockstep.models.chat import IGNORE_INDEX
 from lockstep.training.loss_weighting import TaskWeights
 from lockstep.training.resumption import Resumable
 
@@ -51,7 +51,7 @@ class Supervised(Resumable, SFTTrainer):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         losses = answer_losses(model, inputs, smoothing)
         if num_items_in_batch is None:
-            tokens = (inputs["labels"][:, 1:] != IGNORED).sum().clamp(min=1)
+            tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum().clamp(min=1)
         else:
             tokens = num_items_in_batch / self.accelerator.num_processes
         total = losses.sum() if self.task_weights is None else self.task_weights(losses, tasks)
@@ -73,7 +73,7 @@ class Supervised(Resumable, SFTTrainer):
         inputs.pop("tasks", None)
         with torch.no_grad(), self.compute_loss_context_manager():
             losses = answer_losses(model, inputs).sum(1)
-        tokens = (inputs["labels"][:, 1:] != IGNORED).sum(1)
+        tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum(1)
         rows = torch.stack([losses, tokens], dim=1)
         # accelerate fills up the last batch of several processes, and takes that away again here
         self.total += self.accelerator.gather_for_metrics(rows).double().sum(0).cpu()
@@ -120,14 +120,14 @@ def answer_losses(model: Any, inputs: dict[str, Any], smoothing: float = 0.0) ->
     that the target spreads over the whole vocabulary (Szegedy et al., 2016).
     """
     labels = inputs["labels"][:, 1:]
-    places = (labels != IGNORED).any(dim=0).nonzero().squeeze(1)
+    places = (labels != IGNORE_INDEX).any(dim=0).nonzero().squeeze(1)
     rest = {name: value for name, value in inputs.items() if name != "labels"}
     from_end = places - inputs["labels"].shape[1]  # a soft prompt makes the front longer
     logits = model(**rest, use_cache=False, logits_to_keep=from_end).logits
     flat = F.cross_entropy(
         logits.float().flatten(0, 1),
         labels[:, places].flatten(),
-        ignore_index=IGNORED,
+        ignore_index=IGNORE_INDEX,
         reduction="none",
         label_smoothing=smoothing,
     )

@@ -19,7 +19,7 @@ from trl.trainer.grpo_trainer import RepeatSampler
 
 from lockstep.errors import UserError
 from lockstep.models import chat
-from lockstep.models.chat import IGNORED
+from lockstep.models.chat import IGNORE_INDEX
 from lockstep.training import adapters, loss_weighting, rewards
 from lockstep.training.resumption import Resumable
 from lockstep.training.supervised import Collator, Supervised
@@ -57,7 +57,7 @@ class _Tokenized(Resumable):
             answer = feature[f"{name}_ids"]
             row[f"{name}_input_ids"] = prompt + answer
             row[f"{name}_attention_mask"] = [1] * (len(prompt) + len(answer))
-            row[f"{name}_labels"] = [IGNORED] * len(prompt) + answer
+            row[f"{name}_labels"] = [IGNORE_INDEX] * len(prompt) + answer
         return row
 
 
@@ -83,7 +83,7 @@ class GroupRelative(Resumable, GRPOTrainer):
     def _tokenize_prompts(self, prompts: list[str]) -> Any:
         asked = [json.loads(prompt) for prompt in prompts]
         tokenizer = self.processing_class
-        ids = [chat.prompt_ids(tokenizer, one["messages"], one["tools"]) for one in asked]
+        ids = [chat.encode_prompt(tokenizer, one["messages"], one["tools"]) for one in asked]
         return ids, None, {}
 
 

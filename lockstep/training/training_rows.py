@@ -117,9 +117,11 @@ def _makers(
     def supervised(record: Record) -> Iterator[Row]:
         if record.desirable is False:
             raise _unfit(record, "is an answer to be avoided, which sft would learn", "kto")
-        example = chat.example(tokenizer, record, limit, every_turn=chosen.sft.loss_on == "all")
+        example = chat.encode_example(
+            tokenizer, record, limit, every_turn=chosen.sft.loss_on == "all"
+        )
         values = {"input_ids": example.input_ids, "labels": example.labels}
-        truncated = example.input_ids[-1] != chat.end_of_turn(tokenizer)
+        truncated = example.input_ids[-1] != chat.get_end_of_turn_id(tokenizer)
         yield Row(values, len(example.input_ids), example.answer_tokens, truncated, record.task)
 
     def pair(record: Record) -> Iterator[Row]:
@@ -127,9 +129,9 @@ def _makers(
             raise _unfit(
                 record, f"has no rejected answer, and {chosen.objective} compares two", "sft"
             )
-        prompt = chat.prompt_ids(tokenizer, record.prompt, record.tools)
-        good = chat.last_turn_ids(tokenizer, record, prompt)
-        bad = chat.answer_ids(tokenizer, record.rejected)
+        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
+        good = chat.encode_last_turn(tokenizer, record, prompt)
+        bad = chat.encode_answer(tokenizer, record.rejected)
         room = max(0, limit - len(prompt))
         values = {"prompt_ids": prompt, "chosen_ids": good[:room], "rejected_ids": bad[:room]}
         longest = len(prompt) + max(len(good[:room]), len(bad[:room]))
@@ -145,24 +147,24 @@ def _makers(
     def unpaired(record: Record) -> Iterator[Row]:
         if record.rejected is None and record.desirable is None:
             raise _unfit(record, "says not whether its answer is desirable", "sft")
-        prompt = chat.prompt_ids(tokenizer, record.prompt, record.tools)
+        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
         room = max(0, limit - len(prompt))
-        judged = [(chat.last_turn_ids(tokenizer, record, prompt), record.desirable is not False)]
+        judged = [(chat.encode_last_turn(tokenizer, record, prompt), record.desirable is not False)]
         if record.rejected is not None:
-            judged.append((chat.answer_ids(tokenizer, record.rejected), False))
+            judged.append((chat.encode_answer(tokenizer, record.rejected), False))
         for answer, good in judged:
             values = {"prompt_ids": prompt, "completion_ids": answer[:room], "label": good}
             length = len(prompt) + len(answer[:room])
             yield Row(values, length, len(answer[:room]), len(answer) > room, record.task)
 
     def prompted(record: Record) -> Iterator[Row]:
-        prompt = chat.prompt_ids(tokenizer, record.prompt, record.tools)
+        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
         asked = json.dumps({"messages": record.prompt, "tools": record.tools}, ensure_ascii=False)
         values, fits = {"prompt": asked, "reference": record.answer}, len(prompt) < limit
         yield Row(values, len(prompt), int(fits), False, record.task)
 
     def labelled(record: Record) -> Iterator[Row]:
-        ids, truncated = chat.input_ids(tokenizer, record, limit)
+        ids, truncated = chat.encode_input(tokenizer, record, limit)
         yield Row(
             {"input_ids": ids, "labels": target(record, ends_in)},
             len(ids),

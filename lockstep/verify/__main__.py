@@ -25,7 +25,7 @@ from typing import Any
 import click
 
 from lockstep.errors import UserError
-from lockstep.models.machine import machine_class
+from lockstep.models.machine import read_machine_class
 from lockstep.verify import accesses, locks
 from lockstep.verify.clone import FIRST, SECOND, Clone, clone_commit, parse_lock, run_git
 
@@ -71,7 +71,7 @@ def verify(root: Path, commit: str, scratch: Path) -> bool:
     lock, caches = clones[0].read_lock(), [clones[0].cache, _find_cache(root)]
     committed_lock = parse_lock(run_git(root, "show", f"{commit}:dvc.lock"))
     differences = list(locks.compare_locks(committed_lock, lock))
-    here = machine_class()
+    here = read_machine_class()
     origin = find_origin(lock, list(dict.fromkeys(one.stage for one in differences)))
     foreign = {}
     if origin and (machine := recorded.get(origin.replace("@", "-"), here)) != here:

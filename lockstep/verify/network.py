@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lockstep.hub import chat_models
+from lockstep.hub import auxiliary_models
 
 
 def may_connect(params: Mapping[str, Any]) -> bool:
@@ -22,4 +22,4 @@ def may_connect(params: Mapping[str, Any]) -> bool:
 
 
 def _names_hub_model(settings: Mapping[str, Any]) -> bool:
-    return any(isinstance(v, str) and chat_models.is_hub_name(v) for v in settings.values())
+    return any(isinstance(v, str) and auxiliary_models.is_hub_name(v) for v in settings.values())

@@ -39,7 +39,7 @@ def hub() -> Iterator[Hub]:
 DRIVER = """
 import sys
 from pathlib import Path
-from lockstep.hub.download import download
+from lockstep.hub.download import download_model
 from lockstep.errors import UserError
 
 def check(folder):
@@ -47,7 +47,7 @@ def check(folder):
         raise UserError("the check refused")
 
 try:
-    download(sys.argv[1], sys.argv[2], Path(sys.argv[3]), check)
+    download_model(sys.argv[1], sys.argv[2], Path(sys.argv[3]), check)
 except UserError as refusal:
     refusal.show()
     sys.exit(refusal.exit_code)

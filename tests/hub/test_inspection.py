@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from lockstep.errors import UserError
-from lockstep.hub.inspection import inspect
+from lockstep.hub.inspection import inspect_base
 
 
 def change(path: Path, **values: Any) -> None:
@@ -14,11 +14,11 @@ def change(path: Path, **values: Any) -> None:
 
 
 def test_passes_a_whole_model(model: Path):
-    inspect(model, [])
+    inspect_base(model, [])
 
 
 def test_passes_shards(sharded: Path):
-    inspect(sharded, [])
+    inspect_base(sharded, [])
 
 
 def test_passes_the_keys_of_a_published_config(model: Path):
@@ -31,7 +31,7 @@ def test_passes_the_keys_of_a_published_config(model: Path):
         use_sliding_window=False,
         transformers_version="4.40.1",
     )
-    inspect(model, [])
+    inspect_base(model, [])
 
 
 def test_passes_experts_which_transformers_fuses_on_loading(tmp_path: Path):
@@ -49,27 +49,27 @@ def test_passes_experts_which_transformers_fuses_on_loading(tmp_path: Path):
     MixtralForCausalLM(config).save_pretrained(tmp_path)
     names = load_file(tmp_path / "model.safetensors")
     assert any(".experts.1." in name for name in names)  # on disk one by one
-    inspect(tmp_path, [])
+    inspect_base(tmp_path, [])
     expert = next(name for name in names if ".experts.1." in name)
     save_file({n: t for n, t in names.items() if n != expert}, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="the weights lack"):
-        inspect(tmp_path, [])
+        inspect_base(tmp_path, [])
 
 
 def test_an_unknown_key_needs_the_users_word(model: Path):
     change(model / "config.json", novel_trick=1)
     remedy = "novel_trick: unknown key; add it to base.allowed_config_keys if you trust it"
     with pytest.raises(UserError, match=remedy):
-        inspect(model, [])
-    inspect(model, ["novel_trick"])
+        inspect_base(model, [])
+    inspect_base(model, ["novel_trick"])
 
 
 def test_a_key_that_has_gone_from_the_class_passes_with_the_value_it_stands_for(model: Path):
     change(model / "config.json", position_embedding_type="absolute", gradient_checkpointing=False)
-    inspect(model, [])
+    inspect_base(model, [])
     change(model / "config.json", position_embedding_type="relative_key")
     with pytest.raises(UserError, match="position_embedding_type: unknown key"):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_key_that_has_gone_from_the_class_passes_with_the_value_it_stands_for(
 def test_what_can_load_code_is_refused_whatever_is_allowed(model: Path, values: dict[str, Any]):
     change(model / "config.json", **values)
     with pytest.raises(UserError, match=r"config.json: .*: can load code"):
-        inspect(model, [*values, "auto_map", "attn_implementation"])
+        inspect_base(model, [*values, "auto_map", "attn_implementation"])
 
 
 def test_code_of_a_tokenizer_is_refused(model: Path):
     change(model / "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Tokenizer", None]})
     with pytest.raises(UserError, match=r"tokenizer_config.json: auto_map: can load code"):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_code_of_a_tokenizer_is_refused(model: Path):
 def test_refuses_a_config(model: Path, values: dict[str, Any], message: str):
     change(model / "config.json", **values)
     with pytest.raises(UserError, match=message) as refusal:
-        inspect(model, [])
+        inspect_base(model, [])
     assert "\n" not in refusal.value.message
 
 
@@ -122,7 +122,7 @@ def test_refuses_a_config(model: Path, values: dict[str, Any], message: str):
 def test_refuses_what_is_no_json(model: Path, text: str, message: str):
     (model / "config.json").write_text(text)
     with pytest.raises(UserError, match=f"config.json: {message}"):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 @pytest.mark.parametrize("size", [0, 5, 100, -1])
@@ -130,7 +130,7 @@ def test_a_truncated_shard_is_refused_by_name(sharded: Path, size: int):
     shard = sorted(sharded.glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:size])
     with pytest.raises(UserError, match=f"{shard.name}: not a whole safetensors file"):
-        inspect(sharded, [])
+        inspect_base(sharded, [])
 
 
 def rewrite(model: Path, edit) -> None:
@@ -143,26 +143,26 @@ def test_missing_tensors_are_named_and_counted(model: Path):
     rewrite(model, lambda t: [t.pop(n) for n in list(t) if n.startswith("model.layers.1.self")])
     some = r"lack 7 tensors \(model.layers.1.self_attn.k_proj.bias, .*, .* and 4 more\)"
     with pytest.raises(UserError, match=some):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 def test_untied_embeddings_need_their_own_tensor(model: Path):
     change(model / "config.json", tie_word_embeddings=False)
     with pytest.raises(UserError, match=r"lack 1 tensors \(lm_head.weight\)"):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 def test_tied_embeddings_need_one_of_the_two(model: Path):
     rewrite(model, lambda t: t.pop("model.embed_tokens.weight"))
     with pytest.raises(UserError, match=r"model.embed_tokens.weight"):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 def test_wrong_shapes_are_named(model: Path):
     change(model / "config.json", vocab_size=300)
     shapes = r"model.embed_tokens.weight \[280, 32\], not \[300, 32\]"
     with pytest.raises(UserError, match=shapes):
-        inspect(model, [])
+        inspect_base(model, [])
 
 
 def test_the_index_must_agree_with_the_shards(sharded: Path):
@@ -172,4 +172,4 @@ def test_the_index_must_agree_with_the_shards(sharded: Path):
     index["weight_map"][names[0]] = index["weight_map"][names[-1]]
     path.write_text(json.dumps(index))
     with pytest.raises(UserError, match=f"does not agree with the shards on .*{names[0]}"):
-        inspect(sharded, [])
+        inspect_base(sharded, [])

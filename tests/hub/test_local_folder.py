@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.hub.local_folder import bring
+from lockstep.hub.local_folder import copy_model
 
 WHOLE = [
     "config.json",
@@ -22,21 +22,21 @@ def listing(folder: Path) -> list[str]:
 def test_brings_the_model_and_nothing_beside_it(model: Path, into: Path):
     for other in ("pytorch_model.bin", "modeling_x.py", "README.md", "consolidated.safetensors"):
         (model / other).write_bytes(b"x")
-    bring(model, into)
+    copy_model(model, into)
     assert listing(into) == WHOLE
     assert all((into / name).read_bytes() == (model / name).read_bytes() for name in WHOLE)
 
 
 def test_brings_the_shards_that_the_index_names(sharded: Path, into: Path):
     (sharded / "consolidated.safetensors").write_bytes(b"the same weights once more")
-    bring(sharded, into)
+    copy_model(sharded, into)
     shards = [path.name for path in sharded.glob("model*")]
     assert set(shards) < set(listing(into))
     assert "consolidated.safetensors" not in listing(into)
 
 
 def test_a_file_that_the_user_may_write_is_not_shared_with_the_cache(model: Path, into: Path):
-    bring(model, into)
+    copy_model(model, into)
     (into / "model.safetensors").chmod(0o444)  # as DVC does with what it caches
     with (model / "model.safetensors").open("r+b") as stream:
         stream.write(b"edited in place")
@@ -45,7 +45,7 @@ def test_a_file_that_the_user_may_write_is_not_shared_with_the_cache(model: Path
 
 def test_a_read_only_file_is_not_copied(model: Path, into: Path):
     (model / "model.safetensors").chmod(0o444)
-    bring(model, into)
+    copy_model(model, into)
     assert (into / "model.safetensors").samefile(model / "model.safetensors")
 
 
@@ -54,7 +54,7 @@ def test_symbolic_links_of_a_hub_cache_are_resolved(model: Path, tmp_path: Path,
     snapshot.mkdir()
     for path in model.iterdir():
         (snapshot / path.name).symlink_to(path)
-    bring(snapshot, into)
+    copy_model(snapshot, into)
     assert listing(into) == WHOLE
     assert not any(path.is_symlink() for path in into.iterdir())
 
@@ -91,13 +91,13 @@ def rename(name: str, other: str):
 def test_refuses_by_name(model: Path, into: Path, spoil, message: str):
     spoil(model)
     with pytest.raises(UserError, match=message):
-        bring(model, into)
+        copy_model(model, into)
     assert listing(into) == []
 
 
 def test_refuses_a_missing_folder(tmp_path: Path, into: Path):
     with pytest.raises(UserError, match="absent: no such folder"):
-        bring(tmp_path / "absent", into)
+        copy_model(tmp_path / "absent", into)
 
 
 @pytest.mark.parametrize("shard", ["model-9.safetensors", "../config.json", "config.json"])
@@ -105,11 +105,11 @@ def test_refuses_an_index_that_names_no_shard_here(sharded: Path, into: Path, sh
     index = json.dumps({"weight_map": {"lm_head.weight": shard}})
     (sharded / "model.safetensors.index.json").write_text(index)
     with pytest.raises(UserError, match="which is missing"):
-        bring(sharded, into)
+        copy_model(sharded, into)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 1}', '{"weight_map": {"a": []}}'])
 def test_refuses_an_index_that_is_none(sharded: Path, into: Path, text: str):
     (sharded / "model.safetensors.index.json").write_text(text)
     with pytest.raises(UserError, match="not an index of weights"):
-        bring(sharded, into)
+        copy_model(sharded, into)

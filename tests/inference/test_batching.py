@@ -1,12 +1,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.inference.batching import by_length, padded
+from lockstep.inference.batching import batch_by_length, pad_rows
 
 
 @given(st.lists(st.integers(1, 9), max_size=20), st.integers(1, 7))
 def test_every_index_once_and_the_longest_first(lengths: list[int], batch_size: int):
-    batches = list(by_length(lengths, batch_size))
+    batches = list(batch_by_length(lengths, batch_size))
     order = [i for batch in batches for i in batch]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
@@ -14,7 +14,7 @@ def test_every_index_once_and_the_longest_first(lengths: list[int], batch_size: 
 
 
 def test_padding_on_either_side():
-    ids, mask = padded([[1, 2, 3], [4]], fill=9)
+    ids, mask = pad_rows([[1, 2, 3], [4]], fill=9)
     assert (ids.tolist(), mask.tolist()) == ([[1, 2, 3], [4, 9, 9]], [[1, 1, 1], [1, 0, 0]])
-    ids, mask = padded([[1, 2, 3], [4]], fill=9, left=True)
+    ids, mask = pad_rows([[1, 2, 3], [4]], fill=9, left=True)
     assert (ids.tolist(), mask.tolist()) == ([[1, 2, 3], [9, 9, 4]], [[1, 1, 1], [0, 0, 1]])

@@ -11,8 +11,8 @@ from lockstep.records import Record
 
 @pytest.mark.slow
 def test_latencies_and_rates_fit_each_other(loaded: Any, tokenizer: Any, corpus: list[Record]):
-    prompts = [chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:3]]
-    found = latency.of_writing(loaded, prompts, tokenizer.pad_token_id, 4, 12)
+    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:3]]
+    found = latency.measure_latency(loaded, prompts, tokenizer.pad_token_id, 4, 12)
     assert list(found) == [
         "first_token_ms_p50", "first_token_ms_p95", "token_ms_p50", "token_ms_p95",
         "tokens_per_second_batch_1", "tokens_per_second_batch_4",

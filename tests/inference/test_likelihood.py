@@ -2,11 +2,13 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lockstep.errors import UserError
 from lockstep.inference import likelihood
 from lockstep.models import chat
-from lockstep.models.chat import IGNORED, Example
+from lockstep.models.chat import IGNORE_INDEX, Example
 from lockstep.records import Record
 
 PROMPTS = [[1, 9, 8, 7, 30, 31, 32], [1, 5], [1], [40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50]]
@@ -28,7 +30,7 @@ def by_hand(model: Any, prompt: list[int], choice: list[int]) -> float:
 def test_choice_scores_are_those_of_whole_forwards(
     loaded: Any, choices: list[list[int]], batch_size: int
 ):
-    got = likelihood.choice_scores(loaded, PROMPTS, choices, batch_size)
+    got = likelihood.score_choices(loaded, PROMPTS, choices, batch_size)
     want = [[by_hand(loaded, prompt, choice) for choice in choices] for prompt in PROMPTS]
     for row, expected in zip(got, want, strict=True):
         assert row == pytest.approx(expected, abs=1e-4)
@@ -38,8 +40,8 @@ def test_choice_scores_are_those_of_whole_forwards(
 def test_answer_losses_are_transformers_own(loaded: Any, tokenizer: Any, corpus: list[Record]):
     import torch
 
-    examples = [chat.example(tokenizer, record, 200) for record in corpus]
-    got = likelihood.answer_losses(loaded, examples, 5)
+    examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
+    got = likelihood.compute_answer_losses(loaded, examples, 5)
     for (loss, tokens), example in zip(got, examples, strict=True):
         ids, labels = torch.tensor([example.input_ids]), torch.tensor([example.labels])
         with torch.inference_mode():
@@ -52,22 +54,22 @@ def test_answer_losses_are_transformers_own(loaded: Any, tokenizer: Any, corpus:
 def test_losses_do_not_depend_on_the_batch_size(
     loaded: Any, tokenizer: Any, corpus: list[Record], batch_size: int
 ):
-    examples = [chat.example(tokenizer, record, 200) for record in corpus]
-    one = [loss for loss, _ in likelihood.answer_losses(loaded, examples, 1)]
-    many = [loss for loss, _ in likelihood.answer_losses(loaded, examples, batch_size)]
+    examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
+    one = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, 1)]
+    many = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, batch_size)]
     assert many == pytest.approx(one, abs=1e-3, rel=1e-5)
 
 
 def test_an_answer_cut_off_costs_nothing(loaded: Any):
-    truncated = Example([1, 5, 6], [IGNORED] * 3)
-    assert likelihood.answer_losses(loaded, [truncated], 1) == [(0.0, 0)]
+    truncated = Example([1, 5, 6], [IGNORE_INDEX] * 3)
+    assert likelihood.compute_answer_losses(loaded, [truncated], 1) == [(0.0, 0)]
 
 
 def test_perplexity_weighs_every_token_alike():
-    assert likelihood.perplexity([(math.log(8), 1), (2 * math.log(2), 5)]) == pytest.approx(
+    assert likelihood.compute_perplexity([(math.log(8), 1), (2 * math.log(2), 5)]) == pytest.approx(
         32 ** (1 / 6)
     )
-    assert likelihood.perplexity([(3 * math.log(400), 3)]) == pytest.approx(400)
+    assert likelihood.compute_perplexity([(3 * math.log(400), 3)]) == pytest.approx(400)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,53 @@ def test_perplexity_weighs_every_token_alike():
         ([(math.nan, 1)], "mean loss of an answer token is nan"),
     ],
 )
-def test_a_perplexity_that_is_no_number_is_refused(losses: list[likelihood.Loss], message: str):
+def test_a_perplexity_that_is_no_number_is_refused(
+    losses: list[likelihood.AnswerLoss], message: str
+):
     with pytest.raises(UserError, match=message):
-        likelihood.perplexity(losses)
+        likelihood.compute_perplexity(losses)
+
+
+@given(st.integers(1, 40), st.integers(0, 39), st.integers(2, 12))
+def test_every_label_is_in_one_window_behind_half_of_one(length: int, prompt: int, size: int):
+    prompt = min(prompt, length - 1)
+    ids = list(range(length))
+    example = Example(ids, [IGNORE_INDEX] * prompt + ids[prompt:])
+    scored = []
+    for window in likelihood.split_into_windows(example, size):
+        assert len(window.input_ids) == len(window.labels) <= size
+        for place, (token, label) in enumerate(zip(window.input_ids, window.labels, strict=True)):
+            if label != IGNORE_INDEX:
+                assert label == token
+                assert place >= min(token, size // 2)
+                scored.append(token)
+    assert scored == ids[prompt:]
+
+
+def test_losses_of_windows_are_summed_by_example():
+    assert likelihood.sum_window_losses([(1.0, 2), (2.0, 3), (4.0, 1)], [2, 0, 1]) == [
+        (3.0, 5),
+        (0, 0),
+        (4.0, 1),
+    ]
+
+
+def test_a_window_s_loss_is_that_of_its_tokens_behind_its_context(loaded: Any):
+    """By hand: the log-probability of each token given those of its window before it."""
+    import torch
+
+    ids = [5, 9, 3, 7, 2, 8, 4, 6]
+    example = Example(ids, [IGNORE_INDEX, *ids[1:]])
+    parts = likelihood.split_into_windows(example, 4)
+    losses = likelihood.compute_answer_losses(loaded, parts, 2)
+    [(total, tokens)] = likelihood.sum_window_losses(losses, [len(parts)])
+    assert tokens == 7
+
+    def nats(context: list[int], token: int) -> float:
+        with torch.inference_mode():
+            logits = loaded(input_ids=torch.tensor([context])).logits[0, -1].float()
+        return -float(logits.log_softmax(-1)[token])
+
+    starts = {1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 4, 7: 4}
+    by_hand = sum(nats(ids[starts[at] : at], ids[at]) for at in range(1, 8))
+    assert total == pytest.approx(by_hand, rel=1e-4)

@@ -12,8 +12,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
-from lockstep.inference.generation import Written
-from lockstep.inference.generators import Loaded
+from lockstep.inference.generation import GeneratedAnswer, TransformersGenerator
 from lockstep.metrics.suites import Suite
 from lockstep.models import chat, model_io, soft_prompt
 from lockstep.predicting.answering import Answering
@@ -57,7 +56,7 @@ class LLM:
         assert (skip_tokenizer_init, generation_config) == (True, "vllm")
         self.options = {"dtype": dtype, "running": True}
         STARTED.append(self.options)
-        self.model = model_io.load(Path(model), dtype, "eager", "cpu")
+        self.model = model_io.load_model(Path(model), dtype, "eager", "cpu")
         core = SimpleNamespace(shutdown=lambda: self.options.update(running=False))
         self.llm_engine = SimpleNamespace(engine_core=core)
 
@@ -122,15 +121,15 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 @pytest.fixture
 def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
-    return [chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:5]]
+    return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
 
 
 def test_its_answers_are_those_of_transformers(
     installed: None, tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    want = generation.answers(loaded, tokenizer, prompts, 3, LENGTH)
+    want = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
     assert len(set(want)) > 1
-    assert vllm_backend.Engine(tiny, tokenizer).answers(prompts, LENGTH) == want
+    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == want
 
 
 def test_its_answers_stop_at_our_end_of_turn(
@@ -139,20 +138,20 @@ def test_its_answers_stop_at_our_end_of_turn(
     """A token that this model does write is made the end of turn."""
     free = greedy(loaded, prompts[0])
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(free[4])
-    want = generation.answers(loaded, tokenizer, prompts, 3, LENGTH)
-    assert want[0].text == chat.decode(tokenizer, free[: free.index(tokenizer.eos_token_id)])
+    want = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    assert want[0].text == chat.decode_answer(tokenizer, free[: free.index(tokenizer.eos_token_id)])
     assert not want[0].truncated
-    assert vllm_backend.Engine(tiny, tokenizer).answers(prompts, LENGTH) == want
+    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == want
 
 
 def test_a_draw_is_of_its_prompt_and_seed_whatever_stands_beside_it(
     installed: None, tiny: Path, tokenizer: Any, prompts: list[list[int]]
 ):
-    writer = vllm_backend.Engine(tiny, tokenizer)
+    writer = vllm_backend.VllmGenerator(tiny, tokenizer)
     one, other = prompts[:2]
 
-    def draw(*asked: tuple[list[int], int], seed: int = 7) -> list[Written]:
-        return writer.samples(asked, 1.0, LENGTH, seed)
+    def draw(*asked: tuple[list[int], int], seed: int = 7) -> list[GeneratedAnswer]:
+        return writer.sample(asked, 1.0, LENGTH, seed)
 
     first, second, again = draw((one, 0), (other, 0), (one, 1))
     assert first != again, "another number is another draw"
@@ -163,9 +162,9 @@ def test_a_draw_is_of_its_prompt_and_seed_whatever_stands_beside_it(
 
 def test_it_is_told_the_dtype_of_the_folder(installed: None, tiny_copy: Path, tokenizer: Any):
     """vLLM by itself would halve 32 bits."""
-    vllm_backend.Engine(tiny_copy, tokenizer)
+    vllm_backend.VllmGenerator(tiny_copy, tokenizer)
     rewrite(tiny_copy, dtype="bfloat16")
-    vllm_backend.Engine(tiny_copy, tokenizer)
+    vllm_backend.VllmGenerator(tiny_copy, tokenizer)
     assert [one["dtype"] for one in STARTED] == ["float32", "bfloat16"]
 
 
@@ -174,7 +173,7 @@ def test_a_model_that_it_does_not_load_is_told_in_one_line(
 ):
     (tiny_copy / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"vllm does not load it .*set evaluate.backend to transf"):
-        vllm_backend.Engine(tiny_copy, tokenizer)
+        vllm_backend.VllmGenerator(tiny_copy, tokenizer)
 
 
 def test_one_of_both_is_loaded_at_a_time(
@@ -184,8 +183,8 @@ def test_one_of_both_is_loaded_at_a_time(
     rows = [row for row in corpus if row.task == "reply"]
     asked = Asked.model_validate({**asked_values(), "backend": "vllm"})
     model = Answering(tiny, "eager", asked, None)
-    ours = Loaded(loaded, model.tokenizer, asked.batch_size)
-    written = ours.answers([model.prompt(row) for row in rows], asked.max_new_tokens)
+    ours = TransformersGenerator(loaded, model.tokenizer, asked.batch_size)
+    written = ours.generate([model.prompt(row) for row in rows], asked.max_new_tokens)
     want = [(one.text, one.truncated) for one in written]
 
     def running() -> list[bool]:
@@ -227,7 +226,7 @@ def test_what_is_not_installed_is_refused(tiny: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "path", [str(REPOSITORY)])
     line = r"vllm is not installed; pip install '\.\[vllm\]', or set evaluate.backend to transf"
     with pytest.raises(UserError, match=line):
-        vllm_backend.check(tiny)
+        vllm_backend.check_model(tiny)
 
 
 def test_a_machine_without_a_gpu_is_refused(
@@ -237,7 +236,7 @@ def test_a_machine_without_a_gpu_is_refused(
     with pytest.raises(
         UserError, match=r"vllm needs a CUDA device.*evaluate.backend to transformers"
     ):
-        vllm_backend.check(tiny)
+        vllm_backend.check_model(tiny)
 
 
 @pytest.mark.parametrize(
@@ -258,10 +257,10 @@ def test_a_model_that_it_would_not_read_as_it_is_is_refused(
     line: str,
 ):
     device(True)
-    vllm_backend.check(tiny_copy)
+    vllm_backend.check_model(tiny_copy)
     rewrite(tiny_copy, **changes)
     with pytest.raises(UserError, match=line):
-        vllm_backend.check(tiny_copy)
+        vllm_backend.check_model(tiny_copy)
 
 
 def test_a_model_with_a_learnt_prefix_is_refused(
@@ -270,7 +269,7 @@ def test_a_model_with_a_learnt_prefix_is_refused(
     device(True)
     (tiny_copy / soft_prompt.FILE).touch()
     with pytest.raises(UserError, match=f"{soft_prompt.FILE}: vllm reads no learnt prefix"):
-        vllm_backend.check(tiny_copy)
+        vllm_backend.check_model(tiny_copy)
 
 
 @pytest.mark.slow
@@ -305,13 +304,13 @@ def test_vllm_itself_writes_what_transformers_writes(
     pytest.importorskip("vllm")
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    vllm_backend.check(tiny)
-    writer = vllm_backend.Engine(tiny, tokenizer)
+    vllm_backend.check_model(tiny)
+    writer = vllm_backend.VllmGenerator(tiny, tokenizer)
     try:
-        got = writer.answers(prompts, LENGTH)
-        drawn = writer.samples([(prompt, 0) for prompt in prompts], 1.0, LENGTH, 7)
-        one_by_one = [writer.samples([(prompt, 0)], 1.0, LENGTH, 7)[0] for prompt in prompts]
+        got = writer.generate(prompts, LENGTH)
+        drawn = writer.sample([(prompt, 0) for prompt in prompts], 1.0, LENGTH, 7)
+        one_by_one = [writer.sample([(prompt, 0)], 1.0, LENGTH, 7)[0] for prompt in prompts]
     finally:
         writer.close()
-    assert got == generation.answers(loaded, tokenizer, prompts, 3, LENGTH)
+    assert got == generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
     assert drawn == one_by_one

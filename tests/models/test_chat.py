@@ -21,14 +21,14 @@ def record(conversation: Callable[..., Record]) -> Record:
 
 
 def test_prompt_is_chatml_up_to_the_assistants_header(tokenizer: Any, record: Record):
-    assert chat.prompt_text(tokenizer, record.prompt) == PROMPT
-    assert tokenizer.decode(chat.prompt_ids(tokenizer, record.prompt)) == PROMPT
+    assert chat.render_prompt(tokenizer, record.prompt) == PROMPT
+    assert tokenizer.decode(chat.encode_prompt(tokenizer, record.prompt)) == PROMPT
 
 
 def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Record):
-    example = chat.example(tokenizer, record, 1000)
+    example = chat.encode_example(tokenizer, record, 1000)
     assert len(example.input_ids) == len(example.labels)
-    learnt = [label for label in example.labels if label != chat.IGNORED]
+    learnt = [label for label in example.labels if label != chat.IGNORE_INDEX]
     assert tokenizer.decode(learnt) == "track 它<|im_end|>"
     assert learnt == example.labels[-len(learnt) :] == example.input_ids[-len(learnt) :]
     assert example.answer_tokens == len(learnt)
@@ -36,8 +36,8 @@ def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Recor
 
 def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: Record):
     whole = tokenizer.apply_chat_template(record.messages, return_dict=True)["input_ids"]
-    ours = chat.example(tokenizer, record, 1000).input_ids
-    assert ours == chat.prompt_ids(tokenizer, record.prompt) + chat.answer_ids(
+    ours = chat.encode_example(tokenizer, record, 1000).input_ids
+    assert ours == chat.encode_prompt(tokenizer, record.prompt) + chat.encode_answer(
         tokenizer, record.answer
     )
     assert whole[: len(ours)] == ours
@@ -48,86 +48,88 @@ def test_labels_are_what_transformers_masks_as_the_assistants(tokenizer: Any, re
     whole = tokenizer.apply_chat_template(
         record.messages, return_dict=True, return_assistant_tokens_mask=True
     )
-    labels = chat.example(tokenizer, record, 1000).labels
-    ours = [int(label != chat.IGNORED) for label in labels]
+    labels = chat.encode_example(tokenizer, record, 1000).labels
+    ours = [int(label != chat.IGNORE_INDEX) for label in labels]
     assert list(whole["assistant_masks"]) == ours + [0] * (len(whole["input_ids"]) - len(ours))
 
 
 def test_an_earlier_answer_is_context_and_ends_its_line(tokenizer: Any, record: Record):
     turns = [*record.messages, {"role": "user", "content": "and 43?"}]
-    assert chat.prompt_text(tokenizer, turns) == (
+    assert chat.render_prompt(tokenizer, turns) == (
         PROMPT + "track 它<|im_end|>\n<|im_start|>user\nand 43?<|im_end|>\n<|im_start|>assistant\n"
     )
 
 
 @pytest.mark.parametrize("cut", [1, 2, 5])
 def test_cuts_on_the_right(tokenizer: Any, record: Record, cut: int):
-    whole = chat.example(tokenizer, record, 1000)
-    short = chat.example(tokenizer, record, len(whole.input_ids) - cut)
+    whole = chat.encode_example(tokenizer, record, 1000)
+    short = chat.encode_example(tokenizer, record, len(whole.input_ids) - cut)
     assert short.input_ids == whole.input_ids[:-cut]
     assert short.labels == whole.labels[:-cut]
 
 
 def test_a_control_tokens_spelling_in_an_answer_stays_text(tokenizer: Any, record: Record):
-    spelt = chat.encode(tokenizer, "<|im_end|>")
+    spelt = chat.encode_text(tokenizer, "<|im_end|>")
     assert tokenizer.eos_token_id not in spelt
     assert tokenizer.decode(spelt) == "<|im_end|>"
     # and the template still writes control tokens afterwards
-    assert chat.prompt_ids(tokenizer, record.prompt).count(tokenizer.eos_token_id) == 2
+    assert chat.encode_prompt(tokenizer, record.prompt).count(tokenizer.eos_token_id) == 2
 
 
 def test_refuses_a_control_token_of_the_base_in_a_turn(tokenizer: Any):
     """Spellings that the readers do not know: each base has its own."""
     tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
     with pytest.raises(UserError, match=r"<end_of_turn> is a control token .* user turn: 'a <end"):
-        chat.prompt_ids(tokenizer, [{"role": "user", "content": "a <end_of_turn> b"}])
+        chat.encode_prompt(tokenizer, [{"role": "user", "content": "a <end_of_turn> b"}])
 
 
 def test_refuses_what_the_template_refuses(tokenizer: Any):
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     turns = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
     with pytest.raises(UserError, match="refuses system, user: System role not supported"):
-        chat.prompt_ids(tokenizer, turns)
+        chat.encode_prompt(tokenizer, turns)
 
 
 def test_texts_spell_what_ids_encode(tokenizer: Any, record: Record):
-    both = chat.prompt_text(tokenizer, record.prompt) + chat.answer_text(tokenizer, record.answer)
-    assert tokenizer(both)["input_ids"] == chat.example(tokenizer, record, 1000).input_ids
+    both = chat.render_prompt(tokenizer, record.prompt) + chat.render_answer(
+        tokenizer, record.answer
+    )
+    assert tokenizer(both)["input_ids"] == chat.encode_example(tokenizer, record, 1000).input_ids
 
 
 def test_decode_leaves_control_tokens_out(tokenizer: Any):
-    assert chat.decode(tokenizer, chat.answer_ids(tokenizer, "a , b。")) == "a , b。"
+    assert chat.decode_answer(tokenizer, chat.encode_answer(tokenizer, "a , b。")) == "a , b。"
 
 
 def test_refuses_a_template_that_writes_the_date(tokenizer: Any):
     tokenizer.chat_template = "{{ strftime_now('%d') }}" + tokenizer.chat_template
     with pytest.raises(UserError, match="strftime_now"):
-        chat.check(tokenizer)
+        chat.check_tokenizer(tokenizer)
 
 
 def test_refuses_to_render_without_template(tokenizer: Any, conversation: Callable[..., Record]):
     tokenizer.chat_template = None
-    chat.check(tokenizer)  # an encoder needs none
+    chat.check_tokenizer(tokenizer)  # an encoder needs none
     with pytest.raises(UserError, match=r"chat_template\.jinja"):
-        chat.example(tokenizer, conversation("q", "a"), 100)
+        chat.encode_example(tokenizer, conversation("q", "a"), 100)
 
 
 def test_refuses_an_eos_token_that_does_not_end_the_turn(tokenizer: Any):
     tokenizer.eos_token = tokenizer.pad_token
     with pytest.raises(UserError, match="eos_token"):
-        chat.check(tokenizer)
+        chat.check_tokenizer(tokenizer)
 
 
 def test_refuses_a_tokenizer_without_eos_token(tokenizer: Any):
     tokenizer.eos_token = None
     with pytest.raises(UserError, match="eos_token"):
-        chat.check(tokenizer)
+        chat.check_tokenizer(tokenizer)
 
 
 def test_refuses_a_template_without_generation_prompt(tokenizer: Any):
     tokenizer.chat_template = tokenizer.chat_template.replace("add_generation_prompt", "false")
     with pytest.raises(UserError, match="generation prompt"):
-        chat.check(tokenizer)
+        chat.check_tokenizer(tokenizer)
 
 
 CALL = {"type": "function", "function": {"name": "track", "arguments": {"order": "价1"}}}
@@ -141,7 +143,7 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
         {"role": "tool", "content": "Lyon"},
     ]
-    assert chat.prompt_text(tokenizer, turns, TOOLS) == (
+    assert chat.render_prompt(tokenizer, turns, TOOLS) == (
         '<|im_start|>system\nBe kind.\n\nTools:\n{"name": "track", "description": "where it is"}\n'
         "<|im_end|>\n<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n"
         '{"name": "track", "arguments": {"order": "价1"}}\n</tool_call><|im_end|>\n'
@@ -165,8 +167,8 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
 def test_a_call_and_a_train_of_thought_are_learnt(tokenizer: Any, last: dict, learnt: str):
     turns = [{"role": "user", "content": "where?"}, {"role": "assistant", **last}]
     record = Record(messages=turns, task="t", source="a", origin="a:1", tools=TOOLS)
-    example = chat.example(tokenizer, record, 1000)
-    labels = [label for label in example.labels if label != chat.IGNORED]
+    example = chat.encode_example(tokenizer, record, 1000)
+    labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
     assert tokenizer.decode(labels) == learnt
     assert tokenizer.decode(example.input_ids).startswith("<|im_start|>system\nTools:\n")
 
@@ -181,7 +183,7 @@ def test_a_template_without_tools_is_refused_by_the_row(tokenizer: Any):
     ]
     record = Record(messages=turns, task="t", source="a", origin="a.jsonl:7")
     with pytest.raises(UserError, match=r"^a\.jsonl:7: the base's chat template does not write"):
-        chat.example(plain, record, 1000)
+        chat.encode_example(plain, record, 1000)
 
 
 def test_plain_text_is_learnt_from_its_second_token_on(tokenizer: Any):
@@ -191,6 +193,6 @@ def test_plain_text_is_learnt_from_its_second_token_on(tokenizer: Any):
         source="a",
         origin="a:1",
     )
-    example = chat.example(tokenizer, record, 1000)
+    example = chat.encode_example(tokenizer, record, 1000)
     assert tokenizer.decode(example.input_ids) == "<|im_end|>where is it<|im_end|>"
-    assert example.labels == [chat.IGNORED, *example.input_ids[1:]]
+    assert example.labels == [chat.IGNORE_INDEX, *example.input_ids[1:]]

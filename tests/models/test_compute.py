@@ -14,8 +14,8 @@ def test_bf16_is_said_to_be_slow_where_the_cpu_lacks_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(REPOSITORY)  # runtime.device stands in params.yaml
-    compute.warn_of_slow_bf16("train.precision", "bf16")
-    compute.warn_of_slow_bf16("starter.precision", "fp32")
+    compute.warn_about_slow_bf16("train.precision", "bf16")
+    compute.warn_about_slow_bf16("starter.precision", "fp32")
     able = torch.cpu.get_capabilities()
     lacking = able["architecture"] == "x86_64" and not able["avx512_bf16"]
     slow = lacking and not torch.cuda.is_available()
@@ -28,7 +28,7 @@ def test_kernels_are_deterministic_and_no_compiler_is_loaded():
     """Which takes seconds of each stage's start."""
     code = (
         "import sys, torch; from lockstep.models import compute;"
-        "compute.set_up(compute.Compute(threads=1, attention='eager'), 7);"
+        "compute.set_up_torch(compute.ComputeParams(threads=1, attention='eager'), 7);"
         "print(torch.are_deterministic_algorithms_enabled(), 'torch._dynamo' in sys.modules)"
     )
     done = subprocess.run(

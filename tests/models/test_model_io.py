@@ -19,7 +19,7 @@ WHOLE = [
 
 
 def save_again(folder: Path, into: Path) -> Path:
-    model_io.save(model_io.load(folder, "auto", "eager", "cpu"), into, 1.0)
+    model_io.save_model(model_io.load_model(folder, "auto", "eager", "cpu"), into, 1.0)
     model_io.save_tokenizer(model_io.load_tokenizer(folder), into)
     return into
 
@@ -44,12 +44,12 @@ def test_equal_models_are_saved_as_equal_bytes(
 def test_settle_removes_paths_and_what_a_library_wrote_of_the_run(loaded: Any, tmp_path: Path):
     from peft import LoraConfig, get_peft_model
 
-    base = model_io.load(save_to(tmp_path / "base", loaded), "auto", "eager", "cpu")
+    base = model_io.load_model(save_to(tmp_path / "base", loaded), "auto", "eager", "cpu")
     modules = ["v_proj", "q_proj", "down_proj", "o_proj"]
     adapted = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
     adapted.save_pretrained(tmp_path / "adapter")
     assert str(tmp_path) in (tmp_path / "adapter/adapter_config.json").read_text()
-    model_io.settle(tmp_path / "adapter")
+    model_io.normalize_files(tmp_path / "adapter")
     files = sorted(path.name for path in (tmp_path / "adapter").iterdir())
     assert files == ["adapter_config.json", "adapter_model.safetensors"]
     text = (tmp_path / "adapter/adapter_config.json").read_text()
@@ -58,7 +58,7 @@ def test_settle_removes_paths_and_what_a_library_wrote_of_the_run(loaded: Any, t
 
 
 def save_to(folder: Path, model: Any) -> Path:
-    model_io.save(model, folder, 1.0)
+    model_io.save_model(model, folder, 1.0)
     return folder
 
 
@@ -72,7 +72,7 @@ def test_a_saved_config_says_nothing_of_how_it_was_made(tiny: Path):
 def test_a_missing_tensor_is_refused_by_name(tiny_copy: Path):
     without(tiny_copy, "model.layers.1.mlp.up_proj.weight")
     with pytest.raises(UserError, match=r"missing keys: model\.layers\.1\.mlp\.up_proj\.weight"):
-        model_io.load(tiny_copy, "auto", "eager", "cpu")
+        model_io.load_model(tiny_copy, "auto", "eager", "cpu")
 
 
 def test_a_tensor_too_many_is_refused_by_name(tiny_copy: Path):
@@ -80,13 +80,13 @@ def test_a_tensor_too_many_is_refused_by_name(tiny_copy: Path):
     config |= {"num_hidden_layers": 1, "layer_types": config["layer_types"][:1]}
     (tiny_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"unexpected keys: model\.layers\.1\."):
-        model_io.load(tiny_copy, "auto", "eager", "cpu")
+        model_io.load_model(tiny_copy, "auto", "eager", "cpu")
 
 
 def test_dtype_and_attention_are_as_asked(tiny: Path):
     import torch
 
-    model = model_io.load(tiny, "bfloat16", "sdpa", "cpu")
+    model = model_io.load_model(tiny, "bfloat16", "sdpa", "cpu")
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert model.config._attn_implementation == "sdpa"
     assert not model.training
@@ -96,7 +96,7 @@ def test_dtype_and_attention_are_as_asked(tiny: Path):
 def test_one_value_that_is_not_finite_is_found(tiny: Path, value: float):
     import torch
 
-    model = model_io.load(tiny, "auto", "eager", "cpu")
+    model = model_io.load_model(tiny, "auto", "eager", "cpu")
     assert model_io.has_finite_parameters(model)
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight[3, 5] = value
@@ -126,7 +126,7 @@ def test_a_tokenizer_is_loaded_as_its_file_says(tiny: Path):
 def test_weight_bytes_counts_weights_alone(tmp_path: Path):
     for name, size in (("a.safetensors", 3), ("b.safetensors", 4), ("config.json", 5)):
         (tmp_path / name).write_bytes(b"x" * size)
-    assert model_io.weight_bytes(tmp_path) == 7
+    assert model_io.count_weight_bytes(tmp_path) == 7
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
@@ -135,5 +135,5 @@ def test_a_damaged_file_is_one_line(tiny_copy: Path, name: str):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(UserError, match=r"spoilt: the (model|tokenizer) does not load") as refusal:
         model_io.load_tokenizer(tiny_copy)
-        model_io.load(tiny_copy, "auto", "eager", "cpu")
+        model_io.load_model(tiny_copy, "auto", "eager", "cpu")
     assert "\n" not in refusal.value.message

@@ -18,25 +18,28 @@ def logits(model: Any) -> Any:
 
 
 def quantized(
-    folder: Path, method: quantization.Method, double: bool, precision: Precision = "fp32"
+    folder: Path,
+    method: quantization.QuantizationMethod,
+    double: bool,
+    precision: Precision = "fp32",
 ) -> Any:
-    config = quantization.configuration(method, double, precision)
-    return model_io.load(folder, "auto", "eager", "cpu", config)
+    config = quantization.build_config(method, double, precision)
+    return model_io.load_model(folder, "auto", "eager", "cpu", config)
 
 
 @pytest.mark.parametrize(("method", "double"), [("nf4", True), ("nf4", False), ("int8", False)])
 def test_quantized_saved_and_reloaded_it_answers_as_before(
-    tiny: Path, tmp_path: Path, loaded: Any, method: quantization.Method, double: bool
+    tiny: Path, tmp_path: Path, loaded: Any, method: quantization.QuantizationMethod, double: bool
 ):
     import torch
 
     model = quantized(tiny, method, double)
     layers = [m for m in loaded.model.layers.modules() if isinstance(m, torch.nn.Linear)]
-    assert quantization.count_quantized(model) == len(layers) == 2 * 7
-    model_io.save(model, tmp_path / "quantized", 1.0)
-    assert model_io.weight_bytes(tmp_path / "quantized") < model_io.weight_bytes(tiny)
-    again = model_io.load(tmp_path / "quantized", "auto", "eager", "cpu")
-    assert quantization.count_quantized(again) == len(layers)
+    assert quantization.count_quantized_layers(model) == len(layers) == 2 * 7
+    model_io.save_model(model, tmp_path / "quantized", 1.0)
+    assert model_io.count_weight_bytes(tmp_path / "quantized") < model_io.count_weight_bytes(tiny)
+    again = model_io.load_model(tmp_path / "quantized", "auto", "eager", "cpu")
+    assert quantization.count_quantized_layers(again) == len(layers)
     assert torch.equal(logits(again), logits(model))
     pair = torch.stack([logits(again).flatten(), logits(loaded).flatten()])
     assert torch.corrcoef(pair)[0, 1] > 0.9
@@ -44,7 +47,7 @@ def test_quantized_saved_and_reloaded_it_answers_as_before(
 
 def test_quantized_twice_it_is_byte_identical(tiny: Path, tmp_path: Path):
     for name in ("one", "other"):
-        model_io.save(quantized(tiny, "nf4", True), tmp_path / name, 1.0)
+        model_io.save_model(quantized(tiny, "nf4", True), tmp_path / name, 1.0)
     for file in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
@@ -63,13 +66,13 @@ def test_bf16_products_are_near_those_of_fp32_but_others(tiny: Path):
 
 
 def test_a_layer_left_out_is_refused_by_name(tiny: Path):
-    config = quantization.configuration("int8", False, "fp32")
+    config = quantization.build_config("int8", False, "fp32")
     config.llm_int8_skip_modules = ["lm_head", "model.layers.1.mlp.up_proj"]
-    model = model_io.load(tiny, "auto", "eager", "cpu", config)
+    model = model_io.load_model(tiny, "auto", "eager", "cpu", config)
     with pytest.raises(UserError, match=r"1 linear layers were not quantized: 1\.mlp\.up_proj"):
-        quantization.count_quantized(model)
+        quantization.count_quantized_layers(model)
 
 
 def test_an_unquantized_model_is_refused(loaded: Any):
     with pytest.raises(UserError, match="14 linear layers were not quantized"):
-        quantization.count_quantized(loaded)
+        quantization.count_quantized_layers(loaded)

@@ -22,9 +22,9 @@ def test_lm_eval_agrees_on_the_same_records(
     loaded: Any, tokenizer: Any, conversation: Callable[..., Record]
 ):
     rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i % 4]) for i in range(40)]
-    prompts = [chat.prompt_ids(tokenizer, row.prompt) for row in rows]
-    choices = [chat.answer_ids(tokenizer, label) for label in LABELS]
-    scores = likelihood.choice_scores(loaded, prompts, choices, 8)
+    prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in rows]
+    choices = [chat.encode_answer(tokenizer, label) for label in LABELS]
+    scores = likelihood.score_choices(loaded, prompts, choices, 8)
     # the answers of half of the records are made right, so that 0 and 1 are no way to agree
     chosen = [LABELS[row.index(max(row))] for row in scores]
     rows = [

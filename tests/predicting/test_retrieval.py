@@ -18,7 +18,7 @@ CHOSEN = Retrieval(lengths=LENGTHS, depths=DEPTHS, languages=["en", "zh"], recor
 
 
 def tokens(tokenizer: Any, row: Record) -> int:
-    return len(chat.prompt_ids(tokenizer, row.prompt))
+    return len(chat.encode_prompt(tokenizer, row.prompt))
 
 
 def test_each_length_depth_and_language_has_its_records(tokenizer: Any) -> None:
@@ -38,7 +38,7 @@ def test_each_length_depth_and_language_has_its_records(tokenizer: Any) -> None:
 def test_prompts_are_as_long_as_wanted_but_for_a_sentence(tokenizer: Any) -> None:
     for row in retrieval.made(tokenizer, CHOSEN, 7):
         sentences = re.split(r"(?<=[.。]) ?", row.question.split("\n\n")[1])
-        longest = max(len(chat.encode(tokenizer, f" {sentence}")) for sentence in sentences)
+        longest = max(len(chat.encode_text(tokenizer, f" {sentence}")) for sentence in sentences)
         wanted = int(row.slices["length"])
         assert wanted - longest - 2 <= tokens(tokenizer, row) <= wanted, row.origin
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.hub.base_params import Base
+from lockstep.hub.base_params import BaseParams
 from lockstep.models import model_io
 from stages.base import configure, take
 from tests.conftest import tiny_params
@@ -22,9 +22,9 @@ WHOLE = [
 ]
 
 
-def chosen(**changes: Any) -> Base:
+def chosen(**changes: Any) -> BaseParams:
     """The section of params.yaml, changed."""
-    return Base.model_validate(tiny_params({})["base"] | changes)
+    return BaseParams.model_validate(tiny_params({})["base"] | changes)
 
 
 @pytest.mark.slow
@@ -41,7 +41,7 @@ def test_a_starter_trained_twice_is_byte_identical(
     assert sorted(folders[0]) == WHOLE
     assert folders[0] == folders[1]
     model_io.load_tokenizer(workplace / "one")
-    model_io.load(workplace / "one", "auto", "eager", "cpu")
+    model_io.load_model(workplace / "one", "auto", "eager", "cpu")
 
 
 @pytest.mark.slow
@@ -116,7 +116,8 @@ def test_a_configuration_changes_what_the_model_computes(
     configure(tiny_copy, chosen(configuration=configuration))
     ids = torch.arange(12)[None]
     logits = [
-        model_io.load(folder, "float32", "eager", "cpu")(ids).logits for folder in (tiny, tiny_copy)
+        model_io.load_model(folder, "float32", "eager", "cpu")(ids).logits
+        for folder in (tiny, tiny_copy)
     ]
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 

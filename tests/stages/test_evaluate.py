@@ -104,8 +104,8 @@ def test_the_prompt_is_the_one_that_training_rendered(
     performed(*ARGUMENTS, changes={"evaluate.slices": [], "evaluate.harness.records": 0})
     lines = (workplace / "evaluated/base/predictions.jsonl").read_text().splitlines()
     for line, record in zip(map(json.loads, lines), corpus, strict=True):
-        learnt = chat.example(tokenizer, record, 200)
-        before = next(i for i, label in enumerate(learnt.labels) if label != chat.IGNORED)
+        learnt = chat.encode_example(tokenizer, record, 200)
+        before = next(i for i, label in enumerate(learnt.labels) if label != chat.IGNORE_INDEX)
         assert line["prompt"] == digest(learnt.input_ids[:before])
 
 

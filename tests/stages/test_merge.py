@@ -33,8 +33,8 @@ def adapted(workplace: Path) -> Path:
     config = LoraConfig(
         r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"
     )
-    base = model_io.load(workplace / "base", "auto", "eager", "cpu")
-    model_io.save(get_peft_model(base, config), folder, 1.0)
+    base = model_io.load_model(workplace / "base", "auto", "eager", "cpu")
+    model_io.save_model(get_peft_model(base, config), folder, 1.0)
     model_io.save_tokenizer(model_io.load_tokenizer(workplace / "base"), folder)
     return folder
 

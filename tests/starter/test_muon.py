@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lockstep.starter.muon import Muon, orthogonalized
+from lockstep.starter.muon import Muon, orthogonalize
 
 
 def test_steps_are_those_of_torch_up_to_its_bfloat16():
@@ -28,7 +28,7 @@ def test_steps_are_those_of_torch_up_to_its_bfloat16():
 def test_singular_values_come_near_to_one(rows: int):
     """As torch.optim.Muon says of the same coefficients: about between 0.5 and 1.5."""
     matrices = torch.randn(3, rows, 32, generator=torch.Generator().manual_seed(1))
-    values = torch.linalg.svdvals(orthogonalized(matrices))
+    values = torch.linalg.svdvals(orthogonalize(matrices))
     assert values.min() > 0.5 and values.max() < 1.5
 
 

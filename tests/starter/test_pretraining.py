@@ -10,21 +10,21 @@ from lockstep.models import model_io
 from lockstep.starter import pretraining
 
 
-def make(documents: list[str], size: pretraining.Starter, out: Path) -> tuple[Path, float]:
+def make(documents: list[str], size: pretraining.StarterParams, out: Path) -> tuple[Path, float]:
     from transformers import set_seed
 
     set_seed(7)
     tokenizer = pretraining.train_tokenizer(documents, size)
-    model = pretraining.build(tokenizer, size, "eager")
+    model = pretraining.build_model(tokenizer, size, "eager")
     loss = pretraining.pretrain(model, tokenizer, documents, size, 7)
-    model_io.save(model, out, 1.0)
+    model_io.save_model(model, out, 1.0)
     model_io.save_tokenizer(tokenizer, out)
     return out, loss
 
 
 def test_made_twice_it_is_byte_identical(
     documents: list[str],
-    size: pretraining.Starter,
+    size: pretraining.StarterParams,
     tmp_path: Path,
     contents: Callable[[Path], dict[str, bytes]],
 ):
@@ -35,7 +35,7 @@ def test_made_twice_it_is_byte_identical(
 
 
 @pytest.mark.slow
-def test_pretraining_learns(documents: list[str], size: pretraining.Starter, tmp_path: Path):
+def test_pretraining_learns(documents: list[str], size: pretraining.StarterParams, tmp_path: Path):
     import math
 
     longer = size.model_copy(update={"copying_steps": 0, "steps": 60})
@@ -49,7 +49,9 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
     assert [piece for piece in pieces if any(map(str.isdigit, piece))] == list("10242026")
 
 
-def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(size: pretraining.Starter):
+def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(
+    size: pretraining.StarterParams,
+):
     tokenizer = pretraining.train_tokenizer(['my order\n{"a":"order"}'] * 9, size)
     assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
     assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
@@ -69,7 +71,7 @@ def test_text_survives_a_round_trip(tokenizer: Any, text: str):
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_vocabulary_holds_control_tokens_and_bytes(tokenizer: Any, size: pretraining.Starter):
+def test_vocabulary_holds_control_tokens_and_bytes(tokenizer: Any, size: pretraining.StarterParams):
     assert len(tokenizer) <= size.vocabulary
     assert [tokenizer.convert_tokens_to_ids(token) for token in pretraining.CONTROL] == [0, 1, 2]
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
@@ -78,24 +80,24 @@ def test_vocabulary_holds_control_tokens_and_bytes(tokenizer: Any, size: pretrai
 def test_texts_are_the_documents_of_the_lines(tmp_path: Path):
     path = tmp_path / "text.jsonl"
     path.write_text('{"text": "a\\n"}\n{"text": "退款"}\n', encoding="utf-8")
-    assert pretraining.texts(path) == ["a\n", "退款"]
+    assert pretraining.read_documents(path) == ["a\n", "退款"]
 
 
 def test_a_line_separator_inside_a_text_does_not_end_its_line(tmp_path: Path):
     path = tmp_path / "text.jsonl"
     path.write_text(json.dumps({"text": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
-    assert pretraining.texts(path) == ["a\u2028b\x85c"]
+    assert pretraining.read_documents(path) == ["a\u2028b\x85c"]
 
 
 @pytest.mark.parametrize("line", ["not JSON", "{}", "[]", '"text"'])
 def test_a_line_without_text_is_refused(tmp_path: Path, line: str):
     (tmp_path / "text.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match="every line must be JSON"):
-        pretraining.texts(tmp_path / "text.jsonl")
+        pretraining.read_documents(tmp_path / "text.jsonl")
 
 
 def test_too_little_text_is_refused(
-    documents: list[str], size: pretraining.Starter, tmp_path: Path
+    documents: list[str], size: pretraining.StarterParams, tmp_path: Path
 ):
     large = size.model_copy(update={"batch_tokens": 100_000, "copying_steps": 0})
     with pytest.raises(UserError, match=r"lower starter\.batch_tokens"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models.compute import runtime
+from lockstep.models.compute import read_runtime
 from lockstep.training import checkpoints
 from lockstep.training.checkpoints import Run
 
@@ -64,12 +64,12 @@ def test_a_file_too_many_is_damage(tmp_path: Path):
 
 
 def test_what_was_being_written_is_not_read(tmp_path: Path):
-    with checkpoints.opened(tmp_path, "key", runtime()) as run:
+    with checkpoints.opened(tmp_path, "key", read_runtime()) as run:
         save(run, 1)
         run.partial(2).mkdir()
         (run.partial(2) / "weights").write_bytes(b"half")
         assert run.newest() == run.at(1)
-    with checkpoints.opened(tmp_path, "key", runtime()) as run:
+    with checkpoints.opened(tmp_path, "key", read_runtime()) as run:
         assert [path.name for path in run.folder.iterdir()] == ["step-000000001"]
         run.remove()
     assert list(tmp_path.iterdir()) == []
@@ -83,12 +83,12 @@ def test_a_full_disk_is_told_before_the_run(tmp_path: Path):
 
 def test_a_second_run_of_the_same_waits_and_says_for_whom(tmp_path: Path):
     code = (
-        "from pathlib import Path; from lockstep.models.compute import runtime\n"
+        "from pathlib import Path; from lockstep.models.compute import read_runtime\n"
         "from lockstep.training import checkpoints\n"
-        f"with checkpoints.opened(Path({str(tmp_path)!r}), 'key', runtime()):\n"
+        f"with checkpoints.opened(Path({str(tmp_path)!r}), 'key', read_runtime()):\n"
         "    print('in', flush=True)"
     )
-    with checkpoints.opened(tmp_path, "key", runtime()):
+    with checkpoints.opened(tmp_path, "key", read_runtime()):
         other = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -33,7 +33,7 @@ def adapter(trained: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
 
 
 def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
-    return [chat.prompt_ids(tokenizer, record.prompt) for record in corpus[:5]]
+    return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
 
 
 @pytest.mark.parametrize("strategy", ADAPTERS)
@@ -44,7 +44,7 @@ def test_every_adapter_is_merged_into_the_original_base(
 
     folder = adapter(strategy)
     asked = prompts(tokenizer, corpus)
-    base = model_io.load(tiny, "float32", "eager", "cpu")
+    base = model_io.load_model(tiny, "float32", "eager", "cpu")
     before = merge.logits(base, asked)
     merged, difference = merge.merge_adapter(base, folder, asked, 1e-3)
     assert difference <= 1e-3
@@ -67,7 +67,7 @@ def test_a_start_that_changes_the_base_is_converted_to_the_original(
     trainer.save_result(tmp_path / "adapter", 1.0)
     asked = prompts(tokenizer, corpus)
     want = merge.logits(trainer.model.eval(), asked)
-    base = model_io.load(tiny, "float32", "eager", "cpu")
+    base = model_io.load_model(tiny, "float32", "eager", "cpu")
     merged, _ = merge.merge_adapter(base, tmp_path / "adapter", asked, 1e-2)
     for ours, theirs in zip(merge.logits(merged, asked), want, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
@@ -80,7 +80,7 @@ def test_a_head_comes_along(
     folder = adapter("lora", objective=objective)
     head = model_io.read_head(folder)
     assert head is not None
-    base = model_io.load(tiny, "float32", "eager", "cpu", head=head)
+    base = model_io.load_model(tiny, "float32", "eager", "cpu", head=head)
     asked = prompts(tokenizer, corpus)
     merged, _ = merge.merge_adapter(base, folder, asked, 1e-4)
     assert merge.logits(merged, asked)[0].numel() == max(1, len(head.labels))
@@ -97,18 +97,18 @@ def test_a_soft_prompt_stands_before_every_input(
 
     folder = adapter(strategy)
     asked = prompts(tokenizer, corpus)
-    base = model_io.load(tiny, "float32", "eager", "cpu")
+    base = model_io.load_model(tiny, "float32", "eager", "cpu")
     merged, _ = merge.merge_adapter(base, folder, asked, 1e-3)
-    model_io.save(merged, tmp_path / "merged", 1.0)
+    model_io.save_model(merged, tmp_path / "merged", 1.0)
     model_io.save_tokenizer(tokenizer, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
-    ours = model_io.load(tmp_path / "merged", "auto", "eager", "cpu")
+    ours = model_io.load_model(tmp_path / "merged", "auto", "eager", "cpu")
     theirs = PeftModel.from_pretrained(
-        model_io.load(tiny, "float32", "eager", "cpu"), folder
+        model_io.load_model(tiny, "float32", "eager", "cpu"), folder
     ).eval()
 
-    choices = [chat.answer_ids(tokenizer, text) for text in ("track", "cancel order")]
-    scores = likelihood.choice_scores(ours, asked, choices, 3)
+    choices = [chat.encode_answer(tokenizer, text) for text in ("track", "cancel order")]
+    scores = likelihood.score_choices(ours, asked, choices, 3)
     for prompt, row in zip(asked, scores, strict=True):
         for choice, score in zip(choices, row, strict=True):
             with torch.inference_mode():
@@ -117,7 +117,7 @@ def test_a_soft_prompt_stands_before_every_input(
             want = told.gather(1, torch.tensor(choice).unsqueeze(1)).sum().item()
             assert score == pytest.approx(want, rel=1e-3)
 
-    written = generation.answers(ours, tokenizer, asked, 3, 6)
+    written = generation.generate_answers(ours, tokenizer, asked, 3, 6)
     for prompt, answer in zip(asked, written, strict=True):
         ids = torch.tensor([prompt])
         row = theirs.generate(
@@ -125,4 +125,4 @@ def test_a_soft_prompt_stands_before_every_input(
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         )[0, len(prompt) :].tolist()  # fmt: skip
         end = row.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in row else len(row)
-        assert answer.text == chat.decode(tokenizer, row[:end])
+        assert answer.text == chat.decode_answer(tokenizer, row[:end])

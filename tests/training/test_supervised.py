@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.models.chat import IGNORED
+from lockstep.models.chat import IGNORE_INDEX
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_answer_loss_is_that_of_trl(
     options = {"label_smoothing_factor": smoothing}
     trainer = trained(strategy=strategy, epochs=0.1, dropout={}, options=options)
     batch = next(iter(trainer.get_train_dataloader()))
-    assert (batch["labels"] == IGNORED).any()
+    assert (batch["labels"] == IGNORE_INDEX).any()
     theirs = partial(SFTTrainer.compute_loss, trainer)
     loss, ours = gradients(trainer, trainer.compute_loss, batch, num_items_in_batch=tokens)
     other, reference = gradients(trainer, theirs, batch, num_items_in_batch=tokens)

@@ -28,7 +28,7 @@ def test_renders_every_record_in_order(
 ):
     got = training_rows.render(tokenizer, corpus, settings())
     for row, record in zip(got.rows, corpus, strict=True):
-        example = chat.example(tokenizer, record, 1000)
+        example = chat.encode_example(tokenizer, record, 1000)
         assert row.values == {"input_ids": example.input_ids, "labels": example.labels}
         assert (row.tokens, row.learnt) == (len(example.input_ids), example.answer_tokens)
     assert (got.truncated, got.dropped, got.tasks) == (0, [], ["intent", "reply", "slots"])
@@ -46,7 +46,7 @@ def test_counts_an_answer_that_lost_its_end(
     tokenizer: Any, conversation: Callable[..., Record], settings: Callable[..., Train]
 ):
     record = conversation("q", "a long answer")
-    length = len(chat.example(tokenizer, record, 1000).input_ids)
+    length = len(chat.encode_example(tokenizer, record, 1000).input_ids)
     assert training_rows.render(tokenizer, [record], settings(max_length=length)).truncated == 0
     assert training_rows.render(tokenizer, [record], settings(max_length=length - 1)).truncated == 1
 
@@ -112,9 +112,9 @@ def test_a_pair_is_prompt_and_two_answers(
 ):
     record = replace(conversation("q", "good"), rejected="bad one")
     (row,) = training_rows.render(tokenizer, [record], settings(objective="dpo")).rows
-    assert row.values["prompt_ids"] == chat.prompt_ids(tokenizer, record.prompt)
-    assert row.values["chosen_ids"] == chat.answer_ids(tokenizer, "good")
-    assert row.values["rejected_ids"] == chat.answer_ids(tokenizer, "bad one")
+    assert row.values["prompt_ids"] == chat.encode_prompt(tokenizer, record.prompt)
+    assert row.values["chosen_ids"] == chat.encode_answer(tokenizer, "good")
+    assert row.values["rejected_ids"] == chat.encode_answer(tokenizer, "bad one")
     (whole,) = training_rows.render(tokenizer, [record], settings(objective="reward")).rows
     assert whole.values["chosen_ids"] == row.values["prompt_ids"] + row.values["chosen_ids"]
     good, bad = training_rows.render(tokenizer, [record], settings(objective="kto")).rows
@@ -132,7 +132,7 @@ def test_every_turn_is_learnt_where_that_is_asked(tokenizer: Any, settings: Call
     def learnt(loss_on: str) -> str:
         sft = {"loss_on": loss_on, "weighting": "fixed", "task_weights": {}}
         (row,) = training_rows.render(tokenizer, [record], settings(sft=sft)).rows
-        return tokenizer.decode([i for i in row.values["labels"] if i != chat.IGNORED])
+        return tokenizer.decode([i for i in row.values["labels"] if i != chat.IGNORE_INDEX])
 
     end = tokenizer.eos_token
     assert learnt("last") == f"second{end}"

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from lockstep import params
 from lockstep.augmentation import methods
-from lockstep.hub.base_params import Base
+from lockstep.hub.base_params import BaseParams
 from lockstep.judging.judge_params import Judge
 from lockstep.verify import accesses, network
 
@@ -39,7 +39,7 @@ def test_base_may_connect_to_fetch_a_model_from_the_hub(
     changes: dict[str, Any], expected: bool
 ) -> None:
     section = change_section("base", **changes)
-    Base.model_validate(section)
+    BaseParams.model_validate(section)
     assert network.may_connect({"base": section}) is expected
 
 

@@ -66,7 +66,7 @@ if __name__ == "__main__":
 CLI = """\
 import importlib, json, os, sys
 from pathlib import Path
-from lockstep.models.machine import machine_class
+from lockstep.models.machine import read_machine_class
 
 def run(main) -> None:
     for stage in ("base", "prepare", "report"):
@@ -75,7 +75,7 @@ def run(main) -> None:
     folder = Path("reports/provenance")
     folder.mkdir(parents=True, exist_ok=True)
     provenance = folder / (os.environ["DVC_STAGE"] + ".json")
-    provenance.write_text(json.dumps({"machine": machine_class()}))
+    provenance.write_text(json.dumps({"machine": read_machine_class()}))
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lockstep.augmentation import back_translation, paraphrase
 from lockstep.errors import UserError
-from lockstep.hub import chat_models
+from lockstep.hub import auxiliary_models
 from tests.hub_server import MODEL, REVISION, Hub, environment
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,10 @@ def hub() -> Iterator[Hub]:
 
 
 def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> None:
-    code = "import sys; from lockstep.hub import chat_models as c; print(c.folder(sys.argv[1]))"
+    code = (
+        "import sys; from lockstep.hub import auxiliary_models;"
+        "print(auxiliary_models.resolve_model(sys.argv[1]))"
+    )
     found = set()
     for _ in range(2):
         done = subprocess.run(
@@ -49,13 +52,13 @@ def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> N
 def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         with pytest.raises(UserError, match=rf"^{tmp_path}: no "):
-            chat_models.folder(str(tmp_path))
+            auxiliary_models.resolve_model(str(tmp_path))
         (tmp_path / name).write_text("{}")
-    assert chat_models.folder(str(tmp_path)) == tmp_path
+    assert auxiliary_models.resolve_model(str(tmp_path)) == tmp_path
     with pytest.raises(UserError, match="does not load"):
         back_translation.there_and_back(["a"], tmp_path, tmp_path, 1, 6)
     with pytest.raises(UserError, match=rf"^{tmp_path}: "):
         paraphrase.by_model(["a"], tmp_path, "eager", "Say it.", 1, 6)
     for name in (f"{tmp_path}/none", "team/model@main", "team/model", os.devnull):
         with pytest.raises(UserError, match="no model there; name a folder that save_pretrained"):
-            chat_models.folder(name)
+            auxiliary_models.resolve_model(name)

@@ -12,7 +12,7 @@ from lockstep.errors import UserError
 from lockstep.hub import download
 from lockstep.hub import local_folder as of_model
 
-Checkpoint = Annotated[str, Field(min_length=1)]
+ModelReference = Annotated[str, Field(min_length=1)]
 """A folder, or `owner/name@revision` with the revision's 40 hex digits."""
 
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
@@ -23,7 +23,7 @@ def is_hub_name(name: str) -> bool:
     return _HUB_NAME.fullmatch(name) is not None
 
 
-def folder(name: Checkpoint) -> Path:
+def resolve_model(name: ModelReference) -> Path:
     """The model's folder; what the hub has is downloaded once, into .scratch/models."""
     found = _HUB_NAME.fullmatch(name)
     if not found:
@@ -32,14 +32,14 @@ def folder(name: Checkpoint) -> Path:
                 f"{name}: no model there; name a folder that save_pretrained wrote, or "
                 "owner/name@revision of the hub with all 40 digits"
             )
-        of_model.small_files({path.name for path in Path(name).iterdir()}, name)
+        of_model.list_small_files({path.name for path in Path(name).iterdir()}, name)
         return Path(name)
     model_id, revision = found.groups()
     root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "models")
     into = root / f"{model_id.replace('/', '--')}@{revision}"
     root.mkdir(parents=True, exist_ok=True)
-    with download.locked(root):
+    with download.lock_downloads(root):
         if not into.exists():
             with outputs.folder(into) as partial:
-                download.download(model_id, revision, partial)
+                download.download_model(model_id, revision, partial)
     return into
