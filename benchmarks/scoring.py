@@ -140,9 +140,9 @@ def main(sizes: tuple[str, ...], number: int) -> None:
     compute.set_up_torch(chosen.compute, chosen.seed)
     rows = list(records.read(Path("data/prepared/test.jsonl")))
     labels = json.loads(Path("data/prepared/labels.json").read_text(encoding="utf-8"))[TASK]
-    choosing = records.spread([row for row in rows if row.task == TASK], number)
+    choosing = records.sample_evenly([row for row in rows if row.task == TASK], number)
     written = ("reply", "slots")
-    asked = records.spread([row for row in rows if row.task in written], number)
+    asked = records.sample_evenly([row for row in rows if row.task in written], number)
     test = [*choosing, *asked]
     for size in sizes or (TUNED, *SIZES):
         with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:

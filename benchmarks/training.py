@@ -79,7 +79,7 @@ def build(folder: Path, size: dict[str, int]) -> int:
 def read_rows(file: Path | None, number: int) -> list[Record]:
     """The first rows of an Alpaca file; without one, rows of the pipeline's, evenly spread."""
     if file is None:
-        return records.spread(list(records.read(Path("data/augmented/train.jsonl"))), number)
+        return records.sample_evenly(list(records.read(Path("data/augmented/train.jsonl"))), number)
     made = []
     for at, row in enumerate(json.loads(file.read_text(encoding="utf-8"))[:number]):
         asked = "\n".join(filter(None, (row["instruction"], row["input"])))
@@ -221,7 +221,7 @@ def compare(
     threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
     parameters = apart(build, folder / "base", SIZES[size])
     tokens = apart(write_rows, learnt, folder)
-    scored = records.spread(learnt, SCORED)
+    scored = records.sample_evenly(learnt, SCORED)
     click.echo(f"\n{parameters / 1e6:.1f}M parameters, {len(learnt)} rows, {tokens:,} tokens")
 
     def tell(who: str, run: Measured, adapter: str, own: Measured | None = None) -> Measured:

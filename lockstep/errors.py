@@ -1,4 +1,4 @@
-"""The one error that a user's mistake becomes."""
+"""The error class for mistakes of the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,25 +8,33 @@ import click
 
 
 class UserError(click.ClickException):
-    """A user's mistake, said in one line: where, what, the remedy. Exit code 2."""
+    """A mistake of the user. Its message says where it is, what is wrong and what to do.
+
+    A command that raises it exits with code 2.
+    """
 
     exit_code = 2
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print each line of the message on stderr behind `error:`."""
+        """Print the message on stderr, with `error:` before each line."""
         for line in self.format_message().splitlines():
             click.echo(f"error: {line}", file=file, err=True)
 
 
 @contextmanager
-def loading(what: str) -> Iterator[None]:
-    """What a library says of a file that it does not load becomes one line."""
+def report_load_errors(name: str) -> Iterator[None]:
+    """Turn any error of a library that loads files into a UserError of one line.
+
+    `name` says what is loaded, e.g. "data/base: the tokenizer".
+    """
     try:
         yield
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # tokenizers raises no narrower class, transformers any
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU; no fault of the files
+    except Exception as error:  # tokenizers raises Exception itself, transformers any class
+        if (
+            type(error).__name__ == "OutOfMemoryError"
+        ):  # torch's, for GPU memory: the files are fine
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"{what} does not load ({reason}); fetch its files again") from None
+        raise UserError(f"{name} does not load ({reason}); download its files again") from None

@@ -1,4 +1,4 @@
-"""Outputs that are whole or absent: written beside, flushed to disk, renamed."""
+"""Atomic outputs: each is written under a temporary name, flushed to disk, then renamed."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from lockstep.errors import UserError
 
 
 @contextmanager
-def folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `out` that takes its place when the block ends well.
+def atomic_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that replaces `out` if the block ends without an error.
 
-    What an earlier, killed run left half-written beside it is removed first.
+    The incomplete folder of an earlier run that was killed is removed first.
     """
     partial = out.with_name(f".{out.name}.partial")
     remove(partial)
@@ -32,8 +32,8 @@ def folder(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def file(out: Path) -> Iterator[Path]:
-    """Yield a path beside `out` whose file takes its place when the block ends well."""
+def atomic_file(out: Path) -> Iterator[Path]:
+    """Yield a temporary path whose file replaces `out` if the block ends without an error."""
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     try:
@@ -46,32 +46,32 @@ def file(out: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Readable, byte-stable JSON: sorted keys, UTF-8, one newline at the end, never NaN."""
+    """Write indented JSON with stable bytes: sorted keys, UTF-8, a final newline, no NaN."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def read_json(path: Path) -> Any:
-    """The value that `write_json` wrote; UserError where it is no JSON any more."""
+    """Read a JSON file; raise UserError if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: no JSON ({error}); `dvc repro` makes it anew") from None
+        raise UserError(f"{path}: not JSON ({error}); run `dvc repro` to create it again") from None
 
 
-def digest(out: Path) -> str:
-    """A sha256 over the names and bytes below `out` (a file or a folder)."""
+def hash_path(path: Path) -> str:
+    """Return a SHA-256 over the names and bytes of a file, or of all files in a folder."""
     total = hashlib.sha256()
-    files = [out] if out.is_file() else sorted(p for p in out.rglob("*") if p.is_file())
-    for path in files:
-        total.update(path.relative_to(out.parent).as_posix().encode() + b"\0")
-        with path.open("rb") as stream:
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        total.update(file.relative_to(path.parent).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()
 
 
-def link(source: Path, target: Path) -> None:
-    """`target` shares the bytes of `source` where the file system can, else it is a copy."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Create `target` as a hard link to `source`, or as a copy if the file system cannot link."""
     real = Path(os.path.realpath(source))
     try:
         os.link(real, target)
@@ -80,7 +80,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder, if there is one."""
+    """Remove a file, a link or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -88,7 +88,7 @@ def remove(path: Path) -> None:
 
 
 def flush(folder: Path) -> None:
-    """Wait until a folder and all below it are on the disk."""
+    """Flush a folder and everything in it to disk."""
     for path in [*sorted(folder.rglob("*")), folder]:
         _flush(path)
 

@@ -1,4 +1,4 @@
-"""A process ends with the one that started it."""
+"""Child processes that end when their parent process dies."""
 
 import ctypes
 import os
@@ -6,9 +6,10 @@ import sys
 
 
 def die_with_parent(number: int, parent: int) -> None:
-    """Ask Linux for signal `number` when the parent dies, or end now if that has happened.
+    """Ask Linux to send signal `number` to this process when its parent dies.
 
-    Elsewhere a parent that is killed leaves us behind.
+    `parent` is the process id of the parent; exit at once if it is dead already. On other
+    systems this does nothing, so this process outlives a parent that is killed.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, number)  # PR_SET_PDEATHSIG

@@ -40,7 +40,7 @@ def main() -> None:
     file = Path("params.yaml")
     recipe = (FOLDER / f"{sys.argv[1]}.yaml").read_text(encoding="utf-8")
     text = merged(file.read_text(encoding="utf-8"), recipe)
-    with outputs.file(file) as partial:
+    with outputs.atomic_file(file) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
         check_parameters(partial)
     print(f"params.yaml follows recipes/{sys.argv[1]}.yaml; `dvc params diff` shows what changed")

@@ -1,4 +1,7 @@
-"""The one canonical record: a line of JSON with sorted keys and a content hash."""
+"""Records: conversations that all stages share, stored as canonical JSON lines.
+
+A line has sorted keys, is UTF-8, and holds the record's id, which is a hash of its content.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,56 +14,58 @@ import orjson
 from lockstep.errors import UserError
 
 Message = dict[str, Any]
-"""One turn: `role` (system, user, assistant or tool) and `content`, a text; an assistant's may
-have `tool_calls` ({type, function: {name, arguments}}) and `reasoning_content`."""
+"""A message with `role` (system, user, assistant or tool) and `content` (a string). An assistant
+message may also have `tool_calls` ({type, function: {name, arguments}}) and `reasoning_content`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A conversation that ends with the answer to be learnt."""
+    """A conversation that ends with the reference answer."""
 
     messages: list[Message]
     task: str
+    """Name by which records are grouped for evaluation and reporting."""
     source: str
-    """The source's path, relative to data/raw."""
+    """Path of the source file, relative to data/raw."""
     origin: str
-    """`file:line`; for an augmented record `parent id:method`."""
+    """`file:line`; for an augmented record, `parent id:method`."""
     slices: dict[str, str] = field(default_factory=dict)
+    """Values by which metrics are broken down, e.g. {language: en}."""
     weight: float = 1.0
-    """How often training sees it: 2.0 twice as often, 0.5 half of them."""
+    """How often training uses the record: 2.0 twice, 0.5 every second time."""
     rejected: str | None = None
-    """preference: the answer that lost against the last message."""
+    """Preference pairs: the answer that is worse than the last message."""
     desirable: bool | None = None
-    """unpaired preference: whether the answer is to be learnt or avoided."""
+    """Unpaired preferences: whether the answer is a good one."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Functions that the assistant may call: {type, function: {name, description, parameters}}."""
     group: str = ""
-    """Whose records stay on one side of a split, e.g. a user's; empty: nobody's."""
+    """Group whose records stay in one split, e.g. a user; empty: no group."""
     language: str = ""
-    """Of the input, as far as its script tells: zh, ja, ko …, latin; empty: not looked at."""
+    """Language of the input as detected from its script: zh, ja, ko …, latin; empty: unknown."""
     quality: float = 1.0
-    """Share of the signals of `prepare.quality` that found no fault."""
+    """Share of the quality signals that found no fault."""
     _id: str = field(init=False, default="", repr=False, compare=False)
 
     @property
     def id(self) -> str:
-        """The first 16 hex digits of a sha256 over all that a model may see."""
+        """Content hash: 16 hex digits of a SHA-256 over everything a model may see."""
         if not self._id:
-            seen: list[Any] = [self.task, self.messages]
+            content: list[Any] = [self.task, self.messages]
             if self.rejected is not None or self.desirable is not None or self.tools:
-                seen += [self.rejected, self.desirable, self.tools]
-            content = orjson.dumps(seen, option=orjson.OPT_SORT_KEYS)
-            object.__setattr__(self, "_id", hashlib.sha256(content).hexdigest()[:16])
+                content += [self.rejected, self.desirable, self.tools]
+            encoded = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+            object.__setattr__(self, "_id", hashlib.sha256(encoded).hexdigest()[:16])
         return self._id
 
     @property
     def prompt(self) -> list[Message]:
-        """All turns but the answer."""
+        """All messages before the answer."""
         return self.messages[:-1]
 
     @property
     def answer(self) -> str:
-        """The last assistant turn; of a turn that calls tools, the calls as JSON."""
+        """Text of the last message; if it calls tools, the calls as JSON."""
         last = self.messages[-1]
         if "tool_calls" not in last:
             return last["content"]
@@ -69,20 +74,20 @@ class Record:
 
     @property
     def question(self) -> str:
-        """The last user turn; empty for plain text."""
+        """Text of the last user message; empty for plain text."""
         for message in reversed(self.messages):
             if message["role"] == "user":
                 return message["content"]
         return ""
 
     @property
-    def asked(self) -> str:
-        """All user turns: what makes two records alike; of plain text, the text."""
-        turns = [message["content"] for message in self.messages if message["role"] == "user"]
-        return "\n".join(turns) or self.answer
+    def user_text(self) -> str:
+        """Text of all user messages, used to find near-duplicates; for plain text, the text."""
+        texts = [message["content"] for message in self.messages if message["role"] == "user"]
+        return "\n".join(texts) or self.answer
 
-    def with_turns(self, change: Callable[[str], str], origin: str) -> "Record":
-        """The same conversation with `change` applied to the text of the last user turn."""
+    def with_question(self, change: Callable[[str], str], origin: str) -> "Record":
+        """Return a copy whose last user message is changed by `change`."""
         last = max(i for i, m in enumerate(self.messages) if m["role"] == "user")
         messages = [
             {**m, "content": change(m["content"])} if i == last else m
@@ -91,29 +96,29 @@ class Record:
         return replace(self, messages=messages, origin=origin)
 
     def with_answer(self, text: str) -> "Record":
-        """The same conversation with another answer."""
+        """Return a copy with another answer."""
         return replace(self, messages=[*self.prompt, {"role": "assistant", "content": text}])
 
 
-def labels(answer: str) -> list[str]:
-    """The labels that an answer names: those of a JSON list, or itself."""
+def parse_labels(answer: str) -> list[str]:
+    """Return the labels in an answer: the items of a JSON list, or the answer itself."""
     if not answer.startswith("["):
         return [answer]
     try:
-        several = orjson.loads(answer)
+        values = orjson.loads(answer)
     except ValueError:
         return [answer]
-    return [str(label) for label in several] if isinstance(several, list) else [answer]
+    return [str(label) for label in values] if isinstance(values, list) else [answer]
 
 
-def spread(records: Sequence[Record], number: int) -> list[Record]:
-    """At most `number` of the records, at equal distances: files are often sorted by task."""
+def sample_evenly(records: Sequence[Record], number: int) -> list[Record]:
+    """Return at most `number` records at equal distances, since files are often sorted by task."""
     count = min(number, len(records))
     return [records[i * len(records) // count] for i in range(count)]
 
 
 def dump(record: Record) -> bytes:
-    """The record as one canonical line; what says nothing is left out."""
+    """Return the record as one canonical JSON line, without its empty optional fields."""
     values = {
         "id": record.id,
         "messages": record.messages,
@@ -137,26 +142,28 @@ def dump(record: Record) -> bytes:
 
 
 def load(line: bytes) -> Record:
-    """The record of one canonical line."""
+    """Return the record of one canonical JSON line."""
     values = orjson.loads(line)
-    known = values.pop("id")
+    record_id = values.pop("id")
     record = Record(**values)
-    object.__setattr__(record, "_id", known)
+    object.__setattr__(record, "_id", record_id)
     return record
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a file that `write` wrote; UserError, with its number, of any other line."""
+    """Yield the records of a file; raise UserError with the line number of an invalid line."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = load(line)
             except (ValueError, TypeError, LookupError, AttributeError):
-                raise UserError(f"{path}:{number}: no record; `dvc repro` makes the file") from None
+                raise UserError(
+                    f"{path}:{number}: not a record; run `dvc repro` to create the file again"
+                ) from None
             yield record
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
-    """Write records, one line each, in the order given."""
+    """Write records to a file, one per line."""
     with path.open("wb") as stream:
         stream.writelines(map(dump, records))

@@ -31,9 +31,9 @@ def resume_key(
     `runtime` is whatever else determines the bits, e.g. the device.
     """
     parts = {
-        "inputs": [outputs.digest(path) for path in inputs],
+        "inputs": [outputs.hash_path(path) for path in inputs],
         "parameters": parameters,
-        "code": [outputs.digest(file) for file in declared_code(stage)],
+        "code": [outputs.hash_path(file) for file in declared_code(stage)],
         "libraries": {name: _version(name) for name in libraries},
         "machine": [read_machine_class(), runtime],
     }

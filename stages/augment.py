@@ -83,7 +83,7 @@ def main(prepared: Path, dictionary: Path, out: Path) -> None:
     chosen = params.read(Params)
     parents = list(records.read(prepared / "train.jsonl"))
     held_out = [
-        record.asked
+        record.user_text
         for name in ("validation", "test")
         for record in records.read(prepared / f"{name}.jsonl")
     ]
@@ -94,7 +94,7 @@ def main(prepared: Path, dictionary: Path, out: Path) -> None:
     for mix in chosen.augment.mix:
         train = mixing.weighted(train, mix)
     summary = summarize(parents, nursery, train)
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         records.write(partial / "train.jsonl", train)
         outputs.write_json(partial / "card.json", summary)
     click.echo(

@@ -6,7 +6,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, OUT, run
-from lockstep.errors import UserError, loading
+from lockstep.errors import UserError, report_load_errors
 from lockstep.hub import download, inspection, local_folder
 from lockstep.hub.base_params import BaseParams
 from lockstep.models import compute, model_io
@@ -28,7 +28,7 @@ def vet(model: Path, chosen: BaseParams) -> None:
 
     logging.disable_progress_bar()  # a refusal is one line
     config = inspection.inspect_base(model, chosen.allowed_config_keys)
-    with loading(f"{model}: the tokenizer"):
+    with report_load_errors(f"{model}: the tokenizer"):
         tokenizer = model_io.load_tokenizer(model)
     if inspection.is_causal_lm(config) and not tokenizer.chat_template:
         raise UserError(f"{model}: the base has no chat template; add chat_template.jinja to it")
@@ -72,7 +72,7 @@ def configure(model: Path, chosen: BaseParams) -> None:
 @click.argument("out", type=OUT)
 def main(text: Path, out: Path) -> None:
     chosen = params.read(Params)
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         match chosen.base.source:
             case "starter":
                 done = train_starter(text, partial, chosen)

@@ -67,7 +67,7 @@ def main(
             result[task]["lm_eval"] = accuracy
         result |= {"harness": found} if (found := model.harness(tasks)) else {}
         timed(weight_bytes=model_io.count_weight_bytes(folder), **asked.timings())
-        with outputs.folder(out) as partial:
+        with outputs.atomic_folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)
             write(partial / "fit.jsonl", fit)

@@ -36,7 +36,7 @@ def by_model(prompts: list[Prompt], chosen: Params) -> list[str]:
     folder = auxiliary_models.resolve_model(model.folder)
     how = chosen.compute.attention, model.batch_size, model.max_new_tokens
     conversations = [prompt.messages for prompt in prompts]
-    key = response_cache.key(outputs.digest(folder), *how, conversations)
+    key = response_cache.key(outputs.hash_path(folder), *how, conversations)
     if not response_cache.path(key).exists():
         compute.set_up_torch(chosen.compute, chosen.seed)
         response_cache.keep(key, local_model.texts(conversations, folder, *how))
@@ -63,7 +63,7 @@ def main(evaluated: Path, test: Path, told: Path, out: Path) -> None:
 
         found = judgements.judge(rows, wording, settings, ask)
     result = judge_metrics.of(found, settings) if found else {}
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         judgements.write(partial / "judgements.jsonl", found)
         outputs.write_json(partial / "figures.json", result)
     unread = sum(judgement.verdicts is None for judgement in found)

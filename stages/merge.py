@@ -85,11 +85,11 @@ def merge_adapter(base: Any, adapter: Path, prompts: list[list[int]], limit: flo
 def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     chosen = params.read(Params)
     source = trained / "model"
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         if (source / "adapter_config.json").exists():
             compute.set_up_torch(chosen.compute, chosen.seed)
             tokenizer = model_io.load_tokenizer(source)
-            rows = records.spread(list(records.read(validation)), chosen.merge.prompts)
+            rows = records.sample_evenly(list(records.read(validation)), chosen.merge.prompts)
             prompts = [chat.encode_input(tokenizer, record, LONGEST)[0] for record in rows]
             head, attention = model_io.read_head(source), chosen.compute.attention
             model = model_io.load_model(base, "auto", attention, compute.select_device(), head=head)
@@ -101,7 +101,7 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
             fact = {"prompts": len(prompts), "largest_logit_difference": float(f"{difference:.3g}")}
         else:
             for file in sorted(source.iterdir()):
-                outputs.link(file, partial / file.name)
+                outputs.link_or_copy(file, partial / file.name)
             fact = {"prompts": 0, "largest_logit_difference": 0.0}
         outputs.write_json(partial / "merge.json", fact)
     click.echo(f"merge: {json.dumps(fact)}", err=True)

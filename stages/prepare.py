@@ -143,7 +143,7 @@ def main(raw: Path, out: Path) -> None:
     selection = divide(table, benchmarks, chosen.prepare, chosen.seed)
     summary = summarize(selection, total, chosen.prepare)
     summary["benchmark_texts"] = {path: len(found) for path, found in texts.items()}
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         for name in SPLITS:
             with (partial / f"{name}.jsonl").open("wb") as stream:
                 stream.writelines(table.lines[row] for row in selection.split(name).tolist())

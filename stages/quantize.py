@@ -46,7 +46,7 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     compute.warn_about_slow_bf16("quantize.precision", settings.precision)
     device, attention = compute.select_device(), chosen.compute.attention
     tokenizer = model_io.load_tokenizer(merged)
-    held_out = records.spread(list(records.read(validation)), settings.rows)
+    held_out = records.sample_evenly(list(records.read(validation)), settings.rows)
     head, length = model_io.read_head(merged), settings.max_length
     if head:
         inputs = [chat.encode_input(tokenizer, row, length)[0] for row in held_out]
@@ -64,7 +64,7 @@ def main(merged: Path, validation: Path, out: Path) -> None:
             model, inputs, tokenizer.pad_token_id, settings.batch_size
         )
 
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         config = quantization.build_config(
             settings.method, settings.double_quantization, settings.precision
         )

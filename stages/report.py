@@ -102,10 +102,10 @@ def main(
         **{f"plots/{name}": text for name, text in plot_tables.plots(variants, log).items()},
     }
     for name, value in ("metrics", measured), ("details", details):
-        with outputs.file(reports / f"{name}.json") as partial:
+        with outputs.atomic_file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)
     for name, text in texts.items():
-        with outputs.file(reports / name) as partial:
+        with outputs.atomic_file(reports / name) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")
     click.echo(f"report: {shown['headline']}", err=True)
 

@@ -124,7 +124,7 @@ def finish(
     if not launch.leads():
         trainer.save_result(out, chosen.weights.max_shard_gb)
         return
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         trainer.save_result(partial / "model", chosen.weights.max_shard_gb)
         training_log.write(trainer.state.log_history, partial / "log.csv")
         outputs.write_json(partial / "summary.json", summary)

@@ -15,7 +15,7 @@ def listing(folder: Path) -> list[str]:
 def test_folder_takes_the_old_one_s_place_when_the_block_ends(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("old")
-    with outputs.folder(tmp_path / "out") as partial:
+    with outputs.atomic_folder(tmp_path / "out") as partial:
         (partial / "deep").mkdir()
         (partial / "deep" / "new").write_text("new")
         assert listing(tmp_path / "out") == ["old"]
@@ -28,7 +28,7 @@ def test_folder_keeps_the_old_one_when_the_block_fails(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("old")
-    with pytest.raises(error), outputs.folder(tmp_path / "out") as partial:
+    with pytest.raises(error), outputs.atomic_folder(tmp_path / "out") as partial:
         (partial / "half").write_text("half")
         raise error
     assert listing(tmp_path) == ["out", "out/old"]
@@ -37,13 +37,13 @@ def test_folder_keeps_the_old_one_when_the_block_fails(
 def test_folder_starts_empty_after_a_killed_run(tmp_path: Path) -> None:
     (tmp_path / ".out.partial").mkdir()
     (tmp_path / ".out.partial" / "stale").write_text("stale")
-    with outputs.folder(tmp_path / "out") as partial:
+    with outputs.atomic_folder(tmp_path / "out") as partial:
         assert listing(partial) == []
     assert listing(tmp_path) == ["out"]
 
 
 def test_folder_makes_its_parents(tmp_path: Path) -> None:
-    with outputs.folder(tmp_path / "a" / "b"):
+    with outputs.atomic_folder(tmp_path / "a" / "b"):
         pass
     assert listing(tmp_path) == ["a", "a/b"]
 
@@ -52,7 +52,7 @@ def test_folder_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -> Non
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "kept").write_text("kept")
     (tmp_path / "out").symlink_to(tmp_path / "cache")
-    with outputs.folder(tmp_path / "out") as partial:
+    with outputs.atomic_folder(tmp_path / "out") as partial:
         (partial / "new").write_text("new")
     assert listing(tmp_path) == ["cache", "cache/kept", "out", "out/new"]
 
@@ -60,7 +60,7 @@ def test_folder_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -> Non
 def test_file_takes_the_old_one_s_place_when_the_block_ends(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out.json"
     for text in ("first", "second"):
-        with outputs.file(out) as partial:
+        with outputs.atomic_file(out) as partial:
             partial.write_text(text)
         assert out.read_text() == text
     assert listing(tmp_path) == ["deep", "deep/out.json"]
@@ -68,7 +68,7 @@ def test_file_takes_the_old_one_s_place_when_the_block_ends(tmp_path: Path) -> N
 
 def test_file_keeps_the_old_one_when_the_block_fails(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("old")
-    with pytest.raises(ValueError, match="x"), outputs.file(tmp_path / "out") as partial:
+    with pytest.raises(ValueError, match="x"), outputs.atomic_file(tmp_path / "out") as partial:
         partial.write_text("half")
         raise ValueError("x")
     assert listing(tmp_path) == ["out"]
@@ -76,7 +76,7 @@ def test_file_keeps_the_old_one_when_the_block_fails(tmp_path: Path) -> None:
 
 
 def test_file_is_absent_where_the_first_run_fails(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), outputs.file(tmp_path / "out") as partial:
+    with pytest.raises(KeyboardInterrupt), outputs.atomic_file(tmp_path / "out") as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
     assert listing(tmp_path) == []
@@ -100,7 +100,7 @@ def test_json_bytes_depend_on_the_value_alone(tmp_path: Path) -> None:
 def test_link_shares_the_bytes_also_through_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("weights")
     (tmp_path / "symbolic").symlink_to(tmp_path / "real")
-    outputs.link(tmp_path / "symbolic", tmp_path / "target")
+    outputs.link_or_copy(tmp_path / "symbolic", tmp_path / "target")
     assert not (tmp_path / "target").is_symlink()
     assert (tmp_path / "target").samefile(tmp_path / "real")
 
@@ -111,7 +111,7 @@ def test_digest_changes_with_a_name_and_with_a_byte_and_with_nothing_else(tmp_pa
             file = tmp_path / parent / "out" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        return outputs.digest(tmp_path / parent / "out")
+        return outputs.hash_path(tmp_path / parent / "out")
 
     first = digest("1", {"a": "x", "b/c": "y"})
     assert digest("2", {"b/c": "y", "a": "x"}) == first, "same names and bytes, elsewhere"
@@ -122,9 +122,9 @@ def test_digest_changes_with_a_name_and_with_a_byte_and_with_nothing_else(tmp_pa
 
 def test_digest_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
-    first = outputs.digest(tmp_path / "a")
+    first = outputs.hash_path(tmp_path / "a")
     (tmp_path / "a").write_text("y")
-    assert outputs.digest(tmp_path / "a") != first
+    assert outputs.hash_path(tmp_path / "a") != first
 
 
 def test_remove_takes_files_links_and_folders_and_nothing_beyond(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_remove_takes_files_links_and_folders_and_nothing_beyond(tmp_path: Path)
     assert listing(tmp_path) == []
 
 
-def test_what_is_no_json_any_more_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("{")
-    with pytest.raises(UserError, match=r"labels\.json: no JSON \(Expecting property name"):
+    with pytest.raises(UserError, match=r"labels\.json: not JSON \(Expecting property name"):
         outputs.read_json(tmp_path / "labels.json")

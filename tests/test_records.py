@@ -105,7 +105,7 @@ def test_prompt_question_and_answer_of_a_long_conversation() -> None:
     ]
     record = example(messages=turns)
     assert (record.question, record.answer, record.prompt) == ("q2", "a2", turns[:-1])
-    child = record.with_turns(str.upper, origin="parent:shout")
+    child = record.with_question(str.upper, origin="parent:shout")
     assert [turn["content"] for turn in child.messages] == ["s", "q1", "a1", "Q2", "a2"]
     assert child.origin == "parent:shout"
     assert record.question == "q2", "the parent stays as it was"
@@ -121,7 +121,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_spread_records_are_as_many_as_asked_in_their_order(
     rows: list[Record], number: int
 ) -> None:
-    taken = records.spread(rows, number)
+    taken = records.sample_evenly(rows, number)
     assert len(taken) == min(number, len(rows))
     places = [next(i for i, row in enumerate(rows) if row is one) for one in taken]
     assert places == sorted(places)
@@ -129,7 +129,7 @@ def test_spread_records_are_as_many_as_asked_in_their_order(
 
 def test_spread_records_are_at_equal_distances() -> None:
     rows = [example(str(number)) for number in range(10)]
-    assert [row.question for row in records.spread(rows, 5)] == ["0", "2", "4", "6", "8"]
+    assert [row.question for row in records.sample_evenly(rows, 5)] == ["0", "2", "4", "6", "8"]
 
 
 @pytest.mark.parametrize(
@@ -140,5 +140,5 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
     whole = Record(messages=[{"role": "user", "content": "a"}], task="t", source="s", origin="o")
     records.write(file, [whole])
     file.write_bytes(file.read_bytes() + line)
-    with pytest.raises(UserError, match=r"train\.jsonl:2: no record; `dvc repro` makes the file"):
+    with pytest.raises(UserError, match=r"train\.jsonl:2: not a record; run `dvc repro`"):
         list(records.read(file))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.errors import UserError, loading
+from lockstep.errors import UserError, report_load_errors
 from lockstep.models import compute
 
 
@@ -23,7 +23,7 @@ def _translate(
     from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
     options = {"local_files_only": True, "trust_remote_code": False}
-    with loading(str(folder)):
+    with report_load_errors(str(folder)):
         if not AutoConfig.from_pretrained(folder, **options).is_encoder_decoder:
             raise UserError(f"{folder}: no seq2seq model; name one that translates")
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)

@@ -88,9 +88,9 @@ class Nursery:
             if reason:
                 tally[reason] = tally.get(reason, 0) + 1
             else:
-                child = parent.with_turns(_always(text), f"{parent.id}:{name}")
+                child = parent.with_question(_always(text), f"{parent.id}:{name}")
                 born.append((parent, child))
-        asked = [child.asked for _, child in born]
+        asked = [child.user_text for _, child in born]
         leaks = duplicates.beside(asked, self.held_out, self.similarity)
         for place, (parent, child) in enumerate(born):
             reason = self._fault(parent, child, place in leaks)

@@ -40,7 +40,7 @@ def by_model(
     """A paraphrase of each text from a chat model in a folder, greedily decoded, and kept."""
     if not texts:
         return []
-    model_and_how = [outputs.digest(folder), attention, batch_size, max_new_tokens]
+    model_and_how = [outputs.hash_path(folder), attention, batch_size, max_new_tokens]
     key = response_cache.key(*model_and_how, prompt, [*texts])
     if not response_cache.path(key).exists():
         conversations = [_conversation(prompt, text) for text in texts]

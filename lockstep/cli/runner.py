@@ -166,7 +166,7 @@ def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
     A rerun that reproduces the same bytes leaves the files, and so the git tree, as they are.
     """
     name = f"{stage.replace('@', '-')}.json"
-    provenance = {"machine": read_machine_class(), "result": outputs.digest(arguments["out"])}
+    provenance = {"machine": read_machine_class(), "result": outputs.hash_path(arguments["out"])}
     if _result(PROVENANCE / name) == provenance["result"] and (TIMINGS / name).exists():
         return
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -176,7 +176,7 @@ def write_record(stage: str, arguments: dict[str, Any], started: float) -> None:
         **_TIMED,
     }
     for file, values in ((TIMINGS / name, timing), (PROVENANCE / name, provenance)):
-        with outputs.file(file) as partial:
+        with outputs.atomic_file(file) as partial:
             outputs.write_json(partial, values)
 
 

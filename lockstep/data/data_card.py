@@ -92,7 +92,7 @@ def _answers(parts: Collection[Part], tasks: Collection[str]) -> dict[str, dict[
     for part in parts:
         for kind, number in part.traits.items():
             if kind.task in tasks:
-                for label in records.labels(kind.answer):
+                for label in records.parse_labels(kind.answer):
                     counts[kind.task][label] += number
     return {task: in_order(found) for task, found in counts.items()}
 

@@ -22,7 +22,7 @@ from lockstep.data.readers import Numbered
 from lockstep.data.record_table import Layout, Table
 from lockstep.data.rejection import Rejected, UnfitError, shown
 from lockstep.data.sources import Source
-from lockstep.records import Message, Record, labels
+from lockstep.records import Message, Record, parse_labels
 
 
 @dataclass(slots=True)
@@ -85,7 +85,9 @@ class Intake:
             rejected = self._clean({"content": rejected}, changed)["content"]
             if rejected == messages[-1]["content"]:
                 raise UnfitError("chosen_equals_rejected")
-        if self.labels is not None and not self.labels >= set(labels(messages[-1]["content"])):
+        if self.labels is not None and not self.labels >= set(
+            parse_labels(messages[-1]["content"])
+        ):
             raise UnfitError("unknown_label")
         record = Record(
             messages=messages,

@@ -152,7 +152,7 @@ def main(source: Path, out: Path, task: str, number: int) -> None:
     rows = [row for row in records.read(source) if task in ("", row.task)]
     if not rows:
         raise UserError(f"{source}: no record of task {task}; correct --task")
-    chosen = records.spread(rows, number)
+    chosen = records.sample_evenly(rows, number)
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(tasks(chosen), ensure_ascii=False, indent=1)
     (out / "tasks.json").write_text(text, encoding="utf-8")

@@ -69,7 +69,7 @@ class Layout:
             kind = traits.of(record, self.by_answer or record.task in self.labelled)
             trait.append(known.setdefault(kind, len(known)))
         inputs, said, groups = duplicates.keys(rows)
-        asked = [record.asked for record in rows]
+        asked = [record.user_text for record in rows]
         keys = (record.group or text for record, text in zip(rows, asked, strict=True))
         leader = splitting.uniform(f"{self.seed}\n{key}" for key in keys)
         texts = shingles.normalize(asked)

@@ -185,4 +185,4 @@ class Selection:
         return self.table.record(place).origin
 
     def _asked(self, at: int) -> str:
-        return self.table.record(self.rows[at]).asked
+        return self.table.record(self.rows[at]).user_text

@@ -40,6 +40,6 @@ def resolve_model(name: ModelReference) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     with download.lock_downloads(root):
         if not into.exists():
-            with outputs.folder(into) as partial:
+            with outputs.atomic_folder(into) as partial:
                 download.download_model(model_id, revision, partial)
     return into

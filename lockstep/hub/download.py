@@ -47,7 +47,7 @@ def download_model(
         if check:
             check(scratch)
         for name in names:
-            outputs.link(scratch / name, into / name)
+            outputs.link_or_copy(scratch / name, into / name)
         outputs.remove(scratch)
 
 

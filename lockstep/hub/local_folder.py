@@ -107,7 +107,7 @@ def _no_weights(names: Collection[str]) -> str:
 def _share(source: Path, target: Path) -> None:
     real = Path(os.path.realpath(source))  # a snapshot in the hub's own cache is symbolic links
     if stat.S_IMODE(real.stat().st_mode) == 0o444:
-        outputs.link(real, target)
+        outputs.link_or_copy(real, target)
     else:
         _clone(real, target)
 

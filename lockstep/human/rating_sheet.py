@@ -97,7 +97,7 @@ def main(evaluated: Path, out: Path) -> None:
     if out.exists():
         raise UserError(f"{out}: exists, and may hold ratings; move it away or name another folder")
     shown = drawn(evaluated, chosen)
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         for rater in range(1, chosen.raters + 1):
             rows = rating_sample.order(shown, f"{chosen.seed}/{rater}")
             write_sheet(partial / f"sheet-{rater}.csv", rows, chosen.dimensions)

@@ -33,7 +33,7 @@ def _picked(rows: Sequence[Record], suite: str, number: int) -> list[Record]:
         raise UserError(
             f"params.yaml: judge.suites: no test record has task {suite}; the tasks are {tasks}"
         )
-    return records.spread(own, number)
+    return records.sample_evenly(own, number)
 
 
 def _answers(folder: Path, rows: Sequence[Record]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.errors import UserError, loading
+from lockstep.errors import UserError, report_load_errors
 from lockstep.inference import generation
 from lockstep.models import chat, compute, model_io
 from lockstep.records import Message
@@ -18,7 +18,7 @@ def texts(
 ) -> list[str]:
     """What the model answers to each conversation, greedily decoded."""
     try:
-        with loading(str(folder)):
+        with report_load_errors(str(folder)):
             tokenizer = model_io.load_tokenizer(folder)
             model = model_io.load_model(folder, "auto", attention, compute.select_device())
     except UserError as refusal:

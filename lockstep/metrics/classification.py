@@ -8,7 +8,7 @@ import numpy as np
 
 from lockstep.metrics.aggregation import Figure, Numbers, Weights, divided, ratio
 from lockstep.predictions import Prediction
-from lockstep.records import labels
+from lockstep.records import parse_labels
 
 BINS = 15
 """Of the calibration error, equal in width (Guo et al., 2017)."""
@@ -46,7 +46,7 @@ def same(reference: str, prediction: str) -> float:
 
 def label_sets(rows: Sequence[Prediction]) -> Numbers:
     """The same of answers that are several labels."""
-    sets = [(set(labels(row.reference)), set(labels(row.prediction))) for row in rows]
+    sets = [(set(parse_labels(row.reference)), set(parse_labels(row.prediction))) for row in rows]
     names = sorted(set().union(*(want | have for want, have in sets)))
     parts = [
         [

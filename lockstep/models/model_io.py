@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from lockstep.errors import UserError, loading
+from lockstep.errors import UserError, report_load_errors
 from lockstep.models import soft_prompt
 from lockstep.params import PositiveFloat, Section
 
@@ -53,7 +53,7 @@ def load_tokenizer(folder: Path) -> Any:
     from lockstep.models import chat
 
     config = folder / "tokenizer_config.json"
-    with loading(f"{folder}: the tokenizer"):
+    with report_load_errors(f"{folder}: the tokenizer"):
         named = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
         as_it_is = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
         loader: Any = PreTrainedTokenizerFast if as_it_is else AutoTokenizer
@@ -86,7 +86,7 @@ def load_model(
 
     ends_in_numbers = head is not None or read_head(folder) is not None
     loader: Any = AutoModelForSequenceClassification if ends_in_numbers else AutoModelForCausalLM
-    with loading(f"{folder}: the model"):
+    with report_load_errors(f"{folder}: the model"):
         model, report = loader.from_pretrained(
             folder,
             dtype=dtype if dtype == "auto" else getattr(torch, dtype),

@@ -34,7 +34,7 @@ def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
         raise UserError("params.yaml: evaluate.suites: none chooses among labels")
     tokenizer, rows = model_io.load_tokenizer(folder), list(records.read(test))
     label_sets = outputs.read_json(labels)
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         for suite in suites:
             own = [row for row in rows if row.task == suite.task]
             lm_eval_tasks.write_task(

@@ -98,7 +98,7 @@ def _varied(
             text, _LETTERS, kept, 1.0, draw, lambda word, _: word.upper()
         ),
     }
-    return record.with_turns(changes[name], record.origin)
+    return record.with_question(changes[name], record.origin)
 
 
 def _mistyped(word: str, draw: random.Random) -> str:

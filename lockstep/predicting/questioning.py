@@ -76,7 +76,7 @@ class Evaluation:
         number = self.chosen.harness.records
         return {
             suite.task: self.model.second_opinion(
-                records.spread(_of(suite, self.rows), number), self.labels[suite.task]
+                records.sample_evenly(_of(suite, self.rows), number), self.labels[suite.task]
             )
             for suite in self.chosen.suites
             if suite.answer == "choice" and number
@@ -86,7 +86,7 @@ class Evaluation:
         """How fast the model writes answers to some of the test records."""
         written = [suite for suite in self.chosen.suites if suite.answer in WRITTEN]
         rows = [row for suite in written for row in _of(suite, self.rows)]
-        return self.model.timings(records.spread(rows, latency.PROMPTS))
+        return self.model.timings(records.sample_evenly(rows, latency.PROMPTS))
 
     def varied(self, before: Sequence[Prediction], scored: ResumeCache) -> list[Prediction]:
         """The answers to some records of each suite put otherwise, by us or by the data, whose
@@ -145,7 +145,7 @@ class Evaluation:
         the model's context does not hold."""
         labels = self.labels.get(suite.task, [])
         answers = [row for row in _of(suite, rows) if row.desirable is not False]
-        some = records.spread(answers, self.chosen.fit_records)
+        some = records.sample_evenly(answers, self.chosen.fit_records)
         return [row for row in some if self.model.holds(suite, row, labels)]
 
     def _put_otherwise(self, suite: Suite) -> list[Record]:
@@ -155,7 +155,7 @@ class Evaluation:
             return []
         return [
             one
-            for row in records.spread(_of(suite, self.rows), chosen.records)
+            for row in records.sample_evenly(_of(suite, self.rows), chosen.records)
             for one in perturbations.varied(row, suite.answer, labels, chosen, self.seed)
         ]
 

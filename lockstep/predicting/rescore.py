@@ -41,7 +41,7 @@ def main(folder: Path, out: Path | None) -> None:
     check_answers({folder.name: rows}, chosen.measured, folder.parent)
     found = suite_metrics.of(rows, chosen.measured, chosen.slices, varied)
     if out is not None:
-        with outputs.file(out) as partial:
+        with outputs.atomic_file(out) as partial:
             outputs.write_json(partial, found)
         return
     before = outputs.read_json(folder / "metrics.json")

@@ -42,7 +42,7 @@ class ResumeCache:
         for start in range(0, len(items), self.part_size):
             file = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-{start}.json"
             if not file.exists():
-                with outputs.file(file) as partial:
+                with outputs.atomic_file(file) as partial:
                     partial.write_text(json.dumps(work(items[start : start + self.part_size])))
             results += json.loads(file.read_text())
         return results

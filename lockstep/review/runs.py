@@ -170,7 +170,7 @@ def main(commits: int, out: Path | None) -> None:
     for name, reason in left_out.items():
         click.echo(f"left out: {name} ({reason})")
     if out is not None:
-        with outputs.file(out) as partial:
+        with outputs.atomic_file(out) as partial:
             found = {
                 "curves": [asdict(one) for one in curved],
                 "folds": [asdict(one) for one in folded],

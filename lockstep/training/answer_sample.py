@@ -8,7 +8,7 @@ from typing import Any
 from lockstep.inference import generation
 from lockstep.metrics import scores
 from lockstep.models import chat
-from lockstep.records import Record, spread
+from lockstep.records import Record, sample_evenly
 from lockstep.training.train_params import Train
 
 
@@ -40,7 +40,7 @@ class Sample:
 def draw(tokenizer: Any, records: Sequence[Record], chosen: Train) -> Sample | None:
     """`evaluation_answers` records of the chosen tasks, evenly spread; None where none is asked."""
     own = [r for r in records if not chosen.tasks or r.task in chosen.tasks]
-    rows = spread(own, chosen.evaluation_answers)
+    rows = sample_evenly(own, chosen.evaluation_answers)
     if not rows:
         return None
     prompts = [chat.encode_prompt(tokenizer, row.prompt, row.tools) for row in rows]

@@ -11,7 +11,7 @@ from lockstep.errors import UserError
 from lockstep.metrics import scores
 from lockstep.models import chat
 from lockstep.models.model_io import Head
-from lockstep.records import Record, labels
+from lockstep.records import Record, parse_labels
 from lockstep.training.train_params import Objective, Train
 
 
@@ -192,7 +192,7 @@ def target(record: Record, head: Head) -> float | int | list[float]:
         if not scores.is_number(record.answer):
             raise _unfit(record, f"answers {record.answer[:40]!r}, which is no number", "sft")
         return float(record.answer)
-    names = labels(record.answer)
+    names = parse_labels(record.answer)
     if not set(names) <= set(head.labels):
         raise _unfit(record, f"answers {record.answer[:40]!r}, which is no label", "sft")
     if head.problem == "multi_label_classification":

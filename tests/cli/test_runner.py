@@ -32,7 +32,7 @@ from lockstep.errors import UserError
 @click.argument("what")
 @click.argument("out", type=runner.OUT)
 def main(what, out):
-    with outputs.folder(out) as partial:
+    with outputs.atomic_folder(out) as partial:
         (partial / "a").write_text("whole")
         if what == "wait":
             Path("ready").write_text("")

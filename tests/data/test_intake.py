@@ -500,4 +500,4 @@ def test_any_bytes_are_records_rejections_or_a_refusal(
         assert row.origin.startswith(f"a.{container}:")
         if isinstance(row, Record):
             assert dump(row)
-            assert row.asked and row.answer
+            assert row.user_text and row.answer

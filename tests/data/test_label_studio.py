@@ -130,7 +130,7 @@ def test_what_cannot_go_out_is_refused(tmp_path: Path) -> None:
     records.write(tmp_path / "test.jsonl", [said("question", "yes")])
     (tmp_path / "card.json").write_text("{}")
     for name, more, line in (
-        ("card.json", [], "card.json:1: no record; `dvc repro` makes the file"),
+        ("card.json", [], "card.json:1: not a record; run `dvc repro`"),
         ("test.jsonl", ["--task", "nope"], "no record of task nope; correct --task"),
     ):
         done = CliRunner().invoke(label_studio.main, [str(tmp_path / name), str(tmp_path), *more])

@@ -95,12 +95,12 @@ def test_no_near_duplicate_and_no_group_is_in_two_splits(
     splits, _ = divided(rows, chosen)
     for (one, ours), (other, theirs) in itertools.combinations(splits.items(), 2):
         for a, b in itertools.product(ours, theirs):
-            alike = similarity(a.asked, b.asked)
-            assert alike < THRESHOLD, (one, a.asked, other, b.asked)
+            alike = similarity(a.user_text, b.user_text)
+            assert alike < THRESHOLD, (one, a.user_text, other, b.user_text)
             assert not a.group or a.group != b.group
     for name in ("train", "validation"):
         for record in splits[name]:
-            assert "blue tent order refund" not in record.asked
+            assert "blue tent order refund" not in record.user_text
 
 
 @settings(deadline=None, max_examples=30)
