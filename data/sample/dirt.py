@@ -1,21 +1,21 @@
-"""Soil clean rows as real life does, so that every label stays right."""
+"""Make clean rows dirty as real data is, without making any label wrong."""
 
 import copy
 import re
 from collections.abc import Callable
 
-from phrasing import Dice, Row
+from phrasing import HashRandom, Row
 
 FULL_WIDTH = {ord(mark): ord(mark) + 0xFEE0 for mark in "0123456789,.?!:"}
 HALF_WIDTH = str.maketrans("，。？！：", ",.?!:")
-Change = Callable[[str], str]
+Edit = Callable[[str], str]
 
 
 def change_width(text: str) -> str:
     return text.translate(FULL_WIDTH if text.isascii() else HALF_WIDTH)
 
 
-def change_stop(text: str) -> str:
+def change_final_mark(text: str) -> str:
     return text.rstrip(".?。？") + ("!!" if text.isascii() else "！！")
 
 
@@ -31,53 +31,59 @@ def indent(text: str) -> str:
     return "  " + text
 
 
-def trailing_blanks(text: str) -> str:
+def add_trailing_blanks(text: str) -> str:
     return text + "  "
 
 
-def zero_width_space(text: str) -> str:
+def add_zero_width_space(text: str) -> str:
     return f"{text[:-1]}\u200b{text[-1]}"
 
 
-def no_break_space(text: str) -> str:
+def add_no_break_space(text: str) -> str:
     return text.replace(" ", "\u00a0", 1) if " " in text else "\u00a0" + text
 
 
-INVISIBLE: list[Change] = [trailing_blanks, zero_width_space, no_break_space]
-NEAR: dict[str, list[Change]] = {
-    "intent.csv": [str.upper, change_stop, change_space, change_width, change_number],
-    "slots.jsonl": [change_stop, indent],  # slot values must stay literal
-    "replies.jsonl": [str.upper, change_stop, change_space, change_width],
+INVISIBLE_EDITS: list[Edit] = [add_trailing_blanks, add_zero_width_space, add_no_break_space]
+NEAR_DUPLICATE_EDITS: dict[str, list[Edit]] = {
+    "intent.csv": [str.upper, change_final_mark, change_space, change_width, change_number],
+    "slots.jsonl": [change_final_mark, indent],  # the values of slots must not change
+    "replies.jsonl": [str.upper, change_final_mark, change_space, change_width],
 }
 
 
-def edit(row: Row, change: Change) -> Row:
-    """A copy of a row with the customer's (first) words changed."""
+def edit_row(row: Row, edit: Edit) -> Row:
+    """Return a copy of a row in which the first text of the customer is edited."""
     row = copy.deepcopy(row)
     turns = row.get("messages", [row])
-    place = next(turn for turn in turns if turn.get("role", "user") == "user")
-    key = next(key for key in ("content", "text", "input") if key in place)
-    place[key] = change(place[key])
+    turn = next(turn for turn in turns if turn.get("role", "user") == "user")
+    key = next(key for key in ("content", "text", "input") if key in turn)
+    turn[key] = edit(turn[key])
     return row
 
 
-def soil(rows: list[Row], name: str, dirt: dict[str, int]) -> None:
-    """Change rows in place, then add duplicates; each row is taken for one purpose only."""
-    dice = Dice(f"dirt {name}")
-    order = dice.shuffle(list(range(len(rows))))
+def make_dirty(rows: list[Row], name: str, counts: dict[str, int]) -> None:
+    """Edit some rows in place, then insert exact and near-duplicates of other rows.
 
-    def take(change: Change) -> int:
-        while edit(rows[order[-1]], change) == rows[order[-1]]:
+    `counts` says how many of each kind, as in dirt.yaml. No row is used twice.
+    """
+    rng = HashRandom(f"dirt {name}")
+    order = rng.shuffle(list(range(len(rows))))
+
+    def take_index(edit: Edit) -> int:
+        """Return the index of an unused row that the edit changes."""
+        while edit_row(rows[order[-1]], edit) == rows[order[-1]]:
             order.insert(0, order.pop())
         return order.pop()
 
-    disguises: list[Change] = [change_width] * dirt.get("disguised", 0)
-    for change in disguises + [INVISIBLE[i % len(INVISIBLE)] for i in range(dirt["invisible"])]:
-        index = take(change)
-        rows[index] = edit(rows[index], change)
-    added = [rows[order.pop()] for _ in range(dirt["duplicates"])]
-    for number in range(dirt["near_duplicates"]):
-        change = NEAR[name][number % len(NEAR[name])]
-        added.append(edit(rows[take(change)], change))
-    for row in added:
-        rows.insert(dice.below(len(rows) + 1), row)
+    edits: list[Edit] = [change_width] * counts["width"]
+    edits += [INVISIBLE_EDITS[i % len(INVISIBLE_EDITS)] for i in range(counts["invisible"])]
+    for edit in edits:
+        index = take_index(edit)
+        rows[index] = edit_row(rows[index], edit)
+    duplicates = [rows[order.pop()] for _ in range(counts["duplicates"])]
+    near_edits = NEAR_DUPLICATE_EDITS.get(name, [])
+    for number in range(counts["near_duplicates"]):
+        edit = near_edits[number % len(near_edits)]
+        duplicates.append(edit_row(rows[take_index(edit)], edit))
+    for row in duplicates:
+        rows.insert(rng.draw_below(len(rows) + 1), row)

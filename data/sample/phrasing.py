@@ -1,4 +1,4 @@
-"""Turn the phrasing files into sentences by throws that are the same on every machine."""
+"""Turn the templates of the YAML files into sentences, with the same random choices everywhere."""
 
 import hashlib
 import json
@@ -11,82 +11,99 @@ from ruamel.yaml import YAML
 
 T = TypeVar("T")
 Row = dict[str, Any]
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 INNERMOST_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
-def read(name: str) -> Any:
-    return YAML(typ="safe", pure=True).load((HERE / name).read_text("utf-8"))
+def read_yaml(name: str) -> Any:
+    """Return the content of a YAML file beside this one."""
+    return YAML(typ="safe", pure=True).load((FOLDER / name).read_text("utf-8"))
 
 
-class Dice:
-    """Hashes of a seed and a counter: `random` does not promise equal throws across Pythons."""
+class HashRandom:
+    """Random numbers from hashes of a seed and a counter.
+
+    The module `random` does not promise the same numbers in all versions of Python.
+    """
 
     def __init__(self, seed: str) -> None:
-        self.seed, self.throws = seed, 0
+        self.seed, self.counter = seed, 0
 
-    def below(self, n: int) -> int:
-        self.throws += 1
-        digest = hashlib.sha256(f"{self.seed} {self.throws}".encode()).digest()
+    def draw_below(self, n: int) -> int:
+        """Return a random integer from 0 to n - 1."""
+        self.counter += 1
+        digest = hashlib.sha256(f"{self.seed} {self.counter}".encode()).digest()
         return int.from_bytes(digest[:8], "big") % n
 
-    def pick(self, options: list[T]) -> T:
-        return options[self.below(len(options))]
+    def choose(self, options: list[T]) -> T:
+        """Return a random element of a list."""
+        return options[self.draw_below(len(options))]
 
     def shuffle(self, rows: list[T]) -> list[T]:
+        """Shuffle a list in place and return it."""
         for i in range(len(rows) - 1, 0, -1):
-            j = self.below(i + 1)
+            j = self.draw_below(i + 1)
             rows[i], rows[j] = rows[j], rows[i]
         return rows
 
 
-def templates(block: str) -> list[tuple[str, str]]:
-    """(difficulty, template) of each line; `~` marks a hard one."""
+def parse_templates(block: str) -> list[tuple[str, str]]:
+    """Return (difficulty, template) for each line of a block; `~` marks a hard template."""
     lines = block.splitlines()
     return [("hard", line[2:]) if line.startswith("~ ") else ("easy", line) for line in lines]
 
 
-def fill(
-    template: str, dice: Dice, vocabulary: dict[str, list[str]], values: dict[str, str]
+def fill_template(
+    template: str, rng: HashRandom, vocabulary: dict[str, list[str]], values: dict[str, str]
 ) -> str:
-    """Replace {name} by a word, {a|b} by a choice; `values` keeps words for the next template."""
+    """Replace {name} by a word and {a|b} by one of the alternatives.
+
+    A name in `values` is replaced by its value there. Words drawn from the vocabulary are added to
+    `values`, so that the next template can repeat them.
+    """
     while match := INNERMOST_BRACES.search(template):
-        inside = match[1]
-        if "|" in inside:
-            word = dice.pick(inside.split("|"))
-        elif inside in values:
-            word = values[inside]
+        content = match[1]
+        if "|" in content:
+            word = rng.choose(content.split("|"))
+        elif content in values:
+            word = values[content]
         else:
-            word = values[inside] = dice.pick(vocabulary[inside])
+            word = values[content] = rng.choose(vocabulary[content])
         template = template[: match.start()] + word + template[match.end() :]
     return template
 
 
-def capitalised(text: str) -> str:
+def capitalize(text: str) -> str:
+    """Return the text with a capital first letter and the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
-def utter(difficulty: str, template: str, dice: Dice, vocabulary: dict[str, list[str]]) -> str:
-    """A template as a customer writes it: with or without greeting, distraction, full stop."""
-    text = fill(template, dice, vocabulary, {})
-    closing = dice.pick(vocabulary["closing"]) if dice.below(3) == 0 else ""
-    if not text.endswith(("?", "？")) and (closing or dice.below(3)):
+def write_utterance(
+    difficulty: str, template: str, rng: HashRandom, vocabulary: dict[str, list[str]]
+) -> str:
+    """Fill a template as a customer might write it.
+
+    At random, it gets a greeting, a distraction, a closing phrase and a full stop.
+    """
+    text = fill_template(template, rng, vocabulary, {})
+    closing = rng.choose(vocabulary["closing"]) if rng.draw_below(3) == 0 else ""
+    if not text.endswith(("?", "？")) and (closing or rng.draw_below(3)):
         text += "." if text.isascii() else "。"
-    if difficulty == "hard" and dice.below(2):
-        text = dice.pick(vocabulary["distraction"]) + capitalised(text)
-    elif dice.below(2):
-        text = dice.pick(vocabulary["opening"]) + text
-    elif dice.below(6):
-        text = capitalised(text)
+    if difficulty == "hard" and rng.draw_below(2):
+        text = rng.choose(vocabulary["distraction"]) + capitalize(text)
+    elif rng.draw_below(2):
+        text = rng.choose(vocabulary["opening"]) + text
+    elif rng.draw_below(6):
+        text = capitalize(text)
     return text + closing
 
 
-def distinct(count: int, make: Callable[[int], Row]) -> list[Row]:
-    """The first `count` different rows among make(0), make(1), ..."""
+def make_distinct_rows(count: int, make_row: Callable[[int], Row]) -> list[Row]:
+    """Return the first `count` distinct rows among make_row(0), make_row(1), …"""
     rows: dict[str, Row] = {}
     number = 0
     while len(rows) < count:
-        row = make(number)
+        row = make_row(number)
         rows.setdefault(json.dumps(row, sort_keys=True), row)
         number += 1
     return list(rows.values())
