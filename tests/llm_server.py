@@ -1,4 +1,4 @@
-"""A local server that speaks the part of OpenAI's HTTP API that a chat completion needs."""
+"""A local server with the chat-completion part of OpenAI's HTTP API."""
 
 import http.server
 import json
@@ -9,27 +9,29 @@ from typing import Any
 
 
 class Endpoint(http.server.ThreadingHTTPServer):
-    """Answers what `reply` makes of a request, after the failures it is told to begin with."""
+    """Reply to each request with `reply(request)`, after the failures in `failures`."""
 
     daemon_threads = True
 
     def __init__(self, reply: Callable[[dict[str, Any]], str]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.reply = reply
-        self.asked: list[dict[str, Any]] = []
-        """The requests that were answered."""
-        self.keys: set[str | None] = set()
-        """Authorization headers that came."""
+        self.requests: list[dict[str, Any]] = []
+        """Requests that got a reply."""
+        self.authorizations: set[str | None] = set()
+        """Authorization headers of all requests."""
         self.failures: list[int] = []
-        """Statuses of the next answers, the last one first."""
+        """HTTP statuses of the next responses; the last one is used first."""
         self.retry_after = {"Retry-After-Ms": "1"}
-        """Header of each answer."""
-        self.answers_left: int | None = None
-        """So many completions, then no more: `silent` is set and nothing comes."""
+        """Header of each response."""
+        self.replies_left: int | None = None
+        """Number of further replies, after which requests wait without one; None means no limit."""
         self.silent = threading.Event()
+        """Set when a request waits without a reply."""
         self.release = threading.Event()
-        self.rubbish: Any = None
-        """Answered in place of a completion: bytes, or what JSON is made of."""
+        """Ends the waiting of requests without a reply."""
+        self.malformed: Any = None
+        """Body that is sent in place of a completion: bytes, or a value to send as JSON."""
         self.lock = threading.Lock()
 
     @property
@@ -44,28 +46,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.path == "/v1/chat/completions"
         with self.server.lock:
-            self.server.keys.add(self.headers.get("Authorization"))
+            self.server.authorizations.add(self.headers.get("Authorization"))
             failure = self.server.failures.pop() if self.server.failures else None
-            silent = self.server.answers_left == 0
+            silent = self.server.replies_left == 0
             if failure is None and not silent:
-                self.server.asked.append(body)
-                if self.server.answers_left:
-                    self.server.answers_left -= 1
+                self.server.requests.append(body)
+                if self.server.replies_left:
+                    self.server.replies_left -= 1
         if failure is not None:
-            self.answer(failure, {"error": {"message": "not now"}})
+            self.respond(failure, {"error": {"message": "not now"}})
         elif silent:
             self.server.silent.set()
             self.server.release.wait(60)
             self.close_connection = True
-        elif self.server.rubbish is not None:
-            self.answer(200, self.server.rubbish)
+        elif self.server.malformed is not None:
+            self.respond(200, self.server.malformed)
         else:
             message = {"role": "assistant", "content": self.server.reply(body)}
             choice = {"index": 0, "finish_reason": "stop", "message": message}
-            facts = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"]}
-            self.answer(200, {**facts, "choices": [choice]})
+            completion = {
+                "id": "1",
+                "object": "chat.completion",
+                "created": 0,
+                "model": body["model"],
+            }
+            self.respond(200, {**completion, "choices": [choice]})
 
-    def answer(self, status: int, body: Any) -> None:
+    def respond(self, status: int, body: Any) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in self.server.retry_after.items():
@@ -81,7 +88,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(reply: Callable[[dict[str, Any]], str]) -> Iterator[Endpoint]:
-    """A server that runs until the block ends."""
+    """Run a server until the block ends."""
     with Endpoint(reply) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server

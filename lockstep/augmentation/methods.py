@@ -1,125 +1,151 @@
-"""The methods that params.yaml can name, each with the values it takes."""
+"""The augmentation methods that params.yaml can list, each with its parameters."""
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lockstep.augmentation import back_translation, noise, paraphrase, synonyms, words
-from lockstep.augmentation.synonyms import Synonyms
 from lockstep.hub import auxiliary_models
 from lockstep.hub.auxiliary_models import ModelReference
+from lockstep.models import compute
+from lockstep.models.compute import ComputeParams
 from lockstep.params import Fraction, NaturalInt, PositiveInt, Section
 from lockstep.records import Record
 
-Draws = Sequence[random.Random]
-"""A source of random numbers for each text."""
+PARAPHRASE_PROMPT = (
+    "Paraphrase the user's message in the same language. Keep its meaning and every name and "
+    "number. Reply with the paraphrase alone."
+)
 
-_ON_WORDS: dict[str, Callable[..., str]] = {
-    "deletion": words.delete,
-    "swap": words.swap,
-    "keyboard": noise.keyboard,
-    "homophones": noise.homophones,
-    "width": noise.width,
-    "case": noise.case,
+_WORD_METHODS: dict[str, Callable[..., str]] = {
+    "deletion": words.delete_words,
+    "swap": words.swap_words,
+    "keyboard": noise.add_keyboard_typos,
+    "homophones": noise.replace_homophones,
+    "width": noise.widen_characters,
+    "case": noise.swap_case,
 }
 
 
-class Method(Section):
-    """What all methods have."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question to rephrase."""
 
-    loads_a_model: ClassVar[bool] = False
-    """Whether it computes with tensors, whose last bits depend on `compute`; an answer that is
-    kept wins."""
-    share: Fraction
-    """Share of the training records that get a child by it."""
-    tasks: list[str]
-    """Only records of these tasks; empty: of all."""
-    slices: dict[str, list[str]]
-    """Only records with one of these values in each of these slices; empty: all."""
+    text: str
+    rng: random.Random
+    """Source of all random choices for this text."""
+    protected: Sequence[str]
+    """Parts of the text that must not change."""
 
-    def suits(self, record: Record) -> bool:
-        """Whether the method is meant for the record."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Inputs that some methods need beside the questions."""
+
+    dictionary: Path
+    """File of synonyms, as `synonyms.read_dictionary` reads it."""
+    compute: ComputeParams
+    """Compute parameters of the methods that run a model."""
+    seed: int
+    """Seed of the methods that run a model."""
+
+
+class BaseMethod(Section):
+    """Parameters that all methods have."""
+
+    share: Fraction = 0.1
+    """Share of the training records that the method rephrases, 0 to 1."""
+    tasks: list[str] = []
+    """Tasks whose records are rephrased; [] means all tasks."""
+    slices: dict[str, list[str]] = {}
+    """Slice values whose records are rephrased, e.g. {language: [zh]}; {} means all records."""
+
+    def applies_to(self, record: Record) -> bool:
+        """Whether the record has one of the method's tasks and slice values."""
         return (not self.tasks or record.task in self.tasks) and all(
             record.slices.get(name) in values for name, values in self.slices.items()
         )
 
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return a new wording of each question.
 
-class OnWords(Method):
-    """A method that changes a share of the words or letters."""
+        Methods that run a model may lose protected parts; such results are discarded later.
+        """
+        raise NotImplementedError
+
+
+class WordMethod(BaseMethod):
+    """Change a share of the words or letters at random."""
 
     method: Literal["deletion", "swap", "keyboard", "homophones", "width", "case"]
-    rate: Fraction
-    """Share of the words, or letters, that change; at least one."""
+    """Deletion or swap of words, wrong keys, homophones, full-width characters, or case."""
+    share: Fraction = 0.05
+    """Share of the training records that the method rephrases, 0 to 1."""
+    rate: Fraction = 0.05
+    """Share of the words or letters that change, 0 to 1; at least one changes."""
 
-    def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]]
-    ) -> list[str]:
-        """A new phrasing of each row's question, in which the kept texts stay."""
-        change = _ON_WORDS[self.method]
-        return [
-            change(row.question, self.rate, draw, texts)
-            for row, draw, texts in zip(rows, draws, kept, strict=True)
-        ]
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return each question with some words or letters changed."""
+        change = _WORD_METHODS[self.method]
+        return [change(q.text, self.rate, q.rng, q.protected) for q in questions]
 
 
-class Dictionary(Method):
-    """Synonyms of the domain dictionary."""
+class SynonymMethod(BaseMethod):
+    """Replace words by synonyms from data/synonyms.tsv."""
 
     method: Literal["synonyms"]
-    rate: Fraction
-    """Share of the dictionary's words in the text that change; at least one."""
+    """Name of the method."""
+    rate: Fraction = 0.5
+    """Share of the words found in the dictionary that change, 0 to 1; at least one changes."""
 
-    def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]], known: Synonyms
-    ) -> list[str]:
-        """A new phrasing of each row's question, in which the kept texts stay."""
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return each question with some words replaced by synonyms of the dictionary."""
+        known = synonyms.read_dictionary(resources.dictionary) if questions else {}
         return [
-            synonyms.from_dictionary(row.question, self.rate, draw, texts, known)
-            for row, draw, texts in zip(rows, draws, kept, strict=True)
+            synonyms.replace_synonyms(q.text, self.rate, q.rng, q.protected, known)
+            for q in questions
         ]
 
 
-class WordNet(Method):
-    """Synonyms of WordNet for English, of Open Multilingual WordNet for Chinese."""
+class WordNetMethod(BaseMethod):
+    """Replace words by synonyms from WordNet (English) or Open Multilingual WordNet (Chinese)."""
 
     method: Literal["wordnet"]
-    rate: Fraction
-    """Share of the known words that change; at least one."""
+    """Name of the method."""
+    rate: Fraction = 0.1
+    """Share of the words found in WordNet that change, 0 to 1; at least one changes."""
     folder: str
-    """An nltk_data folder with corpora/wordnet and, for Chinese, corpora/omw-2.0."""
+    """Path of an nltk_data folder with corpora/wordnet and corpora/omw-2.0."""
 
-    def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]]
-    ) -> list[str]:
-        """A new phrasing of each row's question, in which the kept texts stay."""
-        net = synonyms.WordNet(Path(self.folder))
-        return [
-            net.rephrase(row.question, self.rate, draw, texts)
-            for row, draw, texts in zip(rows, draws, kept, strict=True)
-        ]
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return each question with some words replaced by synonyms of WordNet."""
+        wordnet = synonyms.WordNet(Path(self.folder))
+        return [wordnet.replace_synonyms(q.text, self.rate, q.rng, q.protected) for q in questions]
 
 
-class BackTranslation(Method):
-    """Into another language and back."""
+class BackTranslationMethod(BaseMethod):
+    """Translate into another language and back, with two seq2seq models."""
 
     method: Literal["back_translation"]
-    loads_a_model: ClassVar = True
+    """Name of the method."""
     there: ModelReference
-    """A seq2seq model into the other language."""
+    """Model that translates into the other language: a folder or owner/name@revision."""
     back: ModelReference
-    """The model that comes back."""
-    batch_size: PositiveInt
-    max_new_tokens: PositiveInt
+    """Model that translates back: a folder or owner/name@revision."""
+    batch_size: PositiveInt = 16
+    """Number of texts that are translated together."""
+    max_new_tokens: PositiveInt = 128
+    """Maximum length of a translation, in tokens."""
 
-    def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]]
-    ) -> list[str]:
-        """A new phrasing of each row's question; what loses a kept text is left out later."""
-        return back_translation.there_and_back(
-            [row.question for row in rows],
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return each question translated there and back."""
+        compute.set_up_torch(resources.compute, resources.seed)
+        return back_translation.back_translate(
+            [question.text for question in questions],
             auxiliary_models.resolve_model(self.there),
             auxiliary_models.resolve_model(self.back),
             self.batch_size,
@@ -127,56 +153,64 @@ class BackTranslation(Method):
         )
 
 
-class Paraphrase(Method):
-    """Paraphrases by an OpenAI-compatible endpoint; its key comes from OPENAI_API_KEY."""
+class EndpointParaphraseMethod(BaseMethod):
+    """Paraphrase with an OpenAI-compatible endpoint; the API key comes from OPENAI_API_KEY."""
 
     method: Literal["paraphrase"]
+    """Name of the method."""
     url: Annotated[str, Field(pattern=r"^https?://")]
-    """Up to /v1."""
+    """Base URL of the endpoint, usually ending in /v1."""
     model: str
-    prompt: str
-    """The system turn; the question is the user turn."""
-    temperature: Annotated[float, Field(ge=0, le=2)]
-    seed: NaturalInt
-    """Sent with each request."""
+    """Name of the model at the endpoint."""
+    prompt: str = PARAPHRASE_PROMPT
+    """System turn of each request; the question is the user turn."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    """Sampling temperature, 0 to 2."""
+    seed: NaturalInt = 1
+    """Sampling seed that is sent with each request."""
 
-    def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]]
-    ) -> list[str]:
-        """A new phrasing of each row's question; what loses a kept text is left out later."""
-        questions = [row.question for row in rows]
-        return paraphrase.by_endpoint(
-            questions, self.url, self.model, self.prompt, self.temperature, self.seed
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return the endpoint's paraphrase of each question."""
+        texts = [question.text for question in questions]
+        return paraphrase.paraphrase_by_endpoint(
+            texts, self.url, self.model, self.prompt, self.temperature, self.seed
         )
 
 
-class LocalParaphrase(Method):
-    """Paraphrases by a chat model that runs here."""
+class LocalParaphraseMethod(BaseMethod):
+    """Paraphrase with a chat model on this machine, decoded greedily."""
 
     method: Literal["local_paraphrase"]
-    loads_a_model: ClassVar = True
+    """Name of the method."""
     model: ModelReference
-    prompt: str
-    """The system turn; the question is the user turn."""
-    batch_size: PositiveInt
-    max_new_tokens: PositiveInt
+    """The chat model: a folder or owner/name@revision."""
+    prompt: str = PARAPHRASE_PROMPT
+    """System turn of each conversation; the question is the user turn."""
+    batch_size: PositiveInt = 16
+    """Number of texts that are paraphrased together."""
+    max_new_tokens: PositiveInt = 128
+    """Maximum length of a paraphrase, in tokens."""
 
-    def rephrase(
-        self, rows: Sequence[Record], draws: Draws, kept: Sequence[list[str]], attention: str
-    ) -> list[str]:
-        """A new phrasing of each row's question; what loses a kept text is left out later."""
-        return paraphrase.by_model(
-            [row.question for row in rows],
+    def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
+        """Return the local model's paraphrase of each question."""
+        return paraphrase.paraphrase_locally(
+            [question.text for question in questions],
             auxiliary_models.resolve_model(self.model),
-            attention,
+            resources.compute,
+            resources.seed,
             self.prompt,
             self.batch_size,
             self.max_new_tokens,
         )
 
 
-Any = Annotated[
-    OnWords | Dictionary | WordNet | BackTranslation | Paraphrase | LocalParaphrase,
+Method = Annotated[
+    WordMethod
+    | SynonymMethod
+    | WordNetMethod
+    | BackTranslationMethod
+    | EndpointParaphraseMethod
+    | LocalParaphraseMethod,
     Field(discriminator="method"),
 ]
-"""One entry of augment.methods."""
+"""One entry of augment.methods; its key `method` selects the class."""

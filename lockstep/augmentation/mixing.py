@@ -1,4 +1,4 @@
-"""The weights that bring a slice to the share it is to have in training."""
+"""Record weights that give each value of a slice its share of the training data."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,42 +13,46 @@ from lockstep.records import Record
 
 
 class Mix(Section):
-    """The shares of a slice's values in what training sees."""
+    """Wanted shares of the values of one slice."""
 
     slice: Annotated[str, Field(min_length=1)]
-    """`task`, or the name of a slice."""
+    """Name of a slice, or `task`."""
     shares: Annotated[dict[str, PositiveFloat], Field(min_length=2)]
-    """Value -> share; they add up to 1."""
+    """Share of each value of the slice; the shares add up to 1."""
 
     @field_validator("shares")
     @classmethod
-    def _whole(cls, shares: dict[str, float]) -> dict[str, float]:
+    def _add_up_to_one(cls, shares: dict[str, float]) -> dict[str, float]:
         if abs(sum(shares.values()) - 1) > 1e-6:
             raise ValueError("must add up to 1")
         return shares
 
 
-def weighted(records: Sequence[Record], mix: Mix) -> list[Record]:
-    """The records with weights by which each value has its share; the total weight stays."""
+def reweight_records(records: Sequence[Record], mix: Mix) -> list[Record]:
+    """Scale the records' weights so that each value of the slice has its share of them.
+
+    The total weight stays the same, and records without the slice keep their weight. Raise
+    UserError if the shares and the records do not have the same values.
+    """
     weights: defaultdict[str, float] = defaultdict(float)
     for record in records:
-        weights[_value(record, mix.slice)] += record.weight
+        weights[_slice_value(record, mix.slice)] += record.weight
     weights.pop("", None)
-    if strange := sorted(set(weights) ^ set(mix.shares)):
+    if unmatched := sorted(set(weights) ^ set(mix.shares)):
         known = ", ".join(sorted(weights)) or "none"
         raise UserError(
-            f"params.yaml: augment.mix: {mix.slice} {strange[0]} is not both in the shares and in "
-            f"the training records; these have {known}"
+            f"params.yaml: augment.mix: {mix.slice} {unmatched[0]} must be both in the shares and "
+            f"in the training records; the records have {known}"
         )
     total = sum(weights.values())
     factors = {value: mix.shares[value] * total / weight for value, weight in weights.items()}
-    return [_scaled(record, factors, mix.slice) for record in records]
+    return [_scale_weight(record, factors, mix.slice) for record in records]
 
 
-def _scaled(record: Record, factors: Mapping[str, float], name: str) -> Record:
-    factor = factors.get(_value(record, name), 1.0)
+def _scale_weight(record: Record, factors: Mapping[str, float], slice_name: str) -> Record:
+    factor = factors.get(_slice_value(record, slice_name), 1.0)
     return replace(record, weight=round(record.weight * factor, 6))
 
 
-def _value(record: Record, name: str) -> str:
-    return record.task if name == "task" else record.slices.get(name, "")
+def _slice_value(record: Record, slice_name: str) -> str:
+    return record.task if slice_name == "task" else record.slices.get(slice_name, "")

@@ -1,4 +1,4 @@
-"""Slips of people who type: wrong keys, words that sound alike, width and case."""
+"""Typing noise: wrong keys, homophones, full-width characters and wrong case."""
 
 import random
 import re
@@ -7,12 +7,13 @@ from functools import cache
 
 from lockstep.augmentation import words
 
-_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_KEYBOARD_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _LETTER = re.compile("[A-Za-z]")
 _HAN = re.compile("[\u4e00-\u9fff]")
-_NARROW = re.compile("[A-Za-z0-9,!?:;]")
+_HALF_WIDTH = re.compile("[A-Za-z0-9,!?:;]")
+_FULL_WIDTH_OFFSET = 0xFEE0
 
-_SOUND_ALIKE = (
+_HOMOPHONES = (
     "their there they're",
     "your you're",
     "its it's",
@@ -39,99 +40,112 @@ _SOUND_ALIKE = (
     "accept except",
     "affect effect",
 )
-"""English words that are often mistaken for each other."""
+"""Groups of English words that writers often confuse."""
 
 
-def keyboard(text: str, rate: float, draw: random.Random, protected: Collection[str]) -> str:
-    """Letters give way to a neighbour on a QWERTY keyboard."""
-    return _letters(text, rate, draw, protected, _LETTER, _neighbour)
+def add_keyboard_typos(
+    text: str, rate: float, rng: random.Random, protected: Collection[str]
+) -> str:
+    """Replace a share of the letters by a neighbour on a QWERTY keyboard."""
+    return _change_characters(text, rate, rng, protected, _LETTER, _random_neighbour)
 
 
-def homophones(text: str, rate: float, draw: random.Random, protected: Collection[str]) -> str:
-    """English words and Chinese characters give way to one that sounds the same."""
-    places = [
-        span
-        for a, b in words.spans(text, protected)
-        for span in ([(a, b)] if not _HAN.match(text[a]) else [(i, i + 1) for i in range(a, b)])
-        if _same_sound(text[slice(*span)].casefold())
+def replace_homophones(
+    text: str, rate: float, rng: random.Random, protected: Collection[str]
+) -> str:
+    """Replace a share of the English words and Chinese characters by a homophone."""
+    units = [
+        unit
+        for start, end in words.find_words(text, protected)
+        for unit in (
+            [(i, i + 1) for i in range(start, end)] if _HAN.match(text[start]) else [(start, end)]
+        )
     ]
-    return words.replace(text, rate, draw, places, _same_sound)
+    spans = [unit for unit in units if _find_homophones(text[slice(*unit)].casefold())]
+    return words.replace_words(text, rate, rng, spans, _find_homophones)
 
 
-def width(text: str, rate: float, draw: random.Random, protected: Collection[str]) -> str:
-    """Letters, digits and marks become full-width, as Chinese input methods write them."""
-    return _letters(text, rate, draw, protected, _NARROW, lambda c, _: chr(ord(c) + 0xFEE0))
+def widen_characters(text: str, rate: float, rng: random.Random, protected: Collection[str]) -> str:
+    """Make a share of the letters, digits and punctuation full-width, as Chinese keyboards do."""
+    return _change_characters(
+        text, rate, rng, protected, _HALF_WIDTH, lambda c, _: chr(ord(c) + _FULL_WIDTH_OFFSET)
+    )
 
 
-def case(text: str, rate: float, draw: random.Random, protected: Collection[str]) -> str:
-    """Letters change between upper and lower case."""
-    return _letters(text, rate, draw, protected, _LETTER, lambda c, _: c.swapcase())
+def swap_case(text: str, rate: float, rng: random.Random, protected: Collection[str]) -> str:
+    """Change a share of the letters from upper to lower case or the reverse."""
+    return _change_characters(text, rate, rng, protected, _LETTER, lambda c, _: c.swapcase())
 
 
-def _letters(
+def _change_characters(
     text: str,
     rate: float,
-    draw: random.Random,
+    rng: random.Random,
     protected: Collection[str],
-    which: re.Pattern[str],
+    pattern: re.Pattern[str],
     change: Callable[[str, random.Random], str],
 ) -> str:
-    places = words.apart([m.span() for m in which.finditer(text)], words.find(text, protected))
-    if not places:
+    """Change a share of the characters that match, at least one, outside the protected texts."""
+    spans = words.exclude_overlapping(
+        [m.span() for m in pattern.finditer(text)], words.find_texts(text, protected)
+    )
+    if not spans:
         return text
-    letters = list(text)
-    for place, _ in draw.sample(places, max(1, round(rate * len(places)))):
-        letters[place] = change(letters[place], draw)
-    return "".join(letters)
+    characters = list(text)
+    for position, _ in rng.sample(spans, max(1, round(rate * len(spans)))):
+        characters[position] = change(characters[position], rng)
+    return "".join(characters)
 
 
-def _neighbour(letter: str, draw: random.Random) -> str:
-    new = draw.choice(_neighbours()[letter.lower()])
-    return new.upper() if letter.isupper() else new
+def _random_neighbour(letter: str, rng: random.Random) -> str:
+    neighbour = rng.choice(_neighbours()[letter.lower()])
+    return neighbour.upper() if letter.isupper() else neighbour
 
 
 @cache
 def _neighbours() -> dict[str, str]:
-    """The keys that touch each key: those beside it, and those above and below, half a key off."""
-    places = {
+    """Return the keys that touch each key; each row is shifted by half a key."""
+    positions = {
         key: (row, column + row / 2)
-        for row, keys in enumerate(_ROWS)
+        for row, keys in enumerate(_KEYBOARD_ROWS)
         for column, key in enumerate(keys)
     }
     return {
         key: "".join(
             other
-            for other, (r, c) in places.items()
-            if other != key and abs(r - row) <= 1 and abs(c - column) <= 1
+            for other, (other_row, other_column) in positions.items()
+            if other != key and abs(other_row - row) <= 1 and abs(other_column - column) <= 1
         )
-        for key, (row, column) in places.items()
+        for key, (row, column) in positions.items()
     }
 
 
-def _same_sound(word: str) -> list[str]:
+def _find_homophones(word: str) -> list[str]:
+    """Return the other words, or Chinese characters, with the same sound."""
     if _HAN.fullmatch(word):
         return [other for other in _by_sound().get(_sound(word), []) if other != word]
-    groups = [group.split() for group in _SOUND_ALIKE]
+    groups = [group.split() for group in _HOMOPHONES]
     return [other for group in groups if word in group for other in group if other != word]
 
 
 @cache
 def _by_sound() -> dict[str, list[str]]:
-    """The 3,755 commonest characters (level 1 of GB 2312), by their first reading with its tone."""
+    """Group the 3,755 commonest Chinese characters (level 1 of GB 2312) by sound."""
     characters = [
         bytes((row, cell)).decode("gb2312")
         for row in range(0xB0, 0xD8)
         for cell in range(0xA1, 0xFF)
         if (row, cell) < (0xD7, 0xFA)
     ]
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for character in characters:
-        found.setdefault(_sound(character), []).append(character)
-    return found
+        groups.setdefault(_sound(character), []).append(character)
+    return groups
 
 
 @cache
 def _sound(character: str) -> str:
+    """Return the first reading of a Chinese character in pinyin with its tone."""
     from pypinyin import Style, lazy_pinyin
 
     return lazy_pinyin(character, style=Style.TONE3)[0]

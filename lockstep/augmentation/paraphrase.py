@@ -1,53 +1,54 @@
-"""Paraphrases by a model that is asked for them: behind an endpoint, or here."""
+"""Paraphrases by a chat model, behind an endpoint or on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep import outputs
-from lockstep.llm_client import chat_completions, local_model, response_cache
+from lockstep.llm_client import chat_completions, local_model
+from lockstep.models.compute import ComputeParams
 from lockstep.records import Message
 
 _TIMEOUT_SECONDS = 600
 
 
-def by_endpoint(
+def paraphrase_by_endpoint(
     texts: Sequence[str], url: str, model: str, prompt: str, temperature: float, seed: int
 ) -> list[str]:
-    """A paraphrase of each text from an OpenAI-compatible endpoint, which is asked once for each.
+    """Return a paraphrase of each text from an OpenAI-compatible endpoint.
 
-    The API key comes from OPENAI_API_KEY; it is written nowhere.
+    Equal texts are sent once, and replies are cached. The API key is read from OPENAI_API_KEY
+    and is written nowhere.
     """
     requests = [
         {
             "model": model,
-            "messages": _conversation(prompt, text),
+            "messages": messages,
             "temperature": temperature,
             "seed": seed,
         }
-        for text in texts
+        for messages in _conversations(prompt, texts)
     ]
-    return [text.strip() for text in chat_completions.texts(requests, url, _TIMEOUT_SECONDS)]
+    replies = chat_completions.request_replies(requests, url, _TIMEOUT_SECONDS)
+    return [reply.strip() for reply in replies]
 
 
-def by_model(
+def paraphrase_locally(
     texts: Sequence[str],
     folder: Path,
-    attention: str,
+    compute_params: ComputeParams,
+    seed: int,
     prompt: str,
     batch_size: int,
     max_new_tokens: int,
 ) -> list[str]:
-    """A paraphrase of each text from a chat model in a folder, greedily decoded, and kept."""
-    if not texts:
-        return []
-    model_and_how = [outputs.hash_path(folder), attention, batch_size, max_new_tokens]
-    key = response_cache.key(*model_and_how, prompt, [*texts])
-    if not response_cache.path(key).exists():
-        conversations = [_conversation(prompt, text) for text in texts]
-        written = local_model.texts(conversations, folder, attention, batch_size, max_new_tokens)
-        response_cache.keep(key, [text.strip() for text in written])
-    return list(response_cache.read(key))
+    """Return a paraphrase of each text from the chat model in a folder, decoded greedily."""
+    conversations = _conversations(prompt, texts)
+    replies = local_model.generate_replies(
+        conversations, folder, compute_params, seed, batch_size, max_new_tokens
+    )
+    return [reply.strip() for reply in replies]
 
 
-def _conversation(prompt: str, text: str) -> list[Message]:
-    return [{"role": "system", "content": prompt}, {"role": "user", "content": text}]
+def _conversations(prompt: str, texts: Sequence[str]) -> list[list[Message]]:
+    return [
+        [{"role": "system", "content": prompt}, {"role": "user", "content": text}] for text in texts
+    ]

@@ -1,4 +1,4 @@
-"""Words of the same meaning: from a dictionary of the domain, or from WordNet."""
+"""Synonym replacement with a dictionary of the domain or with WordNet."""
 
 import random
 import re
@@ -12,27 +12,37 @@ from lockstep.augmentation import words
 from lockstep.errors import UserError
 
 Synonyms = dict[str, list[str]]
+"""Synonyms by word in lower case."""
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
 
-def from_dictionary(
-    text: str, rate: float, draw: random.Random, protected: Collection[str], synonyms: Synonyms
+def replace_synonyms(
+    text: str, rate: float, rng: random.Random, protected: Collection[str], synonyms: Synonyms
 ) -> str:
-    """Words of the dictionary give way to a synonym; the longest entry is found first.
+    """Replace a share of the words that the dictionary has by a synonym.
 
-    A Chinese entry counts only where it is a word of the sentence: it cuts none in two.
+    Where entries overlap, the longest is used. A Chinese entry matches only whole words of the
+    segmented sentence.
     """
-    found = [m.span() for m in _pattern(frozenset(synonyms)).finditer(text)]
-    known = [(a, b) for a, b in found if text[a:b].casefold() in synonyms]  # i is not ı
-    edges = {edge for span in words.spans(text) for edge in span}
-    whole = [(a, b) for a, b in known if not _HAN.search(text[a:b]) or {a, b} <= edges]
-    places = words.apart(whole, words.find(text, protected))
-    return words.replace(text, rate, draw, places, synonyms.__getitem__)
+    matches = [m.span() for m in _entry_pattern(frozenset(synonyms)).finditer(text)]
+    # re.IGNORECASE also matches the Turkish ı with i; casefold does not
+    entries = [(start, end) for start, end in matches if text[start:end].casefold() in synonyms]
+    edges = {edge for span in words.find_words(text) for edge in span}
+    whole_words = [
+        (start, end)
+        for start, end in entries
+        if not _HAN.search(text[start:end]) or {start, end} <= edges
+    ]
+    spans = words.exclude_overlapping(whole_words, words.find_texts(text, protected))
+    return words.replace_words(text, rate, rng, spans, synonyms.__getitem__)
 
 
-def read(path: Path) -> Synonyms:
-    """The dictionary: lines of language, word and comma-separated synonyms, tab between them."""
+def read_dictionary(path: Path) -> Synonyms:
+    """Read lines of language, word and comma-separated synonyms, with tabs between the three.
+
+    Raise UserError if the file is empty, not UTF-8 or has a line of another form.
+    """
     synonyms: Synonyms = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -42,18 +52,19 @@ def read(path: Path) -> Synonyms:
         cells = [cell.strip(" ,") for cell in line.split("\t")]
         if len(cells) != 3 or not all(cells):
             raise UserError(f"{path}:{number}: must be language, word and synonyms, tab-separated")
-        others = [word.strip() for word in cells[2].split(",") if word.strip()]
-        synonyms.setdefault(cells[1].casefold(), []).extend(others)
+        _, word, listed = cells
+        names = [name.strip() for name in listed.split(",") if name.strip()]
+        synonyms.setdefault(word.casefold(), []).extend(names)
     if not synonyms:
-        raise UserError(f"{path}: empty; add synonyms or take the method out of augment.methods")
+        raise UserError(f"{path}: empty; add synonyms or remove the method from augment.methods")
     return synonyms
 
 
 class WordNet:
-    """Synonyms by sense: Princeton WordNet for English, Open Multilingual WordNet for Chinese."""
+    """Synonyms from Princeton WordNet (English) and Open Multilingual WordNet (Chinese)."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is an nltk_data folder: NLTK reads no WordNet that lies elsewhere."""
+        """Load WordNet from an nltk_data folder; raise UserError if it is not complete."""
         for name in ("wordnet", "omw-2.0"):
             if not (folder / "corpora" / name).is_dir():
                 raise UserError(
@@ -69,37 +80,40 @@ class WordNet:
             self._reader.langs()
         except (OSError, LookupError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise UserError(f"{folder}: not the whole WordNet: {reason}; fetch it again") from None
-        self.others = cache(self._others)
+            raise UserError(f"{folder}: incomplete WordNet: {reason}; fetch it again") from None
+        self.find_synonyms = cache(self._find_synonyms)
 
-    def rephrase(
-        self, text: str, rate: float, draw: random.Random, protected: Collection[str]
+    def replace_synonyms(
+        self, text: str, rate: float, rng: random.Random, protected: Collection[str]
     ) -> str:
-        """Words that WordNet knows give way to another word of their commonest sense."""
-        known = [
+        """Replace a share of the words that WordNet knows by a synonym."""
+        spans = [
             span
-            for span in words.spans(text, protected)
-            if self.others(text[slice(*span)].casefold())
+            for span in words.find_words(text, protected)
+            if self.find_synonyms(text[slice(*span)].casefold())
         ]
-        return words.replace(text, rate, draw, known, self.others)
+        return words.replace_words(text, rate, rng, spans, self.find_synonyms)
 
-    def _others(self, word: str) -> list[str]:
-        """Other words of the commonest sense of the part of speech with most senses."""
+    def _find_synonyms(self, word: str) -> list[str]:
+        """Return the other words of the most frequent sense.
+
+        Only the part of speech with the most senses counts.
+        """
         language = "cmn" if _HAN.search(word) else "eng"
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Chinese senses that this WordNet lacks
+            warnings.simplefilter("ignore")  # NLTK warns of Chinese senses that WordNet 3.0 lacks
             senses = [sense for sense in self._reader.synsets(word, lang=language) if sense]
         if not senses:
             return []
-        kind = Counter(sense.pos() for sense in senses).most_common(1)[0][0]
-        names = next(sense for sense in senses if sense.pos() == kind).lemma_names(language)
-        plain = [name.replace("_", " ").replace("+", "") for name in names]
-        return [name for name in plain if name.casefold() != word]
+        part_of_speech = Counter(sense.pos() for sense in senses).most_common(1)[0][0]
+        sense = next(sense for sense in senses if sense.pos() == part_of_speech)
+        names = [name.replace("_", " ").replace("+", "") for name in sense.lemma_names(language)]
+        return [name for name in names if name.casefold() != word]
 
 
 @cache
-def _pattern(entries: frozenset[str]) -> re.Pattern[str]:
-    """The longest entry first; words of an alphabet only as whole words."""
-    ordered = sorted(entries, key=lambda word: (-len(word), word))
-    parts = [rf"\b{re.escape(w)}\b" if not _HAN.search(w) else re.escape(w) for w in ordered]
+def _entry_pattern(entries: frozenset[str]) -> re.Pattern[str]:
+    """Return a pattern of all entries, longest first; alphabetic entries match whole words."""
+    ordered = sorted(entries, key=lambda entry: (-len(entry), entry))
+    parts = [rf"\b{re.escape(e)}\b" if not _HAN.search(e) else re.escape(e) for e in ordered]
     return re.compile("|".join(parts), re.IGNORECASE)

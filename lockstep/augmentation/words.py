@@ -1,4 +1,4 @@
-"""Words left out, exchanged or replaced, in any language; what is protected stays."""
+"""Finding, deleting, swapping and replacing words in English and Chinese text."""
 
 import random
 import re
@@ -9,88 +9,97 @@ from typing import Any
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:['’][^\W\d_]+)*|[\u3400-\u9fff]+")
-"""A word of an alphabet, or a run of Chinese; never a digit."""
+"""A word of an alphabet, or a run of Chinese characters; digits never match."""
 
 Span = tuple[int, int]
+"""Start and end of a part of a text, in characters."""
 
 
-def spans(text: str, protected: Collection[str] = ()) -> list[Span]:
-    """Where the words begin and end that may change; Chinese is divided by jieba."""
-    found: list[Span] = []
+def find_words(text: str, protected: Collection[str] = ()) -> list[Span]:
+    """Return the spans of all words outside the protected texts; jieba segments Chinese."""
+    words: list[Span] = []
     for match in _WORD.finditer(text):
         if _HAN.match(match.group()):
-            found += [(match.start() + a, match.start() + b) for _, a, b in _cut(match.group())]
+            segments = _jieba().tokenize(match.group(), HMM=False)
+            words += [(match.start() + start, match.start() + end) for _, start, end in segments]
         else:
-            found.append(match.span())
-    return apart(found, find(text, protected))
+            words.append(match.span())
+    return exclude_overlapping(words, find_texts(text, protected))
 
 
-def delete(text: str, rate: float, draw: random.Random, protected: Collection[str]) -> str:
-    """Random deletion (Wei and Zou, 2019, EDA): each word goes with equal chance."""
-    words = spans(text, protected)
+def find_texts(text: str, parts: Collection[str]) -> list[Span]:
+    """Return the spans of all occurrences of the parts in the text."""
+    return [m.span() for part in parts if part for m in re.finditer(re.escape(part), text)]
+
+
+def exclude_overlapping(spans: Collection[Span], excluded: Collection[Span]) -> list[Span]:
+    """Return the spans that overlap none of the excluded ones."""
+    return [
+        (start, end)
+        for start, end in spans
+        if not any(start < other_end and other_start < end for other_start, other_end in excluded)
+    ]
+
+
+def delete_words(text: str, rate: float, rng: random.Random, protected: Collection[str]) -> str:
+    """Delete a share of the words, chosen at random (Wei and Zou, 2019, EDA).
+
+    At least one word is deleted and at least one stays. Texts of one or two words are returned
+    unchanged.
+    """
+    words = find_words(text, protected)
     if len(words) < 3:
         return text
-    gone = draw.sample(words, _count(rate, len(words) - 1))
-    return re.sub(r" {2,}", " ", _replaced(text, gone, lambda word: "")).strip()
+    deleted = rng.sample(words, _share(rate, len(words) - 1))
+    return re.sub(r" {2,}", " ", _substitute(text, deleted, lambda word: "")).strip()
 
 
-def swap(text: str, rate: float, draw: random.Random, protected: Collection[str]) -> str:
-    """Random swap (Wei and Zou, 2019, EDA): two words change places, as often as asked."""
-    words = spans(text, protected)
-    if len(words) < 2:
+def swap_words(text: str, rate: float, rng: random.Random, protected: Collection[str]) -> str:
+    """Swap two random words, `rate` times the number of words (Wei and Zou, 2019, EDA)."""
+    spans = find_words(text, protected)
+    if len(spans) < 2:
         return text
-    texts = [text[a:b] for a, b in words]
-    for _ in range(_count(rate, len(words))):
-        one, other = draw.sample(range(len(words)), 2)
-        texts[one], texts[other] = texts[other], texts[one]
-    places = dict(zip(words, texts, strict=True))
-    parts, end = [], 0
-    for (a, b), word in places.items():
-        parts += [text[end:a], word]
-        end = b
-    return "".join(parts) + text[end:]
+    words = [text[start:end] for start, end in spans]
+    for _ in range(_share(rate, len(words))):
+        first, second = rng.sample(range(len(words)), 2)
+        words[first], words[second] = words[second], words[first]
+    parts, previous_end = [], 0
+    for (start, end), word in zip(spans, words, strict=True):
+        parts += [text[previous_end:start], word]
+        previous_end = end
+    return "".join(parts) + text[previous_end:]
 
 
-def replace(
+def replace_words(
     text: str,
     rate: float,
-    draw: random.Random,
-    places: list[Span],
-    others: Callable[[str], list[str]],
+    rng: random.Random,
+    spans: list[Span],
+    find_replacements: Callable[[str], list[str]],
 ) -> str:
-    """A share of the places give way to one of `others`; the first letter keeps its case."""
-    if not places:
+    """Replace a share of the spans, at least one, by one of the replacements of their text.
+
+    `find_replacements` gets the text in lower case. A first letter in upper case stays so.
+    """
+    if not spans:
         return text
 
-    def other(word: str) -> str:
-        new = draw.choice(others(word.casefold()))
-        return new[0].upper() + new[1:] if word[0].isupper() else new
+    def replace(word: str) -> str:
+        replacement = rng.choice(find_replacements(word.casefold()))
+        return replacement[0].upper() + replacement[1:] if word[0].isupper() else replacement
 
-    return _replaced(text, draw.sample(places, _count(rate, len(places))), other)
-
-
-def apart(places: Collection[Span], kept: Collection[Span]) -> list[Span]:
-    """The places that touch none of those to be kept."""
-    return [(a, b) for a, b in places if not any(a < end and begin < b for begin, end in kept)]
+    return _substitute(text, rng.sample(spans, _share(rate, len(spans))), replace)
 
 
-def find(text: str, values: Collection[str]) -> list[Span]:
-    """Wherever one of the values stands in the text."""
-    return [m.span() for value in values if value for m in re.finditer(re.escape(value), text)]
-
-
-def _replaced(text: str, places: list[Span], change: Callable[[str], str]) -> str:
-    for begin, end in sorted(places, reverse=True):
-        text = text[:begin] + change(text[begin:end]) + text[end:]
+def _substitute(text: str, spans: list[Span], replace: Callable[[str], str]) -> str:
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + replace(text[start:end]) + text[end:]
     return text
 
 
-def _count(rate: float, most: int) -> int:
-    return min(max(1, round(rate * most)), most)
-
-
-def _cut(text: str) -> list[tuple[str, int, int]]:
-    return list(_jieba().tokenize(text, HMM=False))
+def _share(rate: float, count: int) -> int:
+    """Return `rate` of `count`, rounded, from 1 to `count`."""
+    return min(max(1, round(rate * count)), count)
 
 
 @cache
@@ -102,6 +111,7 @@ def _jieba() -> Any:
     jieba.setLogLevel(logging.WARNING)
     tokenizer = jieba.Tokenizer()
     with tempfile.TemporaryDirectory(prefix="lockstep-") as private:
-        tokenizer.tmp_dir = private  # its cache is a pickle, and /tmp is everybody's
+        # jieba caches its dictionary as a pickle, by default in /tmp, where anybody can write
+        tokenizer.tmp_dir = private
         tokenizer.initialize()
     return tokenizer

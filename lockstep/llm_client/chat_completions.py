@@ -1,4 +1,4 @@
-"""Answers of a chat model behind an OpenAI-compatible endpoint."""
+"""A client of OpenAI-compatible chat-completion endpoints that caches every reply."""
 
 import os
 from collections.abc import Sequence
@@ -8,30 +8,32 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.llm_client import response_cache
 
-_AT_ONCE = 8
+_PARALLEL_REQUESTS = 8
 _RETRIES = 5
 
 
-def texts(requests: Sequence[dict[str, Any]], url: str, timeout_seconds: float) -> list[str]:
-    """What the endpoint answers to each request (`model`, `messages`, further fields of the API).
+def request_replies(
+    requests: Sequence[dict[str, Any]], url: str, timeout_seconds: float
+) -> list[str]:
+    """Return the endpoint's reply to each request (`model`, `messages`, other fields of the API).
 
-    Equal requests are asked once, and one whose answer is kept is not asked again.
-    `timeout_seconds` is how long the endpoint may be silent at one attempt. The API key comes
-    from OPENAI_API_KEY; it is written nowhere.
+    Equal requests are sent once, and a request with a cached reply is not sent. An attempt fails
+    after `timeout_seconds` without data from the endpoint. The API key is read from
+    OPENAI_API_KEY and is written nowhere. Raise UserError if the endpoint does not answer.
     """
-    keys = [response_cache.key(url, request) for request in requests]
-    open_ = {
+    keys = [response_cache.make_key(url, request) for request in requests]
+    uncached = {
         key: request
         for key, request in zip(keys, requests, strict=True)
-        if not response_cache.path(key).exists()
+        if not response_cache.is_cached(key)
     }
-    if open_:
-        _ask(open_, url, timeout_seconds)
-    return [response_cache.read(key)["text"] for key in keys]
+    if uncached:
+        _send_all(uncached, url, timeout_seconds)
+    return [response_cache.read_response(key)["text"] for key in keys]
 
 
-def _ask(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: float) -> None:
-    """Keep a response for each request; the library retries and waits as the endpoint asks."""
+def _send_all(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: float) -> None:
+    """Send the requests and cache their replies; the openai library retries and backs off."""
     import openai
 
     try:
@@ -41,40 +43,44 @@ def _ask(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: float) 
             max_retries=_RETRIES,
             timeout=timeout_seconds,
         )
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for _ in threads.map(lambda item: _keep(client, url, *item), requests.items()):
+        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads:
+            for _ in threads.map(lambda item: _send(client, url, *item), requests.items()):
                 pass
     except openai.APITimeoutError:
         raise UserError(
-            f"{url}: silent for {timeout_seconds:g} s; allow more time, or run again: what was "
-            "answered is kept"
+            f"{url}: no data for {timeout_seconds:g} s; allow more time, or run again: "
+            "all replies so far are cached"
         ) from None
     except openai.APIConnectionError:
         raise UserError(f"{url}: no connection; start the endpoint or correct its url") from None
     except openai.APIStatusError as error:
-        passing = error.status_code == 429 or error.status_code >= 500
-        remedy = "run again: what was answered is kept" if passing else "correct url, model or key"
-        raise UserError(f"{url}: {_line(error.message)}; {remedy}") from None
+        temporary = error.status_code == 429 or error.status_code >= 500
+        remedy = (
+            "run again: all replies so far are cached" if temporary else "correct url, model or key"
+        )
+        raise UserError(f"{url}: {_shorten(error.message)}; {remedy}") from None
     except (openai.OpenAIError, ValueError) as error:
         raise UserError(
-            f"{url}: no answer of that API: {_line(error)}; correct url or key"
+            f"{url}: not a reply of the OpenAI API: {_shorten(error)}; correct url or key"
         ) from None
 
 
-def _keep(client: Any, url: str, key: str, request: dict[str, Any]) -> None:
-    own = {"model": request["model"], "messages": request["messages"]}
-    further = {name: value for name, value in request.items() if name not in own}
-    answer = client.chat.completions.create(**own, extra_body=further)
+def _send(client: Any, url: str, key: str, request: dict[str, Any]) -> None:
+    """Send one request and cache its reply under the key."""
+    arguments = {"model": request["model"], "messages": request["messages"]}
+    other_fields = {name: value for name, value in request.items() if name not in arguments}
+    completion = client.chat.completions.create(**arguments, extra_body=other_fields)
     try:
-        text = answer.choices[0].message.content or ""
+        text = completion.choices[0].message.content or ""
     except (AttributeError, TypeError, IndexError):
         text = None
     if not isinstance(text, str):
-        raise UserError(f"{url}: no chat completion came back; correct url or model")
-    # half a surrogate pair, which JSON can spell, could be written nowhere
+        raise UserError(f"{url}: the reply is no chat completion; correct url or model")
+    # JSON can spell a single surrogate, which UTF-8 cannot encode
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    response_cache.keep(key, {"text": text})
+    response_cache.write_response(key, {"text": text})
 
 
-def _line(said: object) -> str:
-    return " ".join(str(said).split())[:200]
+def _shorten(message: object) -> str:
+    """Return the first 200 characters of a message on one line."""
+    return " ".join(str(message).split())[:200]

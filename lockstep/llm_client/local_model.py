@@ -1,28 +1,54 @@
-"""Answers of a chat model in a folder, in the place of an endpoint."""
+"""Replies of a chat model that runs on this machine, cached like those of an endpoint."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep import outputs
 from lockstep.errors import UserError, report_load_errors
 from lockstep.inference import generation
+from lockstep.llm_client import response_cache
 from lockstep.models import chat, compute, model_io
+from lockstep.models.compute import ComputeParams
 from lockstep.records import Message
 
 
-def texts(
+def generate_replies(
+    conversations: Sequence[list[Message]],
+    folder: Path,
+    compute_params: ComputeParams,
+    seed: int,
+    batch_size: int,
+    max_new_tokens: int,
+) -> list[str]:
+    """Return the reply of the model in `folder` to each conversation, decoded greedily.
+
+    All replies are cached in one file, whose key includes the model's bytes. The model is loaded
+    only if that file does not exist. Raise UserError if the model does not load.
+    """
+    if not conversations:
+        return []
+    settings = compute_params.attention, batch_size, max_new_tokens
+    key = response_cache.make_key(outputs.hash_path(folder), *settings, list(conversations))
+    if not response_cache.is_cached(key):
+        compute.set_up_torch(compute_params, seed)
+        replies = _generate(conversations, folder, *settings)
+        response_cache.write_response(key, replies)
+    return list(response_cache.read_response(key))
+
+
+def _generate(
     conversations: Sequence[list[Message]],
     folder: Path,
     attention: str,
     batch_size: int,
     max_new_tokens: int,
 ) -> list[str]:
-    """What the model answers to each conversation, greedily decoded."""
     try:
         with report_load_errors(str(folder)):
             tokenizer = model_io.load_tokenizer(folder)
             model = model_io.load_model(folder, "auto", attention, compute.select_device())
-    except UserError as refusal:
-        raise UserError(f"{folder}: {refusal.message.removeprefix(f'{folder}: ')}") from None
+    except UserError as error:
+        raise UserError(f"{folder}: {error.message.removeprefix(f'{folder}: ')}") from None
     prompts = [chat.encode_prompt(tokenizer, conversation) for conversation in conversations]
-    written = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)
-    return [one.text for one in written]
+    replies = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)
+    return [reply.text for reply in replies]

@@ -1,4 +1,4 @@
-"""Back-translation is two runs of transformers' own greedy decoding."""
+"""Back-translation equals two runs of greedy decoding by transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ TEXTS = ["where is my parcel", "退款 多久 到账", "ok"]
 
 
 @pytest.fixture
-def folders(tmp_path: Path, tokenizer: Any) -> list[Path]:
-    """Two tiny T5 models of random weights with the starter's tokenizer."""
+def models(tmp_path: Path, tokenizer: Any) -> list[Path]:
+    """Two tiny T5 models with random weights and the starter's tokenizer."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -31,24 +31,24 @@ def folders(tmp_path: Path, tokenizer: Any) -> list[Path]:
     return paths
 
 
-def test_texts_come_back_as_transformers_decodes_them(folders: list[Path], tokenizer: Any) -> None:
+def test_texts_equal_greedy_decoding_by_transformers(models: list[Path], tokenizer: Any) -> None:
     from transformers import T5ForConditionalGeneration
 
-    def by_hand(text: str) -> str:
-        for folder in folders:
+    def translate_with_transformers(text: str) -> str:
+        for folder in models:
             model = T5ForConditionalGeneration.from_pretrained(folder).eval()
             ids = tokenizer(text, return_tensors="pt").input_ids
             out = model.generate(ids, do_sample=False, num_beams=1, max_new_tokens=6)
             text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
         return text
 
-    there, back = folders
-    expected = [by_hand(text) for text in TEXTS]
+    there, back = models
+    expected = [translate_with_transformers(text) for text in TEXTS]
     for batch_size in (1, 2, 3):
-        assert back_translation.there_and_back(TEXTS, there, back, batch_size, 6) == expected
-    assert all(expected), "random weights say something"
-    assert back_translation.there_and_back(["", "退款"], there, back, 2, 6)[0] == ""
-    assert back_translation.there_and_back([], there, back, 2, 6) == []
+        assert back_translation.back_translate(TEXTS, there, back, batch_size, 6) == expected
+    assert all(expected), "the random weights give empty texts"
+    assert back_translation.back_translate(["", "退款"], there, back, 2, 6)[0] == ""
+    assert back_translation.back_translate([], there, back, 2, 6) == []
 
 
 def test_a_marian_model_with_its_sentencepiece_files_translates(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_a_marian_model_with_its_sentencepiece_files_translates(tmp_path: Path) 
         forced_eos_token_id=0, init_std=2.0, max_position_embeddings=32,
     )  # fmt: skip
     MarianMTModel(config).save_pretrained(tmp_path)
-    found = back_translation.there_and_back(TEXTS[:2], tmp_path, tmp_path, 2, 6)
-    assert len(found) == 2 and any(found)
+    translations = back_translation.back_translate(TEXTS[:2], tmp_path, tmp_path, 2, 6)
+    assert len(translations) == 2 and any(translations)
 
 
-def test_a_model_that_does_not_translate_is_refused(tiny: Path) -> None:
-    with pytest.raises(UserError, match="no seq2seq model; name one that translates"):
-        back_translation.there_and_back(["a"], tiny, tiny, 1, 6)
+def test_a_model_that_is_no_translation_model_is_refused(tiny: Path) -> None:
+    with pytest.raises(UserError, match="not a seq2seq model; name a translation model"):
+        back_translation.back_translate(["a"], tiny, tiny, 1, 6)

@@ -1,4 +1,4 @@
-"""Whole words give way to words of the same meaning, case kept."""
+"""Synonyms replace whole words and keep their case."""
 
 import random
 import subprocess
@@ -16,8 +16,8 @@ from lockstep.errors import UserError
 SYNONYMS = {"refund": ["repayment"], "order": ["purchase"], "café": ["bar"], "退款": ["退钱"]}
 
 
-def replaced(text: str, rate: float = 1.0, known: dict[str, list[str]] = SYNONYMS) -> str:
-    return synonyms.from_dictionary(text, rate, random.Random(7), [], known)
+def replace_all(text: str, rate: float = 1.0, known: dict[str, list[str]] = SYNONYMS) -> str:
+    return synonyms.replace_synonyms(text, rate, random.Random(7), [], known)
 
 
 @pytest.mark.parametrize(
@@ -32,34 +32,34 @@ def replaced(text: str, rate: float = 1.0, known: dict[str, list[str]] = SYNONYM
     ],
 )
 def test_whole_words_are_replaced_and_keep_their_case(text: str, after: str) -> None:
-    assert replaced(text) == after
+    assert replace_all(text) == after
 
 
-def test_an_entry_that_would_cut_a_chinese_word_is_left() -> None:
-    assert replaced("我的手机壳", known={"机壳": ["箱"], "手": ["足"]}) == "我的手机壳"
-    assert replaced("手机坏了", known={"手机": ["电话"]}) == "电话坏了"
+def test_an_entry_inside_a_chinese_word_is_not_replaced() -> None:
+    assert replace_all("我的手机壳", known={"机壳": ["箱"], "手": ["足"]}) == "我的手机壳"
+    assert replace_all("手机坏了", known={"手机": ["电话"]}) == "电话坏了"
 
 
-def test_the_share_asked_for_is_replaced() -> None:
-    assert replaced("order order order order", rate=0.5).split().count("purchase") == 2
-    assert replaced("order order order order", rate=0.0).split().count("purchase") == 1
+def test_the_rate_is_the_share_of_words_replaced() -> None:
+    assert replace_all("order order order order", rate=0.5).split().count("purchase") == 2
+    assert replace_all("order order order order", rate=0.0).split().count("purchase") == 1
 
 
-def test_the_longest_entry_is_replaced_first() -> None:
+def test_the_longest_entry_is_replaced() -> None:
     known = {"gift": ["present"], "gift card": ["voucher"]}
-    assert replaced("my gift card", known=known) == "my voucher"
+    assert replace_all("my gift card", known=known) == "my voucher"
 
 
-def test_a_protected_value_is_left() -> None:
-    after = synonyms.from_dictionary("order a refund", 1.0, random.Random(1), ["refund"], SYNONYMS)
+def test_a_protected_text_is_not_replaced() -> None:
+    after = synonyms.replace_synonyms("order a refund", 1.0, random.Random(1), ["refund"], SYNONYMS)
     assert after == "purchase a refund"
 
 
 @given(st.text(st.sampled_from("iIİıſskKKıf ")), st.integers(0, 9))
-def test_letters_that_only_resemble_an_entry_are_left(text: str, seed: int) -> None:
+def test_letters_that_only_resemble_an_entry_are_not_replaced(text: str, seed: int) -> None:
     """A regular expression that ignores case takes the Turkish ı for an i."""
     known = {"if": ["when"], "i": ["we"], "k": ["okay"]}
-    after = synonyms.from_dictionary(text, 1.0, random.Random(seed), [], known)
+    after = synonyms.replace_synonyms(text, 1.0, random.Random(seed), [], known)
     assert after.count("ı") == text.count("ı")
 
 
@@ -68,7 +68,7 @@ def test_the_dictionary_is_read_by_word(tmp_path: Path) -> None:
     file.write_text(
         "en\tRefund\trepayment, money back\nen\trefund\treturn\nzh\t退款\t退钱\n", "utf-8"
     )
-    assert synonyms.read(file) == {
+    assert synonyms.read_dictionary(file) == {
         "refund": ["repayment", "money back", "return"],
         "退款": ["退钱"],
     }
@@ -81,7 +81,7 @@ def test_the_dictionary_is_read_by_word(tmp_path: Path) -> None:
         (b"en\trefund\t \n", ":1: must be language, word and synonyms, tab-separated"),
         (b"en\trefund\t , ,\n", ":1: must be language, word and synonyms, tab-separated"),
         (b"en\t\trefund\n", ":1: must be language, word and synonyms, tab-separated"),
-        (b"", ": empty; add synonyms or take the method out of augment.methods"),
+        (b"", ": empty; add synonyms or remove the method from augment.methods"),
         (b"en\tcaf\xe9\tbar\n", ": not UTF-8 at byte 6; save it as UTF-8"),
     ],
 )
@@ -89,7 +89,7 @@ def test_a_bad_dictionary_is_refused_in_one_line(tmp_path: Path, data: bytes, li
     file = tmp_path / "synonyms.tsv"
     file.write_bytes(data)
     with pytest.raises(UserError) as refusal:
-        synonyms.read(file)
+        synonyms.read_dictionary(file)
     assert refusal.value.message.startswith(f"{file}{line}")
     assert "\n" not in refusal.value.message
 
@@ -99,7 +99,7 @@ LICENCE = "  1 A miniature in the format of WordNet 3.0 Copyright nobody\n"
 
 @pytest.fixture
 def wordnet(tmp_path: Path) -> Path:
-    """Two synsets, {parcel, package, bundle} and {send, ship_off}, as nltk_data holds them."""
+    """Write an nltk_data folder with synsets {parcel, package, bundle} and {send, ship_off}."""
     folder = tmp_path / "corpora" / "wordnet"
     chinese = tmp_path / "corpora" / "omw-2.0" / "cmn"
     for path in (folder, chinese):
@@ -126,18 +126,18 @@ def wordnet(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_wordnet_knows_the_other_words_of_a_sense(wordnet: Path) -> None:
+def test_wordnet_gives_the_other_words_of_a_sense(wordnet: Path) -> None:
     net = WordNet(wordnet)
-    assert net.others("parcel") == ["package", "bundle"]
-    assert net.others("nowhere") == []
-    assert net.others("包裹") == ["包袱"]
-    after = net.rephrase("Parcel to send: 包裹", 1.0, random.Random(1), [])
+    assert net.find_synonyms("parcel") == ["package", "bundle"]
+    assert net.find_synonyms("nowhere") == []
+    assert net.find_synonyms("包裹") == ["包袱"]
+    after = net.replace_synonyms("Parcel to send: 包裹", 1.0, random.Random(1), [])
     assert after in {f"{a} to ship off: 包袱" for a in ("Package", "Bundle")}
-    assert net.rephrase("the parcel", 1.0, random.Random(1), ["parcel"]) == "the parcel"
+    assert net.replace_synonyms("the parcel", 1.0, random.Random(1), ["parcel"]) == "the parcel"
 
 
-def test_half_a_wordnet_is_refused(tmp_path: Path) -> None:
-    """In a process of its own: NLTK keeps the first WordNet that it has read."""
+def test_an_incomplete_wordnet_is_refused(tmp_path: Path) -> None:
+    """Runs in its own process, since NLTK keeps the first WordNet that it has read."""
     for name in ("wordnet", "omw-2.0"):
         (tmp_path / "corpora" / name).mkdir(parents=True)
     code = (
@@ -150,10 +150,10 @@ def test_half_a_wordnet_is_refused(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2], capture_output=True, text=True,
     )  # fmt: skip
     last = done.stderr.splitlines()[-1]
-    assert last.startswith(f"lockstep.errors.UserError: {tmp_path}: not the whole WordNet: ")
+    assert last.startswith(f"lockstep.errors.UserError: {tmp_path}: incomplete WordNet: ")
 
 
-def test_wordnet_that_is_not_there_is_refused_with_the_command_that_fetches_it(
+def test_a_missing_wordnet_is_refused_with_the_command_that_fetches_it(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(UserError, match=r"no corpora/wordnet; fetch it with python -m nltk"):

@@ -12,6 +12,7 @@ import pytest
 from lockstep.augmentation import back_translation, paraphrase
 from lockstep.errors import UserError
 from lockstep.hub import auxiliary_models
+from lockstep.models.compute import ComputeParams
 from tests.hub_server import MODEL, REVISION, Hub, environment
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +57,10 @@ def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None
         (tmp_path / name).write_text("{}")
     assert auxiliary_models.resolve_model(str(tmp_path)) == tmp_path
     with pytest.raises(UserError, match="does not load"):
-        back_translation.there_and_back(["a"], tmp_path, tmp_path, 1, 6)
+        back_translation.back_translate(["a"], tmp_path, tmp_path, 1, 6)
+    settings = ComputeParams(threads=1, attention="eager")
     with pytest.raises(UserError, match=rf"^{tmp_path}: "):
-        paraphrase.by_model(["a"], tmp_path, "eager", "Say it.", 1, 6)
+        paraphrase.paraphrase_locally(["a"], tmp_path, settings, 7, "Say it.", 1, 6)
     for name in (f"{tmp_path}/none", "team/model@main", "team/model", os.devnull):
         with pytest.raises(UserError, match="no model there; name a folder that save_pretrained"):
             auxiliary_models.resolve_model(name)

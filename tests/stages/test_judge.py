@@ -122,12 +122,12 @@ def test_an_endpoint_judges_and_a_rerun_asks_nothing(
     means = {name: part["dimensions"]["safety"]["mean"] for name, part in figures["scored"].items()}
     assert means == {"base": 2.75, "merged": 5.0, "quantized": 5.0}
 
-    assert len(endpoint.asked) == 4 * 2 + 4 * 2, "merged and quantized answers are scored once"
+    assert len(endpoint.requests) == 4 * 2 + 4 * 2, "merged and quantized answers are scored once"
     endpoint.failures = [500] * 100
     again = stage(*ARGUMENTS, changes=by(endpoint))
     assert again.returncode == 0, again.stderr
     assert contents(here / "judged") == first
-    assert len(endpoint.asked) == 16
+    assert len(endpoint.requests) == 16
     kept = [file for file in here.rglob("*") if file.is_file()]
     assert not [file for file in kept if b"secret" in file.read_bytes()]
 
@@ -137,7 +137,7 @@ def test_a_forged_answer_stays_in_its_frame(
 ) -> None:
     run = stage(*ARGUMENTS, changes=by(endpoint))
     assert run.returncode == 0, run.stderr
-    turns = [request["messages"][-1]["content"] for request in endpoint.asked]
+    turns = [request["messages"][-1]["content"] for request in endpoint.requests]
     for turn in turns:
         names = [line.partition(":")[0] for line in turn.splitlines()]
         assert names in (
@@ -145,7 +145,7 @@ def test_a_forged_answer_stays_in_its_frame(
             ["user", "reference", "answer_a", "answer_b"],
         )
     assert sum(json.dumps(FORGED) in turn for turn in turns) == 3
-    assert {request["messages"][0]["role"] for request in endpoint.asked} == {"system"}
+    assert {request["messages"][0]["role"] for request in endpoint.requests} == {"system"}
 
 
 def test_rubbish_is_counted_and_never_guessed(
@@ -167,7 +167,7 @@ def test_killed_half_way_it_goes_on_where_it_was(
     started: Callable[..., Any],
     contents: Callable[[Path], Any],
 ) -> None:
-    endpoint.answers_left = 5
+    endpoint.replies_left = 5
     process = started(*ARGUMENTS, changes=by(endpoint))
     assert endpoint.silent.wait(60)
     while len(list(here.glob(".scratch/responses/*.json"))) < 5:
@@ -175,14 +175,14 @@ def test_killed_half_way_it_goes_on_where_it_was(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (here / "judged").exists()
-    kept = endpoint.asked[:5]
+    kept = endpoint.requests[:5]
     endpoint.release.set()
-    endpoint.answers_left = None
+    endpoint.replies_left = None
     run = stage(*ARGUMENTS, changes=by(endpoint))
     assert run.returncode == 0, run.stderr
-    later = endpoint.asked[5:]  # also what the killed one had sent and nobody had read
+    later = endpoint.requests[5:]  # also what the killed one had sent and nobody had read
     assert not [request for request in later if request in kept], "none is asked again"
-    assert len({json.dumps(request) for request in endpoint.asked}) == 16
+    assert len({json.dumps(request) for request in endpoint.requests}) == 16
     resumed = contents(here / "judged")
     for file in here.glob(".scratch/responses/*.json"):
         file.unlink()
@@ -197,9 +197,9 @@ def test_what_an_endpoint_does_wrong_is_one_line(
     run = stage(*ARGUMENTS, changes=by(endpoint))
     refused(run, here / "judged", endpoint.url, "401", "not now", "correct url, model or key")
     endpoint.failures = []
-    endpoint.rubbish = "<html>"
+    endpoint.malformed = "<html>"
     run = stage(*ARGUMENTS, changes=by(endpoint))
-    refused(run, here / "judged", "no chat completion came back")
+    refused(run, here / "judged", "the reply is no chat completion")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_mistaken_value_is_one_line(
     words: str,
 ) -> None:
     refused(stage(*ARGUMENTS, changes={**by(endpoint), **changes}), here / "judged", words)
-    assert not endpoint.asked
+    assert not endpoint.requests
 
 
 @pytest.mark.slow
