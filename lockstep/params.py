@@ -1,10 +1,15 @@
-"""params.yaml, typed: every value is written there, none here."""
+"""Read params.yaml into typed sections.
+
+A schema is a pydantic class derived from `Section`. A field without a default must stand in
+params.yaml; a field with a default may be left out there. The string below a field is its
+documentation, which `make params` prints.
+"""
 
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -23,13 +28,19 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Section(BaseModel):
-    """A section of params.yaml: no unknown key, no missing key, no silent conversion."""
+    """Base class of all params: rejects unknown keys and converts no types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class Part(Section):
-    """Some keys of a section that several stages read; the others are no matter to this one."""
+    """Base class of params that read some keys of a section and ignore the others."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -38,83 +49,89 @@ S = TypeVar("S", bound=Section)
 
 
 def parse(file: Path = FILE) -> dict[str, Any]:
-    """Read the file as YAML 1.2, where `2e-4` is a number and `no` is a string."""
+    """Read a YAML 1.2 file, in which `2e-4` is a number and `no` is a string.
+
+    Raise UserError if the file is missing, is not YAML or is not a mapping.
+    """
     try:
         values = YAML(typ="safe", pure=True).load(file.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise UserError(f"{file}: not found; run from the root of the repository") from None
     except IsADirectoryError:
-        raise UserError(f"{file}: a folder; put the file back (git checkout)") from None
+        raise UserError(f"{file}: is a folder; restore the file (git checkout)") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f":{mark.line + 1}" if mark else ""
+        line = f":{mark.line + 1}" if mark else ""
         problem = " ".join((error.problem or str(error)).split())
-        raise UserError(f"{file}{where}: not YAML: {problem}") from None
-    except (YAMLError, ValueError) as error:  # ValueError: a date or tagged number that is none
+        raise UserError(f"{file}{line}: not YAML: {problem}") from None
+    except (YAMLError, ValueError) as error:  # ValueError: a malformed date or tagged number
         raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{file}: must be a mapping of sections")
     return values
 
 
-def read(cls: type[S], file: Path = FILE) -> S:
-    """The sections that `cls` names, out of the whole file; raises UserError with every mistake."""
-    values = parse(file)
-    own = {name: value for name, value in values.items() if name in cls.model_fields}
+def read(schema: type[S], file: Path = FILE) -> S:
+    """Read the sections that `schema` names; raise UserError with one line per mistake."""
+    values = {name: value for name, value in parse(file).items() if name in schema.model_fields}
     try:
-        return cls.model_validate(own)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(mistakes(error, cls, own, file))) from None
+        lines = describe_errors(error, schema)
+        raise UserError("\n".join(f"{file}: {line}" for line in lines)) from None
 
 
-def section(*classes: Any) -> Any:
-    """All of a section of which several stages read parts."""
-    different = list(dict.fromkeys(classes))
-    if len(different) == 1:
-        return different[0]
-    return create_model("Whole", __base__=(*different, Section))
+def describe_errors(error: ValidationError, schema: type[Section]) -> list[str]:
+    """Return a line for each mistake: its path, what is wrong, the value, the nearest key."""
+    return [_describe(item, schema) for item in error.errors()]
 
 
-def mistakes(error: ValidationError, cls: type[Section], values: Any, file: Path) -> list[str]:
-    """One line for each mistake: its path, what is wrong, the value, the nearest known key."""
-    return [f"{file}: {_sentence(item, cls, values)}" for item in error.errors()]
-
-
-def _sentence(item: Any, cls: type[Section], values: Any) -> str:
+def _describe(item: Any, schema: type[Section]) -> str:
     path = ".".join(str(part) for part in item["loc"])
     if item["type"] == "missing":
-        return f"{path}: missing; add it (params.yaml shows every value)"
+        return f"{path}: missing; add it"
     if item["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_nearest(item['loc'], cls)}"
+        return f"{path}: unknown key{_suggest_key(item['loc'], schema)}"
     message = item["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(item["input"], dict | list) else f", not {item['input']!r}"
-    return f"{path}: {message[:1].lower()}{message[1:]}{value}"
+    value = item["input"]
+    suffix = "" if isinstance(value, dict | list) else f", not {value!r}"
+    if item["type"] in ("int_type", "float_type") and _spells_number(value):
+        suffix += "; remove the quotes"
+    return f"{path}: {message[:1].lower()}{message[1:]}{suffix}"
 
 
-def _nearest(path: tuple[str | int, ...], cls: type[Section]) -> str:
-    known = sorted(_fields_at(path[:-1], cls))
-    match = difflib.get_close_matches(str(path[-1]), known, n=1)
-    if match:
-        return f"; did you mean {match[0]}?"
-    return f"; known here: {', '.join(known)}" if known else "; remove it"
+def _spells_number(value: Any) -> bool:
+    """Whether a value is a string that spells a number, e.g. "2e-4"."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(value, str)
 
 
-def _fields_at(path: tuple[str | int, ...], cls: type[Section]) -> set[str]:
-    """The keys known at a path: walks models, lists and unions of models."""
-    models: list[Any] = [cls]
+def _suggest_key(path: tuple[str | int, ...], schema: type[Section]) -> str:
+    known = sorted(_keys_at(path[:-1], schema))
+    matches = difflib.get_close_matches(str(path[-1]), known, n=1)
+    if matches:
+        return f"; did you mean {matches[0]}?"
+    return f"; known keys: {', '.join(known)}" if known else "; remove it"
+
+
+def _keys_at(path: tuple[str | int, ...], schema: type[Section]) -> set[str]:
+    """Return the keys that are valid at a path, through nested sections, lists and unions."""
+    schemas: list[type[Section]] = [schema]
     for part in path:
-        fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        if not fields and not isinstance(part, int):
-            continue  # a union's tag, which pydantic puts in the path
+        fields = [cls.model_fields[part] for cls in schemas if part in cls.model_fields]
         if fields:
-            models = [model for field in fields for model in _models_in(field.annotation)]
-    return {name for model in models for name in model.model_fields}
+            schemas = [cls for field in fields for cls in sections_in(field.annotation)]
+        # any other part is the index of a list or the tag of a union
+    return {name for cls in schemas for name in cls.model_fields}
 
 
-def _models_in(annotation: Any) -> list[type[Section]]:
+def sections_in(annotation: Any) -> list[type[Section]]:
+    """Return the Section classes that a type annotation contains."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    inner = getattr(annotation, "__args__", ())
-    return [model for part in inner for model in _models_in(part)]
+    return [cls for part in getattr(annotation, "__args__", ()) for cls in sections_in(part)]

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from lockstep import outputs
-from lockstep.cli.runner import check_parameters
+from lockstep.cli.params_check import check_parameters
 from lockstep.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "recipes"

@@ -90,4 +90,4 @@ def main(text: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, first=True)

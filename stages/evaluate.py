@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from lockstep import outputs, params, records
-from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run, timed
+from lockstep.cli.provenance import add_timings
+from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.metrics import suite_metrics, suites
 from lockstep.models import compute, model_io
 from lockstep.params import Section, Seed
@@ -66,7 +67,7 @@ def main(
         for task, accuracy in asked.second_opinions().items():
             result[task]["lm_eval"] = accuracy
         result |= {"harness": found} if (found := model.harness(tasks)) else {}
-        timed(weight_bytes=model_io.count_weight_bytes(folder), **asked.timings())
+        add_timings(weight_bytes=model_io.count_weight_bytes(folder), **asked.timings())
         with outputs.atomic_folder(out) as partial:
             write(partial / "predictions.jsonl", predictions)
             write(partial / "varied.jsonl", varied)

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on mode
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
+
+# a shell ignores SIGINT for a job in its background; stages that tests start must not inherit that
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 LABELS = ["cancel_order", "track", "refund"]
@@ -70,22 +75,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
-def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
-    """The repository's parameters for a tiny model, with `changes` by dotted path."""
-    file = REPOSITORY / "params.yaml"
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    for path, value in {**TINY, **changes}.items():
+def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Set values by dotted path, e.g. "prepare.sources.0.task"; a path may add a key."""
+    for path, value in changes.items():
         *parents, last = path.split(".")
-        section = values
+        section: Any = values
         for parent in parents:
-            section = section[parent]
-        assert last in section, f"params.yaml has no {path}"
+            section = (
+                section[int(parent)]
+                if isinstance(section, list)
+                else section.setdefault(parent, {})
+            )
         section[last] = value
     return values
 
 
+def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the repository's params for a tiny model, with `changes` by dotted path."""
+    file = REPOSITORY / "params.yaml"
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    return change_params(values, {**TINY, **changes})
+
+
 def write_params(place: Path, changes: dict[str, Any]) -> None:
-    """As `tiny_params`, to the place's params.yaml."""
+    """Write the params for a tiny model to the place's params.yaml."""
     with (place / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(tiny_params(changes), stream)
 

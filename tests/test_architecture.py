@@ -16,7 +16,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep import params
-from lockstep.cli import runner
 from lockstep.verify import import_closure
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +29,24 @@ STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["st
 HEAVY = ("datasets", "pandas", "peft", "scipy.stats", "sklearn", "torch", "transformers", "trl")
 
 
+GUARD = "if __name__ == '__main__':\n    run(main)"
+"""Last statement of a stage."""
+GUARD_OF_FIRST_STAGE = "if __name__ == '__main__':\n    run(main, first=True)"
+
+
 def verbs() -> set[str]:
-    """The files directly in stages/ that guard a click command with `run(main)`."""
-    return {file for file in MODULES if file.count("/") == 1 and is_guarded(file)}
+    """The files directly in stages/ that end with the guard of a stage."""
+    first = next(iter(STAGES))
+    return {
+        file
+        for file in MODULES
+        if file.count("/") == 1
+        and last_statement(file) == (GUARD_OF_FIRST_STAGE if Path(file).stem == first else GUARD)
+    }
 
 
-def is_guarded(file: str) -> bool:
-    last = ast.parse((ROOT / file).read_bytes()).body[-1:]
-    return [ast.unparse(node) for node in last] == ["if __name__ == '__main__':\n    run(main)"]
+def last_statement(file: str) -> str:
+    return "".join(ast.unparse(node) for node in ast.parse((ROOT / file).read_bytes()).body[-1:])
 
 
 def main_of(stage: str) -> click.Command:
@@ -65,9 +74,8 @@ FILES = {
 """Dependencies in dvc.yaml that are files of `lockstep/` instead of packages, and why."""
 
 
-def test_stages_are_the_same_in_pipeline_code_and_cli() -> None:
+def test_stages_are_the_same_in_pipeline_and_code() -> None:
     assert verbs() == {f"stages/{stage}.py" for stage in STAGES}
-    assert list(STAGES) == list(runner.STAGES)
     for stage in STAGES:
         assert isinstance(main_of(stage), click.Command)
 
@@ -155,10 +163,6 @@ def test_every_section_of_params_is_read_by_a_stage_or_is_runtime() -> None:
     assert "runtime" not in read
     for section in parts:
         assert {f"{section}.{key}" for key in values[section]} <= read
-
-
-def test_params_are_valid() -> None:
-    runner.check_parameters(ROOT / "params.yaml")
 
 
 @pytest.mark.parametrize("stage", STAGES)

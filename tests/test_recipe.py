@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from lockstep.cli import runner
+from lockstep.cli.params_check import check_parameters
 from lockstep.recipe import merged, names
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments, trainers
@@ -30,7 +30,7 @@ def text(name: str) -> str:
 def test_a_recipe_is_valid_and_keeps_the_comments(name: str, tmp_path: Path):
     file = tmp_path / "params.yaml"
     file.write_text(text(name), encoding="utf-8")
-    runner.check_parameters(file)
+    check_parameters(file)
     comments = [re.findall(r"#.*", part) for part in (REAL.read_text(encoding="utf-8"), text(name))]
     kept = sum(comment in comments[1] for comment in comments[0])
     assert kept > 0.8 * len(comments[0])

@@ -40,7 +40,8 @@ def read(file: Path, dimensions: Sequence[str]) -> Rubric:
     try:
         rubric = Rubric.model_validate(values)
     except ValidationError as error:
-        raise UserError("\n".join(params.mistakes(error, Rubric, values, file))) from None
+        lines = params.describe_errors(error, Rubric)
+        raise UserError("\n".join(f"{file}: {line}" for line in lines)) from None
     for name in dimensions:
         if name not in rubric.dimensions:
             known = ", ".join(rubric.dimensions)

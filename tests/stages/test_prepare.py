@@ -162,7 +162,10 @@ def test_an_empty_split_is_refused(here: Path, name: str) -> None:
 
 @pytest.mark.parametrize("out", ["raw", "raw/out", ".", "raw/../raw"])
 def test_an_output_never_takes_an_input_s_place(here: Path, out: str) -> None:
-    assert ran(here, out) == (2, [f"error: {out}: is read as RAW; name another output"])
+    assert ran(here, out) == (
+        2,
+        [f"error: {out}: overlaps with the input RAW; name another output"],
+    )
     assert (here / "raw" / "intent.csv").is_file() and (here / "params.yaml").is_file()
 
 

@@ -1,0 +1,4 @@
+"""Checks across the sections of params.yaml, one module per section.
+
+`all_checks.CHECKS` collects them; add a new check there.
+"""

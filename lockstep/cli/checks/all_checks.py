@@ -1,0 +1,64 @@
+"""The list of all checks across the sections of params.yaml."""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockstep.cli.checks import (
+    check_augment,
+    check_evaluate,
+    check_judge,
+    check_predict,
+    check_prepare,
+    check_train,
+)
+from lockstep.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of sections of params.yaml against each other or against a library."""
+
+    find_mistakes: Callable[..., Iterator[str]]
+    """Yields one line per mistake. Its parameters are named after the sections that it needs."""
+    is_slow: bool = False
+    """Whether the check imports torch. Slow checks run in the first stage only."""
+
+    @property
+    def sections(self) -> Collection[str]:
+        """Names of the sections that the check needs."""
+        return inspect.signature(self.find_mistakes).parameters.keys()
+
+
+CHECKS = (
+    Check(check_prepare.check_strata),
+    Check(check_prepare.check_splits_of_judged_tasks),
+    Check(check_augment.check_tasks),
+    Check(check_augment.check_slices),
+    Check(check_train.check_tasks),
+    Check(check_train.check_library_options, is_slow=True),
+    Check(check_predict.check_tasks),
+    Check(check_predict.check_objective),
+    Check(check_predict.check_perturbations),
+    Check(check_predict.check_vllm, is_slow=True),
+    Check(check_evaluate.check_slices),
+    Check(check_evaluate.check_gates),
+    Check(check_evaluate.check_report_slices),
+    Check(check_judge.check_suites),
+)
+
+
+def find_mistakes(sections: Mapping[str, Any], *, slow: bool = False) -> Iterator[str]:
+    """Yield one line per mistake of the fast or the slow checks.
+
+    `sections` holds the valid sections of params.yaml by name. A check that needs any other
+    section is left out.
+    """
+    for check in CHECKS:
+        if check.is_slow == slow and sections.keys() >= set(check.sections):
+            try:
+                yield from check.find_mistakes(**{name: sections[name] for name in check.sections})
+            except UserError as error:  # from the library code that a slow check calls
+                for line in error.message.splitlines():
+                    yield line.removeprefix("params.yaml: ")

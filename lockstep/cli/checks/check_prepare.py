@@ -1,0 +1,33 @@
+"""Checks of the section `prepare`."""
+
+from collections.abc import Iterator
+
+from lockstep.cli.checks.source_names import SourceNames, list_known
+from lockstep.cli.sections import EvaluateParams, PrepareParams
+from lockstep.metrics.suites import JUDGED
+
+STRATA = {"task", "answer"}
+"""Names that `prepare.split.by` may hold beside slices."""
+
+
+def check_strata(prepare: PrepareParams) -> Iterator[str]:
+    """Yield a line for each stratum that no source defines."""
+    known = SourceNames(prepare.sources).slices | STRATA
+    for name in prepare.split.by:
+        if name not in known:
+            yield f"prepare.split.by: no source has the slice {name}; {list_known(known)}"
+
+
+def check_splits_of_judged_tasks(prepare: PrepareParams, evaluate: EvaluateParams) -> Iterator[str]:
+    """Yield a line for each source whose answers are rules or labels for a judge, not answers.
+
+    Training must not see such a source.
+    """
+    forms = {suite.task: suite.answer for suite in evaluate.suites if suite.answer in JUDGED}
+    for source in prepare.sources:
+        form = forms.get(source.task)
+        if form and source.split != "test" and "task" not in source.columns:
+            yield (
+                f"prepare.sources: {source.path}: the answers of task {source.task} are {form} "
+                "for scoring and must not be trained on; set its split to test"
+            )

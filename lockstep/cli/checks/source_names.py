@@ -1,0 +1,49 @@
+"""Names that `prepare.sources` defines: tasks, tasks with labels, slices."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from lockstep.data.sources import LABELLED, Source
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNames:
+    """Names that other sections may refer to."""
+
+    sources: Collection[Source]
+
+    @property
+    def tasks(self) -> set[str]:
+        """Tasks that the sources name."""
+        return {source.task for source in self.sources}
+
+    @property
+    def labelled_tasks(self) -> set[str]:
+        """Tasks whose answers are labels."""
+        return {source.task for source in self.sources if source.format in LABELLED}
+
+    @property
+    def slices(self) -> set[str]:
+        """Slices of any source."""
+        return {name for source in self.sources for name in source.slices}
+
+    @property
+    def tasks_are_open(self) -> bool:
+        """Whether a column of some source names the task of each row: any task may occur."""
+        return any("task" in source.columns for source in self.sources)
+
+    @property
+    def labelled_tasks_are_open(self) -> bool:
+        """Whether a column names the task of rows whose answers are labels."""
+        return any(
+            "task" in source.columns and source.format in LABELLED for source in self.sources
+        )
+
+    def unknown_tasks(self, tasks: Collection[str]) -> list[str]:
+        """Return the tasks that no source can have."""
+        return [] if self.tasks_are_open else [task for task in tasks if task not in self.tasks]
+
+
+def list_known(names: Collection[str]) -> str:
+    """Return "known: a, b" for the end of a message."""
+    return f"known: {', '.join(sorted(names)) or 'none'}"

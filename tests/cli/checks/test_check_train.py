@@ -1,0 +1,37 @@
+"""Checks of the section `train`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lockstep import params
+from lockstep.cli.checks import all_checks
+from lockstep.cli.params_check import validate_sections
+from tests.conftest import REPOSITORY, change_params
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("tasks", ["intend"]), ("sft.task_weights", {"intend": 2.0})]
+)
+def test_tasks_must_be_those_of_the_sources(
+    check: Callable[[dict[str, Any]], list[str]], key: str, value: Any
+) -> None:
+    (line,) = check({f"train.{key}": value})
+    assert line.startswith(f"train.{key}: no source has task intend; known: behaviour, ")
+
+
+def test_a_column_of_tasks_may_hold_any_task(
+    check: Callable[[dict[str, Any]], list[str]],
+) -> None:
+    columns = {"label": "intent", "task": "kind"}
+    assert check({"train.tasks": ["intend"], "prepare.sources.0.columns": columns}) == []
+
+
+def test_options_that_a_library_refuses_are_found_without_a_model() -> None:
+    changes = {"train.schedule": "cosin"}
+    values = change_params(params.parse(REPOSITORY / "params.yaml"), changes)
+    sections, _ = validate_sections(values)
+    assert list(all_checks.find_mistakes(sections, slow=True)) == [
+        "train.schedule: no 'cosin' in transformers; did you mean cosine?"
+    ]

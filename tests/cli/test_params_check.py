@@ -1,0 +1,131 @@
+"""Every mistake in params.yaml is reported in one run, before a stage does work."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from lockstep import params
+from lockstep.cli.params_check import check_libraries, check_parameters
+from lockstep.errors import UserError
+from tests.conftest import REPOSITORY, change_params
+
+REAL = REPOSITORY / "params.yaml"
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Callable[..., list[str]]:
+    """Return the lines about the real params.yaml with changes by dotted path."""
+
+    def run(changes: dict[str, Any], function: Callable[[Path], None] = check_parameters) -> Any:
+        file = tmp_path / "params.yaml"
+        with file.open("w", encoding="utf-8") as stream:
+            YAML(typ="safe", pure=True).dump(change_params(params.parse(REAL), changes), stream)
+        with pytest.raises(UserError) as error:
+            function(file)
+        return [line.removeprefix(f"{file}: ") for line in error.value.message.splitlines()]
+
+    return run
+
+
+def test_the_real_params_are_valid() -> None:
+    check_parameters(REAL)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("train.warmup", -1.0, "train.warmup: input should be greater"),
+        ("starter.heads", 3, "starter: hidden_size 128 must be an even multiple"),
+        ("compute.threads", 99999, "compute.threads: input should be less than or"),
+        ("train.strategy", "loro", "train.strategy: input should be 'full', 'freeze', "),
+        ("train.epoch", 4.0, "train.epoch: unknown key; did you mean epochs?"),
+        ("train.learning_rate", "2e-4", "train.learning_rate: input should be a valid number, not"
+         " '2e-4'; remove the quotes"),
+        ("prepare.sources.3.format", "alpca", "prepare.sources.3.format: input should be 'alpaca'"),
+        ("prepare.sources.3.tsk", "slots", "prepare.sources.3.tsk: unknown key; did you mean task"),
+        ("prepare.sources.0.path", "../a.csv", "prepare.sources.0.path: must be relative to"),
+        ("prepare.sources.0.path", "intent.xlsx", "prepare.sources.0.path: must end in .jsonl"),
+        ("prepare.sources.3.path", "./intent.csv",
+         "prepare.sources: intent.csv is listed twice; list each file once"),
+        ("prepare.sources.0.encoding", "utf-9", "prepare.sources.0.encoding: must be an encoding"),
+        ("prepare.sources.0.columns", {"lable": "intent"},
+         "prepare.sources.0: columns: lable is no field"),
+        ("evaluate.suites.2.anser", "text", "evaluate.suites.2.anser: unknown key; did you mean a"),
+        ("runtime.device", "gpu", "runtime.device: input should be 'auto', 'cpu' or"),
+        ("sed", 7, "sed: unknown key; did you mean seed?"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_any_section_is_one_line(
+    check: Callable[..., list[str]], key: str, value: Any, line: str
+) -> None:
+    (mistake,) = check({key: value})
+    assert mistake.startswith(line)
+
+
+def test_mistakes_of_all_sections_are_reported_in_one_run(
+    check: Callable[..., list[str]],
+) -> None:
+    """Schema errors in two sections hide neither each other nor contradictions of the others."""
+    lines = check(
+        {
+            "merge.tolerance": -1,
+            "quantize.methd": "nf4",
+            "augment.methods.0.tasks": ["intend"],
+            "report.slices": ["domain"],
+        }
+    )
+    assert [line.split(":")[0] for line in lines] == [
+        "merge.tolerance",
+        "quantize.methd",
+        "augment.methods",
+        "report.slices",
+    ]
+
+
+def test_a_missing_section_hides_nothing_else(tmp_path: Path) -> None:
+    values = change_params(params.parse(REAL), {"train.tasks": ["intend"]})
+    del values["judge"]
+    file = tmp_path / "params.yaml"
+    with file.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(values, stream)
+    with pytest.raises(UserError) as error:
+        check_parameters(file)
+    assert [line.removeprefix(f"{file}: ")[:30] for line in error.value.message.splitlines()] == [
+        "judge: missing; add it",
+        "train.tasks: no source has tas",
+    ]
+
+
+def test_libraries_refuse_options_all_at_once(check: Callable[..., list[str]]) -> None:
+    lines = check({"train.options": {"betta": 0.1, "label_smoothing_facto": 0.1}}, check_libraries)
+    assert [re.split(r"[:;]", line)[0] for line in lines] == [
+        "train.options.betta",
+        "train.options.label_smoothing_facto",
+    ]
+
+
+def test_mistakes_are_reported_before_torch_is_imported(tmp_path: Path) -> None:
+    values = change_params(params.parse(REAL), {"merge.tolerance": -1.0})
+    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(values, stream)
+    code = (
+        "import sys, click\n"
+        "from lockstep.cli import runner\n"
+        "try:\n"
+        "    runner.run(click.command()(lambda: None), first=True)\n"
+        "finally:\n"
+        "    assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: params.yaml: merge.tolerance: input should be greater than")
