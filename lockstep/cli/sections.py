@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.hub.base_params import BaseParams
 from lockstep.human.rating_items import HumanParams
@@ -16,7 +17,6 @@ from lockstep.statistics.gates import Judged
 from lockstep.training.train_params import Strategies, Train
 
 # until these classes have moved into packages
-AugmentParams: Any = importlib.import_module("stages.augment").Augment
 MergeParams: Any = importlib.import_module("stages.merge").Merge
 QuantizeParams: Any = importlib.import_module("stages.quantize").Quantize
 ReportParams: Any = importlib.import_module("stages.report").Report

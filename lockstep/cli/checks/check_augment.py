@@ -1,13 +1,13 @@
 """Checks of the section `augment`."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.cli.checks.source_names import SourceNames, list_known
 from lockstep.cli.sections import PrepareParams
 
 
-def check_tasks(prepare: PrepareParams, augment: Any) -> Iterator[str]:
+def check_tasks(prepare: PrepareParams, augment: AugmentParams) -> Iterator[str]:
     """Yield a line for each task of a method that no source has."""
     names = SourceNames(prepare.sources)
     for method in augment.methods:
@@ -15,7 +15,7 @@ def check_tasks(prepare: PrepareParams, augment: Any) -> Iterator[str]:
             yield f"augment.methods: no source has task {task}; {list_known(names.tasks)}"
 
 
-def check_slices(prepare: PrepareParams, augment: Any) -> Iterator[str]:
+def check_slices(prepare: PrepareParams, augment: AugmentParams) -> Iterator[str]:
     """Yield a line for each slice of a method or of the mix that no source has."""
     slices = SourceNames(prepare.sources).slices
     for method in augment.methods:
