@@ -8,6 +8,15 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+def handled_signals() -> list[signal.Signals]:
+    """Return the signals that end a training.
+
+    A signal that the process ignores stays ignored: SIGINT in a shell's background, SIGHUP under
+    nohup. If it were noted, training would stop and then continue as if it were complete.
+    """
+    return [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+
+
 class Interruption:
     """Whether somebody asked for the end, and by which signal."""
 
@@ -22,7 +31,7 @@ class Interruption:
 def deferred() -> Iterator[Interruption]:
     """Within the block a signal is only noted; at its end it is raised again and takes effect."""
     noted = Interruption()
-    before = {number: signal.signal(number, noted) for number in SIGNALS}
+    before = {number: signal.signal(number, noted) for number in handled_signals()}
     try:
         yield noted
     finally:

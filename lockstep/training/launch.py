@@ -10,7 +10,7 @@ from pathlib import Path
 from lockstep.errors import UserError
 from lockstep.models.compute import Launch
 from lockstep.processes import die_with_parent
-from lockstep.training.interruption import SIGNALS
+from lockstep.training.interruption import handled_signals
 from lockstep.training.train_params import Train
 
 RUN = "LOCKSTEP_RUN"
@@ -81,7 +81,7 @@ def start(launch: Launch, module: str, arguments: Sequence[str], run: Path, on_c
         noted.append(number)
         process.terminate()
 
-    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    before = {number: signal.signal(number, pass_on) for number in handled_signals()}
     try:
         code = process.wait()
     finally:

@@ -1,0 +1,40 @@
+"""Signals during training take effect at the end of a block; ignored signals stay ignored."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from lockstep.training import interruption
+
+
+class ArrivedError(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    """Let SIGHUP raise an exception, and restore its handler afterwards."""
+
+    def arrive(*_: object) -> None:
+        raise ArrivedError
+
+    before = signal.signal(signal.SIGHUP, arrive)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_takes_effect_at_the_end_of_the_block() -> None:
+    steps = []
+    with pytest.raises(ArrivedError), interruption.deferred() as signals:
+        signal.raise_signal(signal.SIGHUP)
+        steps.append(signals.number)
+    assert steps == [signal.SIGHUP]
+
+
+def test_an_ignored_signal_interrupts_nothing() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interruption.deferred() as signals:
+        signal.raise_signal(signal.SIGHUP)
+        assert signals.number is None
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
