@@ -49,7 +49,7 @@ runs: setup  ## sum up the experiments that have run: learning curves, folds, lo
 	@.venv/bin/python -m lockstep.review.runs $(if $(NUM),--num $(NUM))
 
 sheet: setup  ## draw a blind sheet of answers for people to rate, into build/sheet
-	@.venv/bin/python -m lockstep.human.rating_sheet data/evaluated build/sheet
+	@.venv/bin/python -m lockstep.human.rating_sheet data/predicted build/sheet
 
 bench: setup  ## compare our speed with TRL, lm-eval, datasketch and a plain loop, as ratios
 	.venv/bin/python -m benchmarks.scoring

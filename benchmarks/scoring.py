@@ -24,7 +24,7 @@ from lockstep.inference import generation, likelihood
 from lockstep.models import chat, compute, model_io
 from lockstep.params import Section, Seed
 from lockstep.predicting import lm_eval_tasks
-from lockstep.predicting.predict_params import Asked
+from lockstep.predicting.predict_params import PredictParams
 from lockstep.records import Record
 
 TUNED = "sample"
@@ -34,7 +34,7 @@ TASK = "intent"
 class Params(Section):
     seed: Seed
     compute: compute.ComputeParams
-    evaluate: Asked
+    predict: PredictParams
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -69,7 +69,7 @@ def tell(name: str, records: int, ours: float, theirs: float) -> None:
 
 def compare(folder: Path, chosen: Params, test: list[Record], labels: list[str]) -> None:
     """Choices and generation by one model."""
-    settings = chosen.evaluate
+    settings = chosen.predict
     tokenizer = model_io.load_tokenizer(folder)
     model = model_io.load_model(folder, "auto", chosen.compute.attention, compute.select_device())
     click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
@@ -100,19 +100,21 @@ def start_up(row: Record, labels: list[str]) -> None:
         for part in ("train", "validation", "test"):
             records.write(folder / f"{part}.jsonl", [row])
         outputs.write_json(folder / "labels.json", {TASK: labels})
+        counts = dict.fromkeys(("train", "validation", "test"), 1)
+        facts = {"kind": "label", "slices": [], "records": counts}
+        outputs.write_json(folder / "tasks.json", {TASK: facts})
         values = YAML(typ="safe", pure=True).load(Path("params.yaml"))
-        suites = [one for one in values["evaluate"]["suites"] if one["task"] == TASK]
-        nothing = {"gates": [], "slices": [], "fit_records": 0}
-        values["evaluate"] |= {"suites": suites, **nothing}
-        values["evaluate"]["harness"]["records"] = 0
-        values["evaluate"]["stability"]["tasks"] = []
-        values["evaluate"]["retrieval"]["lengths"] = []
-        values["report"]["slices"] = []
+        values["predict"] |= {
+            "suites": [{"task": TASK, "answer": "choice"}],
+            "split_records": 0,
+            "lm_eval": {"records": 0},
+            "robustness": {"records": 0},
+            "retrieval": {"lengths": []},
+        }
         with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
             YAML(typ="safe", pure=True).dump(values, stream)
         (folder / "tasks").mkdir()
-        files = ["train.jsonl", "validation.jsonl", "test.jsonl", "labels.json", "tasks"]
-        command = [sys.executable, "-m", "stages.evaluate", str(model), *files, "out"]
+        command = [sys.executable, "-m", "stages.predict", str(model), ".", "tasks", "out"]
         ours = measure(command, folder, PYTHONPATH=str(Path.cwd()))
         tokenizer = model_io.load_tokenizer(model)
         lm_eval_tasks.write_task(folder, folder, TASK, tokenizer, [row], labels)

@@ -1,4 +1,4 @@
-"""predictions.jsonl: what a variant answered to each test record, enough for every figure."""
+"""Predictions: what a variant answered to each record, enough to compute every metric."""
 
 import json
 from collections.abc import Iterable
@@ -8,73 +8,81 @@ from typing import Any
 
 from lockstep.errors import UserError
 
-SLICES = ("source", "length")
-"""What every record is sliced by: its file, and the tokens of its prompt."""
+VARIANTS = ("base", "merged", "quantized")
+"""The variants of the model that are evaluated, in the order of the pipeline."""
+STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
+"""The steps of the pipeline that change the model: (variant before, variant after)."""
+
+COMMON_SLICES = ("source", "length")
+"""Slices of every record: its file, and the band of its prompt's length in tokens."""
 SPLIT = "split"
-"""Slice of a record of train or validation; test records have none."""
+"""Slice of a record of the train or validation split; test records have none."""
+PARENT, PERTURBATION = "parent", "perturbation"
+"""Slices of a perturbed record: the id of the record that it was made from, and the kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """A record, of the test set if nothing else is said, and the answer of one variant."""
+    """A record and the answer of one variant."""
 
     id: str
+    """Content hash of the record."""
     task: str
+    """Task of the record."""
     slices: dict[str, str]
+    """Slice -> value."""
     question: str
+    """Last user turn."""
     prompt: str
     """16 hex digits of a sha256 over the token ids that the model read."""
     reference: str
+    """Expected answer, or how to judge an answer (refusal, rules)."""
     answer_form: str = ""
-    """How the answer was obtained: the suite's answer form; empty where no suite has the task."""
+    """Form of the answer (lockstep.suites.AnswerForm); "" if no suite has the task."""
     prediction: str = ""
+    """Answer of the model."""
     truncated: bool = False
-    """Whether evaluate.max_new_tokens ended the answer, and not the model."""
-    score: float | None = None
-    """How right the answer is, 0 to 1; None where no suite has the record's task."""
+    """Whether predict.max_new_tokens ended the answer before the model did."""
     option_scores: dict[str, float] = field(default_factory=dict)
-    """What the model makes of each answer that it could choose: log-likelihoods in nats, logits,
-    or rewards."""
-    scores: dict[str, float] = field(default_factory=dict)
-    """What the answer adds to each figure that is a mean over records."""
+    """Score of each answer that the model could choose: log-likelihood in nats, logit or reward."""
     loss: float | None = None
-    """Negative log-likelihood of the expected answer, in nats; None of a model that writes none,
-    and where the expected answer only says how to judge."""
+    """Negative log-likelihood of the reference in nats; None for a model with a head, and where
+    the reference is not an answer."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Functions that the model could call."""
     tokens: int = 0
-    """Of the expected answer with its end of turn, as far as they were scored."""
+    """Number of tokens of the reference, end of turn included, that `loss` covers."""
 
 
 def write(path: Path, predictions: Iterable[Prediction]) -> None:
-    """One JSON line each, keys sorted."""
+    """Write predictions as JSON lines with sorted keys."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for prediction in predictions:
             stream.write(json.dumps(asdict(prediction), ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def read(path: Path) -> list[Prediction]:
-    """What `write` wrote; UserError where it is missing, damaged or another's."""
+    """Read predictions; raise UserError if the file is missing or damaged."""
     try:
         with path.open(encoding="utf-8") as stream:
             return parse(stream)
     except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
+        raise UserError(f"{path}: not found; run `dvc repro`") from None
     except ValueError as error:
-        raise UserError(f"{path}: {error}; `dvc repro` makes it") from None
+        raise UserError(f"{path}: {error}; run `dvc repro`") from None
 
 
 def parse(lines: Iterable[str]) -> list[Prediction]:
-    """The predictions of such a file; ValueError, with the line, where one is damaged."""
+    """Parse JSON lines; raise ValueError, with the line number, if one is not a prediction."""
     from pydantic import TypeAdapter, ValidationError
 
-    of_line = TypeAdapter(Prediction)
-    found = []
+    adapter = TypeAdapter(Prediction)
+    result = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(of_line.validate_json(line, strict=True, extra="forbid"))
+            result.append(adapter.validate_json(line, strict=True, extra="forbid"))
         except ValidationError as error:
             first = error.errors()[0]
             where = "".join(f"{part}: " for part in first["loc"])
-            raise ValueError(f"line {number}: no prediction: {where}{first['msg']}") from None
-    return found
+            raise ValueError(f"line {number}: not a prediction: {where}{first['msg']}") from None
+    return result

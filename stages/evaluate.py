@@ -1,80 +1,65 @@
-"""Score one variant of the model on the test records, suite by suite."""
+"""Compute metrics, intervals, comparisons and gates of all variants from their predictions."""
 
 from pathlib import Path
 
 import click
 
-from lockstep import outputs, params, records
-from lockstep.cli.provenance import add_timings
-from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.metrics import suite_metrics, suites
-from lockstep.models import compute, model_io
+from lockstep import outputs, params
+from lockstep.cli.runner import IN_FOLDER, OUT, run
+from lockstep.human import ratings
+from lockstep.human.rating_items import HumanParams
+from lockstep.judging import judge_metrics, judgements
+from lockstep.judging.judge_params import Judge
+from lockstep.metrics.suite_metrics import measured_suites, slice_names
 from lockstep.params import Section, Seed
-from lockstep.predicting import answering, lm_eval_tasks, resume_cache
-from lockstep.predicting.predict_params import Asked
-from lockstep.predicting.questioning import Evaluation, new_head
-from lockstep.predictions import write
-from lockstep.resume_key import resume_key
-
-BATCHES = 16
-"""Of records, after which what was scored is kept."""
+from lockstep.predictions import VARIANTS
+from lockstep.statistics import plot_tables, stage_results, summary_metrics
+from lockstep.statistics.details import assemble_details
+from lockstep.statistics.evaluate_params import EvaluateParams
 
 
 class Params(Section):
     seed: Seed
-    compute: compute.ComputeParams
-    evaluate: Asked
+    judge: Judge
+    human: HumanParams
+    evaluate: EvaluateParams
 
 
 @click.command(help=__doc__)
-@click.argument("folder", type=IN_FOLDER)
-@click.argument("train", type=IN_FILE)
-@click.argument("validation", type=IN_FILE)
-@click.argument("test", type=IN_FILE)
-@click.argument("labels", type=IN_FILE)
-@click.argument("tasks", type=IN_FOLDER)
-@click.argument("out", type=OUT)
-def main(
-    folder: Path,
-    train: Path,
-    validation: Path,
-    test: Path,
-    labels: Path,
-    tasks: Path,
-    out: Path,
-) -> None:
-    chosen = params.read(Params)
-    settings, label_sets = chosen.evaluate, outputs.read_json(labels)
-    rows, learnt, held_out = (list(records.read(path)) for path in (test, train, validation))
-    suites.check(rows, settings.suites, label_sets)
-    compute.set_up_torch(chosen.compute, chosen.seed)
-    head = new_head(settings, label_sets)
-    model = answering.Answering(folder, chosen.compute.attention, settings, head)
-    lm_eval_tasks.check(settings.harness, tasks)
-    others = {"train": learnt, "validation": held_out}
-    asked = Evaluation(model, label_sets, settings, chosen.seed, rows, others)
-    asked.check()
-    size = BATCHES * settings.batch_size
-    inputs = folder, train, validation, test, labels, tasks
-    key = resume_key(
-        "evaluate", inputs, chosen.model_dump(), resume_cache.LIBRARIES, compute.select_device()
+@click.argument("data", type=IN_FOLDER)
+@click.argument("reports", type=OUT)
+def main(data: Path, reports: Path) -> None:
+    settings = params.read(Params)
+    predicted = data / "predicted"
+    summaries = stage_results.read_summaries(data)
+    log = stage_results.read_log(data / "trained/log.csv")
+    predictions = stage_results.read_predictions(predicted)
+    suites = measured_suites(
+        predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
     )
-    with resume_cache.open_cache(resume_cache.SCRATCH, key, size) as scored:
-        predictions = asked.predictions(scored)
-        varied = asked.varied(predictions, scored)
-        fit = asked.of_splits(scored)
-        result = suite_metrics.of(predictions, settings.measured, settings.slices, varied)
-        for task, accuracy in asked.second_opinions().items():
-            result[task]["lm_eval"] = accuracy
-        result |= {"harness": found} if (found := model.harness(tasks)) else {}
-        add_timings(weight_bytes=model_io.count_weight_bytes(folder), **asked.timings())
-        with outputs.atomic_folder(out) as partial:
-            write(partial / "predictions.jsonl", predictions)
-            write(partial / "varied.jsonl", varied)
-            write(partial / "fit.jsonl", fit)
-            outputs.write_json(partial / "metrics.json", result)
-    said = f"perplexity {result['perplexity']:.2f}" if "perplexity" in result else "done"
-    click.echo(f"evaluate: {out.name}: {said}", err=True)
+    details = assemble_details(
+        predictions,
+        stage_results.read_others(predicted, "perturbed.jsonl"),
+        stage_results.read_others(predicted, "splits.jsonl"),
+        {name: stage_results.read_json(predicted / name / "lm_eval.json") for name in VARIANTS},
+        suites,
+        settings.evaluate.slices or slice_names(predictions["merged"]),
+        settings.evaluate.gates,
+        settings.evaluate.examples,
+        settings.seed,
+    )
+    judged = judgements.read(data / "judged/judgements.jsonl")
+    details["judge"] = judge_metrics.of(judged, settings.judge)
+    details["human"] = ratings.figures(data / "human", predictions, settings.human)
+    metrics = summary_metrics.summarize(details, summaries, settings.evaluate.summary_slices)
+    for name, value in ("details", details), ("metrics", metrics):
+        with outputs.atomic_file(reports / f"{name}.json") as partial:
+            outputs.write_json(partial, value)
+    for name, text in plot_tables.plot_tables(details, log).items():
+        with outputs.atomic_file(reports / "plots" / name) as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+    failed = sum(not gate.get("passed", True) for gate in details["gates"])
+    click.echo(f"evaluate: {len(suites)} suites, {failed} gates failed", err=True)
 
 
 if __name__ == "__main__":

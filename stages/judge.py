@@ -6,7 +6,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.judging import cases, judge_metrics, judgements, judges, rubric
+from lockstep.judging import cases, judgements, judges, rubric
 from lockstep.judging.judge_params import Judge
 from lockstep.judging.judge_prompts import Prompt
 from lockstep.models import compute
@@ -20,26 +20,24 @@ class Params(Section):
 
 
 @click.command(help=__doc__)
-@click.argument("evaluated", type=IN_FOLDER)
+@click.argument("predicted", type=IN_FOLDER)
 @click.argument("test", type=IN_FILE)
 @click.argument("told", metavar="RUBRIC", type=IN_FILE)
 @click.argument("out", type=OUT)
-def main(evaluated: Path, test: Path, told: Path, out: Path) -> None:
+def main(predicted: Path, test: Path, told: Path, out: Path) -> None:
     chosen = params.read(Params)
     settings = chosen.judge
     wording = rubric.read(told, settings.dimensions)
     found: list[judgements.Judgement] = []
     if settings.by != "none":
-        rows = cases.read(evaluated, test, settings)
+        rows = cases.read(predicted, test, settings)
 
         def ask(prompts: list[Prompt]) -> list[str]:
             return judges.ask_judge(prompts, settings, chosen.compute, chosen.seed)
 
         found = judgements.judge(rows, wording, settings, ask)
-    result = judge_metrics.of(found, settings) if found else {}
     with outputs.atomic_folder(out) as partial:
         judgements.write(partial / "judgements.jsonl", found)
-        outputs.write_json(partial / "figures.json", result)
     unread = sum(judgement.verdicts is None for judgement in found)
     click.echo(f"judge: {len(found)} judgements, {unread} unreadable", err=True)
 

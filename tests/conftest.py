@@ -51,20 +51,12 @@ TINY: dict[str, Any] = {
     "train.evaluation_steps": 2,
     "merge.prompts": 4,
     "quantize.rows": 6,
-    "evaluate.batch_size": 4,
-    "evaluate.max_new_tokens": 8,
-    "evaluate.harness.records": 3,
-    "evaluate.suites": [
-        {"task": "intent", "answer": "choice", "metrics": ["accuracy", "macro_f1"]},
-        {"task": "slots", "answer": "json", "metrics": ["exact_match", "valid"]},
-        {"task": "reply", "answer": "text", "metrics": ["rouge_l", "exact_match"]},
-    ],
-    "evaluate.fit_records": 2,
-    "evaluate.gates": [],
-    "evaluate.stability.tasks": [],
-    "evaluate.stability.records": 2,
-    "evaluate.retrieval.lengths": [],
-    "evaluate.slices": ["phrasing", "language"],
+    "predict.batch_size": 4,
+    "predict.max_new_tokens": 8,
+    "predict.split_records": 2,
+    "predict.lm_eval": {"records": 3},
+    "predict.robustness": {"records": 0},
+    "predict.retrieval": {"lengths": []},
     "runtime.device": "cpu",
 }
 
@@ -81,11 +73,7 @@ def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, 
         *parents, last = path.split(".")
         section: Any = values
         for parent in parents:
-            section = (
-                section[int(parent)]
-                if isinstance(section, list)
-                else section.setdefault(parent, {})
-            )
+            section = section.setdefault(parent, {})  # the schema refuses an unknown key
         section[last] = value
     return values
 

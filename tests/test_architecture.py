@@ -65,10 +65,13 @@ FILES = {
     "lockstep/predictions.py": "a contract of all stages",
     "lockstep/records.py": "a contract of all stages",
     "lockstep/resume_key.py": "a contract of the stages that resume",
-    "lockstep/data/language.py": "rules and the model card name languages",
+    "lockstep/suites.py": "a contract of the stages that evaluate",
+    "lockstep/data/language.py": "rules check the language of an answer",
+    "lockstep/data/rejection.py": "replies of a judge and ratings are read strictly",
+    "lockstep/data/strict_json.py": "replies of a judge are read strictly",
     "lockstep/hub/base_params.py": "the model card names the base",
+    "lockstep/metrics/json_answers.py": "perturbations leave alone what the reference copies",
     "lockstep/metrics/scores.py": "training scores answers while it evaluates",
-    "lockstep/models/chat.py": "the report names tokens of the template",
     "lockstep/training/train_params.py": "the model card shows the settings",
 }
 """Dependencies in dvc.yaml that are files of `lockstep/` instead of packages, and why."""
@@ -171,9 +174,13 @@ def test_desc_is_the_module_s_sentence(stage: str) -> None:
     assert STAGES[stage]["desc"] == document.splitlines()[0]
 
 
+TAKE_FOLDERS = ("predict", "judge", "evaluate", "report")
+"""Stages whose arguments may be folders of the files that they declare."""
+
+
 def is_given(path: str, place: str, stage: str) -> bool:
-    """Whether the argument `place` stands for `path`; some stages take folders of their files."""
-    return path == place or (stage in ("judge", "report") and path.startswith(f"{place}/"))
+    """Whether the argument `place` stands for the declared `path`."""
+    return path == place or (stage in TAKE_FOLDERS and path.startswith(f"{place}/"))
 
 
 @pytest.mark.parametrize("stage", STAGES)

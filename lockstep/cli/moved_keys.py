@@ -4,6 +4,20 @@ from typing import Any
 
 MOVED_KEYS = {
     "people": "human",
+    "evaluate.suites.*.metrics": "evaluate.metrics.TASK",
+    "evaluate.suites.*.json_schema": "evaluate.json_schemas.TASK",
+    "evaluate.suites": "predict.suites",
+    "evaluate.backend": "predict.backend",
+    "evaluate.batch_size": "predict.batch_size",
+    "evaluate.max_length": "predict.max_length",
+    "evaluate.max_new_tokens": "predict.max_new_tokens",
+    "evaluate.fit_records": "predict.split_records",
+    "evaluate.harness": "predict.lm_eval",
+    "evaluate.stability.variations": "predict.robustness.kinds",
+    "evaluate.stability": "predict.robustness",
+    "evaluate.retrieval": "predict.retrieval",
+    "report.slices": "evaluate.summary_slices",
+    "report.examples": "evaluate.examples",
 }
 """Old key -> new key. A star stands for each item of a list or mapping."""
 

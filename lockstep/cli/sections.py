@@ -7,23 +7,20 @@ from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.hub.base_params import BaseParams
 from lockstep.human.rating_items import HumanParams
-from lockstep.judging.judge_params import Judge
+from lockstep.judging.judge_params import Judge as JudgeParams
 from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.models.model_io import WeightsParams
 from lockstep.params import Section, Seed
-from lockstep.predicting.predict_params import Asked
+from lockstep.predicting.predict_params import PredictParams
+from lockstep.reporting.report_params import ReportParams
 from lockstep.starter.pretraining import StarterParams
-from lockstep.statistics.gates import Judged
-from lockstep.training.train_params import Strategies, Train
+from lockstep.statistics.evaluate_params import EvaluateParams
+from lockstep.training.train_params import Strategies
+from lockstep.training.train_params import Train as TrainParams
 
 # until these classes have moved into packages
 MergeParams: Any = importlib.import_module("stages.merge").Merge
 QuantizeParams: Any = importlib.import_module("stages.quantize").Quantize
-ReportParams: Any = importlib.import_module("stages.report").Report
-
-
-class EvaluateParams(Asked, Judged, Section):
-    """All keys of the section."""
 
 
 class Parameters(Section):
@@ -37,12 +34,13 @@ class Parameters(Section):
     starter: StarterParams
     prepare: PrepareParams
     augment: AugmentParams
-    train: Train
+    train: TrainParams
     strategies: Strategies
     merge: MergeParams
     quantize: QuantizeParams
-    evaluate: EvaluateParams
-    judge: Judge
+    predict: PredictParams
+    judge: JudgeParams
     human: HumanParams
+    evaluate: EvaluateParams
     report: ReportParams
     runtime: RuntimeParams

@@ -99,6 +99,9 @@ class Source(Section):
     """Columns by whose values metrics are broken down."""
     system: str = ""
     """System message for conversations that have none; empty: no system message."""
+    answer: Literal["", "refusal", "rules"] = ""
+    """Kind of the answers, where they are no answers but say how to judge one: refusal (safe or
+    unsafe) or rules (a JSON list of rules); empty: the format and the rows determine it."""
     labels: Annotated[str, AfterValidator(_inside)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""

@@ -12,11 +12,20 @@ from lockstep.data.traits import Traits
 _KINDS = {"classification": "label", "multi_label": "labels", "regression": "number"}
 """Kinds that the format of a source determines."""
 
-_DECISIVE = ("labels", "label", "number", "preference", "unpaired_preference", "calls")
+_DECISIVE = (
+    "refusal",
+    "rules",
+    "labels",
+    "label",
+    "number",
+    "preference",
+    "unpaired_preference",
+    "calls",
+)
 """Kinds that a task has if at least one of its records has them, the strongest first."""
 
 
-def source_kinds(sources: Iterable[Source], votes: Iterable[tuple[str, Vote]]) -> dict[str, str]:
+def source_kinds(sources: Collection[Source], votes: Iterable[tuple[str, Vote]]) -> dict[str, str]:
     """Return the kind of each source whose format or annotations determine it, by its path.
 
     A Label Studio project asks for choices (label), ratings (number) or texts (no kind).
@@ -25,7 +34,7 @@ def source_kinds(sources: Iterable[Source], votes: Iterable[tuple[str, Vote]]) -
     questions = Counter((path, vote.question) for path, vote in votes)
     kinds |= {path: "number" for path, question in questions if question == "rating"}
     kinds |= {path: "label" for path, question in questions if question == "choices"}
-    return kinds
+    return kinds | {source.path: source.answer for source in sources if source.answer}
 
 
 def describe_tasks(parts: Mapping[str, Part], kinds: Mapping[str, str]) -> dict[str, Any]:

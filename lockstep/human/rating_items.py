@@ -80,7 +80,7 @@ def collect(predictions: Mapping[str, Sequence[Prediction]]) -> dict[str, Item]:
     found: dict[str, Item] = {}
     for variant, rows in predictions.items():
         for row in rows:
-            if row.score is not None:
+            if row.answer_form:
                 key = code(row.id, row.prediction)
                 others = found[key].variants if key in found else ()
                 found[key] = Item(

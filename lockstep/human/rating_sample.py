@@ -18,7 +18,7 @@ def sample(rows: Sequence[Prediction], chosen: HumanParams) -> list[str]:
     """
     if not chosen.suites:
         raise UserError("params.yaml: human.suites: none; name those whose answers people read")
-    tasks = {row.task for row in rows if row.score is not None}
+    tasks = {row.task for row in rows if row.answer_form}
     drawn: list[str] = []
     for task in chosen.suites:
         if task not in tasks:

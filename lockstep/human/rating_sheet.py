@@ -1,6 +1,6 @@
 """Draw a blind sheet of answers for people to rate, out of the variants' predictions.
 
-`python -m lockstep.human.rating_sheet data/evaluated OUT`: by section `human` of params.yaml.
+`python -m lockstep.human.rating_sheet data/predicted OUT`: by section `human` of params.yaml.
 Writes OUT/sheet-1.csv, sheet-2.csv … for each rater, and tasks.json with labelling.xml for
 Label Studio.
 What comes back filled belongs into data/human (docs/evaluation.md).
@@ -90,13 +90,13 @@ def labelling(dimensions: Mapping[str, str]) -> str:
 
 
 @click.command(help=__doc__)
-@click.argument("evaluated", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("predicted", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-def main(evaluated: Path, out: Path) -> None:
+def main(predicted: Path, out: Path) -> None:
     chosen = params.read(Params).human
     if out.exists():
         raise UserError(f"{out}: exists, and may hold ratings; move it away or name another folder")
-    shown = drawn(evaluated, chosen)
+    shown = drawn(predicted, chosen)
     with outputs.atomic_folder(out) as partial:
         for rater in range(1, chosen.raters + 1):
             rows = rating_sample.order(shown, f"{chosen.seed}/{rater}")

@@ -9,8 +9,7 @@ from typing import Any
 from lockstep.human import rating_entries, rating_items, reliability
 from lockstep.human.rating_entries import Entry
 from lockstep.human.rating_items import HIGHEST, LOWEST, HumanParams, Item
-from lockstep.predictions import Prediction
-from lockstep.reporting.stage_results import STEPS
+from lockstep.predictions import STEPS, Prediction
 from lockstep.statistics.confidence_intervals import of_mean
 
 Figures = dict[str, Any]

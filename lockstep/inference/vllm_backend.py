@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
 }
 
-INSTEAD = "set evaluate.backend to transformers"
+INSTEAD = "set predict.backend to transformers"
 
 
 def check_machine() -> None:
@@ -37,12 +37,12 @@ def check_machine() -> None:
             version(name)
         except PackageNotFoundError:
             raise UserError(
-                f"params.yaml: evaluate.backend: {name} is not installed; pip install '.[vllm]', "
+                f"params.yaml: predict.backend: {name} is not installed; pip install '.[vllm]', "
                 f"or {INSTEAD}"
             ) from None
     if compute.select_device() != "cuda":
         raise UserError(
-            "params.yaml: evaluate.backend: vllm needs a CUDA device, and models run on the CPU "
+            "params.yaml: predict.backend: vllm needs a CUDA device, and models run on the CPU "
             f"here; {INSTEAD}"
         )
 

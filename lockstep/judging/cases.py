@@ -18,11 +18,11 @@ class Case:
     answers: dict[str, str]
 
 
-def read(evaluated: Path, test: Path, chosen: Judge) -> list[Case]:
+def read(predicted: Path, test: Path, chosen: Judge) -> list[Case]:
     """Those of each suite, evenly spread; UserError where a variant did not answer them."""
     rows = list(records.read(test))
     picked = [row for suite in chosen.suites for row in _picked(rows, suite, chosen.records)]
-    answers = {name: _answers(evaluated / name, picked) for name in chosen.variants}
+    answers = {name: _answers(predicted / name, picked) for name in chosen.variants}
     return [Case(row, {name: own[row.id] for name, own in answers.items()}) for row in picked]
 
 
@@ -39,7 +39,7 @@ def _picked(rows: Sequence[Record], suite: str, number: int) -> list[Record]:
 def _answers(folder: Path, rows: Sequence[Record]) -> dict[str, str]:
     """Record's id -> answer."""
     file = folder / "predictions.jsonl"
-    given = {row.id: row.prediction for row in predictions.read(file) if row.score is not None}
+    given = {row.id: row.prediction for row in predictions.read(file) if row.answer_form}
     for row in rows:
         if row.id not in given:
             raise UserError(

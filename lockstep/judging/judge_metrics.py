@@ -18,7 +18,7 @@ def of(judgements: Sequence[Judgement], chosen: Judge) -> dict[str, Any]:
     count in the other figures, and `records` says how many do.
     """
     result = {}
-    for suite in chosen.suites:
+    for suite in dict.fromkeys(judgement.task for judgement in judgements):
         own = [judgement for judgement in judgements if judgement.task == suite]
         result[suite] = {
             "compared": {

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lockstep.errors import UserError
 from lockstep.judging import judge_prompts, judge_replies
 from lockstep.judging.cases import Case
 from lockstep.judging.judge_params import Judge
@@ -48,6 +49,20 @@ def write(path: Path, judgements: Iterable[Judgement]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for judgement in judgements:
             stream.write(json.dumps(asdict(judgement), ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def read(path: Path) -> list[Judgement]:
+    """Read judgements; raise UserError if the file is missing or damaged."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        adapter = TypeAdapter(Judgement)
+        return [adapter.validate_json(line, extra="forbid") for line in lines]
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; run `dvc repro`") from None
+    except ValidationError:
+        raise UserError(f"{path}: a line is not a judgement; run `dvc repro`") from None
 
 
 def _shown(case: Case, chosen: Judge) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from lockstep.metrics import scores
+from lockstep.metrics import json_answers
 from lockstep.metrics.scores import Score
 
 Schema = dict[str, Any]
@@ -45,8 +45,8 @@ def kept_by(schema: Schema) -> Score:
     """The score of an answer that is JSON and keeps the schema."""
 
     def score(reference: str, prediction: str) -> float:
-        value = scores.parsed(prediction)
-        return float(value is not scores.INVALID and fits(value, schema))
+        value = json_answers.parse_json(prediction)
+        return float(value is not json_answers.INVALID and fits(value, schema))
 
     return score
 

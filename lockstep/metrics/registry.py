@@ -1,6 +1,6 @@
-"""The figures of merit by the kind of answer, and those that need no library.
+"""The metrics of each answer form, by name.
 
-The values are those of the libraries that define them, which the tests compare with.
+Values equal those of the libraries that define the metrics; the tests compare them.
 """
 
 import math
@@ -10,6 +10,7 @@ import numpy as np
 
 from lockstep.metrics import (
     classification,
+    json_answers,
     json_schemas,
     refusals,
     rules,
@@ -20,69 +21,90 @@ from lockstep.metrics import (
 from lockstep.metrics.aggregation import Metric, Numbers, Share, Sums, Whole, mean, ratio, share
 from lockstep.metrics.classification import f1, precision, recall
 from lockstep.metrics.json_schemas import Schema
+from lockstep.metrics.scores import Score
 from lockstep.predictions import Prediction
+from lockstep.suites import AnswerForm
 
 
-def slots(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 3): values of JSON objects that are right, expected and given."""
+def field_counts(rows: Sequence[Prediction]) -> Numbers:
+    """Count (correct, expected, predicted) values of JSON answers: (records, 3)."""
 
-    def counted(row: Prediction) -> tuple[int, int, int]:
-        want, have = scores.slots(row.reference), scores.slots(row.prediction)
-        return (want & have).total(), want.total(), have.total()
+    def counts(row: Prediction) -> tuple[int, int, int]:
+        expected = json_answers.leaf_values(row.reference)
+        predicted = json_answers.leaf_values(row.prediction)
+        return (expected & predicted).total(), expected.total(), predicted.total()
 
-    return np.array([counted(row) for row in rows], dtype=float)
+    return np.array([counts(row) for row in rows], dtype=float)
 
 
-def slot_f1(sums: Numbers) -> Numbers:
-    """F1 of what is right, expected and given, counted over all records."""
+def field_f1(sums: Numbers) -> Numbers:
+    """Return the F1 of JSON values from their counts over all records (micro-average)."""
     return f1(sums[..., 0], sums[..., 1], sums[..., 2])
 
 
 def margins(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2): by how much the better answer has more merit, and 1."""
+    """Return (score of the chosen answer minus score of the rejected one, 1): (records, 2)."""
     return np.array(
         [(row.option_scores["chosen"] - row.option_scores["rejected"], 1.0) for row in rows]
     )
 
 
 def moments(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 5): squared and absolute error, the expected number, its square, and 1."""
-    pairs = [(float(row.reference), float(row.prediction)) for row in rows]
-    return np.array([((a - b) ** 2, abs(a - b), a, a * a, 1.0) for a, b in pairs])
+    """Return (squared error, absolute error, reference, its square, 1) of numbers: (records, 5).
+
+    A prediction that is not a number counts in no column.
+    """
+    return np.array([_moments(row) for row in rows])
+
+
+def _moments(row: Prediction) -> tuple[float, float, float, float, float]:
+    if not scores.is_number(row.prediction):
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    reference, prediction = float(row.reference), float(row.prediction)
+    error = reference - prediction
+    return error**2, abs(error), reference, reference**2, 1.0
 
 
 def r2(sums: Numbers) -> Numbers:
-    """Coefficient of determination (scikit-learn); NaN where the expected numbers are one."""
+    """Return the coefficient of determination (scikit-learn); NaN if all references are equal."""
     error, reference, square, count = (sums[..., at] for at in (0, 2, 3, 4))
-    spread = square - reference**2 / count
     with np.errstate(invalid="ignore", divide="ignore"):
+        spread = square - reference**2 / count
         return np.asarray(np.where(spread > 1e-12 * square, 1 - error / spread, np.nan))
 
 
 def nats(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 3): loss of the expected answer in nats, its tokens, its bytes in UTF-8."""
+    """Return (loss of the reference in nats, its tokens, its bytes in UTF-8): (records, 3)."""
     return np.array([(row.loss, row.tokens, len(row.reference.encode())) for row in rows])
 
 
 def perplexity(sums: Numbers) -> Numbers:
-    """exp of the mean loss of an answer token."""
+    """Return exp of the mean loss per reference token."""
     with np.errstate(over="ignore"):
         return np.asarray(np.exp(ratio(sums)))
 
 
 def bits_per_byte(sums: Numbers) -> Numbers:
-    """Bits that an answer's byte costs: unlike perplexity, comparable between tokenizers."""
+    """Return the loss in bits per byte of the references.
+
+    Unlike perplexity, it can be compared between tokenizers.
+    """
     return ratio(sums[..., [0, 2]]) / math.log(2)
 
 
 _CHOICES: dict[str, Metric] = {
-    "accuracy": share(scores.same),
+    "accuracy": share(scores.exact_match),
     "macro_f1": Sums(classification.choices, classification.macro(f1)),
     "macro_precision": Sums(classification.choices, classification.macro(precision)),
     "macro_recall": Sums(classification.choices, classification.macro(recall)),
     "weighted_f1": Sums(classification.choices, classification.weighted_f1),
     "roc_auc": Whole(classification.roc_auc),
     "calibration_error": Sums(classification.calibration, classification.calibration_error),
+}
+_NUMBERS: dict[str, Metric] = {
+    "mean_squared_error": Sums(moments, lambda sums: ratio(sums[..., [0, 4]])),
+    "mean_absolute_error": Sums(moments, lambda sums: ratio(sums[..., [1, 4]])),
+    "r2": Sums(moments, r2),
 }
 METRICS: dict[str, dict[str, Metric]] = {
     "choice": _CHOICES,
@@ -99,9 +121,9 @@ METRICS: dict[str, dict[str, Metric]] = {
     },
     "label": _CHOICES,
     "json": {
-        "exact_match": share(scores.same_json),
+        "exact_match": share(scores.json_match),
         "valid": share(scores.valid_json),
-        "slot_f1": Sums(slots, slot_f1),
+        "field_f1": Sums(field_counts, field_f1),
     },
     "calls": {
         "exact_match": share(tool_calls.same),
@@ -119,11 +141,11 @@ METRICS: dict[str, dict[str, Metric]] = {
         "chrf": Sums(text_overlap.chrf_parts, text_overlap.chrf),
         "meteor": mean(scores.meteor),
         "token_f1": mean(scores.token_f1),
-        "exact_match": share(scores.same),
+        "exact_match": share(scores.exact_match),
         "length_ratio": Sums(text_overlap.lengths, ratio),
         "distinct_2": Whole(text_overlap.distinct_2, by_jackknife=True),
     },
-    "preference": {"accuracy": share(scores.same), "margin": Sums(margins, ratio)},
+    "preference": {"accuracy": share(scores.exact_match), "margin": Sums(margins, ratio)},
     "refusal": {
         "accuracy": share(refusals.right),
         "unsafe_refused": Share(refusals.unsafe_refused, ratio),
@@ -136,27 +158,56 @@ METRICS: dict[str, dict[str, Metric]] = {
         "rules_followed_loose": Sums(rules.counted(rules.followed_loosely), ratio),
     },
     "labels": {
-        "exact_match": share(scores.same_json),
+        "exact_match": share(scores.json_match),
         "micro_f1": Sums(classification.label_sets, classification.micro_f1),
         "macro_f1": Sums(classification.label_sets, classification.macro(f1)),
     },
-    "number": {
-        "mean_squared_error": Sums(moments, lambda sums: ratio(sums[..., [0, 4]])),
-        "mean_absolute_error": Sums(moments, lambda sums: ratio(sums[..., [1, 4]])),
-        "r2": Sums(moments, r2),
-    },
+    "number": _NUMBERS,
+    "written_number": {**_NUMBERS, "valid": share(scores.valid_number)},
 }
-"""How a suite's answers are obtained -> name -> the figure, the usual main one first."""
+"""Answer form -> name -> metric."""
 
-LIKELIHOOD: dict[str, Metric] = {
+DEFAULT_METRICS: dict[AnswerForm, tuple[str, ...]] = {
+    "choice": ("accuracy", "macro_f1", "roc_auc", "calibration_error"),
+    "written_label": ("accuracy", "macro_f1"),
+    "written_number": ("mean_absolute_error", "r2", "valid"),
+    "json": ("exact_match", "field_f1", "valid"),
+    "calls": ("exact_match", "name_accuracy", "argument_f1", "called_rightly", "schema_valid"),
+    "text": ("rouge_l", "chrf", "bleu", "meteor", "exact_match"),
+    "preference": ("accuracy", "margin"),
+    "refusal": ("accuracy", "unsafe_refused", "safe_answered"),
+    "rules": ("all_followed", "rules_followed"),
+    "label": ("accuracy", "macro_f1", "roc_auc", "calibration_error"),
+    "labels": ("exact_match", "micro_f1", "macro_f1"),
+    "number": ("mean_absolute_error", "r2"),
+}
+"""Answer form -> metrics of a suite for which evaluate.metrics names none, the main one first."""
+
+SCORES: dict[AnswerForm, Score] = {
+    "choice": scores.exact_match,
+    "written_label": classification.same,
+    "written_number": scores.closeness,
+    "json": scores.json_match,
+    "calls": tool_calls.same,
+    "text": scores.rouge_l,
+    "preference": scores.exact_match,
+    "refusal": refusals.right,
+    "rules": rules.all_followed,
+    "label": scores.exact_match,
+    "labels": scores.json_match,
+    "number": scores.closeness,
+}
+"""Answer form -> score of a single answer, from 0 to 1."""
+
+LIKELIHOOD_METRICS: dict[str, Metric] = {
     "perplexity": Sums(nats, perplexity),
     "bits_per_byte": Sums(nats, bits_per_byte),
 }
-"""Of all expected answers, by a model that writes."""
+"""Metrics of the likelihood that a generative model gives to all references."""
 
 
-def of(answer: str, schema: Schema | None = None) -> dict[str, Metric]:
-    """Those of a kind of answers, by name; of JSON with a schema, whether they keep it as well."""
+def metrics_of(form: AnswerForm, schema: Schema | None = None) -> dict[str, Metric]:
+    """Return all metrics of an answer form by name; a JSON Schema adds `schema_valid`."""
     if schema is None:
-        return METRICS[answer]
-    return METRICS[answer] | {"schema_valid": share(json_schemas.kept_by(schema))}
+        return METRICS[form]
+    return METRICS[form] | {"schema_valid": share(json_schemas.kept_by(schema))}

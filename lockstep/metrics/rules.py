@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from lockstep.data import language
 from lockstep.errors import UserError
-from lockstep.metrics import scores
+from lockstep.metrics import json_answers, scores
 from lockstep.params import NaturalInt, Section
 from lockstep.predictions import Prediction
 
@@ -33,7 +33,7 @@ def _filled(parts: Sequence[str]) -> int:
 
 
 _COUNTS: dict[str, Callable[[str], int]] = {
-    "words": lambda text: len(scores.words(text)),
+    "words": lambda text: len(scores.split_words(text)),
     "characters": lambda text: len("".join(text.split())),
     "sentences": lambda text: _filled(_END.split(text)),
     "lines": lambda text: _filled(text.split("\n")),
@@ -143,9 +143,9 @@ class Json(Section):
 
     def follows(self, text: str) -> bool:
         fenced = _FENCE.fullmatch(text.strip())
-        value = scores.parsed(fenced[1] if fenced else text)
+        value = json_answers.parse_json(fenced[1] if fenced else text)
         if self.keys is None:
-            return value is not scores.INVALID
+            return value is not json_answers.INVALID
         return isinstance(value, dict) and value.keys() == set(self.keys)
 
 
@@ -242,22 +242,8 @@ def counted(check: Callable[[str, str], list[bool]]) -> Callable[[Sequence[Predi
 
 
 def occurrences(part: str, text: str) -> int:
-    """How often a text occurs, in any case, as `whole` has it."""
-    return len(whole(part).findall(text))
-
-
-def whole(part: str) -> re.Pattern[str]:
-    """What finds a text that no further letter or digit of ASCII prolongs.
-
-    So 42 is not in 1420, and 订单42号 has it.
-    """
-    begin = r"(?<![A-Za-z0-9])" if _is_ascii_word(part[0]) else ""
-    end = r"(?![A-Za-z0-9])" if _is_ascii_word(part[-1]) else ""
-    return re.compile(begin + re.escape(part) + end, re.IGNORECASE)
-
-
-def _is_ascii_word(character: str) -> bool:
-    return character.isascii() and character.isalnum()
+    """How often a text occurs, in any case, as whole_text_pattern finds it."""
+    return len(json_answers.whole_text_pattern(part).findall(text))
 
 
 def _bare(text: str) -> str:

@@ -1,111 +1,178 @@
-"""The figures of a variant, from its predictions alone: over all records and by slice."""
+"""Compute the metrics of a variant from its predictions: overall and by slice."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.inference import likelihood
+from lockstep.errors import UserError
 from lockstep.metrics import classification
-from lockstep.metrics.registry import LIKELIHOOD, Metric
-from lockstep.metrics.suites import WRITTEN, Suite
-from lockstep.predictions import Prediction
-from lockstep.statistics import robustness
+from lockstep.metrics.aggregation import Metric
+from lockstep.metrics.json_schemas import Schema
+from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, metrics_of
+from lockstep.predictions import PARENT, PERTURBATION, SPLIT, Prediction
+from lockstep.suites import GENERATED_FORMS, AnswerForm
 
-OVERALL = "perplexity"
-"""What the records of all suites are called where their likelihood is measured."""
+PERPLEXITY = "perplexity"
+"""Name that stands for all records whose reference has a likelihood, beside the suites."""
+OWN_SLICES = (PARENT, PERTURBATION, SPLIT)
+"""Slices by which no metric is broken down: they link predictions to each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Records that are measured together, and by what."""
+class MeasuredSuite:
+    """A suite with the metrics that are computed for it, the main one first."""
 
     task: str
-    rows: Sequence[Prediction]
+    form: AnswerForm
+    metrics: Mapping[str, Metric]
+
+    def score(self, prediction: Prediction) -> float:
+        """Return how good a single answer is, from 0 to 1."""
+        return SCORES[self.form](prediction.reference, prediction.prediction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Predictions that are measured together, with their metrics."""
+
+    task: str
+    predictions: Sequence[Prediction]
     metrics: Mapping[str, Metric]
 
     def by_slice(self, name: str) -> dict[str, list[Prediction]]:
-        """The records of each value of a slice; those without it are in none."""
-        values = sorted({row.slices[name] for row in self.rows if name in row.slices})
-        return {
-            value: [row for row in self.rows if row.slices.get(name) == value] for value in values
-        }
+        """Return the predictions of each value of a slice, values sorted."""
+        groups: dict[str, list[Prediction]] = {}
+        for row in self.predictions:
+            if name in row.slices:
+                groups.setdefault(row.slices[name], []).append(row)
+        return dict(sorted(groups.items()))
 
-    def figures(self, rows: Sequence[Prediction]) -> dict[str, float]:
-        """Those that are defined for these records."""
-        found = {name: metric.figure(rows) for name, metric in self.metrics.items()}
-        return {name: value for name, value in found.items() if math.isfinite(value)}
+    def compute(self, predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Compute the metrics that are defined for these predictions."""
+        values = {name: metric.figure(predictions) for name, metric in self.metrics.items()}
+        return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def measured(predictions: Sequence[Prediction], suites: Sequence[Suite]) -> list[Part]:
-    """The records of each suite, and all whose answer's likelihood is known."""
-    parts = [
-        Part(
+def measured_suites(
+    predictions: Sequence[Prediction],
+    metrics: Mapping[str, Sequence[str]],
+    schemas: Mapping[str, Schema],
+) -> list[MeasuredSuite]:
+    """Return the suites that a variant answered, with the metrics of each.
+
+    `metrics` are the names by task; a task that it lacks has the default metrics of its answer
+    form. `schemas` are JSON Schemas by task, which add the metric `schema_valid`. Raise UserError
+    for a task or metric that does not exist.
+    """
+    forms: dict[str, Any] = {row.task: row.answer_form for row in predictions if row.answer_form}
+    for key, named in (("metrics", metrics), ("json_schemas", schemas)):
+        for task in named:
+            if task not in forms:
+                raise UserError(
+                    f"params.yaml: evaluate.{key}: no suite has task {task}; the suites are "
+                    f"{', '.join(forms) or 'none'}"
+                )
+    return [
+        _measured_suite(task, form, metrics.get(task), schemas.get(task))
+        for task, form in forms.items()
+    ]
+
+
+def _measured_suite(
+    task: str, form: AnswerForm, names: Sequence[str] | None, schema: Schema | None
+) -> MeasuredSuite:
+    if schema is not None and form != "json":
+        raise UserError(
+            f"params.yaml: evaluate.json_schemas: task {task} has {form} answers; a schema needs "
+            "json answers"
+        )
+    known = metrics_of(form, schema)
+    wanted = names or (*DEFAULT_METRICS[form], *(["schema_valid"] if schema else []))
+    if unknown := [name for name in wanted if name not in known]:
+        hint = " (schema_valid needs evaluate.json_schemas)" if "schema_valid" in unknown else ""
+        raise UserError(
+            f"params.yaml: evaluate.metrics: {task}: {', '.join(unknown)} is no metric of {form} "
+            f"answers{hint}; known: {', '.join(known)}"
+        )
+    return MeasuredSuite(task=task, form=form, metrics={name: known[name] for name in wanted})
+
+
+def slice_names(predictions: Sequence[Prediction]) -> list[str]:
+    """Return the names of all slices that the predictions have, sorted."""
+    names = {name for row in predictions for name in row.slices}
+    return sorted(names - {*OWN_SLICES})
+
+
+def group_by_suite(
+    predictions: Sequence[Prediction], suites: Sequence[MeasuredSuite]
+) -> list[Group]:
+    """Return a group for each suite, and one for all references with a likelihood."""
+    groups = [
+        Group(
             task=suite.task,
-            rows=[row for row in predictions if row.task == suite.task],
-            metrics=suite.figures,
+            predictions=[row for row in predictions if row.task == suite.task and row.answer_form],
+            metrics=suite.metrics,
         )
         for suite in suites
     ]
-    parts = [part for part in parts if part.rows]
+    groups = [group for group in groups if group.predictions]
     likely = [row for row in predictions if row.loss is not None and row.tokens]
-    return [*parts, Part(task=OVERALL, rows=likely, metrics=LIKELIHOOD)] if likely else parts
+    if likely:
+        groups.append(Group(task=PERPLEXITY, predictions=likely, metrics=LIKELIHOOD_METRICS))
+    return groups
 
 
-def of(
-    predictions: Sequence[Prediction],
-    suites: Sequence[Suite],
-    slices: Sequence[str],
-    varied: Sequence[Prediction] = (),
+def compute_metrics(
+    predictions: Sequence[Prediction], suites: Sequence[MeasuredSuite], slices: Sequence[str]
 ) -> dict[str, Any]:
-    """{task: figures of its suite}, and how likely a model that writes finds the answers.
+    """Return {task: metrics of the suite}, plus perplexity and bits per byte of all references.
 
-    `varied` are the answers to records put otherwise.
+    A suite has `records`, `overall` {metric: value}, `slices` {slice: {value: {records, metrics}}};
+    generated answers also `truncated`, their number that reached max_new_tokens; labels also
+    `confusion` {reference: {prediction: count}}.
     """
     result: dict[str, Any] = {}
-    kinds = {suite.task: suite.answer for suite in suites}
-    for part in measured(predictions, suites):
-        if part.task == OVERALL:
+    forms = {suite.task: suite.form for suite in suites}
+    for group in group_by_suite(predictions, suites):
+        if group.task == PERPLEXITY:
             continue
-        result[part.task] = _suite(part, slices)
-        others = [row for row in varied if row.task == part.task]
-        if others:
-            both = [*part.rows, *others]
-            result[part.task]["stability"] = robustness.figures(both, kinds[part.task])
-        if kinds[part.task] in WRITTEN:
-            result[part.task]["truncated"] = sum(row.truncated for row in part.rows)
-        if kinds[part.task] in ("choice", "label"):
-            result[part.task]["confusion"] = confusion(part.rows)
-        if kinds[part.task] == "written_label":
-            result[part.task]["confusion"] = confusion(classification.as_labels(part.rows))
-    losses = [(row.loss, row.tokens) for row in predictions if row.loss is not None]
-    if losses:
-        result[OVERALL] = likelihood.compute_perplexity(losses)
-        scored = [row for row in predictions if row.tokens]
-        bits = LIKELIHOOD["bits_per_byte"].figure(scored)
-        result |= {"bits_per_byte": bits} if math.isfinite(bits) else {}
+        form = forms[group.task]
+        result[group.task] = _suite_metrics(group, slices)
+        if form in GENERATED_FORMS:
+            result[group.task]["truncated"] = sum(row.truncated for row in group.predictions)
+        if form in ("choice", "label"):
+            result[group.task]["confusion"] = confusion(group.predictions)
+        if form == "written_label":
+            as_labels = classification.as_labels(group.predictions)
+            result[group.task]["confusion"] = confusion(as_labels)
+    likely = [row for row in predictions if row.loss is not None and row.tokens]
+    for name, metric in LIKELIHOOD_METRICS.items():
+        value = metric.figure(likely) if likely else math.nan
+        result |= {name: value} if math.isfinite(value) else {}
     return result
 
 
-def confusion(rows: Sequence[Prediction]) -> dict[str, dict[str, int]]:
-    """expected label -> chosen label -> count, without zeros."""
+def confusion(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:
+    """Count predictions by label: {reference: {prediction: count}}, without zeros."""
     table: dict[str, dict[str, int]] = {}
-    for want, have in sorted((row.reference, row.prediction) for row in rows):
-        row = table.setdefault(want, {})
-        row[have] = row.get(have, 0) + 1
+    pairs = sorted((row.reference, row.prediction) for row in predictions)
+    for reference, prediction in pairs:
+        row = table.setdefault(reference, {})
+        row[prediction] = row.get(prediction, 0) + 1
     return table
 
 
-def _suite(part: Part, slices: Sequence[str]) -> dict[str, Any]:
+def _suite_metrics(group: Group, slices: Sequence[str]) -> dict[str, Any]:
     by_slice = {
         name: {
-            value: {"records": len(rows), **part.figures(rows)}
-            for value, rows in part.by_slice(name).items()
+            value: {"records": len(rows), **group.compute(rows)}
+            for value, rows in group.by_slice(name).items()
         }
         for name in slices
     }
     return {
-        "records": len(part.rows),
-        "overall": part.figures(part.rows),
+        "records": len(group.predictions),
+        "overall": group.compute(group.predictions),
         "slices": {name: values for name, values in by_slice.items() if values},
     }

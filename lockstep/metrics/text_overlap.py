@@ -54,7 +54,7 @@ def distinct_2(rows: Sequence[Prediction]) -> Figure:
     """Different pairs of words by all pairs, over all answers (Li et al., 2016)."""
     from scipy.sparse import csr_array
 
-    found = [Counter(itertools.pairwise(scores.words(row.prediction))) for row in rows]
+    found = [Counter(itertools.pairwise(scores.split_words(row.prediction))) for row in rows]
     place = {pair: index for index, pair in enumerate(sorted(set().union(*found)))}
     cells = [
         (at, place[pair], count) for at, pairs in enumerate(found) for pair, count in pairs.items()
@@ -72,7 +72,10 @@ def distinct_2(rows: Sequence[Prediction]) -> Figure:
 def lengths(rows: Sequence[Prediction]) -> Numbers:
     """(records, 2): words of the answer and of the expected one."""
     return np.array(
-        [(len(scores.words(row.prediction)), len(scores.words(row.reference))) for row in rows],
+        [
+            (len(scores.split_words(row.prediction)), len(scores.split_words(row.reference)))
+            for row in rows
+        ],
         dtype=float,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lockstep.metrics import json_schemas, scores
+from lockstep.metrics import json_answers, json_schemas
 from lockstep.metrics.aggregation import Numbers, ratio
 from lockstep.predictions import Prediction
 
@@ -35,7 +35,7 @@ def parsed(answer: str) -> list[Call] | None:
     or stand behind marks of a template, with text around them. What begins like JSON and is not,
     as a call that was cut, is taken for an unreadable one: not all templates leave a mark.
     """
-    if scores.is_deep(answer):
+    if json_answers.is_too_deep(answer):
         return None
     text = answer.strip()
     fenced = _FENCE.fullmatch(text)
@@ -121,7 +121,7 @@ def _values(text: str, place: int) -> tuple[list[Any], int]:
     found: list[Any] = []
     while (place := _behind(text, place)) < len(text):
         try:
-            value, place = scores.DECODER.raw_decode(text, place)
+            value, place = json_answers.DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
             break
         found += value if isinstance(value, list) else [value]
@@ -147,18 +147,20 @@ def _call(value: Any) -> Call | None:
     if not isinstance(value, dict) or not value.keys() <= _KEYS:
         return None
     name, given = value.get("name"), value.get("arguments", value.get("parameters", {}))
-    given = scores.parsed(given) if isinstance(given, str) else given
+    given = json_answers.parse_json(given) if isinstance(given, str) else given
     return (name, given) if isinstance(name, str) and isinstance(given, dict) else None
 
 
 def _counted(calls: Sequence[Call]) -> Counter[str]:
     return Counter(
-        json.dumps([name, scores.canonical(values)], sort_keys=True, default=str)
+        json.dumps([name, json_answers.canonical(values)], sort_keys=True, default=str)
         for name, values in calls
     )
 
 
 def _arguments(calls: Sequence[Call]) -> Counter[tuple[str, str]]:
     return Counter(
-        leaf for name, values in calls for leaf in scores.leaves(scores.canonical(values), name)
+        leaf
+        for name, values in calls
+        for leaf in json_answers.leaves(json_answers.canonical(values), name)
     )

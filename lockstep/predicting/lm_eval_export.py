@@ -1,10 +1,8 @@
 """Write the choice suites as tasks of lm-eval, for its own command line.
 
-`python -m lockstep.predicting.lm_eval_export data/merged data/prepared/test.jsonl \
-data/prepared/labels.json OUT`, then
-`lm_eval run --model hf --model_args pretrained=data/merged --tasks intent \
---include_path OUT` gives the accuracy that evaluate gives.
-Prompts are rendered by the model's own template.
+`python -m lockstep.predicting.lm_eval_export data/merged data/prepared OUT`, then
+`lm_eval run --model hf --model_args pretrained=data/merged --tasks intent --include_path OUT`
+measures the accuracy that evaluate measures. The model's own template renders the prompts.
 """
 
 from pathlib import Path
@@ -16,31 +14,40 @@ from lockstep.errors import UserError
 from lockstep.models import model_io
 from lockstep.params import Section
 from lockstep.predicting import lm_eval_tasks
-from lockstep.predicting.predict_params import Suites
+from lockstep.predicting.predict_params import PredictParams
+from lockstep.suites import ObjectiveParams, read_tasks, resolve_suites
 
 
 class Params(Section):
-    evaluate: Suites
+    train: ObjectiveParams
+    predict: PredictParams
 
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("test", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("labels", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("prepared", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-def main(folder: Path, test: Path, labels: Path, out: Path) -> None:
-    suites = [one for one in params.read(Params).evaluate.suites if one.answer == "choice"]
-    if not suites:
-        raise UserError("params.yaml: evaluate.suites: none chooses among labels")
-    tokenizer, rows = model_io.load_tokenizer(folder), list(records.read(test))
-    label_sets = outputs.read_json(labels)
+def main(folder: Path, prepared: Path, out: Path) -> None:
+    settings = params.read(Params)
+    tasks = read_tasks(prepared / "tasks.json")
+    suites = resolve_suites(settings.predict.suites, tasks, settings.train.objective)
+    choices = [suite for suite in suites if suite.answer == "choice"]
+    if not choices:
+        raise UserError("params.yaml: predict.suites: no suite has the answer form choice")
+    tokenizer = model_io.load_tokenizer(folder)
+    test_records = list(records.read(prepared / "test.jsonl"))
+    labels = outputs.read_json(prepared / "labels.json")
     with outputs.atomic_folder(out) as partial:
-        for suite in suites:
-            own = [row for row in rows if row.task == suite.task]
+        for suite in choices:
             lm_eval_tasks.write_task(
-                partial, out, suite.task, tokenizer, own, label_sets[suite.task]
+                partial,
+                out,
+                suite.task,
+                tokenizer,
+                [record for record in test_records if record.task == suite.task],
+                labels[suite.task],
             )
-    click.echo(f"{out}: {', '.join(suite.task for suite in suites)}", err=True)
+    click.echo(f"{out}: {', '.join(suite.task for suite in choices)}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""lm-eval: a second opinion on the same records, its own tasks, and our suites as its tasks."""
+"""Score with lm-eval: the records of choice suites as a second opinion, and tasks of its own."""
 
 import contextlib
 import io
@@ -24,29 +24,28 @@ TASK = {
     "target_delimiter": "",
     "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
 }
-"""A choice among labels as lm-eval's configuration of a task has it."""
-
+"""lm-eval's configuration of a task that chooses among labels."""
 
 RESAMPLES = 100
-"""For the standard errors that lm-eval does not know exactly."""
+"""Number of bootstrap resamples for standard errors."""
 
 
-class Harness(Section):
+class LmEvalParams(Section):
     """What lm-eval scores as well."""
 
-    records: NaturalInt
-    """So many records of each choice suite, evenly spread, at most; 0: none."""
-    tasks: list[str]
-    """Of lm-eval, or of configurations of our own."""
-    limit: NaturalInt
-    """Documents of each of the tasks at most; 0: all."""
+    records: NaturalInt = 50
+    """Maximum number of records of each choice suite, sampled evenly, that lm-eval scores as a
+    second opinion; 0 disables this."""
+    tasks: list[str] = []
+    """Tasks of lm-eval, or of the configurations in data/tasks, that are scored as well."""
+    limit: NaturalInt = 0
+    """Maximum number of documents of each of these tasks; 0 takes all."""
 
 
 def documents(
     tokenizer: Any, rows: Sequence[Record], labels: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """What lm-eval reads of each record: the rendered prompt, the labels, the place of the right
-    one."""
+    """Return lm-eval's documents: the rendered prompt, the labels, the reference's index."""
     choices = [chat.render_answer(tokenizer, label) for label in labels]
     return [
         {
@@ -61,40 +60,41 @@ def documents(
 def accuracy(
     model: Any, tokenizer: Any, rows: Sequence[Record], labels: Sequence[str], batch_size: int
 ) -> float:
-    """Share of right choices by lm-eval's multiple-choice scoring of the same prompts."""
+    """Return the accuracy of lm-eval's multiple-choice scoring of the same prompts."""
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
-    given = documents(tokenizer, rows, labels)
-    source = {"custom_dataset": lambda **_: {"test": Dataset.from_list(given)}}
+    docs = documents(tokenizer, rows, labels)
+    source = {"custom_dataset": lambda **_: {"test": Dataset.from_list(docs)}}
     task = ConfigurableTask(config={"task": "choice", **source, **TASK})
-    found = _evaluated(model, tokenizer, {"choice": task}, batch_size, 0)
-    return float(found["choice"]["acc,none"])
+    results = _evaluate(model, tokenizer, {"choice": task}, batch_size, 0)
+    return float(results["choice"]["acc,none"])
 
 
 def results(
-    model: Any, tokenizer: Any, chosen: Harness, tasks: Path, batch_size: int
+    model: Any, tokenizer: Any, settings: LmEvalParams, tasks: Path, batch_size: int
 ) -> dict[str, dict[str, float]]:
-    """{task: {figure: value}} of lm-eval's tasks, with its standard errors; groups have a line of
-    their own. The folder `tasks` has configurations beyond lm-eval's own."""
-    if not chosen.tasks:
+    """Return {task: {metric: value}} of lm-eval's tasks and groups, with its standard errors.
+
+    The folder `tasks` has configurations beyond lm-eval's own.
+    """
+    if not settings.tasks:
         return {}
-    found = _evaluated(model, tokenizer, _loaded(chosen, tasks), batch_size, chosen.limit)
+    results = _evaluate(model, tokenizer, _load_tasks(settings, tasks), batch_size, settings.limit)
     return {
         task: {
             name.removesuffix(",none"): value
-            for name, value in figures.items()
+            for name, value in metrics.items()
             if isinstance(value, float) and math.isfinite(value)
         }
-        for task, figures in sorted(found.items())
+        for task, metrics in sorted(results.items())
     }
 
 
-def check(chosen: Harness, tasks: Path) -> None:
-    """Refuse tasks that neither lm-eval nor the folder has, or whose data are not found, before a
-    model loads."""
-    if chosen.tasks:
-        _loaded(chosen, tasks)
+def check(settings: LmEvalParams, tasks: Path) -> None:
+    """Raise UserError for a task that lm-eval and the folder lack, or whose data is missing."""
+    if settings.tasks:
+        _load_tasks(settings, tasks)
 
 
 def write_task(
@@ -105,8 +105,10 @@ def write_task(
     rows: Sequence[Record],
     labels: Sequence[str],
 ) -> None:
-    """A suite as a task of lm-eval: its documents and its configuration, which names them where
-    they will be, in `place`."""
+    """Write a suite as a task of lm-eval into `folder`: its documents and its configuration.
+
+    The configuration names the documents by their final place, `place`.
+    """
     from ruamel.yaml import YAML
 
     with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as stream:
@@ -118,36 +120,37 @@ def write_task(
         YAML().dump({"task": name, **source, **TASK}, stream)
 
 
-def _loaded(chosen: Harness, tasks: Path) -> dict[str, Any]:
+def _load_tasks(settings: LmEvalParams, tasks: Path) -> dict[str, Any]:
     with _quiet():
         manager = _manager(tasks, with_defaults=False)
-        if not set(chosen.tasks) <= set(manager.all_tasks):
+        if not set(settings.tasks) <= set(manager.all_tasks):
             manager = _manager(tasks, with_defaults=True)
-        unknown = [name for name in chosen.tasks if name not in manager.all_tasks]
+        unknown = [name for name in settings.tasks if name not in manager.all_tasks]
         if unknown:
             raise UserError(
-                f"params.yaml: evaluate.harness.tasks: lm-eval has no {', '.join(unknown)}; "
+                f"params.yaml: predict.lm_eval.tasks: lm-eval has no {', '.join(unknown)}; "
                 f"`lm_eval ls tasks` lists them, {tasks} may hold more"
             )
         try:
-            return dict(manager.load(chosen.tasks))
+            return dict(manager.load(settings.tasks))
         except Exception as error:  # datasets raises any class for data that it does not find
             reason = " ".join(str(error).split())[:160]
             raise UserError(
-                f"params.yaml: evaluate.harness.tasks: {', '.join(chosen.tasks)}: data do not load "
-                f"({reason}); put them into the cache of datasets, or name files by a task of yours"
+                f"params.yaml: predict.lm_eval.tasks: {', '.join(settings.tasks)}: data does not "
+                f"load ({reason}); put it into the cache of datasets, or name files in a task of "
+                "your own"
             ) from None
 
 
 @cache
 def _manager(folder: Path, with_defaults: bool) -> Any:
-    """Who knows the tasks; lm-eval's own take 13 s to be looked through."""
+    """Return lm-eval's task manager; indexing its own tasks takes 13 s."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager(include_path=str(folder), include_defaults=with_defaults)
 
 
-def _evaluated(
+def _evaluate(
     model: Any, tokenizer: Any, tasks: Mapping[str, Any], batch_size: int, limit: int
 ) -> dict[str, Any]:
     from lm_eval.evaluator import evaluate
@@ -156,10 +159,10 @@ def _evaluated(
     with _quiet():  # progress bars of seconds
         scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
         # not simple_evaluate, which looks at the whole machine first: pip list, git, CPU
-        found = evaluate(
+        output = evaluate(
             scorer, dict(tasks), limit=limit or None, bootstrap_iters=RESAMPLES, log_samples=False
         )
-    return dict(found["results"])
+    return dict(output["results"])
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""The same question put otherwise, to see how far the answers agree (scoring.stability).
+"""Perturb test records, to see whether the model gives the same answer (statistics.robustness).
 
-A varied record names its parent and the variation in its slices, so that the figures follow from
+A perturbed record names its parent and the perturbation in its slices, so robustness follows from
 predictions alone.
 """
 
@@ -14,103 +14,119 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lockstep.metrics import rules, scores
-from lockstep.metrics.suites import WRITTEN, Answer
-from lockstep.params import Fraction, PositiveFloat, PositiveInt, Section
-from lockstep.predictions import Prediction
+from lockstep.metrics import json_answers
+from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.predictions import PARENT, PERTURBATION, Prediction
 from lockstep.records import Record
+from lockstep.suites import GENERATED_FORMS, LABEL_FORMS, AnswerForm, Suite
 
-Variation = Literal["again", "typos", "case", "spaces", "options"]
-PARENT, VARIATION = "parent", "variation"
-"""Slices of a varied record: the id of the one that it was made of, and how."""
+Kind = Literal["resample", "typos", "case", "spaces", "options"]
 
 _LETTERS = re.compile(r"[^\W\d_]+")
 _WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{3,}|[\u3400-\u9fff]{3,}")
 _GAP = re.compile(r"(?<=\S) (?=\S)|(?<=[\u3400-\u9fff])(?=[\u3400-\u9fff])")
 
 
-class Stability(Section):
-    """Which records are varied, and how."""
+class RobustnessParams(Section):
+    """Which test records are perturbed, and how."""
 
-    tasks: list[str]
-    """Of suites; empty: nothing is varied."""
-    records: PositiveInt
-    """So many of each task, evenly spread."""
-    variations: Annotated[list[Variation], Field(min_length=1)]
-    """again: the same prompt, to be answered by sampling; typos, case (capitals), spaces: of the
-    last user turn; options: another order of the labels that a turn lists."""
-    repeats: PositiveInt
-    """Varied records of each kind that is drawn at random, and samples of `again`."""
-    temperature: PositiveFloat
-    """Of the sampling of `again`."""
-    rate: Fraction
-    """Share of the words that typos change, and of the gaps that spaces fill; at least one."""
-    paraphrases: str
-    """A slice: records with the same value of it ask the same; empty: there are none."""
+    tasks: list[str] = []
+    """Tasks whose records are perturbed; [] takes all suites whose answers are labels."""
+    records: NaturalInt = 40
+    """Number of records of each task, sampled evenly; 0 disables this."""
+    kinds: Annotated[list[Kind], Field(min_length=1)] = ["typos", "case", "spaces"]
+    """Perturbations: typos, case (capitals) and spaces change the last user turn, options changes
+    the order of the labels that a turn lists, resample samples another answer to the same
+    prompt."""
+    repeats: PositiveInt = 1
+    """Number of perturbed records of each kind that is drawn at random."""
+    temperature: PositiveFloat = 0.7
+    """Sampling temperature of resample."""
+    rate: Fraction = 0.2
+    """Share of the words that typos changes, and of the gaps that spaces fills; at least one."""
+    paraphrases: str = ""
+    """Slice whose value says which records ask the same; "" if the data has no paraphrases."""
+
+    def covers(self, suite: Suite) -> bool:
+        """Whether the records of a suite are perturbed."""
+        if not self.records:
+            return False
+        return suite.task in self.tasks if self.tasks else suite.answer in LABEL_FORMS
 
 
-def varied(
-    record: Record, answer: Answer, labels: Sequence[str], chosen: Stability, seed: int
+def perturb(
+    record: Record,
+    form: AnswerForm,
+    labels: Sequence[str],
+    settings: RobustnessParams,
+    seed: int,
 ) -> list[Record]:
-    """The record put otherwise, without what equals it or another; `again` alone repeats it, where
-    the model writes: what it chooses is no matter of chance.
+    """Return the perturbed versions of a record, without duplicates of it or of each other.
 
-    What the expected answer takes from the question stays as it is, and so do digits. Records of
-    `again` have one id, their parent's: what is asked is the same.
+    What the reference takes from the question stays as it is, and so do digits. `resample` repeats
+    the record itself, under its own id, if the model generates: a chosen answer does not vary.
     """
-    found, known = [], {record.id}
-    for name in chosen.variations:
-        if name == "again" and answer not in WRITTEN:
+    versions, known = [], {record.id}
+    for kind in settings.kinds:
+        if kind == "resample" and form not in GENERATED_FORMS:
             continue
-        for number in range(chosen.repeats):
-            draw = random.Random(_digest(seed, name, number, record.id))
-            one = _varied(record, name, labels, chosen.rate, draw)
-            if name == "again" or one.id not in known:
-                known.add(one.id)
-                found.append(_named(one, record.id, name))
-    return found
+        for number in range(settings.repeats):
+            draw = random.Random(_digest(seed, kind, number, record.id))
+            version = _perturb(record, kind, labels, settings.rate, draw)
+            if kind == "resample" or version.id not in known:
+                known.add(version.id)
+                versions.append(_link(version, record.id, kind))
+    return versions
 
 
-def paraphrased(predictions: Iterable[Prediction], by: str) -> list[Prediction]:
-    """The predictions that have a value of the slice, all but the first of each as its variants."""
+def is_resampled(record: Record) -> bool:
+    """Whether a perturbed record asks the same prompt again."""
+    return record.slices[PERTURBATION] == "resample"
+
+
+def link_paraphrases(predictions: Iterable[Prediction], by: str) -> list[Prediction]:
+    """Return the predictions that have the slice `by`; the first one of each value is the parent
+    of the others."""
     first: dict[tuple[str, str], str] = {}
-    found = []
+    result = []
     for row in predictions:
         if by in row.slices:
             parent = first.setdefault((row.task, row.slices[by]), row.id)
-            links = {} if parent == row.id else {PARENT: parent, VARIATION: "paraphrase"}
-            found.append(replace(row, slices={**row.slices, **links}))
-    return found
+            links = {} if parent == row.id else {PARENT: parent, PERTURBATION: "paraphrase"}
+            result.append(replace(row, slices={**row.slices, **links}))
+    return result
 
 
-def _varied(
-    record: Record, name: Variation, labels: Sequence[str], rate: float, draw: random.Random
+def _perturb(
+    record: Record, kind: Kind, labels: Sequence[str], rate: float, draw: random.Random
 ) -> Record:
-    if name == "again" or not record.question:  # plain text asks nothing
+    if kind == "resample" or not record.question:  # plain text has no question
         return record
-    if name == "options":
-        return _reordered(record, labels, draw)
-    kept = _kept(record)
+    if kind == "options":
+        return _reorder_labels(record, labels, draw)
+    protected = _copied_texts(record)
     changes: dict[str, Callable[[str], str]] = {
-        "typos": lambda text: _replaced(text, _WORD, kept, rate, draw, _mistyped),
-        "spaces": lambda text: _replaced(text, _GAP, kept, rate, draw, lambda gap, _: gap + " "),
-        "case": lambda text: _replaced(
-            text, _LETTERS, kept, 1.0, draw, lambda word, _: word.upper()
+        "typos": lambda text: _replace(text, _WORD, protected, rate, draw, _mistype),
+        "spaces": lambda text: _replace(
+            text, _GAP, protected, rate, draw, lambda gap, _: gap + " "
+        ),
+        "case": lambda text: _replace(
+            text, _LETTERS, protected, 1.0, draw, lambda word, _: word.upper()
         ),
     }
-    return record.with_question(changes[name], record.origin)
+    return record.with_question(changes[kind], record.origin)
 
 
-def _mistyped(word: str, draw: random.Random) -> str:
-    """A slip of the hand within the word: two letters exchanged, one left out or one doubled."""
+def _mistype(word: str, draw: random.Random) -> str:
+    """Return the word with a typing error inside: two letters swapped, one missing or doubled."""
     place = draw.randrange(1, len(word) - 1)
-    one, other = word[place], word[place + 1]
-    slip = draw.choice((other + one, one, one + one + other))
-    return word[:place] + slip + word[place + 2 :]
+    first, second = word[place], word[place + 1]
+    error = draw.choice((second + first, first, first + first + second))
+    return word[:place] + error + word[place + 2 :]
 
 
-def _reordered(record: Record, labels: Sequence[str], draw: random.Random) -> Record:
-    """With another order of the labels in the first turn that has each of them once."""
+def _reorder_labels(record: Record, labels: Sequence[str], draw: random.Random) -> Record:
+    """Shuffle the labels in the first turn that lists each of them once."""
     longest_first = sorted(labels, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
     for place, message in enumerate(record.prompt):
@@ -125,20 +141,24 @@ def _reordered(record: Record, labels: Sequence[str], draw: random.Random) -> Re
     return record
 
 
-def _replaced(
+def _replace(
     text: str,
-    which: re.Pattern[str],
-    kept: Sequence[str],
+    pattern: re.Pattern[str],
+    protected: Sequence[str],
     rate: float,
     draw: random.Random,
     change: Callable[[str, random.Random], str],
 ) -> str:
-    """The text with a share of what the pattern finds changed, outside of what is kept."""
-    held = [found.span() for part in kept for found in rules.whole(part).finditer(text)]
+    """Change a share of the pattern's matches that lie outside of the protected texts."""
+    spans = [
+        match.span()
+        for part in protected
+        for match in json_answers.whole_text_pattern(part).finditer(text)
+    ]
     places = [
-        found.span()
-        for found in which.finditer(text)
-        if not any(found.start() < end and begin < found.end() for begin, end in held)
+        match.span()
+        for match in pattern.finditer(text)
+        if not any(match.start() < end and begin < match.end() for begin, end in spans)
     ]
     count = min(len(places), max(1, round(rate * len(places))))
     for begin, end in sorted(draw.sample(places, count), reverse=True):
@@ -146,15 +166,15 @@ def _replaced(
     return text
 
 
-def _kept(record: Record) -> list[str]:
-    """What the expected answer takes from the question: itself, or values of its JSON."""
-    values = [value for _, value in scores.slots(record.answer)]
-    return [one for one in (record.answer, *values) if one and one in record.question]
+def _copied_texts(record: Record) -> list[str]:
+    """Return what the reference copies from the question: itself, or values of its JSON."""
+    values = [value for _, value in json_answers.leaf_values(record.answer)]
+    return [text for text in (record.answer, *values) if text and text in record.question]
 
 
-def _named(record: Record, parent: str, name: Variation) -> Record:
-    slices = {**record.slices, PARENT: parent, VARIATION: name}
-    return replace(record, slices=slices, origin=f"{parent}:{name}")
+def _link(record: Record, parent: str, kind: Kind) -> Record:
+    slices = {**record.slices, PARENT: parent, PERTURBATION: kind}
+    return replace(record, slices=slices, origin=f"{parent}:{kind}")
 
 
 def _digest(*parts: object) -> bytes:

@@ -1,57 +1,42 @@
-"""The section `evaluate` of params.yaml, as far as several stages read it."""
+"""The section `predict` of params.yaml: what each variant of the model is asked."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from lockstep.metrics.suites import NUMBERS, WRITTEN, Suite
-from lockstep.params import NaturalInt, Part, PositiveInt
-from lockstep.predicting import retrieval
-from lockstep.predicting.lm_eval_tasks import Harness
-from lockstep.predicting.perturbations import Stability
-from lockstep.predicting.retrieval import Retrieval
-
-RETRIEVAL = Suite(task=retrieval.TASK, answer="rules", metrics=["all_followed"])
-"""The suite of the prompts that are made here."""
+from lockstep.params import NaturalInt, PositiveInt, Section
+from lockstep.predicting.lm_eval_tasks import LmEvalParams
+from lockstep.predicting.perturbations import RobustnessParams
+from lockstep.predicting.retrieval import RetrievalParams
+from lockstep.suites import GENERATED_FORMS, Suite, with_retrieval
 
 
-class Suites(Part):
-    """What both read: the stage that asks the model, and the report."""
+class PredictParams(Section):
+    """What each variant of the model is asked, and how much at a time."""
 
-    suites: Annotated[list[Suite], Field(min_length=1)]
-    slices: list[str]
-    """Slices by which each figure is broken down as well."""
-    retrieval: Retrieval
-
-    @property
-    def measured(self) -> list[Suite]:
-        """Those of the test records and, of a model that writes, of what is made."""
-        made = self.retrieval.lengths and not self.ends_in_numbers
-        return [*self.suites, RETRIEVAL] if made else self.suites
-
-    @property
-    def ends_in_numbers(self) -> bool:
-        """Whether the answers are those of a classification or regression."""
-        return any(suite.answer in NUMBERS for suite in self.suites)
-
-
-class Asked(Suites):
-    """What is measured, on how much at a time."""
-
-    backend: Literal["transformers", "vllm"]
-    """What writes the answers; likelihoods and outputs of a head are always those of
-    transformers."""
-    stability: Stability
-    fit_records: NaturalInt
-    """Training and validation records of each suite that are asked as well; 0: none."""
-    max_length: PositiveInt
-    """Tokens that the model reads at once under perplexity; longer rows window by window."""
+    suites: list[Suite]
+    """Tasks with the form of their answers; [] takes one suite for each task of the data."""
     max_new_tokens: PositiveInt
-    """Longest generated answer."""
+    """Maximum number of tokens of a generated answer."""
     batch_size: PositiveInt
-    harness: Harness
+    """Number of prompts in one forward pass."""
+    max_length: PositiveInt = 256
+    """Tokens read at once where likelihoods are computed; longer records are read in windows."""
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """Engine that generates answers; vllm needs a GPU. Likelihoods and the outputs of a head
+    always come from transformers."""
+    split_records: NaturalInt = 60
+    """Number of training and of validation records of each suite that are asked as well, to
+    compare with the test records; 0 disables this."""
+    lm_eval: LmEvalParams = LmEvalParams()
+    """What lm-eval scores as well."""
+    robustness: RobustnessParams = RobustnessParams()
+    """Perturbed test records that are asked as well."""
+    retrieval: RetrievalParams = RetrievalParams()
+    """Long-context records that are generated and asked as well."""
 
-    @property
-    def vllm_writes(self) -> bool:
-        """Whether any answer is written by vLLM."""
-        return self.backend == "vllm" and any(one.answer in WRITTEN for one in self.measured)
+    def uses_vllm(self, suites: list[Suite]) -> bool:
+        """Whether vLLM generates any answer."""
+        generated = (
+            suite.answer in GENERATED_FORMS
+            for suite in with_retrieval(suites, self.retrieval.lengths)
+        )
+        return self.backend == "vllm" and any(generated)

@@ -1,7 +1,6 @@
-"""Long-context retrieval: one fact in a long text of other things, and a question for it.
+"""Generate long-context retrieval records: a long text with one fact, and a question about it.
 
-After the "needle in a haystack" test (Kamradt, 2023): depth is the share of the other text that
-stands before the fact. Facts and sentences are ours.
+After the "needle in a haystack" test (Kamradt, 2023). Facts and sentences are ours.
 """
 
 import bisect
@@ -17,22 +16,23 @@ from lockstep.errors import UserError
 from lockstep.models import chat
 from lockstep.params import Fraction, PositiveInt, Section
 from lockstep.records import Record
-
-TASK = "retrieval"
+from lockstep.suites import RETRIEVAL
 
 Language = Literal["en", "zh"]
 
 
-class Retrieval(Section):
-    """How long the texts are, and where the fact stands."""
+class RetrievalParams(Section):
+    """How long the generated texts are, and where the fact stands in them."""
 
-    lengths: list[PositiveInt]
-    """Tokens of the prompts, which the base's context must hold with an answer; empty: none."""
-    depths: Annotated[list[Fraction], Field(min_length=1)]
-    """0: the fact comes first, 1: last."""
-    languages: Annotated[list[Language], Field(min_length=1)]
-    records: PositiveInt
-    """Of each length, depth and language."""
+    lengths: list[PositiveInt] = [200, 400]
+    """Number of tokens of the prompts, which the base's context must hold with an answer; []
+    disables this."""
+    depths: Annotated[list[Fraction], Field(min_length=1)] = [0.0, 0.5, 1.0]
+    """Share of the other text that stands before the fact: 0 is the beginning, 1 the end."""
+    languages: Annotated[list[Language], Field(min_length=1)] = ["en", "zh"]
+    """Languages of the texts."""
+    records: PositiveInt = 2
+    """Number of records of each length, depth and language."""
 
 
 _FACT = {
@@ -69,61 +69,62 @@ _WHEN = {
 }  # fmt: skip
 
 
-def made(tokenizer: Any, chosen: Retrieval, seed: int) -> list[Record]:
-    """Prompts of at most the wanted tokens, the chat template's included, and less than a sentence
-    short of them; the expected answer is a rule (scoring.rules): it contains the code.
+def generate_records(tokenizer: Any, settings: RetrievalParams, seed: int) -> list[Record]:
+    """Generate prompts of at most the wanted number of tokens, the chat template included.
 
-    UserError where a length does not hold the question and its fact.
+    A prompt is less than one sentence shorter than wanted. The reference is a rule
+    (metrics.rules): the answer contains the code. Raise UserError if a length does not hold the
+    question and its fact.
     """
     return [
         _record(tokenizer, language, length, depth, number, seed)
-        for language in chosen.languages
-        for length in chosen.lengths
-        for depth in chosen.depths
-        for number in range(chosen.records)
+        for language in settings.languages
+        for length in settings.lengths
+        for depth in settings.depths
+        for number in range(settings.records)
     ]
 
 
 def _record(
     tokenizer: Any, language: Language, length: int, depth: float, number: int, seed: int
 ) -> Record:
-    origin = f"{TASK}:{language}-{length}-{depth:g}-{number}"
+    origin = f"{RETRIEVAL}:{language}-{length}-{depth:g}-{number}"
     draw = random.Random(hashlib.sha256(f"{seed}/{origin}".encode()).digest())
     name, code = draw.choice(_NAMES[language]), str(draw.randrange(1000, 10000))
     rule = json.dumps([{"rule": "contains", "text": code}])
     fact = _FACT[language].format(name=name, code=code)
     sentences = _sentences(language, draw)
 
-    def text(count: int) -> str:
+    def prompt_text(count: int) -> str:
         before = round(depth * count)
         others = list(islice(cycle(sentences), count))
         log = ("" if language == "zh" else " ").join((*others[:before], fact, *others[before:]))
         return _FRAME[language].format(log=log, name=name)
 
     def tokens(count: int) -> int:
-        return len(chat.encode_prompt(tokenizer, [{"role": "user", "content": text(count)}]))
+        return len(chat.encode_prompt(tokenizer, [{"role": "user", "content": prompt_text(count)}]))
 
     if tokens(0) > length:
         raise UserError(
-            f"retrieval: {length} tokens do not hold a question and its fact, which are "
-            f"{tokens(0)} of this tokenizer; ask for more"
+            f"params.yaml: predict.retrieval.lengths: {length} tokens do not hold a question and "
+            f"its fact, which take {tokens(0)} tokens; raise it"
         )
     longer = 1
     while tokens(longer) <= length:
         longer *= 2
     count = bisect.bisect_right(range(longer), length, key=tokens) - 1
-    turns = [("user", text(count)), ("assistant", rule)]
+    turns = [("user", prompt_text(count)), ("assistant", rule)]
     return Record(
         messages=[{"role": role, "content": content} for role, content in turns],
-        task=TASK,
-        source=TASK,
+        task=RETRIEVAL,
+        source=RETRIEVAL,
         origin=origin,
         slices={"language": language, "length": str(length), "depth": f"{depth:g}"},
     )
 
 
 def _sentences(language: Language, draw: random.Random) -> list[str]:
-    """All of them, in a drawn order; none has a digit, so that the code is the only number."""
+    """Return all sentences in random order; none has a digit, so the code is the only number."""
     parts = list(product(_WHO[language], _WHEN[language], _DID[language]))
     draw.shuffle(parts)
     if language == "zh":

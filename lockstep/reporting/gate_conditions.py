@@ -1,54 +1,53 @@
-"""The gates as a reader sees them: what was asked, what was found, whether it is kept."""
+"""Gates in words: the condition, the measured value, and whether it is met."""
 
 import math
 from collections.abc import Callable, Iterable
 
-from lockstep.reporting.metric_display import measure, words
+from lockstep.metrics.metric_display import describe_metric, words
 from lockstep.statistics.confidence_intervals import Interval
-from lockstep.statistics.gates import Gate, Outcome
+from lockstep.statistics.gates import Gate, GateOutcome
 
 CERTAINTY = {
-    "figure": "",
-    "proven": ", proven by its whole 95% interval",
-    "not_refuted": ", unless its whole 95% interval says otherwise",
+    "measured": "",
+    "proven": ", proven by the whole 95% interval",
+    "not_refuted": ", unless the whole 95% interval refutes it",
 }
 
 
-def condition(gate: Gate) -> str:
-    """What a gate asks for."""
-    own = measure(gate.metric)
-    figure = f"{gate.variant}: {words(gate.suite)}"
-    if own.title != gate.suite:
-        figure += f" {own.title}"
+def describe_condition(gate: Gate) -> str:
+    """Describe what a gate requires."""
+    display = describe_metric(gate.metric)
+    subject = f"{gate.variant}: {words(gate.suite)}"
+    if display.title != gate.suite:
+        subject += f" {display.title}"
     bound = gate.direction.replace("_", " ")
     if gate.against == "nothing":
-        asked = f"{bound} {own.show(gate.threshold)}"
+        required = f"{bound} {display.show(gate.threshold)}"
     else:
-        other = "previous commit" if gate.against == "previous" else gate.against
-        asked = f"minus that of {other}, {bound} {own.step(gate.threshold)}"
-    return f"{figure} {asked}{CERTAINTY[gate.certainty]}"
+        other = "the previous commit" if gate.against == "previous" else gate.against
+        required = f"minus that of {other}, {bound} {display.step(gate.threshold)}"
+    return f"{subject} {required}{CERTAINTY[gate.certainty]}"
 
 
-def finding(outcome: Outcome) -> str:
-    """What was found; that it is not measured or not defined, where it is not."""
+def describe_value(outcome: GateOutcome) -> str:
+    """Describe what was measured for a gate."""
     if outcome.value is None:
         return "not measured"
     if not math.isfinite(outcome.value):
         return "not defined"
-    own, against = measure(outcome.gate.metric), outcome.gate.against
-    show = own.show if against == "nothing" else own.step
-    return f"{show(outcome.value)}{between(outcome.interval, show)}"
+    display = describe_metric(outcome.gate.metric)
+    show = display.show if outcome.gate.against == "nothing" else display.step
+    return f"{show(outcome.value)}{_between(outcome.interval, show)}"
 
 
-def failures(outcomes: Iterable[Outcome | None]) -> list[str]:
-    """A sentence for each gate that is not kept."""
+def gate_failures(outcomes: Iterable[GateOutcome | None]) -> list[str]:
+    """Return a sentence for each gate that is not met."""
     return [
-        f"Gate failed: {condition(one.gate)}; found {finding(one)}."
-        for one in outcomes
-        if one is not None and not one.passed
+        f"Gate failed: {describe_condition(outcome.gate)}; measured {describe_value(outcome)}."
+        for outcome in outcomes
+        if outcome is not None and not outcome.passed
     ]
 
 
-def between(interval: Interval | None, show: Callable[[float], str]) -> str:
-    """An interval behind its figure; nothing where it is not known."""
+def _between(interval: Interval | None, show: Callable[[float], str]) -> str:
     return f" ({show(interval.low)} to {show(interval.high)})" if interval else ""

@@ -1,7 +1,7 @@
-"""The page and the model card: what their templates need, and how they are rendered."""
+"""The report page and the model card: the values of their templates, and how they are rendered."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,91 +9,63 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from lockstep.metrics.registry import LIKELIHOOD
-from lockstep.metrics.suite_metrics import OVERALL
-from lockstep.reporting import (
-    comparison,
-    examples,
-    gate_conditions,
-    loss_curve,
-    split_gaps,
-    training_settings,
-    verdict,
-)
-from lockstep.reporting.metric_display import Measure, in_order, measure, size, words
-from lockstep.reporting.stage_results import STEPS, VARIANTS, Figures, Prediction, suites
-from lockstep.statistics.confidence_intervals import Interval
-from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, Outcome, decide
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, in_order, size, words
+from lockstep.metrics.registry import LIKELIHOOD_METRICS
+from lockstep.metrics.suite_metrics import PERPLEXITY
+from lockstep.predictions import STEPS, VARIANTS
+from lockstep.reporting import gate_conditions, loss_curve, split_gaps, training_settings, verdict
+from lockstep.reporting.evaluation_results import EvaluationResults
+from lockstep.statistics.details import Metrics
 from lockstep.statistics.paired_tests import Difference
 
-LONGEST = 600
-"""Characters of a text that an example shows."""
-MOST_LABELS = 40
-"""A confusion matrix of more labels than that nobody reads."""
-MOST_MISTAKES = 8
-ROOMY = 24
-"""Characters of an answer of which four fit side by side."""
+MAX_CHARACTERS = 600
+"""Maximum number of characters of a text in an example."""
+MAX_LABELS = 40
+"""A confusion matrix with more labels is not shown."""
+MAX_CONFUSIONS = 8
+"""Maximum number of confusions that the page lists."""
+WIDE_ANSWER = 24
+"""Answers with more characters do not fit side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One figure of one variant, and its change from the variant before."""
+    """One metric of one variant, and its change from the variant before."""
 
     variant: str
     text: str
+    """The value, empty if the metric is not defined."""
     bar: float | None
-    """0 to 100, where the measure has a best value."""
+    """Width of the bar, 0 to 100, where the metric has a best value."""
     interval: str = ""
-    """Of 95%."""
+    """The 95% interval."""
     change: str = ""
     judgement: str = ""
-    """better, worse, same, chance, or untested."""
-    told: str = ""
-    """What the test of the change says, for who asks."""
+    """better, worse, same, chance or untested; empty if there is no change to judge."""
+    explanation: str = ""
+    """The test of the change in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
-    """A section of the page's tables and examples."""
+class SuiteSection:
+    """What the page shows of one suite."""
 
     task: str
     records: int
-    rows: list[tuple[Measure, list[Cell]]]
-    steps: dict[str, comparison.Change]
-    """By tuning and quantization."""
-    examples: list[tuple[examples.Outcome, Prediction]]
+    rows: list[tuple[MetricDisplay, list[Cell]]]
+    """Each metric with a cell for each variant."""
+    changes: Metrics
+    """Step -> number of answers that got better and worse."""
+    examples: list[Metrics]
     graded: bool
-    """Free text, more or less close to what is expected."""
+    """Whether answers are closer to or further from the reference, not right or wrong."""
     wide: bool
-    """Answers too long to stand four side by side."""
+    """Whether answers are too long to stand side by side."""
     confusion: dict[str, dict[str, int]] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proven:
-    """How sure the figures are, and whether the gates are kept."""
-
-    intervals: dict[str, dict[str, dict[str, Interval]]]
-    """variant -> suite -> figure"""
-    differences: comparison.Differences
-    gates: list[tuple[Gate, Outcome | None]]
-    """None where the previous commit decides."""
-
-
-def prove(evidence: Evidence, gates: Sequence[Gate]) -> Proven:
-    """All that the page says of chance."""
-    return Proven(
-        intervals={name: evidence.intervals(name) for name in VARIANTS},
-        differences=comparison.differences(evidence),
-        gates=[
-            (gate, None if gate.against == "previous" else decide(gate, evidence)) for gate in gates
-        ],
-    )
-
-
 def render(name: str, values: dict[str, Any]) -> str:
-    """A template of this folder with everything in it escaped; an unknown name is an error."""
+    """Render a template of this folder with everything escaped; an unknown name is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -108,145 +80,178 @@ def render(name: str, values: dict[str, Any]) -> str:
     return environment.get_template(name).render(values)
 
 
-def values(
-    variants: dict[str, Figures],
-    rows: Sequence[Prediction],
+def template_values(
+    results: EvaluationResults,
+    summaries: Mapping[str, Metrics],
     log: Sequence[dict[str, Any]],
-    facts: dict[str, Figures],
-    proven: Proven,
-    fit: Sequence[split_gaps.Line],
-    number: int,
+    settings: Metrics,
 ) -> dict[str, Any]:
-    """What both templates may use; `facts` are the other stages' own summaries, by stage."""
-    parts = verdict.slices(variants)
+    """Return the values of both templates.
+
+    `summaries` are the other stages' own summaries by folder, `log` is the training log and
+    `settings` are the parameters of the stage.
+    """
+    slices = verdict.slice_rows(results)
+    gaps = split_gaps.gap_rows(results)
+    quantized = summaries["quantized"]
     return {
-        **facts,
+        **summaries,
+        "settings": settings,
         "variants": VARIANTS,
-        "headline": verdict.headline(variants, facts["quantize"], proven.differences),
+        "headline": verdict.headline(results, quantized),
         "gates": [
-            (gate_conditions.condition(gate), outcome and gate_conditions.finding(outcome), outcome)
-            for gate, outcome in proven.gates
+            (
+                gate_conditions.describe_condition(gate),
+                outcome and gate_conditions.describe_value(outcome),
+                outcome,
+            )
+            for gate, outcome in results.gates
         ],
         "concerns": [
-            *gate_conditions.failures(outcome for _, outcome in proven.gates),
-            *verdict.concerns(
-                variants, proven.differences, log, facts["trained"], facts["prepared"]
-            ),
-            *split_gaps.concerns(fit),
+            *gate_conditions.gate_failures(outcome for _, outcome in results.gates),
+            *verdict.concerns(results, log, summaries["trained"], summaries["prepared"]),
+            *split_gaps.gap_concerns(gaps),
         ],
-        "suites": [
-            suite(task, variants, rows, proven, number) for task in suites(variants["merged"])
-        ],
+        "suites": [suite_section(task, results) for task in results.suites],
         "likelihood": [
-            (measure(name), cells(OVERALL, name, [variants[v][name] for v in VARIANTS], proven))
-            for name in LIKELIHOOD
-            if all(name in variants[v] for v in VARIANTS)
+            (
+                describe_metric(name),
+                cells(results, PERPLEXITY, name, [results.variants[v].get(name) for v in VARIANTS]),
+            )
+            for name in LIKELIHOOD_METRICS
+            if name in results.variants["merged"]
         ],
         "slices": [
-            (part, cells(part.task, part.measure, list(part.figures.values()))) for part in parts
+            (row, cells(None, row.task, row.metric, list(row.values.values()))) for row in slices
         ],
-        "weakest": verdict.weakest(parts),
-        "harness": [
-            (task, name, [variants[v]["harness"][task].get(name) for v in VARIANTS])
-            for task, figures in variants["merged"].get("harness", {}).items()
-            for name in figures
+        "weakest": verdict.weakest_slice(slices),
+        "lm_eval": [
+            (task, name, [results.details["lm_eval"][v][task].get(name) for v in VARIANTS])
+            for task, metrics in results.details["lm_eval"]["merged"].items()
+            for name in metrics
         ],
-        "fit": fit,
-        "stability": [
-            (task, name, [variants[v][task]["stability"][name] for v in VARIANTS])
-            for task, figures in suites(variants["merged"]).items()
-            for name in figures.get("stability", {})
+        "split_gaps": gaps,
+        "robustness": [
+            (task, name, [results.variants[v][task]["robustness"][name] for v in VARIANTS])
+            for task, metrics in results.suites.items()
+            for name in metrics.get("robustness", {})
         ],
-        "measure": measure,
-        "mistakes": comparison.mistakes,
-        "never_expected": comparison.never_expected,
+        "judge": results.details["judge"],
+        "human": results.details["human"],
+        "display": describe_metric,
+        "mistakes": mistakes,
+        "unexpected": unexpected_labels,
         "thousands": "{:,}".format,
-        "most_labels": MOST_LABELS,
-        "most_mistakes": MOST_MISTAKES,
-        "bits": verdict.BITS[facts["quantize"]["method"]],
+        "max_labels": MAX_LABELS,
+        "max_confusions": MAX_CONFUSIONS,
+        "bits": verdict.BITS[quantized["method"]],
         "curve": loss_curve.draw(log),
-        "training": training_settings.settings(
-            facts["settings"]["train"], facts["settings"]["strategies"]
-        ),
-        "loader": training_settings.loader(facts["trained"]["objective"]),
+        "training": training_settings.settings(settings["train"]),
+        "loader": training_settings.loader(summaries["trained"]["objective"]),
     }
 
 
-def suite(
-    task: str,
-    variants: dict[str, Figures],
-    rows: Sequence[Prediction],
-    proven: Proven,
-    number: int,
-) -> Suite:
-    """Everything the page says of one suite."""
-    figures = variants["merged"][task]
-    own = [row for row in rows if row.task == task]
-    lengths = [len(row.reference) for row in own]
-    graded = "rouge_l" in figures["overall"]
-    return Suite(
+def suite_section(task: str, results: EvaluationResults) -> SuiteSection:
+    """Collect what the page shows of one suite."""
+    metrics = results.suites[task]
+    facts = results.details["suites"][task]
+    return SuiteSection(
         task=task,
-        records=figures["records"],
+        records=metrics["records"],
         rows=[
-            (measure(name), cells(task, name, numbers, proven))
-            for name in in_order(figures["overall"])
-            for numbers in [[variants[v][task]["overall"][name] for v in VARIANTS]]
+            (
+                describe_metric(name),
+                cells(
+                    results,
+                    task,
+                    name,
+                    [results.variants[v][task]["overall"].get(name) for v in VARIANTS],
+                ),
+            )
+            for name in in_order(metrics["overall"])
         ],
-        steps={step: comparison.changes(own, *pair) for step, pair in STEPS.items()},
-        examples=examples.choose(own, number, graded),
-        graded=graded,
-        wide=max(lengths, default=0) > ROOMY,
-        confusion=figures.get("confusion"),
+        changes=results.details["changes"][task],
+        examples=results.details["examples"][task],
+        graded=facts["graded"],
+        wide=facts["longest_reference"] > WIDE_ANSWER,
+        confusion=metrics.get("confusion"),
     )
 
 
 def cells(
-    task: str, name: str, numbers: Sequence[float], proven: Proven | None = None
+    results: EvaluationResults | None, task: str, name: str, values: Sequence[float | None]
 ) -> list[Cell]:
-    """One cell for each variant; where it is known, how sure the figure and its change are."""
-    own, steps = measure(name), [None, *STEPS]
-    result = []
-    for index, (variant, value) in enumerate(zip(VARIANTS, numbers, strict=True)):
-        step, before = steps[index], numbers[index - 1] if index else value
-        ends = proven.intervals[variant].get(task, {}).get(name) if proven else None
-        test = proven.differences[step].get(task, {}).get(name) if proven and step else None
-        result.append(
+    """Return a cell for each variant; with results, also how certain value and change are."""
+    display, steps = describe_metric(name), [None, *STEPS]
+    row = []
+    for index, (variant, value) in enumerate(zip(VARIANTS, values, strict=True)):
+        if value is None:
+            row.append(Cell(variant=variant, text="", bar=None))
+            continue
+        step, before = steps[index], values[index - 1] if index else None
+        interval = results.interval(variant, task, name) if results else None
+        test = results.differences[step].get(task, {}).get(name) if results and step else None
+        bar = round(100 * min(1.0, max(0.0, value / display.top)), 1) if display.top else None
+        row.append(
             Cell(
                 variant=variant,
-                text=own.show(value),
-                bar=round(100 * min(1.0, max(0.0, value / own.top)), 1) if own.top else None,
-                interval=f"{own.show(ends.low)} – {own.show(ends.high)}" if ends else "",
-                change=own.change(before, value) if index else "",
-                judgement=_judge(own, before, value, test) if index else "",
-                told=_told(own, test) if test else "",
+                text=display.show(value),
+                bar=bar,
+                interval=(
+                    f"{display.show(interval.low)} – {display.show(interval.high)}"
+                    if interval
+                    else ""
+                ),
+                change=display.change(before, value) if before is not None else "",
+                judgement=_judge(display, before, value, test) if before is not None else "",
+                explanation=_explain(display, test) if test else "",
             )
         )
-    return result
+    return row
+
+
+def mistakes(confusion: dict[str, dict[str, int]]) -> list[tuple[str, str, int, int]]:
+    """Return (reference, prediction, count, records of the reference), most frequent first."""
+    rows = [
+        (reference, prediction, count, sum(row.values()))
+        for reference, row in confusion.items()
+        for prediction, count in row.items()
+        if reference != prediction
+    ]
+    return sorted(rows, key=lambda item: (-item[2], item[3], item[0], item[1]))
+
+
+def unexpected_labels(confusion: dict[str, dict[str, int]]) -> list[str]:
+    """Return the predictions that are no record's reference, sorted."""
+    predictions = {prediction for row in confusion.values() for prediction in row}
+    return sorted(predictions - confusion.keys())
 
 
 def clip(text: str) -> str:
-    """The beginning of a long text, and how long it is."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+    """Return the beginning of a long text, and its length."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    return f"{text[:MAX_CHARACTERS]}… ({len(text):,} characters)"
 
 
 def markdown(text: str) -> Markup:
-    """Text that Markdown shows as it is within a line, HTML included."""
+    """Escape a text so that Markdown shows it as it is within a line, HTML included."""
     return Markup(re.sub(r"([\\`*_\[\]|~])", r"\\\1", str(escape(text))))  # noqa: S704
 
 
-def _judge(own: Measure, before: float, after: float, test: Difference | None) -> str:
-    if own.difference(before, after) == 0:
+def _judge(display: MetricDisplay, before: float, after: float, test: Difference | None) -> str:
+    if display.difference(before, after) == 0:
         return "same"
     if test is None:
         return "untested"
     if test.could_be_chance:
         return "chance"
-    return "better" if own.is_better(before, after) else "worse"
+    return "better" if display.is_better(before, after) else "worse"
 
 
-def _told(own: Measure, test: Difference) -> str:
-    ends = f"{own.step(test.interval.low)} to {own.step(test.interval.high)}"
-    least = ""
+def _explain(display: MetricDisplay, test: Difference) -> str:
+    ends = f"{display.step(test.interval.low)} to {display.step(test.interval.high)}"
+    smallest = ""
     if test.detectable is not None:
-        least = f"; alone, so many records show {own.step(test.detectable).lstrip('+')} or more"
-    return f"95% interval of the change: {ends}; p {test.adjusted:.2g}, corrected{least}"
+        smallest = f"; smallest detectable change: {display.step(test.detectable).lstrip('+')}"
+    return f"95% interval of the change: {ends}; corrected p {test.adjusted:.2g}{smallest}"

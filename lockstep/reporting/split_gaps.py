@@ -1,105 +1,87 @@
-"""What was learnt by heart: the variants on records of training, validation and test."""
+"""The gap between training and validation, as the page shows it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lockstep.metrics.registry import LIKELIHOOD
-from lockstep.reporting.metric_display import Measure, in_order, measure, words
-from lockstep.reporting.stage_results import Figures
-from lockstep.reporting.summary_metrics import significant
-from lockstep.statistics.confidence_intervals import of_difference
-from lockstep.statistics.split_gap import HELD_OUT, LEARNT, TEST, Fit
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, in_order, words
+from lockstep.reporting.evaluation_results import EvaluationResults
+from lockstep.statistics.confidence_intervals import Interval, of_difference
+from lockstep.statistics.details import Metrics
 
-Fits = Mapping[str, Mapping[str, Mapping[str, Fit]]]
-"""variant -> suite -> figure -> fit"""
+PERPLEXITY = "perplexity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One figure of a suite, of the merged variant."""
+class GapRow:
+    """One metric of a suite on records of each split, of the merged variant."""
 
     task: str
     name: str
-    fit: Fit
-    untuned: Fit | None
-    """Of the base, which learnt from none of these records: how much harder those held out are."""
+    splits: dict[str, Metrics]
+    """Split -> records, metric, interval."""
+    gap: float
+    gap_interval: Interval
+    base_gap: tuple[float, Interval] | None
+    """Gap of the base, which was trained on neither split: how much easier the records are."""
 
     @property
-    def measure(self) -> Measure:
-        return measure(self.name)
+    def display(self) -> MetricDisplay:
+        """How the metric is shown."""
+        return describe_metric(self.name)
 
     @property
-    def gap(self) -> str:
-        return self.measure.step(self.fit.gap)
+    def shown_gap(self) -> str:
+        """The gap as a reader sees it."""
+        return self.display.step(self.gap)
 
     @property
-    def ends(self) -> str:
-        ends, step = self.fit.gap_interval, self.measure.step
-        return f"{step(ends.low).removesuffix(' points')} to {step(ends.high)}"
+    def shown_interval(self) -> str:
+        """The interval of the gap as a reader sees it."""
+        low = self.display.step(self.gap_interval.low).removesuffix(" points")
+        return f"{low} to {self.display.step(self.gap_interval.high)}"
 
     @property
     def is_proven(self) -> bool:
-        """Whether what was learnt is better by more than the draw of the records explains, and by
-        more than the base finds it easier."""
-        gaps = [self.fit.gap_interval]
-        if self.untuned:
-            base = self.untuned.gap, self.untuned.gap_interval
-            gaps.append(of_difference((self.fit.gap, self.fit.gap_interval), base))
-        lower = self.measure.lower_is_better
-        return all(ends.high < 0 if lower else ends.low > 0 for ends in gaps)
+        """Whether training records do better beyond chance, and beyond what the base shows."""
+        intervals = [self.gap_interval]
+        if self.base_gap:
+            intervals.append(of_difference((self.gap, self.gap_interval), self.base_gap))
+        lower = self.display.lower_is_better
+        return all(ends.high < 0 if lower else ends.low > 0 for ends in intervals)
 
 
-def lines(fits: Fits) -> list[Line]:
-    """The main figure of each suite, and the perplexity of its answers."""
+def gap_rows(results: EvaluationResults) -> list[GapRow]:
+    """Return the main metric of each suite, and the perplexity of its references."""
+    gaps = results.details["split_gaps"]
     return [
-        Line(
-            task=task,
-            name=name,
-            fit=own[name],
-            untuned=fits["base"].get(task, {}).get(name),
-        )
-        for task, own in fits["merged"].items()
-        for name in dict.fromkeys([in_order(dict.fromkeys(own, 0.0))[0], next(iter(LIKELIHOOD))])
-        if name in own
+        _gap_row(task, name, by_metric[name], gaps["base"].get(task, {}).get(name))
+        for task, by_metric in gaps["merged"].items()
+        for name in dict.fromkeys([in_order(dict.fromkeys(by_metric, 0.0))[0], PERPLEXITY])
+        if name in by_metric
     ]
 
 
-def concerns(shown: Sequence[Line]) -> Iterator[str]:
-    """A sentence where the merged variant knows what it learnt better than what was held out."""
-    known = [
-        f"{words(line.task)} {line.measure.title} by {line.gap.lstrip('+−')}"
-        for line in shown
-        if line.is_proven and line.name not in LIKELIHOOD
+def gap_concerns(rows: Sequence[GapRow]) -> Iterator[str]:
+    """Yield a sentence if the merged variant does better on training records."""
+    proven = [
+        f"{words(row.task)} {row.display.title} by {row.shown_gap.lstrip('+−')}"
+        for row in rows
+        if row.is_proven and row.name != PERPLEXITY
     ]
-    if known:
+    if proven:
         yield (
-            f"It does better on records that it learnt than on those held out: {', '.join(known)}. "
-            "More data, fewer epochs or stronger regularization would narrow that."
+            f"The model does better on training records than on validation records: "
+            f"{', '.join(proven)}. More data, fewer epochs or stronger regularization would narrow "
+            "the gap."
         )
 
 
-def details(fits: Fits) -> Figures:
-    """{variant: {suite: {figure: {split: {records, figure, interval}, gap, gap_interval}}}}."""
-    return {
-        variant: {
-            task: {name: _numbers(one) for name, one in own.items()} for task, own in suites.items()
-        }
-        for variant, suites in fits.items()
-    }
-
-
-def _numbers(fit: Fit) -> Figures:
-    ends = fit.gap_interval
-    return {
-        **{
-            split: {
-                "records": fit.records[split],
-                "figure": significant(fit.figures[split]),
-                "interval": [significant(own.low), significant(own.high)],
-            }
-            for split in (LEARNT, HELD_OUT, TEST)
-            if (own := fit.intervals.get(split))
-        },
-        "gap": significant(fit.gap),
-        "gap_interval": [significant(ends.low), significant(ends.high)],
-    }
+def _gap_row(task: str, name: str, values: Metrics, base: Metrics | None) -> GapRow:
+    return GapRow(
+        task=task,
+        name=name,
+        splits={split: part for split, part in values.items() if isinstance(part, dict)},
+        gap=values["gap"],
+        gap_interval=Interval(*values["gap_interval"]),
+        base_gap=(base["gap"], Interval(*base["gap_interval"])) if base else None,
+    )

@@ -1,28 +1,29 @@
-"""Print the table of results and where the page is."""
+"""Print the table of results, and the path of the report."""
 
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.reporting.metric_display import in_order, measure, words
-from lockstep.reporting.stage_results import VARIANTS
+from lockstep.metrics.metric_display import describe_metric, in_order, words
+from lockstep.predictions import VARIANTS
 
 
-def table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
-    """Each suite's main figure by variant, perplexity last, aligned."""
-    merged = [task for task in metrics["merged"] if all(task in metrics[v] for v in VARIANTS)]
+def result_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """Return aligned lines: each suite's main metric by variant, perplexity last."""
+    merged = metrics["merged"]
     lines: list[tuple[str, ...]] = [("", "", *VARIANTS)]
     for task in sorted(merged, key=lambda task: (task == "perplexity", task)):
-        name = in_order(metrics["merged"][task])[0]
-        own = measure("perplexity" if task == "perplexity" else name)
-        shown = [own.show(metrics[variant][task][name]) for variant in VARIANTS]
-        lines.append((words(task), "" if task == "perplexity" else own.title, *shown))
+        name = in_order(merged[task])[0]
+        display = describe_metric("perplexity" if task == "perplexity" else name)
+        values = [metrics[variant].get(task, {}).get(name) for variant in VARIANTS]
+        shown = ["" if value is None else display.show(value) for value in values]
+        lines.append((words(task), "" if task == "perplexity" else display.title, *shown))
     return aligned(lines, texts=2)
 
 
 def aligned(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
-    """Cells in columns: texts first, which start together, then numbers, which end together."""
+    """Align cells in columns: the first `texts` columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
@@ -36,8 +37,8 @@ def aligned(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
 def main(reports: Path) -> None:
     file = reports / "metrics.json"
     if not file.exists():
-        sys.exit(f"error: {file}: not found; `dvc repro` makes it")
-    print("", *table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
+        sys.exit(f"error: {file}: not found; run `dvc repro`")
+    print("", *result_table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
     print(f"\nThe report for your browser: {reports / 'index.html'}")
 
 

@@ -1,29 +1,30 @@
-"""The settings of training that took effect, as a reader writes them."""
+"""The settings of training that took effect, as a reader sees them."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from lockstep.training.train_params import HEADS
+from lockstep.suites import FORMS_BY_OBJECTIVE
 
 
-def settings(train: dict[str, Any], strategies: dict[str, Any]) -> list[tuple[str, str]]:
-    """(dotted name, value) of each, by name; none of another objective or strategy."""
-    own = {name: value for name, value in train.items() if name not in ("sft", "grpo")}
-    objective = {train["objective"]: train.get(train["objective"], {})}
-    strategy = {train["strategy"]: strategies.get(train["strategy"], {})}
-    return sorted([*_flat(own), *_flat(objective), *_flat(strategy)])
+def settings(train: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (dotted name, value) of each setting of the section `train`, sorted by name.
+
+    Settings of other objectives are left out.
+    """
+    blocks = {"sft", "grpo"} - {train["objective"]}
+    return sorted(_flatten({name: value for name, value in train.items() if name not in blocks}))
 
 
 def loader(objective: str) -> str:
-    """The class of transformers that loads the model."""
-    kind = "SequenceClassification" if objective in HEADS else "CausalLM"
+    """Return the class of transformers that loads the model."""
+    kind = "SequenceClassification" if objective in FORMS_BY_OBJECTIVE else "CausalLM"
     return f"AutoModelFor{kind}"
 
 
-def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
+            yield from _flatten(value, f"{above}{name}.")
         elif value not in ([], None):
             yield f"{above}{name}", _text(value)
 

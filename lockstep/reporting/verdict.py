@@ -1,216 +1,244 @@
-"""The judgement in plain words: what tuning and quantization did, and what to look at."""
+"""The verdict in plain words: what tuning and quantization did, and what needs a look."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.reporting.comparison import FEW, Differences
-from lockstep.reporting.metric_display import in_order, measure, words
-from lockstep.reporting.stage_results import VARIANTS, Figures, suites
+from lockstep.metrics.metric_display import describe_metric, in_order, words
+from lockstep.predictions import VARIANTS
+from lockstep.reporting.evaluation_results import EvaluationResults
+from lockstep.statistics.details import MIN_RECORDS, Metrics, suites_of
 from lockstep.statistics.paired_tests import Difference
 
 BITS = {"nf4": "4-bit", "int8": "8-bit"}
-TELLING = 50
-"""A suite of fewer test records can only show large differences."""
-MOST = 6
-"""Labels that one sentence lists."""
-OFTEN = 0.05
-"""The share of answers that may be cut before it is told."""
+MIN_SUITE = 50
+"""A suite with fewer test records shows only large differences."""
+MAX_NAMES = 6
+"""Maximum number of labels in one sentence."""
+MAX_TRUNCATED = 0.05
+"""Share of truncated answers above which they are a concern."""
 _NUMBERED = re.compile(r"(\D*)(\d*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """One slice of one suite in all variants, by the suite's main measure."""
+class SliceRow:
+    """One slice of one suite in all variants, by the suite's main metric."""
 
     task: str
     name: str
     value: str
     records: int
-    measure: str
-    whole: float
-    """The merged variant's figure over the whole suite."""
-    figures: dict[str, float]
+    metric: str
+    overall: float
+    """The merged variant's metric over the whole suite."""
+    values: dict[str, float]
+    """Variant -> metric."""
 
     @property
     def title(self) -> str:
+        """Name and value of the slice."""
         return f"{words(self.name)} {self.value}"
 
 
-def headline(variants: dict[str, Figures], quantize: Figures, found: Differences) -> str:
-    """One sentence: the main figure of the first suite before, after, and in few bits."""
-    task, suite = next(
-        (task, suite) for task, suite in suites(variants["merged"]).items() if suite["overall"]
-    )
-    name = in_order(suite["overall"])[0]
-    own = measure(name)
-    base, merged, quantized = (variants[v][task]["overall"][name] for v in VARIANTS)
-    subject = f"{words(task)} {own.title}"
-    if own.difference(base, merged) == 0:
-        tuning = f"Tuning leaves {subject} at {own.show(merged)}"
+def headline(results: EvaluationResults, quantized: Metrics) -> str:
+    """Return one sentence on the main metric of the first suite, or on perplexity without one.
+
+    `quantized` is the summary of quantize.
+    """
+    for task, suite in results.suites.items():
+        for name in in_order(suite["overall"])[:1]:
+            values = [results.variants[v][task]["overall"].get(name) for v in VARIANTS]
+            subject = f"{words(task)} {describe_metric(name).title}"
+            return _headline(results, quantized, task, name, subject, values)
+    name = "perplexity"
+    values = [results.variants[variant].get(name) for variant in VARIANTS]
+    return _headline(results, quantized, name, name, name, values)
+
+
+def _headline(
+    results: EvaluationResults,
+    quantized: Metrics,
+    task: str,
+    name: str,
+    subject: str,
+    values: Sequence[float | None],
+) -> str:
+    display = describe_metric(name)
+    before, merged, after = values
+    if merged is None:
+        return f"Nothing was measured; {describe_quantization(None, False, quantized, '')}."
+    if before is None:
+        tuning = f"Tuning brings {subject} to {display.show(merged)}"
+    elif display.difference(before, merged) == 0:
+        tuning = f"Tuning leaves {subject} at {display.show(merged)}"
     else:
-        verb = "lifts" if merged > base else "lowers"
-        tuning = f"Tuning {verb} {subject} from {own.show(base)} to {own.show(merged)}"
-        tuning += _doubt(found["tuning"], task, name)
-    difference = own.difference(merged, quantized)
-    doubt = _doubt(found["quantization"], task, name) if difference else ""
-    return f"{tuning}; {quantization(difference, own.percent, quantize, doubt)}."
+        verb = "raises" if merged > before else "lowers"
+        tuning = f"Tuning {verb} {subject} from {display.show(before)} to {display.show(merged)}"
+        tuning += _doubt(results.differences["tuning"], task, name)
+    if after is None:
+        return f"{tuning}; {describe_quantization(None, False, quantized, '')}."
+    difference = display.difference(merged, after)
+    gain = -difference if display.lower_is_better else difference
+    doubt = _doubt(results.differences["quantization"], task, name) if difference else ""
+    return f"{tuning}; {describe_quantization(gain, display.percent, quantized, doubt)}."
 
 
-def quantization(difference: float, percent: bool, quantize: Figures, doubt: str) -> str:
-    """What few bits cost in quality and save in bytes."""
-    unit = " points" if percent else ""
-    price = "costs nothing" if difference == 0 else f"gains {difference:g}{unit}"
-    if difference < 0:
-        price = f"costs {-difference:g}{unit}"
-    saved = 1 - quantize["bytes_after"] / quantize["bytes_before"]
+def describe_quantization(gain: float | None, percent: bool, quantized: Metrics, doubt: str) -> str:
+    """Describe what quantization costs in quality and saves in bytes."""
+    saved = 1 - quantized["bytes_after"] / quantized["bytes_before"]
     room = f"saves {saved:.0%} of the bytes" if saved >= 0 else f"takes {-saved:.0%} more bytes"
-    return f"{BITS[quantize['method']]} {price}{doubt} and {room}"
+    bits = BITS[quantized["method"]]
+    if gain is None:
+        return f"{bits} {room}"
+    unit = " points" if percent else ""
+    price = "costs nothing" if gain == 0 else f"gains {gain:g}{unit}"
+    if gain < 0:
+        price = f"costs {-gain:g}{unit}"
+    return f"{bits} {price}{doubt} and {room}"
 
 
-def slices(variants: dict[str, Figures]) -> list[Slice]:
-    """Every slice that parts a suite, in the order of the suites."""
+def slice_rows(results: EvaluationResults) -> list[SliceRow]:
+    """Return every slice that divides a suite, in the order of the suites."""
+    variants = results.variants
     return [
-        Slice(
+        SliceRow(
             task=task,
             name=name,
             value=value,
             records=part["records"],
-            measure=main,
-            whole=suite["overall"][main],
-            figures={v: variants[v][task]["slices"][name][value][main] for v in VARIANTS},
+            metric=main,
+            overall=suite["overall"][main],
+            values={v: variants[v][task]["slices"][name][value][main] for v in VARIANTS},
         )
-        for task, suite in suites(variants["merged"]).items()
+        for task, suite in results.suites.items()
         for main in in_order(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
-        for value, part in sorted(parts.items(), key=lambda item: _natural(item[0]))
+        for value, part in sorted(parts.items(), key=lambda item: _natural_key(item[0]))
         if part["records"] < suite["records"]
         and all(main in variants[v][task]["slices"][name][value] for v in VARIANTS)
     ]
 
 
-def _natural(text: str) -> list[tuple[str, int]]:
-    """Sorts the numbers in texts by value."""
-    return [(words, int(number or 0)) for words, number in _NUMBERED.findall(text)]
-
-
-def weakest(parts: Sequence[Slice]) -> Slice | None:
-    """The slice in which the merged variant falls furthest below its whole suite, if any does."""
-    below = {
-        index: (part.whole - part.figures["merged"]) / (measure(part.measure).top or part.whole)
-        for index, part in enumerate(parts)
-        if part.records >= FEW and part.figures["merged"] < part.whole
-    }
-    return parts[max(below, key=below.__getitem__)] if below else None
+def weakest_slice(rows: Sequence[SliceRow]) -> SliceRow | None:
+    """Return the slice in which the merged variant is worst compared with its whole suite."""
+    deficits = {}
+    for index, row in enumerate(rows):
+        display = describe_metric(row.metric)
+        deficit = row.overall - row.values["merged"]
+        deficit = -deficit if display.lower_is_better else deficit
+        if row.records >= MIN_RECORDS and deficit > 0:
+            deficits[index] = deficit / (display.top or abs(row.overall) or 1)
+    return rows[max(deficits, key=deficits.__getitem__)] if deficits else None
 
 
 def concerns(
-    variants: dict[str, Figures],
-    found: Differences,
-    log: Sequence[dict[str, Any]],
-    train: Figures,
-    prepared: Figures,
+    results: EvaluationResults, log: Sequence[dict[str, Any]], train: Metrics, prepared: Metrics
 ) -> list[str]:
-    """What a reviewer should look at before the model ships, the gravest first."""
+    """Return what a reviewer should look at before the model ships, the most serious first.
+
+    `train` and `prepared` are the summaries of these stages, `log` is the training log.
+    """
+    merged = results.variants["merged"]
     return [
-        *_tuning_losses(variants, found["tuning"]),
-        *_quantization_losses(variants, found["quantization"]),
-        *_weak_slice(variants),
-        *_unlearnt(variants["merged"], prepared["unlearnt_labels"]),
-        *_unrecognized(variants["merged"]),
-        *_cut_answers(variants["merged"]),
+        *_losses_by_tuning(results),
+        *_losses_by_quantization(results),
+        *_weak_slice(results),
+        *_untrained_labels(merged, prepared["unlearnt_labels"]),
+        *_unrecognized_labels(merged),
+        *_truncated_answers(merged),
         *_overfitting(log),
-        *_cut_rows(train),
-        *_few_records(variants["merged"]),
+        *_truncated_rows(train),
+        *_few_records(merged),
     ]
 
 
-def _tuning_losses(
-    variants: dict[str, Figures], found: dict[str, dict[str, Difference]]
-) -> Iterator[str]:
-    for task, name, before, after in _worsened(variants, "base", "merged"):
-        yield _worse("Tuning", task, name, before, after) + f"{_doubt(found, task, name)}."
+def _losses_by_tuning(results: EvaluationResults) -> Iterator[str]:
+    for task, name, before, after in _worsened(results, "base", "merged"):
+        doubt = _doubt(results.differences["tuning"], task, name)
+        yield _worse("Tuning", task, name, before, after) + f"{doubt}."
 
 
-def _quantization_losses(
-    variants: dict[str, Figures], found: dict[str, dict[str, Difference]]
-) -> Iterator[str]:
-    """What is more than chance explains."""
-    for task, name, before, after in _worsened(variants, "merged", "quantized"):
-        if name in found.get(task, {}) and not found[task][name].could_be_chance:
+def _losses_by_quantization(results: EvaluationResults) -> Iterator[str]:
+    """Yield losses that chance does not explain."""
+    tests = results.differences["quantization"]
+    for task, name, before, after in _worsened(results, "merged", "quantized"):
+        if name in tests.get(task, {}) and not tests[task][name].could_be_chance:
             yield _worse("Quantization", task, name, before, after) + "."
 
 
 def _worsened(
-    variants: dict[str, Figures], old: str, new: str
+    results: EvaluationResults, old: str, new: str
 ) -> Iterator[tuple[str, str, float, float]]:
-    """(suite, figure, before, after) of each figure that is worse as shown."""
-    for task, suite in suites(variants[new]).items():
+    """Yield (suite, metric, before, after) of each metric that is shown as worse."""
+    variants = results.variants
+    for task, suite in suites_of(variants[new]).items():
         for name in in_order(suite["overall"]):
             before, after = variants[old][task]["overall"].get(name), suite["overall"][name]
-            if before is not None and measure(name).is_better(after, before):
+            if before is not None and describe_metric(name).is_better(after, before):
                 yield task, name, before, after
 
 
 def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
-    own = measure(name)
+    display = describe_metric(name)
     return (
-        f"{step} makes {words(task)} {own.title} worse: "
-        f"{own.show(before)} before, {own.show(after)} after"
+        f"{step} makes {words(task)} {display.title} worse: "
+        f"{display.show(before)} before, {display.show(after)} after"
     )
 
 
-def _doubt(found: dict[str, dict[str, Difference]], task: str, name: str) -> str:
-    difference = found.get(task, {}).get(name)
+def _doubt(tests: dict[str, dict[str, Difference]], task: str, name: str) -> str:
+    difference = tests.get(task, {}).get(name)
     return " (which could be chance)" if difference and difference.could_be_chance else ""
 
 
-def _weak_slice(variants: dict[str, Figures]) -> Iterator[str]:
-    worst = weakest(slices(variants))
-    if worst:
-        own = measure(worst.measure)
+def _weak_slice(results: EvaluationResults) -> Iterator[str]:
+    weakest = weakest_slice(slice_rows(results))
+    if weakest:
+        display = describe_metric(weakest.metric)
         yield (
-            f"Weakest slice: {words(worst.task)}, {worst.title}, with "
-            f"{own.show(worst.figures['merged'])} {own.title} on {worst.records} records "
-            f"against {own.show(worst.whole)} overall."
+            f"Weakest slice: {words(weakest.task)}, {weakest.title}, with "
+            f"{display.show(weakest.values['merged'])} {display.title} on {weakest.records} "
+            f"records, compared with {display.show(weakest.overall)} overall."
         )
 
 
-def _unrecognized(merged: Figures) -> Iterator[str]:
-    for task, suite in suites(merged).items():
+def _unrecognized_labels(merged: Metrics) -> Iterator[str]:
+    for task, suite in suites_of(merged).items():
         never = [
             label
             for label, row in suite.get("confusion", {}).items()
-            if sum(row.values()) >= FEW and label not in row
+            if sum(row.values()) >= MIN_RECORDS and label not in row
         ]
         if never:
-            yield f"Never right in {words(task)}: {_named(never)}."
+            yield f"Never predicted correctly in {words(task)}: {_list_names(never)}."
 
 
-def _unlearnt(merged: Figures, labels: dict[str, dict[str, int]]) -> Iterator[str]:
-    for task in suites(merged):
+def _untrained_labels(merged: Metrics, labels: dict[str, dict[str, int]]) -> Iterator[str]:
+    for task in suites_of(merged):
         if task in labels:
-            yield f"In no training record of {words(task)}: {_named([*labels[task]])}."
+            yield f"In no training record of {words(task)}: {_list_names([*labels[task]])}."
 
 
-def _named(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MOST} more" if len(labels) > MOST else ""
-    return f"{', '.join(map(words, labels[:MOST]))}{more}"
+def _list_names(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else ""
+    return f"{', '.join(map(words, labels[:MAX_NAMES]))}{more}"
 
 
-def _cut_answers(merged: Figures) -> Iterator[str]:
-    for task, suite in suites(merged).items():
+def _truncated_answers(merged: Metrics) -> Iterator[str]:
+    for task, suite in suites_of(merged).items():
         truncated, records = suite.get("truncated", 0), suite["records"]
-        if truncated > OFTEN * records:
+        if truncated > MAX_TRUNCATED * records:
             yield (
-                f"{truncated:,} of {records:,} answers of {words(task)} were cut at "
-                "evaluate.max_new_tokens, before the model ended them."
+                f"{truncated:,} of {records:,} answers of {words(task)} were truncated at "
+                "predict.max_new_tokens before the model ended them."
             )
 
 
 def _overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
-    losses = [(r["validation_loss"], r["step"]) for r in log if r["validation_loss"] is not None]
+    losses = [
+        (row["validation_loss"], row["step"]) for row in log if row["validation_loss"] is not None
+    ]
     if losses and losses[-1][0] > 1.05 * min(losses)[0]:
         best, step = min(losses)
         yield (
@@ -219,16 +247,21 @@ def _overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _cut_rows(train: Figures) -> Iterator[str]:
-    for name, fate in (("rows_truncated", "cut short"), ("rows_dropped", "dropped as too long")):
+def _truncated_rows(train: Metrics) -> Iterator[str]:
+    for name, fate in (("rows_truncated", "truncated"), ("rows_dropped", "dropped as too long")):
         if train[name]:
             yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."
 
 
-def _few_records(merged: Figures) -> Iterator[str]:
-    for task, suite in suites(merged).items():
-        if suite["records"] < TELLING:
+def _few_records(merged: Metrics) -> Iterator[str]:
+    for task, suite in suites_of(merged).items():
+        if suite["records"] < MIN_SUITE:
             yield (
-                f"{words(task).capitalize()} has {suite['records']} test records: "
-                "too few to tell models apart, or to find a lost label."
+                f"{words(task).capitalize()} has only {suite['records']} test records: "
+                "too few to tell models apart, or to find a label that the model lost."
             )
+
+
+def _natural_key(text: str) -> list[tuple[str, int]]:
+    """Return a sort key that orders the numbers in texts by value."""
+    return [(letters, int(number or 0)) for letters, number in _NUMBERED.findall(text)]

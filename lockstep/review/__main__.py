@@ -1,11 +1,11 @@
-"""Hold the model at hand against an earlier commit's, and decide its gates: `make gates`.
+"""Compare the model with an earlier commit's and decide its gates: `make gates`.
 
-REVISION is that commit: by default the one before the results at hand. Figures of both are compared
-on the test records that both have. Exits with 1 where a gate is not kept.
+REVISION is that commit, by default the one before the current results. Metrics of both commits are
+compared on the test records that both have. Exits with 1 if a gate is not met.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -13,101 +13,118 @@ import click
 from lockstep import params
 from lockstep.cli.runner import IN_FOLDER
 from lockstep.errors import UserError
-from lockstep.metrics.suites import check_answers
+from lockstep.metrics.metric_display import describe_metric, words
+from lockstep.metrics.suite_metrics import MeasuredSuite, measured_suites
 from lockstep.params import Section, Seed
-from lockstep.predictions import Prediction
-from lockstep.reporting import gate_conditions, stage_results
-from lockstep.reporting.metric_display import measure, words
+from lockstep.predictions import VARIANTS, Prediction
+from lockstep.reporting.gate_conditions import describe_condition, describe_value
 from lockstep.review import earlier_commit
-from lockstep.statistics import paired_tests
+from lockstep.statistics import paired_tests, stage_results
+from lockstep.statistics.evaluate_params import EvaluateParams
 from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, Judged, Outcome, decide
+from lockstep.statistics.gates import Gate, GateOutcome, decide
 from lockstep.statistics.paired_tests import Difference
 
-BEFORE = "{} before"
-"""What the earlier commit's variant is called."""
+EARLIER = "earlier {}"
+"""Name of a variant of the earlier commit."""
 TUNED = ("merged", "quantized")
+"""Variants that are compared with the earlier commit."""
 
 
 class Params(Section):
     seed: Seed
-    evaluate: Judged
+    evaluate: EvaluateParams
 
 
-def against(answers: stage_results.Answers, commit: str, chosen: Params) -> Evidence:
-    """All variants of both commits, on the records that both have."""
-    pairs: dict[str, list[Prediction]] = {}
-    for variant in stage_results.VARIANTS:
-        now, before = earlier_commit.shared(answers[variant], earlier_commit.read(variant, commit))
-        pairs |= {variant: now, BEFORE.format(variant): before}
-    return Evidence(pairs, chosen.evaluate.measured, chosen.seed)
+def compare_commits(
+    predictions: stage_results.VariantPredictions,
+    commit: str,
+    suites: Sequence[MeasuredSuite],
+    seed: int,
+) -> Evidence:
+    """Return the evidence of all variants of both commits, on the records that both have."""
+    pairs: dict[str, Sequence[Prediction]] = {}
+    for variant in VARIANTS:
+        earlier = earlier_commit.read(variant, commit)
+        now, before = earlier_commit.shared(predictions[variant], earlier)
+        pairs |= {variant: now, EARLIER.format(variant): before}
+    return Evidence(pairs, suites, seed)
 
 
-def table(found: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
-    """A line for each figure that changed: by how much, the interval of that, and its p."""
-    same = 0
-    for variant, suites in found.items():
-        for task, differences in suites.items():
-            for name, one in differences.items():
-                if not one.value:
-                    same += 1
+def difference_lines(differences: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
+    """Yield a line for each metric that changed: the difference, its interval and its p-value."""
+    unchanged = 0
+    for variant, suites in differences.items():
+        for task, by_metric in suites.items():
+            for name, difference in by_metric.items():
+                if not difference.value:
+                    unchanged += 1
                     continue
-                own = measure(name)
-                ends = f"{own.step(one.interval.low)} to {own.step(one.interval.high)}"
-                doubt = "could be chance" if one.could_be_chance else f"p {one.adjusted:.2g}"
-                title = f"{variant} {words(task)} {own.title}"
-                yield f"{title:<40} {own.step(one.value):>13}  ({ends}; {doubt})"
-    yield f"{same} figures are as they were"
+                display = describe_metric(name)
+                interval = difference.interval
+                ends = f"{display.step(interval.low)} to {display.step(interval.high)}"
+                p = f"p {difference.adjusted:.2g}"
+                doubt = "could be chance" if difference.could_be_chance else p
+                title = f"{variant} {words(task)} {display.title}"
+                yield f"{title:<40} {display.step(difference.value):>13}  ({ends}; {doubt})"
+    yield f"{unchanged} metrics are unchanged"
 
 
-def past(answers: stage_results.Answers, revision: str | None, chosen: Params) -> Evidence | None:
-    """What the earlier commit proves; None, and a word on why, where it is not to be had."""
+def read_earlier(
+    predictions: stage_results.VariantPredictions,
+    revision: str | None,
+    suites: Sequence[MeasuredSuite],
+    seed: int,
+) -> Evidence | None:
+    """Return the evidence with the earlier commit; None, with a message, if it has no results."""
     try:
         commit = earlier_commit.revision(revision)
-        found = against(answers, commit, chosen)
-    except UserError as refusal:
+        evidence = compare_commits(predictions, commit, suites, seed)
+    except UserError as error:
         if revision is not None:
             raise
-        click.echo(f"no earlier results: {refusal.message}", err=True)
+        click.echo(f"no earlier results: {error.message}", err=True)
         return None
-    both = max((len(part.rows) for part in found.parts["merged"]), default=0)
-    click.echo(f"against {commit[:7]}, on {both:,} test records that both were asked:")
-    compared = {part.task for part in found.parts["merged"]}
-    for suite in chosen.evaluate.measured:
+    groups = evidence.groups["merged"]
+    records = max((len(group.predictions) for group in groups), default=0)
+    click.echo(f"compared with {commit[:7]}, on {records:,} test records that both answered:")
+    compared = {group.task for group in groups}
+    for suite in suites:
         if suite.task not in compared:
-            click.echo(f"  {words(suite.task)}: not compared, no record was asked alike by both")
-    return found
+            click.echo(f"  {words(suite.task)}: not compared, both have no record in common")
+    return evidence
+
+
+def decide_gate(gate: Gate, evidence: Evidence, earlier: Evidence | None) -> GateOutcome:
+    """Decide a gate, if need be against the earlier commit."""
+    if gate.against != "previous":
+        return decide(gate, evidence)
+    if earlier is None:
+        return GateOutcome(gate, None, None)
+    return decide(gate, earlier, EARLIER.format(gate.variant))
 
 
 @click.command(help=__doc__)
 @click.argument("revision", required=False)
-@click.option("--evaluated", type=IN_FOLDER, default="data/evaluated", show_default=True)
-def main(revision: str | None, evaluated: Path) -> None:
-    chosen = params.read(Params)
-    answers = stage_results.read_answers(evaluated)
-    check_answers(answers, chosen.evaluate.measured, evaluated)
-    own = Evidence(answers, chosen.evaluate.measured, chosen.seed)
-    before = past(answers, revision, chosen)
-    if before is not None:
-        steps = {name: before.differences(BEFORE.format(name), name) for name in TUNED}
-        for line in table(paired_tests.adjusted(steps)):
+@click.option("--predicted", type=IN_FOLDER, default="data/predicted", show_default=True)
+def main(revision: str | None, predicted: Path) -> None:
+    settings = params.read(Params)
+    predictions = stage_results.read_predictions(predicted)
+    suites = measured_suites(
+        predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
+    )
+    evidence = Evidence(predictions, suites, settings.seed)
+    earlier = read_earlier(predictions, revision, suites, settings.seed)
+    if earlier is not None:
+        steps = {name: earlier.differences(EARLIER.format(name), name) for name in TUNED}
+        for line in difference_lines(paired_tests.adjusted(steps)):
             click.echo(f"  {line}")
-    outcomes = [outcome(gate, own, before) for gate in chosen.evaluate.gates]
-    for one in outcomes:
-        mark = "passed" if one.passed else "FAILED"
-        click.echo(
-            f"{mark}: {gate_conditions.condition(one.gate)}; found {gate_conditions.finding(one)}"
-        )
-    sys.exit(not all(one.passed for one in outcomes))
-
-
-def outcome(gate: Gate, own: Evidence, before: Evidence | None) -> Outcome:
-    """The gate decided by whom it is against."""
-    if gate.against != "previous":
-        return decide(gate, own)
-    if before is None:
-        return Outcome(gate, None, None)
-    return decide(gate, before, BEFORE.format(gate.variant))
+    outcomes = [decide_gate(gate, evidence, earlier) for gate in settings.evaluate.gates]
+    for outcome in outcomes:
+        mark = "passed" if outcome.passed else "FAILED"
+        condition, value = describe_condition(outcome.gate), describe_value(outcome)
+        click.echo(f"{mark}: {condition}; measured {value}")
+    sys.exit(not all(outcome.passed for outcome in outcomes))
 
 
 if __name__ == "__main__":

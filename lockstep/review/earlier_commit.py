@@ -31,7 +31,7 @@ def read(variant: str, commit: str) -> list[Prediction]:
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
-    path = f"data/evaluated/{variant}/predictions.jsonl"
+    path = f"data/predicted/{variant}/predictions.jsonl"
     try:
         with dvc.api.open(path, rev=commit, encoding="utf-8") as stream:
             return predictions.parse(stream)
@@ -62,4 +62,4 @@ def _alike(one: Prediction, other: Prediction) -> bool:
 
 def _asked(row: Prediction) -> tuple[object, ...]:
     """Whether a suite has it, which answers it could choose, whether its likelihood is known."""
-    return row.score is None, row.option_scores.keys(), row.loss is None, row.tokens > 0
+    return not row.answer_form, row.option_scores.keys(), row.loss is None, row.tokens > 0

@@ -20,7 +20,7 @@ FOLD = "prepare.split.fold"
 SEED = "seed"
 
 METRICS = "reports/metrics.json"
-MODEL = "data/evaluated/merged"
+MODEL = "data/predicted/merged"
 """The output whose figures are compared."""
 WORKSPACE = "workspace"
 """What DVC calls it, in the place of a commit's hash."""

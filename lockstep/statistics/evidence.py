@@ -1,9 +1,8 @@
-"""What the answers of all variants prove of their figures: intervals and paired differences."""
+"""Confidence intervals of each variant's metrics, and paired differences between variants."""
 
 from collections.abc import Mapping, Sequence
 
-from lockstep.metrics.suite_metrics import measured
-from lockstep.metrics.suites import Suite
+from lockstep.metrics.suite_metrics import MeasuredSuite, group_by_suite
 from lockstep.predictions import Prediction
 from lockstep.statistics import paired_tests
 from lockstep.statistics.confidence_intervals import Interval
@@ -11,56 +10,66 @@ from lockstep.statistics.paired_tests import Difference
 
 
 class Evidence:
-    """Of predictions by variant, on the same records in one order; computed when asked for."""
+    """Statistics over the predictions of several variants, computed when they are asked for.
+
+    All variants answered the same records, in the same order.
+    """
 
     def __init__(
-        self, answers: Mapping[str, Sequence[Prediction]], suites: Sequence[Suite], seed: int
+        self,
+        predictions: Mapping[str, Sequence[Prediction]],
+        suites: Sequence[MeasuredSuite],
+        seed: int,
     ) -> None:
-        self.parts = {name: measured(rows, suites) for name, rows in answers.items()}
+        """Group the predictions of each variant by suite; `seed` is that of all resampling."""
+        self.groups = {name: group_by_suite(rows, suites) for name, rows in predictions.items()}
         self.seed = seed
         self._intervals: dict[str, dict[str, dict[str, Interval]]] = {}
         self._differences: dict[tuple[str, str], dict[str, dict[str, Difference]]] = {}
 
     def intervals(self, variant: str) -> dict[str, dict[str, Interval]]:
-        """{suite: {figure: interval}} of a variant."""
+        """Return {suite: {metric: interval}} of a variant."""
         if variant not in self._intervals:
             self._intervals[variant] = {
-                part.task: paired_tests.intervals(part.metrics, part.rows, self.seed)
-                for part in self.parts[variant]
+                group.task: paired_tests.intervals(group.metrics, group.predictions, self.seed)
+                for group in self.groups[variant]
             }
         return self._intervals[variant]
 
-    def slices(
-        self, variant: str, names: Sequence[str]
+    def slice_intervals(
+        self, variant: str, slices: Sequence[str]
     ) -> dict[str, dict[str, dict[str, dict[str, Interval]]]]:
-        """{suite: {slice: {value: {figure: interval}}}} of a variant."""
+        """Return {suite: {slice: {value: {metric: interval}}}} of a variant."""
         return {
-            part.task: {
+            group.task: {
                 name: {
-                    value: paired_tests.intervals(part.metrics, rows, self.seed)
-                    for value, rows in part.by_slice(name).items()
+                    value: paired_tests.intervals(group.metrics, rows, self.seed)
+                    for value, rows in group.by_slice(name).items()
                 }
-                for name in names
+                for name in slices
             }
-            for part in self.parts[variant]
+            for group in self.groups[variant]
         }
 
-    def figure(self, variant: str, suite: str, metric: str) -> float | None:
-        """The figure itself; None where it is not measured."""
-        for part in self.parts[variant]:
-            if part.task == suite and metric in part.metrics:
-                return part.metrics[metric].figure(part.rows)
+    def metric(self, variant: str, suite: str, metric: str) -> float | None:
+        """Return the value of a metric; None if it is not measured."""
+        for group in self.groups[variant]:
+            if group.task == suite and metric in group.metrics:
+                return group.metrics[metric].figure(group.predictions)
         return None
 
     def differences(self, before: str, after: str) -> dict[str, dict[str, Difference]]:
-        """{suite: {figure: difference}}, p not corrected."""
+        """Return {suite: {metric: difference}}; p-values are not corrected for multiple tests."""
         if (before, after) not in self._differences:
-            pairs = {part.task: part for part in self.parts[before]}
+            groups = {group.task: group for group in self.groups[before]}
             self._differences[before, after] = {
-                part.task: paired_tests.differences(
-                    part.metrics, pairs[part.task].rows, part.rows, self.seed
+                group.task: paired_tests.differences(
+                    group.metrics,
+                    groups[group.task].predictions,
+                    group.predictions,
+                    self.seed,
                 )
-                for part in self.parts[after]
-                if part.task in pairs
+                for group in self.groups[after]
+                if group.task in groups
             }
         return self._differences[before, after]

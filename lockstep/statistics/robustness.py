@@ -1,116 +1,112 @@
-"""How far the answers to a question put otherwise are those to the question itself."""
+"""Robustness: does the model give the same answer when the question is perturbed?"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockstep.metrics import classification, refusals, rules, scores, tool_calls
-from lockstep.metrics.suites import Answer
-from lockstep.predicting.perturbations import PARENT, VARIATION
-from lockstep.predictions import Prediction
+from lockstep.metrics.suite_metrics import MeasuredSuite
+from lockstep.predictions import PARENT, PERTURBATION, Prediction
 from lockstep.statistics.confidence_intervals import of_mean
+from lockstep.suites import AnswerForm
 
 
-def figures(predictions: Sequence[Prediction], answer: Answer) -> dict[str, dict[str, Any]]:
-    """Of a suite's originals and their variants: overall, and for each variation.
+def robustness(
+    predictions: Sequence[Prediction], perturbed: Sequence[Prediction], suite: MeasuredSuite
+) -> dict[str, dict[str, Any]]:
+    """Return the robustness of a suite overall and for each perturbation; {} if none was asked.
 
-    `agreement` is how far the variants' answers are that to their original, 0 to 1, the mean over
-    originals, with its 95% interval where there are two;
-    `all_agree` the share of originals all of whose variants agree entirely; `score` how right the
-    variants' answers are, and `score_unchanged` the originals' that have some.
+    `records` counts the original records, `variants` their perturbed versions. `agreement` says
+    how far the answers to the perturbed versions agree with the answer to the original, 0 to 1,
+    as the mean over originals, with its 95% `interval` if there are two; `all_agree` is the share
+    of originals with which all versions agree entirely; `score` is the mean score of the perturbed
+    answers, and `score_unchanged` that of their originals.
     """
-    agrees = AGREEMENT[answer]
-    originals = {row.id: row for row in predictions if PARENT not in row.slices}
-    pairs = [(originals[row.slices[PARENT]], row) for row in predictions if PARENT in row.slices]
-    names = sorted({row.slices[VARIATION] for _, row in pairs})
-    parts = {name: [p for p in pairs if p[1].slices[VARIATION] == name] for name in names}
+    asked = [row for row in [*predictions, *perturbed] if row.task == suite.task]
+    originals = {row.id: row for row in asked if PARENT not in row.slices}
+    pairs = [(originals[row.slices[PARENT]], row) for row in asked if PARENT in row.slices]
+    kinds = sorted({row.slices[PERTURBATION] for _, row in pairs})
+    parts = {kind: [p for p in pairs if p[1].slices[PERTURBATION] == kind] for kind in kinds}
     return {
-        name: _figures(part, agrees) for name, part in {"overall": pairs, **parts}.items() if part
+        name: _summarize(part, suite) for name, part in {"overall": pairs, **parts}.items() if part
     }
 
 
-def _figures(
-    pairs: Sequence[tuple[Prediction, Prediction]],
-    agrees: Callable[[Prediction, Prediction], float],
+def _summarize(
+    pairs: Sequence[tuple[Prediction, Prediction]], suite: MeasuredSuite
 ) -> dict[str, Any]:
+    agreement = AGREEMENT[suite.form]
     by_parent: dict[str, list[float]] = {}
     for original, row in pairs:
-        by_parent.setdefault(original.id, []).append(agrees(original, row))
+        by_parent.setdefault(original.id, []).append(agreement(original, row))
     parents = {original.id: original for original, _ in pairs}
-    ends = of_mean([_mean(part) for part in by_parent.values()], 0, 1)
+    means = [_mean(part) for part in by_parent.values()]
+    interval = of_mean(means, 0, 1)
     return {
         "records": len(parents),
         "variants": len(pairs),
-        "agreement": _mean([_mean(part) for part in by_parent.values()]),
-        "interval": [ends.low, ends.high] if ends else None,
+        "agreement": _mean(means),
+        "interval": [interval.low, interval.high] if interval else None,
         "all_agree": _mean([float(min(part) == 1) for part in by_parent.values()]),
-        "score": _mean([row.score or 0.0 for _, row in pairs]),
-        "score_unchanged": _mean([row.score or 0.0 for row in parents.values()]),
+        "score": _mean([suite.score(row) for _, row in pairs]),
+        "score_unchanged": _mean([suite.score(row) for row in parents.values()]),
     }
 
 
-def _same(one: Prediction, other: Prediction) -> float:
-    return scores.same(one.prediction, other.prediction)
+def _equal(first: Prediction, second: Prediction) -> float:
+    return scores.exact_match(first.prediction, second.prediction)
 
 
-def _same_label(one: Prediction, other: Prediction) -> float:
-    return classification.same(one.prediction, other.prediction)
+def _equal_label(first: Prediction, second: Prediction) -> float:
+    return classification.same(first.prediction, second.prediction)
 
 
-def _same_value(one: Prediction, other: Prediction) -> float:
-    """1 for one JSON value, or for one text where the answers are no JSON."""
-    return max(
-        scores.same_json(one.prediction, other.prediction),
-        scores.same(one.prediction, other.prediction),
-    )
+def _equal_value(first: Prediction, second: Prediction) -> float:
+    """Return 1 for equal JSON values, or for equal texts that are not JSON."""
+    return max(scores.json_match(first.prediction, second.prediction), _equal(first, second))
 
 
-def _same_calls(one: Prediction, other: Prediction) -> float:
-    """1 for the same calls, or for one text where nothing is called."""
-    return (
-        tool_calls.same(one.prediction, other.prediction)
-        if tool_calls.parsed(one.prediction)
-        else _same(one, other)
-    )
+def _equal_calls(first: Prediction, second: Prediction) -> float:
+    """Return 1 for equal calls, or for equal texts without a call."""
+    if tool_calls.parsed(first.prediction):
+        return tool_calls.same(first.prediction, second.prediction)
+    return _equal(first, second)
 
 
-def _same_words(one: Prediction, other: Prediction) -> float:
-    """ROUGE-L of the two; 1 where neither says a word."""
-    return max(
-        scores.rouge_l(one.prediction, other.prediction),
-        scores.same(one.prediction, other.prediction),
-    )
+def _similar_text(first: Prediction, second: Prediction) -> float:
+    """Return ROUGE-L of the two texts; 1 for two texts without a word."""
+    return max(scores.rouge_l(first.prediction, second.prediction), _equal(first, second))
 
 
-def _same_rules(one: Prediction, other: Prediction) -> float:
-    """The share of rules that both follow or neither does."""
-    pairs = zip(
-        *(rules.followed(row.reference, row.prediction) for row in (one, other)), strict=True
-    )
-    return _mean([float(first == second) for first, second in pairs])
+def _equal_rules(first: Prediction, second: Prediction) -> float:
+    """Return the share of rules that both answers follow or both break."""
+    followed = [rules.followed(row.reference, row.prediction) for row in (first, second)]
+    return _mean([float(one == other) for one, other in zip(*followed, strict=True)])
 
 
-def _same_refusal(one: Prediction, other: Prediction) -> float:
-    """1 where both refuse, both answer or both say nothing."""
+def _equal_refusal(first: Prediction, second: Prediction) -> float:
+    """Return 1 if both refuse, both answer or both say nothing."""
     kinds = [
-        (refusals.refuses(row.prediction), refusals.answers(row.prediction)) for row in (one, other)
+        (refusals.refuses(row.prediction), refusals.answers(row.prediction))
+        for row in (first, second)
     ]
     return float(kinds[0] == kinds[1])
 
 
-AGREEMENT: dict[Answer, Callable[[Prediction, Prediction], float]] = {
-    "choice": _same,
-    "written_label": _same_label,
-    "json": _same_value,
-    "calls": _same_calls,
-    "text": _same_words,
-    "preference": _same,
-    "refusal": _same_refusal,
-    "rules": _same_rules,
-    "label": _same,
-    "labels": _same_value,
-    "number": _same,
+AGREEMENT: dict[AnswerForm, Callable[[Prediction, Prediction], float]] = {
+    "choice": _equal,
+    "written_label": _equal_label,
+    "written_number": _equal_label,
+    "json": _equal_value,
+    "calls": _equal_calls,
+    "text": _similar_text,
+    "preference": _equal,
+    "refusal": _equal_refusal,
+    "rules": _equal_rules,
+    "label": _equal,
+    "labels": _equal_value,
+    "number": _equal,
 }
-"""How far two answers of a suite agree, 0 to 1."""
+"""Answer form -> agreement of two answers, from 0 to 1."""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,80 +1,89 @@
-"""How much better a model does on records that it learnt from than on those held out."""
+"""The gap between training and validation records: how much a model has memorized."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lockstep.metrics.aggregation import Metric
-from lockstep.metrics.registry import LIKELIHOOD
-from lockstep.metrics.suites import Suite
+from lockstep.metrics.registry import LIKELIHOOD_METRICS
+from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import SPLIT, Prediction
 from lockstep.statistics import confidence_intervals, paired_tests
 from lockstep.statistics.confidence_intervals import Interval
 
-LEARNT, HELD_OUT, TEST = "train", "validation", "test"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """One figure of a suite on records of each split."""
+class SplitGap:
+    """One metric of a suite on records of each split."""
 
     records: dict[str, int]
-    """By split: train, validation and test, as far as there are any."""
-    figures: dict[str, float]
+    """Split -> number of records."""
+    values: dict[str, float]
+    """Split -> metric, where it is defined."""
     intervals: dict[str, Interval]
+    """Split -> interval of the metric."""
 
     @property
     def gap(self) -> float:
-        """What was learnt minus what was held out of it, records of the same sources."""
-        return self.figures[LEARNT] - self.figures[HELD_OUT]
+        """The metric on training records minus that on validation records."""
+        return self.values[TRAIN] - self.values[VALIDATION]
 
     @property
     def gap_interval(self) -> Interval:
-        """Of records drawn apart from each other."""
+        """Interval of the gap between two independent samples."""
         return confidence_intervals.of_difference(
-            (self.figures[LEARNT], self.intervals[LEARNT]),
-            (self.figures[HELD_OUT], self.intervals[HELD_OUT]),
+            (self.values[TRAIN], self.intervals[TRAIN]),
+            (self.values[VALIDATION], self.intervals[VALIDATION]),
         )
 
 
-def of(
-    test: Sequence[Prediction], others: Sequence[Prediction], suites: Sequence[Suite], seed: int
-) -> dict[str, dict[str, Fit]]:
-    """{suite: {figure: fit}} of a variant, as far as it is defined on train and validation.
+def split_gaps(
+    test: Sequence[Prediction],
+    others: Sequence[Prediction],
+    suites: Sequence[MeasuredSuite],
+    seed: int,
+) -> dict[str, dict[str, SplitGap]]:
+    """Return {suite: {metric: gap}} of a variant, where it is defined on train and validation.
 
-    `others` are its answers to some records of these two.
+    `others` are its predictions on records of these two splits.
     """
     splits = {
-        name: [row for row in others if row.slices[SPLIT] == name] for name in (LEARNT, HELD_OUT)
+        name: [row for row in others if row.slices[SPLIT] == name] for name in (TRAIN, VALIDATION)
     }
-    found: dict[str, dict[str, Fit]] = {}
+    result: dict[str, dict[str, SplitGap]] = {}
     for suite in suites:
         rows = {
-            name: [row for row in part if row.task == suite.task]
+            name: [row for row in part if row.task == suite.task and row.answer_form]
             for name, part in {**splits, TEST: test}.items()
         }
-        metrics = _metrics(suite, rows[LEARNT])
+        metrics = _metrics(suite, rows[TRAIN])
         intervals = {
             name: paired_tests.intervals(metrics, part, seed) for name, part in rows.items()
         }
-        fits = {
-            name: Fit(
+        gaps = {
+            name: SplitGap(
                 records={split: len(part) for split, part in rows.items()},
-                figures={
+                values={
                     split: metric.figure(part)
                     for split, part in rows.items()
                     if name in intervals[split]
                 },
-                intervals={split: own[name] for split, own in intervals.items() if name in own},
+                intervals={
+                    split: by_metric[name]
+                    for split, by_metric in intervals.items()
+                    if name in by_metric
+                },
             )
             for name, metric in metrics.items()
-            if name in intervals[LEARNT] and name in intervals[HELD_OUT]
+            if name in intervals[TRAIN] and name in intervals[VALIDATION]
         }
-        if fits:
-            found[suite.task] = fits
-    return found
+        if gaps:
+            result[suite.task] = gaps
+    return result
 
 
-def _metrics(suite: Suite, rows: Sequence[Prediction]) -> Mapping[str, Metric]:
-    """Those of the suite and, where answers have a likelihood, of that."""
+def _metrics(suite: MeasuredSuite, rows: Sequence[Prediction]) -> Mapping[str, Metric]:
+    """Return the suite's metrics, plus perplexity where all references have a likelihood."""
     likely = bool(rows) and all(row.loss is not None and row.tokens for row in rows)
-    return {**suite.figures, **(LIKELIHOOD if likely else {})}
+    return {**suite.metrics, **(LIKELIHOOD_METRICS if likely else {})}

@@ -32,7 +32,7 @@ class Sample:
         model.generation_config = own
         pairs = [(want, one.text) for want, one in zip(self.reference, prediction, strict=True)]
         return {
-            "exact_match": fmean(scores.same(want, have) for want, have in pairs),
+            "exact_match": fmean(scores.exact_match(want, have) for want, have in pairs),
             "rouge_l": fmean(scores.rouge_l(want, have) for want, have in pairs),
         }
 

@@ -9,13 +9,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from lockstep.metrics.suites import Suite
+from lockstep.predicting.answering import Answering
 
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
 from lockstep.inference.generation import GeneratedAnswer, TransformersGenerator
-from lockstep.metrics.suites import Suite
 from lockstep.models import chat, model_io, soft_prompt
-from lockstep.predicting.answering import Answering
 from lockstep.predicting.predict_params import Asked
 from lockstep.records import Record
 from tests.conftest import REPOSITORY, tiny_params

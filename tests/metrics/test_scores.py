@@ -2,30 +2,30 @@
 
 import pytest
 
-from lockstep.metrics import scores
+from lockstep.metrics import json_answers, scores
 
 
 def test_json_is_compared_by_value():
-    assert scores.same_json('{"a": 1, "b": [2]}', '{"b":[2],"a":1.0}') == 1.0
-    assert scores.same_json('{"a": 1}', '{"a": 2}') == 0.0
-    assert scores.same_json("1", "1 ") == 1.0
-    assert scores.same("1", "1.0") == 0.0  # labels, not numbers
+    assert scores.json_match('{"a": 1, "b": [2]}', '{"b":[2],"a":1.0}') == 1.0
+    assert scores.json_match('{"a": 1}', '{"a": 2}') == 0.0
+    assert scores.json_match("1", "1 ") == 1.0
+    assert scores.exact_match("1", "1.0") == 0.0  # labels, not numbers
 
 
 @pytest.mark.parametrize("broken", ["x", '{"a": 1', "[" * 100_000, "NaN", ""])
 def test_what_is_no_json_never_matches(broken: str):
-    assert scores.same_json(broken, broken) == scores.valid_json("1", broken) == 0.0
-    assert not scores.slots(broken)
+    assert scores.json_match(broken, broken) == scores.valid_json("1", broken) == 0.0
+    assert not json_answers.leaf_values(broken)
 
 
 def test_no_number_is_a_truth_value():
-    assert scores.same_json('{"a": [1]}', '{"a": [true]}') == 0.0
-    assert scores.slots('{"a": 1}') != scores.slots('{"a": true}')
-    assert scores.slots('{"a": 1}') == scores.slots('{"a": 1.0}')
+    assert scores.json_match('{"a": [1]}', '{"a": [true]}') == 0.0
+    assert json_answers.leaf_values('{"a": 1}') != json_answers.leaf_values('{"a": true}')
+    assert json_answers.leaf_values('{"a": 1}') == json_answers.leaf_values('{"a": 1.0}')
 
 
 def test_slots_are_the_values_that_hold_no_other():
-    found = scores.slots('{"a": {"b": [1, "x"]}, "c": {}}')
+    found = json_answers.leaf_values('{"a": {"b": [1, "x"]}, "c": {}}')
     assert {path for path, _ in found} == {"/a/b/0", "/a/b/1", "/c"}
 
 

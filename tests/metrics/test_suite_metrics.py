@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lockstep.metrics.suites import Suite
 
 from lockstep import predictions
 from lockstep.metrics import classification, suite_metrics
 from lockstep.metrics.registry import METRICS
-from lockstep.metrics.suites import Suite
 from lockstep.predictions import Prediction
 from lockstep.statistics import paired_tests
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 
 import pytest
+from lockstep.metrics.suites import Suite
 from pydantic import ValidationError
 
 from lockstep.errors import UserError
 from lockstep.metrics import suites
-from lockstep.metrics.suites import Suite
 from lockstep.predicting.predict_params import Asked
 from lockstep.records import Record
 from tests.conftest import LABELS, tiny_params

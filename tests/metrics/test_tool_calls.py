@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lockstep.metrics.suites import Suite
 
 from lockstep.errors import UserError
 from lockstep.metrics import json_schemas, suites, tool_calls
 from lockstep.metrics.registry import METRICS
-from lockstep.metrics.suites import Suite
 from lockstep.predictions import Prediction
 from lockstep.records import Record
 

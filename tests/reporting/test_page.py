@@ -1,9 +1,9 @@
 import jinja2
 import pytest
-
-from lockstep.reporting import page
 from lockstep.reporting.comparison import STEPS
 from lockstep.reporting.stage_results import VARIANTS
+
+from lockstep.reporting import page
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.paired_tests import Difference
 

@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
+from lockstep.reporting.comparison import Differences
 
 from lockstep.reporting import verdict
-from lockstep.reporting.comparison import Differences
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.paired_tests import Difference
 

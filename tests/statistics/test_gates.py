@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 import pytest
+from lockstep.metrics.suites import Suite
+from lockstep.reporting.metric_display import measure
 from pydantic import ValidationError
 
-from lockstep.metrics.suites import Suite
 from lockstep.predictions import Prediction
 from lockstep.reporting import gate_conditions
-from lockstep.reporting.metric_display import measure
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.evidence import Evidence
 from lockstep.statistics.gates import Gate, Outcome, decide

@@ -1,8 +1,8 @@
 """What was learnt against what was held out."""
 
 import pytest
-
 from lockstep.metrics.suites import Suite
+
 from lockstep.predictions import SPLIT, Prediction
 from lockstep.statistics import confidence_intervals, split_gap
 

@@ -44,7 +44,7 @@ CHECKS = (
     Check(check_predict.check_vllm, is_slow=True),
     Check(check_evaluate.check_slices),
     Check(check_evaluate.check_gates),
-    Check(check_evaluate.check_report_slices),
+    Check(check_evaluate.check_metrics),
     Check(check_judge.check_suites),
 )
 

@@ -1,42 +1,68 @@
 """Checks of what is computed from the predictions."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from lockstep.cli.checks.source_names import SourceNames, list_known
-from lockstep.cli.sections import EvaluateParams, PrepareParams
-from lockstep.metrics.registry import LIKELIHOOD
-from lockstep.predictions import SLICES
+from lockstep.cli.sections import EvaluateParams, PredictParams, PrepareParams
+from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, METRICS
+from lockstep.predictions import COMMON_SLICES
+from lockstep.suites import RETRIEVAL
 
 
-def check_slices(prepare: PrepareParams, evaluate: EvaluateParams) -> Iterator[str]:
+def check_slices(
+    prepare: PrepareParams, predict: PredictParams, evaluate: EvaluateParams
+) -> Iterator[str]:
     """Yield a line for each slice that neither a source nor the pipeline itself defines."""
-    known = {*SourceNames(prepare.sources).slices, *SLICES}
-    if evaluate.retrieval.lengths:
-        known.add("depth")
-    for name in evaluate.slices:
-        if name not in known:
-            yield f"evaluate.slices: no source has the slice {name}; {list_known(known)}"
+    known = {*SourceNames(prepare.sources).slices, *COMMON_SLICES}
+    if predict.retrieval.lengths:
+        known |= {"depth", "language"}
+    for key in ("slices", "summary_slices"):
+        for name in getattr(evaluate, key):
+            if name not in known:
+                yield f"evaluate.{key}: no source has the slice {name}; {list_known(known)}"
 
 
-def check_gates(evaluate: EvaluateParams) -> Iterator[str]:
+def check_metrics(
+    prepare: PrepareParams, predict: PredictParams, evaluate: EvaluateParams
+) -> Iterator[str]:
+    """Yield a line for each task without a suite, and for each metric that a suite cannot have."""
+    names = SourceNames(prepare.sources)
+    forms = {suite.task: suite.answer for suite in predict.suites} | {RETRIEVAL: "rules"}
+    for key in ("metrics", "json_schemas"):
+        for task in names.unknown_suites(predict.suites, getattr(evaluate, key)):
+            known = list_known(names.suite_tasks(predict.suites))
+            yield f"evaluate.{key}: no suite {task}; {known}"
+    for task, metrics in evaluate.metrics.items():
+        if task not in forms:
+            continue  # its answer form follows from the data: evaluate checks it
+        known_metrics = {*METRICS[forms[task]]}
+        if task in evaluate.json_schemas:
+            known_metrics.add("schema_valid")
+        for name in metrics:
+            if name not in known_metrics:
+                yield (
+                    f"evaluate.metrics: {task}: {forms[task]} answers have no metric {name}; "
+                    f"{list_known(known_metrics)}"
+                )
+
+
+def check_gates(
+    prepare: PrepareParams, predict: PredictParams, evaluate: EvaluateParams
+) -> Iterator[str]:
     """Yield a line for each gate on a suite or a metric that is not evaluated."""
-    metrics = {suite.task: suite.metrics for suite in evaluate.measured}
-    metrics["perplexity"] = [*LIKELIHOOD]
+    names = SourceNames(prepare.sources)
+    suites = [gate.suite for gate in evaluate.gates if gate.suite not in ("perplexity", RETRIEVAL)]
+    for task in names.unknown_suites(predict.suites, suites):
+        known = {*names.suite_tasks(predict.suites), "perplexity", RETRIEVAL}
+        yield f"evaluate.gates: no suite {task}; {list_known(known)}"
+    metrics = {
+        suite.task: evaluate.metrics.get(suite.task) or [*DEFAULT_METRICS[suite.answer]]
+        for suite in predict.suites
+    }
+    metrics["perplexity"] = [*LIKELIHOOD_METRICS]
     for gate in evaluate.gates:
-        if gate.suite not in metrics:
-            yield f"evaluate.gates: no suite {gate.suite}; {list_known(metrics)}"
-        elif gate.metric not in metrics[gate.suite]:
+        if gate.metric not in metrics.get(gate.suite, [gate.metric]):
             yield (
                 f"evaluate.gates: suite {gate.suite} has no metric {gate.metric}; "
                 f"{list_known(metrics[gate.suite])}"
-            )
-
-
-def check_report_slices(evaluate: EvaluateParams, report: Any) -> Iterator[str]:
-    """Yield a line for each slice of the report that is not evaluated."""
-    for name in report.slices:
-        if name not in evaluate.slices:
-            yield (
-                f"report.slices: {name} is not in evaluate.slices; {list_known(evaluate.slices)}"
             )

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 
-from lockstep.cli.checks.source_names import list_known
-from lockstep.cli.sections import EvaluateParams
-from lockstep.judging.judge_params import Judge
+from lockstep.cli.checks.source_names import SourceNames, list_known
+from lockstep.cli.sections import JudgeParams, PredictParams, PrepareParams
 
 
-def check_suites(evaluate: EvaluateParams, judge: Judge) -> Iterator[str]:
-    """Yield a line for each judged suite whose answers are not text."""
+def check_suites(
+    prepare: PrepareParams, predict: PredictParams, judge: JudgeParams
+) -> Iterator[str]:
+    """Yield a line for each judged suite that does not exist, or whose answers are not text."""
     if judge.by == "none":
         return
-    suites = [suite.task for suite in evaluate.suites if suite.answer == "text"]
+    names = SourceNames(prepare.sources)
+    suites = names.suite_tasks([suite for suite in predict.suites if suite.answer == "text"])
     for task in judge.suites:
-        if task not in suites:
+        if names.unknown_suites(predict.suites, [task]) or (predict.suites and task not in suites):
             yield f"judge.suites: no suite {task} with text answers; {list_known(suites)}"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from lockstep.cli.checks.source_names import SourceNames, list_known
-from lockstep.cli.sections import EvaluateParams, PrepareParams
-from lockstep.metrics.suites import JUDGED
+from lockstep.cli.sections import PredictParams, PrepareParams
+from lockstep.suites import JUDGED_FORMS
 
 STRATA = {"task", "answer"}
 """Names that `prepare.split.by` may hold beside slices."""
@@ -18,14 +18,14 @@ def check_strata(prepare: PrepareParams) -> Iterator[str]:
             yield f"prepare.split.by: no source has the slice {name}; {list_known(known)}"
 
 
-def check_splits_of_judged_tasks(prepare: PrepareParams, evaluate: EvaluateParams) -> Iterator[str]:
-    """Yield a line for each source whose answers are rules or labels for a judge, not answers.
+def check_splits_of_judged_tasks(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]:
+    """Yield a line for each source whose answers say how to judge an answer and are no answers.
 
     Training must not see such a source.
     """
-    forms = {suite.task: suite.answer for suite in evaluate.suites if suite.answer in JUDGED}
+    forms = {suite.task: suite.answer for suite in predict.suites if suite.answer in JUDGED_FORMS}
     for source in prepare.sources:
-        form = forms.get(source.task)
+        form = source.answer or forms.get(source.task)
         if form and source.split != "test" and "task" not in source.columns:
             yield (
                 f"prepare.sources: {source.path}: the answers of task {source.task} are {form} "

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.cli.checks.source_names import SourceNames, list_known
-from lockstep.cli.sections import PrepareParams
-from lockstep.training.train_params import Strategies, Train
+from lockstep.cli.sections import PrepareParams, TrainParams
+from lockstep.training.train_params import Strategies
 
 
-def check_tasks(prepare: PrepareParams, train: Train) -> Iterator[str]:
+def check_tasks(prepare: PrepareParams, train: TrainParams) -> Iterator[str]:
     """Yield a line for each task that no source has."""
     names = SourceNames(prepare.sources)
     for key, tasks in (("tasks", train.tasks), ("sft.task_weights", train.sft.task_weights)):
@@ -16,7 +16,7 @@ def check_tasks(prepare: PrepareParams, train: Train) -> Iterator[str]:
             yield f"train.{key}: no source has task {task}; {list_known(names.tasks)}"
 
 
-def check_library_options(seed: int, train: Train, strategies: Strategies) -> Iterator[str]:
+def check_library_options(seed: int, train: TrainParams, strategies: Strategies) -> Iterator[str]:
     """Yield a line for each option that TRL, transformers or PEFT would refuse.
 
     Importing these libraries takes seconds. Without this check, `train` would fail hours later.

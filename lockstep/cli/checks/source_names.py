@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lockstep.data.sources import LABELLED, Source
+from lockstep.suites import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,16 @@ class SourceNames:
     def unknown_tasks(self, tasks: Collection[str]) -> list[str]:
         """Return the tasks that no source can have."""
         return [] if self.tasks_are_open else [task for task in tasks if task not in self.tasks]
+
+    def suite_tasks(self, suites: Collection[Suite]) -> set[str]:
+        """Return the tasks of the suites or, without any, all tasks: each may become a suite."""
+        return {suite.task for suite in suites} or self.tasks
+
+    def unknown_suites(self, suites: Collection[Suite], tasks: Collection[str]) -> list[str]:
+        """Return the tasks that no suite can have."""
+        if not suites:
+            return self.unknown_tasks(tasks)
+        return [task for task in tasks if task not in self.suite_tasks(suites)]
 
 
 def list_known(names: Collection[str]) -> str:

@@ -3,7 +3,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lockstep.reporting.metric_display import MEASURES, in_order, measure, size
 
 

@@ -1,10 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import precision_recall_fscore_support
-
 from lockstep.reporting.comparison import Change, changes, classes, mistakes, weakest
 from lockstep.reporting.stage_results import Prediction
+from sklearn.metrics import precision_recall_fscore_support
 
 
 def prediction(**scores: float) -> Prediction:

@@ -1,0 +1,115 @@
+"""Check that the references of a suite's test records can be compared with an answer.
+
+predict runs these checks before it loads a model; evaluate relies on them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from lockstep.errors import UserError
+from lockstep.metrics import json_answers, json_schemas, refusals, rules, scores, tool_calls
+from lockstep.records import Record
+from lockstep.suites import LABEL_FORMS, RESERVED, Suite
+
+WHERE = "params.yaml: predict.suites:"
+
+
+def check_suites(
+    records: Sequence[Record],
+    suites: Sequence[Suite],
+    labels: Mapping[str, Sequence[str]],
+    other_splits: Mapping[str, Sequence[Record]],
+) -> None:
+    """Raise UserError if a suite has no test records, or none of the kind that its form needs.
+
+    `labels` are the labels of each task. The references of the other splits are checked as well.
+    """
+    tasks = [suite.task for suite in suites]
+    if len(set(tasks)) < len(tasks):
+        raise UserError(f"{WHERE} a task is named twice; name each once")
+    if reserved := sorted(set(tasks) & set(RESERVED)):
+        raise UserError(f"{WHERE} {', '.join(reserved)}: reserved name; give the task another one")
+    for suite in suites:
+        of_task = [record for record in records if record.task == suite.task]
+        if not of_task:
+            known = ", ".join(sorted({record.task for record in records})) or "none"
+            raise UserError(f"{WHERE} no test record has task {suite.task}; the tasks are {known}")
+        if problem := _form_problem(suite, of_task, labels):
+            raise UserError(f"{WHERE} task {suite.task} {problem}")
+        check_references(suite, of_task)
+        for part in other_splits.values():
+            check_references(suite, [record for record in part if record.task == suite.task])
+
+
+def check_references(suite: Suite, records: Sequence[Record]) -> None:
+    """Raise UserError, with the record's place, if no answer could match its reference."""
+    for record in records:
+        if suite.answer == "rules":
+            _check_rules(record)
+        elif suite.answer == "refusal":
+            _check_refusal(record)
+        elif suite.answer == "calls":
+            _check_calls(record)
+        elif suite.answer == "json" and not _is_json(record.answer):
+            raise UserError(
+                f"{record.origin}: task {suite.task}: the reference {record.answer[:40]!r} is not "
+                "JSON, so no answer can be right; correct it, or set the suite's answer to text"
+            )
+
+
+def _form_problem(
+    suite: Suite, records: Sequence[Record], labels: Mapping[str, Sequence[str]]
+) -> str | None:
+    """Return why the answer form does not fit the records, and what to do; None if it fits."""
+    form = suite.answer
+    if form in LABEL_FORMS and suite.task not in labels:
+        return "has no labels to choose from; set its answer to json or text"
+    if form == "preference" and any(record.rejected is None for record in records):
+        return "has records without a rejected answer; set its answer to json or text"
+    if form == "calls" and not any(record.tools for record in records):
+        return "has no record that offers tools to call; set its answer to json or text"
+    if form == "calls" and all(tool_calls.parsed(record.answer) == [] for record in records):
+        return (
+            "has no record that expects a call, so a model that never calls would be perfect; "
+            "set its answer to text"
+        )
+    if form in ("number", "written_number") and not all(
+        scores.is_number(record.answer) for record in records
+    ):
+        return "has references that are not numbers; set its answer to json or text"
+    return None
+
+
+def _is_json(text: str) -> bool:
+    return json_answers.parse_json(text) is not json_answers.INVALID
+
+
+def _check_rules(record: Record) -> None:
+    try:
+        rules.parsed(record.answer)
+    except UserError as error:
+        raise UserError(f"{record.origin}: {error.message}") from None
+
+
+def _check_refusal(record: Record) -> None:
+    if record.answer not in refusals.LABELS:
+        raise UserError(
+            f"{record.origin}: task {record.task} asks for refusals: its labels are "
+            f"{' and '.join(refusals.LABELS)}, not {record.answer[:40]!r}; correct it"
+        )
+
+
+def _check_calls(record: Record) -> None:
+    """Check that the expected calls can be read and that the tools' schemas are valid."""
+    if tool_calls.parsed(record.answer) is None:
+        raise UserError(
+            f"{record.origin}: task {record.task}: the reference {record.answer[:40]!r} is a call "
+            "that cannot be read, so no answer can be right; correct it"
+        )
+    for tool in record.tools:
+        function = tool["function"]
+        try:
+            json_schemas.check(function.get("parameters") or {})
+        except ValueError as error:
+            raise UserError(
+                f"{record.origin}: tools: {function['name']}: parameters: {error}; correct it"
+            ) from None

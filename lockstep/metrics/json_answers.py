@@ -1,0 +1,81 @@
+"""Answers that are JSON: parse them, compare their values, find a value in a text."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+INVALID = object()
+"""Value of a text that is not JSON."""
+MAX_DEPTH = 200
+"""Maximum nesting of objects and lists: no answer needs more, and Python's stack is limited."""
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text, or INVALID, also where it is nested too deeply."""
+    if is_too_deep(text):
+        return INVALID
+    try:
+        return DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return INVALID
+
+
+def is_too_deep(text: str) -> bool:
+    """Whether brackets are nested deeper than MAX_DEPTH."""
+    depths = accumulate((_STEPS.get(character, 0) for character in text), initial=0)
+    return max(depths) > MAX_DEPTH
+
+
+def leaf_values(text: str) -> Counter[tuple[str, str]]:
+    """Count the (path, value) pairs of a JSON text's leaves; a text that is not JSON has none."""
+    value = parse_json(text)
+    return Counter() if value is INVALID else Counter(leaves(canonical(value), ""))
+
+
+def leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, value) of every value without children, empty lists and objects included."""
+    if isinstance(value, dict) and value:
+        for key, child in value.items():
+            yield from leaves(child, f"{path}/{key}")
+    elif isinstance(value, list) and value:
+        for index, child in enumerate(value):
+            yield from leaves(child, f"{path}/{index}")
+    else:
+        yield path, str(value)
+
+
+def canonical(value: Any) -> Any:
+    """Return a value that compares as JSON does: 1 equals 1.0, and neither equals true."""
+    if isinstance(value, dict):
+        return {key: canonical(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [canonical(child) for child in value]
+    if isinstance(value, bool):
+        return type(value), value
+    return float(value) if isinstance(value, int) and abs(value) < 2**53 else value
+
+
+def whole_text_pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern that finds a text, in any case, unless an ASCII letter or digit extends it.
+
+    So 42 is not found in 1420, but in 订单42号.
+    """
+    begin = r"(?<![A-Za-z0-9])" if _is_ascii_word(text[0]) else ""
+    end = r"(?![A-Za-z0-9])" if _is_ascii_word(text[-1]) else ""
+    return re.compile(begin + re.escape(text) + end, re.IGNORECASE)
+
+
+def _is_ascii_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+"""Decoder of standard JSON, which has no NaN and no infinities."""

@@ -1,0 +1,124 @@
+"""How metrics are shown: title, unit, number of digits, and which direction is better."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDisplay:
+    """Title and scale of one metric."""
+
+    title: str
+    percent: bool = False
+    """Whether the value is a share, shown in percent; its changes are percentage points."""
+    top: float | None = None
+    """Best possible value, the full width of a bar; None if there is none."""
+    lower_is_better: bool = False
+    digits: int | None = None
+    """Digits after the decimal point; None chooses by the size of the value."""
+
+    def show(self, value: float) -> str:
+        """Format a value with three or four significant digits."""
+        if self.percent:
+            return f"{100 * value:.1f}%"
+        return f"{value:,.{self._decimals(value)}f}"
+
+    def change(self, before: float, after: float) -> str:
+        """Format the signed difference of two values as shown, so that a reader can check it."""
+        difference = self.difference(before, after)
+        digits = 1 if self.percent else self._decimals(max(before, after))
+        sign = "−" if difference < 0 else "+" if difference > 0 else "±"
+        return f"{sign}{abs(difference):,.{digits}f}"
+
+    def step(self, difference: float) -> str:
+        """Format a signed difference; shares are in percentage points."""
+        unit = " points" if self.percent else ""
+        size = abs(100 * difference if self.percent else difference)
+        shown = f"{size:,.{1 if self.percent else self._decimals(difference)}f}"
+        sign = "" if not float(shown.replace(",", "")) else "−" if difference < 0 else "+"
+        return f"{sign}{shown}{unit}"
+
+    def difference(self, before: float, after: float) -> float:
+        """Return after minus before of the values as shown, in percentage points or units."""
+        if self.percent:
+            return round(round(100 * after, 1) - round(100 * before, 1), 1)
+        digits = self._decimals(max(before, after))
+        return round(round(after, digits) - round(before, digits), digits)
+
+    def is_better(self, before: float, after: float) -> bool:
+        """Whether `after` is shown as better; equal is not better."""
+        difference = self.difference(before, after)
+        return difference < 0 if self.lower_is_better else difference > 0
+
+    def _decimals(self, value: float) -> int:
+        if self.digits is not None:
+            return self.digits
+        size = abs(value)
+        return 3 if size < 1 else 2 if size < 10 else 1 if size < 1000 else 0
+
+
+DISPLAYS = {
+    "accuracy": MetricDisplay(title="accuracy", percent=True, top=1),
+    "all_followed": MetricDisplay(title="all rules followed", percent=True, top=1),
+    "macro_f1": MetricDisplay(title="macro F1", percent=True, top=1),
+    "lm_eval_accuracy": MetricDisplay(title="accuracy of a sample by lm-eval", percent=True, top=1),
+    "micro_f1": MetricDisplay(title="micro F1", percent=True, top=1),
+    "weighted_f1": MetricDisplay(title="weighted F1", percent=True, top=1),
+    "macro_precision": MetricDisplay(title="macro precision", percent=True, top=1),
+    "macro_recall": MetricDisplay(title="macro recall", percent=True, top=1),
+    "roc_auc": MetricDisplay(title="ROC AUC", top=1, digits=3),
+    "margin": MetricDisplay(title="margin of the better answer", digits=2),
+    "mean_absolute_error": MetricDisplay(title="mean absolute error", lower_is_better=True),
+    "mean_squared_error": MetricDisplay(title="mean squared error", lower_is_better=True),
+    "r2": MetricDisplay(title="R²", top=1, digits=3),
+    "rouge_l": MetricDisplay(title="ROUGE-L", top=1, digits=3),
+    "rouge_1": MetricDisplay(title="ROUGE-1", top=1, digits=3),
+    "rouge_2": MetricDisplay(title="ROUGE-2", top=1, digits=3),
+    "bleu": MetricDisplay(title="BLEU", top=100, digits=1),
+    "chrf": MetricDisplay(title="chrF", top=100, digits=1),
+    "meteor": MetricDisplay(title="METEOR", top=1, digits=3),
+    "exact_match": MetricDisplay(title="exact match", percent=True, top=1),
+    "field_f1": MetricDisplay(title="field F1", percent=True, top=1),
+    "name_accuracy": MetricDisplay(title="correct function called", percent=True, top=1),
+    "argument_f1": MetricDisplay(title="argument F1", percent=True, top=1),
+    "called_rightly": MetricDisplay(title="called where expected", percent=True, top=1),
+    "schema_valid": MetricDisplay(title="matches the schema", percent=True, top=1),
+    "token_f1": MetricDisplay(title="token F1", percent=True, top=1),
+    "valid": MetricDisplay(title="valid", percent=True, top=1),
+    "unsafe_refused": MetricDisplay(title="unsafe prompts refused", percent=True, top=1),
+    "safe_answered": MetricDisplay(title="safe prompts answered", percent=True, top=1),
+    "rules_followed": MetricDisplay(title="rules followed", percent=True, top=1),
+    "all_followed_loose": MetricDisplay(title="all rules followed, loosely", percent=True, top=1),
+    "rules_followed_loose": MetricDisplay(title="rules followed, loosely", percent=True, top=1),
+    "calibration_error": MetricDisplay(title="calibration error", lower_is_better=True, digits=3),
+    "length_ratio": MetricDisplay(title="length relative to the reference", digits=2),
+    "distinct_2": MetricDisplay(title="distinct word pairs", digits=3),
+    "perplexity": MetricDisplay(title="perplexity", lower_is_better=True),
+    "bits_per_byte": MetricDisplay(title="bits per byte", lower_is_better=True, digits=3),
+}
+"""Metric -> display, in the order of display: the first one that a suite has is its main metric."""
+
+
+def describe_metric(name: str) -> MetricDisplay:
+    """Return the display of a metric; an unknown one is a plain number where higher is better."""
+    return DISPLAYS.get(name) or MetricDisplay(title=name.replace("_", " "))
+
+
+def in_order(names: dict[str, float]) -> list[str]:
+    """Sort metric names: the main one first, unknown ones last by name."""
+    known = list(DISPLAYS)
+    return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
+
+
+def words(name: str) -> str:
+    """Replace the underscores of an identifier by spaces."""
+    return name.replace("_", " ")
+
+
+def size(number: int) -> str:
+    """Format bytes in the largest unit that keeps a digit before the decimal point."""
+    value, unit = float(number), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{number:,} bytes" if unit == "bytes" else f"{value:.3g} {unit}"

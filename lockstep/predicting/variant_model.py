@@ -1,0 +1,223 @@
+"""One variant of the model, and the answers that it gives in each answer form."""
+
+import gc
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import UserError
+from lockstep.inference import head_outputs, latency, likelihood
+from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
+from lockstep.inference.vllm_backend import VllmGenerator
+from lockstep.models import chat, compute, model_io
+from lockstep.models.model_io import Head
+from lockstep.predicting import lm_eval_tasks
+from lockstep.predicting.predict_params import PredictParams
+from lockstep.records import Record
+from lockstep.suites import GENERATED_FORMS, Suite
+
+UNLIMITED = 2**31
+"""Number of tokens that no record reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of the model."""
+
+    text: str
+    option_scores: dict[str, float] = field(default_factory=dict)
+    """Score of each answer that the model could choose: log-likelihood in nats, logit or reward."""
+    truncated: bool = False
+    """Whether max_new_tokens ended the answer before the model did."""
+
+
+class VariantModel:
+    """A variant of the model, generative or with a head; its weights load when they are needed."""
+
+    def __init__(
+        self, folder: Path, attention: str, settings: PredictParams, new_head: Head | None
+    ) -> None:
+        """Read the tokenizer of a model folder.
+
+        `new_head` is put on a base that has no head: it is random, so its answers are at chance.
+        """
+        self.settings, self.folder, self.attention = settings, folder, attention
+        saved_head = model_io.read_head(folder)
+        self.head = saved_head or new_head
+        self._new_head = None if saved_head else new_head
+        self.tokenizer = model_io.load_tokenizer(folder)
+        self._model: Any = None
+        self._engine: VllmGenerator | None = None
+
+    @property
+    def model(self) -> Any:
+        """The loaded weights; vLLM frees the device first."""
+        if self._model is None:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+            device = compute.select_device()
+            self._model = model_io.load_model(
+                self.folder, "auto", self.attention, device, head=self._new_head
+            )
+            self._model.config.pad_token_id = self.tokenizer.pad_token_id
+        return self._model
+
+    @property
+    def generator(self) -> AnswerGenerator:
+        """The engine that generates answers; our weights leave the device before vLLM starts."""
+        if self.settings.backend == "transformers":
+            return TransformersGenerator(self.model, self.tokenizer, self.settings.batch_size)
+        if self._engine is None:
+            from torch import cuda
+
+            self._model = None
+            gc.collect()
+            cuda.empty_cache()
+            self._engine = VllmGenerator(self.folder, self.tokenizer)
+        return self._engine
+
+    @cached_property
+    def context(self) -> float:
+        """Maximum number of tokens of a prompt with its answer.
+
+        It is infinite where the model states none, and for a model with a head, whose inputs are
+        truncated to max_length.
+        """
+        from transformers import AutoConfig
+
+        if self.head is not None:
+            return math.inf
+        config = AutoConfig.from_pretrained(self.folder, local_files_only=True).get_text_config()
+        return getattr(config, "max_position_embeddings", None) or math.inf
+
+    def check_context(self, suite: Suite, records: Sequence[Record], labels: Sequence[str]) -> None:
+        """Raise UserError if a prompt leaves no room for an answer in the model's context."""
+        if self.settings.max_length > self.context:
+            raise UserError(
+                f"params.yaml: predict.max_length: {self.settings.max_length} tokens are more "
+                f"than the model's context of {self.context}; lower it"
+            )
+        for record in records:
+            if not self.fits_context(suite, record, labels):
+                raise UserError(
+                    f"{record.origin}: a prompt of {len(self.prompt(record))} tokens leaves no "
+                    f"room for an answer of {self._answer_length(suite, labels)} in the model's "
+                    f"context of {self.context}; shorten it, or lower predict.max_new_tokens"
+                )
+
+    def fits_context(self, suite: Suite, record: Record, labels: Sequence[str]) -> bool:
+        """Whether the context has room for the prompt and the longest answer."""
+        return len(self.prompt(record)) + self._answer_length(suite, labels) <= self.context
+
+    def prompt(self, record: Record) -> list[int]:
+        """Return the token ids that the model reads before it answers."""
+        if self.head is not None:
+            return chat.encode_input(self.tokenizer, record, self.settings.max_length)[0]
+        return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
+
+    def answer(
+        self, suite: Suite, records: Sequence[Record], labels: Sequence[str]
+    ) -> list[Answer]:
+        """Answer each record of a suite; `labels` are those of its task."""
+        if suite.answer == "choice":
+            return self._choose_label(records, labels)
+        if suite.answer == "preference":
+            return self._prefer(records)
+        if self.head is not None:
+            return self._classify(self.head, records)
+        prompts = [self.prompt(record) for record in records]
+        generated = self.generator.generate(prompts, self.settings.max_new_tokens)
+        return [Answer(one.text, truncated=one.truncated) for one in generated]
+
+    def sample(self, records: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
+        """Sample one answer for each (record, number of the draw)."""
+        prompts = [(self.prompt(record), draw) for record, draw in records]
+        temperature = self.settings.robustness.temperature
+        generated = self.generator.sample(prompts, temperature, self.settings.max_new_tokens, seed)
+        return [Answer(one.text, truncated=one.truncated) for one in generated]
+
+    def reference_losses(self, records: Sequence[Record]) -> list[likelihood.AnswerLoss]:
+        """Return the loss of each reference and its tokens; long records are read in windows."""
+        examples = [chat.encode_example(self.tokenizer, record, UNLIMITED) for record in records]
+        windows = [
+            likelihood.split_into_windows(example, self.settings.max_length) for example in examples
+        ]
+        losses = likelihood.compute_answer_losses(
+            self.model, [part for parts in windows for part in parts], self.settings.batch_size
+        )
+        return likelihood.sum_window_losses(losses, [len(parts) for parts in windows])
+
+    def measure_latency(self, records: Sequence[Record]) -> dict[str, float]:
+        """Measure how fast the model generates; empty for a model with a head."""
+        if self.head is not None or not records:
+            return {}
+        return latency.measure_latency(
+            self.model,
+            [self.prompt(record) for record in records],
+            self.tokenizer.pad_token_id,
+            self.settings.batch_size,
+            self.settings.max_new_tokens,
+        )
+
+    def lm_eval_accuracy(self, records: Sequence[Record], labels: Sequence[str]) -> float:
+        """Return the accuracy that lm-eval measures on the same records."""
+        return lm_eval_tasks.accuracy(
+            self.model, self.tokenizer, records, labels, self.settings.batch_size
+        )
+
+    def lm_eval_results(self, tasks: Path) -> dict[str, dict[str, float]]:
+        """Return the metrics of lm-eval's own tasks and of those in a folder."""
+        return lm_eval_tasks.results(
+            self.model, self.tokenizer, self.settings.lm_eval, tasks, self.settings.batch_size
+        )
+
+    def _answer_length(self, suite: Suite, labels: Sequence[str]) -> int:
+        """Return the number of tokens of the longest possible answer."""
+        if suite.answer in GENERATED_FORMS:
+            return self.settings.max_new_tokens
+        return max((len(chat.encode_answer(self.tokenizer, label)) for label in labels), default=0)
+
+    def _choose_label(self, records: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
+        choices = [chat.encode_answer(self.tokenizer, label) for label in labels]
+        prompts = [self.prompt(record) for record in records]
+        scores = likelihood.score_choices(self.model, prompts, choices, self.settings.batch_size)
+        by_label = [dict(zip(labels, row, strict=True)) for row in scores]
+        return [Answer(max(options, key=options.__getitem__), options) for options in by_label]
+
+    def _classify(self, head: Head, records: Sequence[Record]) -> list[Answer]:
+        outputs = self._head_outputs([self.prompt(record) for record in records])
+        return [
+            Answer(head_outputs.format_answer(head, row), dict(zip(head.labels, row, strict=False)))
+            for row in outputs
+        ]
+
+    def _prefer(self, records: Sequence[Record]) -> list[Answer]:
+        """Return the answer with the higher reward or, for a generative model, likelihood."""
+        others = [record.with_answer(record.rejected or "") for record in records]
+        scores = zip(self._pair_scores(records), self._pair_scores(others), strict=True)
+        return [
+            Answer(
+                (record if chosen > rejected else other).answer,
+                {"chosen": chosen, "rejected": rejected},
+            )
+            for record, other, (chosen, rejected) in zip(records, others, scores, strict=True)
+        ]
+
+    def _pair_scores(self, records: Sequence[Record]) -> list[float]:
+        """Return the reward of each answer or, for a generative model, its log-likelihood."""
+        if self.head is None:
+            return [-loss for loss, _ in self.reference_losses(records)]
+        length = self.settings.max_length
+        inputs = [
+            chat.encode_example(self.tokenizer, record, length).input_ids for record in records
+        ]
+        return [row[0] for row in self._head_outputs(inputs)]
+
+    def _head_outputs(self, inputs: Sequence[list[int]]) -> list[list[float]]:
+        return head_outputs.compute_outputs(
+            self.model, inputs, self.tokenizer.pad_token_id, self.settings.batch_size
+        )

@@ -1,0 +1,52 @@
+"""reports/plots: the tables that `dvc plots` draws."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lockstep.metrics.metric_display import describe_metric, in_order
+from lockstep.predictions import VARIANTS
+from lockstep.statistics.details import Metrics, significant, suites_of
+
+
+def plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return {file name: CSV}; metrics are shares of their best possible value."""
+    return {
+        **{
+            f"{name}.csv": _table(
+                ["step", name],
+                [(f"{row['step']:.0f}", row[name]) for row in log if row[name] is not None],
+            )
+            for name in ("loss", "validation_loss")
+        },
+        "variants.csv": _table(
+            ["metric_of_variant", "variant", "suite", "metric", "value"],
+            [
+                (f"{task} {name} {variant}", variant, task, name, significant(value / best))
+                for task, suite in suites_of(details["merged"]).items()
+                for name in in_order(suite["overall"])
+                if (best := describe_metric(name).top)
+                for variant in VARIANTS
+                if (value := details[variant][task]["overall"].get(name)) is not None
+            ],
+        ),
+        "confusion.csv": _table(
+            ["actual", "predicted"],
+            [
+                (reference, prediction)
+                for suite in suites_of(details["merged"]).values()
+                for reference, row in suite.get("confusion", {}).items()
+                for prediction, count in row.items()
+                for _ in range(count)
+            ],
+        ),
+    }
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return CSV with an empty cell for None."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return stream.getvalue()

@@ -1,0 +1,111 @@
+"""reports/metrics.json: the few numbers by which a reviewer compares two commits."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lockstep.errors import UserError
+from lockstep.metrics.metric_display import in_order
+from lockstep.metrics.suite_metrics import PERPLEXITY
+from lockstep.predictions import VARIANTS
+from lockstep.statistics.details import Metrics, significant, suites_of
+
+
+def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequence[str]) -> Metrics:
+    """Return the numbers that `dvc metrics diff` compares: few, rounded, all finite.
+
+    `summaries` are the other stages' own summaries, by folder; each suite's main metric is broken
+    down by `slices`.
+    """
+    rows, splits = summaries["prepared"]["rows"], summaries["prepared"]["splits"]
+    trained, quantized = summaries["trained"], summaries["quantized"]
+    return {
+        **{variant: summarize_variant(details[variant], slices) for variant in VARIANTS},
+        "data": {
+            **{name: split["records"] for name, split in splits.items()},
+            "rejected": rows["rejected"],
+            "duplicates": rows["duplicates"],
+            "augmented": summaries["augmented"]["children"],
+        },
+        "train": {
+            "loss": significant(trained["loss"]),
+            "validation_loss": significant(trained["validation_loss"]),
+            "trained_share": significant(trained["trained_parameters"] / trained["parameters"]),
+        },
+        "merge": {"largest_logit_difference": summaries["merged"]["largest_logit_difference"]},
+        **({"judge": summarize_judge(details["judge"])} if details["judge"] else {}),
+        **({"human": summarize_human(details["human"])} if details["human"] else {}),
+        "quantize": {
+            "bytes": quantized["bytes_after"],
+            "ratio": significant(quantized["bytes_after"] / quantized["bytes_before"]),
+        },
+    }
+
+
+def summarize_variant(variant: Metrics, slices: Sequence[str]) -> Metrics:
+    """Return {suite: {metric: number}}: the main metric of each suite, overall and by slice."""
+    result: Metrics = {}
+    if PERPLEXITY in variant:
+        result[PERPLEXITY] = {"overall": significant(variant[PERPLEXITY])}
+    for task, suite in suites_of(variant).items():
+        if not suite["overall"]:
+            continue
+        main = in_order(suite["overall"])[0]
+        values = {plain_key(main): significant(suite["overall"][main])}
+        for name in slices:
+            for value, metrics in suite["slices"].get(name, {}).items():
+                if main in metrics:
+                    key = plain_key(f"{main}_{name}_{value}")
+                    _add(values, key, significant(metrics[main]), task)
+        _add(result, plain_key(task), values, "the suites")
+    return result
+
+
+def summarize_judge(suites: Metrics) -> Metrics:
+    """Return {suite_pair_dimension_win: share} and {suite_variant_dimension: mean score}."""
+    wins = {
+        f"{task}_{pair}_{name}_win": values["win"]
+        for task, suite in suites.items()
+        for pair, part in suite["compared"].items()
+        for name, values in part["dimensions"].items()
+    }
+    scores = {
+        f"{task}_{variant}_{name}": values["mean"]
+        for task, suite in suites.items()
+        for variant, part in suite["scored"].items()
+        for name, values in part["dimensions"].items()
+    }
+    return {plain_key(name): value for name, value in {**wins, **scores}.items()}
+
+
+def summarize_human(suites: Metrics) -> Metrics:
+    """Return {suite_variant_dimension: mean rating} and {suite_dimension_alpha: agreement}."""
+    rated = {task: suite for task, suite in suites.items() if isinstance(suite, dict)}
+    means = {
+        f"{task}_{variant}_{name}": metrics["mean"]
+        for task, suite in rated.items()
+        for variant, dimensions in suite["variants"].items()
+        for name, metrics in dimensions.items()
+    }
+    alphas = {
+        f"{task}_{name}_alpha": metrics["alpha"]
+        for task, suite in rated.items()
+        for name, metrics in suite["agreement"].items()
+        if "alpha" in metrics
+    }
+    return {plain_key(name): value for name, value in {**means, **alphas}.items()}
+
+
+def plain_key(name: str) -> str:
+    """Return a name in [a-z0-9_], as DVC shows keys best; other scripts become code points."""
+    ascii_only = re.sub(r"[^\x00-\x7f]", lambda c: f"_u{ord(c.group()):x}", name.lower())
+    return re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
+
+
+def _add(values: Metrics, name: str, value: Any, where: str) -> None:
+    if name in values:
+        raise UserError(
+            f"reports/metrics.json: two metrics of {where} would be named {name}; rename a task "
+            "or a slice value in the data"
+        )
+    values[name] = value
