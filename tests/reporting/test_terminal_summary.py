@@ -47,5 +47,5 @@ def test_without_metrics_it_says_how_to_make_them(tmp_path: Path) -> None:
 
 def test_it_imports_nothing_heavy() -> None:
     code = "import sys, lockstep.reporting.terminal_summary; print(*sys.modules)"
-    heavy = {"torch", "jinja2", "pydantic", "numpy", "matplotlib", "dvc"}
+    heavy = {"torch", "jinja2", "pydantic", "numpy", "dvc"}
     assert not heavy & set(run("-c", code).stdout.split())
