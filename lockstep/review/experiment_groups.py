@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lockstep.reporting.metric_display import Measure, in_order, measure
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, in_order
 from lockstep.review.experiments import Run, Suites, identity
 
 PERPLEXITY = "perplexity"
@@ -57,12 +57,12 @@ def main_figures(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return [(suite, in_order(suites[suite])[0]) for suite in order]
 
 
-def of_suite(suite: str, metric: str) -> Measure:
+def of_suite(suite: str, metric: str) -> MetricDisplay:
     """How a suite's figure is written."""
-    return measure(PERPLEXITY if suite == PERPLEXITY else metric)
+    return describe_metric(PERPLEXITY if suite == PERPLEXITY else metric)
 
 
-def bounds(own: Measure) -> tuple[float, float]:
+def bounds(own: MetricDisplay) -> tuple[float, float]:
     """The worst and best possible values, as far as they are known."""
     return (0.0 if own.percent else -math.inf), (own.top or math.inf)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from lockstep.reporting.metric_display import Measure
+from lockstep.metrics.metric_display import MetricDisplay
 from lockstep.review.experiment_groups import (
     Group,
     base,
@@ -128,7 +128,9 @@ def interpolated(figures: Mapping[float, float], fraction: float) -> float | Non
     return figures[below] + share * (figures[above] - figures[below])
 
 
-def _point(fraction: float, records: Sequence[int], values: Sequence[float], own: Measure) -> Point:
+def _point(
+    fraction: float, records: Sequence[int], values: Sequence[float], own: MetricDisplay
+) -> Point:
     return Point(
         fraction=fraction,
         records=fmean(records),

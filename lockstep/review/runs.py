@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from lockstep import outputs
-from lockstep.reporting.metric_display import Measure, measure, words
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, words
 from lockstep.reporting.terminal_summary import aligned
 from lockstep.review import cross_validation, experiments, learning_curves
 from lockstep.review.cross_validation import Folds
@@ -66,7 +66,7 @@ def curve_lines(curve: Curve) -> Iterator[str]:
     yield f"  {gain_sentence(curve.gain, own)}"
 
 
-def point_cells(point: Point, own: Measure) -> tuple[str, ...]:
+def point_cells(point: Point, own: MetricDisplay) -> tuple[str, ...]:
     return (
         share(point.fraction) if point.fraction else "base",
         f"{point.records:,.0f}",
@@ -76,7 +76,7 @@ def point_cells(point: Point, own: Measure) -> tuple[str, ...]:
     )
 
 
-def gain_sentence(gain: Gain | None, own: Measure) -> str:
+def gain_sentence(gain: Gain | None, own: MetricDisplay) -> str:
     """What the last doubling of the training records brought, and how sure that is."""
     if gain is None:
         return "No seed has both the largest share and at most half of it: no doubling to tell of."
@@ -119,7 +119,7 @@ def fold_cells(one: Folds) -> tuple[str, ...]:
 
 def gap_lines(runs: Sequence[Run]) -> Iterator[str]:
     """A table of the losses of all runs."""
-    own = measure("loss")
+    own = describe_metric("loss")
     header = ("", "share", "fold", "seed", "training", "validation", "gap")
     rows = [
         (
@@ -136,7 +136,7 @@ def gap_lines(runs: Sequence[Run]) -> Iterator[str]:
     yield from aligned([header, *rows], texts=1)
 
 
-def title(suite: str, own: Measure) -> tuple[str, str]:
+def title(suite: str, own: MetricDisplay) -> tuple[str, str]:
     return words(suite), "" if suite == PERPLEXITY else own.title
 
 
@@ -144,7 +144,7 @@ def share(fraction: float) -> str:
     return f"{100 * fraction:g}%"
 
 
-def ends(interval: Interval | None, own: Measure) -> str:
+def ends(interval: Interval | None, own: MetricDisplay) -> str:
     return f"{own.show(interval.low)} to {own.show(interval.high)}" if interval else NONE
 
 
