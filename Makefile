@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro test lint format verify preflight recipe gates runs sheet bench clean
+.PHONY: help setup init repro test lint format verify preflight recipe gates runs sheet bench clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ setup: .venv/installed  ## install the pinned dependencies into .venv
 repro: setup  ## run what has changed (the default), then show the results
 	@.venv/bin/dvc repro
 	@.venv/bin/python -m lockstep.reporting.terminal_summary reports
+
+init: setup  ## set params.yaml up for your data: make init DATA=path/to/file.csv
+	@.venv/bin/python -m lockstep.init $(DATA)
 
 test: setup  ## run all tests
 	.venv/bin/python -m pytest

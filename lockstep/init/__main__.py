@@ -1,0 +1,112 @@
+"""Set params.yaml up for a data file: inspect it, put it into data/raw, name it as the source.
+
+Prints what the file holds and the change of params.yaml.
+"""
+
+import difflib
+import io
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from ruamel.yaml import YAML
+
+from lockstep import outputs
+from lockstep.cli.params_check import check_parameters
+from lockstep.data import containers
+from lockstep.errors import UserError
+from lockstep.init.guess_source import SourceGuess, guess_source
+
+RAW = Path("data/raw")
+PARAMS = Path("params.yaml")
+LARGE = 50_000_000
+"""Number of bytes above which a file does not belong into git."""
+
+
+def place(path: Path) -> Path:
+    """Copy a file into data/raw, or link a large one; return its path relative to data/raw."""
+    if RAW.resolve() in path.resolve().parents:
+        return path.resolve().relative_to(RAW.resolve())
+    target = RAW / path.name
+    if target.exists():
+        raise UserError(f"{target}: exists; rename {path}, or remove the old file")
+    RAW.mkdir(parents=True, exist_ok=True)
+    if path.stat().st_size > LARGE:
+        outputs.link_or_copy(path, target)
+    else:
+        shutil.copyfile(path, target)
+    return Path(path.name)
+
+
+def source_entry(path: Path, guess: SourceGuess) -> dict[str, Any]:
+    """Return the entry of prepare.sources for a file below data/raw."""
+    task = re.sub(r"\W+", "_", containers.stem(path.name)).strip("_").lower()
+    entry: dict[str, Any] = {"path": path.as_posix(), "format": guess.format, "task": task}
+    if guess.columns:
+        entry["columns"] = guess.columns
+    if guess.encoding not in ("utf-8", "ascii"):
+        entry["encoding"] = guess.encoding
+    return entry
+
+
+def edit_params(text: str, entry: dict[str, Any], objective: str) -> str:
+    """Return params.yaml with this source alone and the objective; other comments stay."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    values = yaml.load(text)
+    values["prepare"]["sources"] = [entry]
+    values["train"]["objective"] = objective
+    stream = io.StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
+def describe(path: Path, guess: SourceGuess) -> str:
+    """Describe a file in a few lines."""
+    middle, longest = guess.characters
+    languages = ", ".join(f"{name} {count}" for name, count in guess.languages.items())
+    lines = [
+        f"{path}: {guess.format}, {guess.rows:,} rows inspected",
+        f"  columns: {', '.join(guess.fields)}",
+        f"  language by script: {languages}",
+        f"  characters of a row: median {middle:,}, at most {longest:,}",
+    ]
+    if guess.labels:
+        shown = ", ".join(f"{name} {count}" for name, count in list(guess.labels.items())[:8])
+        lines.append(f"  {len(guess.labels)} labels: {shown}{' …' * (len(guess.labels) > 8)}")
+    return "\n".join(lines)
+
+
+@click.command(help=__doc__)
+@click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(data: Path) -> None:
+    guess = guess_source(data)
+    before = PARAMS.read_text(encoding="utf-8")
+    placed = place(data)
+    after = edit_params(before, source_entry(placed, guess), guess.objective)
+    with outputs.atomic_file(PARAMS) as partial:
+        partial.write_text(after, encoding="utf-8", newline="\n")
+        check_parameters(partial)
+    click.echo(describe(data, guess))
+    click.echo("\nparams.yaml changed:")
+    lines = before.splitlines(), after.splitlines()
+    click.echo("\n".join(list(difflib.unified_diff(*lines, n=0, lineterm=""))[2:]))
+    click.echo(f"\nThe data is {RAW / placed}; run `make`.")
+    if data.stat().st_size > LARGE:
+        click.echo(
+            f"It is large for git: `dvc add {RAW / placed}` keeps it in DVC's cache and writes a "
+            "small .dvc file for git to track; `dvc push` copies it to your remote."
+        )
+
+
+if __name__ == "__main__":
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

@@ -1,0 +1,130 @@
+"""Own data by one edit: with prepare.sources replaced alone, the pipeline runs to the report."""
+
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from lockstep.statistics import confidence_intervals
+from tests.conftest import REPOSITORY, write_params
+
+NAMES = ("parcel", "refund", "invoice", "address", "voucher", "colour")
+
+
+def question(n: int) -> str:
+    return f"Tell me about {NAMES[n % 6]} number {n * 7919 % 1000}, please: {NAMES[n * 5 % 6]}{n}?"
+
+
+def answer(n: int) -> str:
+    return f"The {NAMES[n % 6]} {n} is {NAMES[n * 3 % 6]}."
+
+
+def annotation(n: int) -> dict[str, Any]:
+    value = {"choices": [NAMES[n % 2]]}
+    result = {"type": "choices", "from_name": "intent", "to_name": "text", "value": value}
+    return {"id": n, "data": {"text": question(n)}, "annotations": [{"result": [result]}]}
+
+
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "alpaca": [{"instruction": question(n), "output": answer(n)} for n in range(30)],
+    "messages": [
+        {"messages": [{"role": "user", "content": question(n)},
+                      {"role": "assistant", "content": answer(n)}]}
+        for n in range(30)
+    ],
+    "sharegpt": [
+        {"conversations": [{"from": "human", "value": question(n)},
+                           {"from": "gpt", "value": answer(n)}]}
+        for n in range(30)
+    ],
+    "prompt_completion": [
+        {"prompt": question(n), "completion": json.dumps({"thing": NAMES[n % 6], "n": n})}
+        for n in range(30)
+    ],
+    "preference": [
+        {"prompt": question(n), "chosen": answer(n), "rejected": f"No {n}."} for n in range(30)
+    ],
+    "unpaired_preference": [
+        {"prompt": question(n), "completion": answer(n), "label": n % 3 > 0} for n in range(45)
+    ],
+    "classification": [{"text": question(n), "label": NAMES[n % 3]} for n in range(30)],
+    "multi_label": [{"text": question(n), "labels": [*NAMES[: n % 3 + 1]]} for n in range(30)],
+    "regression": [{"text": question(n), "value": n / 4} for n in range(30)],
+    "text": [{"text": f"{question(n)} {answer(n)}"} for n in range(30)],
+    "label_studio": [annotation(n) for n in range(30)],
+}  # fmt: skip
+"""Format -> rows."""
+
+EXPECTED = {
+    "alpaca": "rouge_l",
+    "messages": "rouge_l",
+    "sharegpt": "rouge_l",
+    "prompt_completion": "exact_match",
+    "preference": "accuracy",
+    "unpaired_preference": "rouge_l",
+    "classification": "accuracy",
+    "multi_label": "exact_match",
+    "regression": "valid",
+    "text": None,
+    "label_studio": "accuracy",
+}
+"""Format -> a metric that its suite must have; None: only perplexity is measured."""
+
+
+@pytest.fixture
+def clone(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a base and the repository's small files, in which this process stands."""
+    shutil.copytree(tiny, tmp_path / "data/base")
+    for folder in ("raw", "human", "tasks"):
+        (tmp_path / "data" / folder).mkdir()
+    for name in ("synonyms.tsv", "rubric.yaml"):
+        shutil.copy(REPOSITORY / "data" / name, tmp_path / "data")
+    for number in ("RESAMPLES", "PERMUTATIONS"):
+        monkeypatch.setattr(confidence_intervals, number, 50)  # intervals are tested elsewhere
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("DVC_")]:
+        monkeypatch.delenv(name)
+    yield tmp_path
+
+
+def run_pipeline() -> None:
+    """Run the command of each stage after base within this process."""
+    pipeline = YAML(typ="safe", pure=True).load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    for name, stage in pipeline.items():
+        for variant in stage.get("matrix", {"variant": [""]})["variant"]:
+            arguments = stage["cmd"].replace("${item.variant}", variant).split()[4:]
+            if name != "base":
+                main: Any = importlib.import_module(f"stages.{name}").main
+                main.main(arguments, standalone_mode=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ROWS)
+def test_a_file_of_each_format_runs_to_the_report(clone: Path, format: str):
+    lines = [json.dumps(row) + "\n" for row in ROWS[format]]
+    if format == "label_studio":
+        (clone / "data/raw/own.json").write_text(json.dumps(ROWS[format]))
+    else:
+        (clone / "data/raw/own.jsonl").write_text("".join(lines))
+    suffix = "json" if format == "label_studio" else "jsonl"
+    size = {"train.epochs": 1.0, "predict.lm_eval": {"records": 0}, "predict.split_records": 1}
+    source = {"path": f"own.{suffix}", "format": format}
+    write_params(clone, {"prepare.sources": [source], **size})
+
+    run_pipeline()
+
+    details = json.loads((clone / "reports/details.json").read_text())
+    metric = EXPECTED[format]
+    for variant in ("base", "merged", "quantized"):
+        assert "perplexity" in details[variant]
+        assert ("own" in details[variant]) == (metric is not None)
+        if metric is not None:
+            assert metric in details[variant]["own"]["overall"]
+    assert json.loads((clone / "reports/metrics.json").read_text())["data"]["test"] > 0
+    assert "<h1>" in (clone / "reports/index.html").read_text()
