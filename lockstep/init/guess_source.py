@@ -23,6 +23,7 @@ Row = dict[str, Any]
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "utterance", "query", "question", "content", "review", "comment",
              "title", "body", "message", "input"),
+    "plain_text": ("text", "content"),
     "label": ("label", "intent", "category", "class", "target", "topic", "sentiment", "tag"),
     "labels": ("labels", "tags", "categories", "topics", "label"),
     "value": ("value", "score", "rating", "stars", "target", "label", "number"),
@@ -235,9 +236,15 @@ FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
     "prompt_completion": lambda rows: _find_all(
         rows, prompt=_is_text_or_turns, completion=_is_text_or_turns
     ),
-    "text": lambda rows: _find_all(rows, text=_is_text),
+    "text": lambda rows: _find_all(rows, plain_text=_is_text),
 }
 """Format -> function that returns its columns if it fits the rows; the first match counts."""
+
+
+def _renamed(columns: dict[str, str]) -> dict[str, str]:
+    """Return the fields whose column has another name."""
+    fields = {field.removeprefix("plain_"): column for field, column in columns.items()}
+    return {field: column for field, column in fields.items() if field != column}
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -258,7 +265,7 @@ def _describe(
     labels = Counter(str(row.get(label)) for row in rows) if label else Counter()
     return SourceGuess(
         format=format,
-        columns={field: column for field, column in columns.items() if field != column},
+        columns=_renamed(columns),
         encoding=encoding,
         rows=len(rows),
         fields=fields,

@@ -52,8 +52,8 @@ def test_preferences_train_by_dpo_and_texts_by_sft(tmp_path: Path):
 
 
 def test_a_column_with_as_many_values_as_rows_is_no_label(tmp_path: Path):
-    rows = [{"question": f"q{n}", "category": f"c{n}"} for n in range(9)]
-    with pytest.raises(UserError, match="no format fits the columns question, category"):
+    rows = [{"query": f"q{n}", "category": f"c{n}"} for n in range(9)]
+    with pytest.raises(UserError, match="no format fits the columns query, category"):
         guess_source(write(tmp_path, rows))
 
 
