@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup init repro test lint format verify preflight recipe gates runs sheet bench clean
+.PHONY: help setup init repro params test lint format verify preflight recipe gates runs sheet bench clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ repro: setup  ## run what has changed (the default), then show the results
 
 init: setup  ## set params.yaml up for your data: make init DATA=path/to/file.csv
 	@.venv/bin/python -m lockstep.init $(DATA)
+
+params: setup  ## print every parameter with its value and documentation
+	@.venv/bin/python -m lockstep.cli.params_reference
 
 test: setup  ## run all tests
 	.venv/bin/python -m pytest

@@ -73,7 +73,11 @@ def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, 
         *parents, last = path.split(".")
         section: Any = values
         for parent in parents:
-            section = section.setdefault(parent, {})  # the schema refuses an unknown key
+            section = (
+                section[int(parent)]
+                if isinstance(section, list)
+                else section.setdefault(parent, {})
+            )  # the schema refuses an unknown key
         section[last] = value
     return values
 

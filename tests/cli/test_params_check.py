@@ -56,7 +56,8 @@ def test_the_real_params_are_valid() -> None:
         ("prepare.sources.0.encoding", "utf-9", "prepare.sources.0.encoding: must be an encoding"),
         ("prepare.sources.0.columns", {"lable": "intent"},
          "prepare.sources.0: columns: lable is no field"),
-        ("evaluate.suites.2.anser", "text", "evaluate.suites.2.anser: unknown key; did you mean a"),
+        ("predict.suites", [{"task": "reply", "answer": "text", "anser": "json"}],
+         "predict.suites.0.anser: unknown key; did you mean answer?"),
         ("runtime.device", "gpu", "runtime.device: input should be 'auto', 'cpu' or"),
         ("sed", 7, "sed: unknown key; did you mean seed?"),
     ],
@@ -77,14 +78,14 @@ def test_mistakes_of_all_sections_are_reported_in_one_run(
             "merge.tolerance": -1,
             "quantize.methd": "nf4",
             "augment.methods.0.tasks": ["intend"],
-            "report.slices": ["domain"],
+            "evaluate.slices": ["domain"],
         }
     )
     assert [line.split(":")[0] for line in lines] == [
         "merge.tolerance",
         "quantize.methd",
         "augment.methods",
-        "report.slices",
+        "evaluate.slices",
     ]
 
 

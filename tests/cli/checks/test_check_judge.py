@@ -5,13 +5,20 @@ from typing import Any
 
 Check = Callable[[dict[str, Any]], list[str]]
 
+ENDPOINT = {"judge.by": "endpoint", "judge.endpoint.model": "judge"}
+SUITES = [{"task": "slots", "answer": "json"}, {"task": "reply", "answer": "text"}]
+
 
 def test_a_judged_suite_must_have_text_answers(check: Check) -> None:
-    changes = {
-        "judge.by": "endpoint", "judge.endpoint.model": "judge", "judge.suites": ["slots", "reply"],
-    }  # fmt: skip
+    changes = {**ENDPOINT, "judge.suites": ["slots", "reply"], "predict.suites": SUITES}
     assert check(changes) == ["judge.suites: no suite slots with text answers; known: reply"]
 
 
-def test_nobody_s_suites_are_not_checked(check: Check) -> None:
-    assert check({"judge.by": "none", "judge.suites": ["slots"]}) == []
+def test_a_judged_suite_must_be_a_task_of_the_sources(check: Check) -> None:
+    """Without suites in params.yaml, the answer forms follow from the data."""
+    (line,) = check({**ENDPOINT, "judge.suites": ["replies", "reply"]})
+    assert line.startswith("judge.suites: no suite replies with text answers; known: behaviour, ")
+
+
+def test_suites_that_nobody_judges_are_not_checked(check: Check) -> None:
+    assert check({"judge.by": "none", "judge.suites": ["slots"], "predict.suites": SUITES}) == []

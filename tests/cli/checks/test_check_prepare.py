@@ -14,14 +14,15 @@ def test_a_stratum_must_be_a_slice_of_a_source(check: Check) -> None:
 
 
 def test_a_source_of_rules_must_not_be_trained_on(check: Check) -> None:
-    suites = [
-        {"task": "slots", "answer": "rules", "metrics": ["all_followed"]},
-        {"task": "behaviour", "answer": "rules", "metrics": ["all_followed"]},
-        {"task": "reply", "answer": "text", "metrics": ["rouge_l"]},
-    ]
-    changes = {"evaluate.suites": suites, "evaluate.gates": [], "evaluate.stability.tasks": []}
-    assert check(changes) == [
+    line = (
         "prepare.sources: slots.jsonl: the answers of task slots are rules for scoring and must "
         "not be trained on; set its split to test"
-    ]
-    assert check({**changes, "prepare.sources.3.split": "test"}) == []
+    )
+    assert check({"prepare.sources.3.answer": "rules"}) == [line]
+    assert check({"prepare.sources.3.answer": "rules", "prepare.sources.3.split": "test"}) == []
+
+
+def test_a_suite_may_say_that_answers_are_rules(check: Check) -> None:
+    suites = [{"task": "slots", "answer": "rules"}, {"task": "reply", "answer": "text"}]
+    (line,) = check({"predict.suites": suites})
+    assert line.startswith("prepare.sources: slots.jsonl: the answers of task slots are rules")
