@@ -49,10 +49,10 @@ recipe: setup  ## merge recipes/NAME.yaml into params.yaml: make recipe NAME=qwe
 	@.venv/bin/python -m lockstep.recipe $(NAME)
 
 gates: setup  ## compare with an earlier commit and fail where a gate is not kept: make gates REVISION=main
-	@.venv/bin/python -m lockstep.review $(REVISION)
+	@.venv/bin/python -m lockstep.review.commit_comparison $(REVISION)
 
 runs: setup  ## sum up the experiments that have run: learning curves, folds, losses: make runs NUM=5 (commits)
-	@.venv/bin/python -m lockstep.review.runs $(if $(NUM),--num $(NUM))
+	@.venv/bin/python -m lockstep.review.run_summary $(if $(NUM),--num $(NUM))
 
 sheet: setup  ## draw a blind sheet of answers for people to rate, into build/sheet
 	@.venv/bin/python -m lockstep.human.rating_sheet data/predicted build/sheet

@@ -1,4 +1,4 @@
-"""k-fold cross-validation: a figure over the folds that were the test split, and over seeds."""
+"""Sum up k-fold cross-validation: each metric over the folds that were the test split and seeds."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,99 +7,105 @@ from statistics import fmean, stdev
 
 from scipy import stats
 
-from lockstep.review.experiment_groups import (
-    Group,
-    base,
-    bounds,
-    group,
-    labelled,
-    main_figures,
-    merged,
-    of_suite,
-)
 from lockstep.review.experiments import FOLD, SEED, Run
+from lockstep.review.run_groups import (
+    Group,
+    collect_base_values,
+    collect_merged_values,
+    describe_suite_metric,
+    get_metric_bounds,
+    group_runs,
+    label_groups,
+    list_main_metrics,
+)
 from lockstep.statistics.confidence_intervals import CONFIDENCE, Interval, Spread
 
-FREE = (FOLD, SEED)
-"""What the runs of a summary may differ in."""
+VARIED = (FOLD, SEED)
+"""Inputs in which the runs of a summary may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folds:
-    """The main figure of a suite."""
+class FoldSummary:
+    """Main metric of a suite over the folds."""
 
     suite: str
     metric: str
     folds: int
-    """k."""
-    found: int
-    """Folds that a run has, of any seed."""
+    """Number of folds (k)."""
+    folds_run: int
+    """Number of folds that have a run with any seed."""
     missing: list[tuple[int, int]]
-    """(seed, fold) that no run has."""
+    """(seed, fold) pairs without a run."""
     runs: int
     base: float | None
-    """The mean of the untuned base, where it was measured."""
+    """Mean of the base model; None if it was not measured."""
     mean: float
-    deviation: float
-    """Standard deviation of the runs."""
-    error: float
-    """Standard error of the mean, corrected."""
+    standard_deviation: float
+    """Standard deviation over the runs."""
+    standard_error: float
+    """Standard error of the mean, corrected for training records that runs share."""
     interval: Interval
-    """Of the mean, with that error."""
-    least: float
-    greatest: float
+    """95% interval of the mean, from that standard error."""
+    minimum: float
+    maximum: float
 
 
-def summaries(runs: Iterable[Run]) -> list[Group[Folds]]:
-    """Of each group of runs that has two folds or more."""
-    found = [
-        (own, [one for suite, metric in main_figures(own) if (one := summary(own, suite, metric))])
-        for own in group([run for run in runs if run.folds], FREE)
-        if len({run.fold for run in own}) > 1
+def summarize_folds(runs: Iterable[Run]) -> list[Group[FoldSummary]]:
+    """Return the summaries of each group of runs that covers two folds or more."""
+    groups = [
+        group
+        for group in group_runs([run for run in runs if run.folds], VARIED)
+        if len({run.fold for run in group}) > 1
     ]
-    return labelled(found, FREE)
+    return label_groups([(group, _summarize_group(group)) for group in groups], VARIED)
 
 
-def summary(runs: Sequence[Run], suite: str, metric: str) -> Folds | None:
-    """Of one figure; None where fewer than two runs of the group have it."""
-    measured = merged(runs, suite, metric)
+def _summarize_group(runs: Sequence[Run]) -> list[FoldSummary]:
+    summaries = (summarize_metric(runs, *names) for names in list_main_metrics(runs))
+    return [summary for summary in summaries if summary]
+
+
+def summarize_metric(runs: Sequence[Run], suite: str, metric: str) -> FoldSummary | None:
+    """Return the summary of one metric; None if fewer than two runs have it."""
+    measured = collect_merged_values(runs, suite, metric)
     if len(measured) < 2:
         return None
     values = [value for _, value in measured]
-    untuned = [value for _, value in base(runs, suite, metric)]
+    base = [value for _, value in collect_base_values(runs, suite, metric)]
     ratio = fmean(run.metrics.data.test / run.metrics.data.train for run, _ in measured)
-    spread = corrected(values, ratio, *bounds(of_suite(suite, metric)))
-    k, there = runs[0].folds, {(run.seed, run.fold) for run, _ in measured}
-    return Folds(
+    bounds = get_metric_bounds(describe_suite_metric(suite, metric))
+    spread = estimate_spread(values, ratio, *bounds)
+    folds, pairs = runs[0].folds, {(run.seed, run.fold) for run, _ in measured}
+    return FoldSummary(
         suite=suite,
         metric=metric,
-        folds=k,
-        found=len({fold for _, fold in there}),
-        missing=sorted({(run.seed, fold) for run in runs for fold in range(k)} - there),
+        folds=folds,
+        folds_run=len({fold for _, fold in pairs}),
+        missing=sorted({(run.seed, fold) for run in runs for fold in range(folds)} - pairs),
         runs=len(values),
-        base=fmean(untuned) if untuned else None,
+        base=fmean(base) if base else None,
         mean=fmean(values),
-        deviation=stdev(values),
-        error=spread.error,
+        standard_deviation=stdev(values),
+        standard_error=spread.error,
         interval=spread.interval,
-        least=min(values),
-        greatest=max(values),
+        minimum=min(values),
+        maximum=max(values),
     )
 
 
-def corrected(
+def estimate_spread(
     values: Sequence[float], ratio: float, lowest: float = -math.inf, highest: float = math.inf
 ) -> Spread:
-    """The standard error and Student's t interval of the mean of two runs or more that share
-    training records (Nadeau and Bengio, 2003): the variance of J runs times 1/J + `ratio`, test
-    records by training records, with J - 1 degrees of freedom; of repeated k-fold likewise
-    (Bouckaert and Frank, 2004).
+    """Return the standard error and Student's t interval of the mean over two folds or more.
 
-    No estimate of that variance from one k-fold is free of bias, since its folds share training
-    records (Bengio and Grandvalet, 2004): without the ratio an interval is too narrow, with it an
-    approximation that errs less. Cut to what the scale allows.
+    `ratio` is the number of test records divided by that of training records. The variance of J
+    runs is multiplied by 1/J + ratio, since the runs share training records (Nadeau and Bengio,
+    2003); the interval has J - 1 degrees of freedom. The same holds for repeated k-fold (Bouckaert
+    and Frank, 2004). No estimate from one k-fold is unbiased (Bengio and Grandvalet, 2004): without
+    the ratio the interval is too narrow, with it the error is smaller. The interval is clipped to
+    [lowest, highest].
     """
     runs, mean = len(values), fmean(values)
     error = stdev(values) * math.sqrt(1 / runs + ratio)
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1)) * error
-    return Spread(Interval(max(lowest, mean - reach), min(highest, mean + reach)), error)
+    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1)) * error
+    return Spread(Interval(max(lowest, mean - margin), min(highest, mean + margin)), error)

@@ -1,4 +1,4 @@
-"""What an earlier commit's model answered: git knows the commit, DVC's cache or remote the file."""
+"""Read the predictions of an earlier commit: git has the commit, DVC's cache or remote the file."""
 
 import subprocess
 from collections.abc import Sequence
@@ -10,23 +10,27 @@ from lockstep.predictions import Prediction
 from lockstep.verify.clone import run_git
 
 
-def revision(named: str | None) -> str:
-    """The full hash of the commit that is named, by default the one before the results at hand:
-    HEAD where they are not committed yet, else the one before dvc.lock changed last."""
-    root, given = Path(), named is not None
+def resolve_revision(name: str | None) -> str:
+    """Return the full hash of a commit.
+
+    Without a name, it is the commit before the current results: HEAD if dvc.lock has uncommitted
+    changes, else the parent of the commit that last changed dvc.lock.
+    """
+    root, revision = Path(), name
     try:
-        if named is None:
-            named = "HEAD"
+        if revision is None:
+            revision = "HEAD"
             if not run_git(root, "status", "--porcelain", "dvc.lock"):
-                named = run_git(root, "log", "-1", "--format=%H", "--", "dvc.lock").strip() + "~1"
-        return run_git(root, "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}").strip()
+                last = run_git(root, "log", "-1", "--format=%H", "--", "dvc.lock").strip()
+                revision = f"{last}~1"
+        return run_git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
     except subprocess.CalledProcessError:
-        missing = f"{named}: no such commit" if given else "no commit has results before these"
-        raise UserError(f"{missing}; name one by REVISION=…") from None
+        problem = f"{name}: no such commit" if name else "no commit before these results"
+        raise UserError(f"{problem}; name a commit by REVISION=…") from None
 
 
-def read(variant: str, commit: str) -> list[Prediction]:
-    """A variant's predictions at a commit."""
+def read_predictions(variant: str, commit: str) -> list[Prediction]:
+    """Return the predictions of a variant at a commit; raise UserError if they are missing."""
     import dvc.api
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
@@ -40,26 +44,30 @@ def read(variant: str, commit: str) -> list[Prediction]:
     except (DvcException, DataIndexDirError, FileNotFoundError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"{path} at {commit[:7]}: not to be had ({reason}); `dvc fetch --all-commits`, or name "
-            "a commit whose results are in the cache by REVISION=…"
+            f"{path} at {commit[:7]}: not available ({reason}); run `dvc fetch --all-commits`, or "
+            "name a commit whose results are in the cache by REVISION=…"
         ) from None
 
 
-def shared(
-    now: Sequence[Prediction], before: Sequence[Prediction]
+def pair_predictions(
+    current: Sequence[Prediction], earlier: Sequence[Prediction]
 ) -> tuple[list[Prediction], list[Prediction]]:
-    """The predictions of the records that both have and were asked alike, in one order."""
-    old = {row.id: row for row in before}
-    both = [row for row in now if row.id in old and _alike(row, old[row.id])]
-    return both, [old[row.id] for row in both]
+    """Return both predictions of the records that both commits evaluated in the same way."""
+    by_id = {prediction.id: prediction for prediction in earlier}
+    paired = [
+        prediction
+        for prediction in current
+        if prediction.id in by_id
+        and _describe_evaluation(prediction) == _describe_evaluation(by_id[prediction.id])
+    ]
+    return paired, [by_id[prediction.id] for prediction in paired]
 
 
-def _alike(one: Prediction, other: Prediction) -> bool:
-    """Whether a suite has both, and how they were answered, as far as that is written."""
-    unknown = not (one.answer_form and other.answer_form)
-    return (unknown or one.answer_form == other.answer_form) and _asked(one) == _asked(other)
-
-
-def _asked(row: Prediction) -> tuple[object, ...]:
-    """Whether a suite has it, which answers it could choose, whether its likelihood is known."""
-    return not row.answer_form, row.option_scores.keys(), row.loss is None, row.tokens > 0
+def _describe_evaluation(prediction: Prediction) -> tuple[object, ...]:
+    """Return the answer form, the options and whether the reference has a likelihood."""
+    return (
+        prediction.answer_form,
+        prediction.option_scores.keys(),
+        prediction.loss is None,
+        prediction.tokens > 0,
+    )

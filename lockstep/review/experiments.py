@@ -1,4 +1,4 @@
-"""The runs that DVC knows: of commits, of the experiments on them and of the workspace."""
+"""Collect the runs that DVC knows: commits, the experiments on them and the workspace."""
 
 import json
 import subprocess
@@ -19,176 +19,203 @@ FOLDS = "prepare.split.folds"
 FOLD = "prepare.split.fold"
 SEED = "seed"
 
-METRICS = "reports/metrics.json"
-MODEL = "data/predicted/merged"
-"""The output whose figures are compared."""
+METRICS_FILE = "reports/metrics.json"
+PREDICTIONS = "data/predicted/merged"
+"""The output of `predict` from which the compared metrics are computed."""
+METRIC_INPUTS = ("evaluate.json_schemas", "evaluate.metrics", "lockstep/metrics")
+"""Params and deps of `evaluate` that can change a metric of the merged model."""
 WORKSPACE = "workspace"
-"""What DVC calls it, in the place of a commit's hash."""
+"""DVC's name for the workspace, where a commit has its hash."""
 
 Lock = Mapping[str, Mapping[str, Any]]
-"""The stages of a dvc.lock."""
-Suites = dict[str, dict[str, float]]
+"""Stages of a dvc.lock."""
+SuiteMetrics = dict[str, dict[str, float]]
+"""Suite -> metric -> value."""
 
 
-class Records(Part):
+class RecordCounts(Part):
+    """Number of records in the splits."""
+
     train: int
     test: int
 
 
 class Losses(Part):
-    """In nats, for most objectives a token's."""
+    """Losses at the end of training, in nats; for most objectives per token."""
 
     loss: float
     validation_loss: float
 
     @property
     def gap(self) -> float:
-        """By how much the validation loss is greater."""
+        """Validation loss minus training loss."""
         return self.validation_loss - self.loss
 
 
-class Metrics(Part):
-    """What is read of metrics.json."""
+class RunMetrics(Part):
+    """The part of metrics.json that is used here."""
 
-    base: Suites
-    merged: Suites
-    data: Records
+    base: SuiteMetrics
+    merged: SuiteMetrics
+    data: RecordCounts
     train: Losses
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One that came to its end."""
+    """A complete run of the pipeline."""
 
     name: str
-    made_of: dict[str, Any]
-    """What its merged model and its scores stem from: each value of params.yaml by its dotted name,
-    the hash of each file that no stage made by its path."""
-    metrics: Metrics
+    inputs: dict[str, Any]
+    """Everything that determines the metrics of the merged model: params by dotted name, and files
+    that no stage writes by path, with their hashes."""
+    metrics: RunMetrics
 
     @property
     def fraction(self) -> float:
-        """The share of the training records in use."""
-        return float(self.made_of[FRACTION])
+        """Share of the training records in use."""
+        return float(self.inputs[FRACTION])
 
     @property
     def folds(self) -> int:
-        """k; 0 where the test split is no fold."""
-        return int(self.made_of[FOLDS])
+        """Number of folds (k); 0 without cross-validation."""
+        return int(self.inputs[FOLDS])
 
     @property
     def fold(self) -> int:
-        return int(self.made_of[FOLD])
+        """Number of the fold that is the test split, from 0."""
+        return int(self.inputs[FOLD])
 
     @property
     def seed(self) -> int:
-        return int(self.made_of[SEED])
+        """Seed of every random choice."""
+        return int(self.inputs[SEED])
 
 
-def collect(commits: int) -> tuple[list[Run], dict[str, str]]:
-    """The runs of the last so many commits (first parents; of all where it is negative), of their
-    experiments and of the workspace; those that are left out, by name, with the reason.
+def collect_runs(commits: int) -> tuple[list[Run], dict[str, str]]:
+    """Return the complete runs, and the name and reason of each run that is left out.
 
-    Two runs of the same params, code and data are one: the pipeline gives the same bytes again.
+    The runs are those of the last `commits` commits (first parents; -1 for all), of the experiments
+    on them and of the workspace. Runs with equal inputs give equal bytes, so one of them stays.
     """
     runs: dict[str, Run] = {}
     left_out: dict[str, str] = {}
-    for name, state, entry in entries(_listing(commits)):
+    for name, state, entry in iterate_entries(list_experiments(commits)):
         try:
-            run = read(name, state, entry)
+            run = parse_run(name, state, entry)
         except ValueError as error:
             left_out[name] = str(error)
             continue
-        same = runs.setdefault(identity(run), run)
-        if same is not run and name != WORKSPACE:
-            left_out[name] = f"the same params, code and data as {same.name}"
+        first = runs.setdefault(identify(run), run)
+        if first is not run and name != WORKSPACE:
+            left_out[name] = f"the same params, code and data as {first.name}"
     return list(runs.values()), left_out
 
 
-def identity(run: Run, free: Sequence[str] = ()) -> str:
-    """The same for runs that are made of the same, but for what is free; 1 and 1.0 are the same."""
-    fixed = {
+def identify(run: Run, ignored: Sequence[str] = ()) -> str:
+    """Return a string that is equal for runs whose inputs are equal, apart from the ignored ones.
+
+    The numbers 1 and 1.0 are equal.
+    """
+    inputs = {
         name: float(value) if type(value) is int else value
-        for name, value in run.made_of.items()
-        if name not in free
+        for name, value in run.inputs.items()
+        if name not in ignored
     }
-    return json.dumps(fixed, sort_keys=True)
+    return json.dumps(inputs, sort_keys=True)
 
 
-def entries(listing: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(name, state, entry) of each commit and experiment that `dvc exp show --json` lists, the
-    workspace last."""
-    for commit in sorted(listing, key=lambda one: one["rev"] == WORKSPACE):
-        yield _name(commit), "success", commit
+def list_experiments(commits: int) -> list[dict[str, Any]]:
+    """Return what `dvc exp show --json` lists for so many commits.
+
+    No other documented interface of DVC gives the metrics of experiments as numbers.
+    """
+    done = subprocess.run(  # noqa: S603 - fixed words and a number, no shell line
+        [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)],
+        capture_output=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    if done.returncode:
+        reason = " ".join(done.stderr.split()).removeprefix("ERROR: ")[:200]
+        raise UserError(f"DVC lists no runs ({reason}); run from the root of the repository")
+    listing: list[dict[str, Any]] = json.loads(done.stdout)
+    return listing
+
+
+def iterate_entries(listing: list[dict[str, Any]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (name, state, entry) of each commit and experiment in a listing, the workspace last."""
+    for commit in sorted(listing, key=lambda entry: entry["rev"] == WORKSPACE):
+        yield _name_entry(commit), "success", commit
         for experiment in commit["experiments"] or []:
             entry = experiment["revs"][0]
             state = experiment["executor"]["state"] if experiment["executor"] else "success"
-            yield _name(entry), state, entry
+            yield _name_entry(entry), state, entry
 
 
-def _name(entry: dict[str, Any]) -> str:
-    return entry["name"] or (WORKSPACE if entry["rev"] == WORKSPACE else entry["rev"][:7])
-
-
-def read(name: str, state: str, entry: dict[str, Any]) -> Run:
-    """The run of an entry; ValueError says why there is none."""
+def parse_run(name: str, state: str, entry: dict[str, Any]) -> Run:
+    """Return the run of an entry; raise ValueError with the reason if it is not complete."""
     if state != "success":
         raise ValueError(state)
     if entry["error"]:
         raise ValueError(entry["error"]["msg"])
-    file = entry["data"]["metrics"].get(METRICS, {})
+    file = entry["data"]["metrics"].get(METRICS_FILE, {})
     if "data" not in file:
-        raise ValueError(f"has no {METRICS}")
+        raise ValueError(f"has no {METRICS_FILE}")
     try:
-        metrics = Metrics.model_validate(file["data"])
+        metrics = RunMetrics.model_validate(file["data"])
     except ValidationError as error:
-        lacks = ".".join(map(str, error.errors()[0]["loc"]))
-        raise ValueError(f"its {METRICS} lacks {lacks}") from None
-    return Run(name, made_of(parse_lock(_lock(entry["rev"]))), metrics)
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ValueError(f"its {METRICS_FILE} lacks {key}") from None
+    return Run(name, collect_inputs(parse_lock(_read_lock(entry["rev"]))), metrics)
 
 
-def made_of(stages: Lock) -> dict[str, Any]:
-    """What the merged variant's figures stem from: Run.made_of.
+def collect_inputs(stages: Lock) -> dict[str, Any]:
+    """Return what determines the metrics of the merged model, as in Run.inputs.
 
-    dvc.lock has the values with which a stage ran, params.yaml those with which it will. ValueError
-    where some stages have not run since.
+    The values come from dvc.lock: it records those with which a stage ran, while params.yaml may
+    have changed since. Raise ValueError if some stages have not run since a change.
     """
-    if late := late_stage(stages):
-        raise ValueError(f"unfinished: {late}")
-    found: dict[str, Any] = {}
-    waiting: list[tuple[str, str | None]] = [(MODEL, None)]
-    seen: set[str] = set()
-    while waiting:
-        path, digest = waiting.pop()
-        makers = _makers(path, stages)
-        if not makers:
-            found[path] = digest
-        for maker in makers - seen:
-            seen.add(maker)
-            waiting += [(dep["path"], dep.get("md5")) for dep in stages[maker].get("deps", [])]
-            for values in stages[maker].get("params", {}).values():
-                for name, value in _leaves(values):
-                    if found.setdefault(name, value) != value:
-                        raise ValueError(f"unfinished: {maker} has another {name} than others")
-    if missing := [name for name in (FRACTION, FOLDS, FOLD, SEED) if name not in found]:
-        raise ValueError(f"its dvc.lock has no {missing[0]} for {MODEL}")
-    return found
+    if outdated := find_outdated_stage(stages):
+        raise ValueError(f"unfinished: {outdated}")
+    inputs: dict[str, Any] = {}
+    queue: list[tuple[str, str | None]] = [(PREDICTIONS, None)]
+    visited: set[str] = set()
+    while queue:
+        path, digest = queue.pop()
+        writers = _find_writers(path, stages)
+        if not writers:
+            inputs[path] = digest
+        for stage in writers - visited:
+            visited.add(stage)
+            queue += _list_deps(stages[stage])
+            for name, value in _list_params(stages[stage]):
+                if inputs.setdefault(name, value) != value:
+                    raise ValueError(f"unfinished: {stage} ran with another {name} than others")
+    for stage in _find_writers(METRICS_FILE, stages):
+        settings = [*_list_params(stages[stage]), *_list_deps(stages[stage])]
+        inputs |= {name: value for name, value in settings if name.startswith(METRIC_INPUTS)}
+    if missing := [name for name in (FRACTION, FOLDS, FOLD, SEED) if name not in inputs]:
+        raise ValueError(f"its dvc.lock has no {missing[0]} for {PREDICTIONS}")
+    return inputs
 
 
-def late_stage(stages: Lock) -> str | None:
-    """A stage that has not run since another one made what it reads anew."""
-    made = {
+def find_outdated_stage(stages: Lock) -> str | None:
+    """Describe a stage that has not run since another stage changed one of its deps."""
+    hashes = {
         out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", [])
     }
     for name, stage in stages.items():
         for dep in stage.get("deps", []):
-            if made.get(dep["path"], dep.get("md5")) != dep.get("md5"):
+            if hashes.get(dep["path"], dep.get("md5")) != dep.get("md5"):
                 return f"{name} has not run since {dep['path']} changed"
     return None
 
 
-def _makers(path: str, stages: Lock) -> set[str]:
-    """The stage with an output that is the path or holds it, if there is one."""
+def _name_entry(entry: dict[str, Any]) -> str:
+    return entry["name"] or (WORKSPACE if entry["rev"] == WORKSPACE else entry["rev"][:7])
+
+
+def _find_writers(path: str, stages: Lock) -> set[str]:
+    """Return the stage that writes a path or a folder around it; an empty set if none does."""
     return {
         name
         for name, stage in stages.items()
@@ -197,34 +224,31 @@ def _makers(path: str, stages: Lock) -> set[str]:
     }
 
 
-def _leaves(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value); a list is one value."""
+def _list_deps(stage: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Return (path, hash) of each dep of a stage."""
+    return [(dep["path"], dep.get("md5")) for dep in stage.get("deps", [])]
+
+
+def _list_params(stage: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return (dotted name, value) of each parameter of a stage."""
+    files = stage.get("params", {}).values()
+    return [item for values in files for item in _flatten(values)]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted name, value) of nested params; a list is one value."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{before}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield f"{before}{name}", value
+            yield f"{prefix}{name}", value
 
 
-def _lock(revision: str) -> str:
-    """The dvc.lock of a commit or the workspace; ValueError where there is none."""
+def _read_lock(revision: str) -> str:
+    """Return the dvc.lock of a commit or the workspace; raise ValueError if there is none."""
     try:
         if revision == WORKSPACE:
             return Path("dvc.lock").read_text(encoding="utf-8")
         return run_git(Path(), "show", f"{revision}:./dvc.lock")
     except (FileNotFoundError, subprocess.CalledProcessError):
         raise ValueError("has no dvc.lock") from None
-
-
-def _listing(commits: int) -> list[dict[str, Any]]:
-    """What `dvc exp show --json` lists: the one account of experiments that DVC documents and that
-    has their figures as numbers."""
-    done = subprocess.run(  # noqa: S603 - fixed words and a number, no shell line
-        [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)],
-        capture_output=True, encoding="utf-8", check=False,
-    )  # fmt: skip
-    if done.returncode:
-        reason = " ".join(done.stderr.split()).removeprefix("ERROR: ")[:200]
-        raise UserError(f"DVC lists no runs ({reason}); run from the root of the repository")
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found

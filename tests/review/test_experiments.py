@@ -2,16 +2,27 @@ from typing import Any
 
 import pytest
 
-from lockstep.review.experiments import FOLD, FOLDS, FRACTION, entries, late_stage, made_of, read
+from lockstep.review.experiments import (
+    FOLD,
+    FOLDS,
+    FRACTION,
+    collect_inputs,
+    find_outdated_stage,
+    iterate_entries,
+    parse_run,
+)
 
 SPLIT = {"folds": 0, "fold": 0, "train_fraction": 0.5}
 
 
-def lock(md5: dict[str, str] | None = None) -> dict[str, Any]:
-    """raw -> prepare -> evaluate -> report, and quantize beside; hashes by `reader: path`."""
+def make_lock(changed: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return a lock of raw -> prepare -> predict -> evaluate, with quantize beside.
 
-    def entry(path: str, reader: str = "") -> dict[str, str]:
-        return {"path": path, "md5": (md5 or {}).get(f"{reader}: {path}", path)}
+    The hash of a dep is its path, or the value of `changed` at "stage: path".
+    """
+
+    def entry(path: str, stage: str = "") -> dict[str, str]:
+        return {"path": path, "md5": (changed or {}).get(f"{stage}: {path}", path)}
 
     return {
         "prepare": {
@@ -19,59 +30,70 @@ def lock(md5: dict[str, str] | None = None) -> dict[str, Any]:
             "params": {"params.yaml": {"prepare": {"split": SPLIT, "clean": ["a"]}, "seed": 7}},
             "outs": [entry("prepared")],
         },
-        "evaluate@merged": {
-            "deps": [entry("prepared/test.jsonl"), entry("evaluate.py")],
-            "params": {"params.yaml": {"evaluate.batch_size": 8, "seed": 7}},
-            "outs": [entry("data/evaluated/merged")],
+        "predict@merged": {
+            "deps": [entry("prepared/test.jsonl"), entry("predict.py")],
+            "params": {"params.yaml": {"predict.batch_size": 8, "seed": 7}},
+            "outs": [entry("data/predicted/merged")],
         },
         "quantize": {
             "deps": [entry("prepared", "quantize")],
             "params": {"params.yaml": {"quantize": {"method": "int8"}}},
             "outs": [entry("quantized")],
         },
-        "report": {
-            "deps": [entry("data/evaluated/merged", "report"), entry("report.py")],
-            "params": {"params.yaml": {"report": {"examples": 6}}},
+        "evaluate": {
+            "deps": [
+                entry("data/predicted/merged", "evaluate"),
+                entry("quantized", "evaluate"),
+                entry("lockstep/metrics"),
+                entry("lockstep/human"),
+            ],
+            "params": {
+                "params.yaml": {"evaluate": {"examples": 6, "metrics": {"intent": ["accuracy"]}}}
+            },
             "outs": [entry("reports/metrics.json")],
         },
     }
 
 
-def test_a_run_is_made_of_what_its_merged_model_stems_from() -> None:
-    """Neither of how it is quantized and reported, nor of what its own stages made."""
-    assert made_of(lock()) == {
+def test_inputs_are_what_determines_the_metrics_of_the_merged_model() -> None:
+    """Quantization, gates and files that stages write are no inputs."""
+    assert collect_inputs(make_lock()) == {
         FRACTION: 0.5,
         FOLDS: 0,
         FOLD: 0,
         "prepare.clean": ["a"],
         "seed": 7,
-        "evaluate.batch_size": 8,
+        "predict.batch_size": 8,
         "raw": "raw",
-        "evaluate.py": "evaluate.py",
+        "predict.py": "predict.py",
+        "evaluate.metrics.intent": ["accuracy"],
+        "lockstep/metrics": "lockstep/metrics",
     }
 
 
-def test_a_stage_that_has_not_run_since_another_is_told() -> None:
-    assert late_stage(lock()) is None
-    late = lock({"report: data/evaluated/merged": "old"})
-    assert late_stage(late) == "report has not run since data/evaluated/merged changed"
-    with pytest.raises(ValueError, match="unfinished: report has not run"):
-        made_of(late)
+def test_a_stage_that_has_not_run_since_a_change_is_named() -> None:
+    assert find_outdated_stage(make_lock()) is None
+    outdated = make_lock({"evaluate: data/predicted/merged": "old"})
+    assert (
+        find_outdated_stage(outdated) == "evaluate has not run since data/predicted/merged changed"
+    )
+    with pytest.raises(ValueError, match="unfinished: evaluate has not run"):
+        collect_inputs(outdated)
 
 
-def test_stages_that_ran_with_two_seeds_are_no_run() -> None:
-    mixed = lock()
+def test_stages_that_ran_with_different_seeds_are_no_run() -> None:
+    mixed = make_lock()
     mixed["prepare"]["params"]["params.yaml"]["seed"] = 8
-    with pytest.raises(ValueError, match="unfinished: prepare has another seed than others"):
-        made_of(mixed)
+    with pytest.raises(ValueError, match="unfinished: prepare ran with another seed than others"):
+        collect_inputs(mixed)
 
 
-def test_a_lock_without_the_model_says_what_it_lacks() -> None:
-    with pytest.raises(ValueError, match=f"no {FRACTION} for data/evaluated/merged"):
-        made_of({})
+def test_a_lock_without_the_model_is_an_error_that_names_the_missing_key() -> None:
+    with pytest.raises(ValueError, match=f"no {FRACTION} for data/predicted/merged"):
+        collect_inputs({})
 
 
-def entry(**changed: Any) -> dict[str, Any]:
+def make_entry(**changed: Any) -> dict[str, Any]:
     return {"rev": "0" * 40, "name": None, "data": {"metrics": {}}, "error": None, **changed}
 
 
@@ -88,18 +110,20 @@ def entry(**changed: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_is_no_run_says_why(state: str, changed: dict[str, Any], reason: str) -> None:
+def test_an_incomplete_run_is_an_error_with_the_reason(
+    state: str, changed: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(ValueError, match=f"^{reason}$"):
-        read("a", state, entry(**changed))
+        parse_run("a", state, make_entry(**changed))
 
 
-def test_the_workspace_comes_last_and_experiments_behind_their_commit() -> None:
-    tried = {"revs": [entry(name="tried")], "executor": {"state": "failed"}}
-    done = {"revs": [entry(rev="1" * 40)], "executor": None}
+def test_the_workspace_comes_last_and_experiments_follow_their_commit() -> None:
+    tried = {"revs": [make_entry(name="tried")], "executor": {"state": "failed"}}
+    done = {"revs": [make_entry(rev="1" * 40)], "executor": None}
     listing = [
-        entry(rev="workspace", experiments=None),
-        entry(name="main", experiments=[tried, done]),
+        make_entry(rev="workspace", experiments=None),
+        make_entry(name="main", experiments=[tried, done]),
     ]
-    assert [(name, state) for name, state, _ in entries(listing)] == [
+    assert [(name, state) for name, state, _ in iterate_entries(listing)] == [
         ("main", "success"), ("tried", "failed"), ("1111111", "success"), ("workspace", "success"),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""`make gates` in a repository of two commits: what changed, and which gates hold."""
+"""Run `make gates` in a repository of two commits."""
 
 import json
 import os
@@ -32,20 +32,19 @@ def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def review(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "review", *arguments)
+def compare(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(root, sys.executable, "-m", "lockstep.review.commit_comparison", *arguments)
 
 
 def write(root: Path, right: int, records: int = 60, answer: str = "choice") -> None:
-    """Predictions of all variants, the tuned ones right in so many of the records."""
+    """Write predictions of all variants; those of the tuned ones are right in so many records."""
     for variant in ("base", "merged", "quantized"):
-        folder = root / "data/evaluated" / variant
+        folder = root / "data/predicted" / variant
         folder.mkdir(parents=True, exist_ok=True)
         rows = [
             Prediction(
                 id=str(n), task="intent", slices={}, question="?", prompt="", reference="a",
-                answer_form=answer, score=float(n < right),
-                prediction="ab"[n >= right or variant == "base"],
+                answer_form=answer, prediction="ab"[n >= right or variant == "base"],
             )
             for n in range(records)
         ]  # fmt: skip
@@ -54,20 +53,21 @@ def write(root: Path, right: int, records: int = 60, answer: str = "choice") -> 
 
 @pytest.fixture
 def two_commits(tmp_path: Path) -> Callable[[int, int], Path]:
-    """A repository whose tuned models are right in so many of 60 records, commit by commit."""
+    """Make a repository with a commit for each number of right answers of the tuned models."""
 
     def make(*rights: int) -> Path:
         (tmp_path / "data").mkdir()
         values = YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text("utf-8"))
-        suite = {"task": "intent", "answer": "choice", "metrics": ["accuracy"]}
-        values["evaluate"] |= {"suites": [suite], "gates": [GATE]}
+        values["evaluate"] = {
+            "metrics": {"intent": ["accuracy"]}, "slices": [], "json_schemas": {}, "gates": [GATE],
+        }  # fmt: skip
         with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
             YAML(typ="safe", pure=True).dump(values, stream)
         stage = {
             "cmd": "true",
-            "outs": [f"data/evaluated/{v}" for v in ("base", "merged", "quantized")],
+            "outs": [f"data/predicted/{v}" for v in ("base", "merged", "quantized")],
         }
-        (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"evaluate": stage}}))
+        (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"predict": stage}}))
         run(tmp_path, "git", "init", "-q")
         assert run(tmp_path, sys.executable, "-m", "dvc", "init", "-q").returncode == 0
         for right in rights:
@@ -82,63 +82,67 @@ def two_commits(tmp_path: Path) -> Callable[[int, int], Path]:
 
 
 @pytest.mark.slow
-def test_a_model_that_is_surely_worse_than_the_one_before_fails(
+def test_a_model_that_is_significantly_worse_than_the_one_before_fails(
     two_commits: Callable[..., Path],
 ) -> None:
     root = two_commits(58, 40)
-    worse = review(root)
+    worse = compare(root)
     assert worse.returncode == 1, worse.stderr
     assert "merged intent accuracy" in worse.stdout and "−30.0 points" in worse.stdout
-    failed = "FAILED: merged: intent accuracy minus that of previous commit, at least 0.0 points"
+    failed = (
+        "FAILED: merged: intent accuracy minus that of the previous commit, at least 0.0 points"
+    )
     assert failed in worse.stdout
-    same = review(root, "HEAD")
+    same = compare(root, "HEAD")
     assert same.returncode == 0, same.stderr
     assert "passed: merged: intent accuracy" in same.stdout
     write(root, 59)
     run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
-    uncommitted = review(root)
-    assert uncommitted.returncode == 0, "held against HEAD, whose 40 are fewer"
+    uncommitted = compare(root)
+    assert uncommitted.returncode == 0, "the earlier commit is HEAD, with 40 right answers"
     assert "+31.7 points" in uncommitted.stdout
 
 
 @pytest.mark.slow
-def test_what_was_asked_otherwise_before_is_not_compared_and_said(
+def test_suites_with_another_answer_form_are_not_compared(
     two_commits: Callable[..., Path],
 ) -> None:
     root = two_commits(58)
     write(root, 58, answer="written_label")
-    text = (root / "params.yaml").read_text(encoding="utf-8")
-    (root / "params.yaml").write_text(text.replace("choice", "written_label"), encoding="utf-8")
     run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
-    changed = review(root)
+    changed = compare(root)
     assert changed.returncode == 1, changed.stderr
-    assert "  intent: not compared, no record was asked alike by both\n" in changed.stdout
+    assert "  intent: not compared; both have no record in common\n" in changed.stdout
 
 
 @pytest.mark.slow
-def test_without_earlier_results_the_gate_against_them_fails_by_name(
+def test_without_earlier_results_the_gate_against_them_fails(
     two_commits: Callable[..., Path],
 ) -> None:
     root = two_commits(50)
-    first = review(root)
+    first = compare(root)
     assert first.returncode == 1
     assert (
         first.stderr
-        == "no earlier results: no commit has results before these; name one by REVISION=…\n"
+        == "no earlier results: no commit before these results; name a commit by REVISION=…\n"
     )
-    assert first.stdout.startswith("FAILED: merged: intent accuracy minus that of previous commit")
-    assert "found not measured" in first.stdout
-    named = review(root, "nowhere")
+    assert first.stdout.startswith(
+        "FAILED: merged: intent accuracy minus that of the previous commit"
+    )
+    assert "result: not measured" in first.stdout
+    named = compare(root, "nowhere")
     assert (named.returncode, named.stderr) == (
-        2, "error: nowhere: no such commit; name one by REVISION=…\n",
+        2, "error: nowhere: no such commit; name a commit by REVISION=…\n",
     )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_results_that_no_cache_has_are_one_line(two_commits: Callable[..., Path]) -> None:
+def test_results_that_no_cache_has_are_an_error_of_one_line(
+    two_commits: Callable[..., Path],
+) -> None:
     root = two_commits(50, 51)
     shutil.rmtree(root / ".dvc/cache")
-    lost = review(root, "HEAD~1")
+    lost = compare(root, "HEAD~1")
     assert lost.returncode == 2
     assert len(lost.stderr.splitlines()) == 1
-    assert "not to be had" in lost.stderr and "dvc fetch --all-commits" in lost.stderr
+    assert "not available" in lost.stderr and "dvc fetch --all-commits" in lost.stderr

@@ -1,7 +1,7 @@
-"""Compare the model with an earlier commit's and decide its gates: `make gates`.
+"""Compare the model with that of an earlier commit and decide the gates (`make gates`).
 
-REVISION is that commit, by default the one before the current results. Metrics of both commits are
-compared on the test records that both have. Exits with 1 if a gate is not met.
+REVISION is the earlier commit; the default is the commit before the current results. The metrics of
+both are compared on the test records that both answered. Exits with 1 if a gate is not met.
 """
 
 import sys
@@ -32,6 +32,8 @@ TUNED = ("merged", "quantized")
 
 
 class Params(Section):
+    """Sections of params.yaml that the comparison reads."""
+
     seed: Seed
     evaluate: EvaluateParams
 
@@ -45,13 +47,13 @@ def compare_commits(
     """Return the evidence of all variants of both commits, on the records that both have."""
     pairs: dict[str, Sequence[Prediction]] = {}
     for variant in VARIANTS:
-        earlier = earlier_commit.read(variant, commit)
-        now, before = earlier_commit.shared(predictions[variant], earlier)
-        pairs |= {variant: now, EARLIER.format(variant): before}
+        earlier = earlier_commit.read_predictions(variant, commit)
+        current, earlier = earlier_commit.pair_predictions(predictions[variant], earlier)
+        pairs |= {variant: current, EARLIER.format(variant): earlier}
     return Evidence(pairs, suites, seed)
 
 
-def difference_lines(differences: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
+def format_differences(differences: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
     """Yield a line for each metric that changed: the difference, its interval and its p-value."""
     unchanged = 0
     for variant, suites in differences.items():
@@ -63,10 +65,10 @@ def difference_lines(differences: dict[str, dict[str, dict[str, Difference]]]) -
                 display = describe_metric(name)
                 interval = difference.interval
                 ends = f"{display.step(interval.low)} to {display.step(interval.high)}"
-                p = f"p {difference.adjusted:.2g}"
-                doubt = "could be chance" if difference.could_be_chance else p
+                p_value = f"p {difference.adjusted:.2g}"
+                significance = "could be chance" if difference.could_be_chance else p_value
                 title = f"{variant} {words(task)} {display.title}"
-                yield f"{title:<40} {display.step(difference.value):>13}  ({ends}; {doubt})"
+                yield f"{title:<40} {display.step(difference.value):>13}  ({ends}; {significance})"
     yield f"{unchanged} metrics are unchanged"
 
 
@@ -78,7 +80,7 @@ def read_earlier(
 ) -> Evidence | None:
     """Return the evidence with the earlier commit; None, with a message, if it has no results."""
     try:
-        commit = earlier_commit.revision(revision)
+        commit = earlier_commit.resolve_revision(revision)
         evidence = compare_commits(predictions, commit, suites, seed)
     except UserError as error:
         if revision is not None:
@@ -87,11 +89,11 @@ def read_earlier(
         return None
     groups = evidence.groups["merged"]
     records = max((len(group.predictions) for group in groups), default=0)
-    click.echo(f"compared with {commit[:7]}, on {records:,} test records that both answered:")
+    click.echo(f"compared with {commit[:7]} on {records:,} test records that both answered:")
     compared = {group.task for group in groups}
     for suite in suites:
         if suite.task not in compared:
-            click.echo(f"  {words(suite.task)}: not compared, both have no record in common")
+            click.echo(f"  {words(suite.task)}: not compared; both have no record in common")
     return evidence
 
 
@@ -108,6 +110,7 @@ def decide_gate(gate: Gate, evidence: Evidence, earlier: Evidence | None) -> Gat
 @click.argument("revision", required=False)
 @click.option("--predicted", type=IN_FOLDER, default="data/predicted", show_default=True)
 def main(revision: str | None, predicted: Path) -> None:
+    """Print the differences and the gates; exit with 1 if a gate is not met."""
     settings = params.read(Params)
     predictions = stage_results.read_predictions(predicted)
     suites = measured_suites(
@@ -117,13 +120,13 @@ def main(revision: str | None, predicted: Path) -> None:
     earlier = read_earlier(predictions, revision, suites, settings.seed)
     if earlier is not None:
         steps = {name: earlier.differences(EARLIER.format(name), name) for name in TUNED}
-        for line in difference_lines(paired_tests.adjusted(steps)):
+        for line in format_differences(paired_tests.adjusted(steps)):
             click.echo(f"  {line}")
     outcomes = [decide_gate(gate, evidence, earlier) for gate in settings.evaluate.gates]
     for outcome in outcomes:
         mark = "passed" if outcome.passed else "FAILED"
         condition, value = describe_condition(outcome.gate), describe_value(outcome)
-        click.echo(f"{mark}: {condition}; measured {value}")
+        click.echo(f"{mark}: {condition}; result: {value}")
     sys.exit(not all(outcome.passed for outcome in outcomes))
 
 

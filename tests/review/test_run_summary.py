@@ -1,4 +1,4 @@
-"""`make runs` in a repository whose only stage says what a fit of so many records would give."""
+"""Run `make runs` in a repository whose only stage computes plausible metrics from its params."""
 
 import json
 import os
@@ -15,22 +15,22 @@ from lockstep.params import parse
 
 seed, split = parse()["seed"], parse()["prepare"]["split"]
 merged = 0.8 + 0.05 * math.log2(split["train_fraction"]) + 0.02 * split["fold"] + 0.001 * (seed - 7)
-figures = {
+metrics = {
     "base": {"intent": {"accuracy": 0.05}},
     "merged": {"intent": {"accuracy": merged}},
     "data": {"train": int(1000 * split["train_fraction"]), "test": 500},
     "train": {"loss": 0.1, "validation_loss": 0.35},
 }
-for file in ("reports/metrics.json", "data/evaluated/merged/metrics.json"):
+for file in ("reports/metrics.json", "data/predicted/merged/metrics.json"):
     pathlib.Path(file).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(file).write_text(json.dumps(figures))
+    pathlib.Path(file).write_text(json.dumps(metrics))
 """
 PIPELINE = {
     "evaluate": {
         "cmd": f"{sys.executable} fit.py",
         "deps": ["fit.py"],
         "params": ["prepare", "seed"],
-        "outs": ["data/evaluated/merged"],
+        "outs": ["data/predicted/merged"],
         "metrics": [{"reports/metrics.json": {"cache": False}}],
     }
 }
@@ -52,12 +52,12 @@ def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run(root, sys.executable, "-m", "dvc", *arguments)
 
 
-def runs(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "lockstep.review.runs", *arguments)
+def summarize(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(root, sys.executable, "-m", "lockstep.review.run_summary", *arguments)
 
 
-def experiments(root: Path, named: dict[str, list[str]]) -> None:
-    """Each is what `dvc exp run -n NAME -S VALUE …` makes; in one process, which starts sooner."""
+def run_experiments(root: Path, named: dict[str, list[str]]) -> None:
+    """Run `dvc exp run -n NAME -S VALUE …` for each experiment, all in one process for speed."""
     commands = [
         ["exp", "run", "-q", "-n", name, *(part for value in values for part in ("-S", value))]
         for name, values in named.items()
@@ -70,7 +70,7 @@ def experiments(root: Path, named: dict[str, list[str]]) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """One commit with results, branch `main`."""
+    """Make a repository with results in one commit on branch `main`."""
     (tmp_path / "fit.py").write_text(STAGE)
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": PIPELINE}))
     (tmp_path / "params.yaml").write_text(json.dumps(PARAMS))
@@ -93,14 +93,14 @@ def test_experiments_become_a_curve_and_folds(repository: Path) -> None:
         "half-8": [f"{share}=0.5", "seed=8"],
         **{f"fold-{n}": [f"{share}=1.0", "seed=7", f"{folds}=4", f"{fold}={n}"] for n in range(3)},
     }
-    experiments(repository, named)
+    run_experiments(repository, named)
     dvc(repository, "exp", "run", "-q", "--queue", "-n", "waiting", "-S", "seed=9")
-    told = runs(repository, "--json", "build/runs.json")
-    assert (told.returncode, told.stderr) == (0, "")
+    done = summarize(repository, "--json", "build/runs.json")
+    assert (done.returncode, done.stderr) == (0, "")
     # 0.7505 ± 12.7062 · 0.0005; with the variance 0.0004 of three folds and 500 test by 1,000
     # training records 0.82 ± 4.302653 · √(0.0004 · (1/3 + 1/2))
     assert (
-        told.stdout
+        done.stdout
         == """\
 Learning curve
 
@@ -111,13 +111,13 @@ intent accuracy
    50%               500     2  75.0%  74.4% to 75.7%
   100%             1,000     1  80.0%               –
   The last doubling, from 50% to 100% of the training records, changed it by +5.0 points \
-(of one seed: it could be chance).
+(one seed only: it could be chance).
 
 Folds
 
                    folds  runs  base   mean    SD    SE    95% interval    min    max
 intent  accuracy  3 of 4     3  5.0%  82.0%  2.0%  1.8%  74.1% to 89.9%  80.0%  84.0%
-missing of intent: fold 3 of seed 7
+missing for intent: fold 3 of seed 7
 
 Loss on training and validation records
 
@@ -139,33 +139,35 @@ left out: waiting (queued)
     assert written["folds"][0]["suites"][0]["missing"] == [[7, 3]]
     assert written["losses"][0]["gap"] == pytest.approx(0.25)
     run(repository, "git", "commit", "-qm", "two", "--allow-empty")
-    assert "no learning curve yet" in runs(repository).stdout
-    earlier = runs(repository, "--num", "2").stdout
-    assert "missing of intent: fold 3 of seed 7" in earlier, "of experiments on the commit before"
+    assert "no learning curve yet" in summarize(repository).stdout
+    earlier = summarize(repository, "--num", "2").stdout
+    assert "missing for intent: fold 3 of seed 7" in earlier, (
+        "the experiments are on the commit before"
+    )
     assert "(the same params, code and data as main)" in earlier
 
 
 @pytest.mark.slow
-def test_without_such_runs_it_says_what_to_run(repository: Path) -> None:
-    told = runs(repository)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines()[-2:] == [
-        "no learning curve yet; for one: dvc exp run --queue -S 'prepare.split.train_fraction=0.25,"
-        "0.5,1.0' -S 'seed=7,8,9' && dvc queue start -j 1",
-        "no folds yet; for them: dvc exp run --queue -S prepare.split.folds=5 "
+def test_without_such_runs_it_prints_commands_that_run_them(repository: Path) -> None:
+    done = summarize(repository)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == [
+        "no learning curve yet; to run one: dvc exp run --queue -S "
+        "'prepare.split.train_fraction=0.25,0.5,1.0' -S 'seed=7,8,9' && dvc queue start -j 1",
+        "no folds yet; to run them: dvc exp run --queue -S prepare.split.folds=5 "
         "-S 'prepare.split.fold=range(5)' && dvc queue start -j 1",
     ]
-    for line in told.stdout.splitlines()[-2:]:
+    for line in done.stdout.splitlines()[-2:]:
         command = line.partition(": ")[2].partition(" && ")[0].replace("dvc", "python -m dvc", 1)
         queued = run(
             repository, "bash", "-c", f"PATH={Path(sys.executable).parent}:$PATH {command}"
         )
         assert queued.returncode == 0, queued.stderr
-    assert runs(repository).stdout.count("(queued)") == 9 + 5
+    assert summarize(repository).stdout.count("(queued)") == 9 + 5
 
 
-def test_elsewhere_it_is_one_line(tmp_path: Path) -> None:
-    told = runs(tmp_path)
-    assert told.returncode == 2
-    assert len(told.stderr.splitlines()) == 1
-    assert "DVC lists no runs" in told.stderr and "root of the repository" in told.stderr
+def test_outside_a_repository_it_is_an_error_of_one_line(tmp_path: Path) -> None:
+    done = summarize(tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "DVC lists no runs" in done.stderr and "root of the repository" in done.stderr
