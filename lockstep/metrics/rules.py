@@ -196,8 +196,8 @@ def parsed(reference: str) -> Sequence[Rule]:
         place = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(
-            f"expected answer: no list of rules: {place and place + ': '}"
-            f"{message[:1].lower()}{message[1:]}; correct it (docs/evaluation.md shows the rules)"
+            f"the reference is not a list of rules: {place and place + ': '}"
+            f"{message[:1].lower()}{message[1:]}; correct it (docs/evaluation.md lists the rules)"
         ) from None
 
 

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from pydantic import field_validator
+
+from lockstep.metrics import json_schemas
 from lockstep.params import NaturalInt, Section
 from lockstep.statistics.gates import Gate
 
@@ -24,3 +27,21 @@ class EvaluateParams(Section):
     examples: NaturalInt = 6
     """Number of test records of each suite that the report shows with the answers of all
     variants."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _name_each_once(cls, metrics: dict[str, list[str]]) -> dict[str, list[str]]:
+        for task, names in metrics.items():
+            if len({*names}) < len(names):
+                raise ValueError(f"{task}: a metric is named twice; name each once")
+        return metrics
+
+    @field_validator("json_schemas")
+    @classmethod
+    def _check_schemas(cls, schemas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for task, schema in schemas.items():
+            try:
+                json_schemas.check(schema)
+            except ValueError as error:
+                raise ValueError(f"{task}: {error}") from None
+        return schemas

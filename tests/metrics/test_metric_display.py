@@ -1,9 +1,12 @@
+"""Formatting of metrics: digits, units, signs, and which of two values is better."""
+
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lockstep.reporting.metric_display import MEASURES, in_order, measure, size
+
+from lockstep.metrics.metric_display import DISPLAYS, describe_metric, in_order, size
 
 
 @pytest.mark.parametrize(
@@ -18,31 +21,31 @@ from lockstep.reporting.metric_display import MEASURES, in_order, measure, size
     ],
 )
 def test_show(name: str, value: float, text: str) -> None:
-    assert measure(name).show(value) == text
+    assert describe_metric(name).show(value) == text
 
 
 def test_a_change_is_the_difference_of_what_is_shown() -> None:
-    accuracy = measure("accuracy")
+    accuracy = describe_metric("accuracy")
     assert (accuracy.show(0.9134), accuracy.show(0.9086)) == ("91.3%", "90.9%")
     assert accuracy.change(0.9134, 0.9086) == "−0.4"
-    assert measure("perplexity").change(212.4, 1.62) == "−210.8"
+    assert describe_metric("perplexity").change(212.4, 1.62) == "−210.8"
 
 
 def test_lower_perplexity_is_better_and_equal_is_not() -> None:
-    assert measure("perplexity").is_better(3.0, 2.0)
-    assert not measure("accuracy").is_better(0.50001, 0.50002)
+    assert describe_metric("perplexity").is_better(3.0, 2.0)
+    assert not describe_metric("accuracy").is_better(0.50001, 0.50002)
 
 
-@given(st.sampled_from(sorted(MEASURES)), st.floats(0, 1), st.floats(0, 1))
+@given(st.sampled_from(sorted(DISPLAYS)), st.floats(0, 1), st.floats(0, 1))
 def test_one_of_two_different_shown_values_is_better(name: str, a: float, b: float) -> None:
-    own = measure(name)
-    differ = own.difference(a, b) != 0
-    assert own.is_better(a, b) + own.is_better(b, a) == differ
+    display = describe_metric(name)
+    differ = display.difference(a, b) != 0
+    assert display.is_better(a, b) + display.is_better(b, a) == differ
 
 
-def test_the_main_measure_comes_first_and_unknown_ones_last() -> None:
-    figures = {"bleu": 1.0, "zeal": 1.0, "exact_match": 1.0, "rouge_l": 1.0}
-    assert in_order(figures) == ["rouge_l", "bleu", "exact_match", "zeal"]
+def test_the_main_metric_comes_first_and_unknown_ones_last() -> None:
+    values = {"bleu": 1.0, "zeal": 1.0, "exact_match": 1.0, "rouge_l": 1.0}
+    assert in_order(values) == ["rouge_l", "bleu", "exact_match", "zeal"]
 
 
 @pytest.mark.parametrize(

@@ -118,11 +118,11 @@ def test_calibration_error_by_hand():
     assert prediction == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
 
 
-def test_slots_are_counted_over_all_answers():
+def test_fields_are_counted_over_all_answers():
     want = ['{"city": "Porto", "day": 2}', '{"city": "Rome"}']
     have = ['{"city": "Porto", "day": 3}', "no JSON"]
-    assert figure("json", "slot_f1", want, have) == pytest.approx(2 * 1 / (3 + 2))
-    assert figure("json", "exact_match", want, want) == figure("json", "slot_f1", want, want) == 1
+    assert figure("json", "field_f1", want, have) == pytest.approx(2 * 1 / (3 + 2))
+    assert figure("json", "exact_match", want, want) == figure("json", "field_f1", want, want) == 1
     assert figure("json", "valid", want, have) == 0.5
 
 

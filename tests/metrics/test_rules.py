@@ -132,7 +132,7 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
 def test_what_is_no_list_of_rules_is_refused_in_one_line(reference: str, mistake: str) -> None:
     with pytest.raises(UserError) as refusal:
         rules.parsed(reference)
-    assert refusal.value.message.startswith(f"expected answer: no list of rules: {mistake}")
+    assert refusal.value.message.startswith(f"the reference is not a list of rules: {mistake}")
     assert "\n" not in refusal.value.message
 
 

@@ -2,17 +2,13 @@
 
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from lockstep.metrics.suites import Suite
 
-from lockstep.errors import UserError
-from lockstep.metrics import json_schemas, suites, tool_calls
+from lockstep.metrics import tool_calls
 from lockstep.metrics.registry import METRICS
 from lockstep.predictions import Prediction
-from lockstep.records import Record
 
 WEATHER = {
     "type": "function",
@@ -131,85 +127,5 @@ def test_each_figure_counts_what_it_says():
     }
 
 
-def test_a_suite_of_calls_needs_functions_with_schemas():
-    suite = Suite(task="t", answer="calls", metrics=["exact_match"])
-    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
-    row = Record(messages=messages, task="t", source="a", origin="a:1")
-    with pytest.raises(UserError, match="no record that offers tools"):
-        suites.check([row], [suite], {})
-    odd = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
-    row = replace(row, tools=[odd])
-    with pytest.raises(
-        UserError, match="no record that expects a call, so that a model that never"
-    ):
-        suites.check([row], [suite], {})
-    with pytest.raises(
-        UserError, match=r"a:1: task t: the expected answer '{\"name\": \"f\"' is no"
-    ):
-        suites.check([row.with_answer('{"name": "f"')], [suite], {})
-    with pytest.raises(UserError, match=r"a:1: tools: f: parameters: .*\$\.type: 'dict'"):
-        suites.check([row.with_answer(call("f"))], [suite], {})
-
-
-@pytest.mark.parametrize(
-    ("schema", "said"),
-    [
-        ({"type": "dict"}, r"\$\.type: 'dict' is not valid"),
-        ({"properties": {"a": {"pattern": "("}}}, "is not a 'regex'"),
-        ({"$ref": "#/$defs/none"}, "#/\\$defs/none is not in the schema itself"),
-        ({"$ref": "https://example.com/a.json"}, "a.json is not in the schema itself"),
-        ({"allOf": [{"$dynamicRef": "other.json"}]}, "other.json is not in the schema itself"),
-        ({"$schema": 3}, "neither an object nor one with a text for"),
-    ],
-)
-def test_what_is_no_schema_is_refused_with_its_place(schema: dict[str, Any], said: str):
-    with pytest.raises(ValueError, match=f"json_schema: .*{said}"):
-        Suite(task="t", answer="json", metrics=["schema_valid"], json_schema=schema)
-
-
-def test_json_answers_are_held_against_the_suites_schema():
-    schema = {"$defs": {"id": {"type": "integer"}}, "properties": {"order": {"$ref": "#/$defs/id"}}}
-    suite = Suite(task="t", answer="json", metrics=["valid", "schema_valid"], json_schema=schema)
-    rows = [
-        Prediction(
-            id=prediction,
-            task="t",
-            slices={},
-            question="",
-            prompt="",
-            reference="{}",
-            prediction=prediction,
-        )
-        for prediction in ('{"order": 7}', '{"order": "7"}', "{}", "order 7")
-    ]
-    found = {name: metric.figure(rows) for name, metric in suite.figures.items()}
-    assert found == {"valid": 3 / 4, "schema_valid": 2 / 4}
-
-
-def test_what_no_validator_can_tell_keeps_no_schema():
-    circle = {"properties": {"a": {"$ref": "#/properties/a"}}}
-    json_schemas.check(circle)
-    assert not json_schemas.fits({"a": 1}, circle)
-    assert not json_schemas.fits(float("1e999"), {"multipleOf": 0.01})
-
-
 def test_where_no_call_is_expected_or_made_arguments_have_no_figure():
     assert math.isnan(figures(("Good morning.", "Hello."))["argument_f1"])
-
-
-def test_a_schema_belongs_to_json_answers_and_its_figure_needs_one():
-    with pytest.raises(ValueError, match="belongs to json answers, not to text"):
-        Suite(task="t", answer="text", metrics=["rouge_l"], json_schema={})
-    with pytest.raises(ValueError, match="schema_valid: no figure of json answers without a"):
-        Suite(task="t", answer="json", metrics=["schema_valid"])
-
-
-def test_an_older_draft_is_read_as_it_says():
-    old = {
-        "$schema": "http://json-schema.org/draft-04/schema#",
-        "exclusiveMinimum": True,
-        "minimum": 1,
-    }
-    json_schemas.check(old)
-    assert not json_schemas.fits(1, old)
-    assert json_schemas.fits(2, old)

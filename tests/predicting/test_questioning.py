@@ -1,7 +1,6 @@
 """How a prompt's length is named."""
 
 import pytest
-
 from lockstep.predicting.questioning import band
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lockstep.predicting.questioning import digest
 
 from lockstep import records
 from lockstep.errors import UserError
 from lockstep.models import chat
-from lockstep.predicting.questioning import digest
 from lockstep.records import Record
 from tests.conftest import LABELS, tiny_params
 

@@ -1,69 +1,195 @@
+"""reports/details.json: changes, per-class metrics, weakest slices, and the whole of it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lockstep.reporting.comparison import Change, changes, classes, mistakes, weakest
-from lockstep.reporting.stage_results import Prediction
 from sklearn.metrics import precision_recall_fscore_support
 
-
-def prediction(**scores: float) -> Prediction:
-    prediction = dict.fromkeys(scores, "?")
-    return Prediction(
-        id="0",
-        task="t",
-        slices={},
-        question="?",
-        reference="?",
-        prediction=prediction,
-        scores=scores,
-    )
-
+from lockstep.metrics.registry import METRICS
+from lockstep.metrics.suite_metrics import MeasuredSuite
+from lockstep.predictions import PARENT, PERTURBATION, SPLIT, VARIANTS, Prediction
+from lockstep.statistics import details
+from lockstep.statistics.details import class_metrics, count_changes, weakest_slices
+from lockstep.statistics.examples import Comparison
+from lockstep.statistics.gates import Gate
 
 LABELS = st.sampled_from("abcd")
 
 
+def make_comparison(**scores: float) -> Comparison:
+    """Return a record with the score of each variant's answer."""
+    answers = dict.fromkeys(scores, "?")
+    return Comparison(
+        id="0", slices={}, question="?", reference="?", predictions=answers, scores=scores
+    )
+
+
 @given(st.lists(st.tuples(LABELS, LABELS), min_size=1))
-def test_class_figures_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
-    table: dict[str, dict[str, int]] = {}
-    for want, have in pairs:
-        row = table.setdefault(want, {})
-        row[have] = row.get(have, 0) + 1
-    found = classes(table)
-    want, have = zip(*pairs, strict=True)
-    reference = precision_recall_fscore_support(want, have, labels=sorted(found), zero_division=0)
-    for (_, own), *figures in zip(sorted(found.items()), *reference, strict=True):
-        assert [own["precision"], own["recall"], own["f1"], own["records"]] == pytest.approx(
-            figures
-        )
+def test_class_metrics_equal_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    confusion: dict[str, dict[str, int]] = {}
+    for reference, prediction in pairs:
+        row = confusion.setdefault(reference, {})
+        row[prediction] = row.get(prediction, 0) + 1
+    result = class_metrics(confusion)
+    references, predictions = zip(*pairs, strict=True)
+    expected = precision_recall_fscore_support(
+        references, predictions, labels=sorted(result), zero_division=0
+    )
+    for (_, values), *columns in zip(sorted(result.items()), *expected, strict=True):
+        actual = [values[name] for name in ("precision", "recall", "f1", "records")]
+        assert actual == pytest.approx(columns)
 
 
-def test_changes_count_records_that_score_more_or_less() -> None:
-    rows = [
-        prediction(base=0, merged=1),
-        prediction(base=1, merged=0),
-        prediction(base=0, merged=0),
-        prediction(base=0.25, merged=0.5),
+def test_a_class_has_intervals_where_its_denominators_are_not_zero() -> None:
+    result = class_metrics({"a": {"a": 81, "b": 182}, "b": {"a": 1}})
+    # Newcombe (1998), table I, method 3: 81 of 263
+    assert result["a"]["intervals"]["recall"] == pytest.approx([0.2553, 0.3662], abs=5e-5)
+    assert set(result["b"]["intervals"]) == {"precision", "recall"}
+    assert set(class_metrics({"a": {"b": 1}})["a"]["intervals"]) == {"recall"}
+
+
+def test_changes_count_records_whose_score_rises_or_falls() -> None:
+    records = [
+        make_comparison(base=0, merged=1),
+        make_comparison(base=1, merged=0),
+        make_comparison(base=0, merged=0),
+        make_comparison(base=0.25, merged=0.5),
     ]
-    assert changes(rows, "base", "merged") == Change(better=2, worse=1)
+    assert count_changes(records, "base", "merged") == {"better": 2, "worse": 1}
 
 
-def test_the_most_frequent_mistake_comes_first_and_right_answers_are_none() -> None:
-    table = {"a": {"a": 9, "b": 2}, "b": {"a": 1, "b": 1, "c": 2}}
-    assert mistakes(table) == [("b", "c", 2, 4), ("a", "b", 2, 11), ("b", "a", 1, 4)]
-
-
-def test_the_weakest_slice_of_a_figure_is_that_of_enough_records() -> None:
-    parts = {
+def test_the_weakest_slice_of_a_metric_has_enough_records() -> None:
+    slices = {
         "language": {
             "en": {"records": 40, "accuracy": 0.9, "calibration_error": 0.2},
             "zh": {"records": 9, "accuracy": 0.1},
         },
         "phrasing": {"seen": {"records": 30, "accuracy": 0.8, "calibration_error": 0.1}},
+        "source": {"all.csv": {"records": 50, "accuracy": 0.7, "calibration_error": 0.3}},
     }
-    parts["source"] = {"all.csv": {"records": 50, "accuracy": 0.7, "calibration_error": 0.3}}
     overall = {"accuracy": 0.7, "calibration_error": 0.3}
-    suite = {"records": 50, "overall": overall, "slices": parts}
-    assert weakest(suite) == {
-        "accuracy": {"slice": "phrasing seen", "figure": 0.8, "records": 30},
-        "calibration_error": {"slice": "language en", "figure": 0.2, "records": 40},
+    assert weakest_slices({"records": 50, "overall": overall, "slices": slices}) == {
+        "accuracy": {"slice": "phrasing seen", "metric": 0.8, "records": 30},
+        "calibration_error": {"slice": "language en", "metric": 0.2, "records": 40},
     }
+
+
+def test_suites_with_labels_lead() -> None:
+    variant = {"a": {"overall": {}}, "perplexity": 2.0, "z": {"overall": {}, "confusion": {}}}
+    assert list(details.suites_of(variant)) == ["z", "a"]
+
+
+def make_predictions(right: int, **slices: str) -> list[Prediction]:
+    """Return 20 predictions of labels, the first `right` of them correct."""
+    return [
+        Prediction(
+            id=f"{number:02}{''.join(slices.values())}", task="intent", question="?", prompt="",
+            reference="ab"[number % 2], prediction="ab"[(number + (number >= right)) % 2],
+            answer_form="choice", option_scores={"a": 0.0, "b": -1.0}, loss=1.0, tokens=2,
+            slices={"language": "en" if number < 12 else "zh", **slices},
+        )
+        for number in range(20)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def assembled() -> Mapping[str, Any]:
+    """The details of three variants, of which tuning repairs one and quantization breaks one."""
+    predictions = {"base": make_predictions(8), "merged": make_predictions(19)}
+    predictions["quantized"] = make_predictions(16)
+    perturbed = [
+        row
+        for number in (0, 1)
+        for row in make_predictions(20, **{PARENT: f"{number:02}", PERTURBATION: f"kind {number}"})[
+            number : number + 1
+        ]
+    ]
+    splits = [
+        *make_predictions(20, **{SPLIT: "train"}),
+        *make_predictions(10, **{SPLIT: "validation"}),
+    ]
+    names = ("accuracy", "macro_f1")
+    suite = MeasuredSuite(
+        task="intent", form="choice", metrics={name: METRICS["choice"][name] for name in names}
+    )
+    gate = {
+        "suite": "intent", "metric": "accuracy", "variant": "merged", "direction": "at_least",
+        "threshold": 0.96,
+    }  # fmt: skip
+    return details.assemble_details(
+        predictions,
+        {"base": [], "quantized": [], "merged": perturbed},
+        {"base": [], "quantized": [], "merged": splits},
+        {
+            "base": {"suites": {}, "tasks": {}},
+            "quantized": {"suites": {}, "tasks": {}},
+            "merged": {"suites": {"intent": 0.5}, "tasks": {"mmlu": {"acc": 0.25}}},
+        },
+        [suite],
+        ["language"],
+        [Gate.model_validate(gate), Gate.model_validate({**gate, "against": "previous"})],
+        3,
+        7,
+    )
+
+
+def test_the_details_are_json_with_a_part_for_each_question(assembled: Mapping[str, Any]) -> None:
+    json.dumps(assembled, allow_nan=False)
+    assert set(assembled) == {
+        *VARIANTS, "lm_eval", "differences", "changes", "gates", "split_gaps", "examples", "suites",
+    }  # fmt: skip
+
+
+def test_a_variant_has_its_metrics_with_intervals_by_slice(assembled: Mapping[str, Any]) -> None:
+    suite = assembled["merged"]["intent"]
+    assert suite["overall"]["accuracy"] == 19 / 20
+    low, high = suite["intervals"]["accuracy"]
+    assert low < 19 / 20 < high
+    assert suite["slices"]["language"]["zh"]["accuracy"] == 7 / 8
+    assert set(suite["slices"]["language"]["zh"]["intervals"]) == {"accuracy", "macro_f1"}
+    assert suite["classes"]["a"]["recall"] == 1
+    assert suite["weakest"]["accuracy"] == {"slice": "language en", "metric": 1, "records": 12}
+    assert set(assembled["merged"]["intervals"]) == {"perplexity", "bits_per_byte"}
+
+
+def test_robustness_lm_eval_and_split_gaps_belong_to_the_variant_that_has_them(
+    assembled: Mapping[str, Any],
+) -> None:
+    assert set(assembled["merged"]["intent"]["robustness"]) == {"overall", "kind 0", "kind 1"}
+    assert "robustness" not in assembled["base"]["intent"]
+    assert assembled["merged"]["intent"]["overall"]["lm_eval_accuracy"] == 0.5
+    assert assembled["lm_eval"] == {"base": {}, "merged": {"mmlu": {"acc": 0.25}}, "quantized": {}}
+    assert assembled["split_gaps"]["base"] == {}
+    assert assembled["split_gaps"]["merged"]["intent"]["accuracy"]["gap"] == 0.5
+
+
+def test_differences_between_variants_are_corrected_together(
+    assembled: Mapping[str, Any],
+) -> None:
+    tuning = assembled["differences"]["tuning"]["intent"]["accuracy"]
+    assert tuning["difference"] == pytest.approx(11 / 20)
+    assert 0 < tuning["p"] < tuning["p_adjusted"] < 0.05
+    assert assembled["differences"]["quantization"]["intent"]["accuracy"]["p_adjusted"] > 0.05
+    assert assembled["changes"]["intent"] == {
+        "tuning": {"better": 11, "worse": 0},
+        "quantization": {"better": 0, "worse": 3},
+    }
+
+
+def test_a_gate_against_the_previous_commit_is_not_decided(assembled: Mapping[str, Any]) -> None:
+    now, previous = assembled["gates"]
+    assert (now["decided"], now["passed"], now["value"]) == (True, False, 19 / 20)
+    assert len(now["interval"]) == 2
+    assert previous == {"gate": previous["gate"], "decided": False}
+    assert previous["gate"]["against"] == "previous"
+
+
+def test_examples_are_as_many_as_asked_for(assembled: Mapping[str, Any]) -> None:
+    assert len(assembled["examples"]["intent"]) == 3
+    assert assembled["suites"]["intent"] == {
+        "form": "choice", "graded": False, "longest_reference": 1,
+    }  # fmt: skip

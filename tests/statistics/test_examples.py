@@ -1,31 +1,52 @@
-from lockstep.reporting.examples import choose
-from lockstep.reporting.stage_results import VARIANTS, Prediction
+"""Examples: which records the report shows, and in which order."""
+
+import pytest
+
+from lockstep.metrics.registry import METRICS
+from lockstep.metrics.suite_metrics import MeasuredSuite
+from lockstep.predictions import VARIANTS, Prediction
+from lockstep.statistics.examples import Comparison, choose_examples, compare
+from lockstep.suites import AnswerForm
 
 
-def row(number: int, base: float, merged: float, quantized: float) -> Prediction:
-    return Prediction(
+def make_suite(form: AnswerForm) -> MeasuredSuite:
+    """Return a suite with all metrics of an answer form."""
+    return MeasuredSuite(task="t", form=form, metrics=METRICS[form])
+
+
+CHOICE, TEXT = make_suite("choice"), make_suite("text")
+
+
+def make_record(number: int, base: float, merged: float, quantized: float) -> Comparison:
+    """Return a test record with the score of each variant's answer."""
+    return Comparison(
         id=f"{number:02}",
-        task="t",
         slices={},
         question="?",
         reference="yes",
-        prediction=dict.fromkeys(VARIANTS, "?"),
+        predictions=dict.fromkeys(VARIANTS, "?"),
         scores={"base": base, "merged": merged, "quantized": quantized},
     )
 
 
-ROWS = [
-    *(row(number, 0, 1, 1) for number in range(10)),
-    row(10, 1, 1, 1),
-    row(11, 1, 0, 0),
-    row(12, 0, 1, 0),
-    row(13, 0, 0, 0),
+RECORDS = [
+    *(make_record(number, 0, 1, 1) for number in range(10)),
+    make_record(10, 1, 1, 1),
+    make_record(11, 1, 0, 0),
+    make_record(12, 0, 1, 0),
+    make_record(13, 0, 0, 0),
 ]
 
 
-def test_every_outcome_is_shown_the_gravest_first() -> None:
-    chosen = [(outcome.title, record.id) for outcome, record in choose(ROWS, 5, graded=False)]
-    assert chosen == [
+def choose(
+    records: list[Comparison], number: int, suite: MeasuredSuite = CHOICE
+) -> list[tuple[str, str]]:
+    """Return (outcome, id) of the chosen examples."""
+    return [(row["outcome"], row["id"]) for row in choose_examples(records, number, suite)]
+
+
+def test_every_outcome_is_shown_the_worst_first() -> None:
+    assert choose(RECORDS, 5) == [
         ("broken by tuning", "11"),
         ("broken by quantization", "12"),
         ("still wrong", "13"),
@@ -35,25 +56,50 @@ def test_every_outcome_is_shown_the_gravest_first() -> None:
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:
-    assert choose(ROWS[::-1], 7, graded=False) == choose(ROWS, 7, graded=False)
+    assert choose(RECORDS[::-1], 7) == choose(RECORDS, 7)
 
 
-def test_no_more_than_asked_for() -> None:
-    assert choose(ROWS, 0, graded=False) == []
-    assert len(choose(ROWS, 99, graded=False)) == 13  # right from the start is no example
+def test_no_more_examples_than_asked_for() -> None:
+    assert choose(RECORDS, 0) == []
+    assert len(choose(RECORDS, 99)) == 13  # a record that all variants answer well is no example
 
 
-def test_free_text_is_closer_or_further_off() -> None:
-    rows = [
-        row(1, 0, 0.8, 0.8),
-        row(2, 0.8, 0, 0),
-        row(3, 0, 0.05, 0.05),
-        row(4, 1, 1, 0),
-        row(5, 1, 1, 1),
+def test_free_text_is_closer_to_the_reference_or_further_from_it() -> None:
+    records = [
+        make_record(1, 0, 0.8, 0.8),
+        make_record(2, 0.8, 0, 0),
+        make_record(3, 0, 0.05, 0.05),
+        make_record(4, 1, 1, 0),
+        make_record(5, 1, 1, 1),
     ]
-    assert [(outcome.title, record.id) for outcome, record in choose(rows, 9, graded=True)] == [
-        ("further off", "02"),
-        ("further off once quantized", "04"),
-        ("no closer", "03"),
-        ("closer after tuning", "01"),
+    assert choose(records, 9, TEXT) == [
+        ("further from the reference", "02"),
+        ("further from the reference once quantized", "04"),
+        ("no closer to the reference", "03"),
+        ("closer to the reference after tuning", "01"),
     ]
+
+
+@pytest.mark.parametrize("form", ["number", "written_number"])
+def test_numbers_are_closer_or_further_as_well(form: AnswerForm) -> None:
+    records = [make_record(1, 0, 0.05, 0.05)]
+    assert choose(records, 9, make_suite(form)) == [("no closer to the reference", "01")]
+
+
+def test_a_record_is_compared_by_the_answers_of_all_variants() -> None:
+    def answer(prediction: str, task: str = "t", form: str = "text") -> Prediction:
+        return Prediction(
+            id=f"{task}{form}", task=task, slices={"language": "en"}, question="Where?", prompt="",
+            reference="on its way", prediction=prediction, answer_form=form,
+        )  # fmt: skip
+
+    predictions = {
+        "base": [answer("no"), answer("no", "other"), answer("no", form="")],
+        "merged": [answer("on its way"), answer("no", "other"), answer("no", form="")],
+        "quantized": [answer("on its road"), answer("no", "other"), answer("no", form="")],
+    }
+    [record] = compare(predictions, TEXT)
+    assert (record.id, record.question, record.reference) == ("ttext", "Where?", "on its way")
+    assert record.slices == {"language": "en"}
+    assert record.predictions == {"base": "no", "merged": "on its way", "quantized": "on its road"}
+    assert record.scores == pytest.approx({"base": 0, "merged": 1, "quantized": 2 / 3})

@@ -1,26 +1,32 @@
-"""Gates: each direction and certainty, and that what is missing keeps none."""
+"""Gates: every direction and certainty; a metric that is missing meets no condition."""
 
 import math
 from typing import Any
 
 import pytest
-from lockstep.metrics.suites import Suite
-from lockstep.reporting.metric_display import measure
 from pydantic import ValidationError
 
+from lockstep.metrics.metric_display import describe_metric
+from lockstep.metrics.registry import METRICS
+from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import Prediction
 from lockstep.reporting import gate_conditions
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, Outcome, decide
+from lockstep.statistics.gates import Gate, GateOutcome, decide
 
-SUITES = [Suite(task="intent", answer="choice", metrics=["accuracy", "roc_auc"])]
+SUITE = MeasuredSuite(
+    task="intent",
+    form="choice",
+    metrics={name: METRICS["choice"][name] for name in ("accuracy", "roc_auc")},
+)
 
 
-def gate(**changes: Any) -> Gate:
+def make_gate(**changes: Any) -> Gate:
+    """Return a gate on the accuracy of the merged variant, with changes."""
     values = {
         "suite": "intent", "metric": "accuracy", "variant": "merged", "against": "nothing",
-        "direction": "at_least", "threshold": 0.8, "certainty": "figure",
+        "direction": "at_least", "threshold": 0.8, "certainty": "measured",
     }  # fmt: skip
     return Gate.model_validate(values | changes)
 
@@ -28,86 +34,92 @@ def gate(**changes: Any) -> Gate:
 @pytest.mark.parametrize(
     ("direction", "certainty", "passed"),
     [
-        ("at_least", "figure", [True, True, False, False]),
+        ("at_least", "measured", [True, True, False, False]),
         ("at_least", "proven", [True, False, False, False]),
         ("at_least", "not_refuted", [True, True, True, False]),
-        ("at_most", "figure", [False, False, True, True]),
+        ("at_most", "measured", [False, False, True, True]),
         ("at_most", "proven", [False, False, False, True]),
         ("at_most", "not_refuted", [False, True, True, True]),
     ],
 )
-def test_what_must_be_on_which_side(direction: str, certainty: str, passed: list[bool]):
-    asked = gate(direction=direction, certainty=certainty)
-    found = [(0.9, 0.85, 0.95), (0.82, 0.7, 0.9), (0.78, 0.7, 0.9), (0.6, 0.5, 0.7)]
-    assert [Outcome(asked, value, Interval(*ends)).passed for value, *ends in found] == passed
+def test_the_value_or_its_interval_must_be_on_the_right_side(
+    direction: str, certainty: str, passed: list[bool]
+) -> None:
+    gate = make_gate(direction=direction, certainty=certainty)
+    measured = [(0.9, 0.85, 0.95), (0.82, 0.7, 0.9), (0.78, 0.7, 0.9), (0.6, 0.5, 0.7)]
+    outcomes = [GateOutcome(gate, value, Interval(*ends)) for value, *ends in measured]
+    assert [outcome.passed for outcome in outcomes] == passed
 
 
-def test_the_threshold_itself_is_kept():
-    assert Outcome(gate(), 0.8, None).passed
-    assert Outcome(gate(direction="at_most"), 0.8, None).passed
+def test_the_threshold_itself_meets_the_condition() -> None:
+    assert GateOutcome(make_gate(), 0.8, None).passed
+    assert GateOutcome(make_gate(direction="at_most"), 0.8, None).passed
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-def test_what_is_no_number_keeps_no_gate(value: float | None):
+def test_a_missing_or_infinite_value_meets_no_condition(value: float | None) -> None:
     for direction in ("at_least", "at_most"):
-        assert not Outcome(gate(direction=direction), value, None).passed
-        assert not Outcome(gate(direction=direction, certainty="proven"), 0.9, None).passed
+        assert not GateOutcome(make_gate(direction=direction), value, None).passed
+        gate = make_gate(direction=direction, certainty="proven")
+        assert not GateOutcome(gate, 0.9, None).passed
 
 
-def answered(right: int) -> list[Prediction]:
-    """Of 20 records, so many are right."""
+def make_predictions(right: int) -> list[Prediction]:
+    """Return 20 predictions, `right` of them correct."""
     return [
         Prediction(
-            id=str(n), task="intent", slices={}, question="", prompt="", reference="a",
-            prediction="ab"[n >= right], option_scores={"a": 0.0, "b": 0.0},
+            id=str(number), task="intent", slices={}, question="", prompt="", reference="a",
+            prediction="ab"[number >= right], answer_form="choice",
+            option_scores={"a": 0.0, "b": 0.0},
         )
-        for n in range(20)
+        for number in range(20)
     ]  # fmt: skip
 
 
 @pytest.fixture
 def evidence() -> Evidence:
     variants = {"base": 8, "merged": 19, "quantized": 16, "earlier": 18}
-    return Evidence({name: answered(right) for name, right in variants.items()}, SUITES, 7)
+    predictions = {name: make_predictions(right) for name, right in variants.items()}
+    return Evidence(predictions, [SUITE], 7)
 
 
-def test_a_figure_and_a_difference_are_those_of_the_answers(evidence: Evidence):
-    assert decide(gate(), evidence).value == pytest.approx(19 / 20)
-    lost = decide(gate(variant="quantized", against="merged", threshold=-0.2), evidence)
-    assert lost.value == pytest.approx(-3 / 20) and lost.passed
-    assert not decide(
-        gate(variant="quantized", against="merged", threshold=-0.2, certainty="proven"), evidence
-    ).passed
-    gained = decide(gate(against="base", threshold=0.3, certainty="proven"), evidence)
-    assert gained.passed and gained.interval and gained.interval.low > 0.3
+def test_a_metric_and_a_difference_follow_from_the_predictions(evidence: Evidence) -> None:
+    assert decide(make_gate(), evidence).value == pytest.approx(19 / 20)
+    gate = make_gate(variant="quantized", against="merged", threshold=-0.2)
+    loss = decide(gate, evidence)
+    assert loss.value == pytest.approx(-3 / 20) and loss.passed
+    gate = make_gate(variant="quantized", against="merged", threshold=-0.2, certainty="proven")
+    assert not decide(gate, evidence).passed
+    gain = decide(make_gate(against="base", threshold=0.3, certainty="proven"), evidence)
+    assert gain.passed and gain.interval and gain.interval.low > 0.3
 
 
-def test_the_previous_commit_is_named_by_who_knows_it(evidence: Evidence):
-    found = decide(gate(against="previous", threshold=0), evidence, "earlier")
-    assert found.value == pytest.approx(1 / 20)
+def test_the_caller_names_the_variant_of_the_previous_commit(evidence: Evidence) -> None:
+    outcome = decide(make_gate(against="previous", threshold=0), evidence, "earlier")
+    assert outcome.value == pytest.approx(1 / 20)
 
 
 @pytest.mark.parametrize(
-    ("missing", "finding"),
+    ("missing", "value"),
     [
-        ({"metric": "roc_auc"}, "not defined"),  # nothing but a is expected
+        ({"metric": "roc_auc"}, "not defined"),  # all references are a
         ({"metric": "weighted_f1"}, "not measured"),
         ({"suite": "refunds"}, "not measured"),
     ],
 )
-def test_a_figure_that_is_missing_or_not_defined_fails_its_gate_by_name(
-    evidence: Evidence, missing: dict[str, str], finding: str
-):
-    named = {"suite": "intent", "metric": "accuracy", **missing}
-    what = f"{named['suite']} {measure(named['metric']).title}"
-    for against, asked in ("nothing", " at least"), ("base", " minus that of base, at least"):
-        found = decide(gate(against=against, threshold=-1, **missing), evidence)
-        assert not found.passed
-        (line,) = gate_conditions.failures([found])
-        assert line.startswith(f"Gate failed: merged: {what}{asked} ")
-        assert line.endswith(f"; found {finding}.")
+def test_a_metric_that_is_missing_or_not_defined_fails_its_gate_by_name(
+    evidence: Evidence, missing: dict[str, str], value: str
+) -> None:
+    names = {"suite": "intent", "metric": "accuracy", **missing}
+    metric = f"{names['suite']} {describe_metric(names['metric']).title}"
+    for against, bound in ("nothing", " at least"), ("base", " minus that of base, at least"):
+        outcome = decide(make_gate(against=against, threshold=-1, **missing), evidence)
+        assert not outcome.passed
+        (line,) = gate_conditions.gate_failures([outcome])
+        assert line.startswith(f"Gate failed: merged: {metric}{bound} ")
+        assert line.endswith(f"; measured {value}.")
 
 
-def test_a_gate_against_itself_is_refused():
-    with pytest.raises(ValidationError, match="merged cannot be held against itself"):
-        gate(against="merged")
+def test_a_gate_against_its_own_variant_is_refused() -> None:
+    with pytest.raises(ValidationError, match="merged cannot be compared with itself"):
+        make_gate(against="merged")

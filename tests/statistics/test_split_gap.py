@@ -1,26 +1,35 @@
-"""What was learnt against what was held out."""
+"""The gap between training and validation records."""
 
 import pytest
-from lockstep.metrics.suites import Suite
 
+from lockstep.metrics.registry import METRICS
+from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import SPLIT, Prediction
-from lockstep.statistics import confidence_intervals, split_gap
-
-SUITES = [
-    Suite(task="intent", answer="choice", metrics=["accuracy"]),
-    Suite(task="refusal", answer="refusal", metrics=["accuracy"]),
-]
+from lockstep.statistics import confidence_intervals
+from lockstep.statistics.split_gap import split_gaps
+from lockstep.suites import AnswerForm
 
 
-def rows(split: str, right: int, wrong: int, loss: float) -> list[Prediction]:
+def make_suite(task: str, form: AnswerForm) -> MeasuredSuite:
+    return MeasuredSuite(task=task, form=form, metrics={"accuracy": METRICS[form]["accuracy"]})
+
+
+SUITES = [make_suite("intent", "choice"), make_suite("refusal", "refusal")]
+
+
+def make_predictions(split: str, right: int, wrong: int, loss: float) -> list[Prediction]:
+    """Return correct and wrong predictions of a split, "" for test, whose losses alternate."""
     return [
         Prediction(
-            id=f"{split}{n}", task="intent", slices={SPLIT: split} if split else {},
-            question="", prompt="", reference="a", prediction="a" if n < right else "b",
-            loss=loss + n % 2, tokens=2,
+            id=f"{split}{number}", task="intent", slices={SPLIT: split} if split else {},
+            question="", prompt="", reference="a", prediction="a" if number < right else "b",
+            answer_form="choice", loss=loss + number % 2, tokens=2,
         )
-        for n in range(right + wrong)
+        for number in range(right + wrong)
     ]  # fmt: skip
+
+
+TEST = make_predictions("", 5, 0, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -34,28 +43,32 @@ def rows(split: str, right: int, wrong: int, loss: float) -> list[Prediction]:
 )
 def test_the_interval_of_a_difference_is_newcombes(
     first: tuple[int, int], second: tuple[int, int], low: float, high: float
-):
+) -> None:
     sides = [
-        (right / of, confidence_intervals.of_share(right, of)) for right, of in (first, second)
+        (right / records, confidence_intervals.of_share(right, records))
+        for right, records in (first, second)
     ]
-    found = confidence_intervals.of_difference(sides[0], sides[1])
-    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    interval = confidence_intervals.of_difference(sides[0], sides[1])
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_the_gap_is_between_records_learnt_and_held_out():
-    others = [*rows("train", 9, 1, 0.5), *rows("validation", 3, 7, 1.5)]
-    found = split_gap.of(rows("", 5, 0, 2.5), others, SUITES, seed=7)
-    assert set(found) == {"intent"}
-    accuracy = found["intent"]["accuracy"]
+def test_the_gap_is_between_training_and_validation_records() -> None:
+    others = [
+        *make_predictions("train", 9, 1, 0.5),
+        *make_predictions("validation", 3, 7, 1.5),
+    ]
+    gaps = split_gaps(TEST, others, SUITES, seed=7)
+    assert set(gaps) == {"intent"}
+    accuracy = gaps["intent"]["accuracy"]
     assert accuracy.records == {"train": 10, "validation": 10, "test": 5}
-    assert accuracy.figures == {"train": 0.9, "validation": 0.3, "test": 1.0}
+    assert accuracy.values == {"train": 0.9, "validation": 0.3, "test": 1.0}
     assert accuracy.gap == pytest.approx(0.6)
     ends = accuracy.gap_interval
     assert (ends.low, ends.high) == pytest.approx((0.1705, 0.8090), abs=5e-5)
-    perplexity = found["intent"]["perplexity"]
-    assert perplexity.gap < perplexity.gap_interval.high < 0, "what was learnt is likelier"
+    perplexity = gaps["intent"]["perplexity"]
+    assert perplexity.gap < perplexity.gap_interval.high < 0, "training records are more likely"
 
 
-def test_there_is_no_gap_without_records_of_both_sides():
-    assert split_gap.of(rows("", 5, 0, 1.0), rows("train", 9, 1, 0.5), SUITES, seed=7) == {}
-    assert split_gap.of(rows("", 5, 0, 1.0), [], SUITES, seed=7) == {}
+def test_there_is_no_gap_without_records_of_both_splits() -> None:
+    assert split_gaps(TEST, make_predictions("train", 9, 1, 0.5), SUITES, seed=7) == {}
+    assert split_gaps(TEST, [], SUITES, seed=7) == {}

@@ -1,3 +1,5 @@
+"""reports/metrics.json: plain keys, each once, and the main metric of each suite."""
+
 import re
 
 import pytest
@@ -5,37 +7,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.errors import UserError
-from lockstep.reporting import summary_metrics
+from lockstep.statistics import summary_metrics
 
 
 @given(st.text())
 def test_keys_are_plain(name: str) -> None:
-    assert re.fullmatch("[a-z0-9_]*", summary_metrics.key(name))
+    assert re.fullmatch("[a-z0-9_]*", summary_metrics.plain_key(name))
 
 
-def test_keys_stay_readable_and_apart() -> None:
-    assert summary_metrics.key("accuracy_language_zh-CN") == "accuracy_language_zh_cn"
-    assert summary_metrics.key("难") != summary_metrics.key("易")
+def test_keys_stay_readable_and_different() -> None:
+    assert summary_metrics.plain_key("accuracy_language_zh-CN") == "accuracy_language_zh_cn"
+    assert summary_metrics.plain_key("难") != summary_metrics.plain_key("易")
 
 
 def test_two_slices_of_one_name_are_refused() -> None:
-    parts = {value: {"records": 1, "accuracy": 0.5} for value in ("A b", "a_b")}
-    suite = {"records": 2, "overall": {"accuracy": 0.5}, "slices": {"kind": parts}}
+    values = {value: {"records": 1, "accuracy": 0.5} for value in ("A b", "a_b")}
+    suite = {"records": 2, "overall": {"accuracy": 0.5}, "slices": {"kind": values}}
     variant = {"intent": suite, "perplexity": 2.0}
-    with pytest.raises(UserError, match="two figures of intent are named accuracy_kind_a_b"):
-        summary_metrics.by_suite(variant, ["kind"])
+    with pytest.raises(
+        UserError, match="two metrics of intent would be named accuracy_kind_a_b; rename a task or"
+    ):
+        summary_metrics.summarize_variant(variant, ["kind"])
 
 
-def test_the_main_figure_is_kept_and_broken_down() -> None:
-    part = {"records": 1, "rouge_l": 0.25, "bleu": 3.0}
+def test_two_tasks_of_one_name_are_refused() -> None:
+    suite = {"records": 2, "overall": {"accuracy": 0.5}, "slices": {}}
+    with pytest.raises(UserError, match="two metrics of the suites would be named a_b; rename"):
+        summary_metrics.summarize_variant({"A b": suite, "a_b": suite}, [])
+
+
+def test_the_main_metric_is_broken_down_by_slice() -> None:
     suite = {
         "records": 2,
         "overall": {"bleu": 9.0, "rouge_l": 0.5, "chrf": 30.0},
-        "slices": {"kind": {"x": part}},
+        "slices": {"kind": {"x": {"records": 1, "rouge_l": 0.25, "bleu": 3.0}}},
     }
     variant = {"reply": suite, "perplexity": 2.0}
-    found = summary_metrics.by_suite(variant, ["kind", "absent"])
-    assert found == {
+    assert summary_metrics.summarize_variant(variant, ["kind", "absent"]) == {
         "reply": {"rouge_l": 0.5, "rouge_l_kind_x": 0.25},
         "perplexity": {"overall": 2.0},
     }
