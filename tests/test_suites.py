@@ -18,7 +18,7 @@ def make_tasks(**kinds: str) -> dict[str, dict[str, Any]]:
     return {task: {"kind": kind, "slices": [], "records": records} for task, kind in kinds.items()}
 
 
-TASKS = make_tasks(intent="label", tags="labels", rating="number", chat="text", plain="plain")
+TASKS = make_tasks(intent="label", tags="labels", rating="number", chat="text", plain="plain_text")
 
 
 def test_every_answer_form_has_metrics_and_a_score() -> None:
@@ -52,7 +52,7 @@ def test_a_task_without_test_records_has_no_suite() -> None:
     tasks["chat"]["records"] = {"train": 8, "validation": 2, "test": 0}
     assert resolve_suites([], tasks, "sft") == [Suite(task="intent", answer="choice")]
     named = [Suite(task="chat", answer="text")]
-    with pytest.raises(UserError, match="no test record has task chat; the tasks are intent$"):
+    with pytest.raises(UserError, match=r"no test record has task chat; the tasks are intent$"):
         resolve_suites(named, tasks, "sft")
 
 
@@ -73,7 +73,7 @@ def test_retrieval_is_asked_of_generative_models_alone() -> None:
 def test_a_task_with_a_reserved_name_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tasks.json"
     file.write_text(json.dumps(make_tasks(perplexity="text")))
-    with pytest.raises(UserError, match="prepare.sources: perplexity: this name is reserved; give"):
+    with pytest.raises(UserError, match=r"prepare\.sources: perplexity: this name is reserved"):
         suites.read_tasks(file)
     file.write_text(json.dumps(TASKS))
     assert suites.read_tasks(file) == TASKS
