@@ -1,4 +1,4 @@
-"""Resume cache of an interrupted evaluation: the answers that a model has given already."""
+"""Resume cache of an interrupted predict stage: the answers that a model has given already."""
 
 import fcntl
 import hashlib
@@ -14,16 +14,16 @@ import click
 from lockstep import outputs
 
 LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers", "vllm", "vllm-bnb-plugin")
-"""Distributions whose version can change an answer."""
+"""Libraries whose version can change an answer."""
 
-SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "evaluate"
-"""Folder of the caches, outside the stage's outputs, which DVC empties before a stage starts."""
+SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "predict"
+"""Folder of the caches. It lies outside the stage's outputs, which DVC empties before a run."""
 
 Item = TypeVar("Item")
 
 
 class ResumeCache:
-    """Results for the parts of a list, each part in a file of its own."""
+    """Results for the parts of a list. Each part is saved in a file of its own."""
 
     def __init__(self, folder: Path, part_size: int) -> None:
         self.folder = folder
@@ -33,10 +33,10 @@ class ResumeCache:
     def map(
         self, name: str, items: Sequence[Item], work: Callable[[Sequence[Item]], list[Any]]
     ) -> list[Any]:
-        """Apply `work` to the items part by part and return all results, which are of JSON's types.
+        """Apply `work` to the items part by part and return all results, which JSON can represent.
 
-        A part that is in the cache is read from there. Parts are the same in every run, so that
-        what is batched together is the same, too.
+        A part that is in the cache is read from there. Every run divides the items into the same
+        parts, so batches do not differ between runs.
         """
         results: list[Any] = []
         for start in range(0, len(items), self.part_size):
@@ -59,7 +59,7 @@ def open_cache(root: Path, key: str, part_size: int) -> Iterator[ResumeCache]:
     with (root / f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if any(folder.glob("*.json")):
-            click.echo("evaluate: resuming from the answers given before", err=True)
+            click.echo("predict: resuming from the answers given before", err=True)
         folder.mkdir(exist_ok=True)
         yield ResumeCache(folder, part_size)
         outputs.remove(folder)

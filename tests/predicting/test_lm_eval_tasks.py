@@ -1,3 +1,5 @@
+"""lm-eval as a second opinion, on exported suites, and on tasks of its own."""
+
 import json
 import sys
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from lockstep.errors import UserError
 from lockstep.inference import likelihood
 from lockstep.models import chat
 from lockstep.predicting import lm_eval_tasks
-from lockstep.predicting.lm_eval_tasks import Harness
+from lockstep.predicting.lm_eval_tasks import LmEvalParams
 from lockstep.records import Record
 
 LABELS = ["cancel_order", "track", "refund my order", "other"]
@@ -25,23 +27,24 @@ def test_lm_eval_agrees_on_the_same_records(
     prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in rows]
     choices = [chat.encode_answer(tokenizer, label) for label in LABELS]
     scores = likelihood.score_choices(loaded, prompts, choices, 8)
-    # the answers of half of the records are made right, so that 0 and 1 are no way to agree
-    chosen = [LABELS[row.index(max(row))] for row in scores]
+    predicted = [LABELS[row.index(max(row))] for row in scores]
+    # every second reference becomes the prediction, so that the accuracy is neither 0 nor 1
     rows = [
-        conversation(row.question, chosen[i] if i % 2 else row.answer) for i, row in enumerate(rows)
+        conversation(row.question, predicted[i] if i % 2 else row.answer)
+        for i, row in enumerate(rows)
     ]
-    right = sum(row.answer == choice for row, choice in zip(rows, chosen, strict=True))
-    assert 0 < right < len(rows)
-    prediction = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
-    assert prediction == pytest.approx(right / len(rows))
+    correct = sum(row.answer == label for row, label in zip(rows, predicted, strict=True))
+    assert 0 < correct < len(rows)
+    accuracy = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
+    assert accuracy == pytest.approx(correct / len(rows))
 
 
-def chosen(*tasks: str, limit: int = 0) -> Harness:
-    return Harness(records=0, tasks=list(tasks), limit=limit)
+def lm_eval_params(*tasks: str, limit: int = 0) -> LmEvalParams:
+    return LmEvalParams(records=0, tasks=list(tasks), limit=limit)
 
 
 @pytest.mark.slow
-def test_our_suite_as_its_task_scores_alike_on_its_command_line(
+def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
     tiny: Path,
     loaded: Any,
     tokenizer: Any,
@@ -49,10 +52,10 @@ def test_our_suite_as_its_task_scores_alike_on_its_command_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """The same folder by plain `lm_eval`, by our stage's call of it, and by our own scoring.
+    """Compare `lm_eval` on the command line, the stage's call of lm-eval, and our own scoring.
 
-    Its command runs within this process, and does not look through its own tasks: that takes half
-    a minute.
+    The command runs within this process and does not index lm-eval's own tasks, which takes half a
+    minute.
     """
     from lm_eval.__main__ import cli_evaluate
     from lm_eval.tasks import TaskManager
@@ -60,10 +63,11 @@ def test_our_suite_as_its_task_scores_alike_on_its_command_line(
     rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
     lm_eval_tasks.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
     ours = lm_eval_tasks.accuracy(loaded, tokenizer, rows, LABELS, 8)
-    found = lm_eval_tasks.results(loaded, tokenizer, chosen("own"), tmp_path, 8)
-    assert found["own"]["acc"] == ours
-    assert found["own"]["acc_stderr"] >= 0
-    few = lm_eval_tasks.results(loaded, tokenizer, chosen("own", limit=3), tmp_path, 8)
+    results = lm_eval_tasks.results(loaded, tokenizer, lm_eval_params("own"), tmp_path, 8)
+    assert results["own"]["acc"] == ours
+    assert results["own"]["acc_stderr"] >= 0
+    limited = lm_eval_params("own", limit=3)
+    few = lm_eval_tasks.results(loaded, tokenizer, limited, tmp_path, 8)
     assert few["own"]["acc"] * 3 == pytest.approx(round(few["own"]["acc"] * 3))
     arguments = [
         *("lm_eval", "run", "--model", "hf", "--tasks", "own"),
@@ -72,8 +76,8 @@ def test_our_suite_as_its_task_scores_alike_on_its_command_line(
         *("--output_path", str(tmp_path / "out")),
     ]
     monkeypatch.setattr(sys, "argv", arguments)
-    own_alone = partialmethod(TaskManager.__init__, include_defaults=False)
-    monkeypatch.setattr(TaskManager, "__init__", own_alone)
+    without_defaults = partialmethod(TaskManager.__init__, include_defaults=False)
+    monkeypatch.setattr(TaskManager, "__init__", without_defaults)
     cli_evaluate()
     (file,) = (tmp_path / "out").rglob("results_*.json")
     assert json.loads(file.read_text())["results"]["own"]["acc,none"] == ours
@@ -84,19 +88,19 @@ def test_our_suite_as_its_task_scores_alike_on_its_command_line(
     ("tasks", "line"),
     [
         (["helaswag"], "lm-eval has no helaswag; `lm_eval ls tasks` lists them"),
-        (["own"], "own: data do not load"),
+        (["own"], "own: data does not load"),
     ],
 )
 def test_a_task_that_cannot_run_is_refused(
     tasks: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    known = lm_eval_tasks._manager
+    manager = lm_eval_tasks._manager
     monkeypatch.setattr(
-        lm_eval_tasks, "_manager", lambda folder, **_: known(folder, with_defaults=False)
+        lm_eval_tasks, "_manager", lambda folder, **_: manager(folder, with_defaults=False)
     )
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}}
     (tmp_path / "own.yaml").write_text(json.dumps({"task": "own", **source, **lm_eval_tasks.TASK}))
-    with pytest.raises(UserError, match=line) as refusal:
-        lm_eval_tasks.check(chosen(*tasks), tmp_path)
-    assert "\n" not in refusal.value.message
+    with pytest.raises(UserError, match=line) as error:
+        lm_eval_tasks.check(lm_eval_params(*tasks), tmp_path)
+    assert "\n" not in error.value.message

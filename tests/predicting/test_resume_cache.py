@@ -1,4 +1,4 @@
-"""An interrupted evaluation goes on from the answers that were given before."""
+"""Resume cache: an interrupted run continues with the answers that were given before."""
 
 from pathlib import Path
 

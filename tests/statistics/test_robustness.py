@@ -99,3 +99,11 @@ def test_agreement_suits_the_answer_form(
 
 def test_every_answer_form_has_an_agreement() -> None:
     assert set(AGREEMENT) == set(METRICS)
+
+
+def test_a_paraphrase_is_compared_with_its_parent_among_the_test_records() -> None:
+    predictions = [make_prediction("a", "track"), make_prediction("c", "cancel")]
+    child = make_prediction("c", "cancel", parent="a", kind="paraphrase")
+    result = robustness(predictions, [child], make_suite("choice"))
+    assert result["paraphrase"]["agreement"] == 0
+    assert result["overall"]["records"] == 1
