@@ -14,7 +14,7 @@ from lockstep.predicting import lm_eval_tasks, resume_cache
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.predictor import Predictor, head_for
 from lockstep.predicting.variant_model import VariantModel
-from lockstep.resume_key import resume_key
+from lockstep.resume_key import compute_resume_key
 from lockstep.suites import ObjectiveParams, read_tasks, resolve_suites
 
 INPUTS = ("train.jsonl", "validation.jsonl", "test.jsonl", "labels.json", "tasks.json")
@@ -55,7 +55,7 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
     )
     predictor.check()
     inputs = folder, tasks, *(prepared / name for name in INPUTS)
-    key = resume_key(
+    key = compute_resume_key(
         "predict", inputs, settings.model_dump(), resume_cache.LIBRARIES, compute.select_device()
     )
     part_size = BATCHES_PER_SAVE * settings.predict.batch_size

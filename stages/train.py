@@ -13,7 +13,7 @@ from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.errors import UserError
 from lockstep.models import compute, model_io, quantization
 from lockstep.params import Section, Seed
-from lockstep.resume_key import resume_key
+from lockstep.resume_key import compute_resume_key
 from lockstep.training import (
     adapters,
     checkpoints,
@@ -173,7 +173,7 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
         inputs = base, train, validation, labels
         launched = runtime.launch
         how = [device, launched.world, launched.strategy]
-        key = resume_key("train", inputs, chosen.model_dump(), LIBRARIES, how)
+        key = compute_resume_key("train", inputs, chosen.model_dump(), LIBRARIES, how)
         with checkpoints.opened(SCRATCH, key, runtime) as checkpoint:
             if runtime.launch.world > 1:
                 launch.start(

@@ -108,7 +108,7 @@ def documents() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def size() -> pretraining.StarterParams:
+def starter_params() -> pretraining.StarterParams:
     """A starter that trains in seconds."""
     return pretraining.StarterParams.model_validate(
         {key.removeprefix("starter."): value for key, value in TINY.items() if "starter" in key}
@@ -118,15 +118,17 @@ def size() -> pretraining.StarterParams:
 
 @pytest.fixture(scope="session")
 def tiny(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[str], size: pretraining.StarterParams
+    tmp_path_factory: pytest.TempPathFactory,
+    documents: list[str],
+    starter_params: pretraining.StarterParams,
 ) -> Path:
     """The folder of a random Qwen2 model, weights large enough for logits that differ."""
     import torch
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    tokenizer = pretraining.train_tokenizer(documents, size)
+    tokenizer = pretraining.train_tokenizer(documents, starter_params)
     torch.manual_seed(0)
-    model = pretraining.build_model(tokenizer, size, "eager")
+    model = pretraining.build_model(tokenizer, starter_params, "eager")
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:

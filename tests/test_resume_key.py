@@ -1,4 +1,4 @@
-"""An interrupted stage is resumed where all that determines its result is the same."""
+"""The resume key changes with everything that can change the result of a stage."""
 
 from pathlib import Path
 from typing import Any
@@ -10,40 +10,42 @@ from lockstep.verify import import_closure
 from tests.conftest import REPOSITORY
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_the_declared_code_contains_all_that_the_stage_imports(stage: str):
-    code = {file.relative_to(REPOSITORY).as_posix() for file in resume_key.declared_code(stage)}
+@pytest.mark.parametrize("stage", ["train", "predict"])
+def test_the_declared_code_contains_every_import_of_the_stage(stage: str):
+    code = {
+        file.relative_to(REPOSITORY).as_posix() for file in resume_key.list_declared_code(stage)
+    }
     assert import_closure.find_closure(f"stages/{stage}.py", REPOSITORY) <= code
     assert all(file.endswith(".py") for file in code)
 
 
 @pytest.mark.parametrize("part", ["input", "parameter", "runtime", "library", "stage"])
-def test_whatever_can_change_a_result_changes_the_key(tmp_path: Path, part: str):
+def test_everything_that_can_change_a_result_changes_the_key(tmp_path: Path, part: str):
     file = tmp_path / "train.jsonl"
     file.write_text("rows")
 
-    def key(**changes: Any) -> str:
-        values = {
+    def compute_key(**changes: Any) -> str:
+        arguments = {
             "stage": "train",
             "inputs": [file],
             "parameters": {"seed": 7},
             "libraries": ["torch"],
             "runtime": ["cpu", 1],
         }
-        return resume_key.resume_key(**(values | changes))
+        return resume_key.compute_resume_key(**(arguments | changes))
 
-    before = key()
-    assert key() == before
+    before = compute_key()
+    assert compute_key() == before
     changes: dict[str, Any] = {
         "input": {},
         "parameter": {"parameters": {"seed": 8}},
         "runtime": {"runtime": ["cpu", 2]},
         "library": {"libraries": ["torch", "no such library"]},
-        "stage": {"stage": "evaluate"},
+        "stage": {"stage": "predict"},
     }
     if part == "input":
         file.write_text("other")
-    assert key(**changes[part]) != before
+    assert compute_key(**changes[part]) != before
 
 
 def test_changed_code_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -52,6 +54,6 @@ def test_changed_code_changes_the_key(tmp_path: Path, monkeypatch: pytest.Monkey
     code.write_text("A = 1\n")
     (tmp_path / "dvc.yaml").write_text("stages: {train: {deps: [data/x, lockstep/data]}}\n")
     monkeypatch.setattr(resume_key, "REPOSITORY", tmp_path)
-    before = resume_key.resume_key("train", [], {}, [], "cpu")
+    before = resume_key.compute_resume_key("train", [], {}, [], "cpu")
     code.write_text("A = 2\n")
-    assert resume_key.resume_key("train", [], {}, [], "cpu") != before
+    assert resume_key.compute_resume_key("train", [], {}, [], "cpu") != before

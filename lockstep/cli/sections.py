@@ -1,15 +1,14 @@
 """The sections of params.yaml and their schemas."""
 
-import importlib
-from typing import Any
-
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.hub.base_params import BaseParams
 from lockstep.human.rating_items import HumanParams
 from lockstep.judging.judge_params import Judge as JudgeParams
 from lockstep.models.compute import ComputeParams, RuntimeParams
+from lockstep.models.merging import MergeParams
 from lockstep.models.model_io import WeightsParams
+from lockstep.models.quantization import QuantizeParams
 from lockstep.params import Section, Seed
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.reporting.report_params import ReportParams
@@ -17,10 +16,6 @@ from lockstep.starter.pretraining import StarterParams
 from lockstep.statistics.evaluate_params import EvaluateParams
 from lockstep.training.train_params import Strategies
 from lockstep.training.train_params import Train as TrainParams
-
-# until these classes have moved into packages
-MergeParams: Any = importlib.import_module("stages.merge").Merge
-QuantizeParams: Any = importlib.import_module("stages.quantize").Quantize
 
 
 class Parameters(Section):

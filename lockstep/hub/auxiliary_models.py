@@ -1,4 +1,4 @@
-"""Models that a stage uses beside the base: a folder of the user's, or one revision of the hub."""
+"""Find the models that a stage uses beside the base: a local folder or a revision on the hub."""
 
 import os
 import re
@@ -9,11 +9,10 @@ from pydantic import Field
 
 from lockstep import outputs
 from lockstep.errors import UserError
-from lockstep.hub import download
-from lockstep.hub import local_folder as of_model
+from lockstep.hub import download, local_folder
 
 ModelReference = Annotated[str, Field(min_length=1)]
-"""A folder, or `owner/name@revision` with the revision's 40 hex digits."""
+"""A local folder, or `owner/name@revision` with all 40 hex digits of the revision."""
 
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
@@ -23,23 +22,24 @@ def is_hub_name(name: str) -> bool:
     return _HUB_NAME.fullmatch(name) is not None
 
 
-def resolve_model(name: ModelReference) -> Path:
-    """The model's folder; what the hub has is downloaded once, into .scratch/models."""
-    found = _HUB_NAME.fullmatch(name)
-    if not found:
-        if not Path(name).is_dir():
+def resolve_model(reference: ModelReference) -> Path:
+    """Return the folder of a model; a model on the hub is downloaded once, to .scratch/models."""
+    hub_name = _HUB_NAME.fullmatch(reference)
+    if not hub_name:
+        folder = Path(reference)
+        if not folder.is_dir():
             raise UserError(
-                f"{name}: no model there; name a folder that save_pretrained wrote, or "
-                "owner/name@revision of the hub with all 40 digits"
+                f"{reference}: no such model; name a folder written by save_pretrained, or "
+                "owner/name@revision on the hub with all 40 digits of the revision"
             )
-        of_model.list_small_files({path.name for path in Path(name).iterdir()}, name)
-        return Path(name)
-    model_id, revision = found.groups()
+        local_folder.list_small_files({path.name for path in folder.iterdir()}, reference)
+        return folder
+    model_id, revision = hub_name.groups()
     root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "models")
-    into = root / f"{model_id.replace('/', '--')}@{revision}"
+    folder = root / f"{model_id.replace('/', '--')}@{revision}"
     root.mkdir(parents=True, exist_ok=True)
     with download.lock_downloads(root):
-        if not into.exists():
-            with outputs.atomic_folder(into) as partial:
+        if not folder.exists():
+            with outputs.atomic_folder(folder) as partial:
                 download.download_model(model_id, revision, partial)
-    return into
+    return folder

@@ -1,8 +1,8 @@
-"""Where the base model comes from: the `base` section of params.yaml."""
+"""The `base` section of params.yaml: the source of the base model."""
 
 from typing import Annotated, Literal
 
-from pydantic import JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from lockstep.params import Section
 
@@ -10,26 +10,25 @@ Revision = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40})?$")]
 
 
 class BaseParams(Section):
-    """Where the base model comes from."""
+    """Source of the base model."""
 
     source: Literal["starter", "hub", "path"]
-    """starter: trained from scratch here; hub: id and revision; path: a local folder."""
-    id: str
-    """owner/name on the hub; empty otherwise."""
-    revision: Revision
-    """The full commit hash on the hub: a branch would move. Empty otherwise."""
-    path: str
-    """The folder of a local model; empty otherwise."""
-    allowed_config_keys: list[str]
-    """Keys of config.json, unknown to transformers, that you trust."""
-
-    configuration: dict[str, JsonValue]
-    """Key of config.json -> value in its place: RoPE scaling, a sliding window …"""
+    """starter pre-trains a tiny model here, hub downloads `id` at `revision`, path uses `path`."""
+    id: str = ""
+    """hub: name of the model, owner/name."""
+    revision: Revision = ""
+    """hub: full commit hash, 40 hex digits; a branch name could point to other files later."""
+    path: str = ""
+    """path: local folder with config.json, *.safetensors and the tokenizer's files."""
+    allowed_config_keys: list[str] = Field(default=[])
+    """Keys of config.json that transformers does not know but you trust."""
+    configuration: dict[str, JsonValue] = Field(default={})
+    """Values that replace those of config.json, by key: RoPE scaling, a sliding window …"""
 
     @model_validator(mode="after")
-    def _complete(self) -> "BaseParams":
-        needed = {"starter": [], "hub": ["id", "revision"], "path": ["path"]}[self.source]
-        empty = [f"base.{name}" for name in needed if not getattr(self, name)]
-        if empty:
-            raise ValueError(f"source {self.source} needs {' and '.join(empty)}")
+    def _check_source(self) -> "BaseParams":
+        required = {"starter": [], "hub": ["id", "revision"], "path": ["path"]}[self.source]
+        missing = [f"base.{name}" for name in required if not getattr(self, name)]
+        if missing:
+            raise ValueError(f"source {self.source} needs {' and '.join(missing)}")
         return self

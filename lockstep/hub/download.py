@@ -1,4 +1,4 @@
-"""A base model from the hub: one revision's safetensors, config and tokenizer, verified."""
+"""Download one revision of a model from the hub and verify its files."""
 
 import fcntl
 import hashlib
@@ -16,34 +16,36 @@ from lockstep.hub import local_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file as the hub lists it."""
+class ListedFile:
+    """Size and hash of a file, according to the hub."""
 
     size: int
     sha256: str | None
-    """Of its bytes, for a large file (git LFS)."""
+    """Hash of the bytes of a large file (git LFS)."""
     blob: str | None
-    """Its git blob id, for a small one."""
+    """Git blob id of a small file."""
 
 
 def download_model(
     model_id: str, revision: str, into: Path, check: Callable[[Path], None] | None = None
 ) -> None:
-    """Put one revision (40 hex digits) of a model of the hub into the folder `into`.
+    """Download one revision (40 hex digits) of a model into the folder `into`.
 
-    Finished files wait in .scratch, which survives a killed stage, until all are there and
-    `check` has passed the folder that holds them: what it refuses is not downloaded again.
-    An unfinished file starts anew (huggingface_hub keeps no part of one), so the files come
-    one after the other: a kill costs one shard. hf_hub_download and not snapshot_download,
-    whose threads finish their shards before a SIGTERM gets through. Neither verifies hashes.
+    Finished files stay in .scratch, which survives a killed stage, until all files are there and
+    `check` has accepted their folder. A model that `check` refuses is not downloaded again.
+
+    An unfinished file starts again from its beginning, since huggingface_hub keeps no part of
+    it. Files are therefore downloaded one after the other, so that a kill costs one shard at
+    most. This uses hf_hub_download, because the threads of snapshot_download finish their shards
+    before a SIGTERM takes effect. Neither function verifies hashes; this module does.
     """
     where = f"{model_id}@{revision[:12]}"
     key = hashlib.sha256(f"{model_id}@{revision}".encode()).hexdigest()[:16]
     scratch = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "base", key)
     scratch.parent.mkdir(parents=True, exist_ok=True)
     with lock_downloads(scratch.parent):
-        with _online(), _refusals(where):
-            names = _fetch(model_id, revision, scratch, where)
+        with _allow_network(), _explain_errors(where):
+            names = _download_files(model_id, revision, scratch, where)
         if check:
             check(scratch)
         for name in names:
@@ -51,69 +53,78 @@ def download_model(
         outputs.remove(scratch)
 
 
-def _fetch(model_id: str, revision: str, scratch: Path, where: str) -> list[str]:
-    """Complete the files in `scratch`; their names."""
+def _download_files(model_id: str, revision: str, scratch: Path, where: str) -> list[str]:
+    """Download the files that are not in `scratch` yet, and return the names of all."""
+    listing = _list_files(model_id, revision)
+    scratch.mkdir(exist_ok=True)
+    for unfinished in scratch.glob(".cache/huggingface/download/*.incomplete"):
+        unfinished.unlink()  # left by a killed run; its random name is never used again
+
+    small_files = local_folder.list_small_files(listing, where)
+    _download_each(small_files, model_id, revision, scratch, listing, where)
+    weights = local_folder.list_weight_files(listing, scratch, where)
+    _download_each(weights, model_id, revision, scratch, listing, where)
+    return small_files + weights
+
+
+def _download_each(
+    names: list[str],
+    model_id: str,
+    revision: str,
+    scratch: Path,
+    listing: dict[str, ListedFile],
+    where: str,
+) -> None:
     from huggingface_hub import hf_hub_download
 
-    listing = _listing(model_id, revision)
-    scratch.mkdir(exist_ok=True)
-    for torn in scratch.glob(".cache/huggingface/download/*.incomplete"):
-        torn.unlink()  # of a killed run; its name is random, nothing would ever find it again
-
-    def fetch(names: list[str]) -> list[str]:
-        _check_space(
-            scratch, [listing[name].size for name in names if not (scratch / name).exists()]
-        )
-        for name in names:
-            hf_hub_download(model_id, name, revision=revision, local_dir=scratch)
-            _verify(scratch / name, listing[name], where)
-        return names
-
-    small = fetch(local_folder.list_small_files(listing, where))
-    return small + fetch(local_folder.list_weight_files(listing, scratch, where))
+    _check_space(scratch, [listing[name].size for name in names if not (scratch / name).exists()])
+    for name in names:
+        hf_hub_download(model_id, name, revision=revision, local_dir=scratch)
+        _verify(scratch / name, listing[name], where)
 
 
-def _listing(model_id: str, revision: str) -> dict[str, Listed]:
+def _list_files(model_id: str, revision: str) -> dict[str, ListedFile]:
     from huggingface_hub import HfApi
 
-    siblings = HfApi().model_info(model_id, revision=revision, files_metadata=True).siblings or []
+    files = HfApi().model_info(model_id, revision=revision, files_metadata=True).siblings or []
     return {
-        file.rfilename: Listed(file.size or 0, file.lfs.sha256 if file.lfs else None, file.blob_id)
-        for file in siblings
+        file.rfilename: ListedFile(
+            file.size or 0, file.lfs.sha256 if file.lfs else None, file.blob_id
+        )
+        for file in files
     }
 
 
 def _check_space(scratch: Path, sizes: list[int]) -> None:
-    need, free = sum(sizes), shutil.disk_usage(scratch).free
-    if need > free:
+    """Raise UserError if the disk has no room for files of these sizes, in bytes."""
+    needed, free = sum(sizes), shutil.disk_usage(scratch).free
+    if needed > free:
         raise UserError(
-            f"{scratch}: the download needs {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f}; "
-            "free space, then run again"
+            f"{scratch}: the download needs {needed / 1e9:.1f} GB and the disk has "
+            f"{free / 1e9:.1f}; free space, then run again"
         )
 
 
-def _verify(path: Path, listed: Listed, where: str) -> None:
-    """Refuse, and drop, a file whose bytes are not those that the revision names."""
+def _verify(path: Path, listed: ListedFile, where: str) -> None:
+    """Delete a file and raise UserError if its hash is not the one that the hub lists."""
     if listed.sha256:
-        expected, total = listed.sha256, hashlib.sha256()
+        expected, digest = listed.sha256, hashlib.sha256()
     elif listed.blob:
-        expected, total = (
-            listed.blob,
-            hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False),
-        )
+        header = b"blob %d\0" % path.stat().st_size
+        expected, digest = listed.blob, hashlib.sha1(header, usedforsecurity=False)
     else:
         return
     with path.open("rb") as stream:
         while block := stream.read(2**20):
-            total.update(block)
-    if total.hexdigest() != expected:
+            digest.update(block)
+    if digest.hexdigest() != expected:
         path.unlink()
-        raise UserError(f"{where}: {path.name}: not the bytes that the hub lists; run again")
+        raise UserError(f"{where}: {path.name}: its hash is not the one on the hub; run again")
 
 
 @contextmanager
 def lock_downloads(parent: Path) -> Iterator[None]:
-    """One download at a time in a repository: a queue's workers share the scratch folder."""
+    """Let one process at a time download into a folder, which the workers of a queue share."""
     descriptor = os.open(parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -123,11 +134,11 @@ def lock_downloads(parent: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _online() -> Iterator[None]:
-    """Lift HF_HUB_OFFLINE, which lockstep.cli.runner sets for every stage, for this download alone.
+def _allow_network() -> Iterator[None]:
+    """Lift HF_HUB_OFFLINE, which lockstep.cli.runner sets for every stage, for one download.
 
-    The library reads the variable once, at import, into this constant. Without hf-xet: its
-    threads neither stop at a signal nor say what went wrong.
+    huggingface_hub reads the variable once, at import, into a constant. hf-xet is disabled,
+    because its threads neither stop at a signal nor report errors.
     """
     from huggingface_hub import constants
 
@@ -140,8 +151,8 @@ def _online() -> Iterator[None]:
 
 
 @contextmanager
-def _refusals(where: str) -> Iterator[None]:
-    """Say what the hub or the network did wrong in one line; other errors pass."""
+def _explain_errors(where: str) -> Iterator[None]:
+    """Turn errors of the hub and of the network into a UserError; let other errors pass."""
     import httpx2  # the HTTP client of huggingface_hub
     from huggingface_hub import constants, errors
 
@@ -151,13 +162,14 @@ def _refusals(where: str) -> Iterator[None]:
         raise UserError(f"{where}: not a model id; write it as organization/name") from None
     except (OSError, ValueError, httpx2.RequestError) as error:  # the library's own are OSErrors
         cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
-        reason = _reason(cause or error, constants.ENDPOINT)
+        reason = _explain_error(cause or error, constants.ENDPOINT)
         if reason is None:
             raise
         raise UserError(f"{where}: {reason}") from None
 
 
-def _reason(error: BaseException, endpoint: str) -> str | None:
+def _explain_error(error: BaseException, endpoint: str) -> str | None:
+    """Return what went wrong and what to do; None if the hub and the network are not to blame."""
     import httpx2
     from huggingface_hub import errors
 
@@ -175,9 +187,9 @@ def _reason(error: BaseException, endpoint: str) -> str | None:
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
         return f"no connection to {endpoint}; check the network or HF_ENDPOINT, then run again"
     if isinstance(error, (httpx2.TransportError, ConnectionError, TimeoutError)):
-        return f"the connection to {endpoint} broke off; run again, finished files are kept"
+        return f"the connection to {endpoint} was lost; run again, finished files are kept"
     if isinstance(error, (errors.FileMetadataError, json.JSONDecodeError, httpx2.RequestError)):
         return f"{endpoint} does not answer as a hub; check HF_ENDPOINT or the proxy"
     if type(error) is OSError and "Consistency check failed" in str(error):
-        return "a file came with the wrong size; run again, finished files are kept"
+        return "a file arrived with the wrong size; run again, finished files are kept"
     return None

@@ -1,4 +1,4 @@
-"""What must hold of a base before it is loaded: known keys, no code, every tensor there."""
+"""Inspect a base model before it is loaded: known keys, no code, no missing tensor."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -9,7 +9,7 @@ from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.hub.local_folder import CONFIG, INDEX
 
-HARMLESS = {
+HARMLESS_KEYS = {
     "_commit_hash",
     "_name_or_path",
     "architectures",
@@ -26,12 +26,12 @@ HARMLESS = {
     "use_cache",
     "use_mrope",
 }
-"""Common in real config.json files, though today's configuration class no longer has them."""
+"""Keys that real config.json files have, though current configuration classes no longer do."""
 
-WITHOUT_CHOICE = {"gradient_checkpointing": False, "position_embedding_type": "absolute"}
-"""Of BERT's kin: keys that the class no longer has, with the one value that it now stands for."""
+REMOVED_KEYS = {"gradient_checkpointing": False, "position_embedding_type": "absolute"}
+"""Keys that BERT's classes no longer have, with the one value that they now always use."""
 
-LOADERS = {
+CODE_KEYS = {
     "allow_all_kernels",
     "auto_map",
     "code_revision",
@@ -42,34 +42,37 @@ LOADERS = {
     "trust_remote_code",
     "use_kernels",
 }
-LOADER_PARTS = ("attn_implementation", "experts_implementation", "flash_implementation")
-"""By these keys transformers 5 fetches code or kernels, or other weights than those inspected."""
+"""Keys by which transformers 5 loads code, kernels or weights other than those inspected."""
 
-QUANTIZED = ("quantization_config", "compression_config")
+CODE_KEY_PARTS = ("attn_implementation", "experts_implementation", "flash_implementation")
+"""Parts of further keys by which transformers 5 loads code or kernels."""
+
+QUANTIZATION_KEYS = ("quantization_config", "compression_config")
+"""Keys that a quantized model has."""
 
 
 def inspect_base(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
-    """The configuration of a base; UserError, by name, of one that could run code or would load
-    with random weights.
+    """Return config.json of a base model that is safe to load.
 
-    transformers itself fills a missing tensor with random values and says nothing. Only the
-    headers of the weights are read; the model is built on the meta device, without memory.
+    UserError if the model could run code or if a tensor is missing: transformers would fill it
+    with random values and continue. Only the headers of the weight files are read, and the model
+    is built on the meta device, which takes no memory.
     """
-    config = _object(folder / CONFIG)
-    _object(folder / "generation_config.json")  # no stage reads it before merge saves it
+    config = _read_object(folder / CONFIG)
+    _read_object(folder / "generation_config.json")  # otherwise merge would be the first to read it
     tokenizer = folder / "tokenizer_config.json"
-    for path, values in ((folder / CONFIG, config), (tokenizer, _object(tokenizer))):
-        for key in _keys(values):
-            if key in LOADERS or any(part in key for part in LOADER_PARTS):
-                raise UserError(f"{path}: {key}: can load code, never allowed; take another base")
-    for key, value in _items(config):
-        if key in QUANTIZED and value:
+    for path, values in ((folder / CONFIG, config), (tokenizer, _read_object(tokenizer))):
+        for key in _walk_keys(values):
+            if key in CODE_KEYS or any(part in key for part in CODE_KEY_PARTS):
+                raise UserError(f"{path}: {key}: can load code, never allowed; use another base")
+    for key, value in _walk_items(config):
+        if key in QUANTIZATION_KEYS and value:
             raise UserError(
                 f"{folder / CONFIG}: {key}: this base is already quantized, and merging needs "
-                "the original weights; take the model it was made from"
+                "the original weights; use the model that it was made from"
             )
-    _check_keys(config, _configuration(config, folder), allowed_config_keys, folder / CONFIG)
-    headers = _headers(folder)
+    _check_keys(config, _find_config_class(config, folder), allowed_config_keys, folder / CONFIG)
+    headers = _read_headers(folder)
     _check_index(folder, headers)
     tensors = {name: tensor for shard in headers.values() for name, tensor in shard.items()}
     _check_tensors(config, tensors, folder)
@@ -77,30 +80,34 @@ def inspect_base(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, 
 
 
 def update_config(folder: Path, configuration: dict[str, Any]) -> None:
-    """Put other values into config.json; whether they fit is for `inspect_base` to say."""
+    """Replace values in config.json; `inspect_base` checks whether they are valid."""
     path = folder / CONFIG
-    changed = _object(path) | configuration
-    path.unlink()  # it may be a link to a file of the user's
-    outputs.write_json(path, changed)
+    updated = _read_object(path) | configuration
+    path.unlink()  # it may be a hard link to the user's own file
+    outputs.write_json(path, updated)
 
 
 def is_causal_lm(config: dict[str, Any]) -> bool:
-    """Whether the weights are of a causal language model: BERT has that class too, but seldom."""
+    """Whether the weights are those of a causal language model.
+
+    The model type alone does not say so: BERT has a causal class too, which is rarely meant.
+    """
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 
-    named = config.get("architectures") or [""]
-    cls = CONFIG_MAPPING[config["model_type"]]
-    if cls not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    architectures = config.get("architectures") or [""]
+    config_class = CONFIG_MAPPING[config["model_type"]]
+    if config_class not in MODEL_FOR_CAUSAL_LM_MAPPING:
         return False
-    own: Any = MODEL_FOR_CAUSAL_LM_MAPPING[cls]
+    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
     return (
-        own.__name__ in named
-        or str(named[0]).endswith(("ForCausalLM", "LMHeadModel"))
-        or named == [""]
+        model_class.__name__ in architectures
+        or str(architectures[0]).endswith(("ForCausalLM", "LMHeadModel"))
+        or architectures == [""]
     )
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object; return an empty one if the file does not exist."""
     if not path.exists():
         return {}
     try:
@@ -112,21 +119,22 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key with its value, at any depth."""
+def _walk_items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key with its value, at any depth."""
     if isinstance(value, dict):
         yield from value.items()
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, (dict, list)):
-            yield from _items(inner)
+            yield from _walk_items(inner)
 
 
-def _keys(value: Any) -> list[str]:
-    return [key for key, _ in _items(value)]
+def _walk_keys(value: Any) -> list[str]:
+    """Return every key, at any depth."""
+    return [key for key, _ in _walk_items(value)]
 
 
-def _configuration(config: dict[str, Any], folder: Path) -> Any:
-    """The configuration class of the base's model_type."""
+def _find_config_class(config: dict[str, Any], folder: Path) -> Any:
+    """Return the configuration class of the base's model_type."""
     from transformers import (
         CONFIG_MAPPING,
         MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -137,40 +145,47 @@ def _configuration(config: dict[str, Any], folder: Path) -> Any:
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         raise UserError(
             f"{folder / CONFIG}: model_type: {model_type!r} is unknown to this transformers; "
-            "take another base"
+            "use another base"
         )
-    cls = CONFIG_MAPPING[model_type]
+    config_class = CONFIG_MAPPING[model_type]
     if (
-        cls not in MODEL_FOR_CAUSAL_LM_MAPPING
-        and cls not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+        config_class not in MODEL_FOR_CAUSAL_LM_MAPPING
+        and config_class not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
     ):
         raise UserError(
-            f"{folder / CONFIG}: model_type: {model_type} neither writes text nor classifies it; "
-            "take another base"
+            f"{folder / CONFIG}: model_type: {model_type} neither generates nor classifies text; "
+            "use another base"
         )
-    return cls
+    return config_class
 
 
-def _check_keys(values: dict[str, Any], cls: Any, allowed: Collection[str], path: Path) -> None:
-    """The keys that the class itself knows, and those of its sub-configurations, no others."""
+def _check_keys(
+    values: dict[str, Any], config_class: Any, allowed: Collection[str], path: Path
+) -> None:
+    """Raise UserError for a key that the configuration class and its parts do not know."""
     try:
-        known = set(cls().to_dict()) | set(cls.attribute_map) | set(cls.sub_configs)
+        known = (
+            set(config_class().to_dict())
+            | set(config_class.attribute_map)
+            | set(config_class.sub_configs)
+        )
     except Exception:  # one of 189 classes fails its own check without arguments
         raise UserError(
-            f"{path}: {cls.__name__} has no default whose keys could be allowed; take another base"
+            f"{path}: {config_class.__name__} has no default that would name its keys; "
+            "use another base"
         ) from None
-    gone = {key for key, value in WITHOUT_CHOICE.items() if values.get(key) == value}
-    for key in sorted(values.keys() - known - HARMLESS - gone - set(allowed)):
+    removed = {key for key, value in REMOVED_KEYS.items() if values.get(key) == value}
+    for key in sorted(values.keys() - known - HARMLESS_KEYS - removed - set(allowed)):
         raise UserError(
             f"{path}: {key}: unknown key; add it to base.allowed_config_keys if you trust it"
         )
-    for key, inner in cls.sub_configs.items():
-        if isinstance(values.get(key), dict) and hasattr(inner, "attribute_map"):
-            _check_keys(values[key], inner, allowed, path)
+    for key, part in config_class.sub_configs.items():
+        if isinstance(values.get(key), dict) and hasattr(part, "attribute_map"):
+            _check_keys(values[key], part, allowed, path)
 
 
-def _headers(folder: Path) -> dict[str, dict[str, Any]]:
-    """For each file its tensors, as empty ones of the same shape on the meta device."""
+def _read_headers(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tensors of each file, as empty tensors of the same shape on the meta device."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -184,26 +199,30 @@ def _headers(folder: Path) -> dict[str, dict[str, Any]]:
                 }
         except (SafetensorError, OSError) as error:
             raise UserError(
-                f"{path}: not a whole safetensors file ({error}); fetch it again"
+                f"{path}: not a complete safetensors file ({error}); fetch it again"
             ) from None
     return headers
 
 
 def _check_index(folder: Path, headers: dict[str, dict[str, Any]]) -> None:
-    """The index, if there is one, must place each tensor in the file that holds it."""
+    """Raise UserError if an index of shards names another file for a tensor than its own."""
     if not (folder / INDEX).exists():
         return
-    index = _object(folder / INDEX).get("weight_map")
-    placed = set(index.items()) if isinstance(index, dict) else set()
-    held = {(name, file) for file, tensors in headers.items() for name in tensors}
-    if wrong := sorted({name for name, _ in placed ^ held}):
+    index = _read_object(folder / INDEX).get("weight_map")
+    indexed = set(index.items()) if isinstance(index, dict) else set()
+    stored = {(name, file) for file, tensors in headers.items() for name in tensors}
+    if differing := sorted({name for name, _ in indexed ^ stored}):
         raise UserError(
-            f"{folder / INDEX}: does not agree with the shards on {_some(wrong)}; fetch it again"
+            f"{folder / INDEX}: does not agree with the shards on {_list_tensors(differing)}; "
+            "fetch it again"
         )
 
 
 def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path) -> None:
-    """Load the empty tensors as transformers loads real ones: renamed, fused and tied alike."""
+    """Raise UserError for a tensor that the model needs and the files lack, or of another shape.
+
+    The empty tensors are loaded as transformers loads real ones, that is renamed, fused and tied.
+    """
     import torch
     from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM
     from transformers.conversion_mapping import get_model_conversion_mapping
@@ -216,25 +235,29 @@ def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path
             model = loader.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))
     except Exception as error:  # the library's own checks of values raise nearly every kind
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UserError(f"{folder / CONFIG}: {reason}; take another base") from None
-    renaming: Any = get_model_conversion_mapping(model)
-    loading = LoadStateDictConfig(device_map={"": "meta"}, weight_mapping=renaming)
-    found, _ = convert_and_load_state_dict_in_model(model, tensors, loading, None)
-    model.tie_weights(missing_keys=found.missing_keys, recompute_mapping=False)
-    model._adjust_missing_and_unexpected_keys(found)
-    if found.missing_keys:
+        raise UserError(f"{folder / CONFIG}: {reason}; use another base") from None
+    conversion: Any = get_model_conversion_mapping(model)
+    loading = LoadStateDictConfig(device_map={"": "meta"}, weight_mapping=conversion)
+    report, _ = convert_and_load_state_dict_in_model(model, tensors, loading, None)
+    model.tie_weights(missing_keys=report.missing_keys, recompute_mapping=False)
+    model._adjust_missing_and_unexpected_keys(report)
+    if report.missing_keys:
         raise UserError(
-            f"{folder}: the weights lack {_some(sorted(found.missing_keys))} "
-            f"of {config['model_type']}; fetch them again or take another base"
+            f"{folder}: the weights lack {_list_tensors(sorted(report.missing_keys))} "
+            f"of {config['model_type']}; fetch them again or use another base"
         )
-    if found.mismatched_keys:
-        wrong = [
-            f"{name} {list(is_)}, not {list(must)}"
-            for name, is_, must in sorted(found.mismatched_keys)
+    if report.mismatched_keys:
+        mismatches = [
+            f"{name} {list(shape)}, not {list(expected)}"
+            for name, shape, expected in sorted(report.mismatched_keys)
         ]
-        raise UserError(f"{folder}: wrong shapes: {_some(wrong)}; {CONFIG} is not of these weights")
+        raise UserError(
+            f"{folder}: wrong shapes: {_list_tensors(mismatches)}; "
+            f"{CONFIG} does not belong to these weights"
+        )
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_tensors(names: Sequence[str]) -> str:
+    """Return the number of tensors and the names of the first three."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{len(names)} tensors ({', '.join(names[:3])}{more})"

@@ -1,4 +1,4 @@
-"""A base model from a folder of the user's: which files are one, and how they are shared."""
+"""Copy a model from a local folder, without its pickled weights, code and duplicates."""
 
 import json
 import os
@@ -21,8 +21,8 @@ TOKENIZERS = (
     {"sentencepiece.bpe.model"},  # M2M100, NLLB, mBART
     {"vocab.json", "source.spm", "target.spm"},  # Marian
 )
-"""Any one of these sets is a whole tokenizer."""
-SMALL = (
+"""Sets of files, each of which is a complete tokenizer."""
+SMALL_FILES = (
     CONFIG,
     "generation_config.json",
     "tokenizer.json",
@@ -39,46 +39,49 @@ SMALL = (
     "chat_template.jinja",
     "chat_template.json",
 )
+"""Configuration and tokenizer files that a model may have."""
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
+"""Suffixes of weight files that can run code when they are read."""
 
 
 def copy_model(source: Path, into: Path) -> None:
-    """Put the model in `source` into the folder `into`: config, tokenizer, safetensors.
+    """Copy configuration, tokenizer and safetensors weights of a model into the folder `into`.
 
-    The files must not be hard links to what the user may still write: DVC makes every file
-    that it caches read-only, through whatever name, and an edit in place would change the
-    cache under its hash. So a file is cloned where the file system can (XFS, Btrfs: no bytes
-    are copied), and hard-linked only if it is 0444 already, as DVC itself would leave it;
-    on ext4 `chmod 444 *.safetensors` thus saves a copy of a large model.
+    The copies must not be hard links to files that the user can still write: DVC makes every
+    file that it caches read-only, whatever its name, and an edit in place would change the cache
+    under its old hash. So a file is cloned where the file system supports it (XFS, Btrfs; no
+    bytes are copied), and hard-linked only if its mode is 0444, which is how DVC leaves it.
+    On ext4, `chmod 444 *.safetensors` therefore saves a copy of a large model.
     """
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder; give the one that save_pretrained wrote")
+        raise UserError(f"{source}: no such folder; name a folder written by save_pretrained")
     names = {path.name for path in source.iterdir() if path.is_file()}
-    for name in list_small_files(names, str(source)) + list_weight_files(
-        names, source, str(source)
-    ):
-        _share(source / name, into / name)
+    small_files = list_small_files(names, str(source))
+    for name in small_files + list_weight_files(names, source, str(source)):
+        _link_or_clone(source / name, into / name)
 
 
 def list_small_files(names: Collection[str], where: str) -> list[str]:
-    """The config and tokenizer files among `names`; refuses if they or all weights are missing.
+    """Return the configuration and tokenizer files among `names`, and the index of shards.
 
-    Raises before anything is downloaded: `names` may be the listing of a repository.
+    UserError if configuration, weights or tokenizer are missing. `names` may be the listing of a
+    repository on the hub, so this is known before anything is downloaded. `where` names the
+    model in messages.
     """
     if CONFIG not in names:
         raise UserError(f"{where}: no {CONFIG}; this is not a transformers model")
     if WEIGHTS not in names and INDEX not in names:
-        raise UserError(f"{where}: {_no_weights(names)}")
+        raise UserError(f"{where}: {_explain_missing_weights(names)}")
     if not any(tokenizer <= set(names) for tokenizer in TOKENIZERS):
         raise UserError(f"{where}: no tokenizer.json or tokenizer.model; add the tokenizer's files")
-    return [name for name in SMALL if name in names] + [INDEX] * (WEIGHTS not in names)
+    return [name for name in SMALL_FILES if name in names] + [INDEX] * (WEIGHTS not in names)
 
 
 def list_weight_files(names: Collection[str], folder: Path, where: str) -> list[str]:
-    """The weights that transformers would load, and no duplicates of them beside.
+    """Return the weight files among `names` that transformers would load.
 
-    (Mistral's repositories, for one, hold all weights a second time as consolidated.safetensors.)
-    The index is read from `folder`; its shards are looked for among `names`.
+    Other safetensors files are left out: Mistral's repositories, for example, hold all weights a
+    second time as consolidated.safetensors. The index of shards is read from `folder`.
     """
     if WEIGHTS in names:
         return [WEIGHTS]
@@ -93,19 +96,21 @@ def list_weight_files(names: Collection[str], folder: Path, where: str) -> list[
     return shards
 
 
-def _no_weights(names: Collection[str]) -> str:
+def _explain_missing_weights(names: Collection[str]) -> str:
+    """Return the message for a folder without safetensors weights of a whole model."""
     if pickled := sorted(name for name in names if name.endswith(PICKLED)):
         return (
             f"only pickled weights ({pickled[0]}), which can run code when read; "
-            "convert them to safetensors or take a revision that has them"
+            "convert them to safetensors or use a revision that has them"
         )
     if other := sorted(name for name in names if name.endswith(".safetensors")):
         return f"{other[0]}, but no {WEIGHTS}; an adapter alone is no base, merge it first"
     return f"no {WEIGHTS} and no {INDEX}; a model needs its weights in safetensors"
 
 
-def _share(source: Path, target: Path) -> None:
-    real = Path(os.path.realpath(source))  # a snapshot in the hub's own cache is symbolic links
+def _link_or_clone(source: Path, target: Path) -> None:
+    """Hard-link a file that is read-only for everybody; clone any other."""
+    real = Path(os.path.realpath(source))  # the hub's own cache consists of symbolic links
     if stat.S_IMODE(real.stat().st_mode) == 0o444:
         outputs.link_or_copy(real, target)
     else:
@@ -113,10 +118,10 @@ def _share(source: Path, target: Path) -> None:
 
 
 def _clone(source: Path, target: Path) -> None:
-    """A file of its own; copy_file_range lets the file system share the blocks underneath."""
+    """Copy a file; with copy_file_range the file system can share the blocks of both files."""
     try:
         with source.open("rb") as reader, target.open("wb") as writer:
             while os.copy_file_range(reader.fileno(), writer.fileno(), 2**30):
                 pass
-    except (AttributeError, OSError):  # no such call here, or none between these file systems
+    except (AttributeError, OSError):  # unknown to this platform or to these file systems
         shutil.copyfile(source, target)

@@ -1,25 +1,32 @@
-"""Rows of token ids -> batches of like length, padded."""
+"""Put rows of token ids into batches of similar length, and pad them to tensors."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 
 def batch_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Indices in batches of like length, the longest first: memory runs out at once or never."""
+    """Yield the indices of rows in batches of similar length, the longest rows first.
+
+    If the memory is too small, it is exhausted by the first batch and not after hours.
+    """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
 def pad_rows(rows: Sequence[Sequence[int]], fill: int, left: bool = False) -> tuple[Any, Any]:
-    """Two integer tensors (rows, longest): the ids, and a mask that is 0 on the padding."""
+    """Return two integer tensors (rows, longest row): the padded ids, and a mask.
+
+    The mask is 1 on tokens and 0 on padding. `fill` is the id of the padding, which is on the
+    right unless `left` is set.
+    """
     import torch
 
     width = max(map(len, rows))
     ids = torch.full((len(rows), width), fill, dtype=torch.long)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
     for i, row in enumerate(rows):
-        place = slice(width - len(row), width) if left else slice(len(row))
-        ids[i, place] = torch.tensor(row, dtype=torch.long)
-        mask[i, place] = 1
+        columns = slice(width - len(row), width) if left else slice(len(row))
+        ids[i, columns] = torch.tensor(row, dtype=torch.long)
+        mask[i, columns] = 1
     return ids, mask

@@ -1,4 +1,4 @@
-"""What a model that ends in numbers says of each input: labels, a number, a reward."""
+"""Compute the outputs of a model with a head, and format them as answers."""
 
 import json
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from lockstep.models.model_io import Head
 def compute_outputs(
     model: Any, inputs: Sequence[list[int]], fill: int, batch_size: int
 ) -> list[list[float]]:
-    """The numbers that the model ends in, for each row of token ids; `fill` is the padding."""
+    """Return the head's outputs for each row of token ids; `fill` is the id of the padding."""
     import torch
 
-    found: list[list[float]] = [[] for _ in inputs]
+    outputs: list[list[float]] = [[] for _ in inputs]
     for batch in batch_by_length([len(row) for row in inputs], batch_size):
         ids, mask = pad_rows([inputs[i] for i in batch], fill)
         with torch.inference_mode():
@@ -23,24 +23,27 @@ def compute_outputs(
                 input_ids=ids.to(model.device), attention_mask=mask.to(model.device)
             ).logits
         for i, row in zip(batch, logits.float().tolist(), strict=True):
-            found[i] = row
-    return found
+            outputs[i] = row
+    return outputs
 
 
 def mean_absolute_change(
     before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]
 ) -> float:
-    """By how much an output of the model differs on average between two variants."""
-    pairs = zip(before, after, strict=True)
-    return fmean(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
+    """Return the mean absolute difference between the outputs of two models on the same inputs."""
+    rows = zip(before, after, strict=True)
+    return fmean(abs(a - b) for row, other in rows for a, b in zip(row, other, strict=True))
 
 
-def format_answer(head: Head, numbers: Sequence[float]) -> str:
-    """The numbers as an answer is written in the data: the likeliest label, those likelier than
-    not as a JSON list, or the number."""
+def format_answer(head: Head, outputs: Sequence[float]) -> str:
+    """Return the outputs for one input in the form in which the data write an answer.
+
+    This is the label with the largest output, a JSON list of all labels with a positive output
+    (a probability above one half), or the number of a regression.
+    """
     if head.problem == "regression":
-        return f"{numbers[0]:.6g}"
+        return f"{outputs[0]:.6g}"
     if head.problem == "multi_label_classification":
-        chosen = [label for label, number in zip(head.labels, numbers, strict=True) if number > 0]
-        return json.dumps(chosen, ensure_ascii=False)
-    return head.labels[max(range(len(numbers)), key=numbers.__getitem__)]
+        labels = [label for label, output in zip(head.labels, outputs, strict=True) if output > 0]
+        return json.dumps(labels, ensure_ascii=False)
+    return head.labels[max(range(len(outputs)), key=outputs.__getitem__)]

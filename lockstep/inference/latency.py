@@ -1,4 +1,4 @@
-"""How fast a variant answers, on this machine: no result, but a timing."""
+"""Measure how fast a model generates on this machine; a timing, not a result."""
 
 import time
 from collections.abc import Sequence
@@ -7,59 +7,62 @@ from typing import Any
 from lockstep.inference.batching import pad_rows
 
 PROMPTS = 8
-"""Answered one by one; their longest tokens' times say what the 95th percentile is."""
+"""Maximum number of prompts that are answered one by one."""
 TOKENS = 24
-"""Of each answer, whether or not it would end before."""
+"""Number of tokens generated per prompt, whether or not the answer would end earlier."""
 
 
 def measure_latency(
-    model: Any, prompts: Sequence[list[int]], fill: int, batch_size: int, most: int
+    model: Any, prompts: Sequence[list[int]], fill: int, batch_size: int, max_new_tokens: int
 ) -> dict[str, float]:
-    """Latency of the first token and of each further one at batch 1, in milliseconds (median and
-    95th percentile), and tokens per second at batch 1 and at `batch_size`; greedy, with a cache.
-    Answers are TOKENS long, or `most` where that is less."""
+    """Return latencies in milliseconds and throughputs in tokens per second.
+
+    The latencies are those of the first token and of each further token at batch 1 (median and
+    95th percentile); the throughputs are those at batch 1 and at `batch_size`. Decoding is
+    greedy, with a cache, for TOKENS or `max_new_tokens` tokens, whichever is less.
+    """
     import numpy as np
 
-    tokens = min(TOKENS, most)
-    _write(model, [prompts[0]], fill, tokens)  # warms up
-    firsts, others = [], []
+    tokens = min(TOKENS, max_new_tokens)
+    _time_tokens(model, [prompts[0]], fill, tokens)  # warm-up
+    first_token_times, token_times = [], []
     for prompt in prompts[:PROMPTS]:
-        times = _write(model, [prompt], fill, tokens)
-        firsts.append(times[0])
-        others += times[1:]
+        times = _time_tokens(model, [prompt], fill, tokens)
+        first_token_times.append(times[0])
+        token_times += times[1:]
     batch = [prompts[index % len(prompts)] for index in range(batch_size)]
-    together = sum(_write(model, batch, fill, tokens))
-    found = {
-        f"{name}_ms_p{share}": 1000 * float(np.percentile(times, share))
-        for name, times in (("first_token", firsts), ("token", others))
-        for share in (50, 95)
+    batch_seconds = sum(_time_tokens(model, batch, fill, tokens))
+    timings = {
+        f"{name}_ms_p{percentile}": 1000 * float(np.percentile(times, percentile))
+        for name, times in (("first_token", first_token_times), ("token", token_times))
+        for percentile in (50, 95)
     }
-    alone = len(firsts) * tokens / (sum(firsts) + sum(others))
-    found |= {
-        "tokens_per_second_batch_1": alone,
-        f"tokens_per_second_batch_{batch_size}": batch_size * tokens / together,
+    seconds = sum(first_token_times) + sum(token_times)
+    timings |= {
+        "tokens_per_second_batch_1": len(first_token_times) * tokens / seconds,
+        f"tokens_per_second_batch_{batch_size}": batch_size * tokens / batch_seconds,
     }
-    return {name: round(value, 2) for name, value in found.items()}
+    return {name: round(value, 2) for name, value in timings.items()}
 
 
-def _write(model: Any, prompts: Sequence[list[int]], fill: int, tokens: int) -> list[float]:
-    """Seconds that each token of all prompts took, the prompt with the first."""
+def _time_tokens(model: Any, prompts: Sequence[list[int]], fill: int, tokens: int) -> list[float]:
+    """Return the seconds of each decoding step; the first step includes reading the prompts."""
     import torch
 
     ids, mask = (part.to(model.device) for part in pad_rows(prompts, fill, left=True))
     cache, times = None, []
     for _ in range(tokens):
-        started = time.perf_counter()
+        start = time.perf_counter()
         with torch.inference_mode():
-            out = model(
+            output = model(
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
-        ids, cache = out.logits[:, -1:].argmax(-1), out.past_key_values
+        ids, cache = output.logits[:, -1:].argmax(-1), output.past_key_values
         mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-        ids[0, 0].item()  # waits for the device
-        times.append(time.perf_counter() - started)
+        ids[0, 0].item()  # waits until the device has finished
+        times.append(time.perf_counter() - start)
     return times

@@ -1,4 +1,4 @@
-"""How likely a model finds given answers: perplexity, and the choice among labels."""
+"""Compute how likely a model finds given answers: losses, perplexity and scores of choices."""
 
 import math
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from lockstep.errors import UserError
 from lockstep.inference.batching import batch_by_length, pad_rows
 from lockstep.models.chat import IGNORE_INDEX, Example
 
-MOST = 700.0
-"""Nats; the exponential of a little more is no floating-point number."""
+MAX_MEAN_LOSS = 700.0
+"""Largest mean loss, in nats, whose exponential is still a floating-point number."""
 
 AnswerLoss = tuple[float, int]
-"""Negative log-likelihood of an answer, in nats, summed over its tokens; and their number."""
+"""Sum of the negative log-likelihoods of an answer's tokens, in nats, and their number."""
 
 
 def compute_answer_losses(
     model: Any, examples: Sequence[Example], batch_size: int
 ) -> list[AnswerLoss]:
-    """The loss of each example's answer, its end of turn included."""
+    """Return the loss of each example's answer, including the token that ends its turn."""
     import torch
     import torch.nn.functional as F
 
@@ -79,56 +79,63 @@ def sum_window_losses(
 
 
 def compute_perplexity(losses: Sequence[AnswerLoss]) -> float:
-    """exp of the mean loss of an answer token; UserError where there is none, or no such number."""
+    """Return the exponential of the mean loss per answer token.
+
+    UserError if there is no answer token, or if the perplexity is not a finite number.
+    """
     tokens = sum(count for _, count in losses)
     if not tokens:
         raise UserError("no record has an answer left to score; raise max_length in params.yaml")
-    mean = sum(loss for loss, _ in losses) / tokens
-    if not mean < MOST:
-        raise UserError(f"the mean loss of an answer token is {mean:.3g}: the model is of no use")
-    return math.exp(mean)
+    mean_loss = sum(loss for loss, _ in losses) / tokens
+    if not mean_loss < MAX_MEAN_LOSS:
+        raise UserError(
+            f"the mean loss of an answer token is {mean_loss:.3g}: the model is unusable; "
+            "check its training, or its weights if it was not trained here"
+        )
+    return math.exp(mean_loss)
 
 
 def score_choices(
     model: Any, prompts: Sequence[list[int]], choices: Sequence[list[int]], batch_size: int
 ) -> list[list[float]]:
-    """log p(choice | prompt), in nats, summed over the choice's tokens: [prompt][choice].
+    """Return log p(choice | prompt) in nats, summed over the choice's tokens: [prompt][choice].
 
-    Each prompt is computed once; its keys and values are shared by all choices.
+    Each prompt passes through the model once; all choices share its keys and values.
     """
     import torch
 
     scores: list[list[float]] = [[] for _ in prompts]
-    tokens, counted = (part.to(model.device) for part in pad_rows(choices, fill=0))
-    width = tokens.shape[1]
+    choice_ids, choice_mask = (part.to(model.device) for part in pad_rows(choices, fill=0))
+    width = choice_ids.shape[1]
     for batch in batch_by_length([len(prompt) for prompt in prompts], batch_size):
         ids, mask = (
             part.to(model.device) for part in pad_rows([prompts[i] for i in batch], 0, left=True)
         )
         with torch.inference_mode():
-            first = model(
+            prompt_output = model(
                 input_ids=ids,
                 attention_mask=mask,
                 position_ids=(mask.cumsum(1) - 1).clamp(min=0),
                 use_cache=True,
                 logits_to_keep=1,
             )
-            cache = first.past_key_values
+            cache = prompt_output.past_key_values
             cache.batch_repeat_interleave(len(choices))
-            rows = tokens.repeat(len(batch), 1)
-            logits = first.logits.repeat_interleave(len(choices), dim=0)
+            rows = choice_ids.repeat(len(batch), 1)
+            logits = prompt_output.logits.repeat_interleave(len(choices), dim=0)
             if width > 1:
-                known = mask.repeat_interleave(len(choices), dim=0)
-                lengths = known.sum(1, keepdim=True)
-                rest = model(
+                prompt_mask = mask.repeat_interleave(len(choices), dim=0)
+                prompt_lengths = prompt_mask.sum(1, keepdim=True)
+                choice_logits = model(
                     input_ids=rows[:, :-1],
-                    attention_mask=torch.cat([known, torch.ones_like(rows[:, :-1])], dim=1),
-                    position_ids=lengths + torch.arange(width - 1, device=model.device),
+                    attention_mask=torch.cat([prompt_mask, torch.ones_like(rows[:, :-1])], dim=1),
+                    position_ids=prompt_lengths + torch.arange(width - 1, device=model.device),
                     past_key_values=cache,
                 ).logits
-                logits = torch.cat([logits, rest], dim=1)
-            found = logits.float().log_softmax(-1).gather(2, rows.unsqueeze(2)).squeeze(2)
-            totals = (found * counted.repeat(len(batch), 1)).sum(1).view(len(batch), -1)
-        for i, row in zip(batch, totals.tolist(), strict=True):
+                logits = torch.cat([logits, choice_logits], dim=1)
+            log_probabilities = logits.float().log_softmax(-1)
+            token_scores = log_probabilities.gather(2, rows.unsqueeze(2)).squeeze(2)
+            totals = (token_scores * choice_mask.repeat(len(batch), 1)).sum(1)
+        for i, row in zip(batch, totals.view(len(batch), -1).tolist(), strict=True):
             scores[i] = row
     return scores

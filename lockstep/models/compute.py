@@ -1,4 +1,4 @@
-"""The arithmetic that results depend on: threads, seeds, kernels, the device."""
+"""Set up torch for a stage: CPU threads, random seeds, deterministic kernels and the device."""
 
 import os
 import random
@@ -8,58 +8,61 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import Field, model_validator
 
-from lockstep.params import MixedPrecision, Section, read
+from lockstep.params import MixedPrecision, NaturalInt, PositiveInt, Section, read
 
 
 class ComputeParams(Section):
-    """What changes the last bits of a result on one machine class."""
+    """Settings of the arithmetic; they can change the last bits of a result."""
 
     threads: Annotated[int, Field(gt=0, le=1024)]
-    """CPU threads of tensor operations."""
+    """Number of CPU threads for tensor operations."""
     attention: Literal["eager", "sdpa"]
-    """Attention kernel: eager is faster for short rows on a CPU, sdpa on a GPU."""
+    """Attention kernel. eager is faster for short rows on a CPU, sdpa on a GPU."""
 
 
 class Launch(Section):
-    """How many processes train together; the batch of a step is the same for any number."""
+    """The processes that train together; their number does not change the batch of a step."""
 
-    processes: Annotated[int, Field(gt=0)]
-    """On this machine: one for each GPU."""
-    machines: Annotated[int, Field(gt=0)]
-    machine: Annotated[int, Field(ge=0)]
-    """The number of this one, from 0."""
-    address: str
-    """Where machine 0 is reached by the others."""
-    port: Annotated[int, Field(gt=0, lt=2**16)]
-    strategy: Literal["ddp", "fsdp", "deepspeed"]
-    """ddp: the whole model in each process; fsdp and deepspeed share it out."""
-    zero_stage: Literal[2, 3]
-    """deepspeed: 2 shares out gradients and optimizer, 3 the weights as well."""
-    offload: bool
-    """fsdp, deepspeed: what is shared out lies in the machine's memory, not the GPU's."""
+    processes: PositiveInt = 1
+    """Number of processes on this machine, one for each GPU."""
+    machines: PositiveInt = 1
+    """Number of machines that train together."""
+    machine: NaturalInt = 0
+    """Number of this machine, counted from 0."""
+    address: str = "127.0.0.1"
+    """Host name or IP address of machine 0, as the other machines reach it."""
+    port: Annotated[int, Field(gt=0, lt=2**16)] = 29500
+    """TCP port on machine 0 through which the processes find each other."""
+    strategy: Literal["ddp", "fsdp", "deepspeed"] = "ddp"
+    """ddp keeps the whole model in each process; fsdp and deepspeed divide it among them."""
+    zero_stage: Literal[2, 3] = 2
+    """ZeRO stage of deepspeed: 2 divides gradients and optimizer state, 3 the weights as well."""
+    offload: bool = False
+    """Whether fsdp and deepspeed keep the divided tensors in CPU memory instead of on the GPU."""
 
     @model_validator(mode="after")
-    def _numbered(self) -> "Launch":
+    def _check_machine(self) -> "Launch":
         if self.machine >= self.machines:
-            raise ValueError(f"machine: {self.machine} is none of {self.machines}, from 0")
+            raise ValueError(f"machine: {self.machine} must be less than machines {self.machines}")
         return self
 
     @property
     def world(self) -> int:
-        """Processes on all machines."""
+        """Number of processes on all machines."""
         return self.processes * self.machines
 
 
 class RuntimeParams(Section):
-    """What cannot change a result; no stage depends on it."""
+    """Settings that cannot change a result, so no stage depends on them."""
 
     device: Literal["auto", "cpu", "cuda"]
-    """Where models run; auto takes the GPU where there is one."""
-    checkpoint_steps: Annotated[int, Field(ge=0)]
-    """Optimizer steps between two checkpoints of a training; 0: only when it is stopped."""
-    checkpoints_kept: Annotated[int, Field(gt=0)]
-    """Newest checkpoints that stay while it runs."""
-    launch: Launch
+    """Device that models run on; auto uses the GPU if there is one."""
+    checkpoint_steps: NaturalInt = 500
+    """Optimizer steps between two checkpoints; 0 saves one only when the training is stopped."""
+    checkpoints_kept: PositiveInt = 2
+    """Number of newest checkpoints that are kept while the training runs."""
+    launch: Launch = Launch()
+    """The processes that train together (docs/scale.md)."""
 
 
 class _Root(Section):
@@ -67,12 +70,12 @@ class _Root(Section):
 
 
 def read_runtime() -> RuntimeParams:
-    """The `runtime` section, read apart from the parameters that results depend on."""
+    """Read the `runtime` section of params.yaml, which is in no stage's own parameters."""
     return read(_Root).runtime
 
 
 def set_up_torch(compute: ComputeParams, seed: int) -> None:
-    """Fix threads, seeds and deterministic kernels. Imports torch; call before any tensor."""
+    """Set threads, seeds and deterministic kernels; call this before creating any tensor."""
     os.environ["OMP_NUM_THREADS"] = str(compute.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import numpy as np
@@ -83,36 +86,40 @@ def set_up_torch(compute: ComputeParams, seed: int) -> None:
     # torch.use_deterministic_algorithms does the same and loads the compiler
     torch.set_deterministic_debug_mode("error")
     deterministic: Any = torch.utils.deterministic
-    deterministic.fill_uninitialized_memory = False  # costs a fifth of the time
+    deterministic.fill_uninitialized_memory = False  # filling takes a fifth of the time
     logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # PEFT's
-    random.seed(seed)  # transformers.set_seed does the same and imports PEFT: 6 s
+    random.seed(seed)  # transformers.set_seed does the same and imports PEFT, which takes 6 s
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def warn_about_slow_bf16(parameter: str, precision: MixedPrecision) -> None:
-    """Say so where bf16 is asked for on an x86 CPU that has no instructions for it."""
+    """Warn if `precision` is bf16 and the models run on an x86 CPU without bf16 instructions."""
     import torch
 
-    able = torch.cpu.get_capabilities()
-    emulated = able.get("architecture") == "x86_64" and not able.get("avx512_bf16")
-    if precision == "bf16" and emulated and select_device() == "cpu":
+    capabilities = torch.cpu.get_capabilities()
+    is_emulated = capabilities.get("architecture") == "x86_64" and not capabilities.get(
+        "avx512_bf16"
+    )
+    if precision == "bf16" and is_emulated and select_device() == "cpu":
         click.echo(f"{parameter}: bf16 is slow on this CPU; fp32 is many times faster", err=True)
 
 
 def select_device() -> str:
-    """`cuda` or `cpu`, as `runtime.device` asks and the machine has."""
+    """Return `cuda` or `cpu` according to `runtime.device`; UserError if cuda is missing.
+
+    On a machine with several processes, each one gets its own GPU.
+    """
     import torch
 
     from lockstep.errors import UserError
 
-    wanted = read_runtime().device
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    device = read_runtime().device
+    is_available = torch.cuda.is_available()
+    if device == "cuda" and not is_available:
         raise UserError("params.yaml: runtime.device: no CUDA device here; set it to auto or cpu")
-    if not available or wanted == "cpu":
+    if device == "cpu" or not is_available:
         return "cpu"
-    own = int(os.environ.get("LOCAL_RANK", "0"))  # of several processes on this machine
-    torch.cuda.set_device(own)
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     return "cuda"

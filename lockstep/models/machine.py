@@ -1,28 +1,31 @@
-"""The class of the machine: two of one class give the same bytes."""
+"""Read the class of the machine; machines of one class compute the same bytes."""
 
 import platform
 from pathlib import Path
 from typing import Any
 
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-"""Instruction sets by which torch and oneDNN choose other kernels, hence other last bits."""
+"""Instruction sets for which torch and oneDNN choose other kernels, which change the last bits."""
 
 
 def read_machine_class() -> dict[str, Any]:
-    """What two machines must share to give the same bytes: CPU maker, kernels, GPU model."""
+    """Return CPU architecture, maker and instruction sets, and the GPU model.
+
+    Two machines for which these are equal give the same bytes.
+    """
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     pairs = (line.partition(":") for line in text.splitlines())
     info = {name.strip(): value.strip() for name, _, value in pairs}
     flags = set(info.get("flags", "").split())
     cpu = [platform.machine(), info.get("vendor_id", platform.processor() or "unknown")]
     cpu += [flag for flag in CPU_FLAGS if flag in flags]
-    return {"cpu": " ".join(cpu), "gpu": _gpu()}
+    return {"cpu": " ".join(cpu), "gpu": _read_gpu_model()}
 
 
-def _gpu() -> str:
-    """The driver's name of the first GPU, without importing torch; empty where there is none."""
-    models = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    for line in models[0].read_text().splitlines() if models else []:
+def _read_gpu_model() -> str:
+    """Return the driver's name of the first GPU, or "" without one; torch is not imported."""
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    for line in files[0].read_text().splitlines() if files else []:
         if line.startswith("Model:"):
             return line.split(":", 1)[1].strip()
     return ""

@@ -1,4 +1,4 @@
-"""Load and save models: safely, byte-stably."""
+"""Load and save models and tokenizers: without running foreign code, and with stable bytes."""
 
 import json
 from collections.abc import Mapping
@@ -14,49 +14,51 @@ from lockstep.params import PositiveFloat, Section
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
-TRANSIENT = ("_name_or_path", "transformers_version", "use_cache")
-"""Keys of config.json that say how a file was made, not what the model is."""
+RUN_DEPENDENT_CONFIG_KEYS = ("_name_or_path", "transformers_version", "use_cache")
+"""Keys of config.json that describe how the file was made, not the model."""
 
-LOADING = ("is_local", "local_files_only", "name_or_path")
-"""Keys of tokenizer_config.json that say how the tokenizer was loaded."""
-
+RUN_DEPENDENT_TOKENIZER_KEYS = ("is_local", "local_files_only", "name_or_path")
+"""Keys of tokenizer_config.json that describe how the tokenizer was loaded."""
 
 HEAD_FILE = "head.json"
-"""Beside weights or an adapter of a model that ends in numbers: what these are."""
+"""File beside the weights or the adapter of a model with a head; it describes the head."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the numbers are that a model ends in."""
+    """The classification, regression or reward head of a model."""
 
     problem: Literal["single_label_classification", "multi_label_classification", "regression"]
-    """In the words of transformers."""
+    """Kind of head, as transformers names it in `problem_type`."""
     labels: list[str]
-    """Of a classification, in the order of its outputs; none: one number."""
+    """Labels of a classification, in the order of the head's outputs; empty for one number."""
 
 
 class WeightsParams(Section):
-    """How weights are written."""
+    """Format of the weight files that stages write."""
 
-    max_shard_gb: PositiveFloat
-    """Largest weight file, in GB."""
+    max_shard_gb: PositiveFloat = 4.0
+    """Maximum size of one weight file, in GB; larger models are written as several shards."""
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder, checked to render training and inference alike.
+    """Load the tokenizer of a model folder and check that its chat template can be used.
 
-    AutoTokenizer chooses by the model's type: for a Qwen2 model it would put Qwen2's own
-    splitting in place of what tokenizer.json says, also where the folder names no such class.
+    AutoTokenizer chooses a class by the model's type. For a Qwen2 model it would replace the
+    pre-tokenizer of tokenizer.json by Qwen2's own, even if the folder names a generic class.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     from lockstep.models import chat
 
-    config = folder / "tokenizer_config.json"
+    path = folder / "tokenizer_config.json"
     with report_load_errors(f"{folder}: the tokenizer"):
-        named = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
-        as_it_is = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-        loader: Any = PreTrainedTokenizerFast if as_it_is else AutoTokenizer
+        config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        is_generic = config.get("tokenizer_class") in (
+            "TokenizersBackend",
+            "PreTrainedTokenizerFast",
+        )
+        loader: Any = PreTrainedTokenizerFast if is_generic else AutoTokenizer
         tokenizer = loader.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -73,26 +75,28 @@ def load_model(
     head: Head | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
-    """The model of a folder, quantized if it was saved so, in eval mode.
+    """Load the model of a folder in eval mode, quantized if it was saved quantized.
 
-    A causal language model, or one that ends in numbers if it was saved so or `head` asks for a
-    new one, random by torch's seed. `changes` are made to its configuration. transformers fills
-    missing tensors with random numbers without an error, so the loading report is checked. A
-    `device` of None leaves it to the launcher where each part lies. The
-    attention implementation is named: a folder cannot choose code.
+    The model gets a head if it was saved with one, or if `head` requests a new one, whose
+    weights are random (torch's seed). Otherwise it is a causal language model. `changes` replace
+    values of its configuration. If `device` is None, the launcher places the weights.
+
+    transformers fills missing tensors with random numbers without an error; this function
+    raises UserError instead. It names the attention implementation, because otherwise a folder
+    could choose code.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    ends_in_numbers = head is not None or read_head(folder) is not None
-    loader: Any = AutoModelForSequenceClassification if ends_in_numbers else AutoModelForCausalLM
+    has_head = head is not None or read_head(folder) is not None
+    loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
     with report_load_errors(f"{folder}: the model"):
         model, report = loader.from_pretrained(
             folder,
             dtype=dtype if dtype == "auto" else getattr(torch, dtype),
             device_map=device,
             **({"quantization_config": quantization} if quantization else {}),
-            **(_configuration(head) if head else {}),
+            **(_build_head_config(head) if head else {}),
             **changes,
             attn_implementation=attention,
             local_files_only=True,
@@ -107,28 +111,29 @@ def load_model(
         if names:
             raise UserError(
                 f"{folder}: {problem.replace('_', ' ')}: {', '.join(names[:3])}; fetch the weights "
-                "again or take another base"
+                "again or use another base"
             )
-    _keep_four_bit_gradients_right(model)
+    _disable_four_bit_repacking(model)
     soft_prompt.load_soft_prompt(model, folder)
     return model.eval()
 
 
 def read_head(folder: Path) -> Head | None:
-    """What the model in a folder ends in; None for text."""
+    """Read the description of a model's head; None for a causal language model."""
     path = folder / HEAD_FILE
     return Head(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
 def write_head(head: Head, folder: Path) -> None:
-    """Say beside a model what it ends in."""
+    """Write the description of a model's head into its folder."""
     text = json.dumps(asdict(head), ensure_ascii=False, indent=2, sort_keys=True)
     (folder / HEAD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def _configuration(head: Head) -> dict[str, Any]:
+def _build_head_config(head: Head) -> dict[str, Any]:
+    """Return the values of config.json that make transformers build a head."""
     names = dict(enumerate(head.labels))
-    labels = {"id2label": names, "label2id": {name: place for place, name in names.items()}}
+    labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
     return {"problem_type": head.problem, **(labels if names else {"num_labels": 1})}
 
 
@@ -141,9 +146,9 @@ def save_model(
 ) -> None:
     """Write weights and configuration so that equal models give equal bytes.
 
-    `start` is the adapter before training where that took its parts out of the base's weights
-    (PiSSA, OLoRA); what is written then goes on top of the base as it was. `state` holds the
-    weights where the model itself has only a part of them.
+    PiSSA and OLoRA take the initial adapter out of the base's weights. `start` is the folder of
+    that initial adapter; the saved adapter is then converted so that it fits the original base.
+    `state` holds all weights if the model itself holds only a part of them.
     """
     conversion = {"path_initial_model_for_weight_conversion": str(start)} if start else {}
     size = f"{max_shard_gb}GB"
@@ -160,22 +165,33 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     normalize_files(folder)
 
 
+def save_folder(
+    model: Any, tokenizer: Any, head: Head | None, folder: Path, max_shard_gb: float
+) -> None:
+    """Write a whole model folder: weights, configuration, tokenizer and, if any, the head."""
+    save_model(model, folder, max_shard_gb)
+    save_tokenizer(tokenizer, folder)
+    if head:
+        write_head(head, folder)
+
+
 def normalize_files(folder: Path) -> None:
-    """Rewrite what libraries save with run-dependent keys, order or paths."""
+    """Rewrite the files of a model folder without run-dependent keys, key order and paths."""
     (folder / "README.md").unlink(missing_ok=True)
     for name in ("config.json", "generation_config.json", "adapter_config.json"):
-        _rewrite(folder / name, drop=TRANSIENT)
-    _rewrite(folder / "tokenizer_config.json", drop=LOADING)
+        _normalize_json(folder / name, drop=RUN_DEPENDENT_CONFIG_KEYS)
+    _normalize_json(folder / "tokenizer_config.json", drop=RUN_DEPENDENT_TOKENIZER_KEYS)
 
 
-def _rewrite(path: Path, drop: tuple[str, ...]) -> None:
+def _normalize_json(path: Path, drop: tuple[str, ...]) -> None:
+    """Rewrite a JSON file with sorted keys and without those in `drop`, if it exists."""
     if not path.exists():
         return
     values = json.loads(path.read_text(encoding="utf-8"))
     values = {key: value for key, value in values.items() if key not in drop}
     for key in ("target_modules", "modules_to_save", "exclude_modules"):
         if isinstance(values.get(key), list):
-            values[key] = sorted(values[key])  # PEFT keeps them as sets
+            values[key] = sorted(values[key])  # PEFT writes sets, in any order
     if "base_model_name_or_path" in values:
         values["base_model_name_or_path"] = "data/base"
     text = json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True)
@@ -183,14 +199,14 @@ def _rewrite(path: Path, drop: tuple[str, ...]) -> None:
 
 
 def has_finite_parameters(model: Any) -> bool:
-    """Whether no parameter is NaN or infinite: a diverged run can end without an exception."""
+    """Whether no parameter is NaN or infinite; a diverged run can end without an exception."""
     import torch
 
     return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.is_floating_point())
 
 
 def find_blocks(model: Any) -> Any:
-    """The stack of transformer blocks: the longest list of modules that stands in no other."""
+    """Return the model's transformer blocks: its longest ModuleList that lies in no other one."""
     import torch
 
     lists = {
@@ -198,24 +214,24 @@ def find_blocks(model: Any) -> Any:
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.ModuleList)
     }
-    outer = [
+    outermost = [
         module
         for name, module in lists.items()
         if not any(name.startswith(f"{other}.") for other in lists)
     ]
-    return max(outer, key=len)
+    return max(outermost, key=len)
 
 
 def count_weight_bytes(folder: Path) -> int:
-    """Bytes of the weight files of a model folder."""
+    """Return the total size of the weight files of a model folder, in bytes."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def _keep_four_bit_gradients_right(model: Any) -> None:
-    """Turn off a repacking of 4-bit weights on AVX512-BF16 CPUs.
+def _disable_four_bit_repacking(model: Any) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights on CPUs with AVX512-BF16.
 
-    bitsandbytes 0.50 repacks at the first forward without gradients; gradients, merging and
-    dequantizing are wrong afterwards, with no more than a warning.
+    bitsandbytes 0.50 repacks them in the first forward pass without gradients. After that,
+    gradients, merging and dequantizing give wrong results, with a warning at most.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

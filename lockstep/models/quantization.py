@@ -1,20 +1,37 @@
-"""Linear layers in 4 or 8 bits by bitsandbytes."""
+"""Quantize linear layers to 4 or 8 bits with bitsandbytes."""
 
 from typing import Any, Literal
 
 from lockstep.errors import UserError
 from lockstep.models import model_io
-from lockstep.params import MixedPrecision
+from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
 
 QuantizationMethod = Literal["nf4", "int8"]
 
 
-def build_config(method: QuantizationMethod, double: bool, precision: MixedPrecision) -> Any:
-    """What makes transformers quantize every linear layer but the output while it loads.
+class QuantizeParams(Section):
+    """Number of bits of the shipped model, and the records that measure what it loses."""
 
-    nf4 is the 4-bit NormalFloat of QLoRA (Dettmers et al., 2023), in which `double` quantizes
-    the scales as well and `precision` is that of the products; int8 is LLM.int8 (Dettmers et al.,
-    2022).
+    method: QuantizationMethod
+    """nf4 is 4-bit NormalFloat (QLoRA), int8 is LLM.int8."""
+    double_quantization: bool
+    """nf4: whether the scales are quantized too, which saves 0.4 bits per weight."""
+    precision: Precision
+    """nf4: precision of the matrix products; it is saved with the model."""
+    rows: PositiveInt = 200
+    """Maximum number of validation records for the comparison before and after, sampled evenly."""
+    max_length: PositiveInt = 256
+    """Maximum number of tokens of such a record; longer ones are truncated on the right."""
+    batch_size: PositiveInt = 32
+    """Number of records per forward pass."""
+
+
+def build_config(method: QuantizationMethod, double: bool, precision: MixedPrecision) -> Any:
+    """Return the configuration with which transformers quantizes a model while it loads it.
+
+    All linear layers but the output layer are quantized. nf4 is the 4-bit NormalFloat of QLoRA
+    (Dettmers et al., 2023); `double` quantizes its scales as well, and `precision` is that of its
+    matrix products. int8 is LLM.int8 (Dettmers et al., 2022).
     """
     import torch
     from transformers import BitsAndBytesConfig
@@ -30,12 +47,14 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
 
 
 def count_quantized_layers(model: Any) -> int:
-    """How many linear layers the blocks have; UserError where one of them is not quantized."""
+    """Return the number of linear layers in the blocks; UserError if one is not quantized."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from optimum.gptq.utils import get_layers
 
     blocks = model_io.find_blocks(model)
-    plain = sorted(get_layers(blocks))
-    if plain:
-        raise UserError(f"{len(plain)} linear layers were not quantized: {', '.join(plain[:3])}")
+    unquantized = sorted(get_layers(blocks))
+    if unquantized:
+        raise UserError(
+            f"{len(unquantized)} linear layers were not quantized: {', '.join(unquantized[:3])}"
+        )
     return sum(isinstance(module, Linear4bit | Linear8bitLt) for module in blocks.modules())

@@ -1,7 +1,7 @@
-"""Muon in 32 bits, all matrices of one shape, or of its transpose, at once.
+"""The Muon optimizer in float32, which updates all matrices of one shape at once.
 
-torch.optim.Muon computes in bfloat16: on a CPU without instructions for it that is the slowest
-part of a training step by far.
+torch.optim.Muon computes in bfloat16. On a CPU without bf16 instructions that is by far the
+slowest part of a training step.
 """
 
 from collections import defaultdict
@@ -10,14 +10,16 @@ from collections.abc import Iterable
 import torch
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the quintic Newton-Schulz iteration, as in torch.optim.Muon."""
 ITERATIONS = 5
 MOMENTUM = 0.95
 
 
 def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
-    """Nearly U Vᵀ of each U S Vᵀ: (n, rows, columns) to the same shape, rows <= columns.
+    """Return approximately U Vᵀ for each matrix U S Vᵀ.
 
-    The quintic Newton-Schulz iteration of Jordan et al. (2024), singular values near 1 at the end.
+    The shape is (n, rows, columns) with rows <= columns. This is the quintic Newton-Schulz
+    iteration of Jordan et al. (2024), after which all singular values are near 1.
     """
     a, b, c = COEFFICIENTS
     result = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
@@ -30,31 +32,35 @@ def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, then orthogonalized: torch.optim.Muon without weight decay, in 32 bits."""
+    """torch.optim.Muon without weight decay and in float32: orthogonalized Nesterov momentum."""
 
     def __init__(self, matrices: Iterable[torch.nn.Parameter], lr: float) -> None:
         super().__init__(matrices, {"lr": lr})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
+        """Update every matrix that has a gradient."""
         for group in self.param_groups:
-            alike: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[torch.Tensor]] = defaultdict(list)
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    alike[_wide(matrix).shape].append(matrix)
-            for matrices in alike.values():
-                wanted = torch.stack([_wide(self._with_momentum(matrix)) for matrix in matrices])
-                for matrix, step in zip(matrices, orthogonalize(wanted), strict=True):
+                    by_shape[_transpose_tall(matrix).shape].append(matrix)
+            for matrices in by_shape.values():
+                updates = torch.stack(
+                    [_transpose_tall(self._update_momentum(matrix)) for matrix in matrices]
+                )
+                for matrix, update in zip(matrices, orthogonalize(updates), strict=True):
                     rows, columns = matrix.shape
                     scale = max(1, rows / columns) ** 0.5
-                    _wide(matrix).add_(step, alpha=-group["lr"] * scale)
+                    _transpose_tall(matrix).add_(update, alpha=-group["lr"] * scale)
 
-    def _with_momentum(self, matrix: torch.Tensor) -> torch.Tensor:
-        average = self.state[matrix].setdefault("average", torch.zeros_like(matrix))
-        average.lerp_(matrix.grad, 1 - MOMENTUM)
-        return torch.lerp(matrix.grad, average, MOMENTUM)  # type: ignore[arg-type]  # it has one
+    def _update_momentum(self, matrix: torch.Tensor) -> torch.Tensor:
+        """Add the gradient to the matrix's momentum and return the Nesterov update."""
+        momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+        momentum.lerp_(matrix.grad, 1 - MOMENTUM)
+        return torch.lerp(matrix.grad, momentum, MOMENTUM)  # type: ignore[arg-type]  # it has one
 
 
-def _wide(matrix: torch.Tensor) -> torch.Tensor:
-    """A view with no more rows than columns."""
+def _transpose_tall(matrix: torch.Tensor) -> torch.Tensor:
+    """Return a view of the matrix that has no more rows than columns."""
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix

@@ -1,4 +1,4 @@
-"""A tiny language model trained from scratch, so that the pipeline works without a hub."""
+"""Pre-train a tiny language model from scratch, so that the pipeline works without a download."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from lockstep.params import NaturalInt, PositiveFloat, PositiveInt, Section
 if TYPE_CHECKING:
     import torch
 
-CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 CHATML = (
     "{% if tools %}<|im_start|>system\n"
@@ -35,43 +35,44 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""ChatML, with the markers by which TRL and transformers find the assistant's tokens; tools, calls
-and trains of thought as Qwen writes them."""
+"""ChatML template with the {% generation %} markers by which TRL and transformers find the
+assistant's tokens. Tools, tool calls and reasoning have the format of Qwen's templates."""
 
-
-QWEN2_WORDS = (
+QWEN2_SPLIT_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Qwen2's own splitting: AutoTokenizer puts it in place of any other in a Qwen2 model's folder."""
+"""Split pattern of Qwen2; AutoTokenizer uses it for every Qwen2 model, whatever its folder says."""
 
 
 class StarterParams(Section):
-    """The size and the pre-training of the starter model."""
+    """Size and pre-training of the starter model; used if `base.source` is starter."""
 
-    vocabulary: Annotated[int, Field(ge=256 + len(CONTROL), le=1_000_000)]
-    """Tokens of the byte-level BPE, bytes and control tokens included."""
-    hidden_size: PositiveInt
-    """Width; the MLP is twice as wide."""
-    layers: PositiveInt
-    heads: PositiveInt
-    context: PositiveInt
-    """Longest input, in tokens."""
-    batch_tokens: PositiveInt
-    """Tokens of one optimizer step."""
-    sequence: PositiveInt
-    """Tokens of one training sequence; documents are packed end to end."""
-    copying_steps: NaturalInt
-    """First optimizer steps, on repeated random tokens: they teach to copy from the context."""
-    steps: PositiveInt
-    """Optimizer steps on the text, after those."""
-    learning_rate: PositiveFloat
-    """Peak of a one-cycle schedule, for embeddings and norms (AdamW)."""
-    matrix_learning_rate: PositiveFloat
-    """The same for the matrices of the layers (Muon)."""
+    vocabulary: Annotated[int, Field(ge=256 + len(CONTROL_TOKENS), le=1_000_000)] = 2048
+    """Number of tokens of the byte-level BPE, including bytes and control tokens."""
+    hidden_size: PositiveInt = 128
+    """Width of the model; the MLP is twice as wide."""
+    layers: PositiveInt = 3
+    """Number of transformer blocks."""
+    heads: PositiveInt = 2
+    """Number of attention heads per block."""
+    context: PositiveInt = 512
+    """Maximum length of an input, in tokens."""
+    batch_tokens: PositiveInt = 1024
+    """Number of tokens per optimizer step."""
+    sequence: PositiveInt = 128
+    """Length of a training sequence, in tokens; documents are packed end to end."""
+    copying_steps: NaturalInt = 350
+    """Number of first optimizer steps on repeated random tokens, which teach copying."""
+    steps: PositiveInt = 950
+    """Number of optimizer steps on the text, after the copying steps."""
+    learning_rate: PositiveFloat = 4e-2
+    """Peak of a one-cycle schedule for embeddings and norms (AdamW)."""
+    matrix_learning_rate: PositiveFloat = 8e-3
+    """Peak of a one-cycle schedule for the matrices of the blocks (Muon)."""
 
     @model_validator(mode="after")
-    def _whole_heads(self) -> "StarterParams":
+    def _check_heads(self) -> "StarterParams":
         if self.hidden_size % (2 * self.heads):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
@@ -79,8 +80,22 @@ class StarterParams(Section):
         return self
 
 
+def train_starter(
+    text: Path, params: StarterParams, attention: str, seed: int
+) -> tuple[Any, Any, float]:
+    """Train a tokenizer and a model on the documents of a file.
+
+    Return the model, the tokenizer and the final training loss in nats.
+    """
+    documents = read_documents(text)
+    tokenizer = train_tokenizer(documents, params)
+    model = build_model(tokenizer, params, attention)
+    loss = pretrain(model, tokenizer, documents, params, seed)
+    return model, tokenizer, loss
+
+
 def read_documents(path: Path) -> list[str]:
-    """The documents of a JSON-lines file with a `text` field."""
+    """Return the documents of a JSON-lines file whose rows have a `text` field."""
     lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold U+2028
     try:
         return [json.loads(line)["text"] for line in lines]
@@ -88,30 +103,31 @@ def read_documents(path: Path) -> list[str]:
         raise UserError(f'{path}: every line must be JSON like {{"text": "…"}}') from None
 
 
-def train_tokenizer(documents: list[str], size: StarterParams) -> Any:
-    """A byte-level BPE with single digits and ChatML, wrapped for transformers.
+def train_tokenizer(documents: list[str], params: StarterParams) -> Any:
+    """Train a byte-level BPE with single digits and ChatML, wrapped for transformers.
 
-    No token learns to begin with a space, so that a word is the same tokens in a sentence and in
-    a JSON value: a tiny model copies where it could not translate.
+    No token begins with a space. A word is therefore the same tokens in a sentence and in a JSON
+    value, so a tiny model can copy it instead of having to translate it.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     bpe = Tokenizer(models.BPE())
     bpe.normalizer = normalizers.NFC()
-    words = pre_tokenizers.Split(Regex(QWEN2_WORDS), behavior="isolated")
-    apart = pre_tokenizers.Split(" ", behavior="isolated")
-    in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, apart, in_bytes])
+    split_words = pre_tokenizers.Split(Regex(QWEN2_SPLIT_PATTERN), behavior="isolated")
+    split_spaces = pre_tokenizers.Split(" ", behavior="isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([split_words, split_spaces, to_bytes])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size.vocabulary,
-        special_tokens=CONTROL,
+        vocab_size=params.vocabulary,
+        special_tokens=CONTROL_TOKENS,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     bpe.train_from_iterator(documents, trainer)
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, in_bytes])  # Qwen2's own, same tokens
+    # the pre-tokenizer of Qwen2 itself, which gives the same tokens
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([split_words, to_bytes])
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",
@@ -119,22 +135,22 @@ def train_tokenizer(documents: list[str], size: StarterParams) -> Any:
         additional_special_tokens=["<|im_start|>"],
         chat_template=CHATML,
         clean_up_tokenization_spaces=False,
-        model_max_length=size.context,
+        model_max_length=params.context,
     )
 
 
-def build_model(tokenizer: Any, size: StarterParams, attention: str) -> Any:
-    """A Qwen2-architecture decoder with random weights."""
+def build_model(tokenizer: Any, params: StarterParams, attention: str) -> Any:
+    """Build a decoder of the Qwen2 architecture with random weights."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=size.hidden_size,
-        intermediate_size=2 * size.hidden_size,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        num_key_value_heads=size.heads,
-        max_position_embeddings=size.context,
+        hidden_size=params.hidden_size,
+        intermediate_size=2 * params.hidden_size,
+        num_hidden_layers=params.layers,
+        num_attention_heads=params.heads,
+        num_key_value_heads=params.heads,
+        max_position_embeddings=params.context,
         rope_parameters={"rope_type": "default", "rope_theta": 1e6},
         tie_word_embeddings=True,
         bos_token_id=None,
@@ -145,39 +161,39 @@ def build_model(tokenizer: Any, size: StarterParams, attention: str) -> Any:
 
 
 def pretrain(
-    model: Any, tokenizer: Any, documents: list[str], size: StarterParams, seed: int
+    model: Any, tokenizer: Any, documents: list[str], params: StarterParams, seed: int
 ) -> float:
-    """Next-token training in place; returns the mean loss (nats) of the last tenth of the steps.
+    """Train the model in place and return the mean loss, in nats, of the last tenth of the steps.
 
-    Muon for the matrices (Jordan et al., 2024) came to a given loss in half of AdamW's time.
-    Repeated random tokens come first because copying needs induction heads (Olsson et al.,
-    2022), which text of this size does not bring forth.
+    Muon (Jordan et al., 2024) reaches a given loss in half the time of AdamW, so it updates the
+    matrices. The first steps are on repeated random tokens: copying needs induction heads
+    (Olsson et al., 2022), which do not form on a text of this size.
     """
     import torch
 
-    ids = tokenizer([_as_turn(number, text) for number, text in enumerate(documents)])["input_ids"]
-    stream = torch.tensor(list(itertools.chain.from_iterable(ids)))
+    turns = [_format_turn(number, text) for number, text in enumerate(documents)]
+    stream = torch.tensor(list(itertools.chain.from_iterable(tokenizer(turns)["input_ids"])))
     batches = itertools.chain(
-        itertools.islice(_repetitions(stream, size, seed), size.copying_steps),
-        itertools.islice(_batches(stream, size, seed), size.steps),
+        itertools.islice(_repeat_tokens(stream, params, seed), params.copying_steps),
+        itertools.islice(_batch_text(stream, params, seed), params.steps),
     )
-    optimizers, schedules = _optimizers(model, size)
+    optimizers, schedules = _build_optimizers(model, params)
     model.train()
     losses = []
     for batch in batches:
         loss = model(input_ids=batch, labels=batch).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for part in (*optimizers, *schedules):
-            part.step()
+        for optimizer_or_schedule in (*optimizers, *schedules):
+            optimizer_or_schedule.step()
         model.zero_grad()
         losses.append(loss.item())
-    last = losses[-max(1, size.steps // 10) :]
-    return sum(last) / len(last)
+    last_losses = losses[-max(1, params.steps // 10) :]
+    return sum(last_losses) / len(last_losses)
 
 
-def _optimizers(model: Any, size: StarterParams) -> tuple[list[Any], list[Any]]:
-    """Muon for the layers' matrices, AdamW for the rest; their one-cycle schedules."""
+def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], list[Any]]:
+    """Return Muon for the blocks' matrices, AdamW for all else, and their one-cycle schedules."""
     import torch
 
     from lockstep.starter.muon import Muon
@@ -188,16 +204,16 @@ def _optimizers(model: Any, size: StarterParams) -> tuple[list[Any], list[Any]]:
         is_matrix = parameter.ndim == 2 and "embed" not in name
         (matrices if is_matrix else rest).append(parameter)
     optimizers = [
-        Muon(matrices, lr=size.matrix_learning_rate),
+        Muon(matrices, lr=params.matrix_learning_rate),
         torch.optim.AdamW(
-            rest, lr=size.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+            rest, lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
         ),
     ]
     schedules = [
         torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=optimizer.param_groups[0]["lr"],
-            total_steps=size.copying_steps + size.steps,
+            total_steps=params.copying_steps + params.steps,
             pct_start=0.05,
             cycle_momentum=False,
         )
@@ -206,38 +222,43 @@ def _optimizers(model: Any, size: StarterParams) -> tuple[list[Any], list[Any]]:
     return optimizers, schedules
 
 
-def _as_turn(number: int, text: str) -> str:
-    """A document between turn markers, so that the markers are no strangers to the model."""
+def _format_turn(number: int, text: str) -> str:
+    """Return a document between turn markers, so that the model sees the markers in training."""
     return f"<|im_start|>{('user', 'assistant')[number % 2]}\n{text}<|im_end|>\n"
 
 
-def _repetitions(
-    stream: "torch.Tensor", size: StarterParams, seed: int
+def _repeat_tokens(
+    stream: "torch.Tensor", params: StarterParams, seed: int
 ) -> Iterator["torch.Tensor"]:
-    """Endless batches (rows, 64) of 4 to 16 random tokens of the stream, over and over."""
+    """Yield endless batches (rows, 64), each row 4 to 16 random tokens of the stream, repeated."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    length, rows = 64, max(1, size.batch_tokens // 64)
+    length, rows = 64, max(1, params.batch_tokens // 64)
     while True:
         periods = torch.randint(4, 17, (rows,), generator=generator).tolist()
-        places = [torch.randint(len(stream), (period,), generator=generator) for period in periods]
-        yield torch.stack([stream[p].repeat(length // len(p) + 1)[:length] for p in places])
+        samples = [torch.randint(len(stream), (period,), generator=generator) for period in periods]
+        yield torch.stack([stream[s].repeat(length // len(s) + 1)[:length] for s in samples])
 
 
-def _batches(stream: "torch.Tensor", size: StarterParams, seed: int) -> Iterator["torch.Tensor"]:
-    """Endless batches (rows, sequence) of the token stream, cut anew from each epoch's offset."""
+def _batch_text(
+    stream: "torch.Tensor", params: StarterParams, seed: int
+) -> Iterator["torch.Tensor"]:
+    """Yield endless batches (rows, sequence) of the token stream, in random order.
+
+    Each epoch splits the stream into sequences from another random offset.
+    """
     import torch
 
-    rows = max(1, size.batch_tokens // size.sequence)
-    if len(stream) < (rows + 1) * size.sequence:
+    rows = max(1, params.batch_tokens // params.sequence)
+    if len(stream) < (rows + 1) * params.sequence:
         raise UserError("the starter's text is too short for one batch; lower starter.batch_tokens")
     generator = torch.Generator().manual_seed(seed)
     while True:
-        start = int(torch.randint(size.sequence, (1,), generator=generator))
-        usable = (len(stream) - start) // size.sequence * size.sequence
-        sequences = stream[start : start + usable].view(-1, size.sequence)
+        start = int(torch.randint(params.sequence, (1,), generator=generator))
+        usable = (len(stream) - start) // params.sequence * params.sequence
+        sequences = stream[start : start + usable].view(-1, params.sequence)
         order = torch.randperm(len(sequences), generator=generator)
-        for chunk in order.split(rows):
-            if len(chunk) == rows:
-                yield sequences[chunk]
+        for indices in order.split(rows):
+            if len(indices) == rows:
+                yield sequences[indices]

@@ -1,4 +1,4 @@
-"""A model is a folder, or a revision that is downloaded once."""
+"""A model is a local folder, or a revision on the hub that is downloaded once."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> N
     assert not list((tmp_path / ".scratch" / "base").iterdir())
 
 
-def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None:
+def test_a_model_folder_is_returned_and_any_other_name_is_an_error(tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         with pytest.raises(UserError, match=rf"^{tmp_path}: no "):
             auxiliary_models.resolve_model(str(tmp_path))
@@ -62,5 +62,7 @@ def test_a_folder_is_itself_and_anything_else_is_refused(tmp_path: Path) -> None
     with pytest.raises(UserError, match=rf"^{tmp_path}: "):
         paraphrase.paraphrase_locally(["a"], tmp_path, settings, 7, "Say it.", 1, 6)
     for name in (f"{tmp_path}/none", "team/model@main", "team/model", os.devnull):
-        with pytest.raises(UserError, match="no model there; name a folder that save_pretrained"):
+        with pytest.raises(
+            UserError, match="no such model; name a folder written by save_pretrained"
+        ):
             auxiliary_models.resolve_model(name)

@@ -166,7 +166,7 @@ def test_what_the_check_refuses_is_kept_but_not_brought(hub: Hub, station: Stati
 @pytest.mark.parametrize("name", ["tokenizer.json", SHARDS[1]])
 def test_bytes_that_are_not_the_listed_ones_are_refused(hub: Hub, station: Station, name: str):
     hub.faults = {name: ["spoil"]}
-    assert f"{name}: not the bytes that the hub lists; run again" in station.fail()
+    assert f"{name}: its hash is not the one on the hub; run again" in station.fail()
     station.succeed()
     assert (station.into / name).read_bytes() == hub.files[name]
 

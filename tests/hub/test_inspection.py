@@ -105,7 +105,7 @@ def test_code_of_a_tokenizer_is_refused(model: Path):
         ({"model_type": None}, "model_type: None is unknown"),
         ({"model_type": ["qwen2"]}, "model_type: .* is unknown"),
         ({"model_type": "gemma4_assistant"}, "Gemma4AssistantConfig has no default"),
-        ({"model_type": "clip"}, "model_type: clip neither writes text nor classifies it"),
+        ({"model_type": "clip"}, "model_type: clip neither generates nor classifies text"),
         ({"quantization_config": {"quant_method": "gptq"}}, "already quantized"),
         ({"hidden_size": "wide"}, "Field 'hidden_size' expected int"),
         ({"dtype": "float1000"}, "float1000"),
@@ -129,7 +129,7 @@ def test_refuses_what_is_no_json(model: Path, text: str, message: str):
 def test_a_truncated_shard_is_refused_by_name(sharded: Path, size: int):
     shard = sorted(sharded.glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:size])
-    with pytest.raises(UserError, match=f"{shard.name}: not a whole safetensors file"):
+    with pytest.raises(UserError, match=f"{shard.name}: not a complete safetensors file"):
         inspect_base(sharded, [])
 
 

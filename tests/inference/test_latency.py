@@ -1,4 +1,4 @@
-"""Timings have their names and add up."""
+"""Latencies and throughputs agree with each other."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from lockstep.records import Record
 
 
 @pytest.mark.slow
-def test_latencies_and_rates_fit_each_other(loaded: Any, tokenizer: Any, corpus: list[Record]):
+def test_latencies_and_throughputs_agree(loaded: Any, tokenizer: Any, corpus: list[Record]):
     prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:3]]
-    found = latency.measure_latency(loaded, prompts, tokenizer.pad_token_id, 4, 12)
-    assert list(found) == [
+    timings = latency.measure_latency(loaded, prompts, tokenizer.pad_token_id, 4, 12)
+    assert list(timings) == [
         "first_token_ms_p50", "first_token_ms_p95", "token_ms_p50", "token_ms_p95",
         "tokens_per_second_batch_1", "tokens_per_second_batch_4",
     ]  # fmt: skip
     for name in ("first_token", "token"):
-        assert 0 < found[f"{name}_ms_p50"] <= found[f"{name}_ms_p95"]
-    slowest = max(found["first_token_ms_p95"], found["token_ms_p95"])
-    assert found["tokens_per_second_batch_1"] > 1000 / slowest / 2
+        assert 0 < timings[f"{name}_ms_p50"] <= timings[f"{name}_ms_p95"]
+    slowest = max(timings["first_token_ms_p95"], timings["token_ms_p95"])
+    assert timings["tokens_per_second_batch_1"] > 1000 / slowest / 2

@@ -15,8 +15,8 @@ PROMPTS = [[1, 9, 8, 7, 30, 31, 32], [1, 5], [1], [40, 41, 42, 43, 44, 45, 46, 4
 CHOICES = [[100, 101, 102, 2], [103, 2], [104, 105, 106, 107, 108, 109, 2]]
 
 
-def by_hand(model: Any, prompt: list[int], choice: list[int]) -> float:
-    """log p(choice | prompt) by one forward pass of the two, unpadded, without a cache."""
+def log_likelihood(model: Any, prompt: list[int], choice: list[int]) -> float:
+    """Compute log p(choice | prompt) with one forward pass, without padding or a cache."""
     import torch
 
     with torch.inference_mode():
@@ -27,22 +27,26 @@ def by_hand(model: Any, prompt: list[int], choice: list[int]) -> float:
 
 @pytest.mark.parametrize("choices", [CHOICES, [[7], [8], [9]], [[5, 6, 2]]])
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 64])
-def test_choice_scores_are_those_of_whole_forwards(
+def test_scores_of_choices_equal_those_of_single_forward_passes(
     loaded: Any, choices: list[list[int]], batch_size: int
 ):
-    got = likelihood.score_choices(loaded, PROMPTS, choices, batch_size)
-    want = [[by_hand(loaded, prompt, choice) for choice in choices] for prompt in PROMPTS]
-    for row, expected in zip(got, want, strict=True):
-        assert row == pytest.approx(expected, abs=1e-4)
-        assert row.index(max(row)) == expected.index(max(expected))
+    scores = likelihood.score_choices(loaded, PROMPTS, choices, batch_size)
+    expected = [
+        [log_likelihood(loaded, prompt, choice) for choice in choices] for prompt in PROMPTS
+    ]
+    for row, expected_row in zip(scores, expected, strict=True):
+        assert row == pytest.approx(expected_row, abs=1e-4)
+        assert row.index(max(row)) == expected_row.index(max(expected_row))
 
 
-def test_answer_losses_are_transformers_own(loaded: Any, tokenizer: Any, corpus: list[Record]):
+def test_answer_losses_equal_those_of_transformers(
+    loaded: Any, tokenizer: Any, corpus: list[Record]
+):
     import torch
 
     examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
-    got = likelihood.compute_answer_losses(loaded, examples, 5)
-    for (loss, tokens), example in zip(got, examples, strict=True):
+    losses = likelihood.compute_answer_losses(loaded, examples, 5)
+    for (loss, tokens), example in zip(losses, examples, strict=True):
         ids, labels = torch.tensor([example.input_ids]), torch.tensor([example.labels])
         with torch.inference_mode():
             mean = float(loaded(input_ids=ids, labels=labels).loss)
@@ -55,17 +59,17 @@ def test_losses_do_not_depend_on_the_batch_size(
     loaded: Any, tokenizer: Any, corpus: list[Record], batch_size: int
 ):
     examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
-    one = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, 1)]
-    many = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, batch_size)]
-    assert many == pytest.approx(one, abs=1e-3, rel=1e-5)
+    singly = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, 1)]
+    batched = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, batch_size)]
+    assert batched == pytest.approx(singly, abs=1e-3, rel=1e-5)
 
 
-def test_an_answer_cut_off_costs_nothing(loaded: Any):
+def test_an_answer_that_is_truncated_away_has_no_loss(loaded: Any):
     truncated = Example([1, 5, 6], [IGNORE_INDEX] * 3)
     assert likelihood.compute_answer_losses(loaded, [truncated], 1) == [(0.0, 0)]
 
 
-def test_perplexity_weighs_every_token_alike():
+def test_perplexity_gives_every_token_the_same_weight():
     assert likelihood.compute_perplexity([(math.log(8), 1), (2 * math.log(2), 5)]) == pytest.approx(
         32 ** (1 / 6)
     )
@@ -77,11 +81,11 @@ def test_perplexity_weighs_every_token_alike():
     [
         ([(0.0, 0)], "no record has an answer left to score; raise max_length"),
         ([], "no record has an answer left"),
-        ([(800.0, 1)], "mean loss of an answer token is 800: the model is of no use"),
+        ([(800.0, 1)], "mean loss of an answer token is 800: the model is unusable"),
         ([(math.nan, 1)], "mean loss of an answer token is nan"),
     ],
 )
-def test_a_perplexity_that_is_no_number_is_refused(
+def test_a_perplexity_that_is_not_finite_is_an_error(
     losses: list[likelihood.AnswerLoss], message: str
 ):
     with pytest.raises(UserError, match=message):
@@ -89,22 +93,26 @@ def test_a_perplexity_that_is_no_number_is_refused(
 
 
 @given(st.integers(1, 40), st.integers(0, 39), st.integers(2, 12))
-def test_every_label_is_in_one_window_behind_half_of_one(length: int, prompt: int, size: int):
+def test_every_label_is_in_one_window_after_half_a_window_of_context(
+    length: int, prompt: int, size: int
+):
     prompt = min(prompt, length - 1)
     ids = list(range(length))
     example = Example(ids, [IGNORE_INDEX] * prompt + ids[prompt:])
     scored = []
     for window in likelihood.split_into_windows(example, size):
         assert len(window.input_ids) == len(window.labels) <= size
-        for place, (token, label) in enumerate(zip(window.input_ids, window.labels, strict=True)):
+        for position, (token, label) in enumerate(
+            zip(window.input_ids, window.labels, strict=True)
+        ):
             if label != IGNORE_INDEX:
                 assert label == token
-                assert place >= min(token, size // 2)
+                assert position >= min(token, size // 2)
                 scored.append(token)
     assert scored == ids[prompt:]
 
 
-def test_losses_of_windows_are_summed_by_example():
+def test_window_losses_are_summed_per_example():
     assert likelihood.sum_window_losses([(1.0, 2), (2.0, 3), (4.0, 1)], [2, 0, 1]) == [
         (3.0, 5),
         (0, 0),
@@ -112,15 +120,15 @@ def test_losses_of_windows_are_summed_by_example():
     ]
 
 
-def test_a_window_s_loss_is_that_of_its_tokens_behind_its_context(loaded: Any):
-    """By hand: the log-probability of each token given those of its window before it."""
+def test_the_loss_of_windows_is_that_of_each_token_after_its_context(loaded: Any):
+    """The expected loss adds the log-probability of each token, given its window up to it."""
     import torch
 
     ids = [5, 9, 3, 7, 2, 8, 4, 6]
     example = Example(ids, [IGNORE_INDEX, *ids[1:]])
-    parts = likelihood.split_into_windows(example, 4)
-    losses = likelihood.compute_answer_losses(loaded, parts, 2)
-    [(total, tokens)] = likelihood.sum_window_losses(losses, [len(parts)])
+    windows = likelihood.split_into_windows(example, 4)
+    losses = likelihood.compute_answer_losses(loaded, windows, 2)
+    [(total, tokens)] = likelihood.sum_window_losses(losses, [len(windows)])
     assert tokens == 7
 
     def nats(context: list[int], token: int) -> float:
@@ -129,5 +137,5 @@ def test_a_window_s_loss_is_that_of_its_tokens_behind_its_context(loaded: Any):
         return -float(logits.log_softmax(-1)[token])
 
     starts = {1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 4, 7: 4}
-    by_hand = sum(nats(ids[starts[at] : at], ids[at]) for at in range(1, 8))
-    assert total == pytest.approx(by_hand, rel=1e-4)
+    expected = sum(nats(ids[starts[at] : at], ids[at]) for at in range(1, 8))
+    assert total == pytest.approx(expected, rel=1e-4)

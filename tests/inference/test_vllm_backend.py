@@ -1,4 +1,4 @@
-"""vLLM writes what transformers writes; most tests put a module of its name in its place."""
+"""vLLM generates the answers of transformers; most tests use a stand-in for the vllm module."""
 
 import json
 import sys
@@ -9,25 +9,25 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from lockstep.metrics.suites import Suite
-from lockstep.predicting.answering import Answering
 
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
 from lockstep.inference.generation import GeneratedAnswer, TransformersGenerator
 from lockstep.models import chat, model_io, soft_prompt
-from lockstep.predicting.predict_params import Asked
+from lockstep.predicting.predict_params import PredictParams
+from lockstep.predicting.variant_model import VariantModel
 from lockstep.records import Record
+from lockstep.suites import Suite
 from tests.conftest import REPOSITORY, tiny_params
 
 LENGTH = 12
 STARTED: list[dict[str, Any]] = []
-"""What each engine of the stand-in was started with; `running` says whether it still is."""
+"""Options of each engine that the stand-in has started; `running` is False once it is closed."""
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How a prompt is to be answered, by vLLM's names."""
+    """vLLM's parameters for answering one prompt."""
 
     max_tokens: int
     stop_token_ids: list[int]
@@ -38,7 +38,7 @@ class SamplingParams:
 
 
 class LLM:
-    """The part of vLLM 0.30's interface that is used, token by token by whole forward passes."""
+    """The part of vLLM 0.30's interface that Lockstep uses; it generates without a cache."""
 
     def __init__(
         self,
@@ -68,31 +68,33 @@ class LLM:
         use_tqdm: bool,
     ) -> list[Any]:
         assert self.options["running"]
-        given = zip(prompts, sampling_params, strict=True)
-        written = [self.one(prompt["prompt_token_ids"], how) for prompt, how in given]
-        return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=tuple(ids))]) for ids in written]
+        rows = [
+            self.generate_one(prompt["prompt_token_ids"], options)
+            for prompt, options in zip(prompts, sampling_params, strict=True)
+        ]
+        return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=tuple(ids))]) for ids in rows]
 
-    def one(self, prompt: list[int], how: SamplingParams) -> list[int]:
+    def generate_one(self, prompt: list[int], options: SamplingParams) -> list[int]:
         import torch
 
-        drawn = torch.Generator().manual_seed(how.seed) if how.temperature else None
+        generator = torch.Generator().manual_seed(options.seed) if options.temperature else None
         ids = list(prompt)
-        while len(ids) < len(prompt) + how.max_tokens:
+        while len(ids) < len(prompt) + options.max_tokens:
             with torch.inference_mode():
                 logits = self.model(input_ids=torch.tensor([ids])).logits[0, -1]
-            if drawn is None:
+            if generator is None:
                 ids.append(int(logits.argmax()))
             else:
-                chances = torch.softmax(logits / how.temperature, -1)
-                ids.append(int(torch.multinomial(chances, 1, generator=drawn)))
-            if ids[-1] in how.stop_token_ids:
-                break  # vLLM returns this token, too
+                probabilities = torch.softmax(logits / options.temperature, -1)
+                ids.append(int(torch.multinomial(probabilities, 1, generator=generator)))
+            if ids[-1] in options.stop_token_ids:
+                break  # vLLM returns this token as well
         return ids[len(prompt) :]
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The stand-in, and what pip leaves behind of the extra's packages."""
+    """Install the stand-in, and the metadata that pip writes for the extra's packages."""
     module = ModuleType("vllm")
     module.LLM = LLM  # type: ignore[attr-defined]
     module.SamplingParams = SamplingParams  # type: ignore[attr-defined]
@@ -103,20 +105,20 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
     for name in vllm_backend.ENVIRONMENT:
-        monkeypatch.setenv(name, "")  # and so undo what an engine sets
+        monkeypatch.setenv(name, "")  # restores after the test what an engine sets
     STARTED.clear()
 
 
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Whether torch finds a CUDA device."""
+def set_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Set whether torch reports a CUDA device."""
     import torch
 
-    def is_there(found: bool) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
+    def set_available(is_available: bool) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: is_available)
         monkeypatch.setattr(torch.cuda, "set_device", lambda number: None)
 
-    return is_there
+    return set_available
 
 
 @pytest.fixture
@@ -124,85 +126,92 @@ def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
     return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
 
 
-def test_its_answers_are_those_of_transformers(
+def test_greedy_answers_equal_those_of_transformers(
     installed: None, tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    want = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
-    assert len(set(want)) > 1
-    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == want
+    expected = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    assert len(set(expected)) > 1
+    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == expected
 
 
-def test_its_answers_stop_at_our_end_of_turn(
+def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
     installed: None, tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    """A token that this model does write is made the end of turn."""
-    free = greedy(loaded, prompts[0])
-    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(free[4])
-    want = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
-    assert want[0].text == chat.decode_answer(tokenizer, free[: free.index(tokenizer.eos_token_id)])
-    assert not want[0].truncated
-    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == want
+    """The end of turn is set to a token that this model generates."""
+    unstopped = generate_greedily(loaded, prompts[0])
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(unstopped[4])
+    expected = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    answer_ids = unstopped[: unstopped.index(tokenizer.eos_token_id)]
+    assert expected[0].text == chat.decode_answer(tokenizer, answer_ids)
+    assert not expected[0].truncated
+    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == expected
 
 
-def test_a_draw_is_of_its_prompt_and_seed_whatever_stands_beside_it(
+def test_a_sample_depends_on_its_prompt_and_seed_alone(
     installed: None, tiny: Path, tokenizer: Any, prompts: list[list[int]]
 ):
-    writer = vllm_backend.VllmGenerator(tiny, tokenizer)
-    one, other = prompts[:2]
+    generator = vllm_backend.VllmGenerator(tiny, tokenizer)
+    prompt, other = prompts[:2]
 
-    def draw(*asked: tuple[list[int], int], seed: int = 7) -> list[GeneratedAnswer]:
-        return writer.sample(asked, 1.0, LENGTH, seed)
+    def draw(*pairs: tuple[list[int], int], seed: int = 7) -> list[GeneratedAnswer]:
+        return generator.sample(pairs, 1.0, LENGTH, seed)
 
-    first, second, again = draw((one, 0), (other, 0), (one, 1))
-    assert first != again, "another number is another draw"
-    assert [again, first] == draw((one, 1), (one, 0))
+    first, second, again = draw((prompt, 0), (other, 0), (prompt, 1))
+    assert first != again, "another draw number gives another sample"
+    assert [again, first] == draw((prompt, 1), (prompt, 0))
     assert [second] == draw((other, 0))
-    assert [first] != draw((one, 0), seed=8)
+    assert [first] != draw((prompt, 0), seed=8)
 
 
-def test_it_is_told_the_dtype_of_the_folder(installed: None, tiny_copy: Path, tokenizer: Any):
-    """vLLM by itself would halve 32 bits."""
+def test_the_dtype_of_the_folder_is_passed_to_vllm(
+    installed: None, tiny_copy: Path, tokenizer: Any
+):
+    """vLLM would otherwise load 32-bit weights in 16 bits."""
     vllm_backend.VllmGenerator(tiny_copy, tokenizer)
-    rewrite(tiny_copy, dtype="bfloat16")
+    rewrite_config(tiny_copy, dtype="bfloat16")
     vllm_backend.VllmGenerator(tiny_copy, tokenizer)
-    assert [one["dtype"] for one in STARTED] == ["float32", "bfloat16"]
+    assert [options["dtype"] for options in STARTED] == ["float32", "bfloat16"]
 
 
-def test_a_model_that_it_does_not_load_is_told_in_one_line(
+def test_the_error_for_a_model_that_vllm_cannot_load_is_one_line(
     installed: None, tiny_copy: Path, tokenizer: Any
 ):
     (tiny_copy / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"vllm does not load it .*set evaluate.backend to transf"):
+    with pytest.raises(UserError, match=r"vllm cannot load it .*set predict.backend to transf"):
         vllm_backend.VllmGenerator(tiny_copy, tokenizer)
 
 
-def test_one_of_both_is_loaded_at_a_time(
+def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
     installed: None, tiny: Path, loaded: Any, corpus: list[Record]
 ):
-    texts = Suite(task="reply", answer="text", metrics=["rouge_l"])
+    suite = Suite(task="reply", answer="text")
     rows = [row for row in corpus if row.task == "reply"]
-    asked = Asked.model_validate({**asked_values(), "backend": "vllm"})
-    model = Answering(tiny, "eager", asked, None)
-    ours = TransformersGenerator(loaded, model.tokenizer, asked.batch_size)
-    written = ours.generate([model.prompt(row) for row in rows], asked.max_new_tokens)
-    want = [(one.text, one.truncated) for one in written]
+    settings = PredictParams.model_validate({**tiny_params({})["predict"], "backend": "vllm"})
+    model = VariantModel(tiny, "eager", settings, None)
+    transformers_generator = TransformersGenerator(loaded, model.tokenizer, settings.batch_size)
+    prompts = [model.prompt(row) for row in rows]
+    expected = transformers_generator.generate(prompts, settings.max_new_tokens)
+
+    def generate() -> list[GeneratedAnswer]:
+        answers = model.answer(suite, rows, [])
+        return [GeneratedAnswer(answer.text, answer.truncated) for answer in answers]
 
     def running() -> list[bool]:
-        return [one["running"] for one in STARTED]
+        return [options["running"] for options in STARTED]
 
-    assert [(one.text, one.truncated) for one in model.answers(texts, rows, [])] == want
-    assert len(model.samples([(row, 0) for row in rows], 7)) == len(rows)
-    assert running() == [True], "the same engine draws"
-    before = model.losses(rows)
+    assert generate() == expected
+    assert len(model.sample([(row, 0) for row in rows], 7)) == len(rows)
+    assert running() == [True], "samples come from the same engine"
+    losses = model.reference_losses(rows)
     assert running() == [False]
-    assert [(one.text, one.truncated) for one in model.answers(texts, rows, [])] == want
+    assert generate() == expected
     assert running() == [False, True]
-    assert model.losses(rows) == before
+    assert model.reference_losses(rows) == losses
     assert running() == [False, False]
 
 
-def greedy(model: Any, prompt: list[int]) -> list[int]:
-    """The likeliest token, again and again, whether or not it ends the turn."""
+def generate_greedily(model: Any, prompt: list[int]) -> list[int]:
+    """Generate LENGTH tokens greedily, whether or not one of them ends the turn."""
     import torch
 
     ids = list(prompt)
@@ -212,29 +221,25 @@ def greedy(model: Any, prompt: list[int]) -> list[int]:
     return ids[len(prompt) :]
 
 
-def asked_values() -> dict[str, Any]:
-    values = tiny_params({})["evaluate"]
-    return {name: value for name, value in values.items() if name in Asked.model_fields}
-
-
-def rewrite(folder: Path, **changes: Any) -> None:
+def rewrite_config(folder: Path, **changes: Any) -> None:
+    """Change values in a folder's config.json."""
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def test_what_is_not_installed_is_refused(tiny: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_package_is_an_error(tiny: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "path", [str(REPOSITORY)])
-    line = r"vllm is not installed; pip install '\.\[vllm\]', or set evaluate.backend to transf"
+    line = r"vllm is not installed; pip install '\.\[vllm\]', or set predict.backend to transf"
     with pytest.raises(UserError, match=line):
         vllm_backend.check_model(tiny)
 
 
-def test_a_machine_without_a_gpu_is_refused(
-    installed: None, device: Callable[[bool], None], tiny: Path
+def test_a_machine_without_a_gpu_is_an_error(
+    installed: None, set_cuda: Callable[[bool], None], tiny: Path
 ):
-    device(False)
+    set_cuda(False)
     with pytest.raises(
-        UserError, match=r"vllm needs a CUDA device.*evaluate.backend to transformers"
+        UserError, match=r"vllm needs a CUDA device.*predict.backend to transformers"
     ):
         vllm_backend.check_model(tiny)
 
@@ -242,75 +247,68 @@ def test_a_machine_without_a_gpu_is_refused(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"dtype": None}, "config.json: names no dtype"),
+        ({"dtype": None}, "config.json: no dtype, which vllm needs"),
         (
             {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
-            "4-bit weights of models in 16 bits alone, and this one's dtype is float32",
+            "vllm loads 4-bit weights only if the model's dtype has 16 bits, but it is float32",
         ),
     ],
 )
-def test_a_model_that_it_would_not_read_as_it_is_is_refused(
+def test_a_model_that_vllm_would_load_otherwise_is_an_error(
     installed: None,
-    device: Callable[[bool], None],
+    set_cuda: Callable[[bool], None],
     tiny_copy: Path,
     changes: dict[str, Any],
     line: str,
 ):
-    device(True)
+    set_cuda(True)
     vllm_backend.check_model(tiny_copy)
-    rewrite(tiny_copy, **changes)
+    rewrite_config(tiny_copy, **changes)
     with pytest.raises(UserError, match=line):
         vllm_backend.check_model(tiny_copy)
 
 
-def test_a_model_with_a_learnt_prefix_is_refused(
-    installed: None, device: Callable[[bool], None], tiny_copy: Path
+def test_a_model_with_a_soft_prompt_is_an_error(
+    installed: None, set_cuda: Callable[[bool], None], tiny_copy: Path
 ):
-    device(True)
+    set_cuda(True)
     (tiny_copy / soft_prompt.FILE).touch()
-    with pytest.raises(UserError, match=f"{soft_prompt.FILE}: vllm reads no learnt prefix"):
+    with pytest.raises(UserError, match=f"{soft_prompt.FILE}: vllm cannot load a soft prompt"):
         vllm_backend.check_model(tiny_copy)
 
 
 @pytest.mark.slow
-def test_the_stage_refuses_before_weights_load_and_the_first_stage_before_all_work(
+def test_predict_stops_before_weights_load_and_the_first_stage_before_any_work(
     workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
 ):
-    """On the CPU, with and without vLLM."""
+    """This holds on the CPU, with and without vLLM."""
     (workplace / "base/model.safetensors").unlink()
-    prepared = [f"prepared/{name}.jsonl" for name in ("train", "validation", "test")]
-    paths = (*prepared, "prepared/labels.json", "tasks", "evaluated/base")
-    changes = {"evaluate.backend": "vllm"}
-    line = "params.yaml: evaluate.backend: vllm "
-    refused(stage("evaluate", "base", *paths, changes=changes), workplace / "evaluated", line)
+    tasks = {"reply": {"kind": "text", "records": {"train": 4, "validation": 4, "test": 4}}}
+    (workplace / "prepared/tasks.json").write_text(json.dumps(tasks))
+    changes = {"predict.backend": "vllm"}
+    line = "params.yaml: predict.backend: vllm "
+    run = stage("predict", "base", "prepared", "tasks", "predicted/base", changes=changes)
+    refused(run, workplace / "predicted", line)
     refused(stage("base", "text.jsonl", "other", changes=changes), workplace / "other", line)
 
 
-def test_who_writes_nothing_is_not_asked_for_it():
-    choice = {"task": "intent", "answer": "choice", "metrics": ["accuracy"]}
-    values = {**asked_values(), "backend": "vllm"}
-    assert Asked.model_validate(values).vllm_writes
-    assert not Asked.model_validate({**values, "suites": [choice]}).vllm_writes
-    assert not Asked.model_validate({**values, "backend": "transformers"}).vllm_writes
-
-
 @pytest.mark.slow
-def test_vllm_itself_writes_what_transformers_writes(
+def test_the_real_vllm_generates_the_answers_of_transformers(
     tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    """On a GPU with the extra: the same tokens, but where two are as likely but for rounding."""
+    """Needs a GPU and the extra. Tokens whose likelihoods are almost equal could still differ."""
     import torch
 
     pytest.importorskip("vllm")
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     vllm_backend.check_model(tiny)
-    writer = vllm_backend.VllmGenerator(tiny, tokenizer)
+    generator = vllm_backend.VllmGenerator(tiny, tokenizer)
     try:
-        got = writer.generate(prompts, LENGTH)
-        drawn = writer.sample([(prompt, 0) for prompt in prompts], 1.0, LENGTH, 7)
-        one_by_one = [writer.sample([(prompt, 0)], 1.0, LENGTH, 7)[0] for prompt in prompts]
+        answers = generator.generate(prompts, LENGTH)
+        samples = generator.sample([(prompt, 0) for prompt in prompts], 1.0, LENGTH, 7)
+        one_by_one = [generator.sample([(prompt, 0)], 1.0, LENGTH, 7)[0] for prompt in prompts]
     finally:
-        writer.close()
-    assert got == generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
-    assert drawn == one_by_one
+        generator.close()
+    assert answers == generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    assert samples == one_by_one

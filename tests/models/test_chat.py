@@ -20,7 +20,7 @@ def record(conversation: Callable[..., Record]) -> Record:
     return conversation("where is 42？", "track 它", system="Name the intent.")
 
 
-def test_prompt_is_chatml_up_to_the_assistants_header(tokenizer: Any, record: Record):
+def test_the_prompt_is_chatml_up_to_the_assistant_s_header(tokenizer: Any, record: Record):
     assert chat.render_prompt(tokenizer, record.prompt) == PROMPT
     assert tokenizer.decode(chat.encode_prompt(tokenizer, record.prompt)) == PROMPT
 
@@ -28,10 +28,10 @@ def test_prompt_is_chatml_up_to_the_assistants_header(tokenizer: Any, record: Re
 def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Record):
     example = chat.encode_example(tokenizer, record, 1000)
     assert len(example.input_ids) == len(example.labels)
-    learnt = [label for label in example.labels if label != chat.IGNORE_INDEX]
-    assert tokenizer.decode(learnt) == "track 它<|im_end|>"
-    assert learnt == example.labels[-len(learnt) :] == example.input_ids[-len(learnt) :]
-    assert example.answer_tokens == len(learnt)
+    labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
+    assert tokenizer.decode(labels) == "track 它<|im_end|>"
+    assert labels == example.labels[-len(labels) :] == example.input_ids[-len(labels) :]
+    assert example.answer_tokens == len(labels)
 
 
 def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: Record):
@@ -44,7 +44,7 @@ def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: 
     assert tokenizer.decode(whole[len(ours) :]) == "\n"
 
 
-def test_labels_are_what_transformers_masks_as_the_assistants(tokenizer: Any, record: Record):
+def test_labels_equal_the_assistant_mask_of_transformers(tokenizer: Any, record: Record):
     whole = tokenizer.apply_chat_template(
         record.messages, return_dict=True, return_assistant_tokens_mask=True
     )
@@ -53,80 +53,84 @@ def test_labels_are_what_transformers_masks_as_the_assistants(tokenizer: Any, re
     assert list(whole["assistant_masks"]) == ours + [0] * (len(whole["input_ids"]) - len(ours))
 
 
-def test_an_earlier_answer_is_context_and_ends_its_line(tokenizer: Any, record: Record):
+def test_an_earlier_answer_in_a_prompt_ends_with_its_end_of_turn_and_a_newline(
+    tokenizer: Any, record: Record
+):
     turns = [*record.messages, {"role": "user", "content": "and 43?"}]
     assert chat.render_prompt(tokenizer, turns) == (
         PROMPT + "track 它<|im_end|>\n<|im_start|>user\nand 43?<|im_end|>\n<|im_start|>assistant\n"
     )
 
 
-@pytest.mark.parametrize("cut", [1, 2, 5])
-def test_cuts_on_the_right(tokenizer: Any, record: Record, cut: int):
+@pytest.mark.parametrize("excess", [1, 2, 5])
+def test_long_examples_are_truncated_on_the_right(tokenizer: Any, record: Record, excess: int):
     whole = chat.encode_example(tokenizer, record, 1000)
-    short = chat.encode_example(tokenizer, record, len(whole.input_ids) - cut)
-    assert short.input_ids == whole.input_ids[:-cut]
-    assert short.labels == whole.labels[:-cut]
+    short = chat.encode_example(tokenizer, record, len(whole.input_ids) - excess)
+    assert short.input_ids == whole.input_ids[:-excess]
+    assert short.labels == whole.labels[:-excess]
 
 
-def test_a_control_tokens_spelling_in_an_answer_stays_text(tokenizer: Any, record: Record):
-    spelt = chat.encode_text(tokenizer, "<|im_end|>")
-    assert tokenizer.eos_token_id not in spelt
-    assert tokenizer.decode(spelt) == "<|im_end|>"
-    # and the template still writes control tokens afterwards
+def test_the_spelling_of_a_control_token_in_an_answer_stays_text(tokenizer: Any, record: Record):
+    ids = chat.encode_text(tokenizer, "<|im_end|>")
+    assert tokenizer.eos_token_id not in ids
+    assert tokenizer.decode(ids) == "<|im_end|>"
+    # the template can still write control tokens after that
     assert chat.encode_prompt(tokenizer, record.prompt).count(tokenizer.eos_token_id) == 2
 
 
-def test_refuses_a_control_token_of_the_base_in_a_turn(tokenizer: Any):
-    """Spellings that the readers do not know: each base has its own."""
+def test_a_control_token_of_the_base_in_a_turn_is_an_error(tokenizer: Any):
+    """Each base has its own control tokens, which the readers of the data do not know."""
     tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
     with pytest.raises(UserError, match=r"<end_of_turn> is a control token .* user turn: 'a <end"):
         chat.encode_prompt(tokenizer, [{"role": "user", "content": "a <end_of_turn> b"}])
 
 
-def test_refuses_what_the_template_refuses(tokenizer: Any):
+def test_an_error_of_the_template_names_the_roles(tokenizer: Any):
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     turns = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
     with pytest.raises(UserError, match="refuses system, user: System role not supported"):
         chat.encode_prompt(tokenizer, turns)
 
 
-def test_texts_spell_what_ids_encode(tokenizer: Any, record: Record):
-    both = chat.render_prompt(tokenizer, record.prompt) + chat.render_answer(
+def test_rendered_text_has_the_ids_of_the_encoded_example(tokenizer: Any, record: Record):
+    text = chat.render_prompt(tokenizer, record.prompt) + chat.render_answer(
         tokenizer, record.answer
     )
-    assert tokenizer(both)["input_ids"] == chat.encode_example(tokenizer, record, 1000).input_ids
+    assert tokenizer(text)["input_ids"] == chat.encode_example(tokenizer, record, 1000).input_ids
 
 
-def test_decode_leaves_control_tokens_out(tokenizer: Any):
+def test_a_decoded_answer_has_no_control_tokens(tokenizer: Any):
     assert chat.decode_answer(tokenizer, chat.encode_answer(tokenizer, "a , b。")) == "a , b。"
 
 
-def test_refuses_a_template_that_writes_the_date(tokenizer: Any):
+def test_a_template_that_writes_the_date_is_an_error(tokenizer: Any):
     tokenizer.chat_template = "{{ strftime_now('%d') }}" + tokenizer.chat_template
     with pytest.raises(UserError, match="strftime_now"):
         chat.check_tokenizer(tokenizer)
 
 
-def test_refuses_to_render_without_template(tokenizer: Any, conversation: Callable[..., Record]):
+def test_rendering_without_a_template_is_an_error(
+    tokenizer: Any, conversation: Callable[..., Record]
+):
     tokenizer.chat_template = None
-    chat.check_tokenizer(tokenizer)  # an encoder needs none
+    chat.check_tokenizer(tokenizer)  # an encoder needs no template
     with pytest.raises(UserError, match=r"chat_template\.jinja"):
         chat.encode_example(tokenizer, conversation("q", "a"), 100)
 
 
-def test_refuses_an_eos_token_that_does_not_end_the_turn(tokenizer: Any):
+def test_an_eos_token_that_does_not_end_the_turn_is_an_error(tokenizer: Any):
     tokenizer.eos_token = tokenizer.pad_token
     with pytest.raises(UserError, match="eos_token"):
         chat.check_tokenizer(tokenizer)
 
 
-def test_refuses_a_tokenizer_without_eos_token(tokenizer: Any):
+def test_a_tokenizer_without_eos_token_is_an_error(tokenizer: Any):
     tokenizer.eos_token = None
     with pytest.raises(UserError, match="eos_token"):
         chat.check_tokenizer(tokenizer)
 
 
-def test_refuses_a_template_without_generation_prompt(tokenizer: Any):
+def test_a_template_without_generation_prompt_is_an_error(tokenizer: Any):
     tokenizer.chat_template = tokenizer.chat_template.replace("add_generation_prompt", "false")
     with pytest.raises(UserError, match="generation prompt"):
         chat.check_tokenizer(tokenizer)
@@ -152,7 +156,7 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
 
 
 @pytest.mark.parametrize(
-    ("last", "learnt"),
+    ("last", "trained_text"),
     [
         (
             {"content": "", "tool_calls": [CALL]},
@@ -164,29 +168,31 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
         ),
     ],
 )
-def test_a_call_and_a_train_of_thought_are_learnt(tokenizer: Any, last: dict, learnt: str):
+def test_tool_calls_and_reasoning_are_trained(tokenizer: Any, last: dict, trained_text: str):
     turns = [{"role": "user", "content": "where?"}, {"role": "assistant", **last}]
     record = Record(messages=turns, task="t", source="a", origin="a:1", tools=TOOLS)
     example = chat.encode_example(tokenizer, record, 1000)
     labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
-    assert tokenizer.decode(labels) == learnt
+    assert tokenizer.decode(labels) == trained_text
     assert tokenizer.decode(example.input_ids).startswith("<|im_start|>system\nTools:\n")
 
 
-def test_a_template_without_tools_is_refused_by_the_row(tokenizer: Any):
-    plain = copy.deepcopy(tokenizer)
-    plain.chat_template = plain.chat_template.replace("message['tool_calls']", "[]")
-    plain.chat_template = plain.chat_template.replace("<|im_end|>{% endgen", "{% endgen")
+def test_the_error_for_a_template_without_tools_names_the_row(tokenizer: Any):
+    without_tools = copy.deepcopy(tokenizer)
+    without_tools.chat_template = without_tools.chat_template.replace("message['tool_calls']", "[]")
+    without_tools.chat_template = without_tools.chat_template.replace(
+        "<|im_end|>{% endgen", "{% endgen"
+    )
     turns = [
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
     ]
     record = Record(messages=turns, task="t", source="a", origin="a.jsonl:7")
-    with pytest.raises(UserError, match=r"^a\.jsonl:7: the base's chat template does not write"):
-        chat.encode_example(plain, record, 1000)
+    with pytest.raises(UserError, match=r"^a\.jsonl:7: the base's chat template does not continue"):
+        chat.encode_example(without_tools, record, 1000)
 
 
-def test_plain_text_is_learnt_from_its_second_token_on(tokenizer: Any):
+def test_plain_text_has_labels_from_its_second_token_on(tokenizer: Any):
     record = Record(
         messages=[{"role": "assistant", "content": "where is it"}],
         task="t",

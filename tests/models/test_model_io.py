@@ -8,7 +8,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.models import model_io
 
-WHOLE = [
+MODEL_FILES = [
     "chat_template.jinja",
     "config.json",
     "generation_config.json",
@@ -18,13 +18,15 @@ WHOLE = [
 ]
 
 
-def save_again(folder: Path, into: Path) -> Path:
+def load_and_save(folder: Path, into: Path) -> Path:
+    """Save the model of a folder into another one."""
     model_io.save_model(model_io.load_model(folder, "auto", "eager", "cpu"), into, 1.0)
     model_io.save_tokenizer(model_io.load_tokenizer(folder), into)
     return into
 
 
-def without(folder: Path, name: str) -> None:
+def remove_tensor(folder: Path, name: str) -> None:
+    """Remove a tensor from the weights of a folder."""
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(folder / "model.safetensors")
@@ -35,13 +37,13 @@ def without(folder: Path, name: str) -> None:
 def test_equal_models_are_saved_as_equal_bytes(
     tiny: Path, tmp_path: Path, contents: Callable[[Path], dict[str, bytes]]
 ):
-    one = save_again(tiny, tmp_path / "one")
-    other = save_again(one, tmp_path / "deeper/other")
-    assert list(contents(one)) == WHOLE
+    one = load_and_save(tiny, tmp_path / "one")
+    other = load_and_save(one, tmp_path / "deeper/other")
+    assert list(contents(one)) == MODEL_FILES
     assert contents(one) == contents(other) == contents(tiny)
 
 
-def test_settle_removes_paths_and_what_a_library_wrote_of_the_run(loaded: Any, tmp_path: Path):
+def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded: Any, tmp_path: Path):
     from peft import LoraConfig, get_peft_model
 
     base = model_io.load_model(save_to(tmp_path / "base", loaded), "auto", "eager", "cpu")
@@ -62,20 +64,20 @@ def save_to(folder: Path, model: Any) -> Path:
     return folder
 
 
-def test_a_saved_config_says_nothing_of_how_it_was_made(tiny: Path):
+def test_a_saved_config_says_nothing_about_how_it_was_made(tiny: Path):
     assert (
         not {"_name_or_path", "transformers_version", "use_cache"}
         & json.loads((tiny / "config.json").read_text()).keys()
     )
 
 
-def test_a_missing_tensor_is_refused_by_name(tiny_copy: Path):
-    without(tiny_copy, "model.layers.1.mlp.up_proj.weight")
+def test_the_error_for_a_missing_tensor_names_it(tiny_copy: Path):
+    remove_tensor(tiny_copy, "model.layers.1.mlp.up_proj.weight")
     with pytest.raises(UserError, match=r"missing keys: model\.layers\.1\.mlp\.up_proj\.weight"):
         model_io.load_model(tiny_copy, "auto", "eager", "cpu")
 
 
-def test_a_tensor_too_many_is_refused_by_name(tiny_copy: Path):
+def test_the_error_for_a_superfluous_tensor_names_it(tiny_copy: Path):
     config = json.loads((tiny_copy / "config.json").read_text())
     config |= {"num_hidden_layers": 1, "layer_types": config["layer_types"][:1]}
     (tiny_copy / "config.json").write_text(json.dumps(config))
@@ -83,7 +85,7 @@ def test_a_tensor_too_many_is_refused_by_name(tiny_copy: Path):
         model_io.load_model(tiny_copy, "auto", "eager", "cpu")
 
 
-def test_dtype_and_attention_are_as_asked(tiny: Path):
+def test_a_model_is_loaded_with_the_requested_dtype_and_attention(tiny: Path):
     import torch
 
     model = model_io.load_model(tiny, "bfloat16", "sdpa", "cpu")
@@ -93,7 +95,7 @@ def test_dtype_and_attention_are_as_asked(tiny: Path):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_one_value_that_is_not_finite_is_found(tiny: Path, value: float):
+def test_a_single_value_that_is_not_finite_is_detected(tiny: Path, value: float):
     import torch
 
     model = model_io.load_model(tiny, "auto", "eager", "cpu")
@@ -112,28 +114,28 @@ def test_a_tokenizer_without_padding_pads_with_the_end_of_turn(tiny_copy: Path):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
 
 
-def test_a_tokenizer_is_loaded_as_its_file_says(tiny: Path):
-    """AutoTokenizer puts Qwen2's splitting in its place, because the model is a Qwen2."""
+def test_a_tokenizer_is_loaded_as_its_file_defines_it(tiny: Path):
+    """AutoTokenizer would replace its pre-tokenizer by Qwen2's, since the model is a Qwen2."""
     from tokenizers import Tokenizer
 
-    want = Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    expected = Tokenizer.from_file(str(tiny / "tokenizer.json"))
     text = "请取消订单一二三四五，don't CAFE\u0301\n\n 42 "
-    got = model_io.load_tokenizer(tiny)
-    assert got.backend_tokenizer.to_str() == want.to_str()
-    assert got(text)["input_ids"] == want.encode(text).ids
+    tokenizer = model_io.load_tokenizer(tiny)
+    assert tokenizer.backend_tokenizer.to_str() == expected.to_str()
+    assert tokenizer(text)["input_ids"] == expected.encode(text).ids
 
 
-def test_weight_bytes_counts_weights_alone(tmp_path: Path):
+def test_only_weight_files_are_counted(tmp_path: Path):
     for name, size in (("a.safetensors", 3), ("b.safetensors", 4), ("config.json", 5)):
         (tmp_path / name).write_bytes(b"x" * size)
     assert model_io.count_weight_bytes(tmp_path) == 7
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_a_damaged_file_is_one_line(tiny_copy: Path, name: str):
+def test_the_error_for_a_damaged_file_is_one_line(tiny_copy: Path, name: str):
     file = tiny_copy / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"spoilt: the (model|tokenizer) does not load") as refusal:
+    with pytest.raises(UserError, match=r"spoilt: the (model|tokenizer) does not load") as error:
         model_io.load_tokenizer(tiny_copy)
         model_io.load_model(tiny_copy, "auto", "eager", "cpu")
-    assert "\n" not in refusal.value.message
+    assert "\n" not in error.value.message

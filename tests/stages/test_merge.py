@@ -1,5 +1,6 @@
+"""`stages.merge` merges an adapter as PEFT does, and links weights that were trained whole."""
+
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from lockstep.models import model_io
 pytestmark = pytest.mark.slow
 
 ARGUMENTS = ("merge", "base", "trained", "prepared/validation.jsonl", "merged")
-WHOLE = [
+OUTPUT_FILES = [
     "chat_template.jinja",
     "config.json",
     "generation_config.json",
@@ -23,8 +24,8 @@ WHOLE = [
 
 
 @pytest.fixture
-def adapted(workplace: Path) -> Path:
-    """trained/model: a random adapter that changes every linear layer."""
+def adapter(workplace: Path) -> Path:
+    """The folder trained/model with a random adapter that changes every linear layer."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -39,7 +40,9 @@ def adapted(workplace: Path) -> Path:
     return folder
 
 
-def test_the_merged_model_is_pefts_own(workplace: Path, adapted: Path, stage: Callable[..., Any]):
+def test_the_merged_weights_equal_those_that_peft_merges(
+    workplace: Path, adapter: Path, stage: Callable[..., Any]
+):
     import torch
     from peft import PeftModel
     from safetensors.torch import load_file
@@ -48,50 +51,49 @@ def test_the_merged_model_is_pefts_own(workplace: Path, adapted: Path, stage: Ca
     run = stage(*ARGUMENTS)
     assert run.returncode == 0, run.stderr
     assert run.stderr.startswith('merge: {"prompts": 4, ')
-    assert sorted(path.name for path in (workplace / "merged").iterdir()) == WHOLE
-    fact = json.loads((workplace / "merged/merge.json").read_text())
-    assert fact["prompts"] == 4
-    assert 0 <= fact["largest_logit_difference"] < 1e-3
+    assert sorted(path.name for path in (workplace / "merged").iterdir()) == OUTPUT_FILES
+    summary = json.loads((workplace / "merged/merge.json").read_text())
+    assert summary["prompts"] == 4
+    assert 0 <= summary["largest_logit_difference"] < 1e-3
 
     base = AutoModelForCausalLM.from_pretrained(workplace / "base")
-    want = PeftModel.from_pretrained(base, adapted).merge_and_unload()
-    want.save_pretrained(workplace / "want")
-    got, expected, before = (
-        load_file(workplace / name / "model.safetensors") for name in ("merged", "want", "base")
+    PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(workplace / "peft")
+    merged, expected, before = (
+        load_file(workplace / name / "model.safetensors") for name in ("merged", "peft", "base")
     )
-    assert got.keys() == expected.keys() == before.keys()
-    assert all(torch.equal(got[name], expected[name]) for name in got)
-    changed = {name for name in got if not torch.equal(got[name], before[name])}
-    assert changed == {name for name in got if name.endswith("_proj.weight")}
+    assert merged.keys() == expected.keys() == before.keys()
+    assert all(torch.equal(merged[name], expected[name]) for name in merged)
+    changed = {name for name in merged if not torch.equal(merged[name], before[name])}
+    assert changed == {name for name in merged if name.endswith("_proj.weight")}
 
 
-def test_a_merge_that_changes_answers_is_refused(
-    workplace: Path, adapted: Path, stage: Callable[..., Any], refused: Callable[..., None]
+def test_a_large_merged_model_is_written_as_shards(
+    workplace: Path, adapter: Path, performed: Callable[..., str]
+):
+    performed(*ARGUMENTS, changes={"weights.max_shard_gb": 1e-4})
+    index = json.loads((workplace / "merged/model.safetensors.index.json").read_text())
+    shards = {path.name for path in (workplace / "merged").glob("*.safetensors")}
+    assert set(index["weight_map"].values()) == shards
+    assert len(shards) > 1
+
+
+def test_a_merge_that_changes_logits_is_an_error(
+    workplace: Path, adapter: Path, stage: Callable[..., Any], refused: Callable[..., None]
 ):
     run = stage(*ARGUMENTS, changes={"merge.tolerance": 1e-12})
     refused(run, workplace / "merged", "merged logits differ by", "merge.tolerance 1e-12")
 
 
-def test_a_fully_tuned_model_is_linked_not_copied(
+def test_a_model_whose_weights_were_trained_whole_is_linked(
     workplace: Path, tiny: Path, performed: Callable[..., str]
 ):
     (workplace / "base").rename(workplace / "model")
-    (workplace / "base").mkdir()  # nothing of the base is needed
+    (workplace / "base").mkdir()  # the base is not needed
     (workplace / "trained").mkdir()
     (workplace / "model").rename(workplace / "trained/model")
     performed(*ARGUMENTS)
-    assert sorted(path.name for path in (workplace / "merged").iterdir()) == WHOLE
-    for name in set(WHOLE) - {"merge.json"}:
+    assert sorted(path.name for path in (workplace / "merged").iterdir()) == OUTPUT_FILES
+    for name in set(OUTPUT_FILES) - {"merge.json"}:
         assert (workplace / "merged" / name).samefile(workplace / "trained/model" / name)
-    fact = json.loads((workplace / "merged/merge.json").read_text())
-    assert fact == {"prompts": 0, "largest_logit_difference": 0.0}
-
-
-def test_a_logit_that_is_no_number_is_a_difference_beyond_any_limit():
-    import torch
-
-    from stages.merge import largest_difference
-
-    fine, spoilt = torch.zeros(2, 3), torch.tensor([[0.0, float("nan")]])
-    assert math.isnan(largest_difference([fine, spoilt, fine], [fine, spoilt, fine]))
-    assert largest_difference([fine, fine], [fine, fine + 0.5]) == 0.5
+    summary = json.loads((workplace / "merged/merge.json").read_text())
+    assert summary == {"prompts": 0, "largest_logit_difference": 0.0}

@@ -1,3 +1,5 @@
+"""`stages.quantize` writes a smaller model and measures how much its outputs change."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ pytestmark = pytest.mark.slow
 ARGUMENTS = ("quantize", "base", "prepared/validation.jsonl", "quantized")
 
 
-def test_writes_a_smaller_model_and_what_it_cost(workplace: Path, stage: Callable[..., Any]):
+def test_a_smaller_model_and_its_perplexity_are_written(workplace: Path, stage: Callable[..., Any]):
     run = stage(*ARGUMENTS)
     assert run.returncode == 0, run.stderr
     assert run.stderr.startswith("quantize: nf4, ")
@@ -25,11 +27,42 @@ def test_writes_a_smaller_model_and_what_it_cost(workplace: Path, stage: Callabl
         "tokenizer.json",
         "tokenizer_config.json",
     ]
-    fact = json.loads((out / "quantize.json").read_text())
-    assert (fact["method"], fact["quantized_layers"]) == ("nf4", 14)
-    assert fact["bytes_before"] == (workplace / "base/model.safetensors").stat().st_size
-    assert fact["bytes_after"] == (out / "model.safetensors").stat().st_size
-    assert fact["bytes_after"] < fact["bytes_before"]
-    assert fact["perplexity_before"] != fact["perplexity_after"]
+    summary = json.loads((out / "quantize.json").read_text())
+    assert (summary["method"], summary["quantized_layers"]) == ("nf4", 14)
+    assert summary["bytes_before"] == (workplace / "base/model.safetensors").stat().st_size
+    assert summary["bytes_after"] == (out / "model.safetensors").stat().st_size
+    assert summary["bytes_after"] < summary["bytes_before"]
+    assert summary["perplexity_before"] != summary["perplexity_after"]
     config = json.loads((out / "config.json").read_text())["quantization_config"]
     assert config["bnb_4bit_use_double_quant"] is True
+
+
+def test_without_double_quantization_the_scales_are_not_quantized(
+    workplace: Path, performed: Callable[..., str]
+):
+    performed(*ARGUMENTS, changes={"quantize.double_quantization": False})
+    names = read_tensor_names(workplace / "quantized")
+    assert any(name.endswith("absmax") for name in names)
+    assert not any("nested" in name for name in names)
+
+
+def test_large_quantized_weights_are_written_as_shards(
+    workplace: Path, performed: Callable[..., str]
+):
+    performed(*ARGUMENTS, changes={"weights.max_shard_gb": 5e-5})
+    index = json.loads((workplace / "quantized/model.safetensors.index.json").read_text())
+    shards = {path.name for path in (workplace / "quantized").glob("*.safetensors")}
+    assert set(index["weight_map"].values()) == shards
+    assert len(shards) > 1
+    assert any("nested" in name for name in read_tensor_names(workplace / "quantized"))
+
+
+def read_tensor_names(folder: Path) -> set[str]:
+    """Return the names of all tensors in a model folder."""
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            names |= set(file.keys())
+    return names

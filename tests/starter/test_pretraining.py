@@ -10,13 +10,15 @@ from lockstep.models import model_io
 from lockstep.starter import pretraining
 
 
-def make(documents: list[str], size: pretraining.StarterParams, out: Path) -> tuple[Path, float]:
+def make(
+    documents: list[str], starter_params: pretraining.StarterParams, out: Path
+) -> tuple[Path, float]:
     from transformers import set_seed
 
     set_seed(7)
-    tokenizer = pretraining.train_tokenizer(documents, size)
-    model = pretraining.build_model(tokenizer, size, "eager")
-    loss = pretraining.pretrain(model, tokenizer, documents, size, 7)
+    tokenizer = pretraining.train_tokenizer(documents, starter_params)
+    model = pretraining.build_model(tokenizer, starter_params, "eager")
+    loss = pretraining.pretrain(model, tokenizer, documents, starter_params, 7)
     model_io.save_model(model, out, 1.0)
     model_io.save_tokenizer(tokenizer, out)
     return out, loss
@@ -24,23 +26,25 @@ def make(documents: list[str], size: pretraining.StarterParams, out: Path) -> tu
 
 def test_made_twice_it_is_byte_identical(
     documents: list[str],
-    size: pretraining.StarterParams,
+    starter_params: pretraining.StarterParams,
     tmp_path: Path,
     contents: Callable[[Path], dict[str, bytes]],
 ):
-    one, loss = make(documents, size, tmp_path / "one")
-    other, same_loss = make(documents, size, tmp_path / "other")
+    one, loss = make(documents, starter_params, tmp_path / "one")
+    other, same_loss = make(documents, starter_params, tmp_path / "other")
     assert loss == same_loss
     assert contents(one) == contents(other)
 
 
 @pytest.mark.slow
-def test_pretraining_learns(documents: list[str], size: pretraining.StarterParams, tmp_path: Path):
+def test_pretraining_learns(
+    documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
+):
     import math
 
-    longer = size.model_copy(update={"copying_steps": 0, "steps": 60})
+    longer = starter_params.model_copy(update={"copying_steps": 0, "steps": 60})
     _, loss = make(documents, longer, tmp_path / "one")
-    assert loss < 0.5 * math.log(size.vocabulary)  # the loss of knowing nothing
+    assert loss < 0.5 * math.log(starter_params.vocabulary)  # the loss of knowing nothing
 
 
 def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
@@ -50,9 +54,9 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
 
 
 def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(
-    size: pretraining.StarterParams,
+    starter_params: pretraining.StarterParams,
 ):
-    tokenizer = pretraining.train_tokenizer(['my order\n{"a":"order"}'] * 9, size)
+    tokenizer = pretraining.train_tokenizer(['my order\n{"a":"order"}'] * 9, starter_params)
     assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
     assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
 
@@ -71,9 +75,15 @@ def test_text_survives_a_round_trip(tokenizer: Any, text: str):
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
-def test_vocabulary_holds_control_tokens_and_bytes(tokenizer: Any, size: pretraining.StarterParams):
-    assert len(tokenizer) <= size.vocabulary
-    assert [tokenizer.convert_tokens_to_ids(token) for token in pretraining.CONTROL] == [0, 1, 2]
+def test_vocabulary_holds_control_tokens_and_bytes(
+    tokenizer: Any, starter_params: pretraining.StarterParams
+):
+    assert len(tokenizer) <= starter_params.vocabulary
+    assert [tokenizer.convert_tokens_to_ids(token) for token in pretraining.CONTROL_TOKENS] == [
+        0,
+        1,
+        2,
+    ]
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
 
 
@@ -97,8 +107,8 @@ def test_a_line_without_text_is_refused(tmp_path: Path, line: str):
 
 
 def test_too_little_text_is_refused(
-    documents: list[str], size: pretraining.StarterParams, tmp_path: Path
+    documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
 ):
-    large = size.model_copy(update={"batch_tokens": 100_000, "copying_steps": 0})
+    large = starter_params.model_copy(update={"batch_tokens": 100_000, "copying_steps": 0})
     with pytest.raises(UserError, match=r"lower starter\.batch_tokens"):
         make(documents, large, tmp_path / "one")

@@ -1,0 +1,62 @@
+"""Measure how much a model's outputs change when it is quantized."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lockstep.inference import head_outputs, likelihood
+from lockstep.models import chat, compute, model_io
+from lockstep.models.quantization import QuantizeParams
+from lockstep.records import Record
+
+
+def measure_quantization_loss(
+    original: Path,
+    quantized: Path,
+    tokenizer: Any,
+    records: Sequence[Record],
+    settings: QuantizeParams,
+    attention: str,
+) -> dict[str, float]:
+    """Compare two model folders on the same records.
+
+    Return `perplexity_before` and `perplexity_after` of the reference answers or, for a model
+    with a head, the `mean_output_change`.
+    """
+    if model_io.read_head(original) is None:
+        return {
+            f"perplexity_{when}": _compute_perplexity(
+                folder, tokenizer, records, settings, attention
+            )
+            for when, folder in (("before", original), ("after", quantized))
+        }
+    before, after = (
+        _compute_head_outputs(folder, tokenizer, records, settings, attention)
+        for folder in (original, quantized)
+    )
+    return {"mean_output_change": round(head_outputs.mean_absolute_change(before, after), 4)}
+
+
+def _compute_perplexity(
+    folder: Path,
+    tokenizer: Any,
+    records: Sequence[Record],
+    settings: QuantizeParams,
+    attention: str,
+) -> float:
+    examples = [chat.encode_example(tokenizer, row, settings.max_length) for row in records]
+    model = model_io.load_model(folder, "auto", attention, compute.select_device())
+    losses = likelihood.compute_answer_losses(model, examples, settings.batch_size)
+    return round(likelihood.compute_perplexity(losses), 4)
+
+
+def _compute_head_outputs(
+    folder: Path,
+    tokenizer: Any,
+    records: Sequence[Record],
+    settings: QuantizeParams,
+    attention: str,
+) -> list[list[float]]:
+    inputs = [chat.encode_input(tokenizer, row, settings.max_length)[0] for row in records]
+    model = model_io.load_model(folder, "auto", attention, compute.select_device())
+    return head_outputs.compute_outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)
