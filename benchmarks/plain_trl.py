@@ -1,6 +1,7 @@
-"""What a tutorial's fine-tuning script does: SFTTrainer with LoRA, everything else as it comes.
+"""Fine-tune as the scripts of tutorials do: SFTTrainer with LoRA and its defaults.
 
-`plain_trl.py BASE ROWS.jsonl BATCH LORA cpu|gpu bf16|fp32`, for benchmarks.training and .gpu.
+benchmarks.training and benchmarks.gpu run it as
+`plain_trl.py BASE ROWS.jsonl BATCH LORA cpu|gpu bf16|fp32`.
 """
 
 import json
@@ -13,6 +14,7 @@ from trl import SFTConfig, SFTTrainer
 
 
 def main() -> None:
+    """Train on the rows and save the adapter in the folder `plain`."""
     base, rows, batch, lora, device, precision = sys.argv[1:]
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(base),

@@ -1,9 +1,10 @@
-"""Our evaluation against lm-eval and the plain loop of most scripts.
+"""Compare the speed of our evaluation with lm-eval and with a plain loop over prompts.
 
-`python -m benchmarks.scoring [MODEL …]`: the same records, model, threads and batch size in one
-run; by default the tuned sample model and random ones of the sizes of benchmarks.training. Needs
-the outputs of `make`. Choices and generation are timed in one process with the model loaded, a
-second time each; start-up is that of a process that scores one record, ours and `lm_eval run`.
+`python -m benchmarks.scoring [MODEL …]` uses the same records, model, threads and batch size for
+all. By default it measures the tuned sample model and random models of the sizes in
+benchmarks.training; it needs the outputs of `make`. Choices and generation are timed in one process
+with the model loaded, after a warm-up. Start-up is the time of a process that scores one record:
+`stages.predict` and `lm_eval run`.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import Any
 import click
 from ruamel.yaml import YAML
 
-from benchmarks.training import SIZES, build, measure
+from benchmarks.training import SIZES, build_model, run_measured
 from lockstep import outputs, params, records
 from lockstep.cli import runner
 from lockstep.inference import generation, likelihood
@@ -28,77 +29,88 @@ from lockstep.predicting.predict_params import PredictParams
 from lockstep.records import Record
 
 TUNED = "sample"
+"""Name of the tuned model in the arguments."""
 TASK = "intent"
+"""Task whose labels the models choose from."""
+GENERATED_TASKS = ("reply", "slots")
+"""Tasks whose answers are generated."""
 
 
 class Params(Section):
+    """Sections of params.yaml that the benchmark reads."""
+
     seed: Seed
     compute: compute.ComputeParams
     predict: PredictParams
 
 
-def seconds(work: Callable[[], Any]) -> float:
-    """Wall time of a second call: the first one warms up."""
-    work()
+def time_call(function: Callable[[], Any]) -> float:
+    """Return the wall time of the second call in seconds; the first call warms up."""
+    function()
     started = time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - started
 
 
-def one_by_one(model: Any, tokenizer: Any, prompts: list[list[int]], tokens: int) -> None:
-    """The plain loop that most scripts use."""
+def generate_one_by_one(
+    model: Any, tokenizer: Any, prompts: list[list[int]], max_tokens: int
+) -> None:
+    """Generate an answer to each prompt without batching, as most scripts do."""
     import torch
 
     for prompt in prompts:
         model.generate(
             input_ids=torch.tensor([prompt], device=model.device),
-            max_new_tokens=tokens,
+            max_new_tokens=max_tokens,
             do_sample=False,
             eos_token_id=chat.get_end_of_turn_id(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
         )
 
 
-def tell(name: str, records: int, ours: float, theirs: float) -> None:
-    """A line of the table."""
+def print_comparison(name: str, records: int, ours: float, theirs: float) -> None:
+    """Print a line of the table, from two times in seconds."""
     click.echo(
         f"  {name:34} {records / ours:7.1f} records/s  {records / theirs:7.1f} theirs"
         f"  {theirs / ours:5.2f} times"
     )
 
 
-def compare(folder: Path, chosen: Params, test: list[Record], labels: list[str]) -> None:
-    """Choices and generation by one model."""
-    settings = chosen.predict
+def compare_speed(folder: Path, settings: Params, test: list[Record], labels: list[str]) -> None:
+    """Compare choices and generation of the model in a folder."""
     tokenizer = model_io.load_tokenizer(folder)
-    model = model_io.load_model(folder, "auto", chosen.compute.attention, compute.select_device())
+    model = model_io.load_model(folder, "auto", settings.compute.attention, compute.select_device())
     click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
-    choosing = [row for row in test if row.task == TASK]
-    prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in choosing]
+    choice_records = [record for record in test if record.task == TASK]
+    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in choice_records]
     choices = [chat.encode_answer(tokenizer, label) for label in labels]
-    size, tokens = settings.batch_size, settings.max_new_tokens
-    tell(
+    batch_size, max_tokens = settings.predict.batch_size, settings.predict.max_new_tokens
+    print_comparison(
         f"choice of {len(labels)} labels, lm-eval",
-        len(choosing),
-        seconds(lambda: likelihood.score_choices(model, prompts, choices, size)),
-        seconds(lambda: lm_eval_tasks.accuracy(model, tokenizer, choosing, labels, size)),
+        len(choice_records),
+        time_call(lambda: likelihood.score_choices(model, prompts, choices, batch_size)),
+        time_call(
+            lambda: lm_eval_tasks.accuracy(model, tokenizer, choice_records, labels, batch_size)
+        ),
     )
-    written = [chat.encode_prompt(tokenizer, row.prompt) for row in test if row.task != TASK]
-    tell(
-        f"answers of {tokens} tokens, one by one",
-        len(written),
-        seconds(lambda: generation.generate_answers(model, tokenizer, written, size, tokens)),
-        seconds(lambda: one_by_one(model, tokenizer, written, tokens)),
+    generated = [chat.encode_prompt(tokenizer, r.prompt) for r in test if r.task != TASK]
+    print_comparison(
+        f"answers of {max_tokens} tokens, one by one",
+        len(generated),
+        time_call(
+            lambda: generation.generate_answers(model, tokenizer, generated, batch_size, max_tokens)
+        ),
+        time_call(lambda: generate_one_by_one(model, tokenizer, generated, max_tokens)),
     )
 
 
-def start_up(row: Record, labels: list[str]) -> None:
-    """Processes that score one record, of the tuned model."""
+def compare_start_up(record: Record, labels: list[str]) -> None:
+    """Compare processes that load the tuned model and score one record."""
     model = Path("data/merged").resolve()
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
         folder = Path(name)
         for part in ("train", "validation", "test"):
-            records.write(folder / f"{part}.jsonl", [row])
+            records.write(folder / f"{part}.jsonl", [record])
         outputs.write_json(folder / "labels.json", {TASK: labels})
         counts = dict.fromkeys(("train", "validation", "test"), 1)
         facts = {"kind": "label", "slices": [], "records": counts}
@@ -115,10 +127,10 @@ def start_up(row: Record, labels: list[str]) -> None:
             YAML(typ="safe", pure=True).dump(values, stream)
         (folder / "tasks").mkdir()
         command = [sys.executable, "-m", "stages.predict", str(model), ".", "tasks", "out"]
-        ours = measure(command, folder, PYTHONPATH=str(Path.cwd()))
+        ours = run_measured(command, folder, PYTHONPATH=str(Path.cwd()))
         tokenizer = model_io.load_tokenizer(model)
-        lm_eval_tasks.write_task(folder, folder, TASK, tokenizer, [row], labels)
-        theirs = measure(
+        lm_eval_tasks.write_task(folder, folder, TASK, tokenizer, [record], labels)
+        theirs = run_measured(
             [
                 *(sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--tasks", TASK),
                 *("--model_args", f"pretrained={model}", "--device", "cpu"),
@@ -129,31 +141,35 @@ def start_up(row: Record, labels: list[str]) -> None:
             HF_HOME=f"{name}/home",
         )
         click.echo(
-            f"start-up, scoring of one record and end: {ours.seconds:.1f} s, "
+            f"start-up and scoring of one record: {ours.seconds:.1f} s, "
             f"lm_eval {theirs.seconds:.1f} s, {theirs.seconds / ours.seconds:.2f} times"
         )
 
 
 @click.command(help=__doc__)
 @click.argument("sizes", nargs=-1, type=click.Choice([TUNED, *SIZES]))
-@click.option("--number", default=100, show_default=True, help="Records of each kind.")
+@click.option(
+    "--number",
+    default=100,
+    show_default=True,
+    help="Number of records to choose for, and to generate for.",
+)
 def main(sizes: tuple[str, ...], number: int) -> None:
-    chosen = params.read(Params)
-    compute.set_up_torch(chosen.compute, chosen.seed)
-    rows = list(records.read(Path("data/prepared/test.jsonl")))
+    """Measure all models and print a table for each."""
+    settings = params.read(Params)
+    compute.set_up_torch(settings.compute, settings.seed)
+    test = list(records.read(Path("data/prepared/test.jsonl")))
     labels = json.loads(Path("data/prepared/labels.json").read_text(encoding="utf-8"))[TASK]
-    choosing = records.sample_evenly([row for row in rows if row.task == TASK], number)
-    written = ("reply", "slots")
-    asked = records.sample_evenly([row for row in rows if row.task in written], number)
-    test = [*choosing, *asked]
+    choice_records = records.sample_evenly([r for r in test if r.task == TASK], number)
+    generated = records.sample_evenly([r for r in test if r.task in GENERATED_TASKS], number)
     for size in sizes or (TUNED, *SIZES):
         with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
             folder = Path("data/merged")
             if size != TUNED:
                 folder = Path(name)
-                build(folder, SIZES[size])
-            compare(folder, chosen, test, labels)
-    start_up(choosing[0], labels)
+                build_model(folder, SIZES[size])
+            compare_speed(folder, settings, [*choice_records, *generated], labels)
+    compare_start_up(choice_records[0], labels)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
-"""Our training against the script that most tutorials show, and against LLaMA-Factory.
+"""Compare our training with a plain TRL script and with LLaMA-Factory.
 
-`python -m benchmarks.training [MODEL …]`: the same rows, model, adapter, epochs and threads in one
-run, each as a process of its own. Needs the outputs of `make`. `--rows` takes a JSON list of
-instruction, input and output. TRL and LLaMA-Factory compute activations twice by default, which
-takes less memory and more time: we are measured with and without. All times stand against ours in
-fp32, since there are CPUs with bf16 instructions on which fp32 is faster; where the CPU has them,
-ours is measured in bf16 too. TRL is measured in fp32, and as it comes, in bf16: where the CPU has
-none, only with `--emulated`, many times slower. LLaMA-Factory computes in bf16 where the CPU has
-it, as in its examples; it is measured where LLAMAFACTORY names its `llamafactory-cli`, in an
-environment of its own: it pins other versions.
+`python -m benchmarks.training [MODEL …]` uses the same rows, model, adapter, epochs and threads for
+all, each in its own process. It needs the outputs of `make`. `--rows` takes a JSON list of
+instruction, input and output.
+
+- TRL and LLaMA-Factory use activation checkpointing by default, which takes less memory and more
+  time. Ours is measured with and without it.
+- All times are compared with ours in fp32, since fp32 is faster on some CPUs with bf16
+  instructions. If the CPU has them, ours is measured in bf16 too.
+- TRL is measured in fp32 and with its default, bf16. On a CPU without bf16 instructions, the
+  latter is many times slower and runs only with `--emulated`.
+- LLaMA-Factory uses bf16 if the CPU has it, as its examples do. It is measured if the environment
+  variable LLAMAFACTORY is the path of `llamafactory-cli`. It needs its own Python environment,
+  since it pins other versions.
 """
 
 import json
@@ -34,26 +38,26 @@ from lockstep.records import Record
 
 MAX_LENGTH = 512
 EPOCHS = 1.0
-SCORED = 96
-"""Rows, of those trained on, of which the tuned models' loss is told."""
+LOSS_ROWS = 96
+"""Number of training rows on which the loss of the tuned models is computed."""
 SIZES = {
     "5M": {"hidden_size": 256, "num_hidden_layers": 6, "intermediate_size": 688, "heads": 4},
     "60M": {"hidden_size": 640, "num_hidden_layers": 12, "intermediate_size": 1712, "heads": 10},
 }
-"""Qwen2's shape; about so many parameters with the starter's vocabulary."""
+"""Shapes of Qwen2 models, named by their number of parameters with the starter's vocabulary."""
 LORA = {"r": 64, "lora_alpha": 16, "lora_dropout": 0.0, "target_modules": "all-linear"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One process from its start to its end."""
+class Measurement:
+    """Time and memory of a process."""
 
     seconds: float
     peak_mib: float
 
 
-def build(folder: Path, size: dict[str, int]) -> int:
-    """A random model of that size with the starter's tokenizer; returns its parameters."""
+def build_model(folder: Path, size: dict[str, int]) -> int:
+    """Save a random model with the starter's tokenizer; return its number of parameters."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -76,23 +80,26 @@ def build(folder: Path, size: dict[str, int]) -> int:
     return model.num_parameters()
 
 
-def read_rows(file: Path | None, number: int) -> list[Record]:
-    """The first rows of an Alpaca file; without one, rows of the pipeline's, evenly spread."""
+def read_records(file: Path | None, number: int) -> list[Record]:
+    """Return the first rows of an Alpaca file; without a file, a sample of the training records."""
     if file is None:
         return records.sample_evenly(list(records.read(Path("data/augmented/train.jsonl"))), number)
-    made = []
-    for at, row in enumerate(json.loads(file.read_text(encoding="utf-8"))[:number]):
-        asked = "\n".join(filter(None, (row["instruction"], row["input"])))
+    result = []
+    for index, row in enumerate(json.loads(file.read_text(encoding="utf-8"))[:number]):
+        question = "\n".join(filter(None, (row["instruction"], row["input"])))
         turns = [
-            {"role": "user", "content": asked},
+            {"role": "user", "content": question},
             {"role": "assistant", "content": row["output"]},
         ]
-        made.append(Record(messages=turns, task="reply", source=file.name, origin=f"{at}"))
-    return made
+        result.append(Record(messages=turns, task="reply", source=file.name, origin=f"{index}"))
+    return result
 
 
 def write_rows(rows: list[Record], folder: Path) -> int:
-    """Rows for all competitors: as records, and as prompt and completion; returns their tokens."""
+    """Write the training data for all tools; return its number of tokens.
+
+    It is written as records, and as pairs of prompt and completion.
+    """
     (folder / "augmented").mkdir()
     records.write(folder / "augmented/train.jsonl", rows)
     records.write(folder / "validation.jsonl", rows[:1])
@@ -105,23 +112,23 @@ def write_rows(rows: list[Record], folder: Path) -> int:
     return sum(len(chat.encode_example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
 
 
-def measure(command: list[str], folder: Path, **environment: str) -> Measured:
-    """Run a command and watch its time and its memory."""
+def run_measured(command: list[str], folder: Path, **environment: str) -> Measurement:
+    """Run a command and measure its time and peak memory."""
     started = time.perf_counter()
-    with (folder / "said").open("w+", encoding="utf-8") as said:
+    with (folder / "output").open("w+", encoding="utf-8") as output:
         process = subprocess.Popen(  # noqa: S603 - fixed commands, words and not a shell line
-            command, cwd=folder, stdout=said, stderr=said, env={**os.environ, **environment}
+            command, cwd=folder, stdout=output, stderr=output, env={**os.environ, **environment}
         )
         _, status, usage = os.wait4(process.pid, 0)
-        said.seek(0)
-        text = said.read()
+        output.seek(0)
+        text = output.read()
     if status:
         raise click.ClickException(f"{' '.join(command[:3])} failed:\n{text[-2000:]}")
-    return Measured(seconds=time.perf_counter() - started, peak_mib=usage.ru_maxrss / 1024)
+    return Measurement(seconds=time.perf_counter() - started, peak_mib=usage.ru_maxrss / 1024)
 
 
-def final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
-    """Nats of an answer's token after training, on the same rows and by the same code for all."""
+def compute_final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
+    """Return the loss of a tuned model in nats per answer token, computed alike for all tools."""
     from peft import PeftModel
 
     tokenizer = model_io.load_tokenizer(base)
@@ -131,10 +138,10 @@ def final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
     return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)
 
 
-def ours(
+def run_ours(
     folder: Path, batch: int, attention: str, *, checkpointing: bool = False, bf16: bool = False
-) -> Measured:
-    """The stage itself."""
+) -> Measurement:
+    """Measure the stage `train`."""
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(Path("params.yaml"))
     values["strategies"]["lora"] = LORA
@@ -149,26 +156,26 @@ def ours(
         yaml.dump(values, stream)
     paths = ["base", "augmented", "validation.jsonl", "labels.json", "out"]
     command = [sys.executable, "-m", "stages.train", *paths]
-    return measure(command, folder, PYTHONPATH=str(Path.cwd()))
+    return run_measured(command, folder, PYTHONPATH=str(Path.cwd()))
 
 
 def has_bf16() -> bool:
-    """Whether the CPU computes in bf16 and need not emulate it."""
+    """Whether the CPU has bf16 instructions."""
     import torch
 
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
-def plain(folder: Path, batch: int, threads: int, bf16: bool) -> Measured:
-    """The script of the tutorials."""
+def run_plain_trl(folder: Path, batch: int, threads: int, bf16: bool) -> Measurement:
+    """Measure the plain TRL script."""
     script = str(Path(__file__).with_name("plain_trl.py"))
     lora, precision = json.dumps(LORA), "bf16" if bf16 else "fp32"
     command = [sys.executable, script, "base", "rows.jsonl", str(batch), lora, "cpu", precision]
-    return measure(command, folder, OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
+    return run_measured(command, folder, OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
 
 
-def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
-    """LLaMA-Factory as it is shipped."""
+def run_llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measurement:
+    """Measure LLaMA-Factory with its default settings."""
     pairs = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     rows = [
         {
@@ -197,61 +204,78 @@ def llamafactory(folder: Path, batch: int, cli: str, threads: int) -> Measured:
         "HF_HUB_OFFLINE": "1",
         "USE_MODELSCOPE_HUB": "0",
     }
-    return measure([cli, "train", "factory.yaml"], folder, **environment)
+    return run_measured([cli, "train", "factory.yaml"], folder, **environment)
 
 
-def quiet() -> None:
-    """Keep loading bars out of the table."""
+def silence_transformers() -> None:
+    """Turn off progress bars and warnings, which would disturb the table."""
     from transformers import logging
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
 
 
-def apart(work: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of a process of its own: a child's peak memory begins at its parent's."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=quiet) as pool:
-        return pool.submit(work, *arguments).result()
+def run_in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a function that runs in another process.
+
+    This keeps the memory of this process small: the peak memory of a child starts at its parent's.
+    """
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=silence_transformers) as pool:
+        return pool.submit(function, *arguments).result()
 
 
-def compare(
-    folder: Path, size: str, learnt: list[Record], batch: int, attention: str, emulated: bool
+def compare_tools(
+    folder: Path, size: str, rows: list[Record], batch: int, attention: str, emulated: bool
 ) -> None:
-    """Train a model of that size by everybody, and tell a line of each."""
+    """Train a model of one size with each tool and print a line for each."""
     threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
-    parameters = apart(build, folder / "base", SIZES[size])
-    tokens = apart(write_rows, learnt, folder)
-    scored = records.sample_evenly(learnt, SCORED)
-    click.echo(f"\n{parameters / 1e6:.1f}M parameters, {len(learnt)} rows, {tokens:,} tokens")
+    parameters = run_in_process(build_model, folder / "base", SIZES[size])
+    tokens = run_in_process(write_rows, rows, folder)
+    loss_rows = records.sample_evenly(rows, LOSS_ROWS)
+    click.echo(f"\n{parameters / 1e6:.1f}M parameters, {len(rows)} rows, {tokens:,} tokens")
 
-    def tell(who: str, run: Measured, adapter: str, own: Measured | None = None) -> Measured:
-        ratio = f"  {run.seconds / own.seconds:5.2f} times our time" if own else ""
-        loss = apart(final_loss, folder / "base", folder / adapter, scored)
+    def print_line(
+        name: str, run: Measurement, adapter: str, ours: Measurement | None = None
+    ) -> Measurement:
+        ratio = f"  {run.seconds / ours.seconds:5.2f} times our time" if ours else ""
+        loss = run_in_process(compute_final_loss, folder / "base", folder / adapter, loss_rows)
         click.echo(
-            f"  {who:14} {run.seconds:7.1f} s  {tokens * EPOCHS / run.seconds:7,.0f} tokens/s"
+            f"  {name:14} {run.seconds:7.1f} s  {tokens * EPOCHS / run.seconds:7,.0f} tokens/s"
             f"  {run.peak_mib:6,.0f} MiB  loss {loss:.3f}{ratio}"
         )
         return run
 
-    own = tell("ours", ours(folder, batch, attention), "out/model")
-    less = ours(folder, batch, attention, checkpointing=True)
-    tell("  checkpointed", less, "out/model", own)
+    ours = print_line("ours", run_ours(folder, batch, attention), "out/model")
+    checkpointed = run_ours(folder, batch, attention, checkpointing=True)
+    print_line("  checkpointed", checkpointed, "out/model", ours)
     if has_bf16():
-        tell("  in bf16", ours(folder, batch, attention, bf16=True), "out/model", own)
-    tell("plain TRL", plain(folder, batch, threads, bf16=False), "plain", own)
+        bf16 = run_ours(folder, batch, attention, bf16=True)
+        print_line("  in bf16", bf16, "out/model", ours)
+    plain = run_plain_trl(folder, batch, threads, bf16=False)
+    print_line("plain TRL", plain, "plain", ours)
     if has_bf16() or emulated:
-        tell("  as it comes", plain(folder, batch, threads, bf16=True), "plain", own)
+        plain = run_plain_trl(folder, batch, threads, bf16=True)
+        print_line("  in bf16", plain, "plain", ours)
     if cli := os.environ.get("LLAMAFACTORY"):
-        tell("LLaMA-Factory", llamafactory(folder, batch, cli, threads), "factory", own)
+        factory = run_llamafactory(folder, batch, cli, threads)
+        print_line("LLaMA-Factory", factory, "factory", ours)
 
 
 @click.command(help=__doc__)
 @click.argument("sizes", nargs=-1, type=click.Choice(list(SIZES)))
-@click.option("--batch", default=8, show_default=True, help="Rows of a batch.")
-@click.option("--rows", type=click.Path(exists=True, path_type=Path), help="An Alpaca file.")
-@click.option("--attention", default="eager", show_default=True, help="Ours; theirs is sdpa.")
-@click.option("--emulated", is_flag=True, help="Also TRL as it comes where the CPU lacks bf16.")
-@click.option("--number", default=480, show_default=True, help="Rows to train on.")
+@click.option("--batch", default=8, show_default=True, help="Rows in a batch.")
+@click.option(
+    "--rows", type=click.Path(exists=True, path_type=Path), help="Alpaca file to train on."
+)
+@click.option(
+    "--attention",
+    default="eager",
+    show_default=True,
+    help="Attention of ours; the others use sdpa.",
+)
+@click.option("--emulated", is_flag=True, help="Measure TRL in bf16 although the CPU lacks it.")
+@click.option("--number", default=480, show_default=True, help="Number of rows to train on.")
 def main(
     sizes: tuple[str, ...],
     batch: int,
@@ -260,10 +284,11 @@ def main(
     emulated: bool,
     number: int,
 ) -> None:
-    learnt = read_rows(rows, number)
+    """Compare the tools on each model size."""
+    training_rows = read_records(rows, number)
     for size in sizes or SIZES:
         with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
-            compare(Path(folder), size, learnt, batch, attention, emulated)
+            compare_tools(Path(folder), size, training_rows, batch, attention, emulated)
 
 
 if __name__ == "__main__":
