@@ -32,11 +32,12 @@ To try a value without editing the file, run an experiment:
 
 ```
 dvc exp run -S train.epochs=2.0                # a key that stands in params.yaml
-dvc exp run -S '+train.weight_decay=0.01'      # a key that is left out there: put + before it
+dvc exp run -S '+prepare.max_characters=5000'  # a key that is left out there: put + before it
 ```
 
-Without the `+`, DVC refuses a key that `params.yaml` does not hold ("Key 'weight_decay' is not in
-struct"). Do not quote numbers: `-S 'train.learning_rate="2e-4"'` is a text and is refused.
+If you forget the `+`, DVC refuses the key and names the remedy: "To append to your config use
++prepare.max_characters=5000: Key 'max_characters' is not in struct". Do not quote numbers:
+`-S "train.learning_rate='2e-4'"` sets a text and is refused.
 """
 
 
