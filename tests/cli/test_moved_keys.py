@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep import params
-from lockstep.cli import moved_keys
+from lockstep.cli import moved_keys, params_reference
 from lockstep.cli.params_check import check_parameters
 from lockstep.errors import UserError
 from tests.conftest import REPOSITORY
@@ -38,3 +38,16 @@ def test_values_of_another_shape_are_left_to_the_schema(monkeypatch: pytest.Monk
     values = {"a": 1, "d": None}
     assert moved_keys.remove_moved_keys(values) == []
     assert values == {"a": 1, "d": None}
+
+
+def test_the_changelog_has_the_same_table() -> None:
+    rows = [f"| `{old}` | `{new}` |" for old, new in moved_keys.MOVED_KEYS.items()]
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    table = text.partition("| old key | new key |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == rows
+
+
+def test_new_places_are_keys_of_params_yaml() -> None:
+    known = {key.path for key in params_reference.list_keys()}
+    for new in moved_keys.MOVED_KEYS.values():
+        assert new.removesuffix(".TASK") in known, new

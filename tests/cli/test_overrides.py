@@ -58,9 +58,7 @@ def repository(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     }
 
     def start(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=place, env=environment, capture_output=True, text=True
-        )
+        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 
     start("git", "init", "-q")
     start("dvc", "init", "-q")
