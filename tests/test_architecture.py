@@ -67,7 +67,7 @@ FILES = {
     "lockstep/resume_key.py": "a contract of the stages that resume",
     "lockstep/suites.py": "a contract of the stages that evaluate",
     "lockstep/data/language.py": "rules check the language of an answer",
-    "lockstep/data/rejection.py": "replies of a judge and ratings are read strictly",
+    "lockstep/data/rejected_rows.py": "replies of a judge and ratings are read strictly",
     "lockstep/data/strict_json.py": "replies of a judge are read strictly",
     "lockstep/hub/base_params.py": "the model card names the base",
     "lockstep/metrics/json_answers.py": "perturbations leave alone what the reference copies",

@@ -29,7 +29,7 @@ def describe_augmentation(
             "before": measure_diversity([record.question for record in parents]),
             "after": measure_diversity([record.question for record in train]),
         },
-        "train": data_card.describe(data_card.part(train)),
+        "train": data_card.describe(data_card.compute_statistics(train)),
     }
 
 

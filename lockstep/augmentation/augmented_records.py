@@ -10,8 +10,8 @@ from typing import Any
 
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.augmentation.methods import Question, Resources
-from lockstep.data import duplicates, fields
-from lockstep.data.rejection import UnfitError
+from lockstep.data import near_duplicates, row_fields
+from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.records import Record
 
 _DIGITS = re.compile(r"\d+")
@@ -49,7 +49,9 @@ class Augmentation:
                     (parent, _replace_question(parent, text, f"{parent.id}:{method}"))
                 )
         candidate_texts = [candidate.user_text for _, candidate in candidates]
-        leaks = duplicates.beside(candidate_texts, self.evaluation_texts, self.similarity)
+        leaks = near_duplicates.find_near_texts(
+            candidate_texts, self.evaluation_texts, self.similarity
+        )
         for index, (parent, candidate) in enumerate(candidates):
             problem = self._find_problem(parent, candidate, index in leaks)
             counts[problem or "kept"] = counts.get(problem or "kept", 0) + 1
@@ -142,8 +144,8 @@ def _leaves(value: Any) -> Iterable[str]:
 def _find_text_problem(text: str) -> str | None:
     """Return the reason why `prepare` would reject the text as a turn, or None."""
     try:
-        fields.check_texts(fields.checked(text, "text"))
-    except UnfitError as error:
+        row_fields.check_all_texts(row_fields.check_text(text, "text"))
+    except InvalidRowError as error:
         return "empty" if str(error) == "empty_text" else str(error)
     return None
 

@@ -1,4 +1,4 @@
-"""Noise out of text, one named step after another, Chinese safe."""
+"""Text cleaning in named steps that are safe for Chinese text."""
 
 import html
 import re
@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from lockstep.data import personal_data
 
 
-def _compiles(pattern: str) -> str:
+def _check_pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -21,7 +21,8 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
-Pattern = Annotated[str, AfterValidator(_compiles)]
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+"""A regular expression."""
 
 Step = Literal[
     "encoding",
@@ -34,23 +35,25 @@ Step = Literal[
     "personal_data",
     "space",
 ]
+"""Name of a cleaning step."""
 
-_JOINED = "\u0600-\u08ff\u0900-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff"
-"""Scripts and signs that zero-width joiners and non-joiners spell."""
+_JOINER_SCRIPTS = "\u0600-\u08ff\u0900-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff"
+"""Scripts and symbols whose spelling needs zero-width joiners and non-joiners."""
 _INVISIBLE = re.compile(
-    f"(?<![{_JOINED}])[\u200c\u200d]|[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    f"(?<![{_JOINER_SCRIPTS}])[\u200c\u200d]|[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
-_CHINESE = "[\u3400-\u4dbf\u4e00-\u9fff]"
-_HAN = re.compile(_CHINESE)
-_WIDE_ALPHANUMERIC = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code).isalnum()}
-_WIDE_LETTER = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
-_WIDE = dict(zip("，。！？；：（）％．", ",.!?;:()%.", strict=True))
-_WIDE_MARK = re.compile(f"[{''.join(_WIDE)}]")
-_NARROW = {narrow: wide for wide, narrow in _WIDE.items() if narrow in ",!?;:"}
-_BESIDE_HAN = re.compile(rf"(?<={_CHINESE})[,!?;:]|[,!?;:](?={_CHINESE})")
-_NARROW_MARK = re.compile("[,!?;:]")
+_CHINESE_CHARACTER = "[\u3400-\u4dbf\u4e00-\u9fff]"
+_CHINESE = re.compile(_CHINESE_CHARACTER)
+_TO_ASCII = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code).isalnum()}
+_WIDE_ALPHANUMERIC = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+_WIDE_TO_NARROW = dict(zip("，。！？；：（）％．", ",.!?;:()%.", strict=True))
+_WIDE_PUNCTUATION = re.compile(f"[{''.join(_WIDE_TO_NARROW)}]")
+_NARROW_TO_WIDE = {narrow: wide for wide, narrow in _WIDE_TO_NARROW.items() if narrow in ",!?;:"}
+_BESIDE_CHINESE = re.compile(rf"(?<={_CHINESE_CHARACTER})[,!?;:]|[,!?;:](?={_CHINESE_CHARACTER})")
+_NARROW_PUNCTUATION = re.compile("[,!?;:]")
 _MOJIBAKE = re.compile("[\u0080-\u2e7f\ue000-\uf8ff\ufb00-\ufb06\ufffd]")
-"""One of these is in all that ftfy would repair: Chinese text need not wait for it."""
+"""Characters of which text must contain one for ftfy to change it; a quick check that spares
+most Chinese text the slow repair."""
 _CODE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
 _CODE_OR_BLANKS = re.compile(rf"{_CODE.pattern}|[^\S\n]+", re.DOTALL)
 _UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
@@ -65,19 +68,20 @@ _BREAK = re.compile(r"<(?:br|hr)\s*/?>|</(?:p|div|li|tr|h[1-6])\s*>", re.IGNOREC
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w-]+\s*=[^<>]*)?\s*/?>", re.IGNORECASE)
 
 
-def _encoding(text: str) -> str:
-    """Text decoded wrongly once ("schÃ¶n", "â€™") becomes what it was, by ftfy."""
+def _repair_encoding(text: str) -> str:
+    """Repair text that was decoded with a wrong encoding ("schÃ¶n", "â€™"), using ftfy."""
     if text.isascii() or not _MOJIBAKE.search(text):
         return text
     return ftfy.fix_encoding(text)
 
 
-def _unicode(text: str) -> str:
+def _compose_characters(text: str) -> str:
+    """Compose characters (Unicode normalization form NFC)."""
     return unicodedata.normalize("NFC", text)
 
 
-def _invisible(text: str) -> str:
-    """Without control and zero-width characters; a line ends in one way."""
+def _remove_invisible(text: str) -> str:
+    """Remove control and zero-width characters; end every line with a single newline."""
     if text.isprintable():
         return text
     if "\r" in text:
@@ -85,108 +89,114 @@ def _invisible(text: str) -> str:
     return _INVISIBLE.sub("", text)
 
 
-def _html(text: str) -> str:
-    """Without tags and comments of HTML; entities become their characters."""
+def _remove_html(text: str) -> str:
+    """Remove HTML tags and comments; replace entities by their characters."""
     if "<" in text:
         text = _TAG.sub("", _BREAK.sub("\n", _HIDDEN.sub("", text)))
     return html.unescape(text) if "&" in text else text
 
 
-def _width(text: str) -> str:
-    """Full-width letters and digits become ASCII."""
-    if text.isascii() or not _WIDE_LETTER.search(text):
+def _narrow_alphanumerics(text: str) -> str:
+    """Replace full-width letters and digits by ASCII."""
+    if text.isascii() or not _WIDE_ALPHANUMERIC.search(text):
         return text
-    return text.translate(_WIDE_ALPHANUMERIC)
+    return text.translate(_TO_ASCII)
 
 
-def _punctuation(text: str) -> str:
-    """Full-width beside Chinese characters, ASCII in text without any."""
+def _unify_punctuation(text: str) -> str:
+    """Make punctuation full-width beside Chinese characters, and ASCII in text without Chinese."""
     if text.isascii():
         return text
-    if not _HAN.search(text):
-        return _outside_code(_narrowed, text)
-    return _outside_code(_widened, text) if _NARROW_MARK.search(text) else text
+    if not _CHINESE.search(text):
+        return _apply_outside_code(_narrow_punctuation, text)
+    return (
+        _apply_outside_code(_widen_punctuation, text) if _NARROW_PUNCTUATION.search(text) else text
+    )
 
 
-def _narrowed(text: str) -> str:
-    return _WIDE_MARK.sub(lambda mark: _WIDE[mark.group()], text)
+def _narrow_punctuation(text: str) -> str:
+    return _WIDE_PUNCTUATION.sub(lambda match: _WIDE_TO_NARROW[match.group()], text)
 
 
-def _widened(text: str) -> str:
-    return _BESIDE_HAN.sub(lambda mark: _NARROW[mark.group()], text)
+def _widen_punctuation(text: str) -> str:
+    return _BESIDE_CHINESE.sub(lambda match: _NARROW_TO_WIDE[match.group()], text)
 
 
-def _space(text: str) -> str:
-    """One blank for a run of blanks, none at the end of a line or at either end of the text.
+def _collapse_space(text: str) -> str:
+    """Collapse runs of blanks to one, and remove them at line ends and at both ends of the text.
 
-    Line breaks and blocks of code stay, and the indentation of lines, but where a Chinese
-    character follows: there it is typography.
+    Line breaks and code blocks stay. So does the indentation of a line, unless a Chinese
+    character follows, because there it is typography.
     """
     if text.isprintable() and "  " not in text:
-        return text.strip(" ")  # printable: no other blank is in it
+        return text.strip(" ")  # printable text has no other blanks
     if not _UNTIDY.search(text):
         return text
-    return _CODE_OR_BLANKS.sub(_tidied, text).strip()
+    return _CODE_OR_BLANKS.sub(_replace_blanks, text).strip()
 
 
-def _tidied(found: re.Match[str]) -> str:
-    """What stands in place of a block of code or a run of blanks."""
-    text, begin, end = found.string, found.start(), found.end()
-    if found[1]:
-        return found[1]
+def _replace_blanks(match: re.Match[str]) -> str:
+    """Return the replacement of a code block or of a run of blanks."""
+    text, begin, end = match.string, match.start(), match.end()
+    if match[1]:
+        return match[1]
     if end == len(text) or text[end] == "\n":
         return ""
     if begin and text[begin - 1] != "\n":
         return " "
-    return "" if _HAN.match(text, end) else "".join(blank for blank in found[0] if blank in " \t")
+    return (
+        "" if _CHINESE.match(text, end) else "".join(blank for blank in match[0] if blank in " \t")
+    )
 
 
-def _outside_code(step: Callable[[str], str], text: str) -> str:
-    """The step on all but the blocks between ``` and ```, or the end."""
+def _apply_outside_code(step: Callable[[str], str], text: str) -> str:
+    """Apply a step to the text outside of code blocks, which are enclosed in ```."""
     if "```" not in text:
         return step(text)
-    return "".join(part if at % 2 else step(part) for at, part in enumerate(_CODE.split(text)))
+    parts = _CODE.split(text)  # every second part is a code block
+    return "".join(part if index % 2 else step(part) for index, part in enumerate(parts))
 
 
-def _boilerplate(patterns: list[re.Pattern[str]], text: str) -> str:
+def _delete_boilerplate(patterns: list[re.Pattern[str]], text: str) -> str:
+    """Delete every match of the patterns."""
     for pattern in patterns:
         text = pattern.sub("", text)
     return text
 
 
-_PLAIN = re.compile(
+_CLEAN = re.compile(
     r"[A-Za-z,.!?;:'\"()-]+(?: [A-Za-z,.!?;:'\"()-]+)*|[\u4e00-\u9fff][\u4e00-\u9fff，。！？；：]*"
 )
-"""What no step but `boilerplate` could change: most texts are looked at once, not nine times."""
+"""Text that no step except `boilerplate` can change. Most text matches, which saves nine steps."""
 
 
 class Cleaner:
-    """The chosen steps, in their order."""
+    """Applies cleaning steps in a given order."""
 
     def __init__(self, steps: list[Step], boilerplate: list[str]) -> None:
         patterns = [re.compile(pattern, re.MULTILINE) for pattern in boilerplate]
         functions: dict[Step, Callable[[str], str]] = {
-            "encoding": _encoding,
-            "unicode": _unicode,
-            "invisible": _invisible,
-            "html": partial(_outside_code, _html),
-            "width": partial(_outside_code, _width),
-            "punctuation": _punctuation,
-            "boilerplate": partial(_boilerplate, patterns),
+            "encoding": _repair_encoding,
+            "unicode": _compose_characters,
+            "invisible": _remove_invisible,
+            "html": partial(_apply_outside_code, _remove_html),
+            "width": partial(_apply_outside_code, _narrow_alphanumerics),
+            "punctuation": _unify_punctuation,
+            "boilerplate": partial(_delete_boilerplate, patterns),
             "personal_data": personal_data.mask,
-            "space": _space,
+            "space": _collapse_space,
         }
         self.steps = [(step, functions[step]) for step in steps]
         self._patterns = patterns if "boilerplate" in steps else []
 
     def clean(self, text: str) -> tuple[str, set[Step]]:
-        """The cleaned text and the steps that changed it.
+        """Return the cleaned text and the steps that changed it.
 
-        The steps run again until none finds anything: one may uncover what an earlier one
-        takes out (`&amp;lt;br&amp;gt;`). So clean text is not changed when it is cleaned again.
+        The steps are repeated until none changes the text, since a step may reveal something that
+        an earlier one removes (`&amp;lt;br&amp;gt;`). So cleaning clean text changes nothing.
         """
         changed: set[Step] = set()
-        while not self.leaves(text):
+        while not self.is_clean(text):
             before = text
             for step, function in self.steps:
                 after = function(text)
@@ -197,8 +207,8 @@ class Cleaner:
                 break
         return text, changed
 
-    def leaves(self, text: str) -> bool:
-        """Whether no step can change the text, as far as one look tells; it is not empty then."""
-        if not _PLAIN.fullmatch(text):
+    def is_clean(self, text: str) -> bool:
+        """Whether one quick check shows that no step changes the text; False for empty text."""
+        if not _CLEAN.fullmatch(text):
             return False
         return not self._patterns or not any(pattern.search(text) for pattern in self._patterns)

@@ -1,4 +1,4 @@
-"""Training records that repeat what a model is tested on."""
+"""Contamination: training and validation records that repeat text of the tests or benchmarks."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from lockstep.data import containers, parallel, shingles
-from lockstep.data.rejection import UnfitError
+from lockstep.data import file_reading, ngrams, parallel
+from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.sources import DataPath
 from lockstep.errors import UserError
 from lockstep.params import NaturalInt, Section
 
-_HERE = "prepare.decontaminate.benchmarks"
-_FIRST = 24  # bits of a hash
+_PARAMETER = "prepare.decontaminate.benchmarks"
+_PREFIX_BITS = 24
 
 
 class DecontaminateParams(Section):
@@ -30,62 +30,66 @@ class DecontaminateParams(Section):
     """Files, relative to data/raw, whose texts are treated as test texts."""
 
 
-def benchmark_texts(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:
-    """Every text in each of the files, whatever its format; UserError where one cannot be read."""
-    found = {}
+def read_benchmarks(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:
+    """Return every string in each benchmark file; raise UserError if a file cannot be read."""
+    texts = {}
     for path in paths:
         try:
-            found[path] = [*_all_texts(root / path)]
-        except UserError as refusal:
-            said = refusal.message.replace(
+            texts[path] = [*_read_strings(root / path)]
+        except UserError as error:
+            message = error.message.replace(
                 "correct encoding in prepare.sources", "save it as utf-8"
             )
-            raise UserError(said.replace("prepare.sources", _HERE)) from None
-        if not found[path]:
-            raise UserError(f"{root / path}: no text in it; correct {_HERE}")
-    return found
+            raise UserError(message.replace("prepare.sources", _PARAMETER)) from None
+        if not texts[path]:
+            raise UserError(f"{root / path}: no text in it; correct {_PARAMETER}")
+    return texts
 
 
-def _all_texts(path: Path) -> Iterator[str]:
-    for place, row in containers.rows(path, "utf-8", containers.Columns(needed=(), used=())):
+def collect_ngrams(texts: Iterable[str], words: int) -> ngrams.Hashes:
+    """Return the hashes of the n-grams of `words` words of all texts."""
+    chunks = parallel.split_into_chunks(texts, len)
+    parts = parallel.map_chunks(partial(_compute_word_ngrams, words), chunks)
+    return np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)])
+
+
+def contains_any(texts: ngrams.NGrams, forbidden: ngrams.Hashes) -> npt.NDArray[np.bool_]:
+    """Whether each text has at least one of the forbidden n-grams: (texts,).
+
+    A lookup of the first bits rules out most n-grams, which is four times faster than a binary
+    search for each.
+    """
+    is_prefix = np.zeros(1 << _PREFIX_BITS, bool)
+    is_prefix[forbidden >> np.uint64(64 - _PREFIX_BITS)] = True
+    candidates = np.flatnonzero(is_prefix[texts.hashes >> np.uint64(64 - _PREFIX_BITS)])
+    ordered, hashes = np.sort(forbidden), texts.hashes[candidates]
+    position = np.minimum(np.searchsorted(ordered, hashes), len(ordered) - 1)
+    hits = candidates[ordered[position] == hashes] if len(ordered) else candidates
+    contains = np.zeros(len(texts.offsets) - 1, bool)
+    contains[np.searchsorted(texts.offsets, hits, "right") - 1] = True
+    return contains
+
+
+def _read_strings(path: Path) -> Iterator[str]:
+    columns = file_reading.Columns(required=(), used=())
+    for place, row in file_reading.read_rows(path, "utf-8", columns):
         try:
-            yield from _texts(json.loads(row) if isinstance(row, str) else row)
+            yield from _find_strings(json.loads(row) if isinstance(row, str) else row)
         except (ValueError, RecursionError):
-            raise UserError(f"{path}:{place}: not JSON; repair it or correct {_HERE}") from None
+            raise UserError(
+                f"{path}:{place}: not JSON; repair it or correct {_PARAMETER}"
+            ) from None
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, UnfitError):
+def _find_strings(value: Any) -> Iterator[str]:
+    if isinstance(value, InvalidRowError):
         raise ValueError(str(value))
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _find_strings(child)
 
 
-def all_grams(texts: Iterable[str], words: int) -> shingles.Hashes:
-    """The runs of `words` words of all texts."""
-    chunks = parallel.chunks(texts, len)
-    found = [grams.hashes for grams in parallel.each(partial(_grams, words), chunks)]
-    return np.concatenate([np.empty(0, np.uint64), *found])
-
-
-def holds(grams: shingles.Grams, held_out: shingles.Hashes) -> npt.NDArray[np.bool_]:
-    """Whether each text has one of the held-out runs of words: (texts,).
-
-    A look at the first bits settles most: that costs a quarter of a search for each.
-    """
-    begins = np.zeros(1 << _FIRST, bool)
-    begins[held_out >> np.uint64(64 - _FIRST)] = True
-    maybe = np.flatnonzero(begins[grams.hashes >> np.uint64(64 - _FIRST)])
-    known, wanted = np.sort(held_out), grams.hashes[maybe]
-    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    hits = maybe[known[place] == wanted] if len(known) else maybe
-    found = np.zeros(len(grams.offsets) - 1, bool)
-    found[np.searchsorted(grams.offsets, hits, "right") - 1] = True
-    return found
-
-
-def _grams(words: int, texts: list[str]) -> shingles.Grams:
-    return shingles.word_grams(shingles.normalize(texts), words)
+def _compute_word_ngrams(words: int, texts: list[str]) -> ngrams.NGrams:
+    return ngrams.word_ngrams(ngrams.normalize_texts(texts), words)

@@ -1,4 +1,4 @@
-"""The data card: where every row went, and what each split is made of."""
+"""The data card: how many rows became records, and what each split consists of."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -10,119 +10,127 @@ import numpy as np
 import numpy.typing as npt
 
 from lockstep import records
-from lockstep.data import traits
-from lockstep.data.traits import Traits
+from lockstep.data.record_metadata import RecordMetadata, extract_metadata
 from lockstep.records import Record
 
 Lengths = npt.NDArray[np.int32]
-"""Characters of the question, of the answer and of all turns: (records, 3)."""
+"""Number of characters of the question, the answer and all messages: (records, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What the card tells some records by."""
+class RecordStatistics:
+    """Metadata and lengths of some records, e.g. of a split."""
 
-    traits: Counter[Traits]
-    """How many records have them."""
+    metadata: Counter[RecordMetadata]
+    """Number of records with each metadata."""
     lengths: Lengths
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def count(self, value: Callable[[Traits], Hashable]) -> Counter[Any]:
-        """How many records have each value."""
+    def count(self, key: Callable[[RecordMetadata], Hashable]) -> Counter[Any]:
+        """Return the number of records for each value of `key`."""
         counts: Counter[Any] = Counter()
-        for kind, number in self.traits.items():
-            counts[value(kind)] += number
+        for values, number in self.metadata.items():
+            counts[key(values)] += number
         return counts
 
 
-def part(rows: Sequence[Record]) -> Part:
-    """What the card tells these records by."""
-    return Part(Counter(map(traits.of, rows)), lengths(rows))
+def compute_statistics(rows: Sequence[Record]) -> RecordStatistics:
+    """Return the statistics of these records."""
+    return RecordStatistics(Counter(map(extract_metadata, rows)), measure_lengths(rows))
 
 
-def lengths(rows: Sequence[Record]) -> Lengths:
-    """Characters of the question, of the answer and of all turns."""
-    found = [
+def measure_lengths(rows: Sequence[Record]) -> Lengths:
+    """Return the lengths of the question, the answer and all messages of each record."""
+    lengths = [
         (len(record.question), len(record.answer), sum(len(m["content"]) for m in record.messages))
         for record in rows
     ]
-    return np.array(found, np.int32).reshape(-1, 3)
+    return np.array(lengths, np.int32).reshape(-1, 3)
 
 
-def describe(part: Part) -> dict[str, Any]:
-    """Counts by task, source, language and slice; lengths in characters; quality scores."""
+def describe(statistics: RecordStatistics) -> dict[str, Any]:
+    """Return counts by task, source, language, slice and quality, and lengths in characters."""
+    columns = zip(("question", "answer", "whole"), statistics.lengths.T, strict=True)
     return {
-        "records": len(part),
-        "tasks": in_order(part.count(lambda kind: kind.task)),
-        "sources": in_order(part.count(lambda kind: kind.source)),
-        "languages": in_order(part.count(lambda kind: kind.language)),
-        "slices": _slices(part),
-        "characters": {
-            name: _spread(column)
-            for name, column in zip(("question", "answer", "whole"), part.lengths.T, strict=True)
-        },
-        "quality": in_order(part.count(lambda kind: f"{kind.quality:g}")),
+        "records": len(statistics),
+        "tasks": sort_by_name(statistics.count(lambda values: values.task)),
+        "sources": sort_by_name(statistics.count(lambda values: values.source)),
+        "languages": sort_by_name(statistics.count(lambda values: values.language)),
+        "slices": _count_slices(statistics),
+        "characters": {name: _summarize_lengths(column) for name, column in columns},
+        "quality": sort_by_name(statistics.count(lambda values: f"{values.quality:g}")),
     }
 
 
-def labels(parts: Collection[Part], sources: Collection[str]) -> dict[str, dict[str, int]]:
-    """How often each answer occurs in the tasks of these sources: the balance of their labels."""
-    tasks = {kind.task for part in parts for kind in part.traits if kind.source in sources}
-    return _answers(parts, tasks)
-
-
-def unlearnt(
-    parts: Mapping[str, Part], labels: Mapping[str, Mapping[str, int]]
+def count_labels(
+    splits: Collection[RecordStatistics], sources: Collection[str]
 ) -> dict[str, dict[str, int]]:
-    """How many held-out records have each of these labels that no training record has, by task;
-    of those tasks that training knows."""
-    learnt = _answers([parts["train"]], labels.keys())
-    missing = {
-        task: {label: count for label, count in own.items() if label not in learnt[task]}
-        for task, own in labels.items()
-        if learnt[task]
+    """Return how often each label occurs, by task, for the tasks of these sources."""
+    tasks = {
+        values.task for split in splits for values in split.metadata if values.source in sources
     }
-    return {task: found for task, found in missing.items() if found}
+    return _count_answers(splits, tasks)
 
 
-def _answers(parts: Collection[Part], tasks: Collection[str]) -> dict[str, dict[str, int]]:
-    counts: dict[str, Counter[str]] = {task: Counter() for task in sorted(tasks)}
-    for part in parts:
-        for kind, number in part.traits.items():
-            if kind.task in tasks:
-                for label in records.parse_labels(kind.answer):
-                    counts[kind.task][label] += number
-    return {task: in_order(found) for task, found in counts.items()}
+def find_untrained_labels(
+    splits: Mapping[str, RecordStatistics], labels: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Return the labels that no training record has, with their number of records, by task.
+
+    `labels` are the counts over all splits. Tasks without any training record are left out.
+    """
+    trained = _count_answers([splits["train"]], labels.keys())
+    untrained = {
+        task: {label: count for label, count in counts.items() if label not in trained[task]}
+        for task, counts in labels.items()
+        if trained[task]
+    }
+    return {task: counts for task, counts in untrained.items() if counts}
 
 
-def in_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts by name."""
+def sort_by_name(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the counts in alphabetical order."""
     return dict(sorted(counts.items()))
 
 
-def drift(parts: Mapping[str, Part], by: Sequence[str]) -> dict[str, dict[str, float]]:
-    """How far each held-out split is from training, by what they are made of: 0 alike, 1 apart.
+def measure_drift(
+    splits: Mapping[str, RecordStatistics], strata: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return how much validation and test differ from training: 0 is equal, 1 is disjoint.
 
-    The Jensen-Shannon divergence in bits (Lin, 1991) of the shares of each value.
+    The measure is the Jensen-Shannon divergence in bits (Lin, 1991) between the distributions of
+    strata, tasks, languages and lengths.
     """
-    counted: dict[str, Callable[[Part], Counter[Any]]] = {
-        "strata": lambda part: part.count(lambda kind: kind.stratum(by)),
-        "task": lambda part: part.count(lambda kind: kind.task),
-        "language": lambda part: part.count(lambda kind: kind.language),
-        "length": lambda part: Counter(np.frexp(part.lengths[:, 2])[1].tolist()),  # powers of two
+    count_values: dict[str, Callable[[RecordStatistics], Counter[Any]]] = {
+        "strata": lambda split: split.count(lambda values: values.stratum(strata)),
+        "task": lambda split: split.count(lambda values: values.task),
+        "language": lambda split: split.count(lambda values: values.language),
+        "length": lambda split: Counter(np.frexp(split.lengths[:, 2])[1].tolist()),  # powers of 2
     }
     return {
         name: {
-            side: round(_divergence(count(parts["train"]), count(parts[side])), 4)
-            for side in ("validation", "test")
+            split: round(_compute_divergence(count(splits["train"]), count(splits[split])), 4)
+            for split in ("validation", "test")
         }
-        for name, count in counted.items()
+        for name, count in count_values.items()
     }
 
 
-def _divergence(p: Counter[Any], q: Counter[Any]) -> float:
+def _count_answers(
+    splits: Collection[RecordStatistics], tasks: Collection[str]
+) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {task: Counter() for task in sorted(tasks)}
+    for split in splits:
+        for values, number in split.metadata.items():
+            if values.task in tasks:
+                for label in records.parse_labels(values.answer):
+                    counts[values.task][label] += number
+    return {task: sort_by_name(labels) for task, labels in counts.items()}
+
+
+def _compute_divergence(p: Counter[Any], q: Counter[Any]) -> float:
     total_p, total_q = sum(p.values()), sum(q.values())
     if not total_p or not total_q:
         return 0.0
@@ -130,7 +138,7 @@ def _divergence(p: Counter[Any], q: Counter[Any]) -> float:
     return abs(fsum(x * log2(2 * x / (a + b)) / 2 for a, b in shares for x in (a, b) if x))
 
 
-def _spread(lengths: npt.NDArray[np.int32]) -> dict[str, float]:
+def _summarize_lengths(lengths: npt.NDArray[np.int32]) -> dict[str, float]:
     if not len(lengths):
         return {"mean": 0, "median": 0, "longest": 0}
     middle = (len(lengths) - 1) // 2
@@ -141,9 +149,9 @@ def _spread(lengths: npt.NDArray[np.int32]) -> dict[str, float]:
     }
 
 
-def _slices(part: Part) -> dict[str, dict[str, int]]:
+def _count_slices(statistics: RecordStatistics) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
-    for kind, number in part.traits.items():
-        for name, value in kind.slices:
+    for values, number in statistics.metadata.items():
+        for name, value in values.slices:
             counts.setdefault(name, Counter())[value] += number
-    return {name: in_order(counts[name]) for name in sorted(counts)}
+    return {name: sort_by_name(counts[name]) for name in sorted(counts)}

@@ -1,8 +1,11 @@
-"""People's annotations: records out to Label Studio, and its export in as a source."""
+"""Label Studio: records go out as annotation tasks, and exports come back as a source.
+
+`python -m lockstep.data.label_studio` writes the tasks and the labelling interface.
+"""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import quoteattr
@@ -10,9 +13,17 @@ from xml.sax.saxutils import quoteattr
 import click
 
 from lockstep import records
-from lockstep.data.rejection import UnfitError
+from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 from lockstep.records import Record
+
+INTERFACE = """<View>
+  <Text name="text" value="$text"/>
+  <Choices name="label" toName="text" choice="single" showInLine="true">
+{choices}
+  </Choices>
+</View>
+"""
 
 
 class Vote(NamedTuple):
@@ -22,69 +33,38 @@ class Vote(NamedTuple):
     task: str
     answer: str
     question: str
-    """Type of the answer: choices, text or rating."""
+    """Type of the question: choices, text or rating."""
 
 
-CONFIG = """<View>
-  <Text name="text" value="$text"/>
-  <Choices name="label" toName="text" choice="single" showInLine="true">
-{choices}
-  </Choices>
-</View>
-"""
-
-
-def votes(row: Any) -> list[Vote]:
-    """What each annotator answered: a choice, text or rating; a skipped annotation is none."""
+def read_votes(row: Any) -> list[Vote]:
+    """Return the answers of all annotators to a task, without skipped annotations."""
     annotations = row.get("annotations") if isinstance(row, dict) else None
     if not isinstance(annotations, list):
-        raise UnfitError("missing_annotations")
-    return [vote for annotation in annotations for vote in _votes(annotation, str(row.get("id")))]
+        raise InvalidRowError("missing_annotations")
+    task = str(row.get("id"))
+    return [vote for annotation in annotations for vote in _read_annotation(annotation, task)]
 
 
-def fields(row: Any, votes: Sequence[Vote]) -> dict[str, Any]:
-    """The task's data and the `label` that most annotators gave it.
+def merge_votes(row: Any, votes: Sequence[Vote]) -> dict[str, Any]:
+    """Return the task's data with the answer of most annotators as `label`.
 
-    UnfitError where nobody answered, or no answer has the most votes.
+    Raise InvalidRowError if nobody answered or if no answer has the most votes.
     """
     if not isinstance(row.get("data"), dict):
-        raise UnfitError("missing_data")
+        raise InvalidRowError("missing_data")
     if not votes:
-        raise UnfitError("not_annotated")
+        raise InvalidRowError("not_annotated")
     (label, most), *others = Counter(vote.answer for vote in votes).most_common(2)
     if others and others[0][1] == most:
-        raise UnfitError("annotators_disagree")
+        raise InvalidRowError("annotators_disagree")
     return {**row["data"], "label": label}
 
 
-def _votes(annotation: Any, task: str) -> Iterable[Vote]:
-    if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
-        return
-    who = annotation.get("completed_by", annotation.get("id"))
-    who = who.get("id", who.get("email")) if isinstance(who, dict) else who
-    results = annotation.get("result")
-    for result in results if isinstance(results, list) else []:
-        value = result.get("value") if isinstance(result, dict) else None
-        answer, question = _answer(value) if isinstance(value, dict) else ("", "")
-        if answer:
-            yield Vote(str(who), task, answer, question)
-            return
+def measure_agreement(votes: Sequence[Vote]) -> dict[str, float]:
+    """Return Krippendorff's alpha and, for two annotators, Cohen's kappa.
 
-
-def _answer(value: dict[str, Any]) -> tuple[str, str]:
-    for kind in ("choices", "text", "rating"):
-        answer = value.get(kind)
-        if isinstance(answer, list) and answer and all(isinstance(a, str) for a in answer):
-            return "\n".join(answer), kind
-        if isinstance(answer, str | int) and not isinstance(answer, bool):
-            return str(answer), kind
-    return "", ""
-
-
-def agreement(votes: Sequence[Vote]) -> dict[str, float]:
-    """How far annotators agree: Krippendorff's alpha and, of pairs, the mean of Cohen's kappa.
-
-    Both are 1 for full agreement and 0 for chance; of the tasks that two or more have answered.
+    Only tasks with two or more answers count. Both measures are 1 for full agreement and 0 for
+    agreement by chance.
     """
     from nltk.metrics.agreement import AnnotationTask
 
@@ -92,19 +72,20 @@ def agreement(votes: Sequence[Vote]) -> dict[str, float]:
     for vote in votes:
         by_task[vote.task].append(vote)
     shared = [vote for group in by_task.values() if len(group) > 1 for vote in group]
-    annotators = {vote.annotator for vote in shared}
-    facts: dict[str, float] = {"annotators": len({vote.annotator for vote in votes})}
-    facts["tasks_answered_twice"] = len({vote.task for vote in shared})
+    result: dict[str, float] = {
+        "annotators": len({vote.annotator for vote in votes}),
+        "tasks_answered_twice": len({vote.task for vote in shared}),
+    }
     if shared:
         task = AnnotationTask(data=[(vote.annotator, vote.task, vote.answer) for vote in shared])
-        facts["krippendorff_alpha"] = round(task.alpha(), 4)
-        if len(annotators) == 2:
-            facts["cohen_kappa"] = round(task.kappa(), 4)
-    return facts
+        result["krippendorff_alpha"] = round(task.alpha(), 4)
+        if len({vote.annotator for vote in shared}) == 2:
+            result["cohen_kappa"] = round(task.kappa(), 4)
+    return result
 
 
-def tasks(rows: Iterable[Record]) -> list[dict[str, Any]]:
-    """Records as tasks to import into Label Studio, today's answer as its prediction."""
+def make_tasks(rows: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return records as tasks to import into Label Studio, each with its answer as a prediction."""
     return [
         {
             "data": {"text": row.question, "record": row.id, "task": row.task, **row.slices},
@@ -126,10 +107,37 @@ def tasks(rows: Iterable[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def config(labels: Iterable[str]) -> str:
-    """The labelling interface for these choices."""
+def make_interface(labels: Iterable[str]) -> str:
+    """Return the XML of a labelling interface that offers these labels."""
     choices = "\n".join(f"    <Choice value={quoteattr(label)}/>" for label in labels)
-    return CONFIG.format(choices=choices)
+    return INTERFACE.format(choices=choices)
+
+
+def _read_annotation(annotation: Any, task: str) -> Iterator[Vote]:
+    """Yield the first answer in an annotation, unless it was skipped."""
+    if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
+        return
+    annotator = annotation.get("completed_by", annotation.get("id"))
+    if isinstance(annotator, dict):
+        annotator = annotator.get("id", annotator.get("email"))
+    results = annotation.get("result")
+    for result in results if isinstance(results, list) else []:
+        value = result.get("value") if isinstance(result, dict) else None
+        answer, question = _read_answer(value) if isinstance(value, dict) else ("", "")
+        if answer:
+            yield Vote(str(annotator), task, answer, question)
+            return
+
+
+def _read_answer(value: dict[str, Any]) -> tuple[str, str]:
+    """Return an answer and the type of its question, or two empty strings."""
+    for question in ("choices", "text", "rating"):
+        answer = value.get(question)
+        if isinstance(answer, list) and answer and all(isinstance(part, str) for part in answer):
+            return "\n".join(answer), question
+        if isinstance(answer, str | int) and not isinstance(answer, bool):
+            return str(answer), question
+    return "", ""
 
 
 @click.command()
@@ -141,24 +149,26 @@ def config(labels: Iterable[str]) -> str:
     default=100,
     type=click.IntRange(min=1),
     show_default=True,
-    help="At most so many, evenly spread.",
+    help="Maximum number of records, sampled evenly.",
 )
 def main(source: Path, out: Path, task: str, number: int) -> None:
     """Write OUT/tasks.json and OUT/config.xml for Label Studio from a file of records.
 
-    Annotate there, export as JSON, put the file into data/raw and list it in prepare.sources with
-    format label_studio.
+    Annotate the tasks in Label Studio and export them as JSON. Then put the file into data/raw and
+    list it in prepare.sources with format label_studio.
     """
     rows = [row for row in records.read(source) if task in ("", row.task)]
     if not rows:
         raise UserError(f"{source}: no record of task {task}; correct --task")
-    chosen = records.sample_evenly(rows, number)
+    sample = records.sample_evenly(rows, number)
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(tasks(chosen), ensure_ascii=False, indent=1)
+    text = json.dumps(make_tasks(sample), ensure_ascii=False, indent=1)
     (out / "tasks.json").write_text(text, encoding="utf-8")
-    (out / "config.xml").write_text(config(sorted({row.answer for row in rows})), encoding="utf-8")
+    interface = make_interface(sorted({row.answer for row in rows}))
+    (out / "config.xml").write_text(interface, encoding="utf-8")
     click.echo(
-        f"{len(chosen)} tasks in {out / 'tasks.json'}, their interface in config.xml", err=True
+        f"wrote {len(sample)} tasks to {out / 'tasks.json'} and their interface to config.xml",
+        err=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""The language of a text, as far as its script tells."""
+"""Language detection by script."""
 
 import re
 
@@ -13,42 +13,44 @@ _SCRIPTS = {
     "el": re.compile("[\u0370-\u03ff]+"),
     "he": re.compile("[\u0590-\u05ff]+"),
 }
-"""The commonest language of a script stands for all that are written in it."""
+"""Scripts by the code of the most common language that uses them."""
 
-_OTHER = re.compile("[\u0370-\u06ff\u0900-\u0e7f\u3040-\u30ff\uac00-\ud7af]")
-"""Scripts of the table but the Chinese one."""
+_OTHER_SCRIPTS = re.compile("[\u0370-\u06ff\u0900-\u0e7f\u3040-\u30ff\uac00-\ud7af]")
+"""Characters of all scripts in the table except Chinese."""
 
-_HAN = _SCRIPTS["zh"]
+_CHINESE = _SCRIPTS["zh"]
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
-_WORD_OF_HAN = 3
-"""Latin letters that carry about as much as one Chinese character."""
+_LATIN_LETTERS_PER_CHARACTER = 3
+"""Number of Latin letters that carry about as much text as one Chinese character."""
 
 
-def of(text: str) -> str:
-    """`zh`, `ja`, `ko` …, `latin` (which its script does not tell apart) or `none`."""
+def detect_language(text: str) -> str:
+    """Return `zh`, `ja`, `ko` …, `latin` for every language in Latin script, or `none`."""
     if text.isascii():
         return "latin" if _LATIN.search(text) else "none"
-    latin = _count(_LATIN, text)
-    if not _OTHER.search(text):
-        han = _HAN.search(text) is not None
-        if han and (not latin or _count(_HAN, text) * _WORD_OF_HAN > latin):
+    latin = _count_characters(_LATIN, text)
+    if not _OTHER_SCRIPTS.search(text):
+        has_chinese = _CHINESE.search(text) is not None
+        if has_chinese and (
+            not latin or _count_characters(_CHINESE, text) * _LATIN_LETTERS_PER_CHARACTER > latin
+        ):
             return "zh"
         return "latin" if latin else "none"
-    counts = {name: _count(script, text) for name, script in _SCRIPTS.items()}
+    counts = {code: _count_characters(script, text) for code, script in _SCRIPTS.items()}
     if counts["ja"] and counts["ja"] * 5 >= counts["zh"]:
         return "ja"
-    best = max(counts, key=lambda name: counts[name])
-    if counts[best] * _WORD_OF_HAN > latin:
+    best = max(counts, key=lambda code: counts[code])
+    if counts[best] * _LATIN_LETTERS_PER_CHARACTER > latin:
         return best
     return "latin" if latin else "none"
 
 
-def _count(script: re.Pattern[str], text: str) -> int:
-    """How many characters are of the script; by whole runs, since a run is found at once."""
-    return len(text) - len(script.sub("", text))
-
-
-def alike(one: str, other: str) -> bool:
-    """Whether two texts are of one language, where both tell."""
-    first, second = of(one), of(other)
+def is_same_language(text: str, other: str) -> bool:
+    """Whether two texts have the same language; True if either has no detectable language."""
+    first, second = detect_language(text), detect_language(other)
     return first == second or "none" in (first, second)
+
+
+def _count_characters(script: re.Pattern[str], text: str) -> int:
+    """Return the number of characters of a script; matching whole runs is fast."""
+    return len(text) - len(script.sub("", text))

@@ -1,4 +1,4 @@
-"""Work on many chunks, on all processors, with the results in order."""
+"""Parallel processing of chunks on all processors, with results in order."""
 
 import multiprocessing
 import os
@@ -13,77 +13,79 @@ from typing import Any, TypeVar
 
 from lockstep.processes import die_with_parent
 
-C = TypeVar("C")
-R = TypeVar("R")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-_ITEMS, _CHARACTERS = 2000, 2_000_000
-"""Of a chunk, whichever comes first."""
+_MAX_ITEMS, _MAX_CHARACTERS = 2000, 2_000_000
+"""Limits of a chunk; it ends at whichever is reached first."""
 
-_FEW = 5
-"""Chunks up to which other processes would cost more than they save."""
+_MIN_CHUNKS = 5
+"""Minimum number of chunks for which starting worker processes saves time."""
 
 
-def each(function: Callable[[C], R], chunks: Iterable[C]) -> Iterator[R]:
-    """The function's result for each chunk, in their order, whatever the number of processes.
+def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item]) -> Iterator[Result]:
+    """Yield the function's result for each chunk, in order, for any number of processes.
 
-    Function, chunks and results are pickled. A process has one chunk at a time, so a pipe never
-    waits in both directions, and one that is stopped midway (Ctrl-C) leaves nobody waiting:
-    concurrent.futures and multiprocessing.Pool can hang then.
+    The function, the chunks and the results are pickled. A worker process has one chunk at a
+    time, so no pipe ever waits in both directions, and an interruption (Ctrl-C) leaves no process
+    waiting. concurrent.futures and multiprocessing.Pool can hang in that case.
     """
-    coming = iter(chunks)
-    first = list(islice(coming, _FEW))
-    if len(first) < _FEW or processors() == 1:
-        yield from map(function, chain(first, coming))
+    remaining = iter(chunks)
+    first = list(islice(remaining, _MIN_CHUNKS))
+    if len(first) < _MIN_CHUNKS or count_processors() == 1:
+        yield from map(function, chain(first, remaining))
         return
-    with _workers(function, processors()) as idle:
+    with _start_workers(function, count_processors()) as idle:
         busy: deque[Connection] = deque()
-        for chunk in chain(first, coming):
+        for chunk in chain(first, remaining):
             if idle:
                 worker = idle.pop()
                 worker.send(chunk)
                 busy.append(worker)
                 continue
             worker = busy.popleft()
-            result = _result(worker)
-            worker.send(chunk)  # before the result is used, which takes its time
+            result = _receive_result(worker)
+            worker.send(chunk)  # before the caller uses the result, which takes time
             busy.append(worker)
             yield result
         while busy:
-            yield _result(busy.popleft())
+            yield _receive_result(busy.popleft())
 
 
-def chunks(items: Iterable[C], length: Callable[[C], int]) -> Iterator[list[C]]:
-    """The items in lists of a few megabytes at most; `length` gives an item's characters."""
-    chunk: list[C] = []
+def split_into_chunks(
+    items: Iterable[Item], count_characters: Callable[[Item], int]
+) -> Iterator[list[Item]]:
+    """Yield the items in lists of a few megabytes at most."""
+    chunk: list[Item] = []
     characters = 0
     for item in items:
         chunk.append(item)
-        characters += length(item)
-        if len(chunk) == _ITEMS or characters >= _CHARACTERS:
+        characters += count_characters(item)
+        if len(chunk) == _MAX_ITEMS or characters >= _MAX_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
     if chunk:
         yield chunk
 
 
-def processors() -> int:
-    """How many processors this process may use."""
+def count_processors() -> int:
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 @contextmanager
-def _workers(function: Callable[[C], R], number: int) -> Iterator[list[Connection]]:
-    """Connections to as many processes, which end with the block."""
+def _start_workers(function: Callable[[Item], Result], number: int) -> Iterator[list[Connection]]:
+    """Yield connections to new worker processes, which are killed when the block ends."""
     processes: list[multiprocessing.Process] = []
     connections = []
     try:
-        with _deaf_to_signals():
+        with _block_signals():
             for _ in range(number):
                 ours, theirs = multiprocessing.Pipe()
                 arguments = (function, theirs, os.getpid())
-                process = multiprocessing.Process(target=_work, args=arguments, daemon=True)
+                process = multiprocessing.Process(target=_run_worker, args=arguments, daemon=True)
                 process.start()
                 processes.append(process)
                 connections.append(ours)
@@ -95,35 +97,35 @@ def _workers(function: Callable[[C], R], number: int) -> Iterator[list[Connectio
             process.join()
 
 
-def _work(function: Callable[[C], R], chunks: Connection, parent: int) -> None:
-    """What a process does: a result, or the error that came instead, for each chunk."""
+def _run_worker(function: Callable[[Item], Result], chunks: Connection, parent: int) -> None:
+    """Send back the result, or the error, of each chunk until the parent kills this process."""
     die_with_parent(signal.SIGKILL, parent)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})  # the parent ends us
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})  # the parent ends its workers
     while True:
         chunk = chunks.recv()
         try:
             answer: tuple[bool, Any] = True, function(chunk)
-        except Exception as error:  # whatever it is, it is the other side's to raise
+        except Exception as error:  # of any class: the parent raises it
             answer = False, error
         chunks.send(answer)
 
 
-def _result(worker: Connection) -> Any:
+def _receive_result(worker: Connection) -> Any:
     try:
-        done, answer = worker.recv()
+        succeeded, answer = worker.recv()
     except EOFError:
-        time.sleep(0.2)  # what ended the worker may be a signal that is about to reach us, too
+        time.sleep(0.2)  # a signal that ended the worker may be about to reach this process too
         raise MemoryError("a worker process was killed, most often for lack of memory") from None
-    if not done:
+    if not succeeded:
         raise answer
     return answer
 
 
 @contextmanager
-def _deaf_to_signals() -> Iterator[None]:
-    """Signals wait until every worker is started, and known to those who will end it."""
+def _block_signals() -> Iterator[None]:
+    """Delay signals until every worker has started, so that all of them can be ended."""
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     )

@@ -10,7 +10,7 @@ from lockstep.data.cleaning import Pattern, Step
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams
-from lockstep.data.sources import LABELLED, Source
+from lockstep.data.sources import LABELLED_FORMATS, Source
 from lockstep.data.splitting import SplitParams
 from lockstep.params import Fraction, PositiveInt, Section
 
@@ -57,7 +57,7 @@ class PrepareParams(Section):
     @property
     def labelled_sources(self) -> list[Source]:
         """Sources whose answers are labels."""
-        return [source for source in self.sources if source.format in LABELLED]
+        return [source for source in self.sources if source.format in LABELLED_FORMATS]
 
     @property
     def strata(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Cheap signals of a bad record: what each finds is written here, how strict in params.yaml."""
+"""Quality signals: cheap checks that find faulty records. Their limits are in params.yaml."""
 
 import json
 import re
@@ -12,11 +12,11 @@ from lockstep.params import Fraction, PositiveFloat, Section
 from lockstep.records import Record
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
-_ENDS = re.compile(r"[.!?。！？…:：;；)）\]】}》」』\"”'’`*|>~\d%]\s*$|```\s*$")
-_LONG = 200
-"""Characters from which an answer is prose that must end as prose ends."""
-_FEW = 20
-"""Words below which repetition and language say nothing."""
+_SENTENCE_END = re.compile(r"[.!?。！？…:：;；)）\]】}》」』\"”'’`*|>~\d%]\s*$|```\s*$")
+_MIN_PROSE_CHARACTERS = 200
+"""Minimum number of characters of an answer that is prose and must end like a sentence."""
+_MIN_WORDS = 20
+"""Minimum number of words of an answer whose repetition, length and language are checked."""
 
 
 class QualityParams(Section):
@@ -35,9 +35,9 @@ class QualityParams(Section):
 
     @field_validator("length_ratio")
     @classmethod
-    def _ordered(cls, ratio: list[float]) -> list[float]:
+    def _check_order(cls, ratio: list[float]) -> list[float]:
         if ratio[0] > ratio[1]:
-            raise ValueError("the least must come before the greatest")
+            raise ValueError("the minimum must come before the maximum")
         return ratio
 
 
@@ -51,52 +51,57 @@ SIGNALS = (
     "incomplete",
     "inconsistent",
 )
+"""Names of the signals, as the data card shows them."""
 
 
-def faults(record: Record, limits: QualityParams) -> list[str]:
-    """The signals that find a fault.
+def find_faults(record: Record, params: QualityParams) -> list[str]:
+    """Return the signals that find a fault in the record.
 
-    repetitive, length_ratio, other_language: of answers of 20 words or more; copies_question:
-    the answer is the question; truncated: prose of 200 characters that ends in mid-sentence, or
-    an open code block; damaged: U+FFFD or an unfilled {{placeholder}}; incomplete: a JSON answer
-    with a null or empty value; inconsistent: a JSON answer whose texts the question lacks.
+    - repetitive: the answer repeats its words (checked from 20 words on)
+    - length_ratio: the answer is much shorter or longer than the question (from 20 words on)
+    - other_language: question and answer have different languages (from 20 words on)
+    - copies_question: the answer is the question
+    - truncated: prose of 200 characters or more ends within a sentence, or a code block is open
+    - damaged: the text contains U+FFFD, or the answer an unfilled {{placeholder}}
+    - incomplete: a JSON answer has a null or empty value, or no value
+    - inconsistent: a JSON answer has a string that does not occur in the question
     """
     question, answer = record.question, record.answer
-    found = []
+    faults = []
     words = answer.split() if answer.isascii() else _WORD.findall(answer)
-    if len(words) >= _FEW:
-        if 1 - len(set(words)) / len(words) > limits.max_repetition:
-            found.append("repetitive")
-        least, greatest = limits.length_ratio
-        if question and not least <= len(answer) / len(question) <= greatest:
-            found.append("length_ratio")
-        if question and not language.alike(question, answer):
-            found.append("other_language")
+    if len(words) >= _MIN_WORDS:
+        if 1 - len(set(words)) / len(words) > params.max_repetition:
+            faults.append("repetitive")
+        minimum, maximum = params.length_ratio
+        if question and not minimum <= len(answer) / len(question) <= maximum:
+            faults.append("length_ratio")
+        if question and not language.is_same_language(question, answer):
+            faults.append("other_language")
     if answer == question:
-        found.append("copies_question")
+        faults.append("copies_question")
     if _is_truncated(answer):
-        found.append("truncated")
+        faults.append("truncated")
     if "\ufffd" in answer or "\ufffd" in question or "{{" in answer:
-        found.append("damaged")
+        faults.append("damaged")
     if answer.startswith("{") and "tool_calls" not in record.messages[-1]:
-        found += _slot_faults(question, answer)
-    return found
+        faults += _find_json_faults(question, answer)
+    return faults
 
 
 def score(faults: Iterable[str]) -> float:
-    """The share of the signals that found no fault."""
+    """Return the share of signals that found no fault."""
     return round(1 - len(list(faults)) / len(SIGNALS), 4)
 
 
 def _is_truncated(answer: str) -> bool:
     if answer.count("```") % 2:
         return True
-    if len(answer) < _LONG or "```" in answer:
+    if len(answer) < _MIN_PROSE_CHARACTERS or "```" in answer:
         return False
-    return not _ENDS.search(answer[-8:]) and answer[-1:].isalpha()
+    return not _SENTENCE_END.search(answer[-8:]) and answer[-1:].isalpha()
 
 
-def _slot_faults(question: str, answer: str) -> list[str]:
+def _find_json_faults(question: str, answer: str) -> list[str]:
     try:
         slots: Any = json.loads(answer)
     except ValueError:
@@ -104,9 +109,9 @@ def _slot_faults(question: str, answer: str) -> list[str]:
     if not isinstance(slots, dict):
         return []
     values = list(slots.values())
-    found = []
+    faults = []
     if not values or any(value in (None, "") for value in values):
-        found.append("incomplete")
+        faults.append("incomplete")
     if any(isinstance(value, str) and value not in question for value in values):
-        found.append("inconsistent")
-    return found
+        faults.append("inconsistent")
+    return faults

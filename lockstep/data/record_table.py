@@ -1,4 +1,7 @@
-"""Records as columns: their lines, and the few numbers that tell what is alike and goes where."""
+"""A table of all records in columns: their lines, and the numbers that decide what happens to them.
+
+A record takes a few hundred bytes in the table, and some thousands as a `Record`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,106 +10,111 @@ import numpy as np
 import numpy.typing as npt
 
 from lockstep import records
-from lockstep.data import data_card, duplicates, shingles, splitting, traits
-from lockstep.data.traits import Traits
+from lockstep.data import data_card, duplicates, near_duplicates, ngrams, splitting
+from lockstep.data.record_metadata import RecordMetadata, extract_metadata
 from lockstep.records import Record
 
-Places = npt.NDArray[np.int64]
-"""Places of records in the table."""
+Indices = npt.NDArray[np.int64]
+"""Indices of records in the table."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A few hundred bytes a record, where a `Record` takes some thousand."""
+class RecordTable:
+    """Records as columns."""
 
     lines: list[bytes]
-    """As they are written."""
-    traits: list[Traits]
-    """Each combination once."""
-    trait: npt.NDArray[np.int32]
-    """Which of them a record has: (records,)."""
+    """JSON line of each record, as it is written."""
+    metadata: list[RecordMetadata]
+    """Distinct metadata."""
+    metadata_ids: npt.NDArray[np.int32]
+    """Index of each record's metadata: (records,)."""
     lengths: data_card.Lengths
-    inputs: duplicates.Keys
-    """Of what is asked, where another answer would contradict the record's."""
-    said: duplicates.Keys
-    """Of all that is said."""
-    groups: duplicates.Keys
-    leader: npt.NDArray[np.float64]
-    """Of a group, the record with the smallest one decides the split: (records,)."""
-    side: npt.NDArray[np.float64]
-    """Where it decides for, from 0 to 1: (records,)."""
-    bands: duplicates.Bands
-    words: shingles.Grams
-    """Runs of words of the inputs."""
+    input_keys: duplicates.Keys
+    """Keys of the inputs, to find conflicts."""
+    content_keys: duplicates.Keys
+    """Keys of inputs and answers, to find duplicates."""
+    group_keys: duplicates.Keys
+    leader_keys: splitting.Uniform
+    """Number that elects the record of a group that decides its split: the smallest one wins."""
+    positions: splitting.Uniform
+    """Position in [0, 1) that decides the split."""
+    bands: near_duplicates.Bands
+    word_ngrams: ngrams.NGrams
+    """N-grams of the inputs' words."""
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def record(self, place: int) -> Record:
-        """The record itself."""
-        return records.load(self.lines[place])
+    def load_record(self, index: int) -> Record:
+        """Return the record at an index."""
+        return records.load(self.lines[index])
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """What the columns are made for."""
+class TableBuilder:
+    """Builds tables of records; the settings are those that the columns depend on."""
 
     seed: int
     threshold: float
-    """Of near-duplicates."""
+    """Minimum similarity of near-duplicates."""
     words: int
-    """Length of the runs of words; 0: none."""
-    labelled: frozenset[str]
+    """Length of the n-grams of words; 0: none."""
+    labelled_tasks: frozenset[str]
     """Tasks whose answers are labels."""
-    by_answer: bool
-    """Whether other answers count too: they are strata, or the rows alone know their tasks."""
+    with_answers: bool
+    """Whether the metadata of all tasks hold the answers."""
 
-    def table(self, rows: Sequence[Record]) -> Table:
-        """The records' columns."""
-        known: dict[Traits, int] = {}
-        trait = []
+    def build(self, rows: Sequence[Record]) -> RecordTable:
+        """Return the table of these records."""
+        metadata: dict[RecordMetadata, int] = {}
+        metadata_ids = []
         for record in rows:
-            kind = traits.of(record, self.by_answer or record.task in self.labelled)
-            trait.append(known.setdefault(kind, len(known)))
-        inputs, said, groups = duplicates.keys(rows)
-        asked = [record.user_text for record in rows]
-        keys = (record.group or text for record, text in zip(rows, asked, strict=True))
-        leader = splitting.uniform(f"{self.seed}\n{key}" for key in keys)
-        texts = shingles.normalize(asked)
-        return Table(
+            with_answer = self.with_answers or record.task in self.labelled_tasks
+            values = extract_metadata(record, with_answer)
+            metadata_ids.append(metadata.setdefault(values, len(metadata)))
+        input_keys, content_keys, group_keys = duplicates.compute_keys(rows)
+        user_texts = [record.user_text for record in rows]
+        names = (record.group or text for record, text in zip(rows, user_texts, strict=True))
+        leader_keys = splitting.hash_to_uniform(f"{self.seed}\n{name}" for name in names)
+        texts = ngrams.normalize_texts(user_texts)
+        return RecordTable(
             lines=[records.dump(record) for record in rows],
-            traits=[*known],
-            trait=np.array(trait, np.int32),
-            lengths=data_card.lengths(rows),
-            inputs=inputs,
-            said=said,
-            groups=groups,
-            leader=leader,
-            side=splitting.uniform(f"{self.seed}/{key}" for key in leader.tolist()),
-            bands=duplicates.bands(texts, self.threshold),
-            words=shingles.word_grams(texts, self.words),
+            metadata=[*metadata],
+            metadata_ids=np.array(metadata_ids, np.int32),
+            lengths=data_card.measure_lengths(rows),
+            input_keys=input_keys,
+            content_keys=content_keys,
+            group_keys=group_keys,
+            leader_keys=leader_keys,
+            positions=splitting.hash_to_uniform(
+                f"{self.seed}/{key}" for key in leader_keys.tolist()
+            ),
+            bands=near_duplicates.compute_bands(texts, self.threshold),
+            word_ngrams=ngrams.word_ngrams(texts, self.words),
         )
 
 
-def joined(tables: Sequence[Table]) -> Table:
-    """One table of the records of all, in their order."""
-    known: dict[Traits, int] = {}
-    numbers = [[known.setdefault(kind, len(known)) for kind in each.traits] for each in tables]
-    return Table(
-        lines=[line for each in tables for line in each.lines],
-        traits=[*known],
-        trait=np.concatenate(
-            [
-                np.array(number, np.int32)[each.trait]
-                for number, each in zip(numbers, tables, strict=True)
-            ]
+def concatenate_tables(tables: Sequence[RecordTable]) -> RecordTable:
+    """Return one table with the records of all tables, in order."""
+    metadata: dict[RecordMetadata, int] = {}
+    new_ids = [
+        np.array(
+            [metadata.setdefault(values, len(metadata)) for values in table.metadata], np.int32
+        )
+        for table in tables
+    ]
+    return RecordTable(
+        lines=[line for table in tables for line in table.lines],
+        metadata=[*metadata],
+        metadata_ids=np.concatenate(
+            [ids[table.metadata_ids] for ids, table in zip(new_ids, tables, strict=True)]
         ),
-        lengths=np.concatenate([each.lengths for each in tables]),
-        inputs=np.concatenate([each.inputs for each in tables]),
-        said=np.concatenate([each.said for each in tables]),
-        groups=np.concatenate([each.groups for each in tables]),
-        leader=np.concatenate([each.leader for each in tables]),
-        side=np.concatenate([each.side for each in tables]),
-        bands=np.concatenate([each.bands for each in tables]),
-        words=shingles.joined([each.words for each in tables]),
+        lengths=np.concatenate([table.lengths for table in tables]),
+        input_keys=np.concatenate([table.input_keys for table in tables]),
+        content_keys=np.concatenate([table.content_keys for table in tables]),
+        group_keys=np.concatenate([table.group_keys for table in tables]),
+        leader_keys=np.concatenate([table.leader_keys for table in tables]),
+        positions=np.concatenate([table.positions for table in tables]),
+        bands=np.concatenate([table.bands for table in tables]),
+        word_ngrams=ngrams.concatenate([table.word_ngrams for table in tables]),
     )

@@ -1,4 +1,4 @@
-"""The records that stay, in groups and splits; and those that go: why, because of which other."""
+"""Selection of records: which ones stay, in which split, and why the others are removed."""
 
 import itertools
 import json
@@ -10,179 +10,230 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.data import contamination, data_card, duplicates, shingles, splitting
+from lockstep.data import contamination, data_card, duplicates, near_duplicates, ngrams, splitting
 from lockstep.data.duplicates import DuplicatesParams
-from lockstep.data.record_table import Places, Table
-from lockstep.data.splitting import HELD_OUT_FIRST, TEST, TRAIN
+from lockstep.data.prepare_params import PrepareParams
+from lockstep.data.record_table import Indices, RecordTable
+from lockstep.data.splitting import PRIORITY, SPLITS, TEST, TRAIN, SplitParams
+from lockstep.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """A record that stands in no split."""
+class RemovedRecord:
+    """A record that is in no split."""
 
     origin: str
+    """Place of its row, `file:line`."""
     reason: str
+    """Reason in snake_case, e.g. `near_duplicate`."""
     because_of: str
-    """Origin of the record that stays instead (where none of a conflict stays, of another of it),
-    or the split, or `benchmarks`, that it must not reach into."""
+    """Cause of the removal: the origin of another record, or the split (or `benchmarks`) whose text
+    must not occur in training. For a conflict of which no record stays, another record of it."""
 
 
 class Selection:
-    """Takes records out of a table step by step, and remembers them."""
+    """Removes records of a table step by step and assigns the others to splits."""
 
-    def __init__(self, table: Table, asked: Mapping[str, str]) -> None:
-        """`asked` maps a source to the split that it asks for."""
-        sides = [HELD_OUT_FIRST.index(asked[kind.source]) for kind in table.traits]
+    def __init__(self, table: RecordTable, source_splits: Mapping[str, str]) -> None:
+        """Start with all records; `source_splits` maps the path of a source to its `split`."""
+        numbers = [PRIORITY.index(source_splits[values.source]) for values in table.metadata]
         self.table = table
-        self.asked: splitting.Sides = np.array(sides, np.int8)[table.trait]
-        self.rows: Places = np.arange(len(table))
-        """The records that are still in; what follows has an entry for each of them."""
-        self.near: splitting.Numbers = np.arange(len(table), dtype=np.int32)
+        self.source_splits: splitting.SplitIds = np.array(numbers, np.int8)[table.metadata_ids]
+        self.rows: Indices = np.arange(len(table))
+        """Indices of the records that stay; the arrays below have an entry for each of them."""
+        self.near_groups: duplicates.GroupIds = np.arange(len(table), dtype=np.int32)
         """Groups of near-duplicates."""
-        self.groups = self.near
-        """The same, joined by what a group column says."""
-        self.sides: splitting.Sides = np.full(len(table), TRAIN, np.int8)
-        self.removed: list[Removed] = []
-        self.conflicting = 0
-        """Groups of records with one input and several answers."""
+        self.groups = self.near_groups
+        """Groups of near-duplicates and of records with the same group column."""
+        self.splits: splitting.SplitIds = np.full(len(table), TRAIN, np.int8)
+        self.removed: list[RemovedRecord] = []
+        self.conflicts = 0
+        """Number of inputs with several different answers."""
         self.largest_group = 0
-        """Records of the largest group."""
-        self.near_groups = 0
-        """Groups of two or more records that are alike or belong together."""
+        """Number of records in the largest group."""
+        self.shared_groups = 0
+        """Number of groups with two or more records."""
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How many records each reason took out."""
-        return data_card.in_order(Counter(removed.reason for removed in self.removed))
+    def reasons(self) -> dict[str, int]:
+        """Number of removed records by reason."""
+        return data_card.sort_by_name(Counter(removed.reason for removed in self.removed))
 
-    def split(self, name: str) -> Places:
-        """The records of a split, in the order of the sources."""
-        return self.rows[self.sides == HELD_OUT_FIRST.index(name)]
+    def split_rows(self, name: str) -> Indices:
+        """Return the indices of the records of a split, in the order of the sources."""
+        return self.rows[self.splits == PRIORITY.index(name)]
+
+    def split_statistics(self) -> dict[str, data_card.RecordStatistics]:
+        """Return the statistics of each split."""
+        return {name: self._compute_statistics(self.split_rows(name)) for name in SPLITS}
+
+    def resolve_conflicts(self, policy: str) -> None:
+        """Remove records with the same input and different answers, as the policy says."""
+        causes: dict[int, int] = {}
+        for rows in self._find_equal_inputs():
+            answers = [self.table.load_record(row).answer for row in rows]
+            if len(set(answers)) > 1:
+                self.conflicts += 1
+                losers = duplicates.find_losers(answers, policy)
+                winners = [index for index in range(len(rows)) if index not in losers]
+                for loser in losers:
+                    cause = winners[0] if winners else int(loser == 0)
+                    causes[rows[loser]] = rows[cause]
+        for row in sorted(causes):
+            self._record_removal(row, "conflict", self._origin(causes[row]))
+        self._keep_only(~np.isin(self.rows, [*causes]))
 
     def merge_duplicates(self) -> None:
-        """Keep one of exact duplicates, the most held-out."""
-        order = self._held_out_first()
-        pairs = order[duplicates.alike(self.table.said[order])]
-        for kept, place in pairs.tolist():
-            self._remove(place, "duplicate", self._origin(kept))
-        self._keep(~np.isin(self.rows, pairs[:, 1]))
+        """Keep one of exact duplicates: the first in the split of highest priority."""
+        order = self.rows[np.argsort(self.source_splits[self.rows], kind="stable")]
+        pairs = order[duplicates.find_equal_pairs(self.table.content_keys[order])]
+        for kept, row in pairs.tolist():
+            self._record_removal(row, "duplicate", self._origin(kept))
+        self._keep_only(~np.isin(self.rows, pairs[:, 1]))
 
-    def settle_conflicts(self, policy: str) -> None:
-        """Of records with one input and several answers, take out what the policy says."""
-        lost: dict[int, int] = {}
-        for group in self._same_input():
-            answers = [self.table.record(place).answer for place in group]
-            if len(set(answers)) > 1:
-                self.conflicting += 1
-                losers = duplicates.losers(answers, policy)
-                stays = [at for at in range(len(group)) if at not in losers]
-                for loser in losers:
-                    other = stays[0] if stays else int(loser == 0)
-                    lost[group[loser]] = group[other]
-        for place in sorted(lost):
-            self._remove(place, "conflict", self._origin(lost[place]))
-        self._keep(~np.isin(self.rows, [*lost]))
-
-    def group_near(self, chosen: DuplicatesParams) -> None:
-        """Group near-duplicates, and those that one group column joins."""
-        alike = duplicates.near(self.table.bands[self.rows], self._asked, chosen.threshold)
-        if chosen.near == "merge":
-            self._merge(duplicates.groups(len(self.rows), [alike]))
-            alike = alike[:0]
-        same = duplicates.alike(self.table.groups[self.rows])
-        self.near = duplicates.groups(len(self.rows), [alike])
-        self.groups = duplicates.groups(len(self.rows), [alike, same])
-        sizes = np.bincount(self.groups)
-        self.near_groups, self.largest_group = int((sizes > 1).sum()), int(sizes.max(initial=0))
-
-    def divide(self, chosen: splitting.SplitParams, by: Sequence[str]) -> None:
-        """Assign each record to a split, with strata named by `by`.
-
-        Remove records whose near-duplicate or group member is in a split that is held out from
-        theirs. That happens where sources ask for different splits.
-        """
-        strata: dict[tuple[str, ...], int] = {}
-        numbers = [strata.setdefault(kind.stratum(by), len(strata)) for kind in self.table.traits]
-        self.sides = splitting.split(
-            self.groups,
-            self.asked[self.rows],
-            self.table.leader[self.rows],
-            self.table.side[self.rows],
-            np.array(numbers, np.int32)[self.table.trait[self.rows]],
-            chosen,
+    def group_near_duplicates(self, params: DuplicatesParams) -> None:
+        """Group near-duplicates, or merge them, and group records with equal group columns."""
+        near_pairs = near_duplicates.find_near_pairs(
+            self.table.bands[self.rows], self._user_text, params.threshold
         )
-        self._drop_torn(self.near, "near_duplicate")
-        self._drop_torn(self.groups, "group")
+        if params.near == "merge":
+            self._merge_groups(duplicates.group_pairs(len(self.rows), [near_pairs]))
+            near_pairs = near_pairs[:0]
+        column_pairs = duplicates.find_equal_pairs(self.table.group_keys[self.rows])
+        self.near_groups = duplicates.group_pairs(len(self.rows), [near_pairs])
+        self.groups = duplicates.group_pairs(len(self.rows), [near_pairs, column_pairs])
+        sizes = np.bincount(self.groups)
+        self.shared_groups = int((sizes > 1).sum())
+        self.largest_group = int(sizes.max(initial=0))
 
-    def _drop_torn(self, groups: splitting.Numbers, reason: str) -> None:
-        most = splitting.least(self.sides, groups)[groups]
-        torn = most < self.sides
-        self._drop(torn, reason, [HELD_OUT_FIRST[side] for side in most[torn].tolist()])
+    def assign_splits(self, params: SplitParams, strata: Sequence[str]) -> None:
+        """Assign each record to a split; `strata` names what the strata are made of.
 
-    def drop_contaminated(self, benchmarks: shingles.Hashes) -> None:
-        """Take out of training and validation what shares runs of words with test or benchmarks."""
-        tested = self.table.words.of(self.rows[self.sides == TEST]).hashes
-        for held_out, name in ((tested, HELD_OUT_FIRST[TEST]), (benchmarks, "benchmarks")):
-            found = contamination.holds(self.table.words, held_out)[self.rows]
-            self._drop(found & (self.sides != TEST), "contaminated", itertools.repeat(name))
+        If sources with different splits have records of one group, remove the records that are
+        not in the split of highest priority.
+        """
+        numbers: dict[tuple[str, ...], int] = {}
+        stratum_ids = [
+            numbers.setdefault(values.stratum(strata), len(numbers))
+            for values in self.table.metadata
+        ]
+        self.splits = splitting.assign_splits(
+            self.groups,
+            self.source_splits[self.rows],
+            self.table.leader_keys[self.rows],
+            self.table.positions[self.rows],
+            np.array(stratum_ids, np.int32)[self.table.metadata_ids[self.rows]],
+            params,
+        )
+        self._remove_outside_first_split(self.near_groups, "near_duplicate")
+        self._remove_outside_first_split(self.groups, "group")
 
-    def drop_unused(self, fraction: float, seed: int) -> None:
-        """Keep the training records with the smallest hashes: smaller shares lie within larger."""
+    def remove_contaminated(self, benchmarks: ngrams.Hashes) -> None:
+        """Remove training and validation records that share n-grams with tests or benchmarks."""
+        test_ngrams = self.table.word_ngrams.select(self.rows[self.splits == TEST]).hashes
+        for forbidden, name in ((test_ngrams, PRIORITY[TEST]), (benchmarks, "benchmarks")):
+            is_contaminated = contamination.contains_any(self.table.word_ngrams, forbidden)[
+                self.rows
+            ]
+            is_removed = is_contaminated & (self.splits != TEST)
+            self._remove(is_removed, "contaminated", itertools.repeat(name))
+
+    def reduce_training(self, fraction: float, seed: int) -> None:
+        """Keep a share of the training records; a smaller share is a subset of a larger one."""
         if fraction < 1.0:
-            ids = (self.table.record(row).id for row in self.rows.tolist())
-            places = splitting.uniform(f"{seed}/fraction/{name}" for name in ids)
-            unused = (self.sides == TRAIN) & (places >= fraction)
-            self._drop(unused, "train_fraction", itertools.repeat(""))
+            ids = (self.table.load_record(row).id for row in self.rows.tolist())
+            positions = splitting.hash_to_uniform(f"{seed}/fraction/{name}" for name in ids)
+            is_unused = (self.splits == TRAIN) & (positions >= fraction)
+            self._remove(is_unused, "train_fraction", itertools.repeat(""))
 
-    def write(self, path: Path) -> None:
-        """One JSON line for each removed record."""
+    def refuse_empty_splits(self) -> None:
+        """Raise UserError if a split has no records."""
+        for name in SPLITS:
+            if not len(self.split_rows(name)):
+                number = self.largest_group
+                is_majority = number * 2 > len(self.rows)
+                reason = f" ({number} records are one group)" if is_majority else ""
+                raise UserError(
+                    f"the {name} split is empty{reason}; correct prepare.split or add data"
+                )
+
+    def write_split(self, path: Path, name: str) -> None:
+        """Write the records of a split to a file, one JSON line per record."""
+        with path.open("wb") as stream:
+            stream.writelines(self.table.lines[row] for row in self.split_rows(name).tolist())
+
+    def write_removed(self, path: Path) -> None:
+        """Write the removed records to a file, one JSON object per line."""
         with path.open("w", encoding="utf-8", newline="\n") as stream:
-            for row in self.removed:
-                stream.write(json.dumps(asdict(row), sort_keys=True) + "\n")
+            for removed in self.removed:
+                stream.write(json.dumps(asdict(removed), sort_keys=True) + "\n")
 
-    def parts(self, names: Iterable[str]) -> dict[str, data_card.Part]:
-        """Return what the card needs to know of each split."""
-        return {name: self.part(self.split(name)) for name in names}
+    def _compute_statistics(self, rows: Indices) -> data_card.RecordStatistics:
+        metadata = self.table.metadata
+        numbers = np.bincount(self.table.metadata_ids[rows], minlength=len(metadata)).tolist()
+        counts = {values: n for values, n in zip(metadata, numbers, strict=True) if n}
+        return data_card.RecordStatistics(Counter(counts), self.table.lengths[rows])
 
-    def part(self, rows: Places) -> data_card.Part:
-        """What the card tells some records by."""
-        counts = np.bincount(self.table.trait[rows], minlength=len(self.table.traits)).tolist()
-        found = {kind: n for kind, n in zip(self.table.traits, counts, strict=True) if n}
-        return data_card.Part(Counter(found), self.table.lengths[rows])
+    def _find_equal_inputs(self) -> list[list[int]]:
+        """Return the indices of the records with the same input, for each input of several."""
+        sets: dict[int, list[int]] = {}
+        pairs = duplicates.find_equal_pairs(self.table.input_keys[self.rows])
+        for first, later in self.rows[pairs].tolist():
+            sets.setdefault(first, [first]).append(later)
+        return [*sets.values()]
 
-    def _same_input(self) -> list[list[int]]:
-        """Places of records with the same input, of each input that several have."""
-        groups: dict[int, list[int]] = {}
-        for one, other in self.rows[duplicates.alike(self.table.inputs[self.rows])].tolist():
-            groups.setdefault(one, [one]).append(other)
-        return [*groups.values()]
-
-    def _merge(self, numbers: duplicates.Numbers) -> None:
+    def _merge_groups(self, groups: duplicates.GroupIds) -> None:
+        """Keep one record of each group: the first in the split of highest priority."""
         first: dict[int, int] = {}
-        for at in np.argsort(self.asked[self.rows], kind="stable").tolist():
-            first.setdefault(int(numbers[at]), at)
-        kept = np.array([first[number] for number in numbers.tolist()], np.int64)
-        merged = kept != np.arange(len(kept))
-        stays = map(self._origin, self.rows[kept[merged]].tolist())
-        self._drop(merged, "near_duplicate", stays)
+        for index in np.argsort(self.source_splits[self.rows], kind="stable").tolist():
+            first.setdefault(int(groups[index]), index)
+        kept = np.array([first[group] for group in groups.tolist()], np.int64)
+        is_merged = kept != np.arange(len(kept))
+        causes = map(self._origin, self.rows[kept[is_merged]].tolist())
+        self._remove(is_merged, "near_duplicate", causes)
 
-    def _held_out_first(self) -> Places:
-        return self.rows[np.argsort(self.asked[self.rows], kind="stable")]
+    def _remove_outside_first_split(self, groups: duplicates.GroupIds, reason: str) -> None:
+        """Keep only the records of each group that are in its split of highest priority."""
+        first_split = splitting.group_minimum(self.splits, groups)[groups]
+        is_outside = first_split < self.splits
+        causes = [PRIORITY[split] for split in first_split[is_outside].tolist()]
+        self._remove(is_outside, reason, causes)
 
-    def _drop(self, gone: npt.NDArray[np.bool_], reason: str, because_of: Iterable[str]) -> None:
-        for place, cause in zip(self.rows[gone].tolist(), because_of, strict=False):
-            self._remove(place, reason, cause)
-        self._keep(~gone)
+    def _remove(
+        self, is_removed: npt.NDArray[np.bool_], reason: str, causes: Iterable[str]
+    ) -> None:
+        for row, cause in zip(self.rows[is_removed].tolist(), causes, strict=False):
+            self._record_removal(row, reason, cause)
+        self._keep_only(~is_removed)
 
-    def _keep(self, stays: npt.NDArray[np.bool_]) -> None:
-        self.rows, self.sides = self.rows[stays], self.sides[stays]
-        self.near, self.groups = self.near[stays], self.groups[stays]
+    def _keep_only(self, is_kept: npt.NDArray[np.bool_]) -> None:
+        self.rows, self.splits = self.rows[is_kept], self.splits[is_kept]
+        self.near_groups, self.groups = self.near_groups[is_kept], self.groups[is_kept]
 
-    def _remove(self, place: int, reason: str, because_of: str) -> None:
-        self.removed.append(Removed(self._origin(place), reason, because_of))
+    def _record_removal(self, row: int, reason: str, cause: str) -> None:
+        self.removed.append(RemovedRecord(self._origin(row), reason, cause))
 
-    def _origin(self, place: int) -> str:
-        return self.table.record(place).origin
+    def _origin(self, row: int) -> str:
+        return self.table.load_record(row).origin
 
-    def _asked(self, at: int) -> str:
-        return self.table.record(self.rows[at]).user_text
+    def _user_text(self, index: int) -> str:
+        return self.table.load_record(self.rows[index]).user_text
+
+
+def select_records(
+    table: RecordTable, benchmarks: ngrams.Hashes, params: PrepareParams, seed: int
+) -> Selection:
+    """Assign the records to splits, and remove duplicates, conflicts and leaks.
+
+    `benchmarks` are the n-grams that training must not contain. Raise UserError if a split is
+    empty.
+    """
+    selection = Selection(table, {source.path: source.split for source in params.sources})
+    selection.resolve_conflicts(params.duplicates.conflicts)  # first, so that every row counts
+    selection.merge_duplicates()
+    selection.group_near_duplicates(params.duplicates)
+    selection.assign_splits(params.split, params.strata)
+    selection.remove_contaminated(benchmarks)
+    selection.reduce_training(params.split.train_fraction, seed)
+    selection.refuse_empty_splits()
+    return selection

@@ -1,4 +1,4 @@
-"""The list of sources in params.yaml: which files, in which format, under which names."""
+"""Sources: the files that prepare.sources in params.yaml lists, and their settings."""
 
 from collections.abc import Collection
 from pathlib import PurePosixPath
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
-from lockstep.data import containers
+from lockstep.data import file_reading
 from lockstep.params import PositiveFloat, Section
 
 Format = Literal[
@@ -22,8 +22,9 @@ Format = Literal[
     "text",
     "label_studio",
 ]
+"""Row format of a file."""
 
-NEEDED: dict[str, tuple[str, ...]] = {
+REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "output"),
     "messages": ("messages",),
     "sharegpt": ("conversations",),
@@ -36,42 +37,42 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "label_studio": ("text",),
 }
-"""The fields that every row of a format has; `columns` gives a file's own names for them."""
+"""Fields that every row of a format has. `columns` maps them to the columns of a file."""
 
-OPTIONAL: dict[str, tuple[str, ...]] = {
+OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("input", "history"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
 }
-"""The fields that a row may lack, unless `columns` names them."""
+"""Fields that a row may lack, unless `columns` names them."""
 
-LABELLED = ("classification", "multi_label", "label_studio")
-"""The formats whose answers are labels."""
+LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
+"""Formats whose answers are labels."""
 
-ANYWHERE = ("task", "system", "tools", "group")
-"""What a row of any format may say of itself; read only where `columns` names the column."""
+COMMON_FIELDS = ("task", "system", "tools", "group")
+"""Fields that rows of any format may have. They are read if `columns` names them."""
 
-OF_FORMAT = ("tools",)
-"""Of these, what is read under its own name too."""
+UNNAMED_COMMON_FIELDS = ("tools",)
+"""Common fields that are read even if `columns` does not name them."""
 
 
-def _inside(path: str) -> str:
+def _check_relative(path: str) -> str:
     parts = PurePosixPath(path)
     if parts.is_absolute() or ".." in parts.parts or "\\" in path:
         raise ValueError("must be relative to data/raw and stay inside it")
     return path
 
 
-def _container(path: str) -> str:
-    if containers.kind(path) not in containers.ROWS:
+def _check_suffix(path: str) -> str:
+    if file_reading.file_suffix(path) not in file_reading.FILE_READERS:
         raise ValueError(
-            f"must end in {', '.join(containers.ROWS)}, plain or with "
-            f"{' or '.join(containers.COMPRESSIONS)}"
+            f"must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
+            f"{' or '.join(file_reading.COMPRESSIONS)}"
         )
     return path
 
 
-DataPath = Annotated[str, AfterValidator(_inside), AfterValidator(_container)]
+DataPath = Annotated[str, AfterValidator(_check_relative), AfterValidator(_check_suffix)]
 """A file of rows, relative to data/raw."""
 
 
@@ -100,9 +101,9 @@ class Source(Section):
     system: str = ""
     """System message for conversations that have none; empty: no system message."""
     answer: Literal["", "refusal", "rules"] = ""
-    """Kind of the answers, where they are no answers but say how to judge one: refusal (safe or
-    unsafe) or rules (a JSON list of rules); empty: the format and the rows determine it."""
-    labels: Annotated[str, AfterValidator(_inside)] = ""
+    """Kind of the answers if they say how to judge an answer: refusal (safe or unsafe) or rules (a
+    JSON list of rules); empty: the answers are answers."""
+    labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
@@ -118,14 +119,15 @@ class Source(Section):
     @classmethod
     def _name_task(cls, values: Any) -> Any:
         try:
-            task = values.get("task", "") or containers.stem(values["path"])
+            if values.get("task", "") == "":
+                return {**values, "task": file_reading.file_stem(values["path"])}
         except (AttributeError, KeyError, TypeError):
-            return values  # the validation of the fields reports what is wrong
-        return {**values, "task": task}
+            pass  # the validation of the fields reports what is wrong
+        return values
 
     @field_validator("encoding")
     @classmethod
-    def _known(cls, encoding: str) -> str:
+    def _check_encoding(cls, encoding: str) -> str:
         try:
             "".encode(encoding)
         except LookupError:
@@ -133,34 +135,35 @@ class Source(Section):
         return encoding
 
     @model_validator(mode="after")
-    def _fields(self) -> "Source":
-        known = (*self.fields, *ANYWHERE)
-        strange = sorted(set(self.columns) - set(known))
-        if strange:
+    def _check_columns_and_labels(self) -> "Source":
+        known = (*self.fields, *COMMON_FIELDS)
+        unknown = sorted(set(self.columns) - set(known))
+        if unknown:
             raise ValueError(
-                f"columns: {strange[0]} is no field of {self.format}; known: {', '.join(known)}"
+                f"columns: {unknown[0]} is no field of {self.format}; known: {', '.join(known)}"
             )
-        if self.labels and self.format not in LABELLED:
-            raise ValueError(f"labels: only {', '.join(LABELLED)} have labels")
+        if self.labels and self.format not in LABELLED_FORMATS:
+            raise ValueError(f"labels: only {', '.join(LABELLED_FORMATS)} have labels")
         return self
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The fields of the format."""
-        return (*NEEDED[self.format], *OPTIONAL.get(self.format, ()))
+        """Fields of the format."""
+        return (*REQUIRED_FIELDS[self.format], *OPTIONAL_FIELDS.get(self.format, ()))
 
     @property
-    def in_file(self) -> Collection[str]:
-        """The file's columns without which no row could be read."""
-        needed = [self.column(name) for name in NEEDED[self.format]]
-        named = dict.fromkeys([*needed, *self.columns.values(), *self.slices])
-        return [name for name in named if name not in self.constants]
+    def required_columns(self) -> Collection[str]:
+        """Columns that the file must have."""
+        columns = [self.column_of(name) for name in REQUIRED_FIELDS[self.format]]
+        unique = dict.fromkeys([*columns, *self.columns.values(), *self.slices])
+        return [name for name in unique if name not in self.constants]
 
     @property
-    def used(self) -> Collection[str]:
-        """All of the file's columns that are looked at."""
-        return {*map(self.column, (*self.fields, *OF_FORMAT)), *self.in_file}
+    def used_columns(self) -> Collection[str]:
+        """Columns of the file that are read if they exist."""
+        fields = (*self.fields, *UNNAMED_COMMON_FIELDS)
+        return {*map(self.column_of, fields), *self.required_columns}
 
-    def column(self, field: str) -> str:
-        """The file's own name of a field."""
+    def column_of(self, field: str) -> str:
+        """Return the name of the column that holds a field."""
         return self.columns.get(field, field)

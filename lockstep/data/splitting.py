@@ -1,4 +1,7 @@
-"""A split by hash: groups stay whole, and a record stays where it is when others come."""
+"""Assignment of records to splits: groups stay whole, and no random state is involved.
+
+A record's place depends on a hash of its text, so it keeps its split when others are added.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,18 +11,25 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from lockstep.data.duplicates import GroupIds
 from lockstep.params import NaturalInt, Rate, Section
 
-HELD_OUT_FIRST = ("test", "validation", "train", "auto")
-"""Who keeps a duplicate; a row that we place ourselves (auto) gives way to any that is placed."""
+SPLITS = ("train", "validation", "test")
+"""Names of the splits, as users see them."""
+
+PRIORITY = ("test", "validation", "train", "auto")
+"""Splits by their right to keep a duplicate; the numbers of `SplitIds` are places in this list.
+
+`auto` is the split of a source whose records are divided; such a record yields to any other.
+"""
 TEST, VALIDATION, TRAIN, AUTO = range(4)
 
-Sides = npt.NDArray[np.int8]
-"""Splits, by their places in HELD_OUT_FIRST: (records,)."""
-Numbers = npt.NDArray[np.int32]
-"""The number of each record's group or stratum: (records,)."""
+SplitIds = npt.NDArray[np.int8]
+"""Split of each record, as its place in PRIORITY: (records,)."""
+StratumIds = npt.NDArray[np.int32]
+"""Number of each record's stratum: (records,)."""
 Uniform = npt.NDArray[np.float64]
-"""Numbers from 0 to 1."""
+"""Numbers in [0, 1)."""
 
 
 class SplitParams(Section):
@@ -44,7 +54,7 @@ class SplitParams(Section):
     subset of a larger one."""
 
     @model_validator(mode="after")
-    def _sensible(self) -> "SplitParams":
+    def _check_shares(self) -> "SplitParams":
         if self.folds == 1 or (self.folds and self.fold >= self.folds):
             raise ValueError("fold must be below folds, and folds 0 or at least 2")
         if self.test_share + self.validation >= 1:
@@ -53,81 +63,89 @@ class SplitParams(Section):
 
     @property
     def test_share(self) -> float:
-        """The test split's share: of k folds one."""
+        """Share of the test split: one of k folds, or `test`."""
         return 1 / self.folds if self.folds else self.test
 
     @property
     def shares(self) -> dict[str, float]:
-        """Each split's share of the records that the sources leave to us."""
-        held_out = self.test_share + self.validation
-        return {"test": self.test_share, "validation": self.validation, "train": 1 - held_out}
+        """Share of each split."""
+        train = 1 - (self.test_share + self.validation)
+        return {"test": self.test_share, "validation": self.validation, "train": train}
 
-    def sides(self, places: Uniform) -> Sides:
-        """The splits of places in [0, 1): the fold is the test's, what follows validation's."""
-        from_test = (places - self.fold * self.test_share * bool(self.folds)) % 1.0
-        held_out = np.where(from_test < self.test_share + self.validation, VALIDATION, TRAIN)
-        return np.where(from_test < self.test_share, TEST, held_out).astype(np.int8)
+    def assign(self, positions: Uniform) -> SplitIds:
+        """Return the splits of positions in [0, 1).
+
+        The fold is the test split, the interval after it is the validation split.
+        """
+        from_test = (positions - self.fold * self.test_share * bool(self.folds)) % 1.0
+        is_held_out = from_test < self.test_share + self.validation
+        not_test = np.where(is_held_out, VALIDATION, TRAIN)
+        return np.where(from_test < self.test_share, TEST, not_test).astype(np.int8)
 
 
-def split(
-    groups: Numbers,
-    asked: Sides,
-    leader: Uniform,
-    side: Uniform,
-    stratum: Numbers,
-    chosen: SplitParams,
-) -> Sides:
-    """The split of each record, of groups that belong together.
+def assign_splits(
+    groups: GroupIds,
+    source_splits: SplitIds,
+    leader_keys: Uniform,
+    positions: Uniform,
+    strata: StratumIds,
+    params: SplitParams,
+) -> SplitIds:
+    """Return the split of each record; the records of a group go together.
 
-    `asked` is what the record's source asks for. Where a group has a record that is placed so, the
-    others follow it (the most held-out one), unless that split is to have none but its source's:
-    then they are training's. Other groups go where the record with the smallest `leader` goes by
-    its `side`, or by its rank in the stratum.
+    A record whose source names a split goes there. The other records of its group follow it (to
+    the first of these splits in PRIORITY), unless the share of that split is 0: then it consists
+    of its sources alone, and the others go to training.
+
+    A group without such a record goes where its leader goes, the record with the smallest leader
+    key: by the leader's position, or by the group's rank in its stratum.
     """
-    wanted = least(asked, groups)
-    open_to_others = [*(chosen.shares[name] > 0 for name in HELD_OUT_FIRST[:AUTO]), True]
-    wanted[~np.array(open_to_others)[wanted]] = TRAIN
-    free = wanted == AUTO
-    if chosen.method == "hash":
-        place = _by_hash(groups, leader, side)
+    group_splits = group_minimum(source_splits, groups)
+    is_open = [*(params.shares[name] > 0 for name in PRIORITY[:AUTO]), True]
+    group_splits[~np.array(is_open)[group_splits]] = TRAIN
+    is_free = group_splits == AUTO
+    if params.method == "hash":
+        group_positions = _positions_of_leaders(groups, leader_keys, positions)
     else:
-        place = _by_rank(groups, leader, stratum, free)
-    wanted[free] = chosen.sides(place[free])
-    return np.where(asked == AUTO, wanted[groups], asked)
+        group_positions = _positions_by_rank(groups, leader_keys, strata, is_free)
+    group_splits[is_free] = params.assign(group_positions[is_free])
+    return np.where(source_splits == AUTO, group_splits[groups], source_splits)
 
 
-def least(values: npt.NDArray[Any], groups: Numbers) -> npt.NDArray[Any]:
-    """The smallest value of each group's records: (groups,)."""
-    found = np.full(groups.max(initial=-1) + 1, values.max(initial=0))
-    np.minimum.at(found, groups, values)
-    return found
+def group_minimum(values: npt.NDArray[Any], groups: GroupIds) -> npt.NDArray[Any]:
+    """Return the minimum of each group's values: (groups,)."""
+    minimum = np.full(groups.max(initial=-1) + 1, values.max(initial=0))
+    np.minimum.at(minimum, groups, values)
+    return minimum
 
 
-def uniform(texts: Iterable[str]) -> Uniform:
-    """A number for each text that depends on it alone: (texts,)."""
+def hash_to_uniform(texts: Iterable[str]) -> Uniform:
+    """Return a number in [0, 1) for each text, which depends on the text alone: (texts,)."""
     digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts)
     return (np.frombuffer(digests, ">u8") >> 8) / 2**56
 
 
-def _by_hash(groups: Numbers, leader: Uniform, side: Uniform) -> Uniform:
-    leads = leader == least(leader, groups)[groups]
-    found = np.zeros(groups.max(initial=-1) + 1)
-    found[groups[leads]] = side[leads]
-    return found
+def _positions_of_leaders(groups: GroupIds, leader_keys: Uniform, positions: Uniform) -> Uniform:
+    """Return the position of each group's leader: (groups,)."""
+    is_leader = leader_keys == group_minimum(leader_keys, groups)[groups]
+    group_positions = np.zeros(groups.max(initial=-1) + 1)
+    group_positions[groups[is_leader]] = positions[is_leader]
+    return group_positions
 
 
-def _by_rank(
-    groups: Numbers, leader: Uniform, stratum: Numbers, free: npt.NDArray[np.bool_]
+def _positions_by_rank(
+    groups: GroupIds, leader_keys: Uniform, strata: StratumIds, is_free: npt.NDArray[np.bool_]
 ) -> Uniform:
-    """The middle of each group's place among the records of its stratum, in order of leaders."""
-    sizes = np.bincount(groups, minlength=len(free)) * free
-    strata = np.zeros(len(free), np.int64)
-    strata[groups[::-1]] = stratum[::-1]  # of a group's first record
-    order = np.lexsort((least(leader, groups), strata))
+    """Return the middle of each group's interval in its stratum, ordered by leader: (groups,)."""
+    sizes = np.bincount(groups, minlength=len(is_free)) * is_free
+    group_strata = np.zeros(len(is_free), np.int64)
+    group_strata[groups[::-1]] = strata[::-1]  # the stratum of the group's first record
+    order = np.lexsort((group_minimum(leader_keys, groups), group_strata))
     before = np.cumsum(sizes[order]) - sizes[order]
-    totals = np.bincount(strata, sizes)
+    totals = np.bincount(group_strata, sizes)
     begins = np.concatenate([[0], np.cumsum(totals)])[:-1]
-    found = np.zeros(len(free))
-    total = np.maximum(totals[strata[order]], 1)
-    found[order] = (before - begins[strata[order]] + sizes[order] / 2) / total
-    return found
+    ordered_strata = group_strata[order]
+    middles = before - begins[ordered_strata] + sizes[order] / 2
+    group_positions = np.zeros(len(is_free))
+    group_positions[order] = middles / np.maximum(totals[ordered_strata], 1)
+    return group_positions

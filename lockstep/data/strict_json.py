@@ -1,4 +1,4 @@
-"""JSON as the standard has it: what lenient parsers let pass in silence is named."""
+"""A strict JSON parser: it refuses what lenient parsers accept silently."""
 
 import json
 import re
@@ -6,58 +6,64 @@ from typing import Any
 
 import orjson
 
-from lockstep.data.rejection import UnfitError
+from lockstep.data.rejected_rows import InvalidRowError
 
-DEEPEST = 100
-"""Levels of lists and objects within each other."""
+MAX_DEPTH = 100
+"""Maximum nesting depth of lists and objects."""
 
-_SPACED_COLON = re.compile(r'"\s+:')
+_SPACE_BEFORE_COLON = re.compile(r'"\s+:')
 
 
 def parse(text: str) -> Any:
-    """The value; UnfitError names NaN, a key given twice, a lone surrogate or what is no JSON.
+    """Parse JSON; raise InvalidRowError for NaN, repeated keys, lone surrogates and invalid JSON.
 
-    orjson takes the last of two equal keys. Where every colon behind a key stands close to its
-    quote, there are at most as many keys as there are `":`; if the value holds as many, none was
-    given twice. Otherwise the slower parser looks.
+    orjson is fast but silently keeps the last of two equal keys. If every colon directly follows
+    the quote of its key, `":` occurs at least once per key. So if it occurs exactly as often as
+    the parsed value has keys, no key is repeated. Otherwise a slower parser checks the keys.
     """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _examined(text)
-    flat = isinstance(value, dict) and "[" not in text and text.count("{") == 1
-    keys = len(value) if flat else _keys(value)
-    spaced = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
-    if (spaced and _SPACED_COLON.search(text)) or text.count('":') != keys:
-        return _examined(text)
+        return _parse_slowly(text)
+    is_flat = isinstance(value, dict) and "[" not in text and text.count("{") == 1
+    keys = len(value) if is_flat else _count_keys(value)
+    has_blanks = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
+    if (has_blanks and _SPACE_BEFORE_COLON.search(text)) or text.count('":') != keys:
+        return _parse_slowly(text)
     return value
 
 
-def _keys(value: Any, depth: int = 0) -> int:
-    """How many keys a value has, and those within it."""
-    if depth > DEEPEST:
-        raise UnfitError("nested_too_deeply")
+def _count_keys(value: Any, depth: int = 0) -> int:
+    """Return the number of keys of a value and of everything nested in it."""
+    if depth > MAX_DEPTH:
+        raise InvalidRowError("nested_too_deeply")
     if isinstance(value, dict):
-        inner = value.values()
-        return len(value) + sum(_keys(v, depth + 1) for v in inner if isinstance(v, dict | list))
+        children = value.values()
+        return len(value) + sum(
+            _count_keys(child, depth + 1) for child in children if isinstance(child, dict | list)
+        )
     if isinstance(value, list):
-        return sum(_keys(v, depth + 1) for v in value if isinstance(v, dict | list))
+        return sum(
+            _count_keys(child, depth + 1) for child in value if isinstance(child, dict | list)
+        )
     return 0
 
 
-def _examined(text: str) -> Any:
+def _parse_slowly(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_distinct)
+        return json.loads(
+            text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys
+        )
     except (ValueError, RecursionError):
-        raise UnfitError("invalid_json") from None
+        raise InvalidRowError("invalid_json") from None
 
 
-def _no_constant(name: str) -> Any:
-    raise UnfitError("nan_or_infinity")
+def _refuse_constant(name: str) -> Any:
+    raise InvalidRowError("nan_or_infinity")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) != len(pairs):
-        raise UnfitError("duplicate_keys")
-    return row
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise InvalidRowError("duplicate_keys")
+    return result

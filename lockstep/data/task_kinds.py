@@ -1,18 +1,20 @@
 """The kind of answer that each task has; `predict` and `evaluate` choose their suites by it."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from lockstep.data.data_card import Part
+from lockstep.data.data_card import RecordStatistics
 from lockstep.data.label_studio import Vote
+from lockstep.data.record_metadata import RecordMetadata
 from lockstep.data.sources import Source
-from lockstep.data.traits import Traits
 
-_KINDS = {"classification": "label", "multi_label": "labels", "regression": "number"}
+_FORMAT_KINDS = {"classification": "label", "multi_label": "labels", "regression": "number"}
 """Kinds that the format of a source determines."""
 
-_DECISIVE = (
+_QUESTION_KINDS = {"rating": "number", "choices": "label"}
+"""Kinds that the question of a Label Studio project determines; the last one wins."""
+
+_DOMINANT_KINDS = (
     "refusal",
     "rules",
     "labels",
@@ -22,47 +24,60 @@ _DECISIVE = (
     "unpaired_preference",
     "calls",
 )
-"""Kinds that a task has if at least one of its records has them, the strongest first."""
+"""Kinds that a task has if at least one of its records has them; the first one wins."""
 
 
-def source_kinds(sources: Collection[Source], votes: Iterable[tuple[str, Vote]]) -> dict[str, str]:
-    """Return the kind of each source whose format or annotations determine it, by its path.
+def describe_tasks(
+    splits: Mapping[str, RecordStatistics],
+    sources: Collection[Source],
+    votes: Iterable[tuple[str, Vote]],
+) -> dict[str, Any]:
+    """Return the kind, the slices and the number of records per split of each task.
 
-    A Label Studio project asks for choices (label), ratings (number) or texts (no kind).
+    `splits` maps the name of a split to its statistics; `votes` are the answers of annotators,
+    each with the path of its source.
     """
-    kinds = {source.path: _KINDS[source.format] for source in sources if source.format in _KINDS}
-    questions = Counter((path, vote.question) for path, vote in votes)
-    kinds |= {path: "number" for path, question in questions if question == "rating"}
-    kinds |= {path: "label" for path, question in questions if question == "choices"}
-    return kinds | {source.path: source.answer for source in sources if source.answer}
-
-
-def describe_tasks(parts: Mapping[str, Part], kinds: Mapping[str, str]) -> dict[str, Any]:
-    """Return the kind, the slices and the number of records in each split of each task.
-
-    `parts` maps the name of a split to its records, `kinds` the path of a source to its kind.
-    """
-    by_task: dict[str, set[Traits]] = {}
-    for part in parts.values():
-        for traits in part.traits:
-            by_task.setdefault(traits.task, set()).add(traits)
-    counts = {name: part.count(lambda traits: traits.task) for name, part in parts.items()}
+    kinds = find_source_kinds(sources, votes)
+    by_task: dict[str, set[RecordMetadata]] = {}
+    for split in splits.values():
+        for values in split.metadata:
+            by_task.setdefault(values.task, set()).add(values)
+    counts = {name: split.count(lambda values: values.task) for name, split in splits.items()}
     return {
         task: {
-            "kind": task_kind({kinds.get(traits.source, traits.kind) for traits in members}),
-            "slices": sorted({name for traits in members for name, _ in traits.slices}),
-            "records": {name: counts[name][task] for name in parts},
+            "kind": choose_kind({kinds.get(values.source, values.kind) for values in metadata}),
+            "slices": sorted({name for values in metadata for name, _ in values.slices}),
+            "records": {name: counts[name][task] for name in splits},
         }
-        for task, members in by_task.items()
+        for task, metadata in by_task.items()
     }
 
 
-def task_kind(kinds: Collection[str]) -> str:
-    """Return the kind of a task whose records have these kinds.
+def find_source_kinds(
+    sources: Collection[Source], votes: Iterable[tuple[str, Vote]]
+) -> dict[str, str]:
+    """Return the kind of each source whose settings or annotations determine it, by its path.
+
+    Label Studio asks for choices (label), for ratings (number) or for texts, which are not
+    determined.
+    """
+    kinds = {
+        source.path: _FORMAT_KINDS[source.format]
+        for source in sources
+        if source.format in _FORMAT_KINDS
+    }
+    questions = {(path, vote.question) for path, vote in votes}
+    for question, kind in _QUESTION_KINDS.items():
+        kinds |= {path: kind for path, asked in questions if asked == question}
+    return kinds | {source.path: source.answer for source in sources if source.answer}
+
+
+def choose_kind(kinds: Collection[str]) -> str:
+    """Return the kind of a task from the kinds of its records.
 
     A task is `json` or `plain_text` only if all of its records are.
     """
-    for kind in _DECISIVE:
+    for kind in _DOMINANT_KINDS:
         if kind in kinds:
             return kind
     (kind,) = kinds if len(kinds) == 1 else ["text"]

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from lockstep import outputs
 from lockstep.cli.params_check import check_parameters
-from lockstep.data import containers
+from lockstep.data import file_reading
 from lockstep.errors import UserError
 from lockstep.init.guess_source import SourceGuess, guess_source
 
@@ -43,7 +43,7 @@ def place(path: Path) -> Path:
 
 def source_entry(path: Path, guess: SourceGuess) -> dict[str, Any]:
     """Return the entry of prepare.sources for a file below data/raw."""
-    task = re.sub(r"\W+", "_", containers.stem(path.name)).strip("_").lower()
+    task = re.sub(r"\W+", "_", file_reading.file_stem(path.name)).strip("_").lower()
     entry: dict[str, Any] = {"path": path.as_posix(), "format": guess.format, "task": task}
     if guess.columns:
         entry["columns"] = guess.columns

@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lockstep.data import containers, language
-from lockstep.data.containers import Columns
+from lockstep.data import file_reading, language
+from lockstep.data.file_reading import Columns
 from lockstep.errors import UserError
 
 SAMPLE = 2000
@@ -88,10 +88,10 @@ def guess_source(path: Path) -> SourceGuess:
 
 def _read_rows(path: Path) -> tuple[str, list[Row]]:
     """Return the encoding and the first rows of a file."""
-    if containers.kind(path.name) not in containers.ROWS:
+    if file_reading.file_suffix(path.name) not in file_reading.FILE_READERS:
         raise UserError(
-            f"{path}: must end in {', '.join(containers.ROWS)}, plain or with "
-            f"{' or '.join(containers.COMPRESSIONS)}"
+            f"{path}: must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
+            f"{' or '.join(file_reading.COMPRESSIONS)}"
         )
     encoding = "utf-8"
     try:
@@ -112,7 +112,7 @@ def _read_rows(path: Path) -> tuple[str, list[Row]]:
 
 
 def _parse(path: Path, encoding: str) -> list[Row]:
-    rows = containers.rows(path, encoding, Columns(needed=(), used=()))
+    rows = file_reading.read_rows(path, encoding, Columns(required=(), used=()))
     parsed = (_parse_row(row) for _, row in islice(rows, SAMPLE))
     return [row for row in parsed if isinstance(row, dict)]
 
@@ -270,6 +270,6 @@ def _describe(
         rows=len(rows),
         fields=fields,
         labels=dict(labels.most_common()),
-        languages=dict(Counter(map(language.of, values)).most_common()),
+        languages=dict(Counter(map(language.detect_language, values)).most_common()),
         characters=(int(statistics.median(lengths)), max(lengths)),
     )

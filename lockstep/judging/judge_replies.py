@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from lockstep.data import strict_json
-from lockstep.data.rejection import UnfitError
+from lockstep.data.rejected_rows import InvalidRowError
 
 REASON = "reason"
 """The one key of a reply beside the dimensions."""
@@ -27,7 +27,7 @@ def read(reply: str, dimensions: Sequence[str], allowed: Sequence[V]) -> dict[st
     fenced = _FENCE.fullmatch(text)
     try:
         value: Any = strict_json.parse(fenced[1] if fenced else text)
-    except UnfitError:
+    except InvalidRowError:
         return None
     if not isinstance(value, dict):
         return None

@@ -156,7 +156,7 @@ class Language(Section):
     language: Literal["en", "zh"]
 
     def follows(self, text: str) -> bool:
-        return language.of(text) == {"en": "latin", "zh": "zh"}[self.language]
+        return language.detect_language(text) == {"en": "latin", "zh": "zh"}[self.language]
 
 
 class Case(Section):

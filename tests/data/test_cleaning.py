@@ -1,4 +1,4 @@
-"""Cleaning takes noise out, changes nothing twice, and keeps Chinese text Chinese."""
+"""Cleaning removes noise, changes clean text no further, and is safe for Chinese text."""
 
 import unicodedata
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lockstep.data import cleaning
 from lockstep.data.cleaning import Cleaner, Step
 
-OLD: list[Step] = ["invisible", "width", "unicode", "punctuation", "space"]
+WITHOUT_PATTERNS: list[Step] = ["invisible", "width", "unicode", "punctuation", "space"]
 ALL: list[Step] = [
     "encoding", "unicode", "invisible", "html", "width", "punctuation", "boilerplate",
     "personal_data", "space",
@@ -41,7 +41,7 @@ def clean(text: str, steps: list[Step]) -> tuple[str, set[Step]]:
     return Cleaner(steps, [r"^Sent from .*$"]).clean(text)
 
 
-def no_mojibake(character: str) -> bool:
+def is_not_mojibake(character: str) -> bool:
     return not cleaning._MOJIBAKE.match(character)
 
 
@@ -81,11 +81,11 @@ def no_mojibake(character: str) -> bool:
         ("punctuation", "打印 `x`：```x```，ok", "打印 `x`：```x```，ok"),
     ],
 )
-def test_each_step_does_what_its_name_says(step: Step, before: str, after: str) -> None:
+def test_each_step_cleans_as_documented(step: Step, before: str, after: str) -> None:
     assert clean(before, [step]) == (after, {step} if before != after else set())
 
 
-def test_steps_run_in_their_order_and_those_that_changed_the_text_are_named() -> None:
+def test_the_steps_that_changed_the_text_are_returned() -> None:
     assert clean(" 退款\u200b吗? ", ALL) == (
         "退款吗？",
         {"invisible", "punctuation", "space"},
@@ -103,7 +103,7 @@ def test_steps_run_in_their_order_and_those_that_changed_the_text_are_named() ->
         "iPhone 15的价格是5999元。",
     ],
 )
-def test_clean_chinese_stays_as_it_is(text: str) -> None:
+def test_clean_chinese_text_is_not_changed(text: str) -> None:
     assert clean(text, ALL) == (text, set())
 
 
@@ -112,19 +112,19 @@ def test_no_chinese_character_is_lost(text: str) -> None:
     assert clean(text, ALL) == (text, set())
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]).filter(no_mojibake)))
-def test_ftfy_repairs_nothing_in_what_is_not_shown_to_it(text: str) -> None:
+@given(st.text(st.characters(exclude_categories=["Cs"]).filter(is_not_mojibake)))
+def test_ftfy_changes_no_text_that_the_quick_check_skips(text: str) -> None:
     assert ftfy.fix_encoding(text) == text
 
 
-@given(st.from_regex(cleaning._PLAIN, fullmatch=True))
-def test_no_step_would_change_what_is_plain(text: str) -> None:
+@given(st.from_regex(cleaning._CLEAN, fullmatch=True))
+def test_no_step_changes_text_that_the_quick_check_calls_clean(text: str) -> None:
     steps = [step for step in ALL if step != "boilerplate"]
     for _, function in Cleaner(steps, []).steps:
         assert function(text) == text
 
 
-@pytest.mark.parametrize("steps", [[step] for step in ALL] + [OLD, ALL], ids="-".join)
+@pytest.mark.parametrize("steps", [[step] for step in ALL] + [WITHOUT_PATTERNS, ALL], ids="-".join)
 @given(text=TEXT)
 def test_clean_text_is_not_changed_again(steps: list[Step], text: str) -> None:
     once, _ = clean(text, steps)

@@ -1,4 +1,4 @@
-"""The script tells the language, as far as it can."""
+"""The language is detected from the script."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from lockstep.data import language
 
 
 @pytest.mark.parametrize(
-    ("text", "name"),
+    ("text", "expected"),
     [
         ("Where is my parcel?", "latin"),
         ("Où est mon colis ?", "latin"),
@@ -20,10 +20,10 @@ from lockstep.data import language
         ("", "none"),
     ],
 )
-def test_the_language_of_a_text(text: str, name: str) -> None:
-    assert language.of(text) == name
+def test_the_language_of_a_text_is_detected(text: str, expected: str) -> None:
+    assert language.detect_language(text) == expected
 
 
-def test_what_tells_nothing_is_alike_with_everything() -> None:
-    assert language.alike("你好", "42") and language.alike("你好", "再见")
-    assert not language.alike("你好", "hello")
+def test_a_text_without_a_language_is_the_same_as_any_other() -> None:
+    assert language.is_same_language("你好", "42") and language.is_same_language("你好", "再见")
+    assert not language.is_same_language("你好", "hello")

@@ -1,4 +1,4 @@
-"""Personal data is masked by what it is; numbers that only look like it stay."""
+"""Personal data is replaced by placeholders; numbers that only look like it stay."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from lockstep.data.personal_data import mask
         ("打 138-1234-5678 或 010-87654321", "打 [TELEPHONE] 或 [TELEPHONE]"),
         ("call +44 20 7946 0958 now", "call [TELEPHONE] now"),
         ("call (212) 555-0187 now", "call [TELEPHONE] now"),
-        # the example of GB 11643-1999, and that with another check digit
+        # the example of GB 11643-1999, and the same with another check digit
         ("身份证11010519491231002X", "身份证[ID]"),
         ("单号110105194912310021", "单号110105194912310021"),
         # Visa's published test number, and one whose Luhn digit is wrong
@@ -26,7 +26,7 @@ from lockstep.data.personal_data import mask
         ("ssn 536-90-4399", "ssn [ID]"),
     ],
 )
-def test_what_is_personal_is_masked(text: str, masked: str) -> None:
+def test_personal_data_is_masked(text: str, masked: str) -> None:
     assert mask(text) == masked
 
 

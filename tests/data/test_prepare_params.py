@@ -1,4 +1,4 @@
-"""A source needs its path and format alone; strata follow from the sources."""
+"""A source needs only its path and format, and the strata follow from the sources."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from pydantic import ValidationError
 
 from lockstep.data.prepare_params import PrepareParams
 
-SHOWN: dict[str, Any] = {
+REQUIRED: dict[str, Any] = {
     "max_rejected_fraction": 0.02,
     "clean": ["unicode"],
     "duplicates": {"threshold": 0.8, "near": "group", "conflicts": "keep"},
     "split": {"method": "hash", "validation": 0.1, "test": 0.1},
 }
-"""The keys without a default, except the sources."""
+"""Values of the keys without a default, except the sources."""
 
 
-def prepare_params(*sources: dict[str, Any], **more: Any) -> PrepareParams:
-    return PrepareParams.model_validate({**SHOWN, "sources": [*sources], **more})
+def make_params(*sources: dict[str, Any], **values: Any) -> PrepareParams:
+    return PrepareParams.model_validate({**REQUIRED, "sources": [*sources], **values})
 
 
-def test_defaults_leave_the_sources_alone_to_be_named() -> None:
-    params = prepare_params({"path": "shop/chats.de.jsonl.gz", "format": "messages"})
+def test_a_source_needs_only_its_path_and_format() -> None:
+    params = make_params({"path": "shop/chats.de.jsonl.gz", "format": "messages"})
     assert params.sources[0].model_dump() == {
         "path": "shop/chats.de.jsonl.gz",
         "format": "messages",
@@ -38,7 +38,7 @@ def test_defaults_leave_the_sources_alone_to_be_named() -> None:
         "same_role": "reject",
         "licence": "",
     }
-    assert params.model_dump(exclude={*SHOWN, "sources"}) == {
+    assert params.model_dump(exclude={*REQUIRED, "sources"}) == {
         "source_defaults": {},
         "boilerplate": [],
         "max_characters": 100_000,
@@ -50,8 +50,8 @@ def test_defaults_leave_the_sources_alone_to_be_named() -> None:
     }  # fmt: skip
 
 
-def test_a_source_wins_over_the_source_defaults() -> None:
-    params = prepare_params(
+def test_a_source_overrides_the_source_defaults() -> None:
+    params = make_params(
         {"path": "a.csv", "format": "messages"},
         {"path": "b.csv", "format": "messages", "task": "other", "weight": 3.0},
         source_defaults={"task": "reply", "weight": 2.0},
@@ -69,7 +69,7 @@ def test_a_source_wins_over_the_source_defaults() -> None:
         ([["a"], []], ["answer"], ["answer"]),
     ],
 )
-def test_strata_are_the_task_and_the_common_slices_unless_they_are_named(
+def test_strata_default_to_the_task_and_the_common_slices(
     slices: list[list[str]], by: list[str], strata: list[str]
 ) -> None:
     sources = [
@@ -77,16 +77,16 @@ def test_strata_are_the_task_and_the_common_slices_unless_they_are_named(
         for number, names in enumerate(slices)
     ]
     placed = {"path": "test.csv", "format": "messages", "split": "test"}
-    params = prepare_params(*sources, placed, split={**SHOWN["split"], "by": by})
+    params = make_params(*sources, placed, split={**REQUIRED["split"], "by": by})
     assert params.strata == strata
 
 
-def test_strata_without_a_divided_source_are_the_task() -> None:
-    params = prepare_params({"path": "a.csv", "format": "text", "split": "train", "slices": ["a"]})
+def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
+    params = make_params({"path": "a.csv", "format": "text", "split": "train", "slices": ["a"]})
     assert params.strata == ["task"]
 
 
 @pytest.mark.parametrize("defaults", [7, {"task": 7}, None])
-def test_wrong_source_defaults_are_a_mistake_and_no_crash(defaults: Any) -> None:
+def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
-        prepare_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+        make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)

@@ -1,11 +1,11 @@
-"""Each signal finds its fault and leaves good answers alone."""
+"""Each signal finds its fault and none finds a fault in a good answer."""
 
 import pytest
 
-from lockstep.data.quality import SIGNALS, QualityParams, faults, score
-from tests.data.rows import said
+from lockstep.data.quality import SIGNALS, QualityParams, find_faults, score
+from tests.data.examples import make_record
 
-LIMITS = QualityParams(max_repetition=0.7, length_ratio=[0.1, 50.0], min_score=0.0)
+PARAMS = QualityParams(max_repetition=0.7, length_ratio=[0.1, 50.0], min_score=0.0)
 PROSE = (
     "The parcel left our warehouse on Monday, and the carrier brings it within three working "
     "days. You find the number of the shipment in the message that we sent you, and with it "
@@ -36,8 +36,8 @@ PROSE = (
         ("A red tent", '{"color": "red"}', []),
     ],
 )
-def test_a_fault_is_named(question: str, answer: str, expected: list[str]) -> None:
-    assert faults(said(question, answer), LIMITS) == expected
+def test_faults_are_found(question: str, answer: str, expected: list[str]) -> None:
+    assert find_faults(make_record(question, answer), PARAMS) == expected
 
 
 def test_the_score_is_the_share_of_clean_signals() -> None:

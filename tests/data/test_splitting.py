@@ -1,4 +1,4 @@
-"""No record is lost, groups stay whole, a record stays where it is when others come."""
+"""Splits keep groups whole, lose no record, and do not change when records are added."""
 
 import random
 
@@ -8,70 +8,71 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lockstep.data import splitting, traits
-from lockstep.data.splitting import HELD_OUT_FIRST, SplitParams
+from lockstep.data import splitting
+from lockstep.data.record_metadata import extract_metadata
+from lockstep.data.splitting import PRIORITY, SPLITS, SplitParams
 from lockstep.records import Record
-from tests.data.rows import said, table
+from tests.data.examples import build_table, make_record
 
-SIDES = {"a.csv": "auto", "t.csv": "test", "v.csv": "validation", "n.csv": "train"}
+SOURCE_SPLITS = {"a.csv": "auto", "t.csv": "test", "v.csv": "validation", "n.csv": "train"}
 Groups = list[list[Record]]
-Splits = dict[str, list[Record]]
+RecordsBySplit = dict[str, list[Record]]
 
 
-def shares(**changed: object) -> SplitParams:
-    values = {
-        "method": "quota", "validation": 0.2, "test": 0.3, "by": [], "folds": 0, "fold": 0,
-        "train_fraction": 1.0, **changed,
-    }  # fmt: skip
+def make_params(**changes: object) -> SplitParams:
+    values = {"method": "quota", "validation": 0.2, "test": 0.3, **changes}
     return SplitParams.model_validate(values)
 
 
-def singles(count: int, answer: str = "yes", **slices: str) -> Groups:
-    return [[said(f"question {number}", answer, "a.csv", **slices)] for number in range(count)]
+def make_singles(count: int, answer: str = "yes", **slices: str) -> Groups:
+    """Return groups of one record each."""
+    return [
+        [make_record(f"question {number}", answer, "a.csv", **slices)] for number in range(count)
+    ]
 
 
-def split(groups: Groups, chosen: SplitParams, seed: int = 7) -> Splits:
-    """The records of each split, of groups that are given."""
-    rows = [record for group in groups for record in group]
-    numbers = [number for number, group in enumerate(groups) for _ in group]
-    strata = [traits.of(record, with_answer=True).stratum(chosen.by) for record in rows]
-    found = table(rows, seed)
-    sides = splitting.split(
-        np.array(numbers, np.int32),
-        np.array([HELD_OUT_FIRST.index(SIDES[record.source]) for record in rows], np.int8),
-        found.leader,
-        found.side,
+def split_groups(groups: Groups, params: SplitParams, seed: int = 7) -> RecordsBySplit:
+    records = [record for group in groups for record in group]
+    group_ids = [number for number, group in enumerate(groups) for _ in group]
+    strata = [extract_metadata(record, with_answer=True).stratum(params.by) for record in records]
+    table = build_table(records, seed)
+    split_ids = splitting.assign_splits(
+        np.array(group_ids, np.int32),
+        np.array([PRIORITY.index(SOURCE_SPLITS[record.source]) for record in records], np.int8),
+        table.leader_keys,
+        table.positions,
         np.array([strata.index(stratum) for stratum in strata], np.int32),
-        chosen,
+        params,
     )
+    names = [PRIORITY[split_id] for split_id in split_ids]
     return {
-        name: [row for row, side in zip(rows, sides, strict=True) if HELD_OUT_FIRST[side] == name]
-        for name in ("train", "validation", "test")
+        split: [record for record, name in zip(records, names, strict=True) if name == split]
+        for split in SPLITS
     }
 
 
-def sizes(splits: Splits) -> dict[str, int]:
-    return {name: len(part) for name, part in splits.items()}
+def count_records(splits: RecordsBySplit) -> dict[str, int]:
+    return {name: len(records) for name, records in splits.items()}
 
 
-def sides(splits: Splits) -> dict[str, str]:
-    return {record.id: name for name, part in splits.items() for record in part}
+def split_by_id(splits: RecordsBySplit) -> dict[str, str]:
+    return {record.id: name for name, records in splits.items() for record in records}
 
 
-def test_quota_gives_the_shares_that_are_asked_for() -> None:
-    groups = singles(100)
-    assert sizes(split(groups, shares())) == {
+def test_quota_gives_exact_shares() -> None:
+    groups = make_singles(100)
+    assert count_records(split_groups(groups, make_params())) == {
         "train": 50, "validation": 20, "test": 30,
     }  # fmt: skip
-    assert sizes(split(groups, shares(validation=0.0, test=0.0))) == {
+    assert count_records(split_groups(groups, make_params(validation=0.0, test=0.0))) == {
         "train": 100, "validation": 0, "test": 0,
     }  # fmt: skip
 
 
-def test_quota_holds_in_each_stratum() -> None:
-    groups = singles(60, language="en") + singles(10, answer="no", language="zh")
-    by_language = split(groups, shares(by=["language"]))
-    by_answer = split(groups, shares(by=["task", "answer"]))
+def test_quota_gives_exact_shares_in_each_stratum() -> None:
+    groups = make_singles(60, language="en") + make_singles(10, answer="no", language="zh")
+    by_language = split_groups(groups, make_params(by=["language"]))
+    by_answer = split_groups(groups, make_params(by=["task", "answer"]))
     for splits in (by_language, by_answer):
         for name, english, chinese in (("train", 30, 5), ("validation", 12, 2), ("test", 18, 3)):
             languages = [record.slices["language"] for record in splits[name]]
@@ -79,77 +80,77 @@ def test_quota_holds_in_each_stratum() -> None:
 
 
 def test_hash_gives_the_shares_on_average() -> None:
-    found = sizes(split(singles(10_000), shares(method="hash")))
-    # five standard deviations of a binomial of 10,000
-    assert found["test"] == pytest.approx(3000, abs=5 * (10_000 * 0.3 * 0.7) ** 0.5)
-    assert found["validation"] == pytest.approx(2000, abs=5 * (10_000 * 0.2 * 0.8) ** 0.5)
+    counts = count_records(split_groups(make_singles(10_000), make_params(method="hash")))
+    # five standard deviations of a binomial distribution with 10,000 draws
+    assert counts["test"] == pytest.approx(3000, abs=5 * (10_000 * 0.3 * 0.7) ** 0.5)
+    assert counts["validation"] == pytest.approx(2000, abs=5 * (10_000 * 0.2 * 0.8) ** 0.5)
 
 
-def test_a_source_goes_to_the_split_it_asks_for() -> None:
-    groups = singles(20)
-    groups += [[said("held out", source="t.csv")], [said("tuned", source="v.csv")]]
-    groups += [[said("learnt", source="n.csv")]]
-    splits = split(groups, shares(validation=0.0, test=0.0))
+def test_records_go_to_the_split_of_their_source() -> None:
+    groups = make_singles(20)
+    groups += [[make_record("held out", source="t.csv")], [make_record("tuned", source="v.csv")]]
+    groups += [[make_record("trained", source="n.csv")]]
+    splits = split_groups(groups, make_params(validation=0.0, test=0.0))
     assert [record.question for record in splits["test"]] == ["held out"]
     assert [record.question for record in splits["validation"]] == ["tuned"]
     assert len(splits["train"]) == 21
 
 
-def test_a_group_follows_a_placed_member_and_two_placed_ones_are_torn() -> None:
-    free, learnt, held = (
-        said("a", source="a.csv"),
-        said("a!", source="n.csv"),
-        said("a?", source="t.csv"),
+def test_a_group_follows_its_placed_record_of_highest_priority() -> None:
+    free, train, test = (
+        make_record("a", source="a.csv"),
+        make_record("a!", source="n.csv"),
+        make_record("a?", source="t.csv"),
     )
-    tuned, alone = said("b", source="v.csv"), said("b!", source="a.csv")
-    groups = [[free, learnt, held], [tuned, alone]]
-    splits = split(groups, shares())
-    assert splits == {"train": [learnt], "validation": [tuned, alone], "test": [free, held]}
+    validation, other = make_record("b", source="v.csv"), make_record("b!", source="a.csv")
+    splits = split_groups([[free, train, test], [validation, other]], make_params())
+    assert splits == {"train": [train], "validation": [validation, other], "test": [free, test]}
 
 
-def test_a_test_set_that_its_source_makes_up_alone_is_not_added_to() -> None:
-    free, held = said("a", source="a.csv"), said("a?", source="t.csv")
-    splits = split([[free, held]], shares(test=0.0))
-    assert splits == {"train": [free], "validation": [], "test": [held]}
+def test_a_test_split_with_share_0_gets_only_the_records_of_its_sources() -> None:
+    free, test = make_record("a", source="a.csv"), make_record("a?", source="t.csv")
+    splits = split_groups([[free, test]], make_params(test=0.0))
+    assert splits == {"train": [free], "validation": [], "test": [test]}
 
 
-def test_rows_keep_their_order() -> None:
-    groups = singles(50)
+def test_records_keep_their_order() -> None:
+    groups = make_singles(50)
     for method in ("hash", "quota"):
-        splits = split(groups, shares(method=method, by=["task"]))
-        for part in splits.values():
-            assert part == [group[0] for group in groups if group[0] in part]
+        splits = split_groups(groups, make_params(method=method, by=["task"]))
+        for records in splits.values():
+            assert records == [group[0] for group in groups if group[0] in records]
 
 
 @pytest.mark.parametrize("method", ["hash", "quota"])
-def test_the_seed_and_nothing_else_chooses(method: str) -> None:
-    groups = singles(100)
+def test_the_result_depends_on_the_seed_and_not_on_the_order(method: str) -> None:
+    groups = make_singles(100)
     shuffled = random.Random(1).sample(groups, len(groups))
 
-    def chosen(some: Groups, seed: int) -> set[str]:
-        return {r.id for r in split(some, shares(method=method), seed)["test"]}
+    def test_ids(some_groups: Groups, seed: int) -> set[str]:
+        splits = split_groups(some_groups, make_params(method=method), seed)
+        return {record.id for record in splits["test"]}
 
-    assert chosen(groups, 7) == chosen(groups, 7) == chosen(shuffled, 7)
-    assert chosen(groups, 7) != chosen(groups, 8)
+    assert test_ids(groups, 7) == test_ids(groups, 7) == test_ids(shuffled, 7)
+    assert test_ids(groups, 7) != test_ids(groups, 8)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))
 def test_a_record_keeps_its_split_when_others_are_added(few: int, more: int, seed: int) -> None:
-    chosen = shares(method="hash")
-    before = sides(split(singles(few), chosen, seed))
-    after = sides(split(singles(few + more), chosen, seed))
+    params = make_params(method="hash")
+    before = split_by_id(split_groups(make_singles(few), params, seed))
+    after = split_by_id(split_groups(make_singles(few + more), params, seed))
     assert before == {name: after[name] for name in before}
 
 
 @pytest.mark.parametrize("method", ["hash", "quota"])
-def test_each_record_is_tested_in_one_fold(method: str) -> None:
-    groups = singles(97)
+def test_each_record_is_in_the_test_split_of_one_fold(method: str) -> None:
+    groups = make_singles(97)
     tested: list[str] = []
     for fold in range(4):
-        chosen = shares(method=method, folds=4, fold=fold, validation=0.1)
-        splits = split(groups, chosen)
+        params = make_params(method=method, folds=4, fold=fold, validation=0.1)
+        splits = split_groups(groups, params)
         tested += [record.id for record in splits["test"]]
-        assert sum(sizes(splits).values()) == 97 and splits["validation"]
+        assert sum(count_records(splits).values()) == 97 and splits["validation"]
     assert sorted(tested) == sorted(group[0].id for group in groups)
 
 
@@ -162,18 +163,18 @@ def test_each_record_is_tested_in_one_fold(method: str) -> None:
         ({"validation": 0.5, "folds": 2}, "must leave something for training"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(values: dict[str, object], message: str) -> None:
+def test_impossible_shares_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        shares(**values)
+        make_params(**values)
 
 
 GROUPS = st.lists(
     st.lists(
         st.builds(
-            said,
+            make_record,
             st.text(min_size=1, max_size=4),
             st.sampled_from(["yes", "no"]),
-            st.sampled_from(sorted(SIDES)),
+            st.sampled_from(sorted(SOURCE_SPLITS)),
             language=st.sampled_from(["en", "zh"]),
         ),
         min_size=1,
@@ -189,19 +190,17 @@ GROUPS = st.lists(
     st.floats(0, 0.5),
     st.integers(0, 9),
 )
-def test_counts_add_up_and_no_free_group_is_torn(
+def test_no_record_is_lost_and_no_free_group_is_divided(
     groups: Groups, method: str, validation: float, test: float, seed: int
 ) -> None:
-    chosen = shares(method=method, validation=validation, test=test, by=["language", "answer"])
-    splits = split(groups, chosen, seed)
-    rows = [record for group in groups for record in group]
-    assert sorted(r.origin for part in splits.values() for r in part) == sorted(
-        r.origin for r in rows
-    )
-    places = {id(record): name for name, part in splits.items() for record in part}
+    params = make_params(method=method, validation=validation, test=test, by=["language", "answer"])
+    splits = split_groups(groups, params, seed)
+    origins = sorted(record.origin for group in groups for record in group)
+    assert sorted(r.origin for records in splits.values() for r in records) == origins
+    names = {id(record): name for name, records in splits.items() for record in records}
     for group in groups:
-        asked = {SIDES[record.source] for record in group} - {"auto"}
-        if len(asked) < 2 and all(chosen.shares[name] for name in asked):
-            assert len({places[id(record)] for record in group}) == 1
+        placed = {SOURCE_SPLITS[record.source] for record in group} - {"auto"}
+        if len(placed) < 2 and all(params.shares[name] for name in placed):
+            assert len({names[id(record)] for record in group}) == 1
         for record in group:
-            assert SIDES[record.source] in ("auto", places[id(record)])
+            assert SOURCE_SPLITS[record.source] in ("auto", names[id(record)])

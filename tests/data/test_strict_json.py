@@ -1,4 +1,4 @@
-"""What two parsers would read differently is named; the fast path agrees with the careful one."""
+"""The strict parser names what other parsers accept silently, and reads everything else."""
 
 import json
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.data import strict_json
-from lockstep.data.rejection import UnfitError
+from lockstep.data.rejected_rows import InvalidRowError
 
 
 @pytest.mark.parametrize(
@@ -27,19 +27,19 @@ from lockstep.data.rejection import UnfitError
         ('{"x": [{"a": 1, "\\u0061": 2}]}', "duplicate_keys"),
     ],
 )
-def test_what_is_no_strict_json_is_named(text: str, reason: str) -> None:
-    with pytest.raises(UnfitError, match=f"^{reason}$"):
+def test_invalid_json_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(InvalidRowError, match=f"^{reason}$"):
         strict_json.parse(text)
 
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text() | st.just('":'),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
 )
 
 
 @given(VALUES, st.sampled_from([None, 1]), st.sampled_from([(",", ":"), (", ", ": "), (",", " :")]))
-def test_json_is_read_as_it_was_written(
+def test_valid_json_is_read_as_it_was_written(
     value: object, indent: int | None, separators: tuple[str, str]
 ) -> None:
     text = json.dumps(value, indent=indent, separators=separators)

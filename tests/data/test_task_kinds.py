@@ -2,17 +2,18 @@
 
 import pytest
 
-from lockstep.data import data_card, task_kinds, traits
+from lockstep.data import data_card, task_kinds
 from lockstep.data.label_studio import Vote
+from lockstep.data.record_metadata import answer_kind
 from lockstep.records import Message, Record
-from tests.data import rows
+from tests.data.examples import make_source
 
 
-def record(answer: str | Message, question: str = "Q", **more: object) -> Record:
+def make_record(answer: str | Message, question: str = "Q", **values: object) -> Record:
     last = answer if isinstance(answer, dict) else {"role": "assistant", "content": answer}
-    turns = [{"role": "user", "content": question}] * bool(question)
-    values = {"task": "t", "source": "a.jsonl", "origin": "a.jsonl:1", **more}
-    return Record(messages=[*turns, last], **values)  # type: ignore[arg-type]
+    messages = [{"role": "user", "content": question}, last] if question else [last]
+    defaults = {"task": "t", "source": "a.jsonl", "origin": "a.jsonl:1"}
+    return Record(messages=messages, **{**defaults, **values})  # type: ignore[arg-type]
 
 
 CALL = {"type": "function", "function": {"name": "track", "arguments": {}}}
@@ -20,23 +21,23 @@ CALLING: Message = {"role": "assistant", "content": "", "tool_calls": [CALL]}
 
 
 @pytest.mark.parametrize(
-    ("example", "kind"),
+    ("record", "kind"),
     [
-        (record("Hello"), "text"),
-        (record('{"a": 1}'), "json"),
-        (record(' ["a"]\n'), "json"),
-        (record("{a: 1}"), "text"),
-        (record("7"), "text"),
-        (record("[7] of 8"), "text"),
-        (record(CALLING), "calls"),
-        (record("Hello", rejected="No"), "preference"),
-        (record('{"a": 1}', rejected="No"), "preference"),
-        (record("Hello", desirable=False), "unpaired_preference"),
-        (record('{"a": 1}', question=""), "plain_text"),
+        (make_record("Hello"), "text"),
+        (make_record('{"a": 1}'), "json"),
+        (make_record(' ["a"]\n'), "json"),
+        (make_record("{a: 1}"), "text"),
+        (make_record("7"), "text"),
+        (make_record("[7] of 8"), "text"),
+        (make_record(CALLING), "calls"),
+        (make_record("Hello", rejected="No"), "preference"),
+        (make_record('{"a": 1}', rejected="No"), "preference"),
+        (make_record("Hello", desirable=False), "unpaired_preference"),
+        (make_record('{"a": 1}', question=""), "plain_text"),
     ],
 )
-def test_a_record_shows_the_kind_of_its_answer(example: Record, kind: str) -> None:
-    assert traits.answer_kind(example) == kind
+def test_the_kind_of_an_answer_follows_from_its_record(record: Record, kind: str) -> None:
+    assert answer_kind(record) == kind
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_a_record_shows_the_kind_of_its_answer(example: Record, kind: str) -> No
         ({"preference", "text"}, "preference"),
     ],
 )
-def test_a_task_of_several_kinds_has_one(kinds: set[str], kind: str) -> None:
-    assert task_kinds.task_kind(kinds) == kind
+def test_a_task_with_several_kinds_of_answers_gets_one_kind(kinds: set[str], kind: str) -> None:
+    assert task_kinds.choose_kind(kinds) == kind
 
 
 def test_formats_and_annotations_determine_the_kind_of_a_source() -> None:
@@ -62,31 +63,31 @@ def test_formats_and_annotations_determine_the_kind_of_a_source() -> None:
         "chosen.json": "label_studio", "rated.json": "label_studio", "typed.json": "label_studio",
         "chat.jsonl": "messages",
     }  # fmt: skip
-    sources = [rows.source(format, path=path) for path, format in formats.items()]
+    sources = [make_source(format, path=path) for path, format in formats.items()]
     votes = [
         ("chosen.json", Vote("1", "7", "yes", "choices")),
         ("rated.json", Vote("1", "7", "4", "rating")),
         ("typed.json", Vote("1", "7", "Hello", "text")),
     ]
-    assert task_kinds.source_kinds(sources, votes) == {
+    assert task_kinds.find_source_kinds(sources, votes) == {
         "c.csv": "label", "m.csv": "labels", "r.csv": "number",
         "chosen.json": "label", "rated.json": "number",
     }  # fmt: skip
 
 
-def test_slices_are_those_of_any_record_and_records_are_counted_by_split() -> None:
-    parts = {
-        "train": data_card.part(
-            [
-                record("yes", source="c.csv", slices={"language": "en"}),
-                record("no", source="c.csv", slices={"difficulty": "hard"}),
-                record("Hello", task="chat"),
-            ]
-        ),
-        "validation": data_card.part([record("no", source="c.csv")]),
-        "test": data_card.part([record('{"a": 1}', task="slots")]),
+def test_a_task_has_the_slices_of_all_its_records_and_its_size_in_each_split() -> None:
+    train = [
+        make_record("yes", source="c.csv", slices={"language": "en"}),
+        make_record("no", source="c.csv", slices={"difficulty": "hard"}),
+        make_record("Hello", task="chat"),
+    ]
+    splits = {
+        "train": data_card.compute_statistics(train),
+        "validation": data_card.compute_statistics([make_record("no", source="c.csv")]),
+        "test": data_card.compute_statistics([make_record('{"a": 1}', task="slots")]),
     }
-    assert task_kinds.describe_tasks(parts, {"c.csv": "label"}) == {
+    source = make_source("classification", path="c.csv")
+    assert task_kinds.describe_tasks(splits, [source], votes=[]) == {
         "t": {
             "kind": "label",
             "slices": ["difficulty", "language"],

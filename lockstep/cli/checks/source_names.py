@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from lockstep.data.sources import LABELLED, Source
+from lockstep.data.sources import LABELLED_FORMATS, Source
 from lockstep.suites import Suite
 
 
@@ -21,7 +21,7 @@ class SourceNames:
     @property
     def labelled_tasks(self) -> set[str]:
         """Tasks whose answers are labels."""
-        return {source.task for source in self.sources if source.format in LABELLED}
+        return {source.task for source in self.sources if source.format in LABELLED_FORMATS}
 
     @property
     def slices(self) -> set[str]:
@@ -37,7 +37,8 @@ class SourceNames:
     def labelled_tasks_are_open(self) -> bool:
         """Whether a column names the task of rows whose answers are labels."""
         return any(
-            "task" in source.columns and source.format in LABELLED for source in self.sources
+            "task" in source.columns and source.format in LABELLED_FORMATS
+            for source in self.sources
         )
 
     def unknown_tasks(self, tasks: Collection[str]) -> list[str]:

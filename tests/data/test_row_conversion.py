@@ -1,4 +1,4 @@
-"""Every row becomes a record or a named rejection; a bad file is one line."""
+"""Every row becomes a record or is rejected with a reason; an unreadable file is refused."""
 
 import gzip
 import io
@@ -13,67 +13,69 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockstep.data import readers, rejection
+from lockstep.data import rejected_rows, source_reading
 from lockstep.data.cleaning import Cleaner, Step
-from lockstep.data.intake import Intake
 from lockstep.data.quality import QualityParams
-from lockstep.data.rejection import Rejected, UnfitError
-from lockstep.data.sources import NEEDED, Source
+from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
+from lockstep.data.row_conversion import RowConverter
+from lockstep.data.sources import REQUIRED_FIELDS, Source
 from lockstep.errors import UserError
 from lockstep.records import Record, dump
-from tests.data import rows
+from tests.data import examples
 
 PAIR = {"prompt": "Hi", "completion": "Hello"}
-SAID = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
 
-def source(path: str, format: str = "prompt_completion", **more: Any) -> Source:
-    return rows.source(format, path=path, **more)
+def make_source(path: str, format: str = "prompt_completion", **values: Any) -> Source:
+    return examples.make_source(format, path=path, **values)
 
 
 STEPS: list[Step] = ["invisible", "width"]
 
 
-def read(folder: Path, data: str | bytes, chosen: Source, **limits: Any) -> list[Record | Rejected]:
-    file = folder / chosen.path
+def convert_file(
+    folder: Path, data: str | bytes, source: Source, **limits: Any
+) -> list[Record | RejectedRow]:
+    file = folder / source.path
     file.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
-    strict = {"max_repetition": 1.0, "length_ratio": [0.001, 1000.0], "min_score": 0.0, **limits}
-    intake = Intake(
-        chosen,
-        readers.labels(folder, chosen),
+    lenient = {"max_repetition": 1.0, "length_ratio": [0.001, 1000.0], "min_score": 0.0, **limits}
+    converter = RowConverter(
+        source,
+        source_reading.read_allowed_labels(folder, source),
         Cleaner(STEPS, []),
-        QualityParams.model_validate(strict),
+        QualityParams.model_validate(lenient),
         max_characters=300_000,
     )
-    found: list[Record | Rejected] = []
-    for numbered in readers.rows(folder, chosen):
-        taken = intake.take([numbered])
-        found += [*taken.records, *taken.rejected]
-    return found
+    results: list[Record | RejectedRow] = []
+    for placed_row in source_reading.read_source(folder, source):
+        converted = converter.convert([placed_row])
+        results += [*converted.records, *converted.rejected]
+    return results
 
 
-def zipped(data: bytes) -> bytes:
+def make_zip(data: bytes) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("a", data)
     return stream.getvalue()
 
 
-def seen(rows: list[Record | Rejected]) -> list[tuple[str, str]]:
-    """(file:line, reason or answer) of each row."""
-    return [(r.origin, r.reason if isinstance(r, Rejected) else r.answer) for r in rows]
+def summarize(rows: list[Record | RejectedRow]) -> list[tuple[str, str]]:
+    """Return (file:line, reason or answer) of each row."""
+    return [(r.origin, r.reason if isinstance(r, RejectedRow) else r.answer) for r in rows]
 
 
-def reason(folder: Path, row: Any, format: str = "prompt_completion", **more: Any) -> str:
-    (rejected,) = read(folder, json.dumps(row), source("a.jsonl", format, **more))
-    assert isinstance(rejected, Rejected), f"accepted: {row}"
+def find_reason(folder: Path, row: Any, format: str = "prompt_completion", **values: Any) -> str:
+    (rejected,) = convert_file(folder, json.dumps(row), make_source("a.jsonl", format, **values))
+    assert isinstance(rejected, RejectedRow), f"accepted: {row}"
     assert rejected.origin == "a.jsonl:1"
     return rejected.reason
 
 
-def refused(folder: Path, data: str | bytes, chosen: Source) -> str:
+def find_refusal(folder: Path, data: str | bytes, source: Source) -> str:
     with pytest.raises(UserError) as refusal:
-        read(folder, data, chosen)
+        convert_file(folder, data, source)
     assert "\n" not in refusal.value.message
     return refusal.value.message.removeprefix(f"{folder}/")
 
@@ -81,40 +83,40 @@ def refused(folder: Path, data: str | bytes, chosen: Source) -> str:
 @pytest.mark.parametrize(
     ("format", "row", "messages"),
     [
-        ("prompt_completion", PAIR, SAID),
-        ("classification", {"text": "Hi", "label": "Hello"}, SAID),
-        ("alpaca", {"instruction": "Hi", "output": "Hello"}, SAID),
-        ("alpaca", {"instruction": "Hi", "input": "", "output": "Hello"}, SAID),
+        ("prompt_completion", PAIR, MESSAGES),
+        ("classification", {"text": "Hi", "label": "Hello"}, MESSAGES),
+        ("alpaca", {"instruction": "Hi", "output": "Hello"}, MESSAGES),
+        ("alpaca", {"instruction": "Hi", "input": "", "output": "Hello"}, MESSAGES),
         (
             "alpaca",
             {"instruction": "Say", "input": "Hi", "output": "Hello"},
-            [{"role": "user", "content": "Say\nHi"}, SAID[1]],
+            [{"role": "user", "content": "Say\nHi"}, MESSAGES[1]],
         ),
-        ("messages", {"messages": SAID}, SAID),
-        ("messages", {"messages": SAID + SAID}, SAID + SAID),
+        ("messages", {"messages": MESSAGES}, MESSAGES),
+        ("messages", {"messages": MESSAGES + MESSAGES}, MESSAGES + MESSAGES),
         (
             "messages",
-            {"messages": [{"role": "system", "content": "Be kind"}, *SAID]},
-            [{"role": "system", "content": "Be kind"}, *SAID],
+            {"messages": [{"role": "system", "content": "Be kind"}, *MESSAGES]},
+            [{"role": "system", "content": "Be kind"}, *MESSAGES],
         ),
     ],
 )
-def test_each_format_is_a_conversation(
+def test_each_format_becomes_a_conversation(
     tmp_path: Path, format: str, row: dict[str, Any], messages: list[dict[str, str]]
 ) -> None:
-    chosen = source("a.jsonl", format)
-    (record,) = read(tmp_path, json.dumps(row), chosen)
+    source = make_source("a.jsonl", format)
+    (record,) = convert_file(tmp_path, json.dumps(row), source)
     assert isinstance(record, Record)
     assert record.messages == messages
 
 
-def test_a_record_keeps_what_the_source_says_of_it(tmp_path: Path) -> None:
-    chosen = source(
+def test_a_record_has_the_settings_of_its_source(tmp_path: Path) -> None:
+    source = make_source(
         "a.jsonl", "classification", task="intent", weight=2.0, system="Name it.",
         columns={"label": "intent"}, slices=["language", "level"],
     )  # fmt: skip
     row = '{"text": "Hi", "intent": "greet", "language": "en", "level": 3, "other": null}\n'
-    assert read(tmp_path, row, chosen) == [
+    assert convert_file(tmp_path, row, source) == [
         Record(
             messages=[
                 {"role": "system", "content": "Name it."},
@@ -131,30 +133,32 @@ def test_a_record_keeps_what_the_source_says_of_it(tmp_path: Path) -> None:
     ]
 
 
-def test_a_system_turn_of_the_row_s_own_is_kept(tmp_path: Path) -> None:
-    row = {"messages": [{"role": "system", "content": "Own"}, *SAID]}
-    (record,) = read(tmp_path, json.dumps(row), source("a.jsonl", "messages", system="Ours"))
+def test_a_row_with_a_system_message_keeps_it(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "system", "content": "Own"}, *MESSAGES]}
+    (record,) = convert_file(
+        tmp_path, json.dumps(row), make_source("a.jsonl", "messages", system="Ours")
+    )
     assert isinstance(record, Record)
     assert [turn["content"] for turn in record.messages] == ["Own", "Hi", "Hello"]
 
 
-def test_thoughts_and_arguments_are_cleaned_as_the_text_is(tmp_path: Path) -> None:
+def test_reasoning_and_arguments_are_cleaned_like_content(tmp_path: Path) -> None:
     call = {"id": "c1", "name": "track", "arguments": {"ids": ["Ａ１"], "n": 2, "to": "a\u200bb"}}
     turns = [
         {"role": "user", "content": "Where is Ａ１?"},
         {"role": "assistant", "content": "", "reasoning_content": "Ａ１!", "tool_calls": [call]},
     ]
     row = json.dumps({"messages": turns})
-    (record,) = read(tmp_path, row, source("a.jsonl", "messages"))
+    (record,) = convert_file(tmp_path, row, make_source("a.jsonl", "messages"))
     assert isinstance(record, Record)
     assert record.question == "Where is A1?"
     assert record.messages[-1]["reasoning_content"] == "A1!"
-    (made,) = record.messages[-1]["tool_calls"]
-    assert made["function"]["arguments"] == {"ids": ["A1"], "n": 2, "to": "ab"}
-    assert made["id"] == "c1"
+    (call,) = record.messages[-1]["tool_calls"]
+    assert call["function"]["arguments"] == {"ids": ["A1"], "n": 2, "to": "ab"}
+    assert call["id"] == "c1"
 
 
-def test_jsonl_rows_stand_on_their_lines(tmp_path: Path) -> None:
+def test_the_origin_of_a_jsonl_row_is_its_line(tmp_path: Path) -> None:
     data = (
         '{"prompt": "a", "completion": "1"}\r\n'
         "\n"
@@ -162,7 +166,7 @@ def test_jsonl_rows_stand_on_their_lines(tmp_path: Path) -> None:
         '{"prompt": "b\u2028b", "completion": "2"}\n'
         '["a"]'
     )
-    assert seen(read(tmp_path, data, source("a.jsonl"))) == [
+    assert summarize(convert_file(tmp_path, data, make_source("a.jsonl"))) == [
         ("a.jsonl:1", "1"),
         ("a.jsonl:3", "invalid_json"),
         ("a.jsonl:4", "2"),
@@ -170,16 +174,16 @@ def test_jsonl_rows_stand_on_their_lines(tmp_path: Path) -> None:
     ]
 
 
-def test_a_last_line_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    whole = '{"prompt": "a", "completion": "1"}\n'
-    for cut in (9, 20, len(whole) - 2):
-        rows = seen(read(tmp_path, whole + whole[:cut], source("a.jsonl")))
+def test_a_truncated_last_line_is_rejected_as_such(tmp_path: Path) -> None:
+    line = '{"prompt": "a", "completion": "1"}\n'
+    for length in (9, 20, len(line) - 2):
+        rows = summarize(convert_file(tmp_path, line + line[:length], make_source("a.jsonl")))
         assert rows == [("a.jsonl:1", "1"), ("a.jsonl:2", "truncated_last_line")]
-    rows = seen(read(tmp_path, "{broken\n" + whole[:-1], source("a.jsonl")))
+    rows = summarize(convert_file(tmp_path, "{broken\n" + line[:-1], make_source("a.jsonl")))
     assert rows == [("a.jsonl:1", "invalid_json"), ("a.jsonl:2", "1")]
 
 
-def test_json_rows_stand_on_the_line_on_which_they_begin(tmp_path: Path) -> None:
+def test_the_origin_of_a_json_row_is_the_line_on_which_it_begins(tmp_path: Path) -> None:
     data = (
         "\n[\n"
         '  {"prompt": "[,", "completion": "1"}, {"prompt": "b", "completion": "2"},\n'
@@ -187,7 +191,7 @@ def test_json_rows_stand_on_the_line_on_which_they_begin(tmp_path: Path) -> None
         '  7, {"prompt": "d", "completion": NaN},\n'
         '  {"prompt": "d", "prompt": "e", "completion": "4"}]\n'
     )
-    assert seen(read(tmp_path, data, source("a.json"))) == [
+    assert summarize(convert_file(tmp_path, data, make_source("a.json"))) == [
         ("a.json:3", "1"),
         ("a.json:3:2", "2"),
         ("a.json:4", "3"),
@@ -197,7 +201,7 @@ def test_json_rows_stand_on_the_line_on_which_they_begin(tmp_path: Path) -> None
     ]
 
 
-def test_csv_rows_stand_on_the_physical_line_on_which_they_begin(tmp_path: Path) -> None:
+def test_the_origin_of_a_csv_row_is_the_line_on_which_it_begins(tmp_path: Path) -> None:
     data = (
         "prompt,completion\r\n"
         '"two\r\nlines",1\r\n'
@@ -208,8 +212,8 @@ def test_csv_rows_stand_on_the_physical_line_on_which_they_begin(tmp_path: Path)
         'a,"b"c\r\n'
         '"three\r\n\r\nlines",3\r\n'
     )
-    rows = read(tmp_path, data, source("a.csv"))
-    assert seen(rows) == [
+    rows = convert_file(tmp_path, data, make_source("a.csv"))
+    assert summarize(rows) == [
         ("a.csv:2", "1"),
         ("a.csv:4", "2"),
         ("a.csv:6", "wrong_number_of_cells"),
@@ -244,8 +248,10 @@ def test_csv_rows_stand_on_the_physical_line_on_which_they_begin(tmp_path: Path)
         (None, "not_an_object"),
     ],
 )
-def test_a_bad_row_is_rejected_by_name(tmp_path: Path, row: Any, expected: str) -> None:
-    assert reason(tmp_path, row) == expected
+def test_an_invalid_row_is_rejected_with_the_reason(
+    tmp_path: Path, row: Any, expected: str
+) -> None:
+    assert find_reason(tmp_path, row) == expected
 
 
 @pytest.mark.parametrize(
@@ -261,25 +267,25 @@ def test_a_bad_row_is_rejected_by_name(tmp_path: Path, row: Any, expected: str) 
         ([{"role": ["user"], "content": "x"}], "unknown_role"),
         ([{"role": "user"}], "content_is_null"),
         ([{"role": "user", "content": ""}], "empty_content"),
-        (SAID[:1], "ends_without_answer"),
+        (MESSAGES[:1], "ends_without_answer"),
         ([{"role": "system", "content": "s"}], "ends_without_answer"),
-        (SAID[1:], "assistant_after_start"),
-        ([SAID[0], *SAID], "two_user_turns"),
-        ([*SAID, SAID[1]], "two_assistant_turns"),
-        ([*SAID, {"role": "system", "content": "s"}, *SAID], "system_turn_not_first"),
-        ([{"role": "system", "content": "s"}, SAID[1]], "assistant_after_start"),
-        ([SAID[0], {"role": "tool", "content": "x"}], "tool_after_user"),
+        (MESSAGES[1:], "assistant_after_start"),
+        ([MESSAGES[0], *MESSAGES], "two_user_turns"),
+        ([*MESSAGES, MESSAGES[1]], "two_assistant_turns"),
+        ([*MESSAGES, {"role": "system", "content": "s"}, *MESSAGES], "system_turn_not_first"),
+        ([{"role": "system", "content": "s"}, MESSAGES[1]], "assistant_after_start"),
+        ([MESSAGES[0], {"role": "tool", "content": "x"}], "tool_after_user"),
     ],
 )
-def test_a_bad_conversation_is_rejected_by_name(
+def test_an_invalid_conversation_is_rejected_with_the_reason(
     tmp_path: Path, messages: Any, expected: str
 ) -> None:
-    assert reason(tmp_path, {"messages": messages}, "messages") == expected
+    assert find_reason(tmp_path, {"messages": messages}, "messages") == expected
 
 
-def test_a_bad_optional_field_is_rejected_by_name(tmp_path: Path) -> None:
+def test_an_invalid_optional_field_is_rejected_with_the_reason(tmp_path: Path) -> None:
     row = {"instruction": "Say", "input": ["Hi"], "output": "Hello"}
-    assert reason(tmp_path, row, "alpaca") == "input_not_text"
+    assert find_reason(tmp_path, row, "alpaca") == "input_not_text"
 
 
 @pytest.mark.parametrize(
@@ -292,7 +298,7 @@ def test_a_bad_optional_field_is_rejected_by_name(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_without_its_slice_is_rejected(tmp_path: Path, value: Any, expected: str) -> None:
-    assert reason(tmp_path, {**PAIR, "language": value}, slices=["language"]) == expected
+    assert find_reason(tmp_path, {**PAIR, "language": value}, slices=["language"]) == expected
 
 
 @pytest.mark.parametrize("container", ["jsonl", "json"])
@@ -305,19 +311,21 @@ def test_a_row_without_its_slice_is_rejected(tmp_path: Path, value: Any, expecte
         ('{"prompt": "a", "completion": "b", "more": {"k": 1, "k": 2}}', "duplicate_keys"),
     ],
 )
-def test_json_that_two_readers_would_read_differently_is_rejected(
+def test_ambiguous_json_is_rejected(
     tmp_path: Path, container: str, row: str, expected: str
 ) -> None:
     data = f"[{row}]" if container == "json" else row
-    (rejected,) = read(tmp_path, data, source(f"a.{container}"))
-    assert isinstance(rejected, Rejected)
+    (rejected,) = convert_file(tmp_path, data, make_source(f"a.{container}"))
+    assert isinstance(rejected, RejectedRow)
     assert rejected.reason == expected
 
 
-def test_a_label_outside_the_set_is_rejected(tmp_path: Path) -> None:
+def test_a_label_that_is_not_allowed_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text('["refund", "退款"]', encoding="utf-8")
-    chosen = source("a.csv", "classification", labels="labels.json")
-    assert seen(read(tmp_path, "text,label\na,refund\nb,退款\nc,Refund\nd,other\n", chosen)) == [
+    source = make_source("a.csv", "classification", labels="labels.json")
+    assert summarize(
+        convert_file(tmp_path, "text,label\na,refund\nb,退款\nc,Refund\nd,other\n", source)
+    ) == [
         ("a.csv:2", "refund"),
         ("a.csv:3", "退款"),
         ("a.csv:4", "unknown_label"),
@@ -325,31 +333,31 @@ def test_a_label_outside_the_set_is_rejected(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rejected_row_of_cells_is_shown_too(tmp_path: Path) -> None:
-    (row,) = read(tmp_path, "prompt,completion\na,b,c\n", source("a.csv"))
-    assert row == Rejected(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
-    again = pickle.loads(pickle.dumps(UnfitError("reason", "row")))  # noqa: S301  # our own
-    assert (str(again), again.row) == ("reason", "row")
+def test_a_rejected_row_of_cells_shows_its_cells(tmp_path: Path) -> None:
+    (row,) = convert_file(tmp_path, "prompt,completion\na,b,c\n", make_source("a.csv"))
+    assert row == RejectedRow(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
+    copy = pickle.loads(pickle.dumps(InvalidRowError("reason", "row")))  # noqa: S301  # made here
+    assert (str(copy), copy.row) == ("reason", "row")
 
 
-def test_labels_and_preferences_are_compared_as_they_are_clean(tmp_path: Path) -> None:
+def test_labels_and_preferences_are_compared_after_cleaning(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text('["Ｒefund"]')
-    chosen = source("a.jsonl", "classification", labels="labels.json")
-    (record,) = read(tmp_path, '{"text": "a", "label": "Re\u200bfund"}', chosen)
+    source = make_source("a.jsonl", "classification", labels="labels.json")
+    (record,) = convert_file(tmp_path, '{"text": "a", "label": "Re\u200bfund"}', source)
     assert isinstance(record, Record) and record.answer == "Refund"
-    (same,) = read(
+    (rejected,) = convert_file(
         tmp_path,
         '{"prompt": "a", "chosen": "１", "rejected": "1"}',
-        source("a.jsonl", "preference"),
+        make_source("a.jsonl", "preference"),
     )
-    assert isinstance(same, Rejected) and same.reason == "chosen_equals_rejected"
+    assert isinstance(rejected, RejectedRow) and rejected.reason == "chosen_equals_rejected"
 
 
-def test_a_rejection_shows_the_row_shortened(tmp_path: Path) -> None:
-    (rejected,) = read(tmp_path, json.dumps({"prompt": "é" * 999}), source("a.jsonl"))
-    assert isinstance(rejected, Rejected)
+def test_a_rejected_row_is_written_shortened(tmp_path: Path) -> None:
+    (rejected,) = convert_file(tmp_path, json.dumps({"prompt": "é" * 999}), make_source("a.jsonl"))
+    assert isinstance(rejected, RejectedRow)
     assert rejected.row.startswith('{"prompt": "\\u00e9') and len(rejected.row) == 200
-    rejection.write(tmp_path / "rejected.jsonl", [rejected])
+    rejected_rows.write_rejected(tmp_path / "rejected.jsonl", [rejected])
     (line,) = (tmp_path / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "origin": "a.jsonl:1", "reason": "missing_completion", "row": rejected.row,
@@ -357,27 +365,29 @@ def test_a_rejection_shows_the_row_shortened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
-def test_a_named_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+def test_a_file_is_read_in_the_encoding_of_its_source(tmp_path: Path, encoding: str) -> None:
     data = "prompt,completion\n退款吗？,好\n".encode(encoding)
-    (record,) = read(tmp_path, data, source("a.csv", encoding=encoding))
+    (record,) = convert_file(tmp_path, data, make_source("a.csv", encoding=encoding))
     assert isinstance(record, Record)
     assert (record.question, record.answer) == ("退款吗？", "好")
 
 
 @pytest.mark.parametrize("container", ["jsonl", "json", "csv"])
-def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, container: str) -> None:
     data = {
         "jsonl": json.dumps(PAIR),
         "json": json.dumps([PAIR]),
         "csv": "prompt,completion\nHi,Hello\n",
     }[container]
-    (record,) = read(tmp_path, b"\xef\xbb\xbf" + data.encode(), source(f"a.{container}"))
+    (record,) = convert_file(
+        tmp_path, b"\xef\xbb\xbf" + data.encode(), make_source(f"a.{container}")
+    )
     assert isinstance(record, Record)
-    assert record.messages == SAID
+    assert record.messages == MESSAGES
 
 
 @pytest.mark.parametrize(
-    ("path", "data", "line"),
+    ("path", "data", "message"),
     [
         ("a.jsonl", "", "a.jsonl: no rows; remove it from prepare.sources or fill it"),
         ("a.jsonl", "\n \n", "a.jsonl: no rows; remove it from prepare.sources or fill it"),
@@ -406,46 +416,52 @@ def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, container: str
         ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; it looks"),
     ],
 )  # fmt: skip
-def test_a_bad_file_is_refused(tmp_path: Path, path: str, data: str | bytes, line: str) -> None:
-    assert refused(tmp_path, data, source(path)).startswith(line)
+def test_an_unreadable_file_is_refused(
+    tmp_path: Path, path: str, data: str | bytes, message: str
+) -> None:
+    assert find_refusal(tmp_path, data, make_source(path)).startswith(message)
 
 
-def test_a_csv_without_a_slice_s_column_is_refused(tmp_path: Path) -> None:
-    told = refused(tmp_path, "prompt,completion\na,b\n", source("a.csv", slices=["language"]))
-    assert told.startswith("a.csv: no column language; it has prompt, completion")
+def test_a_csv_without_the_column_of_a_slice_is_refused(tmp_path: Path) -> None:
+    message = find_refusal(
+        tmp_path, "prompt,completion\na,b\n", make_source("a.csv", slices=["language"])
+    )
+    assert message.startswith("a.csv: no column language; it has prompt, completion")
 
 
 def test_a_cell_may_be_long(tmp_path: Path) -> None:
-    (record,) = read(tmp_path, f"prompt,completion\n{'a ' * 100_000},b\n", source("a.csv"))
+    (record,) = convert_file(
+        tmp_path, f"prompt,completion\n{'a ' * 100_000},b\n", make_source("a.csv")
+    )
     assert isinstance(record, Record) and len(record.question) == 200_000
 
 
-def test_a_column_that_is_named_must_be_there(tmp_path: Path) -> None:
-    named: dict[str, Any] = {"format": "alpaca", "columns": {"input": "context"}}
-    told = refused(tmp_path, "instruction,output\na,b\n", source("a.csv", **named))
-    assert told.startswith("a.csv: no column context; it has instruction, output")
-    assert reason(tmp_path, {"instruction": "a", "output": "b"}, **named) == "missing_input"
+def test_a_column_that_the_source_names_must_exist(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"format": "alpaca", "columns": {"input": "context"}}
+    message = find_refusal(tmp_path, "instruction,output\na,b\n", make_source("a.csv", **settings))
+    assert message.startswith("a.csv: no column context; it has instruction, output")
+    assert find_reason(tmp_path, {"instruction": "a", "output": "b"}, **settings) == "missing_input"
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"b\.csv: not found; put it there or correct"):
-        list(readers.rows(tmp_path, source("b.csv")))
+        list(source_reading.read_source(tmp_path, make_source("b.csv")))
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(UserError, match=r"b\.csv: a folder; name a file in prepare\.sources"):
-        list(readers.rows(tmp_path, source("b.csv")))
+        list(source_reading.read_source(tmp_path, make_source("b.csv")))
 
 
 @pytest.mark.parametrize("labels", ["{}", "[1]", '"refund"', "[", ""])
-def test_a_bad_labels_file_is_refused(tmp_path: Path, labels: str) -> None:
+def test_an_invalid_labels_file_is_refused(tmp_path: Path, labels: str) -> None:
     (tmp_path / "labels.json").write_text(labels)
-    chosen = source("a.csv", "classification", labels="labels.json")
-    told = refused(tmp_path, "text,label\na,b\n", chosen)
-    assert told == "labels.json: must be a JSON list of label names"
+    source = make_source("a.csv", "classification", labels="labels.json")
+    message = find_refusal(tmp_path, "text,label\na,b\n", source)
+    assert message == "labels.json: must be a JSON list of label names"
 
 
 def test_a_missing_labels_file_is_refused(tmp_path: Path) -> None:
-    chosen = source("a.csv", "classification", labels="labels.json")
-    assert refused(tmp_path, "text,label\na,b\n", chosen).startswith(
+    source = make_source("a.csv", "classification", labels="labels.json")
+    assert find_refusal(tmp_path, "text,label\na,b\n", source).startswith(
         "labels.json: no such file or directory; correct labels in prepare.sources"
     )
 
@@ -462,40 +478,42 @@ PIECES = st.lists(
 ).map(lambda pieces: "".join(pieces).encode())  # fmt: skip
 
 
-PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "jsonl": bytes,
     "json": bytes,
     "csv": bytes,
     "tsv": bytes,
     "parquet": bytes,
     "json.gz": gzip.compress,
-    "csv.zip": zipped,
+    "csv.zip": make_zip,
     "jsonl.zip": bytes,
 }
 
 
-@pytest.mark.parametrize("container", PACKINGS)
+@pytest.mark.parametrize("container", PACKERS)
 @settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     data=st.binary(max_size=60) | PIECES | PIECES.map(lambda text: b"prompt,completion\n" + text),
-    format=st.sampled_from(sorted(NEEDED)),
+    format=st.sampled_from(sorted(REQUIRED_FIELDS)),
     encoding=st.sampled_from(["utf-8", "latin-1", "gb18030", "utf-16"]),
-    cut=st.integers(0, 40),
+    truncation=st.integers(0, 40),
 )
-def test_any_bytes_are_records_rejections_or_a_refusal(
-    tmp_path: Path, container: str, data: bytes, format: str, encoding: str, cut: int
+def test_any_bytes_are_converted_rejected_or_refused(
+    tmp_path: Path, container: str, data: bytes, format: str, encoding: str, truncation: int
 ) -> None:
-    packed = PACKINGS[container](data)
-    data = packed[: len(packed) - cut] if cut < 9 else packed
-    chosen = source(f"a.{container}", format, encoding=encoding)
+    packed = PACKERS[container](data)
+    data = packed[: len(packed) - truncation] if truncation < 9 else packed
+    source = make_source(f"a.{container}", format, encoding=encoding)
     try:
-        rows = read(tmp_path, data, chosen)
+        rows = convert_file(tmp_path, data, source)
     except UserError as refusal:
         assert refusal.message
         return
-    rejection.write(tmp_path / "rejected", [r for r in rows if isinstance(r, Rejected)])
+    rejected_rows.write_rejected(
+        tmp_path / "rejected", [r for r in rows if isinstance(r, RejectedRow)]
+    )
     for row in rows:
         assert row.origin.startswith(f"a.{container}:")
         if isinstance(row, Record):

@@ -1,4 +1,4 @@
-"""What a record is, apart from what it says: the card counts it, strata are made of it."""
+"""Metadata of records: what the data card counts and what strata are made of."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,31 +8,37 @@ import orjson
 from lockstep.records import Record
 
 
-class Traits(NamedTuple):
-    """Few combinations stand for many records."""
+class RecordMetadata(NamedTuple):
+    """Values that many records share, so that few combinations describe all of them."""
 
     source: str
     task: str
     language: str
     quality: float
     slices: tuple[tuple[str, str], ...]
+    """Names and values of the slices."""
     kind: str
     """Kind of the answer, as far as the record itself shows it."""
     answer: str
-    """Of a task with labels, or where the answer is a stratum; otherwise empty."""
+    """Answer of a record whose task has labels or whose stratum depends on it; otherwise empty."""
 
     def stratum(self, by: Sequence[str]) -> tuple[str, ...]:
-        """The values of `task`, `answer` or slices; empty for a slice that the record lacks."""
+        """Return the values of `task`, `answer` or slices; "" for a slice the record lacks."""
         values = {**dict(self.slices), "task": self.task, "answer": self.answer}
         return tuple(values.get(name, "") for name in by)
 
 
-def of(record: Record, with_answer: bool = False) -> Traits:
-    """The record's traits, which hold its answer only where that is asked for."""
-    answer = record.answer if with_answer else ""
-    slices = tuple(record.slices.items())
-    kind = answer_kind(record)
-    return Traits(record.source, record.task, record.language, record.quality, slices, kind, answer)
+def extract_metadata(record: Record, with_answer: bool = False) -> RecordMetadata:
+    """Return the record's metadata, with its answer only if that is wanted."""
+    return RecordMetadata(
+        source=record.source,
+        task=record.task,
+        language=record.language,
+        quality=record.quality,
+        slices=tuple(record.slices.items()),
+        kind=answer_kind(record),
+        answer=record.answer if with_answer else "",
+    )
 
 
 def answer_kind(record: Record) -> str:

@@ -1,0 +1,68 @@
+"""The data card of `prepare`: what became of each row, and what the splits consist of."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from lockstep.data import data_card, label_studio, quality
+from lockstep.data.prepare_params import PrepareParams
+from lockstep.data.row_conversion import ConvertedRows
+from lockstep.data.selection import Selection
+
+
+def build_card(
+    selection: Selection,
+    converted: ConvertedRows,
+    benchmarks: Mapping[str, list[str]],
+    params: PrepareParams,
+) -> dict[str, Any]:
+    """Return the data card. `benchmarks` maps the path of a benchmark to its texts."""
+    splits = selection.split_statistics()
+    kept = sum(map(len, splits.values()))
+    duplicates = selection.reasons.get("duplicate", 0)
+    labels = data_card.count_labels(
+        splits.values(), {source.path for source in params.labelled_sources}
+    )
+    return {
+        "rows": {
+            "read": kept + len(converted.rejected) + len(selection.removed),
+            "kept": kept,
+            "rejected": len(converted.rejected),
+            "duplicates": duplicates,
+            "removed": len(selection.removed) - duplicates,
+        },
+        "rejected": data_card.sort_by_name(Counter(row.reason for row in converted.rejected)),
+        "removed": selection.reasons,
+        "conflicts": selection.conflicts,
+        "near_duplicate_groups": selection.shared_groups,
+        "cleaned": {step: converted.cleaned[step] for step in params.clean},
+        "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
+        "agreement": _measure_agreement(converted),
+        "labels": labels,
+        "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
+        "licences": {source.path: source.licence for source in params.sources},
+        "drift": data_card.measure_drift(splits, params.strata),
+        "splits": {name: data_card.describe(split) for name, split in splits.items()},
+        "benchmark_texts": {path: len(texts) for path, texts in benchmarks.items()},
+    }
+
+
+def format_counts(selection: Selection, converted: ConvertedRows) -> str:
+    """Return the line that `prepare` prints at its end."""
+    sizes = {name: len(split) for name, split in selection.split_statistics().items()}
+    number = sum(sizes.values()) + len(converted.rejected) + len(selection.removed)
+    counts = ", ".join(f"{size} {name}" for name, size in sizes.items())
+    return (
+        f"prepare: {number} rows: {len(converted.rejected)} rejected, "
+        f"{len(selection.removed)} duplicates or removed; {counts}"
+    )
+
+
+def _measure_agreement(converted: ConvertedRows) -> dict[str, dict[str, float]]:
+    """Return the agreement of the annotators of each Label Studio source."""
+    return {
+        path: label_studio.measure_agreement(
+            [vote for source, vote in converted.votes if source == path]
+        )
+        for path in sorted({source for source, _ in converted.votes})
+    }

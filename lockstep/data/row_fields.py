@@ -1,0 +1,95 @@
+"""Access to the fields of a row; a missing or unusable field raises InvalidRowError."""
+
+import re
+from typing import Any
+
+from lockstep.data import strict_json
+from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.sources import Source
+
+Row = dict[str, Any]
+"""A row: column names and values."""
+
+CONTROL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>")
+"""Tokens by which chat templates mark turns; inside data they would forge a turn."""
+
+
+def optional_field(row: Row, source: Source, name: str) -> Any:
+    """Return a field or None; if the source names its column, the column must exist."""
+    column = source.column_of(name)
+    if name in source.columns and column not in row:
+        raise InvalidRowError(f"missing_{name}")
+    return row.get(column)
+
+
+def required_field(row: Row, source: Source, name: str) -> Any:
+    """Return a field that must exist and must not be null."""
+    column = source.column_of(name)
+    if row.get(column) is None:
+        raise InvalidRowError(f"missing_{name}" if column not in row else f"{name}_is_null")
+    return row[column]
+
+
+def text_field(row: Row, source: Source, name: str) -> str:
+    """Return a field that must be a string with visible content."""
+    return check_text(required_field(row, source, name), name)
+
+
+def word_field(row: Row, source: Source, name: str) -> str:
+    """Return the value of a column that the source names for the field; "" if it names none."""
+    if name not in source.columns:
+        return ""
+    value = slice_field(row, source.columns[name])
+    if not value:
+        raise InvalidRowError(f"empty_{name}")
+    return value
+
+
+def slice_field(row: Row, column: str) -> str:
+    """Return the value of a slice, which must be a string or an integer."""
+    value = row.get(column)
+    if value is None:
+        raise InvalidRowError(f"missing_{column}")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise InvalidRowError(f"{column}_not_text")
+    return check_characters(str(value))
+
+
+def check_text(value: Any, name: str) -> str:
+    """Return a value that must be a string with visible content."""
+    if not isinstance(value, str):
+        raise InvalidRowError(f"{name}_is_null" if value is None else f"{name}_not_text")
+    if not value.strip():
+        raise InvalidRowError(f"empty_{name}")
+    return check_characters(value)
+
+
+def check_characters(text: str) -> str:
+    """Return a text that must not contain NUL or lone surrogates, which break some readers."""
+    if "\0" in text:
+        raise InvalidRowError("nul_character")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise InvalidRowError("lone_surrogate") from None
+    return text
+
+
+def check_all_texts(value: Any) -> None:
+    """Raise InvalidRowError if a string in a JSON value has a control token or a bad character."""
+    if isinstance(value, str) and CONTROL_TOKEN.search(check_characters(value)):
+        raise InvalidRowError("control_token")
+    if isinstance(value, dict):
+        check_all_texts([*value, *value.values()])
+    elif isinstance(value, list):
+        for child in value:
+            check_all_texts(child)
+
+
+def parse_json(text: str, name: str) -> Any:
+    """Return the JSON value in a text."""
+    try:
+        return strict_json.parse(text)
+    except InvalidRowError:
+        raise InvalidRowError(f"{name}_not_json") from None
