@@ -33,6 +33,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "constants": {},
         "slices": [],
         "system": "",
+        "answer": "",
         "labels": "",
         "roles": {},
         "same_role": "reject",
