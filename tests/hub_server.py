@@ -1,4 +1,4 @@
-"""A local server that speaks the part of the hub's HTTP API that a download needs."""
+"""A local server with the part of the hub's HTTP API that a download needs."""
 
 import hashlib
 import json
@@ -19,17 +19,18 @@ class Hub(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str, str | None]] = []
+        self.requests: list[tuple[str, str, str | None]] = []
+        """Method, file and Range header of each request for a file."""
         self.faults: dict[str, list[str]] = {}
-        """What to do wrong at the next GETs of a file: break, stall, spoil or a status."""
+        """Faults at the next GETs of a file: break, stall, corrupt or an HTTP status."""
         self.refusal: tuple[int, str] | None = None
-        """Status and X-Error-Code of every answer about the repository."""
+        """Status and X-Error-Code of every response about the repository."""
         self.portal = False
-        """Every answer is the page of a proxy that wants a login."""
+        """Whether every response is the login page of a proxy."""
         self.gated = False
-        """The listing is public, the files are not."""
+        """Whether the listing is public but the files are not."""
         self.claimed: dict[str, int] = {}
-        """Sizes that are listed, where not the true ones."""
+        """Listed sizes of files that differ from their true sizes."""
         self.tokens: set[str | None] = set()
         self.stalled = threading.Event()
         self.release = threading.Event()
@@ -39,8 +40,8 @@ class Hub(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def gets(self, name: str) -> list[str | None]:
-        """The Range header of each GET of a file."""
-        return [bytes_ for method, asked, bytes_ in self.asked if (method, asked) == ("GET", name)]
+        """Return the Range header of each GET of a file."""
+        return [part for method, file, part in self.requests if (method, file) == ("GET", name)]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -86,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
     def resolve(self, name: str) -> None:
         content = self.server.files[name]
         part = self.headers.get("Range")
-        self.server.asked.append((self.command, name, part))
+        self.server.requests.append((self.command, name, part))
         faults = self.server.faults.get(name, [])
         fault = faults.pop(0) if faults and self.command == "GET" else ""
         if fault.isdigit():
@@ -100,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
         }
         if part:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        body = b"?" * len(content) if fault == "spoil" else content[start:]
+        body = b"?" * len(content) if fault == "corrupt" else content[start:]
         self.answer(206 if part else 200, body, headers, fault)
 
     def answer(
@@ -113,16 +114,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        cut = fault in ("break", "stall")
-        self.wfile.write(body[: len(body) - 1000] if cut else body)
+        incomplete = fault in ("break", "stall")
+        self.wfile.write(body[: len(body) - 1000] if incomplete else body)
         if fault == "stall":
             self.server.stalled.set()
             self.server.release.wait(20)
-        self.close_connection = cut
+        self.close_connection = incomplete
 
 
 def environment(url: str, home: Path) -> dict[str, str]:
-    """Of a process that takes this server for the hub, offline but for downloads of its own."""
+    """Return the environment of a process that uses this server as the hub, offline by default."""
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
         "HF_ENDPOINT": url,

@@ -1,4 +1,4 @@
-"""A tiny random model with its tokenizer, as save_pretrained leaves it."""
+"""A tiny random model with its tokenizer, as written by save_pretrained."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model, which no test may change."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
@@ -41,13 +42,13 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(pristine: Path, tmp_path: Path) -> Path:
-    """A copy to spoil: a one-file model with tied embeddings."""
+    """A copy that a test may damage: a model with tied embeddings in one weight file."""
     return shutil.copytree(pristine, tmp_path / "model")
 
 
 @pytest.fixture
 def sharded(model: Path) -> Path:
-    """The same model in several shards with an index."""
+    """A copy of the model in several shards with an index."""
     from transformers import AutoModelForCausalLM
 
     loaded = AutoModelForCausalLM.from_pretrained(model)
@@ -59,6 +60,7 @@ def sharded(model: Path) -> Path:
 
 @pytest.fixture
 def into(tmp_path: Path) -> Path:
+    """An empty folder that receives a model."""
     path = tmp_path / "into"
     path.mkdir()
     return path

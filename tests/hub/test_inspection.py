@@ -1,3 +1,5 @@
+"""A base model passes the inspection only if it is complete and cannot run code."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -9,21 +11,22 @@ from lockstep.errors import UserError
 from lockstep.hub.inspection import inspect_base
 
 
-def change(path: Path, **values: Any) -> None:
+def change_json(path: Path, **values: Any) -> None:
+    """Change values in a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_passes_a_whole_model(model: Path):
+def test_a_complete_model_passes(model: Path):
     inspect_base(model, [])
 
 
-def test_passes_shards(sharded: Path):
+def test_a_complete_sharded_model_passes(sharded: Path):
     inspect_base(sharded, [])
 
 
-def test_passes_the_keys_of_a_published_config(model: Path):
-    """Those of Qwen/Qwen2.5-7B/config.json that today's Qwen2Config no longer writes."""
-    change(
+def test_the_keys_of_a_published_config_pass(model: Path):
+    """These keys of Qwen/Qwen2.5-7B/config.json are no longer written by Qwen2Config."""
+    change_json(
         model / "config.json",
         rope_theta=1000000.0,
         torch_dtype="bfloat16",
@@ -34,7 +37,7 @@ def test_passes_the_keys_of_a_published_config(model: Path):
     inspect_base(model, [])
 
 
-def test_passes_experts_which_transformers_fuses_on_loading(tmp_path: Path):
+def test_experts_that_transformers_fuses_while_loading_pass(tmp_path: Path):
     from transformers import MixtralConfig, MixtralForCausalLM
 
     config = MixtralConfig(
@@ -48,7 +51,7 @@ def test_passes_experts_which_transformers_fuses_on_loading(tmp_path: Path):
     )
     MixtralForCausalLM(config).save_pretrained(tmp_path)
     names = load_file(tmp_path / "model.safetensors")
-    assert any(".experts.1." in name for name in names)  # on disk one by one
+    assert any(".experts.1." in name for name in names)  # the files hold each expert separately
     inspect_base(tmp_path, [])
     expert = next(name for name in names if ".experts.1." in name)
     save_file({n: t for n, t in names.items() if n != expert}, tmp_path / "model.safetensors")
@@ -56,18 +59,20 @@ def test_passes_experts_which_transformers_fuses_on_loading(tmp_path: Path):
         inspect_base(tmp_path, [])
 
 
-def test_an_unknown_key_needs_the_users_word(model: Path):
-    change(model / "config.json", novel_trick=1)
-    remedy = "novel_trick: unknown key; add it to base.allowed_config_keys if you trust it"
-    with pytest.raises(UserError, match=remedy):
+def test_an_unknown_key_passes_only_if_the_user_allows_it(model: Path):
+    change_json(model / "config.json", novel_trick=1)
+    message = "novel_trick: unknown key; add it to base.allowed_config_keys if you trust it"
+    with pytest.raises(UserError, match=message):
         inspect_base(model, [])
     inspect_base(model, ["novel_trick"])
 
 
-def test_a_key_that_has_gone_from_the_class_passes_with_the_value_it_stands_for(model: Path):
-    change(model / "config.json", position_embedding_type="absolute", gradient_checkpointing=False)
+def test_a_removed_key_passes_with_the_value_that_is_now_always_used(model: Path):
+    change_json(
+        model / "config.json", position_embedding_type="absolute", gradient_checkpointing=False
+    )
     inspect_base(model, [])
-    change(model / "config.json", position_embedding_type="relative_key")
+    change_json(model / "config.json", position_embedding_type="relative_key")
     with pytest.raises(UserError, match="position_embedding_type: unknown key"):
         inspect_base(model, [])
 
@@ -86,14 +91,16 @@ def test_a_key_that_has_gone_from_the_class_passes_with_the_value_it_stands_for(
         {"layers": [{"auto_map": {}}]},
     ],
 )
-def test_what_can_load_code_is_refused_whatever_is_allowed(model: Path, values: dict[str, Any]):
-    change(model / "config.json", **values)
+def test_a_key_that_can_load_code_is_an_error_even_if_the_user_allows_it(
+    model: Path, values: dict[str, Any]
+):
+    change_json(model / "config.json", **values)
     with pytest.raises(UserError, match=r"config.json: .*: can load code"):
         inspect_base(model, [*values, "auto_map", "attn_implementation"])
 
 
-def test_code_of_a_tokenizer_is_refused(model: Path):
-    change(model / "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Tokenizer", None]})
+def test_code_of_a_tokenizer_is_an_error(model: Path):
+    change_json(model / "tokenizer_config.json", auto_map={"AutoTokenizer": ["x.Tokenizer", None]})
     with pytest.raises(UserError, match=r"tokenizer_config.json: auto_map: can load code"):
         inspect_base(model, [])
 
@@ -111,55 +118,58 @@ def test_code_of_a_tokenizer_is_refused(model: Path):
         ({"dtype": "float1000"}, "float1000"),
     ],
 )
-def test_refuses_a_config(model: Path, values: dict[str, Any], message: str):
-    change(model / "config.json", **values)
-    with pytest.raises(UserError, match=message) as refusal:
+def test_an_unusable_config_is_an_error(model: Path, values: dict[str, Any], message: str):
+    change_json(model / "config.json", **values)
+    with pytest.raises(UserError, match=message) as error:
         inspect_base(model, [])
-    assert "\n" not in refusal.value.message
+    assert "\n" not in error.value.message
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[]", "not a JSON object")])
-def test_refuses_what_is_no_json(model: Path, text: str, message: str):
+def test_a_config_that_is_not_json_is_an_error(model: Path, text: str, message: str):
     (model / "config.json").write_text(text)
     with pytest.raises(UserError, match=f"config.json: {message}"):
         inspect_base(model, [])
 
 
 @pytest.mark.parametrize("size", [0, 5, 100, -1])
-def test_a_truncated_shard_is_refused_by_name(sharded: Path, size: int):
+def test_the_error_for_a_truncated_shard_names_it(sharded: Path, size: int):
     shard = sorted(sharded.glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:size])
     with pytest.raises(UserError, match=f"{shard.name}: not a complete safetensors file"):
         inspect_base(sharded, [])
 
 
-def rewrite(model: Path, edit) -> None:
+def edit_weights(model: Path, edit) -> None:
+    """Apply a function to the dictionary of a model's tensors."""
     tensors = load_file(model / "model.safetensors")
     edit(tensors)
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
 
 
 def test_missing_tensors_are_named_and_counted(model: Path):
-    rewrite(model, lambda t: [t.pop(n) for n in list(t) if n.startswith("model.layers.1.self")])
-    some = r"lack 7 tensors \(model.layers.1.self_attn.k_proj.bias, .*, .* and 4 more\)"
-    with pytest.raises(UserError, match=some):
+    edit_weights(
+        model, lambda t: [t.pop(n) for n in list(t) if n.startswith("model.layers.1.self")]
+    )
+    message = r"lack 7 tensors \(model.layers.1.self_attn.k_proj.bias, .*, .* and 4 more\)"
+    with pytest.raises(UserError, match=message):
         inspect_base(model, [])
 
 
-def test_untied_embeddings_need_their_own_tensor(model: Path):
-    change(model / "config.json", tie_word_embeddings=False)
+def test_untied_embeddings_need_a_tensor_of_their_own(model: Path):
+    change_json(model / "config.json", tie_word_embeddings=False)
     with pytest.raises(UserError, match=r"lack 1 tensors \(lm_head.weight\)"):
         inspect_base(model, [])
 
 
 def test_tied_embeddings_need_one_of_the_two(model: Path):
-    rewrite(model, lambda t: t.pop("model.embed_tokens.weight"))
+    edit_weights(model, lambda t: t.pop("model.embed_tokens.weight"))
     with pytest.raises(UserError, match=r"model.embed_tokens.weight"):
         inspect_base(model, [])
 
 
 def test_wrong_shapes_are_named(model: Path):
-    change(model / "config.json", vocab_size=300)
+    change_json(model / "config.json", vocab_size=300)
     shapes = r"model.embed_tokens.weight \[280, 32\], not \[300, 32\]"
     with pytest.raises(UserError, match=shapes):
         inspect_base(model, [])

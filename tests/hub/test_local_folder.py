@@ -1,3 +1,5 @@
+"""A local model is copied without duplicates, code or pickled weights."""
+
 import json
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.hub.local_folder import copy_model
 
-WHOLE = [
+MODEL_FILES = [
     "config.json",
     "generation_config.json",
     "model.safetensors",
@@ -15,35 +17,36 @@ WHOLE = [
 ]
 
 
-def listing(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
+    """Return the names of the files in a folder, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_brings_the_model_and_nothing_beside_it(model: Path, into: Path):
+def test_only_the_model_s_own_files_are_copied(model: Path, into: Path):
     for other in ("pytorch_model.bin", "modeling_x.py", "README.md", "consolidated.safetensors"):
         (model / other).write_bytes(b"x")
     copy_model(model, into)
-    assert listing(into) == WHOLE
-    assert all((into / name).read_bytes() == (model / name).read_bytes() for name in WHOLE)
+    assert list_names(into) == MODEL_FILES
+    assert all((into / name).read_bytes() == (model / name).read_bytes() for name in MODEL_FILES)
 
 
-def test_brings_the_shards_that_the_index_names(sharded: Path, into: Path):
+def test_the_shards_that_the_index_names_are_copied(sharded: Path, into: Path):
     (sharded / "consolidated.safetensors").write_bytes(b"the same weights once more")
     copy_model(sharded, into)
     shards = [path.name for path in sharded.glob("model*")]
-    assert set(shards) < set(listing(into))
-    assert "consolidated.safetensors" not in listing(into)
+    assert set(shards) < set(list_names(into))
+    assert "consolidated.safetensors" not in list_names(into)
 
 
-def test_a_file_that_the_user_may_write_is_not_shared_with_the_cache(model: Path, into: Path):
+def test_a_writable_file_shares_no_bytes_with_its_copy(model: Path, into: Path):
     copy_model(model, into)
-    (into / "model.safetensors").chmod(0o444)  # as DVC does with what it caches
+    (into / "model.safetensors").chmod(0o444)  # as DVC does when it caches the file
     with (model / "model.safetensors").open("r+b") as stream:
         stream.write(b"edited in place")
     assert not (into / "model.safetensors").read_bytes().startswith(b"edited")
 
 
-def test_a_read_only_file_is_not_copied(model: Path, into: Path):
+def test_a_read_only_file_is_linked(model: Path, into: Path):
     (model / "model.safetensors").chmod(0o444)
     copy_model(model, into)
     assert (into / "model.safetensors").samefile(model / "model.safetensors")
@@ -55,20 +58,22 @@ def test_symbolic_links_of_a_hub_cache_are_resolved(model: Path, tmp_path: Path,
     for path in model.iterdir():
         (snapshot / path.name).symlink_to(path)
     copy_model(snapshot, into)
-    assert listing(into) == WHOLE
+    assert list_names(into) == MODEL_FILES
     assert not any(path.is_symlink() for path in into.iterdir())
 
 
 def remove(*names: str):
+    """Return a function that removes files from a folder."""
     return lambda folder: [(folder / name).unlink() for name in names]
 
 
 def rename(name: str, other: str):
+    """Return a function that renames a file in a folder."""
     return lambda folder: (folder / name).rename(folder / other)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("damage", "message"),
     [
         (remove("config.json"), "no config.json"),
         (remove("model.safetensors"), "no model.safetensors and no model.safetensors.index.json"),
@@ -88,20 +93,22 @@ def rename(name: str, other: str):
         ),
     ],
 )
-def test_refuses_by_name(model: Path, into: Path, spoil, message: str):
-    spoil(model)
+def test_the_error_for_an_incomplete_model_names_the_file(
+    model: Path, into: Path, damage, message: str
+):
+    damage(model)
     with pytest.raises(UserError, match=message):
         copy_model(model, into)
-    assert listing(into) == []
+    assert list_names(into) == []
 
 
-def test_refuses_a_missing_folder(tmp_path: Path, into: Path):
+def test_a_missing_folder_is_an_error(tmp_path: Path, into: Path):
     with pytest.raises(UserError, match="absent: no such folder"):
         copy_model(tmp_path / "absent", into)
 
 
 @pytest.mark.parametrize("shard", ["model-9.safetensors", "../config.json", "config.json"])
-def test_refuses_an_index_that_names_no_shard_here(sharded: Path, into: Path, shard: str):
+def test_an_index_that_names_a_missing_shard_is_an_error(sharded: Path, into: Path, shard: str):
     index = json.dumps({"weight_map": {"lm_head.weight": shard}})
     (sharded / "model.safetensors.index.json").write_text(index)
     with pytest.raises(UserError, match="which is missing"):
@@ -109,7 +116,7 @@ def test_refuses_an_index_that_names_no_shard_here(sharded: Path, into: Path, sh
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 1}', '{"weight_map": {"a": []}}'])
-def test_refuses_an_index_that_is_none(sharded: Path, into: Path, text: str):
+def test_an_index_of_another_form_is_an_error(sharded: Path, into: Path, text: str):
     (sharded / "model.safetensors.index.json").write_text(text)
     with pytest.raises(UserError, match="not an index of weights"):
         copy_model(sharded, into)

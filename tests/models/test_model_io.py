@@ -1,3 +1,5 @@
+"""Models and tokenizers are saved with stable bytes and loaded only if they are complete."""
+
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +43,23 @@ def test_equal_models_are_saved_as_equal_bytes(
     other = load_and_save(one, tmp_path / "deeper/other")
     assert list(contents(one)) == MODEL_FILES
     assert contents(one) == contents(other) == contents(tiny)
+
+
+def test_a_model_larger_than_max_shard_gb_is_saved_as_shards_with_an_index(
+    loaded: Any, tmp_path: Path
+):
+    import torch
+
+    model_io.save_model(loaded, tmp_path, 1e-4)
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    shards = sorted(tmp_path.glob("*.safetensors"))
+    assert sorted(set(index["weight_map"].values())) == [path.name for path in shards]
+    assert len(shards) > 1
+    assert all(path.stat().st_size < 1.1e5 for path in shards)
+    reloaded = model_io.load_model(tmp_path, "auto", "eager", "cpu")
+    pairs = zip(loaded.parameters(), reloaded.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert model_io.WeightsParams().max_shard_gb == 4.0
 
 
 def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded: Any, tmp_path: Path):
