@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from lockstep.cli.leftovers import describe_leftovers
+from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
 from lockstep.errors import UserError
 from lockstep.processes import die_with_parent
@@ -67,8 +68,6 @@ def run(main: click.Command, *, first: bool = False) -> None:
 
 
 def _run(main: click.Command, first: bool) -> int:
-    from lockstep.cli.params_check import check_libraries, check_parameters
-
     started = time.perf_counter()
     try:
         context = main.make_context(_command_name(), sys.argv[1:])
