@@ -109,12 +109,14 @@ def compare_start_up(record: Record, labels: list[str]) -> None:
     model = Path("data/merged").resolve()
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
         folder = Path(name)
+        prepared = folder / "prepared"
+        prepared.mkdir()
         for part in ("train", "validation", "test"):
-            records.write(folder / f"{part}.jsonl", [record])
-        outputs.write_json(folder / "labels.json", {TASK: labels})
+            records.write(prepared / f"{part}.jsonl", [record])
+        outputs.write_json(prepared / "labels.json", {TASK: labels})
         counts = dict.fromkeys(("train", "validation", "test"), 1)
         facts = {"kind": "label", "slices": [], "records": counts}
-        outputs.write_json(folder / "tasks.json", {TASK: facts})
+        outputs.write_json(prepared / "tasks.json", {TASK: facts})
         values = YAML(typ="safe", pure=True).load(Path("params.yaml"))
         values["predict"] |= {
             "suites": [{"task": TASK, "answer": "choice"}],
@@ -126,7 +128,7 @@ def compare_start_up(record: Record, labels: list[str]) -> None:
         with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
             YAML(typ="safe", pure=True).dump(values, stream)
         (folder / "tasks").mkdir()
-        command = [sys.executable, "-m", "stages.predict", str(model), ".", "tasks", "out"]
+        command = [sys.executable, "-m", "stages.predict", str(model), "prepared", "tasks", "out"]
         ours = run_measured(command, folder, PYTHONPATH=str(Path.cwd()))
         tokenizer = model_io.load_tokenizer(model)
         lm_eval_tasks.write_task(folder, folder, TASK, tokenizer, [record], labels)
