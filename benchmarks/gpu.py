@@ -98,9 +98,9 @@ def main(layers: int, batch: int) -> None:
         for strategy in ("lora", "qlora", "full"):
             values = yaml.load(Path("params.yaml"))
             values["compute"]["attention"] = "sdpa"
-            values["strategies"] |= {"lora": LORA, "qlora": LORA}
             values["train"] |= {
-                "strategy": strategy, "precision": "bf16", "batch_size": batch, "epochs": 1.0,
+                "strategy": strategy, "adapter": {} if strategy == "full" else LORA,
+                "precision": "bf16", "batch_size": batch, "epochs": 1.0,
                 "learning_rate": 1e-4, "max_length": MAX_LENGTH, "evaluation_steps": 0,
                 "log_steps": 10,
                 "optimizer": "paged_adamw_8bit", "activation_checkpointing": strategy == "full",

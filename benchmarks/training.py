@@ -144,9 +144,9 @@ def run_ours(
     """Measure the stage `train`."""
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(Path("params.yaml"))
-    values["strategies"]["lora"] = LORA
     values["compute"]["attention"] = attention
     values["train"] |= {
+        "adapter": LORA,
         "epochs": EPOCHS, "batch_size": batch, "accumulation_steps": 1, "learning_rate": 2e-4,
         "precision": "bf16" if bf16 else "fp32",
         "max_length": MAX_LENGTH, "activation_checkpointing": checkpointing,

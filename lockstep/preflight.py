@@ -1,6 +1,6 @@
-"""What `dvc repro` will ask of this machine in training, before it starts: `make preflight`.
+"""Print the memory, disk and time that the training will need, without training: `make preflight`.
 
-Needs the outputs of base, prepare and augment. Takes a few real steps and throws them away.
+It reads the outputs of base, prepare and augment, and times a few training steps.
 """
 
 import itertools
@@ -17,74 +17,97 @@ from lockstep import outputs, params, records
 from lockstep.cli import runner
 from lockstep.errors import UserError
 from lockstep.models import compute
-from lockstep.training import interruption, launch, trainer_arguments, training_plan
-from lockstep.training.checkpoints import Run
-from stages.train import Params, load
+from lockstep.training import interruption, launch, trainer_arguments, training_plan, training_run
+from lockstep.training.checkpoints import Checkpoints
+from lockstep.training.training_plan import Params, Plan
 
-STEPS = 5
-STATUS = [sys.executable, "-m", "dvc", "status", "-q", "base", "prepare", "augment"]
+TIMED_STEPS = 5
+STATUS_COMMAND = [sys.executable, "-m", "dvc", "status", "-q", "base", "prepare", "augment"]
+BASE = Path("data/base")
 
 
 @click.command(help=__doc__)
 def main() -> None:
-    from lockstep.training import memory, preflight, trainers
+    if subprocess.run(STATUS_COMMAND, check=False).returncode:  # noqa: S603 - fixed words
+        raise UserError("data/ does not match params.yaml and data/raw; run `dvc repro augment`")
+    settings, device = params.read(Params), compute.select_device()
+    compute.set_up_torch(settings.compute, settings.seed)
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as name:
+        scratch = Path(name)
+        plan = plan_from_data(settings, device, scratch)
+        if check_weights(plan, device):
+            check_trainer(plan, settings, device, scratch)
 
-    if subprocess.run(STATUS, check=False).returncode:  # noqa: S603 - fixed words
-        raise UserError(
-            "params.yaml: data/ is of other parameters or sources; run `dvc repro augment`"
-        )
-    chosen, device = params.read(Params), compute.select_device()
-    runtime = compute.read_runtime()
-    launched = runtime.launch
-    compute.set_up_torch(chosen.compute, chosen.seed)
-    data = Path("data")
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
-        planned = training_plan.draw_up(
-            data / "base",
-            list(records.read(data / "augmented/train.jsonl")),
-            list(records.read(data / "prepared/validation.jsonl")),
-            outputs.read_json(data / "prepared/labels.json"),
-            chosen.train,
-            chosen.strategies,
-            trainer_arguments.build(
-                chosen.train, chosen.seed, device, Path(scratch), launched.world
-            ),
-        )
-        memory.check_weights(data / "base", planned, launched, device)
-        if launch.shares_out(launched):
-            click.echo(
-                f"the weights fit; {launched.strategy} shares the rest among {launched.world} "
-                "processes, which tell it before their first step"
-            )
-            return
-        model = load(data / "base", chosen, planned.head, device)
-        trainer = trainers.build(model, planned)
-        trainer.prepare_to_resume(Run(Path(scratch), 0, 1), interruption.Interruption(), planned)
-        ahead = preflight.look_ahead(trainer, planned, launched)
-        for line in ahead.lines():
-            click.echo(line)
-        ahead.refuse(planned, launched)
-        Run(Path(), runtime.checkpoint_steps, runtime.checkpoints_kept).check_space(
-            ahead.checkpoint
-        )
-        batches = list(itertools.islice(trainer.get_train_dataloader(), STEPS + 1))
-        optimizer: Any = trainer.create_optimizer()
-        started = 0.0
-        for place, batch in enumerate(batches):
-            if place == 1:  # the first one warms up
-                started = time.perf_counter()
-            trainer.current_gradient_accumulation_steps = 1
-            trainer.training_step(trainer.model, batch)
-            optimizer.step()
-        seconds = (time.perf_counter() - started) / max(1, len(batches) - 1)
-        passes = ahead.steps * chosen.train.accumulation_steps / launched.world
+
+def plan_from_data(settings: Params, device: str, scratch: Path) -> Plan:
+    """Return the plan of the training run on the outputs in data/."""
+    processes = compute.read_runtime().launch.world
+    return training_plan.plan_training(
+        BASE,
+        list(records.read(Path("data/augmented/train.jsonl"))),
+        list(records.read(Path("data/prepared/validation.jsonl"))),
+        outputs.read_json(Path("data/prepared/labels.json")),
+        settings,
+        trainer_arguments.build_trainer_config(
+            settings.train, settings.seed, device, scratch, processes
+        ),
+    )
+
+
+def check_weights(plan: Plan, device: str) -> bool:
+    """Check that the weights fit into memory, and return whether one process can check the rest."""
+    from lockstep.training import memory
+
+    launch_params = compute.read_runtime().launch
+    memory.check_weights(BASE, plan, launch_params, device)
+    if launch.is_sharded(launch_params):
         click.echo(
-            f"{seconds:.3f} s a forward and backward pass: about {minutes(seconds * passes)}"
+            f"the weights fit; {launch_params.strategy} shards the rest among "
+            f"{launch_params.world} processes, which print their estimate before the first step"
         )
+        return False
+    return True
 
 
-def minutes(seconds: float) -> str:
-    """A time as a reader says it."""
+def check_trainer(plan: Plan, settings: Params, device: str, scratch: Path) -> None:
+    """Load the model, print the estimate of its training, check it, and time a few steps."""
+    from lockstep.training import resource_estimate, trainers
+
+    runtime = compute.read_runtime()
+    model = training_run.load_model(BASE, settings, plan.head, device)
+    trainer = trainers.build_trainer(model, plan)
+    checkpoints = Checkpoints(scratch, runtime.checkpoint_steps, runtime.checkpoints_kept)
+    trainer.prepare_to_resume(checkpoints, interruption.Interruption(), plan)
+    estimate = resource_estimate.estimate_resources(trainer, plan, runtime.launch)
+    for line in estimate.lines():
+        click.echo(line)
+    estimate.check_memory(plan, runtime.launch)
+    Checkpoints(Path(), checkpoints.save_steps, checkpoints.limit).check_space(
+        estimate.checkpoint_bytes
+    )
+    seconds = time_training_step(trainer)
+    passes = estimate.steps * settings.train.accumulation_steps / runtime.launch.world
+    click.echo(
+        f"{seconds:.3f} s per forward and backward pass: about {format_time(seconds * passes)}"
+    )
+
+
+def time_training_step(trainer: Any) -> float:
+    """Return the mean seconds of a training step; a first step warms up and does not count."""
+    batches = list(itertools.islice(trainer.get_train_dataloader(), TIMED_STEPS + 1))
+    optimizer: Any = trainer.create_optimizer()
+    started = 0.0
+    for index, batch in enumerate(batches):
+        if index == 1:
+            started = time.perf_counter()
+        trainer.current_gradient_accumulation_steps = 1
+        trainer.training_step(trainer.model, batch)
+        optimizer.step()
+    return (time.perf_counter() - started) / max(1, len(batches) - 1)
+
+
+def format_time(seconds: float) -> str:
+    """Return a duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -1,4 +1,4 @@
-"""Merge a recipe into params.yaml, which keeps its comments: `python -m lockstep.recipe NAME`."""
+"""Merge a recipe into params.yaml and keep its comments: `python -m lockstep.recipe NAME`."""
 
 import io
 import sys
@@ -14,58 +14,61 @@ from lockstep.cli.params_check import check_parameters
 from lockstep.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+OPTION_BLOCKS = ("train.adapter", "train.options")
+"""Blocks with options of a library; a recipe replaces them as a whole."""
 
 
-def names() -> list[str]:
-    """The recipes that there are."""
+def list_recipes() -> list[str]:
+    """Return the names of the recipes."""
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
-def merged(params: str, recipe: str) -> str:
-    """The text of params.yaml with the recipe's values, its own comments and order."""
+def merge_recipe(params: str, recipe: str) -> str:
+    """Return the text of params.yaml with the recipe's values.
+
+    Comments and order of params.yaml stay. Mappings are merged; lists, plain values and the
+    options of libraries are replaced.
+    """
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
     values = yaml.load(params)
-    _overlay(values, yaml.load(recipe), "")
+    _merge(values, yaml.load(recipe), "")
     text = io.StringIO()
     yaml.dump(values, text)
     return text.getvalue()
 
 
 def main() -> None:
-    if sys.argv[1:] not in [[name] for name in names()]:
-        raise UserError(f"usage: make recipe NAME=…; there are {', '.join(names())}")
+    """Merge the recipe that the command line names into params.yaml of the working directory."""
+    if sys.argv[1:] not in [[name] for name in list_recipes()]:
+        raise UserError(f"usage: make recipe NAME=…; recipes: {', '.join(list_recipes())}")
     file = Path("params.yaml")
+    check_parameters(file)
     recipe = (FOLDER / f"{sys.argv[1]}.yaml").read_text(encoding="utf-8")
-    text = merged(file.read_text(encoding="utf-8"), recipe)
+    text = merge_recipe(file.read_text(encoding="utf-8"), recipe)
     with outputs.atomic_file(file) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
         check_parameters(partial)
-    print(f"params.yaml follows recipes/{sys.argv[1]}.yaml; `dvc params diff` shows what changed")
+    print(f"recipes/{sys.argv[1]}.yaml is merged; `dvc params diff` shows what changed")
 
 
-def _overlay(values: CommentedMap, changes: Mapping[str, Any], path: str) -> None:
-    """Mappings are merged, but options of a library, lists and plain values replaced."""
+def _merge(values: CommentedMap, changes: Mapping[str, Any], path: str) -> None:
     for name, change in changes.items():
-        where = f"{path}.{name}" if path else name
-        if name not in values and path != "train.options":
-            raise UserError(f"{where}: params.yaml has no such key")
-        if isinstance(change, Mapping) and not _is_options(where):
-            _overlay(values[name], change, where)
-        else:
+        change_path = f"{path}.{name}" if path else name
+        is_merged = isinstance(change, Mapping) and change_path not in OPTION_BLOCKS
+        if is_merged and isinstance(values.get(name), Mapping):
+            _merge(values[name], change, change_path)
+        elif name in values:
             values[name] = change
-
-
-def _is_options(path: str) -> bool:
-    """Whether a mapping holds options of a library, of which only the recipe's are to stay."""
-    return path == "train.options" or path.startswith("strategies.")
+        else:  # before the last key, whose comment holds the empty line that ends the section
+            values.insert(max(0, len(values) - 1), name, change)
 
 
 if __name__ == "__main__":
     try:
         main()
-    except UserError as refusal:
-        refusal.show()
-        sys.exit(refusal.exit_code)
+    except UserError as error:
+        error.show()
+        sys.exit(error.exit_code)

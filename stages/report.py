@@ -12,7 +12,7 @@ from lockstep.reporting import page
 from lockstep.reporting.evaluation_results import read_results
 from lockstep.reporting.report_params import ReportParams
 from lockstep.statistics.stage_results import read_log, read_summaries
-from lockstep.training.train_params import Train
+from lockstep.training.train_params import TrainParams
 
 TEMPLATES = {"index.html": "page.html.j2", "model-card.md": "model-card.md.j2"}
 """File in reports/ -> its template."""
@@ -20,7 +20,7 @@ TEMPLATES = {"index.html": "page.html.j2", "model-card.md": "model-card.md.j2"}
 
 class Params(Section):
     base: BaseParams
-    train: Train
+    train: TrainParams
     report: ReportParams
 
 

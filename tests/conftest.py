@@ -42,8 +42,6 @@ TINY: dict[str, Any] = {
     "starter.sequence": 32,
     "starter.copying_steps": 2,
     "starter.steps": 3,
-    "strategies.lora.r": 4,
-    "strategies.lora.lora_dropout": 0.1,
     "train.epochs": 2.0,
     "train.batch_size": 4,
     "train.max_length": 200,
@@ -59,6 +57,22 @@ TINY: dict[str, Any] = {
     "predict.retrieval": {"lengths": []},
     "runtime.device": "cpu",
 }
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "freeze": {"layers": 1},
+    "lora": {"r": 4, "lora_alpha": 32, "lora_dropout": 0.1, "target_modules": "all-linear"},
+    "qlora": {"r": 4, "lora_alpha": 16, "lora_dropout": 0.1, "target_modules": "all-linear"},
+    "adalora": {
+        "init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "target_modules": "all-linear"
+    },
+    "ia3": {},
+    "bottleneck": {"r": 32, "depth": 1, "target_modules": "all-linear"},
+    "prompt": {"num_virtual_tokens": 20},
+    "p_tuning": {"num_virtual_tokens": 20, "encoder_hidden_size": 128},
+    "prefix": {"num_virtual_tokens": 20},
+    "trainable_tokens": {"token_indices": [0]},
+}  # fmt: skip
+"""`train.adapter` of each strategy, unless a test sets it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,10 +97,14 @@ def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, 
 
 
 def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the repository's params for a tiny model, with `changes` by dotted path."""
+    """Return the repository's params for a tiny model, with `changes` by dotted path.
+
+    `train.adapter` suits the strategy.
+    """
+    adapter = {"train.adapter": dict(ADAPTERS[changes.get("train.strategy", "lora")])}
     file = REPOSITORY / "params.yaml"
     values: dict[str, Any] = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    return change_params(values, {**TINY, **changes})
+    return change_params(values, {**TINY, **adapter, **changes})
 
 
 def write_params(place: Path, changes: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Each recipe is valid, and trains a small random model of its own architecture."""
+"""Each recipe is valid and trains a small random model of its architecture."""
 
 import dataclasses
 import re
@@ -10,38 +10,41 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep.cli.params_check import check_parameters
-from lockstep.recipe import merged, names
+from lockstep.recipe import list_recipes, merge_recipe
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments, trainers
-from lockstep.training.checkpoints import Run
-from lockstep.training.training_plan import draw_up
-from stages.train import Params, load
+from lockstep.training.checkpoints import Checkpoints
+from lockstep.training.training_plan import Params, plan_training
+from lockstep.training.training_run import load_model
 from tests.conftest import LABELS, REPOSITORY, architecture
 
 REAL = REPOSITORY / "params.yaml"
 
 
-def text(name: str) -> str:
+def merged_text(name: str) -> str:
+    """Return params.yaml of the repository with a recipe merged."""
     recipe = REPOSITORY / f"recipes/{name}.yaml"
-    return merged(REAL.read_text(encoding="utf-8"), recipe.read_text(encoding="utf-8"))
+    return merge_recipe(REAL.read_text(encoding="utf-8"), recipe.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_is_valid_and_keeps_the_comments(name: str, tmp_path: Path):
     file = tmp_path / "params.yaml"
-    file.write_text(text(name), encoding="utf-8")
+    file.write_text(merged_text(name), encoding="utf-8")
     check_parameters(file)
-    comments = [re.findall(r"#.*", part) for part in (REAL.read_text(encoding="utf-8"), text(name))]
-    kept = sum(comment in comments[1] for comment in comments[0])
-    assert kept > 0.8 * len(comments[0])
+    comments = [
+        re.findall(r"#.*", part) for part in (REAL.read_text(encoding="utf-8"), merged_text(name))
+    ]
+    remaining = sum(comment in comments[1] for comment in comments[0])
+    assert remaining > 0.8 * len(comments[0])
     recipe = YAML(typ="safe").load(REPOSITORY / f"recipes/{name}.yaml")
-    base = YAML(typ="safe").load(text(name))["base"]
+    base = YAML(typ="safe").load(merged_text(name))["base"]
     assert {key: base[key] for key in recipe["base"]} == recipe["base"]
 
 
-def test_nothing_merged_changes_nothing():
+def test_merging_a_value_that_is_there_changes_nothing():
     real = REAL.read_text(encoding="utf-8")
-    assert merged(real, "seed: 7") == real
+    assert merge_recipe(real, "seed: 7") == real
 
 
 def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
@@ -56,39 +59,58 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
 
     wrong = run("qwen")
     assert wrong.returncode == 2
-    assert "there are encoder-intent, " in wrong.stderr
+    assert "recipes: encoder-intent, " in wrong.stderr
     assert file.read_text(encoding="utf-8") == REAL.read_text(encoding="utf-8")
     done = run("prompt-tuning")
     assert done.returncode == 0, done.stderr
-    assert file.read_text(encoding="utf-8") == text("prompt-tuning")
+    assert file.read_text(encoding="utf-8") == merged_text("prompt-tuning")
     file.write_text("seed: 7\n")
     broken = run("prompt-tuning")
     assert broken.returncode == 2
-    assert broken.stderr.startswith("error: base: params.yaml has no such key")
+    assert broken.stderr.startswith("error: params.yaml: compute: missing")
     assert file.read_text() == "seed: 7\n"
 
 
+def test_options_of_libraries_are_replaced_as_a_whole():
+    """The adapter of the default strategy must not be mixed with that of the recipe's strategy."""
+    real = (
+        "train:\n  strategy: lora\n  adapter: {r: 16, lora_alpha: 32}  # options\n  epochs: 4.0\n"
+    )
+    recipe = "train:\n  strategy: prompt\n  adapter: {num_virtual_tokens: 20}\n"
+    train = YAML(typ="safe").load(merge_recipe(real, recipe))["train"]
+    assert train == {"strategy": "prompt", "adapter": {"num_virtual_tokens": 20}, "epochs": 4.0}
+
+
+def test_a_key_that_params_yaml_leaves_out_is_added_to_its_section():
+    real = "train:\n  epochs: 4.0\n  log_steps: 20  # steps\n\nmerge:\n  prompts: 32\n"
+    recipe = "train:\n  dropout: {attention_dropout: 0.1}\n"
+    assert merge_recipe(real, recipe) == (
+        "train:\n  epochs: 4.0\n  dropout: {attention_dropout: 0.1}\n  log_steps: 20  # steps\n"
+        "\nmerge:\n  prompts: 32\n"
+    )
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_trains_its_architecture(
     name: str, tmp_path: Path, tiny: Path, corpus: list[Record]
 ):
-    values = YAML(typ="safe", pure=True).load(text(name))
-    values["train"]["warmup"] = 0.1  # of a run so short
-    chosen = Params.model_validate({part: values[part] for part in Params.model_fields})
-    architecture(values["base"]["id"].lower(), tmp_path / "base", tiny)
+    values = YAML(typ="safe", pure=True).load(merged_text(name))
+    values["train"]["warmup"] = 0.1  # the run is shorter than the recipe's warm-up
+    settings = Params.model_validate({section: values[section] for section in Params.model_fields})
+    params, base = settings.train, tmp_path / "base"
+    architecture(values["base"]["id"].lower(), base, tiny)
     rows = corpus
-    if chosen.train.objective == "dpo":
+    if params.objective == "dpo":
         rows = [dataclasses.replace(row, rejected="no") for row in corpus]
-    if chosen.train.objective == "classification":
+    if params.objective == "classification":
         rows = [row for row in corpus if row.task == "intent"]
-    config = trainer_arguments.build(chosen.train, 7, "cpu", tmp_path)
-    plan = draw_up(
-        tmp_path / "base", rows, rows, {"intent": LABELS}, chosen.train, chosen.strategies, config
-    )
+    config = trainer_arguments.build_trainer_config(params, 7, "cpu", tmp_path)
+    plan = plan_training(base, rows, rows, {"intent": LABELS}, settings, config)
     (tmp_path / "run").mkdir()
-    trainer = trainers.build(load(tmp_path / "base", chosen, plan.head, "cpu"), plan)
-    trainer.prepare_to_resume(Run(tmp_path / "run", 0, 1), interruption.Interruption(), plan)
+    trainer = trainers.build_trainer(load_model(base, settings, plan.head, "cpu"), plan)
+    checkpoints = Checkpoints(tmp_path / "run", 0, 1)
+    trainer.prepare_to_resume(checkpoints, interruption.Interruption(), plan)
     trainer.train_to_end()
     assert trainer.state.global_step == plan.steps > 0
     trainer.save_result(tmp_path / "out", 1.0)

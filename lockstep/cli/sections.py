@@ -14,8 +14,7 @@ from lockstep.predicting.predict_params import PredictParams
 from lockstep.reporting.report_params import ReportParams
 from lockstep.starter.pretraining import StarterParams
 from lockstep.statistics.evaluate_params import EvaluateParams
-from lockstep.training.train_params import Strategies
-from lockstep.training.train_params import Train as TrainParams
+from lockstep.training.train_params import TrainParams
 
 
 class Parameters(Section):
@@ -30,7 +29,6 @@ class Parameters(Section):
     prepare: PrepareParams
     augment: AugmentParams
     train: TrainParams
-    strategies: Strategies
     merge: MergeParams
     quantize: QuantizeParams
     predict: PredictParams

@@ -1,4 +1,4 @@
-"""Which parameters are tuned: all, the last layers, or those that PEFT adds."""
+"""Strategies: which parameters are trained, and PEFT's configuration of the adapter."""
 
 import difflib
 from collections.abc import Iterator
@@ -8,147 +8,162 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.models import model_io
 from lockstep.training import library_options
-from lockstep.training.train_params import Freeze, Strategies, Strategy, Train
+from lockstep.training.train_params import FreezeOptions, Options, Strategy, TrainParams
 
-OWNED = {
-    "task_type": "the objective decides it; leave it out",
-    "peft_type": "the strategy decides it; leave it out",
+WHERE = "train.adapter"
+
+RESERVED = {
+    "task_type": "the objective sets it; leave it out",
+    "peft_type": "the strategy sets it; leave it out",
     "inference_mode": "training sets it; leave it out",
-    "base_model_name_or_path": "data/base is tuned; leave it out",
-    "revision": "data/base is tuned; leave it out",
-    "auto_mapping": "the objective decides it; leave it out",
-    "tokenizer_name_or_path": "data/base is tuned; leave it out",
+    "base_model_name_or_path": "the base is always data/base; leave it out",
+    "revision": "the base is always data/base; leave it out",
+    "auto_mapping": "the objective sets it; leave it out",
+    "tokenizer_name_or_path": "the base is always data/base; leave it out",
 }
-OURS = {"lora": ("loraplus_lr_ratio",), "qlora": ("loraplus_lr_ratio", "double_quantization")}
-"""Options of a strategy that are not of PEFT's class."""
+"""Options of PEFT that users cannot set, and why."""
 
-CONVERTED = ("pissa", "olora", "corda", "loftq")
-"""LoRA's starts (init_lora_weights) that change the base's weights as well."""
+EXTRA_OPTIONS: dict[str, tuple[str, ...]] = {
+    "lora": ("loraplus_lr_ratio",),
+    "qlora": ("loraplus_lr_ratio", "double_quantization"),
+}
+"""Options of a strategy beside those of its PEFT class."""
+
+CONVERTING_INITIALIZATIONS = ("pissa", "olora", "corda", "loftq")
+"""Values of `init_lora_weights` that move a part of the base's weights into the adapter."""
+
+DATA_INITIALIZATIONS = ("corda", "loftq", "eva")
+"""Values of `init_lora_weights` that need data of their own, which the pipeline does not pass."""
 
 
-def configuration(train: Train, strategies: Strategies, base: Path) -> Any:
-    """PEFT's configuration of the strategy, None for full and freeze; UserError on any mistake.
+def build_adapter_config(params: TrainParams, base: Path) -> Any:
+    """Return PEFT's configuration of the strategy; None for full and freeze.
 
-    No model is loaded.
+    No model is loaded. Raise UserError with every wrong option.
     """
-    if train.strategy in ("full", "freeze"):
+    if params.strategy in ("full", "freeze"):
         return None
-    given = dict(getattr(strategies, train.strategy))
-    where = f"strategies.{train.strategy}"
-    for name in OURS.get(train.strategy, ()):
-        given.pop(name, None)
-    _check_start(given, where, train.strategy)
-    ours: dict[str, Any] = {"task_type": "SEQ_CLS" if train.has_head else "CAUSAL_LM"}
-    if train.strategy == "adalora":
-        ours["total_step"] = 2**31  # `prepare` knows the steps
-    if train.strategy == "prompt" and given.get("prompt_tuning_init") == "TEXT":
-        ours["tokenizer_name_or_path"] = str(base)
-    return library_options.build(_class_of(train.strategy), given, ours, where, OWNED)
+    extra = EXTRA_OPTIONS.get(params.strategy, ())
+    options = {name: value for name, value in params.adapter.items() if name not in extra}
+    _check_initialization(options, params.strategy)
+    fixed: dict[str, Any] = {"task_type": "SEQ_CLS" if params.has_head else "CAUSAL_LM"}
+    if params.strategy == "adalora":
+        fixed["total_step"] = 2**31  # `prepare_model` sets it to the steps of the run
+    if params.strategy == "prompt" and options.get("prompt_tuning_init") == "TEXT":
+        fixed["tokenizer_name_or_path"] = str(base)
+    cls = _config_class(params.strategy)
+    return library_options.build_config(cls, options, fixed, RESERVED, WHERE, params.strategy)
 
 
-def learning_rate_ratio(train: Train, strategies: Strategies) -> float | None:
-    """LoRA+: how many times faster B learns than A (Hayou, Ghosh and Yu, 2024); None: as fast."""
-    if train.strategy not in ("lora", "qlora"):
+def read_lora_plus_ratio(params: TrainParams) -> float | None:
+    """Return LoRA+'s ratio of the learning rates of B and A (Hayou, Ghosh and Yu, 2024).
+
+    None means that the strategy has no LoRA+ or the option is not set.
+    """
+    name = "loraplus_lr_ratio"
+    ratio = params.adapter.get(name)
+    if ratio is None or name not in EXTRA_OPTIONS.get(params.strategy, ()):
         return None
-    where = f"params.yaml: strategies.{train.strategy}.loraplus_lr_ratio"
-    ratio = getattr(strategies, train.strategy).get("loraplus_lr_ratio")
-    if ratio is None:
-        return None
+    where = f"params.yaml: {WHERE}.{name}"
     if isinstance(ratio, bool) or not isinstance(ratio, int | float) or ratio < 1:
-        raise UserError(f"{where}: must be a number from 1 on, 16 as in the paper, not {ratio!r}")
-    if "adamw" not in train.optimizer:
-        raise UserError(f"{where}: goes with an AdamW, not {train.optimizer}")
+        raise UserError(f"{where}: must be a number from 1 on (16 in the paper), not {ratio!r}")
+    if "adamw" not in params.optimizer:
+        raise UserError(f"{where}: needs an AdamW optimizer, not {params.optimizer}")
     return float(ratio)
 
 
-def double_quantization(strategies: Strategies) -> bool:
-    """qlora: whether the scales of the 4-bit weights are quantized as well."""
-    value = strategies.qlora.get("double_quantization", True)
-    if not isinstance(value, bool):
+def read_double_quantization(params: TrainParams) -> bool:
+    """Whether qlora also quantizes the scales of the 4-bit weights."""
+    value = params.adapter.get("double_quantization", True)
+    if params.strategy == "qlora" and not isinstance(value, bool):
         raise UserError(
-            f"params.yaml: strategies.qlora.double_quantization: true or false, not {value!r}"
+            f"params.yaml: {WHERE}.double_quantization: must be true or false, not {value!r}"
         )
-    return value
+    return bool(value)
 
 
-def prepare(model: Any, train: Train, strategies: Strategies, adapter: Any, steps: int) -> None:
-    """What the strategy asks of the loaded model, before the trainer adds the adapter.
+def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: int) -> None:
+    """Freeze layers or complete the adapter's configuration, before the trainer adds the adapter.
 
-    `steps` are the optimizer steps of the run: AdaLoRA spreads its cuts over them.
+    `steps` is the number of optimizer steps of the run, over which AdaLoRA spreads its budget.
+    Raise UserError if an option does not suit the model.
     """
-    if train.strategy == "freeze":
-        freeze(model, strategies.freeze)
-    if train.strategy == "adalora":
-        if adapter.tinit + adapter.tfinal >= steps:
+    if params.strategy == "freeze":
+        freeze_layers(model, FreezeOptions.model_validate(params.adapter).layers)
+    if params.strategy == "adalora":
+        phases = adapter_config.tinit + adapter_config.tfinal
+        if phases >= steps:
             raise UserError(
-                f"params.yaml: strategies.adalora: tinit + tfinal must be below the run's {steps} "
-                f"steps, not {adapter.tinit + adapter.tfinal}"
+                f"params.yaml: {WHERE}: adalora: tinit + tfinal must be below the run's {steps} "
+                f"steps, not {phases}"
             )
-        adapter.total_step = steps
-    if adapter is not None:
-        check_targets(adapter, model, f"strategies.{train.strategy}")
+        adapter_config.total_step = steps
+    if adapter_config is not None:
+        check_target_modules(adapter_config, model)
 
 
-def trained_parameters(model: Any) -> int:
-    """How many numbers training changes."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def check_targets(config: Any, model: Any, where: str) -> None:
-    """Refuse a target that no layer has: PEFT asks for one of several names only."""
+def check_target_modules(config: Any, model: Any) -> None:
+    """Raise UserError if a target is no layer; PEFT accepts a list in which one name is known."""
     targets = getattr(config, "target_modules", None)
     if not isinstance(targets, list | set):
         return
     import torch
 
     layers = [
-        n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear | torch.nn.Embedding)
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | torch.nn.Embedding)
     ]
     known = sorted({name.rpartition(".")[2] for name in layers})
     for target in sorted(targets):
         if not any(f".{name}".endswith(f".{target}") for name in layers):
             near = difflib.get_close_matches(target, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise UserError(
-                f"params.yaml: {where}.target_modules: the base has no layer {target}; {hint}"
+                f"params.yaml: {WHERE}.target_modules: the base has no layer {target}; {hint}"
             )
 
 
-def freeze(model: Any, chosen: Freeze) -> None:
-    """Leave only the last layers, the head and what stands between them to be tuned.
+def freeze_layers(model: Any, trained_layers: int) -> None:
+    """Train only the last transformer blocks and what follows them: norm or pooler, and head.
 
-    A head that shares its matrix with the embeddings takes them along.
+    If the head shares its matrix with the input embeddings, these are trained as well.
     """
-    layers = model_io.find_blocks(model)
-    if chosen.layers > len(layers):
+    blocks = model_io.find_blocks(model)
+    if trained_layers > len(blocks):
         raise UserError(
-            f"params.yaml: strategies.freeze.layers: the base has {len(layers)} layers, not "
-            f"{chosen.layers}; take fewer, or strategy full"
+            f"params.yaml: {WHERE}: freeze: the base has {len(blocks)} layers, so layers cannot be "
+            f"{trained_layers}; lower it, or set train.strategy to full"
         )
     model.requires_grad_(False)
-    for part in [*layers[len(layers) - chosen.layers :], *_after(model, layers)]:
-        part.requires_grad_(True)
+    for module in [*blocks[len(blocks) - trained_layers :], *_modules_after(model, blocks)]:
+        module.requires_grad_(True)
 
 
-def changes_base(config: Any) -> bool:
-    """Whether the adapter starts from parts of the base's weights, which it takes out of them."""
-    start = getattr(config, "init_lora_weights", True)
-    return isinstance(start, str) and start.lower().startswith(CONVERTED)
+def count_trained_parameters(model: Any) -> int:
+    """Return the number of parameters that training changes."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def save_start(model: Any, folder: Path) -> None:
-    """Write the adapter as it starts, as PEFT wants it to convert the trained one."""
-    start = model.peft_config["default"]
-    kind, start.init_lora_weights = start.init_lora_weights, True
+def is_converting(adapter_config: Any) -> bool:
+    """Whether the adapter starts from a part of the base's weights (PiSSA, OLoRA)."""
+    start = getattr(adapter_config, "init_lora_weights", True)
+    return isinstance(start, str) and start.lower().startswith(CONVERTING_INITIALIZATIONS)
+
+
+def save_initial_adapter(model: Any, folder: Path) -> None:
+    """Write the untrained adapter, which PEFT needs to convert the trained one to the base."""
+    config = model.peft_config["default"]
+    initialization, config.init_lora_weights = config.init_lora_weights, True
     model.save_pretrained(folder)
-    start.init_lora_weights = kind
+    config.init_lora_weights = initialization
 
 
-def _class_of(strategy: Strategy) -> Any:
-    """PEFT's configuration class.
+def _config_class(strategy: Strategy) -> Any:
+    """Return PEFT's configuration class.
 
-    adapter: PEFT has no bottleneck adapter of its own (Houlsby et al., 2019); PEANuT's bottleneck
-    with a non-linearity is the nearest that it can merge.
+    PEFT has no bottleneck adapter as in Houlsby et al. (2019). PEANuT is the closest adapter that
+    PEFT can merge: a bottleneck with a non-linearity.
     """
     import peft
 
@@ -157,7 +172,7 @@ def _class_of(strategy: Strategy) -> Any:
         "qlora": peft.LoraConfig,
         "adalora": peft.AdaLoraConfig,
         "ia3": peft.IA3Config,
-        "adapter": peft.PeanutConfig,
+        "bottleneck": peft.PeanutConfig,
         "prompt": peft.PromptTuningConfig,
         "p_tuning": peft.PromptEncoderConfig,
         "prefix": peft.PrefixTuningConfig,
@@ -165,33 +180,32 @@ def _class_of(strategy: Strategy) -> Any:
     }[strategy]
 
 
-def _check_start(given: dict[str, Any], where: str, strategy: Strategy) -> None:
-    start = str(given.get("init_lora_weights", "")).lower()
-    if start.startswith(("corda", "loftq", "eva")):
-        raise UserError(f"params.yaml: {where}.init_lora_weights: {start} needs data of its own")
-    if strategy == "qlora" and start.startswith(("pissa", "olora")):
+def _check_initialization(options: Options, strategy: Strategy) -> None:
+    """Raise UserError if the adapter cannot be initialized as `init_lora_weights` says."""
+    start = str(options.get("init_lora_weights", "")).lower()
+    where = f"params.yaml: {WHERE}.init_lora_weights"
+    if start.startswith(DATA_INITIALIZATIONS):
+        raise UserError(f"{where}: {start} needs data of its own, which cannot be passed here")
+    if strategy == "qlora" and start.startswith(CONVERTING_INITIALIZATIONS):
         raise UserError(
-            f"params.yaml: {where}.init_lora_weights: {start} changes the base's weights, "
-            "which are in 4 bits here; take strategy lora"
+            f"{where}: {start} changes the base's weights, which qlora keeps in 4 bits; set "
+            "train.strategy to lora"
         )
 
 
-def _after(model: Any, layers: Any) -> Iterator[Any]:
-    """The modules that follow the blocks: the last norm or pooler, and the head."""
-    inside = {id(module) for module in layers.modules()}
-    embeddings = {id(module) for module in _embeddings(model)}
+def _modules_after(model: Any, blocks: Any) -> Iterator[Any]:
+    """Yield the modules without children outside of the blocks and the input embeddings."""
+    excluded = {id(module) for module in [*blocks.modules(), *_embedding_modules(model)]}
     for module in model.modules():
-        leaf = not list(module.children())
-        if leaf and id(module) not in inside | embeddings:
+        if not list(module.children()) and id(module) not in excluded:
             yield module
 
 
-def _embeddings(model: Any) -> Iterator[Any]:
-    """Everything below what holds the input embeddings alone."""
-    table = model.get_input_embeddings()
+def _embedding_modules(model: Any) -> Iterator[Any]:
+    """Yield all modules of each part that holds the input embeddings but no transformer block."""
+    embeddings = model.get_input_embeddings()
+    blocks = {id(block) for block in model_io.find_blocks(model)}
     for module in model.modules():
-        held = list(module.modules())
-        if table in held and not any(
-            part is one for one in model_io.find_blocks(model) for part in held
-        ):
-            yield from held
+        parts = list(module.modules())
+        if any(part is embeddings for part in parts) and not any(id(p) in blocks for p in parts):
+            yield from parts

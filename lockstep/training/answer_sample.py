@@ -1,4 +1,4 @@
-"""Validation records that a model answers while it is trained."""
+"""Validation records that the model answers at each evaluation of a training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,45 +9,50 @@ from lockstep.inference import generation
 from lockstep.metrics import scores
 from lockstep.models import chat
 from lockstep.records import Record, sample_evenly
-from lockstep.training.train_params import Train
+from lockstep.training.train_params import TrainParams
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """Prompts, the answers expected, and how to ask."""
+class AnswerSample:
+    """Prompts of validation records and their reference answers."""
 
     tokenizer: Any
     prompts: list[list[int]]
-    reference: list[str]
+    """Token ids of each prompt."""
+    references: list[str]
     batch_size: int
-    tokens: int
-    """Longest answer."""
+    max_new_tokens: int
+    """Maximum number of tokens of an answer."""
 
-    def figures(self, model: Any) -> dict[str, float]:
-        """exact_match and rouge_l, means over the sample, of greedy answers."""
-        own = model.generation_config
-        prediction = generation.generate_answers(
-            model, self.tokenizer, self.prompts, self.batch_size, self.tokens
+    def compute_metrics(self, model: Any) -> dict[str, float]:
+        """Return the mean exact_match and rouge_l of the model's greedy answers."""
+        generation_config = model.generation_config
+        answers = generation.generate_answers(
+            model, self.tokenizer, self.prompts, self.batch_size, self.max_new_tokens
         )
-        model.generation_config = own
-        pairs = [(want, one.text) for want, one in zip(self.reference, prediction, strict=True)]
+        model.generation_config = generation_config
+        pairs = [
+            (reference, answer.text)
+            for reference, answer in zip(self.references, answers, strict=True)
+        ]
         return {
-            "exact_match": fmean(scores.exact_match(want, have) for want, have in pairs),
-            "rouge_l": fmean(scores.rouge_l(want, have) for want, have in pairs),
+            "exact_match": fmean(scores.exact_match(*pair) for pair in pairs),
+            "rouge_l": fmean(scores.rouge_l(*pair) for pair in pairs),
         }
 
 
-def draw(tokenizer: Any, records: Sequence[Record], chosen: Train) -> Sample | None:
-    """`evaluation_answers` records of the chosen tasks, evenly spread; None where none is asked."""
-    own = [r for r in records if not chosen.tasks or r.task in chosen.tasks]
-    rows = sample_evenly(own, chosen.evaluation_answers)
-    if not rows:
+def draw_sample(
+    tokenizer: Any, records: Sequence[Record], params: TrainParams
+) -> AnswerSample | None:
+    """Return `evaluation_answers` evenly spread records of the trained tasks; None for none."""
+    candidates = [r for r in records if not params.tasks or r.task in params.tasks]
+    sample = sample_evenly(candidates, params.evaluation_answers)
+    if not sample:
         return None
-    prompts = [chat.encode_prompt(tokenizer, row.prompt, row.tools) for row in rows]
-    return Sample(
+    return AnswerSample(
         tokenizer,
-        prompts,
-        [row.answer for row in rows],
-        chosen.batch_size,
-        chosen.evaluation_tokens,
+        [chat.encode_prompt(tokenizer, record.prompt, record.tools) for record in sample],
+        [record.answer for record in sample],
+        params.batch_size,
+        params.evaluation_tokens,
     )

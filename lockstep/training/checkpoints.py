@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and found again by what determines the run."""
+"""Checkpoints of a training run: each is complete or absent, and the resume key finds it again."""
 
 import fcntl
 import hashlib
@@ -16,101 +16,111 @@ from lockstep.errors import UserError
 from lockstep.models.compute import RuntimeParams
 
 MANIFEST = "manifest.json"
+"""File of a checkpoint that holds the sha256 of every other file."""
 
 
-class Run:
-    """The checkpoints of one run of one training: folders named by their optimizer step."""
+class Checkpoints:
+    """The checkpoints of one training run: a folder per optimizer step.
 
-    def __init__(self, folder: Path, every: int, kept: int) -> None:
+    `save_steps` is the number of optimizer steps between two checkpoints; 0 saves one only when
+    the run is interrupted. `limit` is the number of newest checkpoints that stay.
+    """
+
+    def __init__(self, folder: Path, save_steps: int, limit: int) -> None:
         self.folder = folder
-        self.every = every
-        """Optimizer steps between two of them; 0: only when the run is stopped."""
-        self.kept = kept
+        self.save_steps = save_steps
+        self.limit = limit
 
     def newest(self) -> Path | None:
-        """The newest checkpoint whose every byte is as it was written; None to start anew.
+        """Return the newest intact checkpoint, or None if there is none.
 
-        Those that are not are named on stderr and removed.
+        Damaged checkpoints are removed, with a line on stderr.
         """
-        for checkpoint in sorted(self._all(), reverse=True):
-            if problem := _damage(checkpoint):
-                click.echo(f"train: {checkpoint}: {problem}; an earlier state is used", err=True)
+        for checkpoint in sorted(self._list(), reverse=True):
+            if damage := _find_damage(checkpoint):
+                click.echo(f"train: {checkpoint}: {damage}; an earlier state is used", err=True)
                 outputs.remove(checkpoint)
             else:
                 return checkpoint
         return None
 
-    def at(self, step: int) -> Path:
-        """Where the checkpoint of an optimizer step lies."""
+    def path(self, step: int) -> Path:
+        """Return the folder of the checkpoint of an optimizer step."""
         return self.folder / f"step-{step:09d}"
 
-    def partial(self, step: int) -> Path:
-        """Where it is written, until `finish`."""
+    def partial_path(self, step: int) -> Path:
+        """Return the folder to which a checkpoint is written before it is complete."""
         return self.folder / f".step-{step:09d}.partial"
 
-    def finish(self, step: int) -> None:
-        """Seal what was written to `partial(step)`, then forget all but the newest checkpoints.
+    def commit(self, step: int) -> None:
+        """Turn the folder `partial_path(step)` into a checkpoint and remove the oldest ones.
 
-        The bytes are on the disk before the folder has its name; what has no name is not read.
+        The bytes reach the disk before the folder gets its final name.
         """
-        partial = self.partial(step)
-        outputs.write_json(partial / MANIFEST, _digests(partial))
+        partial = self.partial_path(step)
+        outputs.write_json(partial / MANIFEST, _hash_files(partial))
         outputs.flush(partial)
-        outputs.remove(self.at(step))
-        partial.rename(self.at(step))
+        outputs.remove(self.path(step))
+        partial.rename(self.path(step))
         outputs.flush(self.folder)
-        for old in sorted(self._all())[: -self.kept]:
+        for old in sorted(self._list())[: -self.limit]:
             outputs.remove(old)
 
-    def check_space(self, bytes_each: int) -> None:
-        """Refuse a run whose checkpoints would fill the disk, before it starts."""
-        needed = (self.kept + 1) * bytes_each
+    def check_space(self, checkpoint_bytes: int) -> None:
+        """Raise UserError if the checkpoints of the run do not fit on the disk."""
+        needed = (self.limit + 1) * checkpoint_bytes
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise UserError(
-                f"{self.folder}: {self.kept + 1} checkpoints of {bytes_each / 1e9:.2f} GB do not "
-                f"fit into {free / 1e9:.2f} GB; free space or lower runtime.checkpoints_kept"
+                f"{self.folder}: {self.limit + 1} checkpoints of {checkpoint_bytes / 1e9:.2f} GB "
+                f"do not fit into {free / 1e9:.2f} GB; free space or lower "
+                "runtime.checkpoints_kept"
             )
 
     def remove(self) -> None:
-        """Forget the run: its result is written."""
+        """Remove all checkpoints of the run."""
         outputs.remove(self.folder)
 
-    def _all(self) -> list[Path]:
+    def _list(self) -> list[Path]:
         return list(self.folder.glob("step-*"))
 
 
 @contextmanager
-def opened(root: Path, key: str, runtime: RuntimeParams) -> Iterator[Run]:
-    """The run of that key below `root`, for this process alone: another that wants it waits.
+def open_checkpoints(root: Path, key: str, runtime: RuntimeParams) -> Iterator[Checkpoints]:
+    """Yield the checkpoints of the run with this resume key, in a folder below `root`.
 
-    Of several machines the first holds it for all.
+    The folder is locked: a second process with the same key waits until the block ends. Of
+    several machines only machine 0 takes the lock, for all of them.
     """
-    folder, every, kept = root / key, runtime.checkpoint_steps, runtime.checkpoints_kept
+    folder = root / key
+    checkpoints = Checkpoints(folder, runtime.checkpoint_steps, runtime.checkpoints_kept)
     root.mkdir(parents=True, exist_ok=True)
     if runtime.launch.machine:
-        yield Run(folder, every, kept)
+        yield checkpoints
         return
-    with _locked(root / f"{key}.lock"):
+    with _lock(root / f"{key}.lock"):
         folder.mkdir(exist_ok=True)
         for partial in folder.glob(".step-*"):
             outputs.remove(partial)
-        yield Run(folder, every, kept)
+        yield checkpoints
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock until the block or the process ends; the file names its owner."""
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock file until the block or the process ends; the file names the process id."""
     while True:
         with path.open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 owner = path.read_text() or "another"
-                click.echo(f"train: process {owner} trains the same; waiting for its end", err=True)
+                click.echo(
+                    f"train: process {owner} runs the same training; waiting until it ends",
+                    err=True,
+                )
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists() or path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
-                continue  # the one before us removed the file that we had opened
+                continue  # the previous owner removed the file after this process opened it
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
@@ -121,25 +131,25 @@ def _locked(path: Path) -> Iterator[None]:
             return
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """sha256 of every file below but the manifest, by relative path."""
-    found = {}
+def _hash_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file below a folder except the manifest, by relative path."""
+    digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            found[path.relative_to(folder).as_posix()] = digest
-    return found
+            digests[path.relative_to(folder).as_posix()] = digest
+    return digests
 
 
-def _damage(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint, None if nothing is."""
+def _find_damage(checkpoint: Path) -> str | None:
+    """Return what is wrong with a checkpoint; None if it is intact."""
     try:
-        written = json.loads((checkpoint / MANIFEST).read_bytes())
+        manifest = json.loads((checkpoint / MANIFEST).read_bytes())
     except (OSError, ValueError):
         return "no readable manifest"
-    there = _digests(checkpoint)
-    if not isinstance(written, dict) or there.keys() != written.keys():
+    digests = _hash_files(checkpoint)
+    if not isinstance(manifest, dict) or digests.keys() != manifest.keys():
         return "files are missing"
-    changed = sorted(name for name in there if there[name] != written[name])
+    changed = sorted(name for name in digests if digests[name] != manifest[name])
     return f"{changed[0]} has changed" if changed else None

@@ -1,4 +1,4 @@
-"""Signals that end a training wait until it has saved its state."""
+"""Signals that end a training: they wait until a checkpoint is saved."""
 
 import signal
 from collections.abc import Iterator
@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that interrupt a training."""
 
 
 def handled_signals() -> list[signal.Signals]:
-    """Return the signals that end a training.
+    """Return the signals that interrupt a training.
 
     A signal that the process ignores stays ignored: SIGINT in a shell's background, SIGHUP under
     nohup. If it were noted, training would stop and then continue as if it were complete.
@@ -18,24 +19,24 @@ def handled_signals() -> list[signal.Signals]:
 
 
 class Interruption:
-    """Whether somebody asked for the end, and by which signal."""
+    """A signal handler that remembers the last signal that it received."""
 
     def __init__(self) -> None:
-        self.number: int | None = None
+        self.signal: int | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
+        self.signal = number
 
 
 @contextmanager
-def deferred() -> Iterator[Interruption]:
-    """Within the block a signal is only noted; at its end it is raised again and takes effect."""
-    noted = Interruption()
-    before = {number: signal.signal(number, noted) for number in handled_signals()}
+def defer_signals() -> Iterator[Interruption]:
+    """Hold back the handled signals within the block; raise the last one after it."""
+    interruption = Interruption()
+    handlers = {number: signal.signal(number, interruption) for number in handled_signals()}
     try:
-        yield noted
+        yield interruption
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    if noted.number is not None:
-        signal.raise_signal(noted.number)
+    if interruption.signal is not None:
+        signal.raise_signal(interruption.signal)

@@ -1,4 +1,4 @@
-"""Several processes for one training: the stage starts itself again under `accelerate launch`."""
+"""Training in several processes: the stage starts itself again under `accelerate launch`."""
 
 import os
 import signal
@@ -11,94 +11,104 @@ from lockstep.errors import UserError
 from lockstep.models.compute import Launch
 from lockstep.processes import die_with_parent
 from lockstep.training.interruption import handled_signals
-from lockstep.training.train_params import Train
+from lockstep.training.train_params import TrainParams
 
-RUN = "LOCKSTEP_RUN"
-"""In the environment of a started process: the folder of its checkpoints."""
-
-
-def inside() -> Path | None:
-    """The folder of the run that this process was started for; None where nobody started it."""
-    return Path(os.environ[RUN]) if RUN in os.environ else None
+WORKER_FOLDER = "LOCKSTEP_RUN"
+"""Environment variable of a worker process: the folder of the run's checkpoints."""
 
 
-def leads() -> bool:
-    """Whether this process is the one that speaks and writes."""
+def worker_folder() -> Path | None:
+    """Return the checkpoint folder that a worker was started for; None outside of a worker."""
+    return Path(os.environ[WORKER_FOLDER]) if WORKER_FOLDER in os.environ else None
+
+
+def needs_workers(launch: Launch) -> bool:
+    """Whether this process must start workers instead of training itself."""
+    return launch.world > 1 and worker_folder() is None
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that reports and writes the result."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def shares_out(launch: Launch) -> bool:
-    """Whether each process is to hold a part of the model only."""
+def is_sharded(launch: Launch) -> bool:
+    """Whether each process holds only a part of the model, by FSDP or DeepSpeed."""
     return launch.strategy != "ddp" and launch.world > 1
 
 
-def loads_in_parts(launch: Launch) -> bool:
-    """Whether no process ever holds the whole model: ZeRO-3 shares it out as it is read."""
-    return shares_out(launch) and launch.strategy == "deepspeed" and launch.zero_stage == 3
+def is_sharded_on_load(launch: Launch) -> bool:
+    """Whether the weights are sharded while they are read, by ZeRO-3: no process holds them all."""
+    return is_sharded(launch) and launch.strategy == "deepspeed" and launch.zero_stage == 3
 
 
-def place(launch: Launch, device: str) -> str | None:
-    """Where a process loads the weights to; None leaves that to the launcher."""
-    if not shares_out(launch):
+def loading_device(launch: Launch, device: str) -> str | None:
+    """Return the device to which a process loads the weights; None leaves it to the launcher."""
+    if not is_sharded(launch):
         return device
-    return None if loads_in_parts(launch) else "cpu"
+    return None if is_sharded_on_load(launch) else "cpu"
 
 
-def check(launch: Launch, chosen: Train) -> None:
-    """Refuse what several processes cannot do together."""
+def check_launch(launch: Launch, params: TrainParams) -> None:
+    """Raise UserError if the params need something that several processes cannot do."""
     where = "params.yaml: runtime.launch:"
-    sharded = shares_out(launch)
-    if sharded and (chosen.early_stopping.patience or chosen.evaluation_answers):
+    sharded = is_sharded(launch)
+    if sharded and (params.early_stopping.patience or params.evaluation_answers):
         raise UserError(
-            f"{where} {launch.strategy} keeps no whole model in one process, which early_stopping "
-            "and evaluation_answers need; take strategy ddp or leave them out"
+            f"{where} {launch.strategy} keeps no whole model in one process, but early_stopping "
+            "and evaluation_answers need one; set strategy to ddp or leave them out"
         )
-    if launch.world > 1 and chosen.sft.weighting != "fixed":
-        raise UserError(f"{where} learnt task weights are of one process; take sft.weighting fixed")
-    if sharded and chosen.strategy == "qlora":
+    if launch.world > 1 and params.sft.weighting != "fixed":
         raise UserError(
-            f"{where} {launch.strategy} does not split 4-bit weights; take strategy ddp"
+            f"{where} trained task weights work in one process only; set sft.weighting to fixed"
+        )
+    if sharded and params.strategy == "qlora":
+        raise UserError(
+            f"{where} {launch.strategy} cannot shard 4-bit weights; set strategy to ddp"
         )
 
 
-def start(launch: Launch, module: str, arguments: Sequence[str], run: Path, on_cpu: bool) -> None:
+def start_workers(
+    launch: Launch, module: str, arguments: Sequence[str], folder: Path, device: str
+) -> None:
     """Run `python -m module arguments` in all processes of this machine and wait for them.
 
-    A signal is passed on to them. Raises UserError where one of them has failed: it has said why.
+    `folder` is the checkpoint folder of the run. A signal to this process is passed on to the
+    workers. Raise UserError if a worker fails; it has printed the reason.
     """
-    environment = {**os.environ, RUN: str(run.resolve())}
-    if on_cpu:
+    environment = {**os.environ, WORKER_FOLDER: str(folder.resolve())}
+    if device == "cpu":
         environment["ACCELERATE_USE_CPU"] = "true"
     parent = os.getpid()
-    process = subprocess.Popen(  # noqa: S603 - our own command, words and not a shell line
-        [*command(launch), "-m", module, *arguments],
+    process = subprocess.Popen(  # noqa: S603 - a fixed command as a list of words, no shell
+        [*launch_command(launch), "-m", module, *arguments],
         env=environment,
         preexec_fn=lambda: die_with_parent(signal.SIGTERM, parent),
     )
-    noted: list[int] = []
+    received: list[int] = []
 
     def pass_on(number: int, frame: object) -> None:
-        noted.append(number)
+        received.append(number)
         process.terminate()
 
-    before = {number: signal.signal(number, pass_on) for number in handled_signals()}
+    handlers = {number: signal.signal(number, pass_on) for number in handled_signals()}
     try:
         code = process.wait()
     finally:
         process.kill()
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    if noted:
-        signal.raise_signal(noted[0])
+    if received:
+        signal.raise_signal(received[0])
     if code:
         raise UserError(
-            f"a process of {launch.world} ended with {code}; what it said stands above, and the "
-            "next run goes on from the last checkpoint"
+            f"one of {launch.world} processes failed with exit code {code}; its message is above; "
+            "the next run continues from the last checkpoint"
         )
 
 
-def command(launch: Launch) -> list[str]:
-    """`accelerate launch` with what `runtime.launch` says."""
+def launch_command(launch: Launch) -> list[str]:
+    """Return the `accelerate launch` command line for `runtime.launch`."""
     words = [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--num_processes", str(launch.world), "--num_machines", str(launch.machines)),

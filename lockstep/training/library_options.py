@@ -1,4 +1,4 @@
-"""A library's configuration class as the schema of a mapping in params.yaml."""
+"""Options in params.yaml that a library's configuration class checks."""
 
 import dataclasses
 import difflib
@@ -9,53 +9,64 @@ from typing import Any
 from lockstep.errors import UserError
 
 
-def build(
+def build_config(
     cls: type,
-    given: Mapping[str, Any],
-    ours: Mapping[str, Any],
+    options: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+    reserved: Mapping[str, str],
     where: str,
-    owned: Mapping[str, str],
+    owner: str = "",
 ) -> Any:
-    """`cls(**given, **ours)`, a dataclass of a library, with every mistake in `given` told at once.
+    """Return `cls(**options, **fixed)` for a dataclass of a library.
 
-    `where` is the path of `given` in params.yaml. `owned` maps options that are not the user's
-    to the reason; so are those of `ours`. Raises UserError.
+    `options` come from the user, at the path `where` of params.yaml. `fixed` come from the
+    pipeline. `reserved` maps further options that users cannot set to the reason. `owner` names
+    the class in messages, e.g. the strategy; by default it is the name of the class. Raise
+    UserError with all mistakes.
     """
+    owner = owner or cls.__name__
     fields = {field.name for field in dataclasses.fields(cls) if field.init}
-    hints = typing.get_type_hints(cls)
+    types = typing.get_type_hints(cls)
     mistakes = []
-    for name, value in given.items():
-        if name in owned or name in ours:
-            mistakes.append(f"{name}: {owned.get(name, 'the pipeline sets it; leave it out')}")
+    for name, value in options.items():
+        if name in reserved or name in fixed:
+            reason = reserved.get(name, "the pipeline sets it; leave it out")
+            mistakes.append(f"{where}.{name}: {reason}")
         elif name not in fields:
-            mistakes.append(f"{name}: no option of {cls.__name__}{_nearest(name, fields)}")
-        elif problem := _unfit(hints[name], value):
-            mistakes.append(f"{name}: {problem}, not {value!r}")
-    if not mistakes:
-        try:
-            return cls(**given, **ours)
-        except (ValueError, TypeError, NotImplementedError, ImportError) as error:
-            raise UserError(f"params.yaml: {where}: {' '.join(str(error).split())}") from None
-    raise UserError("\n".join(f"params.yaml: {where}.{mistake}" for mistake in mistakes))
+            mistakes.append(f"{where}: {owner} has no option {name}; {_suggest(name, fields, cls)}")
+        elif problem := _find_type_error(types[name], value):
+            mistakes.append(f"{where}.{name}: {problem}, not {value!r}")
+    if mistakes:
+        raise UserError("\n".join(f"params.yaml: {mistake}" for mistake in mistakes))
+    try:
+        return cls(**options, **fixed)
+    except (ValueError, TypeError, NotImplementedError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"params.yaml: {where}: {owner}: {reason}") from None
 
 
-def _nearest(name: str, known: set[str]) -> str:
+def _suggest(name: str, known: set[str], cls: type) -> str:
     match = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {match[0]}?" if match else ""
+    if match:
+        return f"did you mean {match[0]}?"
+    library = cls.__module__.partition(".")[0]
+    return f"see {cls.__name__} in the documentation of {library}"
 
 
-def _unfit(hint: Any, value: Any) -> str | None:
-    """What is wrong with a value for a field of this type, in one line."""
+def _find_type_error(annotation: Any, value: Any) -> str | None:
+    """Return why a value does not suit a field's type, in one line; None if it does."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
 
     try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
-    except PydanticUserError:  # a dataclass among the types: it has a configuration of its own
-        adapter = TypeAdapter(hint)
+        adapter = TypeAdapter(
+            annotation, config=ConfigDict(arbitrary_types_allowed=True, strict=True)
+        )
+    except PydanticUserError:  # a type with a configuration of its own, e.g. a dataclass
+        adapter = TypeAdapter(annotation)
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        wanted = sorted({item["msg"].removeprefix("Input ") for item in error.errors()})
-        return " or ".join(wanted).lower()
+        messages = sorted({item["msg"].removeprefix("Input ") for item in error.errors()})
+        return " or ".join(messages).lower()
     return None

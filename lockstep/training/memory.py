@@ -1,4 +1,4 @@
-"""The memory that a training takes: how much, and where it lies. Imports torch."""
+"""Estimate of the memory that a training needs, and of where it lies. Imports torch."""
 
 import json
 import math
@@ -12,15 +12,18 @@ import torch
 
 from lockstep.errors import UserError
 from lockstep.models.compute import Launch
-from lockstep.training.launch import loads_in_parts, shares_out
+from lockstep.training.launch import is_sharded, is_sharded_on_load
 from lockstep.training.training_plan import Plan
 
 OPTIMIZER_BYTES = {"8bit": 2, "4bit": 1, "adafactor": 0, "sgd": 0, "lion": 4, "ademamix": 12}
-"""State of a trained number by the optimizer's name; 8 for the AdamW family's two averages."""
+"""Bytes of optimizer state per trained parameter, by a part of the optimizer's name.
+
+Other optimizers count as AdamW, whose two moments take 8 bytes.
+"""
 GB = 1e9
 
-PAIRS = ("dpo", "orpo", "simpo", "reward")
-"""Objectives that compute two answers of a row at once."""
+PAIRED_OBJECTIVES = ("dpo", "orpo", "simpo", "reward")
+"""Objectives that compute two answers per row in one forward pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,142 +37,158 @@ class Memory:
 
     @property
     def total(self) -> int:
+        """Sum of all parts, in bytes."""
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a process keeps them: its device, or the machine where they are offloaded to it."""
+class MemoryPool:
+    """Memory of the device or of the machine, and the part of a training that lies in it."""
 
     name: str
-    memory: Memory
+    """"device", or "machine" for memory that is offloaded from the device."""
+    needed: Memory
     available: int
-    """Bytes that are free, or taken by the weights already."""
+    """Bytes that are free or already hold the weights."""
 
     @property
-    def lacks(self) -> bool:
-        return self.memory.total > self.available
+    def is_exceeded(self) -> bool:
+        """Whether more memory is needed than available."""
+        return self.needed.total > self.available
 
     def __str__(self) -> str:
-        memory = self.memory
+        needed = self.needed
         return (
-            f"about {memory.total / GB:.2f} of {self.available / GB:.1f} GB memory of the "
-            f"{self.name}: weights {memory.weights / GB:.2f}, gradients "
-            f"{memory.gradients / GB:.2f}, optimizer {memory.optimizer / GB:.2f}, activations "
-            f"{memory.activations / GB:.2f}"
+            f"about {needed.total / GB:.2f} of {self.available / GB:.1f} GB memory of the "
+            f"{self.name}: weights {needed.weights / GB:.2f}, gradients "
+            f"{needed.gradients / GB:.2f}, optimizer {needed.optimizer / GB:.2f}, activations "
+            f"{needed.activations / GB:.2f}"
         )
 
 
-def needed(trainer: Any, plan: Plan) -> Memory:
-    """Of a trainer that is ready to train, its model not shared out yet."""
+def estimate_memory(trainer: Any, plan: Plan) -> Memory:
+    """Return the memory of a trainer that is ready to train and whose model is not sharded yet."""
     models = [trainer.model, getattr(trainer, "ref_model", None)]
-    trained = sum(_numbers(p) for p in trainer.model.parameters() if p.requires_grad)
+    trained = sum(_parameter_size(p) for p in trainer.model.parameters() if p.requires_grad)
     return Memory(
         weights=sum(
-            _numbers(p) * p.element_size() for m in models if m is not None for p in m.parameters()
+            _parameter_size(p) * p.element_size()
+            for model in models
+            if model is not None
+            for p in model.parameters()
         ),
         gradients=trained * 4,
-        optimizer=trained * _state_bytes(plan.chosen.optimizer),
-        activations=activations(trainer.model.config, plan),
+        optimizer=trained * _optimizer_bytes(plan.params.optimizer),
+        activations=estimate_activations(trainer.model.config, plan),
     )
 
 
-def activations(config: Any, plan: Plan) -> int:
-    """Bytes that the backward pass needs of the largest batch.
+def estimate_activations(config: Any, plan: Plan) -> int:
+    """Return the bytes of activations that the backward pass of the largest batch needs.
 
-    After Korthikanti et al. (2022), equation 2: 34 h + 5 a s bytes a token and layer in 16 bits
-    (h the width, a the heads, s the tokens of a row), the second term only where attention is
-    computed eagerly; a checkpointed layer keeps 2 h. The logits that the loss sees, their
-    gradient and their softmax are added in 32 bits: for sft those of the answers, for dpo, kto
-    and grpo none, which TRL computes in tiles.
+    The estimate follows Korthikanti et al. (2022), equation 2: 34 h + 5 a s bytes per token and
+    layer in 16 bits, where h is the hidden size, a the number of heads and s the tokens of a row.
+    The second term counts for eager attention only. A checkpointed layer keeps 2 h bytes. The
+    logits in the loss, their gradient and their softmax are added in 32 bits: for sft the logits
+    of the answers, for dpo, kto and grpo none, because TRL computes them in tiles.
     """
-    chosen = plan.chosen
-    wide = 1 if chosen.precision in ("bf16", "fp16") else 2
-    longest = max(plan.train.lengths)
-    packed = chosen.batching == "packed"
-    length = chosen.max_length if packed else longest
-    rows = chosen.batch_size * (2 if chosen.objective in PAIRS else 1)
-    if chosen.objective == "grpo":
-        length += chosen.evaluation_tokens  # the answers that it learns from
-    tokens = rows * length
+    params = plan.params
+    width_factor = 1 if params.precision in ("bf16", "fp16") else 2
+    row_length = max(plan.train_rows.lengths)
+    if params.batching == "packed":
+        row_length = params.max_length
+    if params.objective == "grpo":
+        row_length += params.evaluation_tokens  # the generated answers are trained on
+    rows = params.batch_size * (2 if params.objective in PAIRED_OBJECTIVES else 1)
+    tokens = rows * row_length
     config = config.get_text_config()
-    width, layers = config.hidden_size, config.num_hidden_layers
-    attention = 5 * config.num_attention_heads * length
-    each = 34 * width + (attention if config._attn_implementation == "eager" else 0)
-    kept = layers * 2 * width + each if chosen.activation_checkpointing else layers * each
-    scored = {
-        "sft": rows * max(row.learnt for row in plan.train.rows),
+    hidden_size, layers = config.hidden_size, config.num_hidden_layers
+    layer_bytes = 34 * hidden_size
+    if config._attn_implementation == "eager":
+        layer_bytes += 5 * config.num_attention_heads * row_length
+    if params.activation_checkpointing:
+        token_bytes = layers * 2 * hidden_size + layer_bytes
+    else:
+        token_bytes = layers * layer_bytes
+    scored_tokens = {
+        "sft": rows * max(row.loss_tokens for row in plan.train_rows.rows),
         "orpo": tokens,
         "simpo": tokens,
-    }.get(chosen.objective, 0)
-    return tokens * kept * wide + scored * config.vocab_size * 4 * 3
+    }.get(params.objective, 0)
+    return tokens * token_bytes * width_factor + scored_tokens * config.vocab_size * 4 * 3
 
 
 def check_weights(base: Path, plan: Plan, launch: Launch, device: str) -> None:
-    """Refuse weights that fill a place by themselves, before they are loaded."""
-    chosen, parameters = plan.chosen, _parameters(base)
-    wide = 4.0 if chosen.precision == "fp32" else 2.0
-    size = {"full": 4.0, "freeze": 4.0, "qlora": 0.55}.get(chosen.strategy, wide)  # 4 bits, scales
-    trained = parameters if chosen.strategy == "full" else 0
+    """Raise UserError if the weights alone do not fit into memory, before they are loaded."""
+    params, parameters = plan.params, count_parameters(base)
+    adapter_bytes = 4.0 if params.precision == "fp32" else 2.0
+    bytes_by_strategy = {"full": 4.0, "freeze": 4.0, "qlora": 0.55}  # 4 bits and their scales
+    parameter_bytes = bytes_by_strategy.get(params.strategy, adapter_bytes)
+    trained = parameters if params.strategy == "full" else 0
     needed = Memory(
-        weights=int(parameters * size * (2 if _has_reference(plan) else 1)),
+        weights=int(parameters * parameter_bytes * (2 if has_reference_model(plan) else 1)),
         gradients=trained * 4,
-        optimizer=trained * _state_bytes(chosen.optimizer),
+        optimizer=trained * _optimizer_bytes(params.optimizer),
         activations=0,
     )
     loading = []
-    if shares_out(launch) and not loads_in_parts(launch):  # each process has it whole at first
+    if is_sharded(launch) and not is_sharded_on_load(launch):  # each process loads the whole model
         whole = replace(needed, gradients=0, optimizer=0)
-        loading = [Place("machine", whole, _available("cpu", launch))]
-    for place in [*loading, *places(needed, launch, device)]:
-        if place.lacks:
+        loading = [MemoryPool("machine", whole, _available_bytes("cpu", launch))]
+    for pool in [*loading, *split_memory(needed, launch, device)]:
+        if pool.is_exceeded:
             raise UserError(
                 f"{base}: {parameters / 1e9:.1f} billion parameters need "
-                f"{place.memory.total / GB:.1f} GB for train.strategy {chosen.strategy} and the "
-                f"{place.name} has {place.available / GB:.1f}; {_smaller(plan, launch)}"
+                f"{pool.needed.total / GB:.1f} GB for train.strategy {params.strategy}, but the "
+                f"{pool.name} has {pool.available / GB:.1f}; {_suggest_smaller(plan, launch)}"
             )
 
 
-def places(needed: Memory, launch: Launch, device: str) -> list[Place]:
-    """What of the need of a whole training lies where, for one of the processes that share it.
+def split_memory(needed: Memory, launch: Launch, device: str) -> list[MemoryPool]:
+    """Split the memory of a whole training into what one process needs on device and machine.
 
-    FSDP and ZeRO-3 share out weights, gradients and optimizer, ZeRO-2 the latter two (Rajbhandari
-    et al., 2020); offloading moves what is shared out to the machine.
+    FSDP and ZeRO-3 shard weights, gradients and optimizer state, ZeRO-2 shards the latter two
+    (Rajbhandari et al., 2020). Offloading moves the shards to the machine's memory.
     """
-    if not shares_out(launch):
-        return [Place("device", needed, _available(device, launch))]
-    in_weights = launch.strategy == "fsdp" or launch.zero_stage == 3
-    shared = Memory(
-        weights=needed.weights // launch.world if in_weights else 0,
+    if not is_sharded(launch):
+        return [MemoryPool("device", needed, _available_bytes(device, launch))]
+    shards_weights = launch.strategy == "fsdp" or launch.zero_stage == 3
+    shard = Memory(
+        weights=needed.weights // launch.world if shards_weights else 0,
         gradients=needed.gradients // launch.world,
         optimizer=needed.optimizer // launch.world,
         activations=0,
     )
-    own = replace(needed, weights=0 if in_weights else needed.weights, gradients=0, optimizer=0)
+    whole = replace(
+        needed, weights=0 if shards_weights else needed.weights, gradients=0, optimizer=0
+    )
     if launch.offload and device != "cpu":
         return [
-            Place("device", own, _available(device, launch)),
-            Place("machine", shared, _available("cpu", launch)),
+            MemoryPool("device", whole, _available_bytes(device, launch)),
+            MemoryPool("machine", shard, _available_bytes("cpu", launch)),
         ]
-    together = replace(shared, weights=shared.weights + own.weights, activations=own.activations)
-    return [Place("device", together, _available(device, launch))]
+    both = replace(shard, weights=shard.weights + whole.weights, activations=whole.activations)
+    return [MemoryPool("device", both, _available_bytes(device, launch))]
 
 
-def remedy(memory: Memory, plan: Plan, launch: Launch) -> str:
-    """What takes most of it, and the parameter that lessens that."""
-    chosen = plan.chosen
-    if memory.activations >= max(memory.weights, memory.optimizer):
-        if not chosen.activation_checkpointing:
+def suggest_remedy(needed: Memory, plan: Plan, launch: Launch) -> str:
+    """Return which parameter to change so that the largest part of the memory shrinks."""
+    params = plan.params
+    if needed.activations >= max(needed.weights, needed.optimizer):
+        if not params.activation_checkpointing:
             return "set train.activation_checkpointing, or lower train.batch_size"
         return "lower train.batch_size or train.max_length"
-    if memory.optimizer + memory.gradients >= memory.weights:
-        return "take train.strategy lora, or train.optimizer paged_adamw_8bit"
-    return _smaller(plan, launch)
+    if needed.optimizer + needed.gradients >= needed.weights:
+        return "set train.strategy to lora, or train.optimizer to paged_adamw_8bit"
+    return _suggest_smaller(plan, launch)
 
 
-def _parameters(base: Path) -> int:
-    """How many numbers the weights of a folder have: a safetensors file begins with the length of
-    its header (8 bytes, little-endian), which is JSON."""
+def count_parameters(base: Path) -> int:
+    """Return the number of parameters in the weight files of a folder, read from their headers.
+
+    A safetensors file begins with the length of its header (8 bytes, little-endian) and the header
+    as JSON.
+    """
     total = 0
     for path in base.glob("*.safetensors"):
         with path.open("rb") as file:
@@ -178,37 +197,41 @@ def _parameters(base: Path) -> int:
     return total
 
 
-def _state_bytes(optimizer: str) -> int:
+def has_reference_model(plan: Plan) -> bool:
+    """Whether the trainer keeps a copy of the base as reference; with an adapter it needs none."""
+    if plan.adapter_config is not None:
+        return False
+    if plan.params.objective in ("dpo", "kto"):
+        return not plan.trainer_config.precompute_ref_log_probs
+    return plan.params.objective == "grpo" and plan.trainer_config.beta > 0
+
+
+def _optimizer_bytes(optimizer: str) -> int:
     return next((size for name, size in OPTIMIZER_BYTES.items() if name in optimizer), 8)
 
 
-def _numbers(parameter: Any) -> int:
-    """Of a parameter; under ZeRO-3 it is empty here and DeepSpeed knows its size."""
+def _parameter_size(parameter: Any) -> int:
+    """Return the number of elements; under ZeRO-3 the tensor is empty and DeepSpeed knows it."""
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def _has_reference(plan: Plan) -> bool:
-    """Whether the model is held against a copy from before training; adapters need no copy."""
-    if plan.adapter is not None:
-        return False
-    if plan.chosen.objective in ("dpo", "kto"):
-        return not plan.config.precompute_ref_log_probs
-    return plan.chosen.objective == "grpo" and plan.config.beta > 0
-
-
-def _available(device: str, launch: Launch) -> int:
-    """Bytes for one of the processes; those of a machine share its memory."""
+def _available_bytes(device: str, launch: Launch) -> int:
+    """Return the bytes for one process; all processes of a machine share its memory."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0] + torch.cuda.memory_allocated()
-    own = psutil.Process(os.getpid()).memory_info().rss
-    return int(psutil.virtual_memory().available / launch.processes + own)
+    resident = psutil.Process(os.getpid()).memory_info().rss
+    return int(psutil.virtual_memory().available / launch.processes + resident)
 
 
-def _smaller(plan: Plan, launch: Launch) -> str:
-    """What makes weights smaller, of what goes together."""
-    if shares_out(launch):
-        return "share it among more machines, or take a smaller base"
-    ways = [] if plan.chosen.strategy == "qlora" else ["train.strategy qlora"]
-    if plan.adapter is not None and plan.chosen.precision == "fp32" and ways:
-        ways.append("precision bf16")
-    return f"take {', '.join([*ways, 'or a smaller base' if ways else 'a smaller base'])}"
+def _suggest_smaller(plan: Plan, launch: Launch) -> str:
+    """Return which changes make the weights smaller, out of those that can be combined."""
+    if is_sharded(launch):
+        return "use more machines or a smaller base"
+    changes = []
+    if plan.params.strategy != "qlora":
+        changes.append("train.strategy to qlora")
+        if plan.adapter_config is not None and plan.params.precision == "fp32":
+            changes.append("train.precision to bf16")
+    return (
+        f"set {' and '.join(changes)}, or use a smaller base" if changes else "use a smaller base"
+    )

@@ -1,9 +1,10 @@
-"""What params.yaml says of training: the objective, what is tuned, how fast, for how long."""
+"""Section `train` of params.yaml: objective, strategy, schedule, batches, evaluations."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from lockstep.params import (
     Fraction,
@@ -25,146 +26,22 @@ Strategy = Literal[
     "qlora",
     "adalora",
     "ia3",
-    "adapter",
+    "bottleneck",
     "prompt",
     "p_tuning",
     "prefix",
     "trainable_tokens",
 ]
 Options = dict[str, JsonValue]
-"""Options of a library's configuration class, held against it when training starts."""
+"""Options of a library's configuration class, which the library checks."""
 
-
-class Sft(Section):
-    """Read where objective is sft."""
-
-    loss_on: Literal["last", "all"]
-    """Which assistant turns are learnt: the last one, or all."""
-    weighting: Literal["fixed", "uncertainty", "loss_ratio"]
-    """Of the tasks' losses: by `task_weights`, or learnt (learning.weighting)."""
-    task_weights: dict[str, PositiveFloat]
-    """fixed: task -> weight of its loss; 1 where a task is not named."""
-
-
-class Reward(Section):
-    """One of GRPO's rewards, each between 0 and 1."""
-
-    kind: Literal["exact_match", "json", "length"]
-    """exact_match: the answer is the expected one; json: it parses; length: it is no longer than
-    the expected one, less 1 for each time more."""
-    weight: PositiveFloat
-
-
-class Grpo(Section):
-    """Read where objective is grpo."""
-
-    rewards: Annotated[list[Reward], Field(min_length=1)]
-
-
-class EarlyStopping(Section):
-    """When training ends before its last epoch; the best weights are then the result."""
-
-    patience: NaturalInt
-    """Evaluations in a row without a better figure; 0: never."""
-    metric: str
-    """Column of log.csv without `validation_`: loss, exact_match, accuracy …"""
-    min_change: Annotated[float, Field(ge=0)]
-    """By how much a figure must be better to count."""
-
-
-class Train(Section):
-    """What is learnt from which records, how fast, for how long."""
-
-    objective: Objective
-    strategy: Strategy
-    tasks: list[str]
-    """Only records of these tasks; none: all."""
-    epochs: PositiveFloat
-    batch_size: PositiveInt
-    """Rows of one forward pass."""
-    accumulation_steps: PositiveInt
-    """Forward passes of one optimizer step."""
-    learning_rate: PositiveFloat
-    """Peak, after warm-up."""
-    schedule: str
-    """Of the learning rate, by its name in transformers (SchedulerType)."""
-    warmup: Annotated[float, Field(ge=0)]
-    """Optimizer steps in which the rate rises from 0; below 1, their share of all steps."""
-    optimizer: str
-    """By its name in transformers (OptimizerNames), or muon."""
-    weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: PositiveFloat
-    """Gradients are clipped to this 2-norm."""
-    precision: MixedPrecision
-    """Of the arithmetic; trained weights are kept in 32 bits. fp16 scales the loss as it goes."""
-    batching: Literal["length", "random", "packed"]
-    """length: rows of like length in one batch, less padding; packed: several rows, isolated from
-    each other, in one sequence of `max_length` tokens."""
-    max_length: PositiveInt
-    """Tokens of a row; longer ones are cut on the right."""
-    max_dropped_fraction: Fraction
-    """More rows than this share without any answer left is an error."""
-    dropout: dict[str, Rate]
-    """Key of the base's config.json -> probability while training; none: as the base has them."""
-    activation_checkpointing: bool
-    """Compute activations again in the backward pass: less memory, about a third slower."""
-    log_steps: PositiveInt
-    """Optimizer steps between two lines of log.csv."""
-    evaluation_steps: NaturalInt
-    """Optimizer steps between two evaluations; 0: only at the end."""
-    evaluation_answers: NaturalInt
-    """Validation records, evenly spread, that are also answered at each evaluation."""
-    evaluation_tokens: PositiveInt
-    """Longest of those answers, in tokens."""
-    early_stopping: EarlyStopping
-    options: Options
-    """Further options of the objective's configuration class: TRL's, else TrainingArguments."""
-    sft: Sft
-    grpo: Grpo
-
-    @model_validator(mode="after")
-    def _combinable(self) -> "Train":
-        problems = list(_contradictions(self))
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    @property
-    def has_head(self) -> bool:
-        """Whether the model ends in numbers, not in text."""
-        return self.objective in HEADS
-
-
-class Freeze(Section):
-    """Read where strategy is freeze."""
-
-    layers: NaturalInt
-    """Last layers that are tuned, beside the head and the norm before it."""
-
-
-class Strategies(Section):
-    """Options of each strategy: Freeze is ours, all others are PEFT's configuration classes."""
-
-    freeze: Freeze
-    lora: Options
-    qlora: Options
-    adalora: Options
-    ia3: Options
-    adapter: Options
-    prompt: Options
-    p_tuning: Options
-    prefix: Options
-    trainable_tokens: Options
-
-
-HEADS = ("reward", "classification", "regression")
-"""Objectives of a model that ends in numbers."""
+OBJECTIVES_WITH_HEAD = ("reward", "classification", "regression")
+"""Objectives that train a model with a head instead of a generative model."""
 
 SOFT_PROMPTS = ("prompt", "p_tuning", "prefix")
-"""Strategies that put learnt vectors before the input and leave the weights as they are."""
+"""Strategies that train vectors before the input and keep the weights."""
 
-
-MEASURED: dict[str, tuple[str, ...]] = {
+EVALUATION_METRICS: dict[str, tuple[str, ...]] = {
     "dpo": ("accuracy", "margin"),
     "orpo": ("accuracy", "margin"),
     "simpo": ("accuracy", "margin"),
@@ -174,44 +51,191 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "classification": ("accuracy",),
     "regression": ("mean_squared_error",),
 }
-"""What an evaluation gives beside the loss."""
+"""Metrics of an evaluation beside the loss, by objective."""
 
 
-def measured(chosen: Train) -> tuple[str, ...]:
-    """The columns of log.csv that an evaluation fills, without `validation_`."""
-    answers = ("exact_match", "rouge_l") if chosen.evaluation_answers else ()
-    return ("loss", *MEASURED.get(chosen.objective, ()), *answers)
+class SftParams(Section):
+    """Settings of the objective sft."""
+
+    loss_on: Literal["last", "all"] = "last"
+    """Assistant turns in the loss: the last one, or all."""
+    weighting: Literal["fixed", "uncertainty", "loss_ratio"] = "fixed"
+    """Weights of the tasks' losses: fixed (`task_weights`), or trained by uncertainty (Kendall, Gal
+    and Cipolla, 2018) or by loss_ratio (Liu, Johns and Davison, 2019)."""
+    task_weights: dict[str, PositiveFloat] = {}
+    """Weight of the loss of each task under weighting: fixed; 1 for tasks without an entry."""
 
 
-def _contradictions(chosen: Train) -> Iterator[str]:
-    """What cannot be combined, in words that say what to change."""
-    sft, strategy = chosen.objective == "sft", chosen.strategy
-    if chosen.batching == "packed" and not sft:
-        yield "batching: packed is for sft; take length or random"
-    if chosen.batching == "packed" and strategy in SOFT_PROMPTS:
-        yield f"batching: packed rows have no start for the vectors of {strategy}; take length"
-    if chosen.batching == "packed" and (chosen.sft.weighting != "fixed" or chosen.sft.task_weights):
-        yield "sft: packed rows mix tasks in a sequence; take batching: length"
-    if chosen.sft.weighting != "fixed" or chosen.sft.task_weights:
+class RewardParams(Section):
+    """One reward of the objective grpo; its value is between 0 and 1."""
+
+    kind: Literal["exact_match", "json", "length"]
+    """exact_match: the answer equals the reference. json: the answer parses as JSON. length: 1 for
+    an answer no longer than the reference, falling to 0 for one twice as long."""
+    weight: PositiveFloat
+    """Factor of this reward in the sum of all rewards."""
+
+
+class GrpoParams(Section):
+    """Settings of the objective grpo."""
+
+    rewards: Annotated[list[RewardParams], Field(min_length=1)] = [
+        RewardParams(kind="exact_match", weight=1.0)
+    ]
+    """Rewards, whose weighted sum is maximized."""
+
+
+class EarlyStoppingParams(Section):
+    """Settings that end training before the last epoch and keep the best weights."""
+
+    patience: NaturalInt = 0
+    """Number of evaluations in a row without improvement after which training ends; 0 disables
+    early stopping."""
+    metric: str = "loss"
+    """Metric that must improve: a column of log.csv without `validation_`, e.g. loss, exact_match
+    or accuracy."""
+    min_change: Annotated[float, Field(ge=0)] = 0.0
+    """Minimum difference that counts as an improvement, in the metric's unit."""
+
+
+class FreezeOptions(Section):
+    """Options in `train.adapter` of the strategy freeze."""
+
+    layers: NaturalInt = 1
+    """Number of last layers that are trained, in addition to the head and the norm before it."""
+
+
+class TrainParams(Section):
+    """Settings of training."""
+
+    objective: Objective
+    """Training objective. It decides which trainer runs and which kinds of records it needs."""
+    strategy: Strategy
+    """Parameters that are trained: all (full), the last layers (freeze) or an adapter."""
+    adapter: Options
+    """Options of the strategy: those of PEFT's configuration class, `layers` for freeze, none for
+    full. qlora also has double_quantization, lora and qlora also have loraplus_lr_ratio."""
+    tasks: list[str] = []
+    """Tasks whose records are trained on; an empty list means all tasks."""
+    epochs: PositiveFloat
+    """Number of passes over the training rows."""
+    batch_size: PositiveInt
+    """Number of rows of a forward pass."""
+    accumulation_steps: PositiveInt
+    """Number of forward passes per optimizer step."""
+    learning_rate: PositiveFloat
+    """Peak learning rate, reached after the warm-up."""
+    schedule: str
+    """Schedule of the learning rate, by its name in transformers (SchedulerType)."""
+    warmup: Annotated[float, Field(ge=0)]
+    """Optimizer steps in which the learning rate rises from 0; below 1, a share of all steps."""
+    optimizer: str
+    """Optimizer, by its name in transformers (OptimizerNames)."""
+    weight_decay: Annotated[float, Field(ge=0)]
+    """Weight decay of the optimizer."""
+    max_grad_norm: PositiveFloat
+    """Maximum 2-norm of the gradients; larger gradients are clipped to it."""
+    precision: MixedPrecision
+    """Number format of the computation; trained weights stay in 32 bits. fp16 scales the loss."""
+    batching: Literal["length", "random", "packed"]
+    """length: rows of similar length share a batch, which needs less padding. random: any rows.
+    packed: several rows, isolated from each other, share a sequence of `max_length` tokens."""
+    max_length: PositiveInt
+    """Maximum number of tokens of a row; longer rows are truncated on the right."""
+    max_dropped_fraction: Fraction = 0.01
+    """Maximum share of rows that lose their whole answer by truncation; more is an error."""
+    dropout: dict[str, Rate] = {}
+    """Dropout probabilities during training, by key of the base's config.json, e.g.
+    {attention_dropout: 0.1}; other keys keep the base's value."""
+    activation_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass: less memory, about a third
+    slower."""
+    log_steps: PositiveInt
+    """Number of optimizer steps between two rows of log.csv."""
+    evaluation_steps: NaturalInt
+    """Number of optimizer steps between two evaluations; 0 evaluates only at the end."""
+    evaluation_answers: NaturalInt = 0
+    """Number of validation records, sampled evenly, that are answered at each evaluation; 0
+    measures the loss only."""
+    evaluation_tokens: PositiveInt = 64
+    """Maximum number of tokens of those answers, and of the answers that grpo generates."""
+    early_stopping: EarlyStoppingParams = EarlyStoppingParams()
+    """Settings of early stopping."""
+    options: Options = {}
+    """Further options of the objective's configuration class in TRL or transformers."""
+    sft: SftParams = SftParams()
+    """Settings of the objective sft."""
+    grpo: GrpoParams = GrpoParams()
+    """Settings of the objective grpo."""
+
+    @field_validator("adapter")
+    @classmethod
+    def _check_adapter(cls, options: Options, info: ValidationInfo) -> Options:
+        """Check the options of the strategies that are not PEFT's; PEFT's need a slow import."""
+        strategy = info.data.get("strategy")
+        if strategy == "full" and options:
+            raise ValueError(f"full has no option {next(iter(options))}; set train.adapter to {{}}")
+        if strategy == "freeze":
+            for name in options:
+                if name not in FreezeOptions.model_fields:
+                    raise ValueError(f"freeze has no option {name}; its only option is layers")
+            FreezeOptions.model_validate(options)
+        return options
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> "TrainParams":
+        problems = list(_find_contradictions(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the objective trains a model with a head."""
+        return self.objective in OBJECTIVES_WITH_HEAD
+
+    @property
+    def evaluation_metrics(self) -> tuple[str, ...]:
+        """Metrics that an evaluation measures: the columns of log.csv without `validation_`."""
+        answers = ("exact_match", "rouge_l") if self.evaluation_answers else ()
+        return ("loss", *EVALUATION_METRICS.get(self.objective, ()), *answers)
+
+
+def _find_contradictions(params: TrainParams) -> Iterator[str]:
+    """Yield a message for each pair of settings that cannot be combined."""
+    sft, strategy = params.objective == "sft", params.strategy
+    if params.batching == "packed" and not sft:
+        yield "batching: packed is for sft; set it to length or random"
+    if params.batching == "packed" and strategy in SOFT_PROMPTS:
+        yield f"batching: packed rows have no start for the vectors of {strategy}; set it to length"
+    if params.batching == "packed" and (params.sft.weighting != "fixed" or params.sft.task_weights):
+        yield "sft: packed rows mix tasks in a sequence; set batching to length"
+    if params.sft.weighting != "fixed" or params.sft.task_weights:
         if strategy == "adalora":
-            yield "sft: adalora computes the loss in the model, without task weights; take lora"
-        if chosen.options.get("loss_type", "nll") != "nll":
-            yield "sft: task weights are of loss_type nll alone; leave one of them out"
-    if chosen.sft.weighting != "fixed" and chosen.sft.task_weights:
-        yield f"sft.task_weights: {chosen.sft.weighting} finds them itself; leave them out"
-    if chosen.activation_checkpointing and strategy == "prefix":
-        yield "activation_checkpointing: prefix keeps its vectors in the cache that this drops"
-    if strategy in SOFT_PROMPTS and chosen.objective in ("grpo", *HEADS):
-        yield f"strategy: {strategy} does not go with {chosen.objective}; take lora"
+            yield (
+                "sft: adalora computes the loss in the model, without task weights; set strategy "
+                "to lora"
+            )
+        if params.options.get("loss_type", "nll") != "nll":
+            yield "sft: task weights need loss_type nll; leave one of them out"
+    if params.sft.weighting != "fixed" and params.sft.task_weights:
+        yield f"sft.task_weights: {params.sft.weighting} computes the weights; leave them out"
+    if params.activation_checkpointing and strategy == "prefix":
+        yield "activation_checkpointing: it drops the cache that holds the vectors of prefix"
+    if strategy in SOFT_PROMPTS and params.objective in ("grpo", *OBJECTIVES_WITH_HEAD):
+        yield f"strategy: {strategy} does not work with {params.objective}; set it to lora"
     if strategy == "trainable_tokens" and not sft:
-        yield f"strategy: trainable_tokens goes with sft alone, not {chosen.objective}"
-    if chosen.has_head and chosen.evaluation_answers:
-        yield f"evaluation_answers: a model tuned for {chosen.objective} writes none; set it to 0"
-    stopping, known = chosen.early_stopping, measured(chosen)
+        yield f"strategy: trainable_tokens works with sft only, not with {params.objective}"
+    if params.has_head and params.evaluation_answers:
+        yield (
+            f"evaluation_answers: a model trained for {params.objective} generates no answers; "
+            "set it to 0"
+        )
+    stopping, known = params.early_stopping, params.evaluation_metrics
     if stopping.patience and stopping.metric not in known:
         yield (
-            f"early_stopping.metric: {stopping.metric} is not measured for {chosen.objective}; "
-            f"known here: {', '.join(known)}; evaluation_answers adds exact_match and rouge_l"
+            f"early_stopping.metric: {stopping.metric} is not measured for {params.objective}; "
+            f"known: {', '.join(known)}; evaluation_answers adds exact_match and rouge_l"
         )
-    if chosen.early_stopping.patience and not chosen.evaluation_steps:
-        yield "early_stopping: counts evaluations; set evaluation_steps"
+    if stopping.patience and not params.evaluation_steps:
+        yield "early_stopping: it counts evaluations; set evaluation_steps"

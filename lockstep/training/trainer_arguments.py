@@ -1,4 +1,4 @@
-"""params.yaml -> the configuration class of the objective's trainer."""
+"""Configuration of the objective's trainer, e.g. trl.SFTConfig, built from section `train`."""
 
 import difflib
 import math
@@ -7,9 +7,9 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.training import library_options
-from lockstep.training.train_params import Objective, Train
+from lockstep.training.train_params import Objective, TrainParams
 
-OWNED = {
+RESERVED = {
     **dict.fromkeys(
         (
             "push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo",
@@ -26,18 +26,18 @@ OWNED = {
         ),
         "the pipeline sets it; leave it out",
     ),
-    "max_steps": "train.epochs says how long; leave it out",
-    "dataloader_drop_last": "every row is learnt; leave it out",
-    "eval_on_start": "a resumed training would evaluate once more; leave it out",
-    "sync_ref_model": "a resumed training would lose the moved reference; leave it out",
-    "num_iterations": "training resumes between generations only; leave it out",
-    "steps_per_generation": "training resumes between generations only; leave it out",
-    "generation_batch_size": "training resumes between generations only; leave it out",
-    "use_vllm": "generation is by transformers here; leave it out",
+    "max_steps": "train.epochs sets the number of steps; leave it out",
+    "dataloader_drop_last": "every row is trained on; leave it out",
+    "eval_on_start": "a resumed run would evaluate once more; leave it out",
+    "sync_ref_model": "a resumed run would lose the updated reference model; leave it out",
+    "num_iterations": "a run can resume only between generations; leave it out",
+    "steps_per_generation": "a run can resume only between generations; leave it out",
+    "generation_batch_size": "a run can resume only between generations; leave it out",
+    "use_vllm": "transformers generates the answers; leave it out",
 }  # fmt: skip
-"""Options of the libraries that are not the user's, and why."""
+"""Options of the libraries that users cannot set, and why."""
 
-LOSSES = {
+LOSS_TYPES = {
     "dpo": (
         "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard",
         "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
@@ -45,39 +45,78 @@ LOSSES = {
     "kto": ("kto", "apo_zero_unpaired"),
     "grpo": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
 }  # fmt: skip
-"""`loss_type` of the objectives whose trainer looks at it only when it computes the first loss."""
+"""Values of `loss_type` that TRL would check only when it computes the first loss."""
+
+EVALUATION_BATCH_FACTOR = 4
+"""Batch size of evaluations divided by that of training: no activations are kept."""
 
 
-def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int = 1) -> Any:
-    """The objective's configuration, with every mistake in `train` that it finds told at once.
+def build_trainer_config(
+    params: TrainParams, seed: int, device: str, scratch: Path, processes: int = 1
+) -> Any:
+    """Return the configuration of the objective's trainer.
 
-    A batch of the pipeline is one of all processes together, so the accumulation steps are
-    divided among them.
+    `scratch` is a temporary folder for the trainer. Several processes divide the accumulation
+    steps among them, so that an optimizer step sees the same rows. Raise UserError if a library
+    refuses an option.
     """
     from transformers.utils import is_liger_kernel_available
 
-    if chosen.precision == "fp16" and device == "cpu":
-        raise UserError("params.yaml: train.precision: fp16 needs a GPU; take fp32 or bf16")
-    cls = _class_of(chosen.objective)
-    ours: dict[str, Any] = {
+    if params.precision == "fp16" and device == "cpu":
+        raise UserError("params.yaml: train.precision: fp16 needs a GPU; set it to fp32 or bf16")
+    cls = _config_class(params.objective)
+    fixed = _common_arguments(params, seed, device, scratch, processes)
+    fixed |= _objective_arguments(params)
+    options = dict(params.options)
+    if params.objective == "simpo":
+        options.setdefault("cpo_alpha", 0.0)  # a larger value adds CPO's term to the loss
+    config = library_options.build_config(cls, options, fixed, RESERVED, "train.options")
+    _check_optimizer(config)
+    _check_schedule(config)
+    _check_data_loader(config)
+    _check_loss_type(config, params.objective)
+    if config.use_liger_kernel and not is_liger_kernel_available():
+        raise UserError("params.yaml: train.options.use_liger_kernel: install liger-kernel first")
+    return config
+
+
+def count_steps(rows: int, params: TrainParams) -> int:
+    """Return the number of optimizer steps for so many rows, as transformers' trainer counts them.
+
+    For grpo a row of a batch is an answer, and each prompt has several.
+    """
+    answers = params.options.get("num_generations", 8) if params.objective == "grpo" else 1
+    if not isinstance(answers, int):  # `build_trainer_config` refuses other types
+        answers = 1
+    batches = math.ceil(rows * answers / params.batch_size)
+    epoch_steps = max(1, math.ceil(batches / params.accumulation_steps))
+    return math.ceil(params.epochs * epoch_steps)
+
+
+def _common_arguments(
+    params: TrainParams, seed: int, device: str, scratch: Path, processes: int
+) -> dict[str, Any]:
+    """Return the arguments that all objectives have in common."""
+    evaluation_factor = 1 if params.objective == "grpo" else EVALUATION_BATCH_FACTOR
+    return {
         "output_dir": str(scratch),
-        "num_train_epochs": chosen.epochs,
-        "per_device_train_batch_size": chosen.batch_size,
-        "per_device_eval_batch_size": _evaluation_rows(chosen),
-        "gradient_accumulation_steps": _share(chosen.accumulation_steps, processes),
-        "learning_rate": chosen.learning_rate,
-        "lr_scheduler_type": _scheduler(chosen.schedule),
-        "warmup_steps": chosen.warmup,
-        "optim": _optimizer(chosen.optimizer),
-        "weight_decay": chosen.weight_decay,
-        "max_grad_norm": chosen.max_grad_norm,
-        "bf16": chosen.precision == "bf16",
-        "fp16": chosen.precision == "fp16",
-        "activation_checkpointing": chosen.activation_checkpointing,
-        "logging_steps": chosen.log_steps,
+        "num_train_epochs": params.epochs,
+        "per_device_train_batch_size": params.batch_size,
+        "per_device_eval_batch_size": params.batch_size * evaluation_factor,
+        "gradient_accumulation_steps": _divide_steps(params.accumulation_steps, processes),
+        "learning_rate": params.learning_rate,
+        "lr_scheduler_type": _check_schedule_name(params.schedule),
+        "warmup_steps": params.warmup,
+        "optim": _check_optimizer_name(params.optimizer),
+        "weight_decay": params.weight_decay,
+        "max_grad_norm": params.max_grad_norm,
+        "bf16": params.precision == "bf16",
+        "fp16": params.precision == "fp16",
+        "activation_checkpointing": params.activation_checkpointing,
+        "logging_steps": params.log_steps,
         "logging_nan_inf_filter": False,
-        "eval_strategy": "steps" if chosen.evaluation_steps else "no",
-        "eval_steps": chosen.evaluation_steps or None,
+        "eval_strategy": "steps" if params.evaluation_steps else "no",
+        "eval_steps": params.evaluation_steps or None,
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -86,45 +125,31 @@ def build(chosen: Train, seed: int, device: str, scratch: Path, processes: int =
         "remove_unused_columns": False,
         "label_names": ["labels"],
     }
-    match chosen.objective:
+
+
+def _objective_arguments(params: TrainParams) -> dict[str, Any]:
+    """Return the arguments that depend on the objective; rows are truncated already."""
+    match params.objective:
         case "sft":
-            ours |= {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}}
-            ours |= {"packing": chosen.batching == "packed"}
+            return {
+                "max_length": None,
+                "dataset_kwargs": {"skip_prepare_dataset": True},
+                "packing": params.batching == "packed",
+            }
         case "dpo" | "kto" | "reward":
-            ours |= {"max_length": None}
+            return {"max_length": None}
         case "orpo":
-            ours |= {"max_length": chosen.max_length}
+            return {"max_length": params.max_length}
         case "simpo":
-            ours |= {"max_length": chosen.max_length, "loss_type": "simpo"}
+            return {"max_length": params.max_length, "loss_type": "simpo"}
         case "grpo":
-            ours |= {"max_completion_length": chosen.evaluation_tokens}
-    given = dict(chosen.options)
-    if chosen.objective == "simpo":
-        given.setdefault("cpo_alpha", 0.0)  # otherwise CPO's own term is added
-    config = library_options.build(cls, given, ours, "train.options", OWNED)
-    _check_optimizer(config)
-    _check_schedule(config)
-    _check_loading(config)
-    _check_losses(config, chosen.objective)
-    if config.use_liger_kernel and not is_liger_kernel_available():
-        raise UserError("params.yaml: train.options.use_liger_kernel: install liger-kernel first")
-    return config
+            return {"max_completion_length": params.evaluation_tokens}
+        case _:
+            return {}
 
 
-def steps(rows: int, chosen: Train) -> int:
-    """Optimizer steps of the run, as transformers' trainer counts them.
-
-    For grpo a row of a batch is an answer, several to each prompt.
-    """
-    each = chosen.options.get("num_generations", 8) if chosen.objective == "grpo" else 1
-    answers = each if isinstance(each, int) else 1  # `build` refuses another kind
-    batches = math.ceil(rows * answers / chosen.batch_size)
-    epoch = max(1, math.ceil(batches / chosen.accumulation_steps))
-    return math.ceil(chosen.epochs * epoch)
-
-
-def _class_of(objective: Objective) -> Any:
-    """Imports TRL: seconds."""
+def _config_class(objective: Objective) -> Any:
+    """Return the configuration class of the objective's trainer; TRL takes seconds to import."""
     import trl
     from transformers import TrainingArguments
     from trl.experimental.cpo import CPOConfig
@@ -143,31 +168,40 @@ def _class_of(objective: Objective) -> Any:
     }[objective]
 
 
-def _scheduler(name: str) -> str:
+def _check_schedule_name(name: str) -> str:
     from transformers import SchedulerType
 
     if name in ("reduce_lr_on_plateau", "greedy"):
         raise UserError(
-            f"params.yaml: train.schedule: {name} follows evaluations, and a resumed training "
-            "would not; take cosine, or early_stopping"
+            f"params.yaml: train.schedule: {name} depends on evaluations, so a resumed run would "
+            "differ; set it to cosine, or use early_stopping"
         )
-    return _known(name, [kind.value for kind in SchedulerType], "schedule")
+    return _check_name(name, [kind.value for kind in SchedulerType], "schedule")
 
 
-def _optimizer(name: str) -> str:
+def _check_optimizer_name(name: str) -> str:
     from transformers.training_args import OptimizerNames
 
-    return _known(name, [kind.value for kind in OptimizerNames], "optimizer")
+    return _check_name(name, [kind.value for kind in OptimizerNames], "optimizer")
+
+
+def _check_name(name: str, known: list[str], key: str) -> str:
+    """Return the name; raise UserError if transformers does not know it."""
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    raise UserError(f"params.yaml: train.{key}: transformers has no {name!r}; {hint}")
 
 
 def _check_optimizer(config: Any) -> None:
-    """Refuse an optimizer whose package is not installed, and one that needs the model's layers."""
+    """Raise UserError if the optimizer cannot be created, e.g. for lack of its package."""
     import torch
     from transformers import Trainer
 
     try:
-        kind, given = Trainer.get_optimizer_cls_and_kwargs(config, None)
-        kind([torch.nn.Parameter(torch.zeros(2, 2))], **given)
+        optimizer_class, options = Trainer.get_optimizer_cls_and_kwargs(config, None)
+        optimizer_class([torch.nn.Parameter(torch.zeros(2, 2))], **options)
     except (ImportError, ValueError, RuntimeError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -175,28 +209,14 @@ def _check_optimizer(config: Any) -> None:
         ) from None
 
 
-def _check_loading(config: Any) -> None:
-    """Refuse options of the data loader that it refuses itself, but late."""
-    from torch.utils.data import DataLoader
-
-    names = ("num_workers", "prefetch_factor", "persistent_workers")
-    given: dict[str, Any] = {name: getattr(config, f"dataloader_{name}") for name in names}
-    nothing: Any = []
-    try:
-        DataLoader(nothing, **given)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"params.yaml: train.options.dataloader_…: {error}") from None
-
-
 def _check_schedule(config: Any) -> None:
-    """Refuse a schedule that lacks a number of its own, or does not take one."""
+    """Raise UserError if the schedule lacks an option of its own or has an unknown one."""
     import torch
     from transformers import get_scheduler
 
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=config.learning_rate)
-    given = config.lr_scheduler_kwargs
     try:
-        get_scheduler(config.lr_scheduler_type, optimizer, 0, 10**6, given)
+        get_scheduler(config.lr_scheduler_type, optimizer, 0, 10**6, config.lr_scheduler_kwargs)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -205,34 +225,37 @@ def _check_schedule(config: Any) -> None:
         ) from None
 
 
-def _check_losses(config: Any, objective: Objective) -> None:
-    asked = getattr(config, "loss_type", None)
-    for name in asked if isinstance(asked, list) else [asked]:
-        if objective in LOSSES and name not in LOSSES[objective]:
+def _check_data_loader(config: Any) -> None:
+    """Raise UserError if torch's DataLoader refuses its options."""
+    from torch.utils.data import DataLoader
+
+    names = ("num_workers", "prefetch_factor", "persistent_workers")
+    options: dict[str, Any] = {name: getattr(config, f"dataloader_{name}") for name in names}
+    dataset: Any = []
+    try:
+        DataLoader(dataset, **options)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"params.yaml: train.options.dataloader_…: {error}") from None
+
+
+def _check_loss_type(config: Any, objective: Objective) -> None:
+    """Raise UserError if TRL has no such loss for the objective."""
+    if objective not in LOSS_TYPES:
+        return
+    loss_type = config.loss_type
+    for name in loss_type if isinstance(loss_type, list) else [loss_type]:
+        if name not in LOSS_TYPES[objective]:
             raise UserError(
-                f"params.yaml: train.options.loss_type: no {name!r} for {objective}; "
-                f"known: {', '.join(LOSSES[objective])}"
+                f"params.yaml: train.options.loss_type: {objective} has no {name!r}; "
+                f"known: {', '.join(LOSS_TYPES[objective])}"
             )
 
 
-def _known(name: str, names: list[str], key: str) -> str:
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(names))}"
-    raise UserError(f"params.yaml: train.{key}: no {name!r} in transformers; {hint}")
-
-
-def _share(steps: int, processes: int) -> int:
-    """The accumulation steps of one process, so that all together see the same rows."""
+def _divide_steps(steps: int, processes: int) -> int:
+    """Return the accumulation steps of each process."""
     if steps % processes:
         raise UserError(
-            f"params.yaml: train.accumulation_steps: {steps} cannot be shared by "
-            f"{processes} processes; make it a multiple, and train.batch_size smaller"
+            f"params.yaml: train.accumulation_steps: {steps} steps cannot be divided among "
+            f"{processes} processes; set it to a multiple, and lower train.batch_size"
         )
     return steps // processes
-
-
-def _evaluation_rows(chosen: Train) -> int:
-    """More rows at once where nothing is kept for a backward pass; GRPO writes answers there."""
-    return chosen.batch_size * (1 if chosen.objective == "grpo" else 4)

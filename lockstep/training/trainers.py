@@ -1,4 +1,4 @@
-"""The trainer of each objective: TRL's or transformers', made to resume. Imports torch."""
+"""Trainers of the objectives, from TRL and transformers, made resumable. Imports torch."""
 
 import json
 import warnings
@@ -21,36 +21,37 @@ from lockstep.errors import UserError
 from lockstep.models import chat
 from lockstep.models.chat import IGNORE_INDEX
 from lockstep.training import adapters, loss_weighting, rewards
-from lockstep.training.resumption import Resumable
-from lockstep.training.supervised import Collator, Supervised
-from lockstep.training.train_params import Train
+from lockstep.training.resumable_trainer import ResumableTrainer
+from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
+from lockstep.training.train_params import TrainParams
 from lockstep.training.training_plan import Plan
 from lockstep.training.training_rows import Rows
 
 
-class Ready(Resumable):
-    """Takes rows as they are: chat.py has made the tokens."""
+class TokenizedTrainer(ResumableTrainer):
+    """Base of trainers whose rows have token ids already, so TRL must not tokenize them."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
         return dataset
 
 
-class DirectPreference(Ready, DPOTrainer):
-    """DPO and its loss variants (Rafailov et al., 2023)."""
+class DpoTrainer(TokenizedTrainer, DPOTrainer):
+    """DPO and the variants of its loss (Rafailov et al., 2023)."""
 
 
-class Desirability(Ready, KTOTrainer):
+class KtoTrainer(TokenizedTrainer, KTOTrainer):
     """KTO (Ethayarajh et al., 2024)."""
 
 
-class RewardModel(Ready, RewardTrainer):
+class RewardModelTrainer(TokenizedTrainer, RewardTrainer):
     """Pairwise reward model (Bradley and Terry, 1952)."""
 
 
-class _Tokenized(Resumable):
-    """TRL's ORPO and CPO tokenize row by row; ours have their tokens already."""
+class PairTrainer(ResumableTrainer):
+    """Base of ORPO and CPO, which tokenize row by row; the token ids of the rows are used."""
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
+        """Return the columns that TRL's tokenization would return."""
         prompt = feature["prompt_ids"]
         row = {"prompt_input_ids": prompt, "prompt_attention_mask": [1] * len(prompt)}
         for name in ("chosen", "rejected"):
@@ -61,177 +62,197 @@ class _Tokenized(Resumable):
         return row
 
 
-class OddsRatio(_Tokenized, ORPOTrainer):
+class OrpoTrainer(PairTrainer, ORPOTrainer):
     """ORPO (Hong, Lee and Thorne, 2024)."""
 
 
-class SimplePreference(_Tokenized, CPOTrainer):
+class SimpoTrainer(PairTrainer, CPOTrainer):
     """SimPO (Meng, Xia and Chen, 2024), a loss of TRL's CPO trainer."""
 
 
-class GroupRelative(Resumable, GRPOTrainer):
-    """GRPO (Shao et al., 2024); prompts are rendered by chat.py."""
+class GrpoTrainer(ResumableTrainer, GRPOTrainer):
+    """GRPO (Shao et al., 2024); prompts are rendered by lockstep.models.chat."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        theirs: Any = GRPOTrainer._get_train_sampler(self, train_dataset)
-        self.sampler = _Repeated(theirs, self.args.seed)
+        sampler: Any = GRPOTrainer._get_train_sampler(self, train_dataset)
+        self.sampler = RepeatedEpochSampler(sampler, self.args.seed)
         return self.sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         return GRPOTrainer._get_eval_sampler(self, eval_dataset)
 
     def _tokenize_prompts(self, prompts: list[str]) -> Any:
-        asked = [json.loads(prompt) for prompt in prompts]
         tokenizer = self.processing_class
-        ids = [chat.encode_prompt(tokenizer, one["messages"], one["tools"]) for one in asked]
+        conversations = [json.loads(prompt) for prompt in prompts]
+        ids = [
+            chat.encode_prompt(tokenizer, conversation["messages"], conversation["tools"])
+            for conversation in conversations
+        ]
         return ids, None, {}
 
 
-class _Repeated(RepeatSampler):
-    """TRL's sampler, whose order depends on seed and epoch alone: a resumed run finds it again."""
+class RepeatedEpochSampler(RepeatSampler):
+    """TRL's RepeatSampler, whose order depends on seed and epoch alone, so it can be resumed."""
 
-    def __init__(self, theirs: RepeatSampler, seed: int) -> None:
-        vars(self).update(vars(theirs))
+    def __init__(self, sampler: RepeatSampler, seed: int) -> None:
+        vars(self).update(vars(sampler))
         self.first_seed = seed
 
     def set_epoch(self, epoch: int) -> None:
+        """Seed the generator for an epoch."""
         self.generator.manual_seed(self.first_seed + epoch)
 
 
-class Head(Resumable):
-    """transformers' own trainer: classification and regression."""
+class HeadTrainer(ResumableTrainer):
+    """transformers' Trainer for classification and regression."""
 
 
-def build(model: Any, plan: Plan) -> Resumable:
-    """The trainer of the objective, ready but for `prepare_to_resume`.
+def build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
+    """Return the trainer of the objective with its adapter; call `prepare_to_resume` next.
 
-    The adapter is made here, after the seed is set. Raises UserError where a library does not take
-    what it is asked for.
+    Raise UserError if a library refuses a setting.
     """
     try:
-        return _build(model, plan)
+        return _build_trainer(model, plan)
     except (ValueError, NotImplementedError, IndexError) as error:
-        raise UserError(f"params.yaml: train, strategies: {' '.join(str(error).split())}") from None
+        params, reason = plan.params, " ".join(str(error).split())
+        raise UserError(
+            f"params.yaml: train: {params.objective} with strategy {params.strategy}: {reason}"
+        ) from None
 
 
-def _build(model: Any, plan: Plan) -> Resumable:
-    chosen, config, adapter = plan.chosen, plan.config, plan.adapter
-    model.config.pad_token_id = plan.tokenizer.pad_token_id  # a head reads the token before it
-    adapters.prepare(model, chosen, plan.strategies, adapter, plan.steps)
-    set_seed(config.seed)
+def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
+    params, config, adapter_config = plan.params, plan.trainer_config, plan.adapter_config
+    model.config.pad_token_id = plan.tokenizer.pad_token_id  # a head reads the token before padding
+    adapters.prepare_model(model, params, adapter_config, plan.steps)
+    set_seed(config.seed)  # the adapter is initialized at random below
     if config.torch_compile:
-        torch.use_deterministic_algorithms(True)  # the compiler's choices as well
+        torch.use_deterministic_algorithms(True)  # the compiler's choice of kernels as well
     common = {
         "model": model,
         "args": config,
-        "train_dataset": _dataset(plan.train, chosen, plan.train.tasks),
-        "eval_dataset": _dataset(plan.validation, chosen, plan.train.tasks),
+        "train_dataset": _build_dataset(plan.train_rows, params, plan.train_rows.tasks),
+        "eval_dataset": _build_dataset(plan.validation_rows, params, plan.train_rows.tasks),
         "processing_class": plan.tokenizer,
     }
-    trainer: Resumable
-    match chosen.objective:
+    trainer: ResumableTrainer
+    match params.objective:
         case "sft":
-            trainer = _supervised(common, adapter, plan)
+            trainer = _build_supervised_trainer(common, plan)
         case "dpo":
-            trainer = DirectPreference(**common, peft_config=adapter)
+            trainer = DpoTrainer(**common, peft_config=adapter_config)
         case "kto":
-            trainer = Desirability(**common, peft_config=adapter)
+            trainer = KtoTrainer(**common, peft_config=adapter_config)
         case "orpo":
-            trainer = OddsRatio(**common, peft_config=adapter)
+            trainer = OrpoTrainer(**common, peft_config=adapter_config)
         case "simpo":
-            trainer = SimplePreference(**common, peft_config=adapter)
+            trainer = SimpoTrainer(**common, peft_config=adapter_config)
         case "reward":
-            trainer = RewardModel(**common, peft_config=adapter)
+            trainer = RewardModelTrainer(**common, peft_config=adapter_config)
         case "grpo":
-            config.reward_weights = [reward.weight for reward in chosen.grpo.rewards]
-            functions: Any = [rewards.FUNCTIONS[reward.kind] for reward in chosen.grpo.rewards]
-            trainer = GroupRelative(**common, peft_config=adapter, reward_funcs=functions)
+            config.reward_weights = [reward.weight for reward in params.grpo.rewards]
+            functions: Any = [rewards.FUNCTIONS[reward.kind] for reward in params.grpo.rewards]
+            trainer = GrpoTrainer(**common, peft_config=adapter_config, reward_funcs=functions)
         case _:
-            trainer = _head(common, adapter, chosen)
-    if adapters.changes_base(adapter):
-        adapters.save_start(trainer.model, Path(config.output_dir) / "start")
-    if plan.head or chosen.strategy == "qlora":
-        _widen_trained(trainer.model)
-    if plan.ratio is not None:
-        kind, options = trainer.get_optimizer_cls_and_kwargs(config, trainer.model)
+            trainer = _build_head_trainer(common, plan)
+    if adapters.is_converting(adapter_config):
+        adapters.save_initial_adapter(trainer.model, Path(config.output_dir) / "start")
+    if plan.head or params.strategy == "qlora":
+        _convert_trained_to_float32(trainer.model)
+    if plan.lora_plus_ratio is not None:
+        optimizer_class, options = trainer.get_optimizer_cls_and_kwargs(config, trainer.model)
         trainer.optimizer = create_loraplus_optimizer(
-            trainer.model, kind, loraplus_lr_ratio=plan.ratio,
-            loraplus_weight_decay=config.weight_decay, **options,
-        )  # fmt: skip
+            trainer.model,
+            optimizer_class,
+            loraplus_lr_ratio=plan.lora_plus_ratio,
+            loraplus_weight_decay=config.weight_decay,
+            **options,
+        )
     return trainer
 
 
-def _widen_trained(model: Any) -> None:
-    """Keep what is trained in 32 bits: new heads and qlora's adapters come in the base's 16."""
+def _convert_trained_to_float32(model: Any) -> None:
+    """Keep trained parameters in 32 bits; new heads and qlora's adapters start in 16."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
 
 
-def _supervised(common: dict[str, Any], adapter: Any, plan: Plan) -> Supervised:
-    """TRL refuses an adapter on the output layer, which its loss goes around and ours does not.
-    Trained tokens are rows of that layer where it shares its matrix with the embeddings."""
-    tokens = plan.chosen.strategy == "trainable_tokens"
-    apart = Collator(pad_token_id=plan.tokenizer.pad_token_id)
-    if plan.chosen.batching == "packed":
-        common["train_dataset"] = plan.packed(common["train_dataset"])
+def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedTrainer:
+    """Return the trainer of sft.
+
+    With tied embeddings, trainable_tokens adapts the output layer as well. TRL refuses that,
+    because its loss bypasses the layer, so the adapter is added here and the loss computed here.
+    """
+    params, adapts_output = plan.params, plan.params.strategy == "trainable_tokens"
+    collator = TaskCollator(pad_token_id=plan.tokenizer.pad_token_id)
+    if params.batching == "packed":
+        common["train_dataset"] = plan.pack(common["train_dataset"])
     else:
-        common["data_collator"] = apart
+        common["data_collator"] = collator
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`label_smoothing_factor` is deprecated")
-        trainer = Supervised(**common, peft_config=None if tokens else adapter)
-    trainer.apart = apart
-    if tokens:
-        trainer.model = trainer.model_wrapped = get_peft_model(trainer.model, adapter)
-        trainer.ours = True
-    weights = loss_weighting.choose(
-        plan.chosen.sft.weighting, plan.train.tasks, plan.chosen.sft.task_weights
+        trainer = SupervisedTrainer(
+            **common, peft_config=None if adapts_output else plan.adapter_config
+        )
+    trainer.padding_collator = collator
+    if adapts_output:
+        trainer.model = trainer.model_wrapped = get_peft_model(trainer.model, plan.adapter_config)
+        trainer.always_answer_loss = True
+    task_weights = loss_weighting.create_task_weights(
+        params.sft.weighting, plan.train_rows.tasks, params.sft.task_weights
     )
-    if weights is not None:
+    if task_weights is not None:
         if trainer.aux_loss_enabled:
             raise UserError(
-                "params.yaml: train.sft: the base balances its experts by a loss of its own, which "
-                "task weights do not know; leave them out"
+                "params.yaml: train.sft: the base has a loss of its own that balances its "
+                "experts, which task weights cannot be combined with; leave them out"
             )
-        trainer.task_weights = weights.to(plan.config.device)
+        trainer.task_weights = task_weights.to(plan.trainer_config.device)
     return trainer
 
 
-def _head(common: dict[str, Any], adapter: Any, chosen: Train) -> Head:
-    if adapter is not None:
-        common["model"] = get_peft_model(common["model"], adapter)
-    measure: Callable[[Any], dict[str, float]] = (
-        _squared_error if chosen.objective == "regression" else _accuracy
+def _build_head_trainer(common: dict[str, Any], plan: Plan) -> HeadTrainer:
+    if plan.adapter_config is not None:
+        common["model"] = get_peft_model(common["model"], plan.adapter_config)
+    is_regression = plan.params.objective == "regression"
+    compute_metrics: Callable[[Any], dict[str, float]] = (
+        _compute_squared_error if is_regression else _compute_accuracy
     )
     collator = DataCollatorWithPadding(common["processing_class"])
-    trainer = Head(**common, data_collator=collator, compute_metrics=measure)
+    trainer = HeadTrainer(**common, data_collator=collator, compute_metrics=compute_metrics)
     if trainer.model.config.problem_type != "single_label_classification":
-        trainer.model_accepts_loss_kwargs = False  # their loss is a mean over the rows at hand
+        trainer.model_accepts_loss_kwargs = False  # the model's loss is a mean over its own rows
     return trainer
 
 
-def _accuracy(prediction: Any) -> dict[str, float]:
-    """Share of rows whose labels are all right."""
+def _compute_accuracy(prediction: Any) -> dict[str, float]:
+    """Return the share of rows whose labels are all predicted correctly."""
     scores, labels = prediction.predictions, prediction.label_ids
     if labels.ndim == 1:
         return {"accuracy": float((scores.argmax(-1) == labels).mean())}
     return {"accuracy": float(((scores > 0) == (labels > 0)).all(-1).mean())}
 
 
-def _squared_error(prediction: Any) -> dict[str, float]:
+def _compute_squared_error(prediction: Any) -> dict[str, float]:
     error = np.squeeze(prediction.predictions) - prediction.label_ids
     return {"mean_squared_error": float((error**2).mean())}
 
 
-def _dataset(rows: Rows, chosen: Train, tasks: Sequence[str]) -> Any:
-    """`tasks` are those of the training rows, which number them; others count as the first."""
+def _build_dataset(rows: Rows, params: TrainParams, tasks: Sequence[str]) -> Any:
+    """Return the rows as a dataset.
+
+    `tasks` are the tasks of the training rows; task weights go by their index. Other tasks occur
+    in validation only, where weights do not count; they get index 0.
+    """
     values = [dict(row.values) for row in rows.rows]
-    if chosen.objective == "sft" and (chosen.sft.task_weights or chosen.sft.weighting != "fixed"):
+    weights_tasks = params.sft.task_weights or params.sft.weighting != "fixed"
+    if params.objective == "sft" and weights_tasks:
         for row, value in zip(rows.rows, values, strict=True):
             value["task"] = tasks.index(row.task) if row.task in tasks else 0
-    if chosen.objective == "kto":  # answers of other prompts, for the divergence from the base
+    if params.objective == "kto":  # answers to other prompts estimate the divergence from the base
         half = len(values) // 2
-        for place, value in enumerate(values):
-            room = max(1, chosen.max_length - len(value["prompt_ids"]))
-            value["KL_completion_ids"] = values[place - half]["completion_ids"][:room]
+        for index, value in enumerate(values):
+            room = max(1, params.max_length - len(value["prompt_ids"]))
+            value["KL_completion_ids"] = values[index - half]["completion_ids"][:room]
     return Dataset.from_list(values)

@@ -1,14 +1,18 @@
-"""log.csv: what was measured at which optimizer step."""
+"""Log of a training: losses, evaluations, the best evaluation, and the file log.csv."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
-History = list[dict[str, Any]]
-"""The log that transformers' trainer keeps: one mapping for each line."""
+from lockstep.training.train_params import EarlyStoppingParams
 
-COLUMNS = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
-MEASURES = {
+History = list[dict[str, Any]]
+"""Log of transformers' trainer, `trainer.state.log_history`: a mapping per entry."""
+
+COLUMNS = ("loss", "learning_rate", "grad_norm")
+"""Columns of log.csv that are logged while training."""
+
+METRICS = {
     "loss": "loss",
     "accuracy": "accuracy",
     "rewards/accuracies": "accuracy",
@@ -19,36 +23,63 @@ MEASURES = {
     "rouge_l": "rouge_l",
     "mean_squared_error": "mean_squared_error",
 }
-"""Figures of an evaluation, as libraries name them -> as we do."""
+"""Names of an evaluation's metrics: the libraries' name -> the name in log.csv."""
+
 LOWER_IS_BETTER = {"loss", "mean_squared_error"}
 
 
-def evaluations(history: History) -> list[tuple[int, dict[str, float]]]:
-    """(optimizer step, {measure: value}) for each evaluation, in their order."""
-    found: dict[int, dict[str, float]] = {}
+def list_evaluations(history: History) -> list[tuple[int, dict[str, float]]]:
+    """Return (optimizer step, {metric: value}) for each evaluation, in order."""
+    evaluations: dict[int, dict[str, float]] = {}
     for entry in history:
-        for name, measure in MEASURES.items():
-            if f"eval_{name}" in entry:
-                found.setdefault(entry["step"], {})[measure] = float(entry[f"eval_{name}"])
-    return sorted(found.items())
+        for library_name, name in METRICS.items():
+            if f"eval_{library_name}" in entry:
+                metrics = evaluations.setdefault(entry["step"], {})
+                metrics[name] = float(entry[f"eval_{library_name}"])
+    return sorted(evaluations.items())
 
 
-def losses(history: History) -> list[float]:
-    """The training losses that were logged, in their order."""
+def list_losses(history: History) -> list[float]:
+    """Return the training losses, in order."""
     return [entry["loss"] for entry in history if "loss" in entry]
 
 
-def write(history: History, path: Path) -> None:
-    """A row for each optimizer step that was logged or evaluated."""
+def find_best_evaluation(history: History, early_stopping: EarlyStoppingParams) -> int:
+    """Return the index of the best evaluation; -1 if there is none yet.
+
+    A later evaluation is better only if it improves the metric by more than `min_change`.
+    """
+    sign = -1 if early_stopping.metric in LOWER_IS_BETTER else 1
+    best, best_index = float("-inf"), -1
+    for index, (_, metrics) in enumerate(list_evaluations(history)):
+        value = sign * metrics[early_stopping.metric]
+        if value > best + (early_stopping.min_change if best_index >= 0 else 0.0):
+            best, best_index = value, index
+    return best_index
+
+
+def must_stop_early(history: History, early_stopping: EarlyStoppingParams) -> bool:
+    """Whether the last `patience` evaluations brought no improvement.
+
+    The log alone decides, so a resumed run decides in the same way.
+    """
+    if not early_stopping.patience:  # without early stopping the metric may not be measured
+        return False
+    last = len(list_evaluations(history)) - 1
+    return last - find_best_evaluation(history, early_stopping) >= early_stopping.patience
+
+
+def write_log(history: History, path: Path) -> None:
+    """Write log.csv: a row for each optimizer step that was logged or evaluated."""
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:
         row = rows.setdefault(entry["step"], {"step": entry["step"]})
         row["epoch"] = round(entry["epoch"], 4)
-        row.update({new: f"{entry[old]:.6g}" for old, new in COLUMNS.items() if old in entry})
-    measured = evaluations(history)
-    for step, figures in measured:
-        rows[step].update({f"validation_{name}": f"{v:.6g}" for name, v in figures.items()})
-    others = sorted({name for _, figures in measured for name in figures} - {"loss"})
+        row.update({name: f"{entry[name]:.6g}" for name in COLUMNS if name in entry})
+    evaluations = list_evaluations(history)
+    for step, metrics in evaluations:
+        rows[step].update({f"validation_{name}": f"{v:.6g}" for name, v in metrics.items()})
+    others = sorted({name for _, metrics in evaluations for name in metrics} - {"loss"})
     columns = ["step", "epoch", "loss", "validation_loss", "learning_rate", "grad_norm"]
     columns += [f"validation_{name}" for name in others]
     with path.open("w", encoding="utf-8", newline="") as stream:

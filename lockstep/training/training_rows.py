@@ -1,9 +1,9 @@
-"""Records -> the token rows of an objective, with none lost in silence."""
+"""Rows of token ids that an objective trains on, rendered from records."""
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,198 +12,256 @@ from lockstep.metrics import scores
 from lockstep.models import chat
 from lockstep.models.model_io import Head
 from lockstep.records import Record, parse_labels
-from lockstep.training.train_params import Objective, Train
+from lockstep.training.train_params import Objective, TrainParams
+
+ANSWER_OBJECTIVES = ("sft", "grpo")
+"""Objectives that take the answer of a record as the right one; they skip undesirable answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a trainer's collator takes of one record."""
+    """One training row."""
 
     values: dict[str, Any]
+    """Columns for the trainer's data collator, e.g. input_ids and labels."""
     tokens: int
-    """Of the row, without padding."""
-    learnt: int
-    """Tokens whose likelihood the loss sees; 1 for a row that gets a number."""
+    """Number of tokens, without padding."""
+    loss_tokens: int
+    """Number of tokens in the loss; 1 for a row that is labelled by a class or a number."""
     truncated: bool
     task: str
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows in the order of their records, and what truncation did to them."""
+    """Rows in the order of their records."""
 
     rows: list[Row]
     dropped: list[str]
-    """Origins of the records whose whole answer was cut off; they are not among the rows."""
+    """Origins of the rows that were left out because truncation took their whole answer."""
 
     @property
     def truncated(self) -> int:
-        """Rows whose answer lost its end."""
+        """Number of rows whose answer lost its end."""
         return sum(row.truncated for row in self.rows)
 
     @property
     def tokens(self) -> int:
+        """Number of tokens of all rows, without padding."""
         return sum(row.tokens for row in self.rows)
 
     @property
-    def learnt(self) -> int:
-        return sum(row.learnt for row in self.rows)
+    def loss_tokens(self) -> int:
+        """Number of tokens in the loss."""
+        return sum(row.loss_tokens for row in self.rows)
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each row."""
+        """Number of tokens of each row."""
         return [row.tokens for row in self.rows]
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks that occur, by name."""
+        """Tasks of the rows, sorted by name."""
         return sorted({row.task for row in self.rows})
 
 
-def render(
-    tokenizer: Any,
-    records: Iterable[Record],
-    chosen: Train,
-    head: Head | None = None,
-    part: str = "training",
-) -> Rows:
-    """Render the records of the chosen tasks for the objective; `part` names them in a refusal.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Records of a split that the objective trains on."""
 
-    `head` is what a model that ends in numbers learns. UserError where a record is of another kind
-    than the objective learns, or too many lose their answer at `max_length`.
+    records: list[Record]
+    skipped: int
+    """Number of records left out because their answer is undesirable."""
+
+
+def select_records(records: Iterable[Record], params: TrainParams, split: str) -> Selection:
+    """Return the records of `train.tasks` whose answers suit the objective.
+
+    sft and grpo skip records whose answer is marked undesirable. `split` names the records in the
+    message. Raise UserError if no record is left.
     """
+    of_tasks = [r for r in records if not params.tasks or r.task in params.tasks]
+    if params.objective in ANSWER_OBJECTIVES:
+        selected = [record for record in of_tasks if record.desirable is not False]
+    else:
+        selected = of_tasks
+    if not of_tasks:
+        tasks = f" of tasks {', '.join(params.tasks)}" if params.tasks else ""
+        raise UserError(
+            f"no {split} record{tasks}: add sources, or change prepare.split or train.tasks in "
+            "params.yaml"
+        )
+    if not selected:
+        raise UserError(
+            f"no {split} record with a desirable answer, which {params.objective} needs: add "
+            "sources, or set train.objective to kto in params.yaml"
+        )
+    return Selection(selected, len(of_tasks) - len(selected))
+
+
+def repeat_by_weight(records: Iterable[Record]) -> list[Record]:
+    """Repeat each record as often as its weight says.
+
+    A hash of the record's id decides on the fraction: a weight of 0.5 keeps every second record.
+    """
+    return [record for record in records for _ in range(_count_repeats(record))]
+
+
+def render_rows(
+    tokenizer: Any,
+    records: Sequence[Record],
+    params: TrainParams,
+    head: Head | None = None,
+) -> Rows:
+    """Render records to the rows of the objective.
+
+    `head` is the head of the model, None for a generative model. Raise UserError if a record does
+    not suit the objective, or if too many rows lose their whole answer at `max_length`.
+    """
+    renderer = RowRenderer(tokenizer, params, head)
     rows, dropped = [], []
-    make = _makers(tokenizer, chosen, head)[chosen.objective]
     for record in records:
-        if chosen.tasks and record.task not in chosen.tasks:
-            continue
-        for row in make(record):
-            if row.learnt:
+        for row in renderer.render(record):
+            if row.loss_tokens:
                 rows.append(row)
             else:
                 dropped.append(record.origin)
     total = len(rows) + len(dropped)
-    if not total:
-        tasks = f" of tasks {', '.join(chosen.tasks)}" if chosen.tasks else ""
-        raise UserError(
-            f"no {part} record{tasks}: add sources, or change prepare.split or train.tasks in "
-            "params.yaml"
-        )
-    if not rows or len(dropped) > chosen.max_dropped_fraction * total:
+    if not rows or len(dropped) > params.max_dropped_fraction * total:
         raise UserError(
             f"{len(dropped)} of {total} rows lose their whole answer at train.max_length "
-            f"{chosen.max_length} ({', '.join(dropped[:3])} …); raise it or "
+            f"{params.max_length} ({', '.join(dropped[:3])} …); raise it or "
             "train.max_dropped_fraction"
         )
     return Rows(rows, dropped)
 
 
-def weighted(records: Iterable[Record]) -> list[Record]:
-    """Each record as often as its weight says; a hash of its id decides on the fraction."""
-    return [record for record in records for _ in range(_times(record))]
+class RowRenderer:
+    """Renders records to the rows of one objective."""
+
+    def __init__(self, tokenizer: Any, params: TrainParams, head: Head | None) -> None:
+        self.tokenizer, self.params, self.head = tokenizer, params, head
+        methods: dict[Objective, Callable[[Record], Iterator[Row]]] = {
+            "sft": self._render_example,
+            "dpo": self._render_pair,
+            "orpo": self._render_pair,
+            "simpo": self._render_pair,
+            "kto": self._render_unpaired,
+            "reward": self._render_full_pair,
+            "grpo": self._render_prompt,
+            "classification": self._render_target,
+            "regression": self._render_target,
+        }
+        self.render = methods[params.objective]
+        """Yields the rows of a record."""
+
+    def _render_example(self, record: Record) -> Iterator[Row]:
+        """Yield the whole conversation, with labels for the answers in the loss."""
+        example = chat.encode_example(
+            self.tokenizer,
+            record,
+            self.params.max_length,
+            every_turn=self.params.sft.loss_on == "all",
+        )
+        values = {"input_ids": example.input_ids, "labels": example.labels}
+        truncated = example.input_ids[-1] != chat.get_end_of_turn_id(self.tokenizer)
+        yield Row(values, len(example.input_ids), example.answer_tokens, truncated, record.task)
+
+    def _render_pair(self, record: Record) -> Iterator[Row]:
+        """Yield a prompt with the chosen and the rejected answer."""
+        if record.rejected is None:
+            raise _unsuitable(
+                record,
+                f"has no rejected answer, but {self.params.objective} compares two answers",
+                "sft",
+            )
+        prompt = self._encode_prompt(record)
+        chosen = chat.encode_last_turn(self.tokenizer, record, prompt)
+        rejected = chat.encode_answer(self.tokenizer, record.rejected)
+        room = self._room_after(prompt)
+        truncated = max(len(chosen), len(rejected)) > room
+        chosen, rejected = chosen[:room], rejected[:room]
+        values = {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+        tokens = len(prompt) + max(len(chosen), len(rejected))
+        yield Row(values, tokens, min(len(chosen), len(rejected)), truncated, record.task)
+
+    def _render_full_pair(self, record: Record) -> Iterator[Row]:
+        """Yield two whole conversations: prompt and chosen answer, prompt and rejected answer."""
+        for row in self._render_pair(record):
+            prompt = row.values["prompt_ids"]
+            both = {name: prompt + row.values[name] for name in ("chosen_ids", "rejected_ids")}
+            yield Row(both, row.tokens, row.loss_tokens, row.truncated, row.task)
+
+    def _render_unpaired(self, record: Record) -> Iterator[Row]:
+        """Yield each answer with its prompt and whether it is desirable."""
+        if record.rejected is None and record.desirable is None:
+            raise _unsuitable(record, "does not say whether its answer is desirable", "sft")
+        prompt = self._encode_prompt(record)
+        room = self._room_after(prompt)
+        answer = chat.encode_last_turn(self.tokenizer, record, prompt)
+        answers = [(answer, record.desirable is not False)]
+        if record.rejected is not None:
+            answers.append((chat.encode_answer(self.tokenizer, record.rejected), False))
+        for answer, desirable in answers:
+            completion = answer[:room]
+            values = {"prompt_ids": prompt, "completion_ids": completion, "label": desirable}
+            tokens, truncated = len(prompt) + len(completion), len(answer) > room
+            yield Row(values, tokens, len(completion), truncated, record.task)
+
+    def _render_prompt(self, record: Record) -> Iterator[Row]:
+        """Yield a prompt as JSON and the reference answer; the trainer renders the prompt."""
+        tokens = len(self._encode_prompt(record))
+        prompt = json.dumps({"messages": record.prompt, "tools": record.tools}, ensure_ascii=False)
+        values = {"prompt": prompt, "reference": record.answer}
+        yield Row(values, tokens, int(tokens < self.params.max_length), False, record.task)
+
+    def _render_target(self, record: Record) -> Iterator[Row]:
+        """Yield the input of a model with a head, and the target of the head."""
+        ids, truncated = chat.encode_input(self.tokenizer, record, self.params.max_length)
+        head = self.head or Head("regression", [])
+        values = {"input_ids": ids, "labels": read_target(record, head)}
+        yield Row(values, len(ids), 1, truncated, record.task)
+
+    def _encode_prompt(self, record: Record) -> list[int]:
+        return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
+
+    def _room_after(self, prompt: list[int]) -> int:
+        """Return how many tokens an answer to the prompt may have."""
+        return max(0, self.params.max_length - len(prompt))
 
 
-def _times(record: Record) -> int:
+def read_target(record: Record, head: Head) -> float | int | list[float]:
+    """Return the head's target: a number, the index of the label, or 0 and 1 for several labels.
+
+    Raise UserError if the answer of the record is no such target.
+    """
+    answer = record.answer[:40]
+    if head.problem == "regression":
+        if not scores.is_number(record.answer):
+            raise _unsuitable(record, f"has the answer {answer!r}, which is not a number", "sft")
+        return float(record.answer)
+    names = parse_labels(record.answer)
+    if not set(names) <= set(head.labels):
+        raise _unsuitable(record, f"has the answer {answer!r}, which is not a label", "sft")
+    if head.problem == "multi_label_classification":
+        return [float(label in names) for label in head.labels]
+    if len(names) != 1:
+        raise _unsuitable(
+            record, f"has {len(names)} labels, but every training record has one", "sft"
+        )
+    return head.labels.index(names[0])
+
+
+def _count_repeats(record: Record) -> int:
     fraction, whole = math.modf(record.weight)
     draw = int.from_bytes(hashlib.sha256(record.id.encode()).digest()[:8], "big") / 2**64
     return int(whole) + (draw < fraction)
 
 
-def _makers(
-    tokenizer: Any, chosen: Train, head: Head | None
-) -> dict[Objective, Callable[[Record], Iterator[Row]]]:
-    limit, ends_in = chosen.max_length, head or Head("regression", [])
-
-    def supervised(record: Record) -> Iterator[Row]:
-        if record.desirable is False:
-            raise _unfit(record, "is an answer to be avoided, which sft would learn", "kto")
-        example = chat.encode_example(
-            tokenizer, record, limit, every_turn=chosen.sft.loss_on == "all"
-        )
-        values = {"input_ids": example.input_ids, "labels": example.labels}
-        truncated = example.input_ids[-1] != chat.get_end_of_turn_id(tokenizer)
-        yield Row(values, len(example.input_ids), example.answer_tokens, truncated, record.task)
-
-    def pair(record: Record) -> Iterator[Row]:
-        if record.rejected is None:
-            raise _unfit(
-                record, f"has no rejected answer, and {chosen.objective} compares two", "sft"
-            )
-        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
-        good = chat.encode_last_turn(tokenizer, record, prompt)
-        bad = chat.encode_answer(tokenizer, record.rejected)
-        room = max(0, limit - len(prompt))
-        values = {"prompt_ids": prompt, "chosen_ids": good[:room], "rejected_ids": bad[:room]}
-        longest = len(prompt) + max(len(good[:room]), len(bad[:room]))
-        truncated = max(len(good), len(bad)) > room
-        yield Row(values, longest, min(len(good[:room]), len(bad[:room])), truncated, record.task)
-
-    def whole_pair(record: Record) -> Iterator[Row]:
-        for row in pair(record):
-            prompt = row.values["prompt_ids"]
-            both = {name: prompt + row.values[name] for name in ("chosen_ids", "rejected_ids")}
-            yield Row(both, row.tokens, row.learnt, row.truncated, row.task)
-
-    def unpaired(record: Record) -> Iterator[Row]:
-        if record.rejected is None and record.desirable is None:
-            raise _unfit(record, "says not whether its answer is desirable", "sft")
-        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
-        room = max(0, limit - len(prompt))
-        judged = [(chat.encode_last_turn(tokenizer, record, prompt), record.desirable is not False)]
-        if record.rejected is not None:
-            judged.append((chat.encode_answer(tokenizer, record.rejected), False))
-        for answer, good in judged:
-            values = {"prompt_ids": prompt, "completion_ids": answer[:room], "label": good}
-            length = len(prompt) + len(answer[:room])
-            yield Row(values, length, len(answer[:room]), len(answer) > room, record.task)
-
-    def prompted(record: Record) -> Iterator[Row]:
-        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
-        asked = json.dumps({"messages": record.prompt, "tools": record.tools}, ensure_ascii=False)
-        values, fits = {"prompt": asked, "reference": record.answer}, len(prompt) < limit
-        yield Row(values, len(prompt), int(fits), False, record.task)
-
-    def labelled(record: Record) -> Iterator[Row]:
-        ids, truncated = chat.encode_input(tokenizer, record, limit)
-        yield Row(
-            {"input_ids": ids, "labels": target(record, ends_in)},
-            len(ids),
-            1,
-            truncated,
-            record.task,
-        )
-
-    return {
-        "sft": supervised,
-        "dpo": pair,
-        "orpo": pair,
-        "simpo": pair,
-        "kto": unpaired,
-        "reward": whole_pair,
-        "grpo": prompted,
-        "classification": labelled,
-        "regression": labelled,
-    }
-
-
-def target(record: Record, head: Head) -> float | int | list[float]:
-    """What the head learns: a number, the place of a label, or 1 for each of several labels."""
-    if head.problem == "regression":
-        if not scores.is_number(record.answer):
-            raise _unfit(record, f"answers {record.answer[:40]!r}, which is no number", "sft")
-        return float(record.answer)
-    names = parse_labels(record.answer)
-    if not set(names) <= set(head.labels):
-        raise _unfit(record, f"answers {record.answer[:40]!r}, which is no label", "sft")
-    if head.problem == "multi_label_classification":
-        return [float(label in names) for label in head.labels]
-    if len(names) != 1:
-        raise _unfit(record, "has none or several labels, and no training record has", "sft")
-    return head.labels.index(names[0])
-
-
-def _unfit(record: Record, problem: str, other: Objective) -> UserError:
+def _unsuitable(record: Record, problem: str, objective: Objective) -> UserError:
+    """Return the error for a record that does not suit the objective, and one that it suits."""
     return UserError(
-        f"{record.origin}: {problem}; name other tasks in train.tasks, or take train.objective "
-        f"{other}"
+        f"{record.origin}: {problem}; name other tasks in train.tasks, or set train.objective to "
+        f"{objective}"
     )

@@ -1,6 +1,5 @@
 """Every mistake in params.yaml is reported in one run, before a stage does work."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,9 +104,9 @@ def test_a_missing_section_hides_nothing_else(tmp_path: Path) -> None:
 
 def test_libraries_refuse_options_all_at_once(check: Callable[..., list[str]]) -> None:
     lines = check({"train.options": {"betta": 0.1, "label_smoothing_facto": 0.1}}, check_libraries)
-    assert [re.split(r"[:;]", line)[0] for line in lines] == [
-        "train.options.betta",
-        "train.options.label_smoothing_facto",
+    assert [line.partition(";")[0] for line in lines] == [
+        "train.options: SFTConfig has no option betta",
+        "train.options: SFTConfig has no option label_smoothing_facto",
     ]
 
 

@@ -20,11 +20,11 @@ def test_an_adapter_trained_twice_is_byte_identical(
     performed: Callable[..., str],
     contents: Callable[[Path], dict[str, bytes]],
 ):
-    """In a process of its own, and in this one."""
+    """Once in a new process, once in this one."""
     run = stage(*ARGUMENTS, "one")
     assert run.returncode == 0, run.stderr
-    for said in (run.stderr, performed(*ARGUMENTS, "elsewhere/other")):
-        lines = [line for line in said.splitlines() if line.startswith("train: ")]
+    for stderr in (run.stderr, performed(*ARGUMENTS, "elsewhere/other")):
+        lines = [line for line in stderr.splitlines() if line.startswith("train: ")]
         rows, memory, disk, *steps, last = lines
         assert re.match(r"train: 12 rows, [\d,]+ tokens an epoch, \d+% .* padding, 6 steps", rows)
         assert re.match(r"train: about 0\.0\d of [\d.]+ GB memory of the device: weights", memory)

@@ -1,4 +1,4 @@
-"""Trainings of the tiny model, as the stage plans and runs them, within this process."""
+"""Training runs of the tiny model within this process."""
 
 import signal
 from collections.abc import Callable
@@ -12,19 +12,18 @@ from transformers import TrainerCallback
 from lockstep.models.compute import Launch
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments
-from lockstep.training.checkpoints import Run
-from lockstep.training.training_plan import Plan, draw_up
-from stages.train import Params, load
+from lockstep.training.checkpoints import Checkpoints
+from lockstep.training.training_plan import Params, Plan, plan_training
+from lockstep.training.training_run import load_model
 from tests.conftest import LABELS, tiny_params
 
 
 @pytest.fixture(scope="session")
-def chosen() -> Callable[..., Params]:
-    """The parameters of the stage, with `changes` by dotted path below `train` or `strategies`."""
+def settings() -> Callable[..., Params]:
+    """Return the params of a run, with changes by dotted path below `train`; `__` is a dot."""
 
     def make(**changes: Any) -> Params:
-        given = {path.replace("__", "."): value for path, value in changes.items()}
-        paths = {p if p.startswith("strategies.") else f"train.{p}": v for p, v in given.items()}
+        paths = {f"train.{path.replace('__', '.')}": value for path, value in changes.items()}
         values = tiny_params(paths)
         return Params.model_validate({name: values[name] for name in Params.model_fields})
 
@@ -32,8 +31,8 @@ def chosen() -> Callable[..., Params]:
 
 
 @pytest.fixture(scope="session")
-def learnable(corpus: list[Record]) -> Callable[[str], list[Record]]:
-    """Records that an objective can learn from."""
+def records_for(corpus: list[Record]) -> Callable[[str], list[Record]]:
+    """Return records that suit an objective."""
 
     def make(objective: str) -> list[Record]:
         if objective in ("dpo", "orpo", "simpo", "reward"):
@@ -55,18 +54,19 @@ def learnable(corpus: list[Record]) -> Callable[[str], list[Record]]:
 @pytest.fixture
 def plan(
     tiny: Path,
-    learnable: Callable[[str], list[Record]],
-    chosen: Callable[..., Params],
+    records_for: Callable[[str], list[Record]],
+    settings: Callable[..., Params],
     tmp_path: Path,
 ) -> Callable[..., Plan]:
-    """A plan to train on what the objective learns from."""
+    """Return the plan of a run on records that suit the objective."""
 
     def make(seed: int = 7, base: Path = tiny, **changes: Any) -> Plan:
-        parameters = chosen(**changes)
-        rows = learnable(parameters.train.objective)
-        config = trainer_arguments.build(parameters.train, seed, "cpu", tmp_path / "scratch")
-        labels = {"intent": LABELS}
-        return draw_up(base, rows, rows, labels, parameters.train, parameters.strategies, config)
+        params = settings(**changes)
+        rows = records_for(params.train.objective)
+        config = trainer_arguments.build_trainer_config(
+            params.train, seed, "cpu", tmp_path / "scratch"
+        )
+        return plan_training(base, rows, rows, {"intent": LABELS}, params, config)
 
     return make
 
@@ -84,35 +84,44 @@ class _Kill(TrainerCallback):
             raise KilledError
 
 
-class _AskForTheEnd(TrainerCallback):
-    """A signal while the evaluation of that step runs."""
+class _Interrupt(TrainerCallback):
+    """Sends a signal while the evaluation of a step runs."""
 
-    def __init__(self, step: int, asked: interruption.Interruption) -> None:
-        self.step, self.asked = step, asked
+    def __init__(self, step: int, handler: interruption.Interruption) -> None:
+        self.step, self.handler = step, handler
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.global_step == self.step:
-            self.asked(signal.SIGTERM, None)
+            self.handler(signal.SIGTERM, None)
 
 
 @pytest.fixture
 def trained(
-    tiny: Path, plan: Callable[..., Plan], chosen: Callable[..., Params], tmp_path: Path
+    tiny: Path, plan: Callable[..., Plan], settings: Callable[..., Params], tmp_path: Path
 ) -> Callable[..., Any]:
-    """The trainer after a run to the end."""
+    """Return the trainer after a run to the end."""
     from lockstep.training import trainers
 
     def run(
-        folder: str = "run", killed_at: int = 0, asked_at: int = 0, seed: int = 7, **changes: Any
+        folder: str = "run",
+        killed_at: int = 0,
+        interrupted_at: int = 0,
+        seed: int = 7,
+        base: Path = tiny,
+        **changes: Any,
     ) -> Any:
-        """`killed_at` a step, training ends in an exception, checkpoints of each step behind it;
-        `asked_at` one whose evaluation a signal meets, it saves its only checkpoint."""
-        planned, asked = plan(seed, **changes), interruption.Interruption()
+        """Train, saving a checkpoint at each step.
+
+        `killed_at` ends the run by an exception at that step. `interrupted_at` sends a signal in
+        the evaluation of that step; the run then saves its only checkpoint.
+        """
+        planned, handler = plan(seed, base, **changes), interruption.Interruption()
         (tmp_path / folder).mkdir(exist_ok=True)
-        checkpoints = Run(tmp_path / folder, 0 if asked_at else 1, 2)
-        trainer = trainers.build(load(tiny, chosen(**changes), planned.head, "cpu"), planned)
-        trainer.prepare_to_resume(checkpoints, asked, planned)
-        trainer.add_callback(_AskForTheEnd(asked_at, asked))
+        checkpoints = Checkpoints(tmp_path / folder, 0 if interrupted_at else 1, 2)
+        model = load_model(base, settings(**changes), planned.head, "cpu")
+        trainer = trainers.build_trainer(model, planned)
+        trainer.prepare_to_resume(checkpoints, handler, planned)
+        trainer.add_callback(_Interrupt(interrupted_at, handler))
         if killed_at:
             trainer.add_callback(_Kill(killed_at))
             with pytest.raises(KilledError):
@@ -126,7 +135,7 @@ def trained(
 
 @pytest.fixture
 def launch() -> Callable[..., Launch]:
-    """A `runtime.launch` of one process, with changes."""
+    """Return a `runtime.launch` of one process, with changes."""
     values = {
         "processes": 1, "machines": 1, "machine": 0, "address": "", "port": 29500,
         "strategy": "ddp", "zero_stage": 3, "offload": False,

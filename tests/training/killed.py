@@ -1,6 +1,6 @@
-"""Run a stage that SIGKILL ends in the middle of its Nth torch.save: `killed.py N stages.train …`.
+"""Run a stage and kill it in its Nth call of torch.save: `killed.py N stages.train …`.
 
-The file that was being written is left half as long.
+The file that is being written is left truncated to half its length.
 """
 
 import os
@@ -14,14 +14,14 @@ import torch
 
 
 def main() -> None:
-    left, name = int(sys.argv[1]), sys.argv[2]
+    remaining, name = int(sys.argv[1]), sys.argv[2]
     write = torch.save
 
     def save(value: Any, path: Any, *arguments: Any, **options: Any) -> None:
-        nonlocal left
+        nonlocal remaining
         write(value, path, *arguments, **options)
-        left -= 1
-        if not left:
+        remaining -= 1
+        if not remaining:
             os.truncate(path, Path(path).stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""A training resumes under `dvc exp run --temp`, and its experiment is that of `dvc repro`."""
+"""A training resumes under `dvc exp run --temp` and gives the result of `dvc repro`."""
 
 import os
 import re
@@ -23,11 +23,11 @@ stages:
       exec python -m stages.train
       base augmented prepared/validation.jsonl prepared/labels.json trained
     deps: [base, augmented, prepared]
-    params: [compute, seed, strategies, train, weights]
+    params: [compute, seed, train, weights]
     outs: [trained]
 """
 CHANGES = {
-    "train.epochs": 40.0,  # long enough to be ended in its middle
+    "train.epochs": 40.0,  # long enough to be killed before it ends
     "train.log_steps": 10,
     "train.evaluation_steps": 0,
     "runtime.checkpoint_steps": 10,
@@ -36,7 +36,7 @@ CHANGES = {
 
 @pytest.fixture
 def clone(workplace: Path) -> Callable[..., subprocess.Popen[str]]:
-    """The workplace as a clone of a repository with one stage; starts a command in it."""
+    """Make the workplace a repository with one stage, and return how to start a command in it."""
     values = tiny_params(CHANGES)
     with (workplace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
@@ -75,31 +75,29 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def trained(lock: str) -> Any:
-    """The hash of the stage's output."""
+def output_hash(lock: str) -> Any:
+    """Return the hash of the stage's output."""
     return YAML(typ="safe").load(lock)["stages"]["train"]["outs"][0]["md5"]
 
 
 def experiments(clone: Callable[..., subprocess.Popen[str]]) -> Sequence[str]:
-    """The hash of the output of each experiment."""
+    """Return the hash of the output of each experiment."""
     refs = finish(clone("git", "for-each-ref", "--format=%(refname)", "refs/exps")).split()
-    own = [ref for ref in refs if re.search(r"/[a-z]+-[a-z]+$", ref)]
-    return [trained(finish(clone("git", "show", f"{ref}:dvc.lock"))) for ref in own]
+    names = [ref for ref in refs if re.search(r"/[a-z]+-[a-z]+$", ref)]
+    return [output_hash(finish(clone("git", "show", f"{ref}:dvc.lock"))) for ref in names]
 
 
-def test_an_experiment_that_was_killed_goes_on(
-    clone: Callable[..., subprocess.Popen[str]], workplace: Path
-):
+def test_a_killed_experiment_resumes(clone: Callable[..., subprocess.Popen[str]], workplace: Path):
     process = clone("dvc", "exp", "run", "--temp")
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("train: step 30/"):
             break
-    process.kill()  # DVC itself; the stage notices, saves and ends
+    process.kill()  # DVC itself; the stage notices it, saves a checkpoint and ends
     process.wait()
     deadline = time.monotonic() + 60
     while list((workplace / ".scratch/train").glob("*.lock")):
-        assert time.monotonic() < deadline, "the stage outlives dvc"
+        assert time.monotonic() < deadline, "the stage still runs after dvc has ended"
         time.sleep(0.1)
     assert not experiments(clone)
 
@@ -107,7 +105,7 @@ def test_an_experiment_that_was_killed_goes_on(
     assert re.search(r"train: resumes at step \d+ of 120", out)
     (killed,) = experiments(clone)
     finish(clone("dvc", "repro", "-f"))
-    assert killed == trained((workplace / "dvc.lock").read_text())
+    assert killed == output_hash((workplace / "dvc.lock").read_text())
 
     finish(clone("git", "add", "dvc.lock"))
     finish(clone("git", "commit", "-qm", "trained"))

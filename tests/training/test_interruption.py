@@ -26,15 +26,15 @@ def handler() -> Iterator[None]:
 
 def test_a_signal_takes_effect_at_the_end_of_the_block() -> None:
     steps = []
-    with pytest.raises(ArrivedError), interruption.deferred() as signals:
+    with pytest.raises(ArrivedError), interruption.defer_signals() as signals:
         signal.raise_signal(signal.SIGHUP)
-        steps.append(signals.number)
+        steps.append(signals.signal)
     assert steps == [signal.SIGHUP]
 
 
 def test_an_ignored_signal_interrupts_nothing() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with interruption.deferred() as signals:
+    with interruption.defer_signals() as signals:
         signal.raise_signal(signal.SIGHUP)
-        assert signals.number is None
+        assert signals.signal is None
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN

@@ -1,4 +1,4 @@
-"""Real processes, really killed: the final bytes are those of the run that nobody touched."""
+"""Real processes that are really killed end in the bytes of an uninterrupted run."""
 
 import random
 import re
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 Start = Callable[..., subprocess.Popen[str]]
 ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
-EVERYTHING = {
-    "strategies.lora.lora_dropout": 0.2,
+SETTINGS = {
+    "train.adapter.lora_dropout": 0.2,
     "train.dropout": {"attention_dropout": 0.1},
     "train.batch_size": 2,
     "train.accumulation_steps": 2,
@@ -29,25 +29,27 @@ EVERYTHING = {
     "train.options": {"neftune_noise_alpha": 5.0},
     "runtime.checkpoint_steps": 1,
 }
-"""24 steps, 3 to an epoch, with all on that draws random numbers or keeps a state; the answers
-never come right, so the fourth evaluation after the first is not the last, the seventh is."""
+"""24 steps, 3 per epoch, with all options that draw random numbers or keep a state.
+
+No answer is ever correct, so the first evaluation stays the best, and the seventh is the last.
+"""
 
 
 @pytest.fixture
 def train(
     performed: Callable[..., str], workplace: Path, contents: Callable[[Path], dict[str, bytes]]
 ) -> Any:
-    """Train to the end, within this process; returns what was written, and what was said."""
+    """Train within this process; return the output files and stderr."""
 
     def run(out: str) -> tuple[dict[str, bytes], str]:
-        said = performed(*ARGUMENTS, out, changes=EVERYTHING)
-        return contents(workplace / out), said
+        stderr = performed(*ARGUMENTS, out, changes=SETTINGS)
+        return contents(workplace / out), stderr
 
     return run
 
 
 def wait_for(process: subprocess.Popen[str], step: int) -> None:
-    """Until the process says that it has done the step."""
+    """Wait until the process prints that it has done the step."""
     assert process.stderr is not None
     for line in process.stderr:
         if re.match(rf"train: step {step}/", line):
@@ -55,17 +57,17 @@ def wait_for(process: subprocess.Popen[str], step: int) -> None:
     raise AssertionError(f"ended before step {step}")
 
 
-def test_ended_in_every_way_a_training_goes_on_to_the_same_bytes(
+def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
     started: Start, train: Any, workplace: Path
 ):
-    whole, said = train("whole")
-    assert "resumes" not in said
-    assert "train: step 14/24" in said
-    assert "train: step 15/24" not in said  # early stopping
+    whole, stderr = train("whole")
+    assert "resumes" not in stderr
+    assert "train: step 14/24" in stderr
+    assert "train: step 15/24" not in stderr  # early stopping
 
     draw = random.Random(7)
     for step in (2, 5):
-        process = started(*ARGUMENTS, "ended", changes=EVERYTHING)
+        process = started(*ARGUMENTS, "ended", changes=SETTINGS)
         wait_for(process, step)
         time.sleep(draw.uniform(0, 0.15))
         process.kill()
@@ -73,40 +75,40 @@ def test_ended_in_every_way_a_training_goes_on_to_the_same_bytes(
         assert not list(workplace.glob("*ended*"))
 
     inside = [sys.executable, str(Path(__file__).with_name("killed.py")), "6"]
-    process = started(*ARGUMENTS, "ended", changes=EVERYTHING, command=inside)
+    process = started(*ARGUMENTS, "ended", changes=SETTINGS, command=inside)
     assert "resumes at step" in process.communicate(timeout=300)[1]
     assert process.returncode == -signal.SIGKILL
 
-    process = started(*ARGUMENTS, "ended", changes={**EVERYTHING, "runtime.checkpoint_steps": 0})
+    process = started(*ARGUMENTS, "ended", changes={**SETTINGS, "runtime.checkpoint_steps": 0})
     assert process.stderr is not None
-    told = (re.search(r"resumes at step (\d+) of 24", line) for line in process.stderr)
-    resumed = next(match for match in told if match)
+    matches = (re.search(r"resumes at step (\d+) of 24", line) for line in process.stderr)
+    resumed = next(match for match in matches if match)
     wait_for(process, int(resumed[1]) + 1)
     process.terminate()
-    said = process.communicate(timeout=300)[1]
+    stderr = process.communicate(timeout=300)[1]
     assert process.returncode == 128 + signal.SIGTERM
-    assert "stopped by SIGTERM" in said
+    assert "stopped by SIGTERM" in stderr
 
     newest = sorted((workplace / ".scratch/train").glob("*/step-*"))[-1]
     assert int(newest.name[5:]) > int(resumed[1])  # saved although no checkpoint was due
     file = draw.choice([path for path in newest.rglob("*") if path.is_file()])
     file.write_bytes(file.read_bytes()[:-3])
-    again, said = train("ended")
-    assert f"{newest.name}: " in said
-    assert "resumes at step" in said
-    assert again == whole
+    resumed_files, stderr = train("ended")
+    assert f"{newest.name}: " in stderr
+    assert "resumes at step" in stderr
+    assert resumed_files == whole
     assert list((workplace / ".scratch/train").iterdir()) == []
 
 
-def test_two_at_once_take_turns(started: Start, workplace: Path, contents: Any):
-    changes = {**EVERYTHING, "train.epochs": 2.0}
+def test_two_processes_with_the_same_key_take_turns(started: Start, workplace: Path, contents: Any):
+    changes = {**SETTINGS, "train.epochs": 2.0}
     first = started(*ARGUMENTS, "one", changes=changes)
     wait_for(first, 1)
     first.send_signal(signal.SIGSTOP)
     second = started(*ARGUMENTS, "two", changes=changes)
     assert second.stderr is not None
-    said = second.stderr.readline()
-    assert said == f"train: process {first.pid} trains the same; waiting for its end\n"
+    line = second.stderr.readline()
+    assert line == f"train: process {first.pid} runs the same training; waiting until it ends\n"
     first.send_signal(signal.SIGCONT)
     for process in (first, second):
         process.communicate(timeout=300)

@@ -1,4 +1,4 @@
-"""Several real processes on this machine, by gloo: one training, the same curve."""
+"""Several real processes on this machine, by gloo, give the loss curve of one process."""
 
 import csv
 import os
@@ -15,14 +15,14 @@ import psutil
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import compute
+from lockstep.models.compute import Launch
 from lockstep.records import Record
-from lockstep.training import launch
-from lockstep.training.train_params import Train
+from lockstep.training.launch import check_launch, launch_command
+from lockstep.training.train_params import TrainParams
 from tests.conftest import REPOSITORY, furnish, tiny_params
 
 ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
-TOGETHER = {
+SETTINGS = {
     "train.strategy": "full",
     "train.batch_size": 2,
     "train.accumulation_steps": 2,
@@ -33,13 +33,8 @@ TOGETHER = {
 }
 
 
-def settings(**changes: Any) -> compute.Launch:
-    values = tiny_params({})["runtime"]["launch"]
-    return compute.Launch.model_validate(values | changes)
-
-
-def curve(folder: Path) -> list[tuple[float, float]]:
-    """(loss, validation loss or 0) at each step."""
+def loss_curve(folder: Path) -> list[tuple[float, float]]:
+    """Return (loss, validation loss or 0) at each step."""
     with (folder / "log.csv").open(encoding="utf-8", newline="") as stream:
         return [
             (float(row["loss"]), float(row["validation_loss"] or 0))
@@ -54,7 +49,7 @@ def workplace(
     corpus: list[Record],
     documents: list[str],
 ) -> Path:
-    """One for all tests here: runs are compared with each other."""
+    """One workplace for all tests, which compare their runs."""
     return furnish(tmp_path_factory.mktemp("launch"), tiny, corpus, documents)
 
 
@@ -62,22 +57,25 @@ def workplace(
 def run(
     workplace: Path, stage: Callable[..., Any], performed: Callable[..., str]
 ) -> Callable[[str], Path]:
-    """What training wrote in this process, or in two others by a strategy; each is run once."""
+    """Return the output of a run in this process, or in two processes by a strategy.
 
-    def of(strategy: str = "one") -> Path:
+    Each run is done once.
+    """
+
+    def train(strategy: str = "one") -> Path:
         both = {"runtime.launch.processes": 2, "runtime.launch.strategy": strategy}
         if not (workplace / strategy).exists():
             if strategy == "one":
-                said = performed(*ARGUMENTS, strategy, changes=TOGETHER)
+                stderr = performed(*ARGUMENTS, strategy, changes=SETTINGS)
             else:
-                done = stage(*ARGUMENTS, strategy, changes=TOGETHER | both)
+                done = stage(*ARGUMENTS, strategy, changes=SETTINGS | both)
                 assert done.returncode == 0, done.stderr
-                said = done.stderr
-            assert said.count("train: 12 steps on 12 rows") == 1
+                stderr = done.stderr
+            assert stderr.count("train: 12 steps on 12 rows") == 1
             assert list((workplace / ".scratch/train").iterdir()) == []
         return workplace / strategy
 
-    return of
+    return train
 
 
 @pytest.mark.slow
@@ -85,43 +83,43 @@ def run(
 def test_two_processes_give_the_curve_of_one(
     run: Callable[[str], Path], contents: Any, strategy: str
 ):
-    """The same rows in each step; sums of floats in another order."""
+    """Each step sees the same rows; only the order of floating-point sums differs."""
     one, two = run("one"), run(strategy)
     assert contents(one).keys() == contents(two).keys()
-    for ours, theirs in zip(curve(one), curve(two), strict=True):
+    for ours, theirs in zip(loss_curve(one), loss_curve(two), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 @pytest.mark.slow
-def test_a_killed_worker_ends_all_and_the_run_goes_on(
+def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
     run: Callable[[str], Path],
     started: Callable[..., subprocess.Popen[str]],
     workplace: Path,
     contents: Any,
 ):
     whole = run("ddp")
-    changes = {**TOGETHER, "runtime.launch.processes": 2}
+    changes = {**SETTINGS, "runtime.launch.processes": 2}
     process = started(*ARGUMENTS, "out", changes=changes)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("train: step 4/"):
             break
-    family = psutil.Process(process.pid).children(recursive=True)
-    workers = [one for one in family if "RANK" in one.environ()]
+    processes = psutil.Process(process.pid).children(recursive=True)
+    workers = [worker for worker in processes if "RANK" in worker.environ()]
     assert len(workers) == 2
     os.kill(workers[1].pid, signal.SIGKILL)
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode == 2, said
-    assert "error: a process of 2 ended with 1" in said
+    stderr = process.communicate(timeout=120)[1]
+    assert process.returncode == 2, stderr
+    assert "error: one of 2 processes failed with exit code 1" in stderr
     deadline = time.monotonic() + 30
-    while any(one.is_running() and one.status() != "zombie" for one in family):
-        assert time.monotonic() < deadline, "orphans are left"
+    while any(p.is_running() and p.status() != "zombie" for p in processes):
+        assert time.monotonic() < deadline, "workers are left behind"
         time.sleep(0.1)
 
-    again = started(*ARGUMENTS, "out", changes=changes)
-    said = again.communicate(timeout=300)[1]
-    assert again.returncode == 0, said
-    assert re.search(r"resumes at step \d+ of 12", said)
+    resumed = started(*ARGUMENTS, "out", changes=changes)
+    stderr = resumed.communicate(timeout=300)[1]
+    assert resumed.returncode == 0, stderr
+    assert re.search(r"resumes at step \d+ of 12", stderr)
     assert contents(workplace / "out") == contents(whole)
 
 
@@ -132,9 +130,9 @@ def test_two_machines_are_two_launches(
     workplace: Path,
     tmp_path: Path,
 ):
-    """On loopback; the second one has a clone of its own and writes nothing."""
+    """They talk over loopback. The second one has its own clone and writes nothing."""
     one = run("one")
-    changes = {**TOGETHER, "runtime.launch.machines": 2, "runtime.launch.port": 29611}
+    changes = {**SETTINGS, "runtime.launch.machines": 2, "runtime.launch.port": 29611}
     first = started(*ARGUMENTS, "both", changes=changes)
     other = tmp_path / "other"
     other.mkdir()
@@ -148,33 +146,36 @@ def test_two_machines_are_two_launches(
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "DVC_ROOT": str(workplace)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    said = first.communicate(timeout=300)[1], second.communicate(timeout=300)[1]
-    assert (first.returncode, second.returncode) == (0, 0), said
+    stderr = first.communicate(timeout=300)[1], second.communicate(timeout=300)[1]
+    assert (first.returncode, second.returncode) == (0, 0), stderr
     assert not (other / "both").exists()
-    for ours, theirs in zip(curve(one), curve(workplace / "both"), strict=True):
+    for ours, theirs in zip(loss_curve(one), loss_curve(workplace / "both"), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_what_cannot_be_shared_out_is_refused():
-    values = tiny_params({"train.early_stopping.patience": 3})["train"]
-    chosen = Train.model_validate(values)
-    launch.check(settings(), chosen)
-    launch.check(settings(processes=2), chosen)
+def test_settings_that_several_processes_cannot_have_are_refused(launch: Callable[..., Launch]):
+    params = TrainParams.model_validate(tiny_params({"train.early_stopping.patience": 3})["train"])
+    check_launch(launch(), params)
+    check_launch(launch(processes=2), params)
     with pytest.raises(UserError, match="fsdp keeps no whole model in one process"):
-        launch.check(settings(processes=2, strategy="fsdp"), chosen)
-    quantized = Train.model_validate(tiny_params({"train.strategy": "qlora"})["train"])
-    with pytest.raises(UserError, match="deepspeed does not split 4-bit weights"):
-        launch.check(settings(machines=2, strategy="deepspeed"), quantized)
+        check_launch(launch(processes=2, strategy="fsdp"), params)
+    quantized = TrainParams.model_validate(tiny_params({"train.strategy": "qlora"})["train"])
+    with pytest.raises(UserError, match="deepspeed cannot shard 4-bit weights"):
+        check_launch(launch(machines=2, strategy="deepspeed"), quantized)
+    weighted = {"train.sft.weighting": "uncertainty"}
+    with pytest.raises(UserError, match="trained task weights work in one process only"):
+        check_launch(
+            launch(processes=2), TrainParams.model_validate(tiny_params(weighted)["train"])
+        )
 
 
-def test_the_command_says_what_runtime_says():
-    words = launch.command(settings(processes=4, machines=2, machine=1, address="10.0.0.1"))
+def test_the_command_line_follows_runtime_launch(launch: Callable[..., Launch]):
+    words = launch_command(launch(processes=4, machines=2, machine=1, address="10.0.0.1"))
     line = " ".join(words[1:])
     assert line.startswith("-m accelerate.commands.launch --num_processes 8 --num_machines 2 ")
     assert "--machine_rank 1" in line
     assert "--main_process_ip 10.0.0.1" in line
     assert "--multi_gpu" in words
-    words = launch.command(settings(strategy="deepspeed", zero_stage=3, offload=True))
-    line = " ".join(words)
+    line = " ".join(launch_command(launch(strategy="deepspeed", zero_stage=3, offload=True)))
     assert "--use_deepspeed --zero_stage 3 --offload_optimizer_device cpu" in line
     assert "--offload_param_device cpu" in line

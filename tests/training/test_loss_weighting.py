@@ -1,4 +1,4 @@
-"""Weights of tasks, on numbers worked out by hand from the papers' formulas."""
+"""Task weights agree with numbers computed by hand from the papers' formulas."""
 
 import math
 
@@ -8,17 +8,17 @@ import torch
 from lockstep.training import loss_weighting
 
 LOSSES = torch.tensor([[1.0, 2.0], [4.0, 0.0], [8.0, 8.0]])
-"""Rows of two tokens; the 0 stands where a row learns nothing."""
+"""Losses of rows with two tokens; 0 is a token that is not in the loss."""
 TASKS = torch.tensor([0, 1, 1])
 
 
 def test_fixed_multiplies_each_row():
-    weights = loss_weighting.Fixed(["a", "b"], {"b": 0.5})
+    weights = loss_weighting.FixedWeights(["a", "b"], {"b": 0.5})
     assert weights(LOSSES, TASKS).item() == 3 + 0.5 * 20
 
 
 def test_uncertainty_is_the_paper_s_sum():
-    weights = loss_weighting.Uncertainty(["a", "b"])
+    weights = loss_weighting.UncertaintyWeights(["a", "b"])
     assert weights(LOSSES, TASKS).item() == 23
     with torch.no_grad():
         weights.log_variance.copy_(torch.tensor([1.0, -1.0]))
@@ -26,9 +26,9 @@ def test_uncertainty_is_the_paper_s_sum():
     assert weights(LOSSES, TASKS).item() == pytest.approx(reference)
 
 
-def test_uncertainty_learns_the_loss():
-    """exp(-s) L + s / 2 is least where exp(s) = 2 L: the gradient vanishes there."""
-    weights = loss_weighting.Uncertainty(["a"])
+def test_uncertainty_is_stationary_at_the_loss():
+    """exp(-s) L + s / 2 has its minimum where exp(s) = 2 L, so the gradient is 0 there."""
+    weights = loss_weighting.UncertaintyWeights(["a"])
     with torch.no_grad():
         weights.log_variance.fill_(math.log(2 * 3.0))
     weights(torch.full((1, 4), 3.0), torch.tensor([0])).backward()
@@ -37,8 +37,8 @@ def test_uncertainty_learns_the_loss():
 
 
 def test_loss_ratio_is_the_softmax_of_the_last_two_epochs():
-    weights = loss_weighting.LossRatio(["a", "b"])
-    for a, b in ((4.0, 4.0), (2.0, 4.0)):  # a falls by half, b not at all
+    weights = loss_weighting.LossRatioWeights(["a", "b"])
+    for a, b in ((4.0, 4.0), (2.0, 4.0)):  # the loss of a falls by half, that of b does not fall
         assert weights(torch.tensor([[a], [b]]), torch.tensor([0, 1])).item() == a + b
         weights.end_epoch()
     ratios = torch.tensor([0.5 / 2, 1.0 / 2])
@@ -47,8 +47,15 @@ def test_loss_ratio_is_the_softmax_of_the_last_two_epochs():
     assert whole.item() == pytest.approx(2.0)
 
 
-def test_nothing_weighted_is_nothing():
-    assert loss_weighting.choose("fixed", ["a"], {}) is None
-    assert isinstance(loss_weighting.choose("fixed", ["a"], {"a": 2.0}), loss_weighting.Fixed)
-    assert isinstance(loss_weighting.choose("uncertainty", ["a"], {}), loss_weighting.Uncertainty)
-    assert isinstance(loss_weighting.choose("loss_ratio", ["a"], {}), loss_weighting.LossRatio)
+def test_equal_weights_need_no_object():
+    assert loss_weighting.create_task_weights("fixed", ["a"], {}) is None
+    assert isinstance(
+        loss_weighting.create_task_weights("fixed", ["a"], {"a": 2.0}), loss_weighting.FixedWeights
+    )
+    assert isinstance(
+        loss_weighting.create_task_weights("uncertainty", ["a"], {}),
+        loss_weighting.UncertaintyWeights,
+    )
+    assert isinstance(
+        loss_weighting.create_task_weights("loss_ratio", ["a"], {}), loss_weighting.LossRatioWeights
+    )

@@ -1,4 +1,4 @@
-"""Estimates held against what torch really keeps."""
+"""Memory estimates agree with what torch allocates."""
 # ruff: noqa: E501 - tables, one case a line
 
 import copy
@@ -21,31 +21,31 @@ pytestmark = pytest.mark.slow
 PARTS = Memory(weights=80, gradients=160, optimizer=240, activations=8)
 
 
-def size(batch: dict[str, Any]) -> int:
-    """Numbers in its tensors."""
+def batch_size(batch: dict[str, Any]) -> int:
+    """Return the number of elements of a batch's tensors."""
     return sum(part.numel() for part in batch.values() if hasattr(part, "numel"))
 
 
-def kept(trainer: Any) -> int:
-    """Bytes of all tensors that autograd keeps for the backward pass of the longest batch."""
+def saved_bytes(trainer: Any) -> int:
+    """Return the bytes that autograd saves for the backward pass of the longest batch."""
     import torch
 
-    found: dict[int, int] = {}
-    own = {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
+    sizes: dict[int, int] = {}
+    parameters = {p.untyped_storage().data_ptr() for p in trainer.model.parameters()}
 
-    def keep(tensor: Any) -> Any:
+    def save(tensor: Any) -> Any:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage.nbytes()
+        if storage.data_ptr() not in parameters:
+            sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     batches = list(trainer.get_train_dataloader())
-    batch = max(batches, key=size)
+    batch = max(batches, key=batch_size)
     trainer.model.train()
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         loss = trainer.compute_loss(trainer.model, dict(batch))
     loss.backward()
-    return sum(found.values())
+    return sum(sizes.values())
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_activations_are_estimated_within_a_factor_of_two(
 ):
     same = {"strategy": strategy, "epochs": 0.1, "dropout": {}, "batch_size": 4}
     trainer = trained(objective=objective, **same)
-    estimate = memory.activations(trainer.model.config, trainer.plan)
-    assert 0.5 < estimate / kept(trainer) < 2
+    estimate = memory.estimate_activations(trainer.model.config, trainer.plan)
+    assert 0.5 < estimate / saved_bytes(trainer) < 2
 
 
 def test_the_reference_of_full_preference_tuning_is_counted(
@@ -74,18 +74,18 @@ def test_the_reference_of_full_preference_tuning_is_counted(
 ):
     whole = trained(objective="dpo", strategy="full", epochs=0.1)
     parameters = whole.model.num_parameters()
-    place, *_ = memory.places(memory.needed(whole, whole.plan), launch(), "cpu")
-    assert place.memory.weights == 2 * 4 * parameters
+    pool, *_ = memory.split_memory(memory.estimate_memory(whole, whole.plan), launch(), "cpu")
+    assert pool.needed.weights == 2 * 4 * parameters
     adapted = trained("other", objective="dpo", strategy="lora", epochs=0.1)
-    place, *_ = memory.places(memory.needed(adapted, adapted.plan), launch(), "cpu")
-    assert place.memory.weights < 1.5 * 4 * parameters
+    pool, *_ = memory.split_memory(memory.estimate_memory(adapted, adapted.plan), launch(), "cpu")
+    assert pool.needed.weights < 1.5 * 4 * parameters
 
 
-def test_weights_that_fill_the_device_are_refused_unread(
+def test_weights_that_do_not_fit_are_refused_before_they_are_read(
     launch: Callable[..., Launch], plan: Callable[..., Any], tiny: Path, tmp_path: Path
 ):
     memory.check_weights(tiny, plan(), launch(), "cpu")
-    size = 4 * 10**12  # a file with a hole: no disk holds it, and only its header is read
+    size = 4 * 10**12  # a sparse file, larger than the disk; only its header is read
     header = json.dumps(
         {"w": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, size]}}
     ).encode()
@@ -98,14 +98,16 @@ def test_weights_that_fill_the_device_are_refused_unread(
         memory.check_weights(tmp_path, plan(), launch(), "cpu")
 
 
-def test_logits_that_are_computed_in_tiles_are_not_counted(plan: Callable[..., Any], loaded: Any):
-    """TRL's chunked_logprob; ORPO and SimPO hold those of every token."""
+def test_logits_that_are_computed_in_tiles_do_not_count(plan: Callable[..., Any], loaded: Any):
+    """TRL computes them in tiles (chunked_logprob) for DPO and KTO, but not for ORPO and SimPO."""
     more = copy.deepcopy(loaded.config)
     more.vocab_size *= 50
-    for objective, held in {"dpo": False, "kto": False, "orpo": True, "simpo": True}.items():
-        drawn = plan(objective=objective)
-        wide, narrow = (memory.activations(config, drawn) for config in (more, loaded.config))
-        assert (wide > narrow) is held, objective
+    for objective, counted in {"dpo": False, "kto": False, "orpo": True, "simpo": True}.items():
+        planned = plan(objective=objective)
+        wide, narrow = (
+            memory.estimate_activations(config, planned) for config in (more, loaded.config)
+        )
+        assert (wide > narrow) is counted, objective
 
 
 @pytest.mark.parametrize(
@@ -121,27 +123,26 @@ def test_logits_that_are_computed_in_tiles_are_not_counted(plan: Callable[..., A
     ],
     ids=str,
 )  # fmt: skip
-def test_a_copy_of_the_model_is_foreseen_where_there_will_be_one(
+def test_a_reference_model_is_expected_where_the_trainer_has_one(
     trained: Callable[..., Any], changes: dict[str, Any], copies: int
 ):
-    """Before it is loaded, and as the library then has it."""
     trainer = trained(epochs=0.1, evaluation_tokens=4, **changes)
-    assert memory._has_reference(trainer.plan) == (copies == 2)
+    assert memory.has_reference_model(trainer.plan) == (copies == 2)
     assert (getattr(trainer, "ref_model", None) is not None) == (copies == 2)
 
 
-def test_a_machine_must_hold_what_each_of_its_processes_loads(
+def test_a_machine_must_hold_the_whole_model_once_per_process(
     launch: Callable[..., Launch],
     plan: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     tiny: Path,
 ):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**15, 10**15))
-    monkeypatch.setattr(memory, "_parameters", lambda base: 10**11)
+    monkeypatch.setattr(memory, "count_parameters", lambda base: 10**11)
     eight = {"processes": 8, "strategy": "fsdp"}
     with pytest.raises(
         UserError,
-        match=r"400\.0 GB .* and the machine has .*; share it among more machines, or take",
+        match=r"400\.0 GB .* and the machine has .*; use more machines or a smaller base",
     ):
         memory.check_weights(tiny, plan(strategy="full"), launch(**eight), "cuda")
     parts = {**eight, "strategy": "deepspeed", "zero_stage": 3}
@@ -151,8 +152,8 @@ def test_a_machine_must_hold_what_each_of_its_processes_loads(
 def test_processes_of_one_machine_share_its_memory(
     launch: Callable[..., Launch],
 ):
-    alone = memory.places(PARTS, launch(), "cpu")[0].available
-    assert memory.places(PARTS, launch(processes=4), "cpu")[0].available < alone / 2
+    alone = memory.split_memory(PARTS, launch(), "cpu")[0].available
+    assert memory.split_memory(PARTS, launch(processes=4), "cpu")[0].available < alone / 2
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_processes_of_one_machine_share_its_memory(
     ],
     ids=str,
 )  # fmt: skip
-def test_what_eight_processes_share_out(
+def test_each_of_eight_processes_needs_its_shard(
     launch: Callable[..., Launch],
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
@@ -175,8 +176,8 @@ def test_what_eight_processes_share_out(
     machine: tuple[int, ...] | None,
 ):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (1, 1))
-    found = memory.places(PARTS, launch(processes=8, **changes), "cuda")
-    assert [place.name for place in found] == ["device", "machine"][: len(found)]
-    assert [tuple(asdict(place.memory).values()) for place in found] == [
+    pools = memory.split_memory(PARTS, launch(processes=8, **changes), "cuda")
+    assert [pool.name for pool in pools] == ["device", "machine"][: len(pools)]
+    assert [tuple(asdict(pool.needed).values()) for pool in pools] == [
         parts for parts in (device, machine) if parts
     ]

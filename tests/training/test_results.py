@@ -1,4 +1,4 @@
-"""What training writes goes on through merge: every adapter, with and without a head."""
+"""Every adapter that training writes can be merged, with and without a head."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,18 +14,17 @@ from stages import merge
 
 pytestmark = pytest.mark.slow
 
-ADALORA = {"init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "target_modules": "all-linear"}
-ADAPTERS = [kind for kind in get_args(Strategy) if kind not in ("full", "freeze")]
-STARTS = ["pissa", "olora"]
+STRATEGIES = [kind for kind in get_args(Strategy) if kind not in ("full", "freeze")]
+INITIALIZATIONS = ["pissa", "olora"]
 
 
 @pytest.fixture
 def adapter(trained: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
-    """The folder of an adapter that has learnt something."""
+    """Return the folder of a trained adapter."""
 
     def make(strategy: str, **changes: Any) -> Path:
         folder = tmp_path / "adapter"
-        same = {"strategies__adalora": ADALORA, "learning_rate": 3e-2, "epochs": 4.0}
+        same = {"learning_rate": 3e-2, "epochs": 4.0}
         trained(strategy=strategy, **{**same, **changes}).save_result(folder, 1.0)
         return folder
 
@@ -33,72 +32,79 @@ def adapter(trained: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
 
 
 def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
+    """Return the token ids of a few prompts."""
     return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
 
 
-@pytest.mark.parametrize("strategy", ADAPTERS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_adapter_is_merged_into_the_original_base(
     adapter: Callable[..., Path], tiny: Path, tokenizer: Any, corpus: list[Record], strategy: str
 ):
     import torch
 
     folder = adapter(strategy)
-    asked = prompts(tokenizer, corpus)
+    prompt_ids = prompts(tokenizer, corpus)
     base = model_io.load_model(tiny, "float32", "eager", "cpu")
-    before = merge.logits(base, asked)
-    merged, difference = merge.merge_adapter(base, folder, asked, 1e-3)
+    before = merge.logits(base, prompt_ids)
+    merged, difference = merge.merge_adapter(base, folder, prompt_ids, 1e-3)
     assert difference <= 1e-3
-    after = merge.logits(merged, asked)
+    after = merge.logits(merged, prompt_ids)
     assert merge.largest_difference(before, after) > 0.01
     assert not any("lora" in name for name, _ in merged.named_parameters())
     assert all(torch.isfinite(one).all() for one in after)
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_a_start_that_changes_the_base_is_converted_to_the_original(
-    trained: Callable[..., Any], tiny: Path, tokenizer: Any, corpus: list[Record], start: str,
+@pytest.mark.parametrize("initialization", INITIALIZATIONS)
+def test_an_initialization_from_the_base_is_converted_to_the_original_base(
+    trained: Callable[..., Any],
+    tiny: Path,
+    tokenizer: Any,
+    corpus: list[Record],
+    initialization: str,
     tmp_path: Path,
-):  # fmt: skip
-    """PiSSA and OLoRA tune what they took out of the base's weights."""
+):
+    """PiSSA and OLoRA move a part of the base's weights into the adapter."""
     import torch
 
-    lora = {"r": 4, "lora_alpha": 4, "init_lora_weights": start, "target_modules": "all-linear"}
-    trainer = trained(strategy="lora", strategies__lora=lora, learning_rate=1e-2)
+    lora = {
+        "r": 4, "lora_alpha": 4, "init_lora_weights": initialization, "target_modules": "all-linear"
+    }  # fmt: skip
+    trainer = trained(strategy="lora", adapter=lora, learning_rate=1e-2)
     trainer.save_result(tmp_path / "adapter", 1.0)
-    asked = prompts(tokenizer, corpus)
-    want = merge.logits(trainer.model.eval(), asked)
+    prompt_ids = prompts(tokenizer, corpus)
+    reference = merge.logits(trainer.model.eval(), prompt_ids)
     base = model_io.load_model(tiny, "float32", "eager", "cpu")
-    merged, _ = merge.merge_adapter(base, tmp_path / "adapter", asked, 1e-2)
-    for ours, theirs in zip(merge.logits(merged, asked), want, strict=True):
+    merged, _ = merge.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
+    for ours, theirs in zip(merge.logits(merged, prompt_ids), reference, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("objective", ["classification", "regression", "reward"])
-def test_a_head_comes_along(
+def test_a_head_is_saved_and_merged(
     adapter: Callable[..., Path], tiny: Path, tokenizer: Any, corpus: list[Record], objective: str
 ):
     folder = adapter("lora", objective=objective)
     head = model_io.read_head(folder)
     assert head is not None
     base = model_io.load_model(tiny, "float32", "eager", "cpu", head=head)
-    asked = prompts(tokenizer, corpus)
-    merged, _ = merge.merge_adapter(base, folder, asked, 1e-4)
-    assert merge.logits(merged, asked)[0].numel() == max(1, len(head.labels))
+    prompt_ids = prompts(tokenizer, corpus)
+    merged, _ = merge.merge_adapter(base, folder, prompt_ids, 1e-4)
+    assert merge.logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
 
 
 @pytest.mark.parametrize("strategy", ["prompt", "p_tuning", "prefix"])
-def test_a_soft_prompt_stands_before_every_input(
+def test_a_soft_prompt_comes_before_every_input(
     adapter: Callable[..., Path], tiny: Path, tokenizer: Any, corpus: list[Record], strategy: str,
     tmp_path: Path,
 ):  # fmt: skip
-    """In a batch, with choices and while it writes, as PEFT has it one by one."""
+    """Batches, choices and generated answers agree with PEFT, which gets one prompt at a time."""
     import torch
     from peft import PeftModel
 
     folder = adapter(strategy)
-    asked = prompts(tokenizer, corpus)
+    prompt_ids = prompts(tokenizer, corpus)
     base = model_io.load_model(tiny, "float32", "eager", "cpu")
-    merged, _ = merge.merge_adapter(base, folder, asked, 1e-3)
+    merged, _ = merge.merge_adapter(base, folder, prompt_ids, 1e-3)
     model_io.save_model(merged, tmp_path / "merged", 1.0)
     model_io.save_tokenizer(tokenizer, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
@@ -108,17 +114,17 @@ def test_a_soft_prompt_stands_before_every_input(
     ).eval()
 
     choices = [chat.encode_answer(tokenizer, text) for text in ("track", "cancel order")]
-    scores = likelihood.score_choices(ours, asked, choices, 3)
-    for prompt, row in zip(asked, scores, strict=True):
+    scores = likelihood.score_choices(ours, prompt_ids, choices, 3)
+    for prompt, row in zip(prompt_ids, scores, strict=True):
         for choice, score in zip(choices, row, strict=True):
             with torch.inference_mode():
                 logits = theirs(input_ids=torch.tensor([prompt + choice])).logits[0]
-            told = logits[-len(choice) - 1 : -1].log_softmax(-1)
-            want = told.gather(1, torch.tensor(choice).unsqueeze(1)).sum().item()
-            assert score == pytest.approx(want, rel=1e-3)
+            log_probabilities = logits[-len(choice) - 1 : -1].log_softmax(-1)
+            reference = log_probabilities.gather(1, torch.tensor(choice).unsqueeze(1)).sum().item()
+            assert score == pytest.approx(reference, rel=1e-3)
 
-    written = generation.generate_answers(ours, tokenizer, asked, 3, 6)
-    for prompt, answer in zip(asked, written, strict=True):
+    written = generation.generate_answers(ours, tokenizer, prompt_ids, 3, 6)
+    for prompt, answer in zip(prompt_ids, written, strict=True):
         ids = torch.tensor([prompt])
         row = theirs.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False,

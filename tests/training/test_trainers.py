@@ -1,4 +1,4 @@
-"""Every objective by a trainer of its library, every strategy by PEFT, every option felt."""
+"""Every objective trains, every strategy trains its parameters, every option has an effect."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +11,12 @@ from lockstep.training.train_params import Objective, Strategy
 
 pytestmark = pytest.mark.slow
 
-ADALORA = {"init_r": 4, "target_r": 2, "tinit": 1, "tfinal": 1, "target_modules": "all-linear"}
 LORA = {"r": 4, "lora_dropout": 0.0, "target_modules": "all-linear"}
 WSD = {"num_decay_steps": 2}
 ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
 WHOLE = ["config.json", "generation_config.json", "model.safetensors"]
 TOKENIZER = ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
-TRL_MEASURES = {
+EVALUATION_METRICS = {
     "sft": {"loss"},
     "dpo": {"loss", "accuracy", "margin"},
     "orpo": {"loss", "accuracy", "margin"},
@@ -32,12 +31,12 @@ TRL_MEASURES = {
 
 @pytest.fixture(scope="module")
 def plain() -> dict[float, dict[str, bytes]]:
-    """Weights without any option, by the number of epochs, once they have been trained."""
+    """Cache of the weights without any option, by number of epochs."""
     return {}
 
 
 def losses(trainer: Any) -> list[float]:
-    return training_log.losses(trainer.state.log_history)
+    return training_log.list_losses(trainer.state.log_history)
 
 
 def weights(trainer: Any) -> dict[str, bytes]:
@@ -50,7 +49,7 @@ def weights(trainer: Any) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("objective", get_args(Objective))
-def test_each_objective_is_learnt_and_measured(
+def test_each_objective_is_trained_and_evaluated(
     trained: Callable[..., Any], objective: str, tmp_path: Path
 ):
     options = {"num_generations": 4} if objective == "grpo" else {}
@@ -58,38 +57,41 @@ def test_each_objective_is_learnt_and_measured(
         objective=objective, strategy="full", learning_rate=3e-3, options=options,
         epochs=1.0 if objective == "grpo" else 6.0, evaluation_tokens=4,
     )  # fmt: skip
-    measured = training_log.evaluations(trainer.state.log_history)
-    assert measured[-1][1].keys() == TRL_MEASURES[objective]
-    first, last = measured[0][1], measured[-1][1]
+    evaluations = training_log.list_evaluations(trainer.state.log_history)
+    assert evaluations[-1][1].keys() == EVALUATION_METRICS[objective]
+    first, last = evaluations[0][1], evaluations[-1][1]
     if "margin" in last:
         assert last["margin"] > first["margin"]
     elif objective != "grpo":  # the answers of a random model are never right
         assert last["loss"] < first["loss"]
     trainer.save_result(tmp_path / "out", 1.0)
-    saved = {path.name for path in (tmp_path / "out").iterdir()}
-    assert "model.safetensors" in saved
-    assert ("head.json" in saved) == (objective in ("reward", "classification", "regression"))
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "model.safetensors" in files
+    assert ("head.json" in files) == (objective in ("reward", "classification", "regression"))
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_each_strategy_trains_what_it_says(
     trained: Callable[..., Any], strategy: str, tmp_path: Path
 ):
-    trainer = trained(strategy=strategy, learning_rate=1e-2, strategies__adalora=ADALORA)
-    start = trained("start", strategy=strategy, epochs=1.0, strategies__adalora=ADALORA)
+    trainer = trained(strategy=strategy, learning_rate=1e-2)
+    start = trained("start", strategy=strategy, epochs=1.0)
     before, after = weights(start), weights(trainer)
-    learnt = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
+    trained_names = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
     changed = {name for name in before if before[name] != after[name]}
     assert changed
-    assert changed <= learnt
+    assert changed <= trained_names
     if strategy == "full":
-        assert learnt == set(before)
+        assert trained_names == set(before)
     if strategy == "freeze":
-        assert {name.split(".")[2] for name in learnt if ".layers." in name} == {"1"}
-        assert {"model.norm.weight", "model.embed_tokens.weight"} <= learnt  # tied to the head
+        assert {name.split(".")[2] for name in trained_names if ".layers." in name} == {"1"}
+        assert {
+            "model.norm.weight",
+            "model.embed_tokens.weight",
+        } <= trained_names  # tied to the head
     trainer.save_result(tmp_path / "out", 1.0)
-    saved = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert saved == sorted([*(WHOLE if strategy in ("full", "freeze") else ADAPTER), *TOKENIZER])
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == sorted([*(WHOLE if strategy in ("full", "freeze") else ADAPTER), *TOKENIZER])
 
 
 @pytest.mark.parametrize(
@@ -122,20 +124,20 @@ def test_each_strategy_trains_what_it_says(
         {"sft.weighting": "uncertainty"},
         {"sft.weighting": "loss_ratio", "epochs": 3.0},
         {"sft.task_weights": {"slots": 3.0}},
-        {"strategies.lora": {**LORA, "use_dora": True}},
-        {"strategies.lora": {**LORA, "use_rslora": True}},
-        {"strategies.lora": {**LORA, "init_lora_weights": "pissa"}},
-        {"strategies.lora": {**LORA, "init_lora_weights": "olora"}},
-        {"strategies.lora": {**LORA, "loraplus_lr_ratio": 16.0}},
-        {"strategies.lora": {**LORA, "lora_dropout": 0.3}},
-        {"strategies.lora": {**LORA, "target_modules": ["q_proj"]}},
+        {"adapter": {**LORA, "use_dora": True}},
+        {"adapter": {**LORA, "use_rslora": True}},
+        {"adapter": {**LORA, "init_lora_weights": "pissa"}},
+        {"adapter": {**LORA, "init_lora_weights": "olora"}},
+        {"adapter": {**LORA, "loraplus_lr_ratio": 16.0}},
+        {"adapter": {**LORA, "lora_dropout": 0.3}},
+        {"adapter": {**LORA, "target_modules": ["q_proj"]}},
     ],
     ids=str,
 )  # fmt: skip
 def test_each_option_takes_effect(
     trained: Callable[..., Any], plain: dict[float, dict[str, bytes]], changes: dict[str, Any]
 ):
-    same = {"strategies.lora": LORA, "learning_rate": 1e-2, "max_dropped_fraction": 1.0}
+    same = {"adapter": LORA, "learning_rate": 1e-2, "max_dropped_fraction": 1.0}
     epochs = changes.get("epochs", 2.0)
     if epochs not in plain:
         plain[epochs] = weights(trained("plain", **same, epochs=epochs))
@@ -143,11 +145,13 @@ def test_each_option_takes_effect(
 
 
 def test_activation_checkpointing_computes_the_same(trained: Callable[..., Any]):
-    """Less memory, not other numbers; that it is on shows in the layers."""
+    """It changes memory, not results; the layers show that it is on."""
     same = {"strategy": "full", "learning_rate": 1e-2}
-    plain, twice = (trained(str(on), activation_checkpointing=on, **same) for on in (False, True))
-    assert losses(plain) == pytest.approx(losses(twice), rel=1e-5)
-    layers = [t.model.model.layers[0] for t in (plain, twice)]
+    plain, checkpointed = (
+        trained(str(on), activation_checkpointing=on, **same) for on in (False, True)
+    )
+    assert losses(plain) == pytest.approx(losses(checkpointed), rel=1e-5)
+    layers = [t.model.model.layers[0] for t in (plain, checkpointed)]
     assert [layer.gradient_checkpointing for layer in layers] == [False, True]
 
 
@@ -163,7 +167,7 @@ def test_activation_checkpointing_computes_the_same(trained: Callable[..., Any])
 def test_evaluation_during_training_changes_no_weight(
     trained: Callable[..., Any], optimizer: str, objective: str
 ):
-    """With answers, dropout and an optimizer that moves the weights to measure them."""
+    """Even with answers, dropout and an optimizer that swaps weights for an evaluation."""
     same = {
         "objective": objective,
         "options": {"num_generations": 4} if objective == "grpo" else {},
@@ -176,27 +180,27 @@ def test_evaluation_during_training_changes_no_weight(
     }
     often = trained("often", evaluation_steps=1, evaluation_answers=3, **same)
     never = trained("never", evaluation_steps=0, **same)
-    evaluations = [len(training_log.evaluations(t.state.log_history)) for t in (often, never)]
+    evaluations = [len(training_log.list_evaluations(t.state.log_history)) for t in (often, never)]
     assert evaluations[1] == 1 < evaluations[0]
     assert weights(often) == weights(never)
 
 
 def test_early_stopping_keeps_the_best_weights(trained: Callable[..., Any]):
-    """At a rate that ruins the model after some steps, the result is the one before."""
+    """The learning rate ruins the model after some steps; the result are the weights before."""
     same = {"strategy": "full", "learning_rate": 3e-2, "schedule": "constant", "warmup": 0.0}
     stopping = {"patience": 3, "metric": "loss", "min_change": 0.0}
     trainer = trained(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)
     measured = [
-        figures["loss"] for _, figures in training_log.evaluations(trainer.state.log_history)
+        figures["loss"] for _, figures in training_log.list_evaluations(trainer.state.log_history)
     ]
     best = min(measured)
     assert measured.index(best) == len(measured) - 4
-    assert trainer.kept_evaluation() == len(measured) - 4
+    assert trainer.result_evaluation() == len(measured) - 4
     assert trainer.state.global_step < trainer.state.max_steps
     assert trainer.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
 
 
-def test_a_metric_that_nobody_measures_matters_only_to_early_stopping(trained: Callable[..., Any]):
+def test_the_metric_of_early_stopping_is_ignored_without_patience(trained: Callable[..., Any]):
     unread = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
     trainer = trained(evaluation_steps=1, epochs=0.5, early_stopping=unread)
     assert trainer.state.global_step == trainer.state.max_steps

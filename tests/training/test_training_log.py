@@ -1,10 +1,12 @@
+"""log.csv, the best evaluation, and early stopping, on a log written here."""
+
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lockstep.errors import UserError
 from lockstep.training import training_log
-from lockstep.training.divergence import refuse_divergence
+from lockstep.training.train_params import EarlyStoppingParams
 
 HISTORY = [
     {"step": 2, "epoch": 0.5, "loss": 2.5, "learning_rate": 1e-3, "grad_norm": 0.25},
@@ -13,8 +15,13 @@ HISTORY = [
 ]
 
 
+def losses(*values: float) -> list[dict[str, Any]]:
+    """Return the log of evaluations with these losses."""
+    return [{"step": step, "eval_loss": value} for step, value in enumerate(values, 1)]
+
+
 def test_log_has_a_row_for_each_step_logged_or_evaluated(tmp_path: Path):
-    training_log.write(HISTORY, tmp_path / "log.csv")
+    training_log.write_log(HISTORY, tmp_path / "log.csv")
     assert (tmp_path / "log.csv").read_bytes().decode().split("\n") == [
         "step,epoch,loss,validation_loss,learning_rate,grad_norm,validation_accuracy",
         "2,0.5,2.5,2.25,0.001,0.25,",
@@ -23,24 +30,38 @@ def test_log_has_a_row_for_each_step_logged_or_evaluated(tmp_path: Path):
     ]
 
 
-def test_evaluations_by_our_names():
-    assert training_log.evaluations(HISTORY) == [
+def test_evaluations_have_the_names_of_log_csv():
+    assert training_log.list_evaluations(HISTORY) == [
         (2, {"loss": 2.25}),
         (3, {"loss": 2.0, "accuracy": 0.75}),
     ]
-    assert training_log.losses(HISTORY) == [2.5]
+    assert training_log.list_losses(HISTORY) == [2.5]
 
 
-@pytest.mark.parametrize("name", ["loss", "grad_norm", "eval_loss"])
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_figure_that_is_not_finite_is_refused(name: str, value: float):
-    refuse_divergence({name: 1e30, "epoch": 1.0}, 3, "sft")
-    with pytest.raises(UserError, match=rf"{name} (nan|inf) at step 3; lower train\.learning_rate"):
-        refuse_divergence({name: value}, 3, "dpo")
+@pytest.mark.parametrize(
+    ("min_change", "best", "stops"),
+    [(0.0, 3, False), (0.05, 3, False), (0.15, 2, True), (0.45, 3, False), (5.0, 0, True)],
+)
+def test_an_improvement_below_min_change_does_not_count(min_change: float, best: int, stops: bool):
+    history = losses(4.0, 3.5, 3.125, 3.0)  # better by 0.5, 0.375 and 0.125
+    stopping = EarlyStoppingParams(patience=1, metric="loss", min_change=min_change)
+    assert training_log.find_best_evaluation(history, stopping) == best
+    assert training_log.must_stop_early(history, stopping) == stops
 
 
-def test_a_gradient_of_nothing_is_refused_where_text_is_learnt():
-    """Rewards that are all alike give GRPO none, which is no sign of ruin."""
-    with pytest.raises(UserError, match="no gradient is left at step 3"):
-        refuse_divergence({"loss": 5.7, "grad_norm": 0.0}, 3, "sft")
-    refuse_divergence({"loss": 0.0, "grad_norm": 0.0}, 3, "grpo")
+def test_small_improvements_add_up():
+    """min_change compares with the best evaluation, not with the one before."""
+    stopping = EarlyStoppingParams(patience=1, metric="loss", min_change=0.25)
+    assert training_log.find_best_evaluation(losses(4.0, 3.875, 3.7), stopping) == 2
+
+
+def test_a_metric_other_than_the_loss_must_rise():
+    history = [{"step": s, "eval_loss": 1.0, "eval_accuracy": a} for s, a in ((1, 0.5), (2, 0.75))]
+    stopping = EarlyStoppingParams(patience=1, metric="accuracy", min_change=0.0)
+    assert training_log.find_best_evaluation(history, stopping) == 1
+
+
+def test_without_patience_nothing_stops_and_the_metric_need_not_be_measured():
+    stopping = EarlyStoppingParams(patience=0, metric="accuracy", min_change=0.0)
+    assert not training_log.must_stop_early(losses(1.0, 2.0, 3.0), stopping)
+    assert training_log.find_best_evaluation([], stopping) == -1

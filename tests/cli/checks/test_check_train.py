@@ -33,5 +33,5 @@ def test_options_that_a_library_refuses_are_found_without_a_model() -> None:
     values = change_params(params.parse(REPOSITORY / "params.yaml"), changes)
     sections, _ = validate_sections(values)
     assert list(all_checks.find_mistakes(sections, slow=True)) == [
-        "train.schedule: no 'cosin' in transformers; did you mean cosine?"
+        "train.schedule: transformers has no 'cosin'; did you mean cosine?"
     ]

@@ -1,0 +1,152 @@
+"""Trainer of the objective sft: the loss of answers alone, with task weights. Imports torch."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from transformers import Trainer
+from trl import SFTTrainer
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from lockstep.models.chat import IGNORE_INDEX
+from lockstep.training.loss_weighting import TaskWeights
+from lockstep.training.resumable_trainer import ResumableTrainer
+
+
+class TaskCollator(DataCollatorForLanguageModeling):
+    """TRL's padding collator, which also collects the task of each row."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the padded batch, with the index of each row's task in `tasks`."""
+        batch = super().torch_call(examples)
+        if "task" in examples[0]:
+            batch["tasks"] = torch.tensor([example["task"] for example in examples])
+        return batch
+
+
+class SupervisedTrainer(ResumableTrainer, SFTTrainer):
+    """TRL's SFTTrainer, which computes the logits of answers only where that is possible.
+
+    On a CPU, and with task weights or label smoothing, the loss is computed here. TRL would
+    compute the logits of prompts and padding as well, since it has no Triton kernel there.
+    """
+
+    task_weights: TaskWeights | None = None
+    padding_collator: TaskCollator
+    """Collator that pads rows instead of packing them."""
+    always_answer_loss = False
+    """Whether the loss is computed here on a GPU as well."""
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the mean loss over the answer tokens of the batch, weighted by task."""
+        tasks = inputs.pop("tasks", None)
+        if self._rank_allocator():  # AdaLoRA adds its regularization to the model's own loss
+            return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
+        smoothing = self.args.label_smoothing_factor  # TRL needs a second forward pass for it
+        if return_outputs or not self._computes_answer_loss(smoothing):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        losses = compute_answer_losses(model, inputs, smoothing)
+        if num_items_in_batch is None:
+            tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum().clamp(min=1)
+        else:
+            tokens = num_items_in_batch / self.accelerator.num_processes
+        total = losses.sum() if self.task_weights is None else self.task_weights(losses, tasks)
+        return total / tokens
+
+    def _computes_answer_loss(self, smoothing: float) -> bool:
+        """Whether the loss is computed here and not by TRL."""
+        if self.aux_loss_enabled or self.args.loss_type != "nll":
+            return False
+        return bool(self.args.use_cpu or self.task_weights or self.always_answer_loss or smoothing)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate with the mean loss over all answer tokens; the library averages over batches.
+
+        Task weights and label smoothing do not count, so that settings can be compared.
+        """
+        self.evaluation_sums = torch.zeros(2, dtype=torch.float64)
+        output = super().evaluation_loop(*args, **kwargs)
+        loss, tokens = self.evaluation_sums.tolist()
+        output.metrics["eval_loss"] = loss / tokens
+        return output
+
+    def prediction_step(
+        self, model: Any, inputs: Any, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> Any:
+        """Add loss and number of answer tokens of a batch to the sums of the evaluation."""
+        inputs = self._prepare_inputs(inputs)
+        inputs.pop("tasks", None)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            losses = compute_answer_losses(model, inputs).sum(1)
+        tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum(1)
+        rows = torch.stack([losses, tokens], dim=1)
+        # accelerate pads the last batch of several processes; gather_for_metrics undoes that
+        self.evaluation_sums += self.accelerator.gather_for_metrics(rows).double().sum(0).cpu()
+        return losses.sum() / tokens.sum(), None, None
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Return the optimizer of the model and of trained task weights."""
+        optimizer = super().create_optimizer(model)
+        if self.task_weights is not None and (trained := [*self.task_weights.parameters()]):
+            optimizer.add_param_group({"params": trained, "weight_decay": 0.0})
+        return optimizer
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Return validation batches that are never packed, so each row counts once."""
+        collator, self.data_collator = self.data_collator, self.padding_collator
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = collator
+
+    def finish_step(self) -> None:
+        """Clear the gradients of the task weights; the library clears those of the model."""
+        super().finish_step()
+        if self.task_weights is not None:
+            self.task_weights.zero_grad()
+
+    def start_next_epoch(self) -> None:
+        """Update the task weights between two epochs."""
+        if self.task_weights is not None:
+            self.task_weights.end_epoch()
+
+    def method_state(self) -> dict[str, Any]:
+        """Return the state of the method, with that of the task weights."""
+        state = super().method_state()
+        if self.task_weights is not None:
+            state["task_weights"] = self.task_weights.state_dict()
+        return state
+
+    def load_method_state(self, state: dict[str, Any]) -> None:
+        """Restore the state of the method, with that of the task weights."""
+        super().load_method_state(state)
+        if self.task_weights is not None:
+            self.task_weights.load_state_dict(state["task_weights"])
+
+
+def compute_answer_losses(model: Any, inputs: dict[str, Any], smoothing: float = 0.0) -> Any:
+    """Return the loss of each answer token in nats, as a tensor (rows, positions).
+
+    The positions are those where any row of the batch has an answer token; the loss is 0 where the
+    row itself has none. `smoothing` is the probability that the target spreads over the whole
+    vocabulary (Szegedy et al., 2016).
+    """
+    labels = inputs["labels"][:, 1:]
+    positions = (labels != IGNORE_INDEX).any(dim=0).nonzero().squeeze(1)
+    model_inputs = {name: value for name, value in inputs.items() if name != "labels"}
+    from_end = positions - inputs["labels"].shape[1]  # a soft prompt lengthens the front
+    logits = model(**model_inputs, use_cache=False, logits_to_keep=from_end).logits
+    losses = F.cross_entropy(
+        logits.float().flatten(0, 1),
+        labels[:, positions].flatten(),
+        ignore_index=IGNORE_INDEX,
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    return losses.view(len(labels), -1)

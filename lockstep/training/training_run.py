@@ -1,0 +1,158 @@
+"""One training run: load the base, train it, save the result.
+
+Checkpoints of the run lie outside the stage's outputs and are found again by the resume key.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lockstep import outputs
+from lockstep.errors import UserError
+from lockstep.models import compute, model_io, quantization
+from lockstep.models.model_io import Head
+from lockstep.resume_key import compute_resume_key
+from lockstep.training import adapters, interruption, launch, training_log
+from lockstep.training.checkpoints import Checkpoints, open_checkpoints
+from lockstep.training.training_plan import Params, Plan
+
+LIBRARIES = ("accelerate", "bitsandbytes", "peft", "tokenizers", "torch", "transformers", "trl")
+"""Distributions whose version can change a training run."""
+
+CHECKPOINTS = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "train"
+"""Folder of the checkpoints of unfinished runs.
+
+DVC empties the outputs before a stage starts and deletes the folder of a failed experiment, so
+checkpoints must lie outside of both.
+"""
+
+
+@contextmanager
+def open_run(
+    inputs: Sequence[Path], settings: Params, device: str, runtime: compute.RuntimeParams
+) -> Iterator[Checkpoints]:
+    """Yield the checkpoints of the run that these inputs and params determine.
+
+    They are removed when the block ends without an exception, i.e. when the result is written.
+    A worker process of a run gets the checkpoints of the process that started it.
+    """
+    folder = launch.worker_folder()
+    if folder is not None:
+        yield Checkpoints(folder, runtime.checkpoint_steps, runtime.checkpoints_kept)
+        return
+    processes = [device, runtime.launch.world, runtime.launch.strategy]
+    key = compute_resume_key("train", inputs, settings.model_dump(), LIBRARIES, processes)
+    with open_checkpoints(CHECKPOINTS, key, runtime) as checkpoints:
+        yield checkpoints
+        if runtime.launch.machine == 0:
+            checkpoints.remove()
+
+
+def train_and_save(
+    base: Path,
+    plan: Plan,
+    settings: Params,
+    checkpoints: Checkpoints,
+    launch_params: compute.Launch,
+    out: Path,
+) -> None:
+    """Train the base as planned and write model, log.csv and summary.json to `out`.
+
+    Of several processes only the first one writes and reports.
+    """
+    from lockstep.training import memory
+
+    device = compute.select_device()
+    memory.check_weights(base, plan, launch_params, device)
+    model = load_model(base, settings, plan.head, launch.loading_device(launch_params, device))
+    trainer = train_model(model, plan, checkpoints, launch_params)
+    summary = summarize_training(trainer, plan)
+    if not launch.is_first_process():
+        trainer.save_result(out, settings.weights.max_shard_gb)  # all processes gather the weights
+        return
+    with outputs.atomic_folder(out) as partial:
+        trainer.save_result(partial / "model", settings.weights.max_shard_gb)
+        training_log.write_log(trainer.state.log_history, partial / "log.csv")
+        outputs.write_json(partial / "summary.json", summary)
+    click.echo(
+        f"train: {summary['steps']} steps on {summary['rows']} rows, validation loss "
+        f"{summary['validation_loss']:.3f}, {summary['trained_parameters']:,} parameters trained",
+        err=True,
+    )
+
+
+def load_model(base: Path, settings: Params, head: Head | None, device: str | None) -> Any:
+    """Return the base model in the form that the strategy trains.
+
+    full and freeze train weights in 32 bits, qlora loads them in 4 bits, the other adapters in
+    `train.precision`. A `device` of None leaves the placement to the launcher.
+    """
+    import torch
+
+    precision, strategy = settings.train.precision, settings.train.strategy
+    torch.manual_seed(settings.seed)  # a new head is initialized at random
+    config = None
+    if strategy == "qlora":
+        double = adapters.read_double_quantization(settings.train)
+        config = quantization.build_config("nf4", double, precision)
+    return model_io.load_model(
+        base,
+        "float32" if strategy in ("full", "freeze") else model_io.DTYPES[precision],
+        settings.compute.attention,
+        device,
+        config,
+        head,
+        settings.train.dropout,
+    )
+
+
+def train_model(
+    model: Any, plan: Plan, checkpoints: Checkpoints, launch_params: compute.Launch
+) -> Any:
+    """Train the model to the end and return its trainer.
+
+    A signal saves a checkpoint first and takes effect then. Raise UserError if the training needs
+    more memory or disk than there is, or if it diverges.
+    """
+    from lockstep.training import progress, resource_estimate, trainers
+
+    trainer = trainers.build_trainer(model, plan)
+    trainer.add_callback(progress.ProgressCallback(plan.train_rows.tokens))
+    with interruption.defer_signals() as signals:
+        trainer.prepare_to_resume(checkpoints, signals, plan)
+        estimate = resource_estimate.estimate_resources(trainer, plan, launch_params)
+        estimate.check_memory(plan, launch_params)
+        checkpoints.check_space(estimate.checkpoint_bytes)
+        if launch.is_first_process():
+            click.echo("\n".join(f"train: {line}" for line in estimate.lines()), err=True)
+        trainer.train_to_end()
+    if not model_io.has_finite_parameters(trainer.model):
+        raise UserError("training diverged: weights are not finite; lower train.learning_rate")
+    return trainer
+
+
+def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
+    """Return the content of summary.json: sizes, truncation, and the losses of the result."""
+    history, rows = trainer.state.log_history, plan.train_rows
+    step, metrics = training_log.list_evaluations(history)[trainer.result_evaluation()]
+    return {
+        "objective": plan.params.objective,
+        "strategy": plan.params.strategy,
+        "rows": len(rows.rows),
+        "rows_truncated": rows.truncated,
+        "rows_dropped": len(rows.dropped),
+        "rows_skipped": plan.skipped_rows,
+        "tokens": rows.tokens,
+        "answer_tokens": rows.loss_tokens,
+        "steps": trainer.state.global_step,
+        "steps_planned": trainer.state.max_steps,
+        "trained_parameters": adapters.count_trained_parameters(trainer.model),
+        "parameters": trainer.model.num_parameters(),
+        "loss": training_log.list_losses(history)[-1],
+        "validation_loss": metrics["loss"],
+        "validation_step": step,
+    }

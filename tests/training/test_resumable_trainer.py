@@ -1,0 +1,102 @@
+"""A run that ended at any step resumes and ends in the same bytes."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from lockstep.training import training_log
+from lockstep.training.train_params import Objective, Strategy
+from tests.conftest import ADAPTERS
+
+pytestmark = pytest.mark.slow
+
+SETTINGS: dict[str, Any] = {
+    "dropout": {"attention_dropout": 0.1},
+    "epochs": 3.0,
+    "batch_size": 2,
+    "accumulation_steps": 2,
+    "evaluation_steps": 2,
+    "log_steps": 2,
+    "learning_rate": 1e-2,
+    "weight_decay": 0.1,
+}
+"""3 epochs of 3 steps with all sources of randomness and state that a resume could lose."""
+LORA = {"r": 4, "lora_dropout": 0.2, "target_modules": "all-linear"}
+ADALORA = {"tinit": 1, "tfinal": 2, "deltaT": 1, "init_r": 4, "target_r": 2}
+
+
+def result(trainer: Any) -> tuple[Any, ...]:
+    """Return the bytes of the weights, and the log."""
+    tensors = {
+        name: p.detach().contiguous().view(torch.uint8).numpy().tobytes()
+        for name, p in trainer._trained_tensors()
+    }
+    history = trainer.state.log_history
+    logged = [(e["step"], e.get("loss"), e.get("grad_norm")) for e in history if "loss" in e]
+    return tensors, logged, training_log.list_evaluations(history)
+
+
+def compare(trained: Callable[..., Any], steps: list[int], **changes: Any) -> None:
+    """Assert that a run killed at these steps ends in the same bytes as an uninterrupted run."""
+    changes = {"adapter": LORA, **SETTINGS, **changes}
+    whole = result(trained("whole", **changes))
+    for step in steps:
+        trained("killed", killed_at=step, **changes)
+    resumed = result(trained("killed", **changes))
+    assert resumed[1:] == whole[1:]
+    assert resumed[0] == whole[0]
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 8])
+def test_killed_within_an_epoch_and_between_two(trained: Callable[..., Any], step: int):
+    compare(trained, [step])
+
+
+@pytest.mark.parametrize("step", [4, 9])
+def test_interrupted_within_an_evaluation(trained: Callable[..., Any], step: int):
+    """Also in the last evaluation, after which there is no step to save at."""
+    whole = result(trained("whole", **SETTINGS))
+    interrupted = trained("interrupted", interrupted_at=step, **SETTINGS)
+    assert interrupted.state.global_step == step
+    assert interrupted.checkpoints.newest() == interrupted.checkpoints.path(step)
+    assert result(trained("interrupted", **SETTINGS)) == whole
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_with_every_strategy(trained: Callable[..., Any], strategy: str):
+    options = {"lora": LORA, "adalora": {**ADALORA, "target_modules": "all-linear"}}
+    compare(trained, [5], strategy=strategy, adapter=options.get(strategy, ADAPTERS[strategy]))
+
+
+@pytest.mark.parametrize("objective", get_args(Objective))
+def test_with_every_objective(trained: Callable[..., Any], objective: str):
+    options = {"num_generations": 2} if objective == "grpo" else {}
+    compare(trained, [5], objective=objective, options=options, evaluation_tokens=4)
+
+
+@pytest.mark.parametrize("weighting", ["uncertainty", "loss_ratio"])
+def test_with_trained_task_weights(trained: Callable[..., Any], weighting: str):
+    compare(trained, [2, 5], sft__weighting=weighting)
+
+
+def test_another_seed_thread_count_or_dropout_gives_other_bytes(trained: Callable[..., Any]):
+    """The comparisons above can fail."""
+
+    def weights(folder: str, **changes: Any) -> dict[str, bytes]:
+        settings = {"adapter": LORA, **SETTINGS} if "strategy" not in changes else SETTINGS
+        tensors: dict[str, bytes] = result(trained(folder, **{**settings, **changes}))[0]
+        return tensors
+
+    plain = weights("plain")
+    assert weights("again") == plain
+    assert weights("dropout", dropout={"attention_dropout": 0.11}) != plain
+    assert weights("seed", seed=8) != plain
+    threads = torch.get_num_threads()
+    many = weights("threads", strategy="full", max_length=100)
+    torch.set_num_threads(1 if threads > 1 else 2)
+    try:
+        assert weights("thread", strategy="full", max_length=100) != many
+    finally:
+        torch.set_num_threads(threads)
