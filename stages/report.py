@@ -29,7 +29,7 @@ class Params(Section):
 @click.argument("details", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("reports", type=OUT)
 def main(data: Path, details: Path, reports: Path) -> None:
-    values = page.template_values(
+    values = page.collect_values(
         read_results(details),
         read_summaries(data),
         read_log(data / "trained/log.csv"),

@@ -40,7 +40,7 @@ def describe_value(outcome: GateOutcome) -> str:
     return f"{show(outcome.value)}{_between(outcome.interval, show)}"
 
 
-def gate_failures(outcomes: Iterable[GateOutcome | None]) -> list[str]:
+def describe_failures(outcomes: Iterable[GateOutcome | None]) -> list[str]:
     """Return a sentence for each gate that is not met."""
     return [
         f"Gate failed: {describe_condition(outcome.gate)}; measured {describe_value(outcome)}."

@@ -1,4 +1,4 @@
-"""Loss curves as the geometry of a small drawing; the page's template draws it."""
+"""Compute the geometry of the loss curves; the page's template draws them."""
 
 import math
 from collections.abc import Sequence
@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT = 420, 210
+"""Size of the drawing."""
 LEFT, RIGHT, TOP, BOTTOM = 34, 12, 10, 26
+"""Margins around the curves."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Everything in the units of a drawing WIDTH by HEIGHT, its origin at the top left."""
+    """Geometry of a drawing of size WIDTH by HEIGHT; its origin is at the top left."""
 
     width: int
     height: int
@@ -26,13 +28,13 @@ class Curve:
     y_ticks: list[tuple[float, str]]
 
 
-def draw(log: Sequence[dict[str, Any]]) -> Curve:
-    """Training and validation loss over optimizer steps, both axes from zero."""
+def draw_curve(log: Sequence[dict[str, Any]]) -> Curve:
+    """Return the curves of training and validation loss over steps; both axes start at zero."""
     losses = [(row["step"], row["loss"]) for row in log if row["loss"] is not None]
     checks = [(r["step"], r["validation_loss"]) for r in log if r["validation_loss"] is not None]
     points = losses + checks
-    xs = ticks(max((step for step, _ in points), default=1.0))
-    ys = ticks(max((loss for _, loss in points), default=1.0))
+    xs = choose_ticks(max((step for step, _ in points), default=1.0))
+    ys = choose_ticks(max((loss for _, loss in points), default=1.0))
     last = max(max((step for step, _ in points), default=1.0), 1.0)
 
     def x(step: float) -> float:
@@ -54,8 +56,8 @@ def draw(log: Sequence[dict[str, Any]]) -> Curve:
     )
 
 
-def ticks(highest: float) -> list[float]:
-    """0 and some four steps of 1, 2 or 5 times a power of ten, the last not below `highest`."""
+def choose_ticks(highest: float) -> list[float]:
+    """Return 0 and multiples of 1, 2 or 5 times a power of ten; the last covers `highest`."""
     highest = max(highest, 1e-9)
     rough = highest / 4
     power = 10.0 ** math.floor(math.log10(rough))

@@ -1,8 +1,9 @@
-"""The report page and the model card: the values of their templates, and how they are rendered."""
+"""The report page and the model card: collect the values of the templates and render them."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,22 @@ from lockstep.statistics.paired_tests import Difference
 MAX_CHARACTERS = 600
 """Maximum number of characters of a text in an example."""
 MAX_LABELS = 40
-"""A confusion matrix with more labels is not shown."""
+"""Maximum number of labels of a confusion matrix on the page."""
 MAX_CONFUSIONS = 8
 """Maximum number of confusions that the page lists."""
 WIDE_ANSWER = 24
-"""Answers with more characters do not fit side by side."""
+"""Maximum number of characters of answers that fit side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One metric of one variant, and its change from the variant before."""
+    """Value of a metric for one variant, and its change from the variant before."""
 
     variant: str
     text: str
-    """The value, empty if the metric is not defined."""
+    """The formatted value; empty if the metric is not defined."""
     bar: float | None
-    """Width of the bar, 0 to 100, where the metric has a best value."""
+    """Width of the bar in percent; None if the metric has no best value."""
     interval: str = ""
     """The 95% interval."""
     change: str = ""
@@ -48,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteSection:
-    """What the page shows of one suite."""
+    """The part of the page about one suite."""
 
     task: str
     records: int
@@ -65,7 +66,7 @@ class SuiteSection:
 
 
 def render(name: str, values: dict[str, Any]) -> str:
-    """Render a template of this folder with everything escaped; an unknown name is an error."""
+    """Render a template of this folder. All values are escaped, and an unknown name is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -75,12 +76,12 @@ def render(name: str, values: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        clip=clip, markdown=markdown, percent="{:.1%}".format, size=size, words=words
+        clip=clip, markdown=escape_markdown, percent="{:.1%}".format, size=size, words=words
     )
     return environment.get_template(name).render(values)
 
 
-def template_values(
+def collect_values(
     results: EvaluationResults,
     summaries: Mapping[str, Metrics],
     log: Sequence[dict[str, Any]],
@@ -91,14 +92,14 @@ def template_values(
     `summaries` are the other stages' own summaries by folder, `log` is the training log and
     `settings` are the parameters of the stage.
     """
-    slices = verdict.slice_rows(results)
-    gaps = split_gaps.gap_rows(results)
+    slices = verdict.list_slices(results)
+    gaps = split_gaps.list_gaps(results)
     quantized = summaries["quantized"]
     return {
         **summaries,
         "settings": settings,
         "variants": VARIANTS,
-        "headline": verdict.headline(results, quantized),
+        "headline": verdict.write_headline(results, quantized),
         "gates": [
             (
                 gate_conditions.describe_condition(gate),
@@ -108,51 +109,47 @@ def template_values(
             for gate, outcome in results.gates
         ],
         "concerns": [
-            *gate_conditions.gate_failures(outcome for _, outcome in results.gates),
-            *verdict.concerns(results, log, summaries["trained"], summaries["prepared"]),
-            *split_gaps.gap_concerns(gaps),
+            *gate_conditions.describe_failures(outcome for _, outcome in results.gates),
+            *verdict.list_concerns(results, log, summaries["trained"], summaries["prepared"]),
+            *split_gaps.describe_gaps(gaps),
         ],
-        "suites": [suite_section(task, results) for task in results.suites],
+        "suites": [build_suite_section(task, results) for task in results.suites],
         "likelihood": [
             (
                 describe_metric(name),
-                cells(results, PERPLEXITY, name, [results.variants[v].get(name) for v in VARIANTS]),
+                build_cells(
+                    results, PERPLEXITY, name, [results.variants[v].get(name) for v in VARIANTS]
+                ),
             )
             for name in LIKELIHOOD_METRICS
             if name in results.variants["merged"]
         ],
         "slices": [
-            (row, cells(None, row.task, row.metric, list(row.values.values()))) for row in slices
+            (task, [(row, build_cells(None, task, row.metric, row.values)) for row in rows])
+            for task, rows in groupby(slices, key=lambda row: row.task)
         ],
-        "weakest": verdict.weakest_slice(slices),
-        "lm_eval": [
-            (task, name, [results.details["lm_eval"][v][task].get(name) for v in VARIANTS])
-            for task, metrics in results.details["lm_eval"]["merged"].items()
-            for name in metrics
-        ],
-        "split_gaps": gaps,
-        "robustness": [
-            (task, name, [results.variants[v][task]["robustness"][name] for v in VARIANTS])
-            for task, metrics in results.suites.items()
-            for name in metrics.get("robustness", {})
-        ],
+        "weakest": verdict.find_weakest_slice(slices),
+        "robustness": _collect_robustness(results),
+        "split_gaps": [(task, [*rows]) for task, rows in groupby(gaps, key=lambda row: row.task)],
+        "lm_eval": _collect_lm_eval(results),
         "judge": results.details["judge"],
         "human": results.details["human"],
         "display": describe_metric,
-        "mistakes": mistakes,
-        "unexpected": unexpected_labels,
+        "mistakes": list_mistakes,
+        "unexpected": list_unexpected_labels,
         "thousands": "{:,}".format,
         "max_labels": MAX_LABELS,
         "max_confusions": MAX_CONFUSIONS,
         "bits": verdict.BITS[quantized["method"]],
-        "curve": loss_curve.draw(log),
-        "training": training_settings.settings(settings["train"]),
-        "loader": training_settings.loader(summaries["trained"]["objective"]),
+        "curve": loss_curve.draw_curve(log),
+        "training": training_settings.list_settings(settings["train"]),
+        "loader": training_settings.name_loader(summaries["trained"]["objective"]),
+        "splits": _collect_splits(summaries),
     }
 
 
-def suite_section(task: str, results: EvaluationResults) -> SuiteSection:
-    """Collect what the page shows of one suite."""
+def build_suite_section(task: str, results: EvaluationResults) -> SuiteSection:
+    """Collect the metrics, changes and examples of one suite."""
     metrics = results.suites[task]
     facts = results.details["suites"][task]
     return SuiteSection(
@@ -161,7 +158,7 @@ def suite_section(task: str, results: EvaluationResults) -> SuiteSection:
         rows=[
             (
                 describe_metric(name),
-                cells(
+                build_cells(
                     results,
                     task,
                     name,
@@ -178,10 +175,10 @@ def suite_section(task: str, results: EvaluationResults) -> SuiteSection:
     )
 
 
-def cells(
+def build_cells(
     results: EvaluationResults | None, task: str, name: str, values: Sequence[float | None]
 ) -> list[Cell]:
-    """Return a cell for each variant; with results, also how certain value and change are."""
+    """Return a cell for each variant; with results, also the intervals and tests of its change."""
     display, steps = describe_metric(name), [None, *STEPS]
     row = []
     for index, (variant, value) in enumerate(zip(VARIANTS, values, strict=True)):
@@ -210,7 +207,7 @@ def cells(
     return row
 
 
-def mistakes(confusion: dict[str, dict[str, int]]) -> list[tuple[str, str, int, int]]:
+def list_mistakes(confusion: dict[str, dict[str, int]]) -> list[tuple[str, str, int, int]]:
     """Return (reference, prediction, count, records of the reference), most frequent first."""
     rows = [
         (reference, prediction, count, sum(row.values()))
@@ -221,22 +218,65 @@ def mistakes(confusion: dict[str, dict[str, int]]) -> list[tuple[str, str, int, 
     return sorted(rows, key=lambda item: (-item[2], item[3], item[0], item[1]))
 
 
-def unexpected_labels(confusion: dict[str, dict[str, int]]) -> list[str]:
+def list_unexpected_labels(confusion: dict[str, dict[str, int]]) -> list[str]:
     """Return the predictions that are no record's reference, sorted."""
     predictions = {prediction for row in confusion.values() for prediction in row}
     return sorted(predictions - confusion.keys())
 
 
 def clip(text: str) -> str:
-    """Return the beginning of a long text, and its length."""
+    """Return a text, or the beginning of a long text with its length."""
     if len(text) <= MAX_CHARACTERS:
         return text
     return f"{text[:MAX_CHARACTERS]}… ({len(text):,} characters)"
 
 
-def markdown(text: str) -> Markup:
-    """Escape a text so that Markdown shows it as it is within a line, HTML included."""
+def escape_markdown(text: str) -> Markup:
+    """Escape HTML and Markdown in a text, so that a line of Markdown shows it literally."""
     return Markup(re.sub(r"([\\`*_\[\]|~])", r"\\\1", str(escape(text))))  # noqa: S704
+
+
+def _collect_robustness(results: EvaluationResults) -> list[tuple[str, list[Any]]]:
+    """Return (suite, [(perturbation, robustness of each variant)]), `overall` first."""
+    return [
+        (
+            task,
+            [
+                (
+                    kind,
+                    [results.variants[variant][task]["robustness"][kind] for variant in VARIANTS],
+                )
+                for kind in sorted(metrics["robustness"], key=lambda kind: kind != "overall")
+            ],
+        )
+        for task, metrics in results.suites.items()
+        if "robustness" in metrics
+    ]
+
+
+def _collect_lm_eval(results: EvaluationResults) -> list[tuple[str, list[Any]]]:
+    """Return (task of lm-eval, [(metric, value of each variant)])."""
+    by_variant = results.details["lm_eval"]
+    return [
+        (task, [(name, [by_variant[v][task].get(name) for v in VARIANTS]) for name in metrics])
+        for task, metrics in by_variant["merged"].items()
+    ]
+
+
+def _collect_splits(summaries: Mapping[str, Metrics]) -> list[tuple[str, list[int]]]:
+    """Return (task, its records in each split and after augmentation); all tasks come first."""
+    prepared = summaries["prepared"]["splits"]
+    splits = (
+        prepared["train"],
+        summaries["augmented"]["train"],
+        prepared["validation"],
+        prepared["test"],
+    )
+    tasks = dict.fromkeys(task for split in splits for task in split["tasks"])
+    return [
+        ("all tasks", [split["records"] for split in splits]),
+        *((words(task), [split["tasks"].get(task, 0) for split in splits]) for task in tasks),
+    ]
 
 
 def _judge(display: MetricDisplay, before: float, after: float, test: Difference | None) -> str:

@@ -50,7 +50,7 @@ class GapRow:
         return all(ends.high < 0 if lower else ends.low > 0 for ends in intervals)
 
 
-def gap_rows(results: EvaluationResults) -> list[GapRow]:
+def list_gaps(results: EvaluationResults) -> list[GapRow]:
     """Return the main metric of each suite, and the perplexity of its references."""
     gaps = results.details["split_gaps"]
     return [
@@ -61,7 +61,7 @@ def gap_rows(results: EvaluationResults) -> list[GapRow]:
     ]
 
 
-def gap_concerns(rows: Sequence[GapRow]) -> Iterator[str]:
+def describe_gaps(rows: Sequence[GapRow]) -> Iterator[str]:
     """Yield a sentence if the merged variant does better on training records."""
     proven = [
         f"{words(row.task)} {row.display.title} by {row.shown_gap.lstrip('+−')}"

@@ -9,8 +9,8 @@ from lockstep.metrics.metric_display import describe_metric, in_order, words
 from lockstep.predictions import VARIANTS
 
 
-def result_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
-    """Return aligned lines: each suite's main metric by variant, perplexity last."""
+def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """Return align_columns lines: each suite's main metric by variant, perplexity last."""
     merged = metrics["merged"]
     lines: list[tuple[str, ...]] = [("", "", *VARIANTS)]
     for task in sorted(merged, key=lambda task: (task == "perplexity", task)):
@@ -19,10 +19,10 @@ def result_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
         values = [metrics[variant].get(task, {}).get(name) for variant in VARIANTS]
         shown = ["" if value is None else display.show(value) for value in values]
         lines.append((words(task), "" if task == "perplexity" else display.title, *shown))
-    return aligned(lines, texts=2)
+    return align_columns(lines, texts=2)
 
 
-def aligned(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
+def align_columns(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
     """Align cells in columns: the first `texts` columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
@@ -38,7 +38,7 @@ def main(reports: Path) -> None:
     file = reports / "metrics.json"
     if not file.exists():
         sys.exit(f"error: {file}: not found; run `dvc repro`")
-    print("", *result_table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
+    print("", *format_table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
     print(f"\nThe report for your browser: {reports / 'index.html'}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from lockstep.suites import FORMS_BY_OBJECTIVE
 
 
-def settings(train: dict[str, Any]) -> list[tuple[str, str]]:
+def list_settings(train: dict[str, Any]) -> list[tuple[str, str]]:
     """Return (dotted name, value) of each setting of the section `train`, sorted by name.
 
     Settings of other objectives are left out.
@@ -15,7 +15,7 @@ def settings(train: dict[str, Any]) -> list[tuple[str, str]]:
     return sorted(_flatten({name: value for name, value in train.items() if name not in blocks}))
 
 
-def loader(objective: str) -> str:
+def name_loader(objective: str) -> str:
     """Return the class of transformers that loads the model."""
     kind = "SequenceClassification" if objective in FORMS_BY_OBJECTIVE else "CausalLM"
     return f"AutoModelFor{kind}"

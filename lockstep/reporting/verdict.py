@@ -1,4 +1,4 @@
-"""The verdict in plain words: what tuning and quantization did, and what needs a look."""
+"""The verdict in sentences: what tuning and quantization changed, and what needs a look."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from lockstep.statistics.paired_tests import Difference
 
 BITS = {"nf4": "4-bit", "int8": "8-bit"}
 MIN_SUITE = 50
-"""A suite with fewer test records shows only large differences."""
+"""Number of test records below which a suite shows only large differences."""
 MAX_NAMES = 6
 """Maximum number of labels in one sentence."""
 MAX_TRUNCATED = 0.05
@@ -23,7 +23,7 @@ _NUMBERED = re.compile(r"(\D*)(\d*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceRow:
-    """One slice of one suite in all variants, by the suite's main metric."""
+    """The main metric of a suite on one of its slices, for all variants."""
 
     task: str
     name: str
@@ -32,8 +32,10 @@ class SliceRow:
     metric: str
     overall: float
     """The merged variant's metric over the whole suite."""
-    values: dict[str, float]
-    """Variant -> metric."""
+    merged: float
+    """The merged variant's metric on this slice."""
+    values: list[float | None]
+    """Metric of each variant on this slice; None where it is not defined."""
 
     @property
     def title(self) -> str:
@@ -41,7 +43,7 @@ class SliceRow:
         return f"{words(self.name)} {self.value}"
 
 
-def headline(results: EvaluationResults, quantized: Metrics) -> str:
+def write_headline(results: EvaluationResults, quantized: Metrics) -> str:
     """Return one sentence on the main metric of the first suite, or on perplexity without one.
 
     `quantized` is the summary of quantize.
@@ -50,13 +52,13 @@ def headline(results: EvaluationResults, quantized: Metrics) -> str:
         for name in in_order(suite["overall"])[:1]:
             values = [results.variants[v][task]["overall"].get(name) for v in VARIANTS]
             subject = f"{words(task)} {describe_metric(name).title}"
-            return _headline(results, quantized, task, name, subject, values)
+            return _write_headline(results, quantized, task, name, subject, values)
     name = "perplexity"
     values = [results.variants[variant].get(name) for variant in VARIANTS]
-    return _headline(results, quantized, name, name, name, values)
+    return _write_headline(results, quantized, name, name, name, values)
 
 
-def _headline(
+def _write_headline(
     results: EvaluationResults,
     quantized: Metrics,
     task: str,
@@ -98,8 +100,11 @@ def describe_quantization(gain: float | None, percent: bool, quantized: Metrics,
     return f"{bits} {price}{doubt} and {room}"
 
 
-def slice_rows(results: EvaluationResults) -> list[SliceRow]:
-    """Return every slice that divides a suite, in the order of the suites."""
+def list_slices(results: EvaluationResults) -> list[SliceRow]:
+    """Return each slice that holds a part of a suite, in the order of the suites.
+
+    A slice in which the merged variant's metric is not defined is left out.
+    """
     variants = results.variants
     return [
         SliceRow(
@@ -109,30 +114,30 @@ def slice_rows(results: EvaluationResults) -> list[SliceRow]:
             records=part["records"],
             metric=main,
             overall=suite["overall"][main],
-            values={v: variants[v][task]["slices"][name][value][main] for v in VARIANTS},
+            merged=part[main],
+            values=[variants[v][task]["slices"][name][value].get(main) for v in VARIANTS],
         )
         for task, suite in results.suites.items()
         for main in in_order(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
         for value, part in sorted(parts.items(), key=lambda item: _natural_key(item[0]))
-        if part["records"] < suite["records"]
-        and all(main in variants[v][task]["slices"][name][value] for v in VARIANTS)
+        if part["records"] < suite["records"] and main in part
     ]
 
 
-def weakest_slice(rows: Sequence[SliceRow]) -> SliceRow | None:
+def find_weakest_slice(rows: Sequence[SliceRow]) -> SliceRow | None:
     """Return the slice in which the merged variant is worst compared with its whole suite."""
     deficits = {}
     for index, row in enumerate(rows):
         display = describe_metric(row.metric)
-        deficit = row.overall - row.values["merged"]
+        deficit = row.overall - row.merged
         deficit = -deficit if display.lower_is_better else deficit
         if row.records >= MIN_RECORDS and deficit > 0:
             deficits[index] = deficit / (display.top or abs(row.overall) or 1)
     return rows[max(deficits, key=deficits.__getitem__)] if deficits else None
 
 
-def concerns(
+def list_concerns(
     results: EvaluationResults, log: Sequence[dict[str, Any]], train: Metrics, prepared: Metrics
 ) -> list[str]:
     """Return what a reviewer should look at before the model ships, the most serious first.
@@ -193,12 +198,12 @@ def _doubt(tests: dict[str, dict[str, Difference]], task: str, name: str) -> str
 
 
 def _weak_slice(results: EvaluationResults) -> Iterator[str]:
-    weakest = weakest_slice(slice_rows(results))
+    weakest = find_weakest_slice(list_slices(results))
     if weakest:
         display = describe_metric(weakest.metric)
         yield (
             f"Weakest slice: {words(weakest.task)}, {weakest.title}, with "
-            f"{display.show(weakest.values['merged'])} {display.title} on {weakest.records} "
+            f"{display.show(weakest.merged)} {display.title} on {weakest.records} "
             f"records, compared with {display.show(weakest.overall)} overall."
         )
 

@@ -14,7 +14,7 @@ import click
 
 from lockstep import outputs
 from lockstep.metrics.metric_display import MetricDisplay, describe_metric, words
-from lockstep.reporting.terminal_summary import aligned
+from lockstep.reporting.terminal_summary import align_columns
 from lockstep.review import cross_validation, experiments, learning_curves
 from lockstep.review.cross_validation import FoldSummary
 from lockstep.review.experiments import FOLD, FOLDS, FRACTION, SEED, Run
@@ -65,7 +65,7 @@ def format_curve(curve: Curve) -> Iterator[str]:
     yield " ".join(title_cells(curve.suite, display)).strip()
     header = ("", "training records", "runs", "mean", "95% interval")
     rows = [point_cells(point, display) for point in curve.points]
-    for line in aligned([header, *rows], texts=0):
+    for line in align_columns([header, *rows], texts=0):
         yield f"  {line}"
     yield f"  {describe_gain(curve.gain, display)}"
 
@@ -99,7 +99,7 @@ def describe_gain(gain: Gain | None, display: MetricDisplay) -> str:
 def format_folds(summaries: Sequence[FoldSummary]) -> Iterator[str]:
     """Yield a table of each suite's main metric over folds, and the folds without a run."""
     header = ("", "", "folds", "runs", "base", "mean", "SD", "SE", "95% interval", "min", "max")
-    yield from aligned([header, *map(fold_cells, summaries)], texts=2)
+    yield from align_columns([header, *map(fold_cells, summaries)], texts=2)
     for missing in sorted({tuple(summary.missing) for summary in summaries if summary.missing}):
         suites = [words(s.suite) for s in summaries if tuple(s.missing) == missing]
         folds = ", ".join(f"fold {fold} of seed {seed}" for seed, fold in missing)
@@ -139,7 +139,7 @@ def format_losses(runs: Sequence[Run]) -> Iterator[str]:
         )
         for run in runs
     ]
-    yield from aligned([header, *rows], texts=1)
+    yield from align_columns([header, *rows], texts=1)
 
 
 def title_cells(suite: str, display: MetricDisplay) -> tuple[str, str]:

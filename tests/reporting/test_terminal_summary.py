@@ -1,9 +1,11 @@
+"""The table that `make` prints: its content, its errors, its imports."""
+
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from lockstep.reporting.terminal_summary import table
+from lockstep.reporting.terminal_summary import format_table
 
 REPOSITORY = Path(__file__).parents[2]
 METRICS = {
@@ -16,8 +18,8 @@ METRICS = {
 }
 
 
-def test_the_table_shows_main_figures_aligned() -> None:
-    assert table(METRICS) == [
+def test_the_table_shows_main_metrics_aligned() -> None:
+    assert format_table(METRICS) == [
         "                       base  merged  quantized",
         "intent      accuracy  12.0%   91.3%     100.0%",
         "reply       ROUGE-L   0.120   0.913      1.000",
@@ -39,10 +41,10 @@ def test_it_prints_the_table_and_the_page(tmp_path: Path) -> None:
     assert str(tmp_path / "index.html") in result.stdout
 
 
-def test_without_metrics_it_says_how_to_make_them(tmp_path: Path) -> None:
+def test_without_metrics_it_says_what_to_run(tmp_path: Path) -> None:
     result = run("-m", "lockstep.reporting.terminal_summary", str(tmp_path))
     assert result.returncode != 0
-    assert result.stderr == f"error: {tmp_path / 'metrics.json'}: not found; `dvc repro` makes it\n"
+    assert result.stderr == f"error: {tmp_path / 'metrics.json'}: not found; run `dvc repro`\n"
 
 
 def test_it_imports_nothing_heavy() -> None:
