@@ -40,7 +40,7 @@ format: setup  ## format the code and mend what can be mended
 	.venv/bin/ruff check --fix .
 
 verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
-	.venv/bin/python -m lockstep.verify
+	.venv/bin/python -m lockstep.verify.reproduction
 
 preflight: setup  ## tell what training will need of this machine: memory, disk, time
 	.venv/bin/python -m lockstep.preflight

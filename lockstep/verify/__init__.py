@@ -1,4 +1,4 @@
 """Prove that a commit reproduces: run it again in a clone and compare every hash (`make verify`).
 
-Start reading in `__main__`, which runs the proof and prints the result.
+Start reading in `reproduction`, which runs the proof and prints the result.
 """

@@ -34,7 +34,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a stage may use, according to its entry in dvc.lock and to its imports."""
+    """Files and sockets that a stage may use, by its entry in dvc.lock and by its imports."""
 
     reads: frozenset[str]
     writes: frozenset[str]
@@ -145,7 +145,7 @@ def _may_write(access: Access, declaration: Declaration) -> bool:
 
 
 def _drop_nested(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the paths that lie in none of the other paths."""
+    """Yield the paths without those that lie inside another one."""
     known = set(paths)
     for path in paths:
         if not any(str(parent) in known for parent in PurePosixPath(path).parents):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.verify.__main__ import find_origin
+from lockstep.verify.reproduction import find_origin
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ class Repository:
             assert done.returncode == 0, done.stdout + done.stderr
 
     def verify(self) -> tuple[int, str]:
-        done = self.run("python", "-m", "lockstep.verify")
+        done = self.run("python", "-m", "lockstep.verify.reproduction")
         return done.returncode, done.stdout + done.stderr.replace("\n", "\n  ")
 
     @property
