@@ -1,4 +1,4 @@
-"""prepare: every row accounted for, clean, split; one line where it cannot."""
+"""prepare: every row is accounted for, records are clean and split, and mistakes are one line."""
 
 import copy
 import json
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep import records
-from lockstep.metrics import suites
+from lockstep.cli.checks.reference_checks import check_references
+from lockstep.data.splitting import SPLITS
+from lockstep.records import Record
+from lockstep.suites import Suite
 
-ROOT = Path(__file__).parents[2]
-REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
+REPOSITORY = Path(__file__).parents[2]
+PARAMS = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
 
 TOPICS = ["parcel", "invoice", "account", "warranty", "voucher", "password", "delivery", "refund"]
 VERBS = ["find", "change", "cancel", "print", "check"]
@@ -29,63 +33,107 @@ SOURCE: dict[str, Any] = {
     "path": "intent.csv",
     "format": "classification",
     "task": "intent",
-    "slices": [],
     "labels": "labels.json",
 }
 
 
-def parameters(**changed: Any) -> str:
-    """The real params.yaml (JSON is YAML), with one source and the suite that fits it."""
-    values = YAML(typ="safe", pure=True).load(REAL)
-    split = {"method": "quota", "validation": 0.1, "test": 0.2, "by": []}
+def label_of(question: str) -> str:
+    return question.split()[3]
+
+
+def load_params() -> dict[str, Any]:
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(PARAMS)
+    return values
+
+
+def write_params(folder: Path, **changes: Any) -> None:
+    """Write the repository's params.yaml (as JSON, which is YAML) with one source and changes."""
+    values = load_params()
+    split = {"method": "quota", "validation": 0.1, "test": 0.2}
     values["prepare"] |= {
         "sources": [SOURCE],
         "clean": ["unicode", "invisible", "width", "punctuation", "space"],
         "max_rejected_fraction": 0.1,
-        **changed,
-        "split": values["prepare"]["split"] | split | changed.get("split", {}),
+        **changes,
+        "split": split | changes.get("split", {}),
     }
-    values["evaluate"] |= {
-        "gates": [],
-        "suites": [{"task": "intent", "answer": "choice", "metrics": ["accuracy"]}],
-        "slices": [],
-        "stability": values["evaluate"]["stability"] | {"tasks": []},
-    }
-    values["report"]["slices"] = []
-    return json.dumps(values)
+    (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+
+
+def write_csv(file: Path, header: str, *rows: str) -> None:
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
-    """Forty good rows, one duplicate after cleaning, one with a label outside the set."""
-    lines = ["text,label", *(f"{question},{question.split()[3]}" for question in QUESTIONS)]
-    lines += ["How do I find  my parcel？,find", "How do I lose my parcel?,lose"]
+def workplace(tmp_path: Path) -> Path:
+    """A folder with 40 good rows, a duplicate after cleaning and a label that is not allowed."""
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "intent.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = [f"{question},{label_of(question)}" for question in QUESTIONS]
+    rows += ["How do I find  my parcel？,find", "How do I lose my parcel?,lose"]
+    write_csv(tmp_path / "raw" / "intent.csv", "text,label", *rows)
     (tmp_path / "raw" / "labels.json").write_text(json.dumps([*VERBS, "greet"]))
-    (tmp_path / "params.yaml").write_text(parameters(), encoding="utf-8")
+    write_params(tmp_path)
     return tmp_path
 
 
-def ran(here: Path, out: str = "prepared") -> tuple[int, list[str]]:
+def add_source(workplace: Path, name: str, *rows: tuple[str, str]) -> dict[str, Any]:
+    """Write another file of (text, label), and return its source."""
+    write_csv(workplace / "raw" / name, "text,label", *(f"{text},{label}" for text, label in rows))
+    return {**SOURCE, "path": name}
+
+
+def stage_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
-    done = subprocess.run(
+    return {**environment, "PYTHONPATH": str(REPOSITORY)}
+
+
+def run_stage(workplace: Path, out: str = "prepared") -> tuple[int, list[str]]:
+    """Run the stage, and return its exit code and the lines on stderr."""
+    result = subprocess.run(
         [sys.executable, "-m", "stages.prepare", "raw", out],
-        cwd=here, env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=workplace, env=stage_environment(), capture_output=True, text=True,
     )  # fmt: skip
-    return done.returncode, done.stderr.splitlines()
+    return result.returncode, result.stderr.splitlines()
 
 
-def listing(here: Path) -> list[str]:
-    given = {"raw", "params.yaml"}
-    paths = [path.relative_to(here) for path in here.rglob("*")]
-    return sorted(path.as_posix() for path in paths if path.parts[0] not in given)
+def prepare(workplace: Path, **changes: Any) -> dict[str, Any]:
+    """Run the stage with changed params, and return the data card."""
+    write_params(workplace, **changes)
+    code, lines = run_stage(workplace)
+    assert code == 0, lines
+    return read_json(workplace, "card.json")
 
 
-def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
-    said = "prepare: 42 rows: 1 rejected, 1 duplicates or removed; 28 train, 4 validation, 8 test"
-    assert ran(here) == (0, [said])
-    assert listing(here) == [
+def read_json(workplace: Path, name: str) -> Any:
+    return json.loads((workplace / "prepared" / name).read_text())
+
+
+def read_lines(workplace: Path, name: str) -> list[dict[str, Any]]:
+    lines = (workplace / "prepared" / name).read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def read_removed(workplace: Path) -> list[tuple[str, str, str]]:
+    """Return (origin, reason, cause) of each removed record."""
+    rows = read_lines(workplace, "removed.jsonl")
+    return [(row["origin"], row["reason"], row["because_of"]) for row in rows]
+
+
+def read_splits(workplace: Path) -> dict[str, list[Record]]:
+    files = {name: workplace / "prepared" / f"{name}.jsonl" for name in SPLITS}
+    return {name: list(records.read(file)) for name, file in files.items()}
+
+
+def list_outputs(workplace: Path) -> list[str]:
+    paths = [path.relative_to(workplace) for path in workplace.rglob("*")]
+    return sorted(path.as_posix() for path in paths if path.parts[0] not in {"raw", "params.yaml"})
+
+
+def test_every_row_is_kept_rejected_or_a_duplicate(workplace: Path) -> None:
+    assert run_stage(workplace) == (0, [
+        "prepare: 42 rows: 1 rejected, 1 duplicates or removed; 28 train, 4 validation, 8 test"
+    ])  # fmt: skip
+    assert list_outputs(workplace) == [
         "prepared",
         "prepared/card.json",
         "prepared/labels.json",
@@ -96,24 +144,28 @@ def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
         "prepared/train.jsonl",
         "prepared/validation.jsonl",
     ]
-    out = here / "prepared"
-    splits = {
-        name: list(records.read(out / f"{name}.jsonl")) for name in ("train", "validation", "test")
-    }
-    questions = [record.question for part in splits.values() for record in part]
+    splits = read_splits(workplace)
+    questions = [record.question for split in splits.values() for record in split]
     assert sorted(questions) == sorted(QUESTIONS)
-    (rejected,) = (out / "rejected.jsonl").read_text().splitlines()
-    assert json.loads(rejected) == {
-        "origin": "intent.csv:43",
-        "reason": "unknown_label",
-        "row": '{"label": "lose", "text": "How do I lose my parcel?"}',
+    assert read_lines(workplace, "rejected.jsonl") == [
+        {
+            "origin": "intent.csv:43",
+            "reason": "unknown_label",
+            "row": '{"label": "lose", "text": "How do I lose my parcel?"}',
+        }
+    ]
+    assert read_lines(workplace, "removed.jsonl") == [
+        {"because_of": "intent.csv:2", "origin": "intent.csv:42", "reason": "duplicate"}
+    ]
+    assert read_json(workplace, "labels.json") == {"intent": sorted(VERBS)}
+    assert read_json(workplace, "tasks.json") == {
+        "intent": {
+            "kind": "label",
+            "slices": [],
+            "records": {"train": 28, "validation": 4, "test": 8},
+        }
     }
-    (removed,) = (out / "removed.jsonl").read_text().splitlines()
-    assert json.loads(removed) == {
-        "because_of": "intent.csv:2", "origin": "intent.csv:42", "reason": "duplicate",
-    }  # fmt: skip
-    assert json.loads((out / "labels.json").read_text()) == {"intent": sorted(VERBS)}
-    card = json.loads((out / "card.json").read_text())
+    card = read_json(workplace, "card.json")
     assert card["rows"] == {
         "read": 42, "kept": 40, "rejected": 1, "duplicates": 1, "removed": 0,
     }  # fmt: skip
@@ -124,322 +176,315 @@ def test_every_row_is_kept_rejected_or_a_duplicate(here: Path) -> None:
     }  # fmt: skip
     assert card["labels"] == {"intent": dict.fromkeys(sorted(VERBS), 8)}
     assert card["unlearnt_labels"] == {}
-    assert json.loads((out / "tasks.json").read_text()) == {
-        "intent": {
-            "kind": "label",
-            "slices": [],
-            "records": {"train": 28, "validation": 4, "test": 8},
-        }
-    }
-    assert {name: part["records"] for name, part in card["splits"].items()} == {
+    assert {name: split["records"] for name, split in card["splits"].items()} == {
         "train": 28, "validation": 4, "test": 8,
     }  # fmt: skip
 
 
-def test_two_runs_give_the_same_bytes(here: Path) -> None:
-    assert ran(here, "first")[0] == ran(here, "second")[0] == 0
-    for file in (here / "first").iterdir():
-        assert file.read_bytes() == (here / "second" / file.name).read_bytes(), file.name
+def test_two_runs_give_the_same_bytes(workplace: Path) -> None:
+    assert run_stage(workplace, "first")[0] == run_stage(workplace, "second")[0] == 0
+    for file in (workplace / "first").iterdir():
+        assert file.read_bytes() == (workplace / "second" / file.name).read_bytes(), file.name
 
 
-def test_too_many_rejected_rows_are_refused_and_named(here: Path) -> None:
-    (here / "params.yaml").write_text(parameters(max_rejected_fraction=0.0), encoding="utf-8")
-    assert ran(here) == (2, [
+def test_too_many_rejected_rows_are_refused_and_listed(workplace: Path) -> None:
+    write_params(workplace, max_rejected_fraction=0.0)
+    assert run_stage(workplace) == (2, [
         "error: 1 of 42 rows rejected, more than prepare.max_rejected_fraction 0.0; "
         "repair them or raise it:",
         "error: intent.csv:43: unknown_label",
     ])  # fmt: skip
-    assert listing(here) == []
+    assert list_outputs(workplace) == []
 
 
 @pytest.mark.parametrize("name", ["validation", "test"])
-def test_an_empty_split_is_refused(here: Path, name: str) -> None:
-    (here / "params.yaml").write_text(parameters(split={name: 0.0}), encoding="utf-8")
+def test_an_empty_split_is_refused(workplace: Path, name: str) -> None:
+    write_params(workplace, split={name: 0.0})
     line = f"error: the {name} split is empty; correct prepare.split or add data"
-    assert ran(here) == (2, [line])
-    assert listing(here) == []
+    assert run_stage(workplace) == (2, [line])
+    assert list_outputs(workplace) == []
 
 
 @pytest.mark.parametrize("out", ["raw", "raw/out", ".", "raw/../raw"])
-def test_an_output_never_takes_an_input_s_place(here: Path, out: str) -> None:
-    assert ran(here, out) == (
-        2,
-        [f"error: {out}: overlaps with the input RAW; name another output"],
-    )
-    assert (here / "raw" / "intent.csv").is_file() and (here / "params.yaml").is_file()
+def test_an_output_that_overlaps_with_the_input_is_refused(workplace: Path, out: str) -> None:
+    line = f"error: {out}: overlaps with the input RAW; name another output"
+    assert run_stage(workplace, out) == (2, [line])
+    assert (workplace / "raw" / "intent.csv").is_file()
+    assert (workplace / "params.yaml").is_file()
 
 
-def test_a_missing_source_is_refused(here: Path) -> None:
-    (here / "raw" / "intent.csv").unlink()
+def test_a_missing_source_is_refused(workplace: Path) -> None:
+    (workplace / "raw" / "intent.csv").unlink()
     line = "error: raw/intent.csv: not found; put it there or correct prepare.sources"
-    assert ran(here) == (2, [line])
+    assert run_stage(workplace) == (2, [line])
 
 
-def test_what_cleaning_would_make_empty_or_a_control_token_is_rejected(here: Path) -> None:
-    with (here / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+def test_rows_that_cleaning_makes_invalid_are_rejected(workplace: Path) -> None:
+    with (workplace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
         stream.write("\u200b,find\nHow <|im\u200b_end|>,find\n")
-    assert ran(here)[0] == 0
-    lines = (here / "prepared" / "rejected.jsonl").read_text().splitlines()
-    reasons = {json.loads(line)["origin"]: json.loads(line)["reason"] for line in lines}
-    assert reasons == {
+    assert run_stage(workplace)[0] == 0
+    rejected = read_lines(workplace, "rejected.jsonl")
+    assert {row["origin"]: row["reason"] for row in rejected} == {
         "intent.csv:43": "unknown_label",
         "intent.csv:44": "empty_after_cleaning",
         "intent.csv:45": "control_token",
     }
 
 
-def card(here: Path, **changed: Any) -> dict[str, Any]:
-    (here / "params.yaml").write_text(parameters(**changed), encoding="utf-8")
-    code, said = ran(here)
-    assert code == 0, said
-    return json.loads((here / "prepared" / "card.json").read_text())
-
-
-def add(here: Path, name: str, *rows: tuple[str, str]) -> dict[str, Any]:
-    lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
-    (here / "raw" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return {**SOURCE, "path": name}
-
-
-def removed(here: Path) -> list[tuple[str, str, str]]:
-    lines = (here / "prepared" / "removed.jsonl").read_text().splitlines()
-    rows = map(json.loads, lines)
-    return [(row["origin"], row["reason"], row["because_of"]) for row in rows]
-
-
-def test_a_training_file_loses_what_is_near_a_test_file(here: Path) -> None:
-    test = add(
-        here, "test.csv", ("how do I find my PARCEL pls", "find"), ("Fresh question", "greet")
+def test_training_loses_near_duplicates_of_a_test_file(workplace: Path) -> None:
+    train = {**SOURCE, "split": "train"}
+    test = add_source(
+        workplace, "test.csv",
+        ("how do I find my PARCEL pls", "find"), ("Fresh question", "greet"),
+    )  # fmt: skip
+    validation = add_source(workplace, "validation.csv", ("Another question", "greet"))
+    card = prepare(
+        workplace,
+        sources=[train, {**test, "split": "test"}, {**validation, "split": "validation"}],
     )
-    learnt = {**SOURCE, "split": "train"}
-    tuned = {**add(here, "tuned.csv", ("Another question", "greet")), "split": "validation"}
-    facts = card(here, sources=[learnt, {**test, "split": "test"}, tuned])
-    assert facts["removed"] == {"duplicate": 1, "near_duplicate": 1}
-    assert removed(here)[1] == ("intent.csv:2", "near_duplicate", "test")
-    assert facts["splits"]["test"]["records"] == 2
-    assert facts["unlearnt_labels"] == {"intent": {"greet": 2}}, "one of test, one of validation"
+    assert card["removed"] == {"duplicate": 1, "near_duplicate": 1}
+    assert read_removed(workplace)[1] == ("intent.csv:2", "near_duplicate", "test")
+    assert card["splits"]["test"]["records"] == 2
+    assert card["unlearnt_labels"] == {"intent": {"greet": 2}}, "one in test, one in validation"
 
 
-def test_conflicts_are_resolved_as_asked(here: Path) -> None:
-    more = add(here, "more.csv", ("How do I find my parcel?", "print"))
-    both = [SOURCE, more]
-    keep = {"threshold": 0.9, "near": "group", "conflicts": "keep"}
-    assert card(here, sources=both, duplicates=keep)["conflicts"] == 1
-    dropped = card(here, sources=both, duplicates={**keep, "conflicts": "drop"})
-    assert dropped["removed"] == {"conflict": 3}
-    assert ("more.csv:2", "conflict", "intent.csv:2") in removed(here)
-    settled = card(here, sources=both, duplicates={**keep, "conflicts": "majority"})
-    assert settled["removed"] == {"conflict": 1, "duplicate": 1}
-    assert removed(here)[0] == ("more.csv:2", "conflict", "intent.csv:2")
+def test_conflicts_are_resolved_by_the_policy(workplace: Path) -> None:
+    conflicting = add_source(workplace, "more.csv", ("How do I find my parcel?", "print"))
+
+    def prepare_with(policy: str) -> dict[str, Any]:
+        duplicates = {"threshold": 0.9, "near": "group", "conflicts": policy}
+        return prepare(workplace, sources=[SOURCE, conflicting], duplicates=duplicates)
+
+    assert prepare_with("keep")["conflicts"] == 1
+    assert prepare_with("drop")["removed"] == {"conflict": 3}
+    assert ("more.csv:2", "conflict", "intent.csv:2") in read_removed(workplace)
+    assert prepare_with("majority")["removed"] == {"conflict": 1, "duplicate": 1}
+    assert read_removed(workplace)[0] == ("more.csv:2", "conflict", "intent.csv:2")
 
 
-def test_templates_that_are_one_group_leave_a_split_empty_and_it_says_so(here: Path) -> None:
-    lines = [f"How do I find my parcel number {number},find" for number in range(60)]
-    (here / "raw" / "intent.csv").write_text("\n".join(["text,label", *lines]) + "\n")
-    code, said = ran(here)
+def test_a_group_of_most_records_is_named_if_a_split_is_empty(workplace: Path) -> None:
+    rows = [f"How do I find my parcel number {number},find" for number in range(60)]
+    write_csv(workplace / "raw" / "intent.csv", "text,label", *rows)
+    code, lines = run_stage(workplace)
     assert code == 2
-    assert " split is empty (60 records are one group); correct prepare.split" in said[0]
+    assert " split is empty (60 records are one group); correct prepare.split" in lines[0]
 
 
-def test_one_group_in_two_files_of_different_splits_leaves_training(here: Path) -> None:
-    lines = [f"{text},{text.split()[3]},u{at % 5}" for at, text in enumerate(QUESTIONS)]
-    (here / "raw" / "intent.csv").write_text("\n".join(["text,label,user", *lines]) + "\n")
-    (here / "raw" / "test.csv").write_text("text,label,user\nQuite another matter,find,u0\n")
+def test_training_loses_the_group_members_of_a_test_file(workplace: Path) -> None:
+    rows = [f"{text},{label_of(text)},u{number % 5}" for number, text in enumerate(QUESTIONS)]
+    write_csv(workplace / "raw" / "intent.csv", "text,label,user", *rows)
+    write_csv(workplace / "raw" / "test.csv", "text,label,user", "A different matter,find,u0")
+    validation = add_source(workplace, "validation.csv", ("Something new", "find"))
     grouped = {**SOURCE, "columns": {"group": "user"}}
-    facts = card(here, sources=[{**grouped, "split": "train"}, {**grouped, "path": "test.csv",
-        "split": "test"}, {**add(here, "v.csv", ("Something new", "find")), "split": "validation"}],
-        )  # fmt: skip
-    assert facts["removed"] == {"group": 8}
-    assert {row[2] for row in removed(here)} == {"test"}
-
-
-def test_near_duplicates_may_be_merged(here: Path) -> None:
-    more = add(here, "more.csv", ("How do I find my parcel pls?", "find"))
-    merge = {"threshold": 0.7, "near": "merge", "conflicts": "keep"}
-    card(here, sources=[SOURCE, more], duplicates=merge)
-    assert ("more.csv:2", "near_duplicate", "intent.csv:2") in removed(here)
-
-
-def test_training_loses_what_repeats_words_of_tests_and_benchmarks(here: Path) -> None:
-    line = '{"turns": ["Tell me: how do I cancel my voucher"]}\n'
-    (here / "raw" / "bench.jsonl").write_text(line)
-    decontaminate = {"words": 6, "benchmarks": ["bench.jsonl"]}
-    facts = card(here, decontaminate=decontaminate)
-    cancel = [row for row in removed(here) if row[1] == "contaminated"]
-    assert len(cancel) == facts["removed"]["contaminated"] == 1
-    assert cancel[0][2] == "benchmarks" and facts["benchmark_texts"] == {"bench.jsonl": 1}
-    kept = (here / "prepared" / "train.jsonl").read_text()
-    assert "cancel my voucher" not in kept
-
-
-def test_less_training_data_is_part_of_more(here: Path) -> None:
-    def learnt(fraction: float) -> set[str]:
-        card(here, split={"train_fraction": fraction})
-        return {record.id for record in records.read(here / "prepared" / "train.jsonl")}
-
-    assert learnt(0.3) < learnt(0.7) < learnt(1.0)
-
-
-def test_rows_of_one_user_stay_on_one_side(here: Path) -> None:
-    lines = ["text,label,user"]
-    lines += [f"{text},{text.split()[3]},u{number % 6}" for number, text in enumerate(QUESTIONS)]
-    (here / "raw" / "intent.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    card(here, sources=[{**SOURCE, "columns": {"group": "user"}}])
-    users = [
-        {record.group for record in records.read(here / "prepared" / f"{name}.jsonl")}
-        for name in ("train", "validation", "test")
-    ]
-    assert sum(map(len, users)) == len(set.union(*users)) == 6
-
-
-def test_one_user_in_two_files_is_one(here: Path) -> None:
-    for name, part in (("a.csv", QUESTIONS[::2]), ("b.csv", QUESTIONS[1::2])):
-        lines = [f"{text},{text.split()[3]},u{at // 2}" for at, text in enumerate(part)]
-        (here / "raw" / name).write_text("\n".join(["text,label,user", *lines]) + "\n")
-    both = [{**SOURCE, "path": name, "columns": {"group": "user"}} for name in ("a.csv", "b.csv")]
-    facts = card(here, sources=both)
-    assert facts["near_duplicate_groups"] == 10
-    sides: dict[str, set[str]] = {}
-    for name in ("train", "validation", "test"):
-        for record in records.read(here / "prepared" / f"{name}.jsonl"):
-            sides.setdefault(record.group, set()).add(name)
-    assert len(sides) == 10 and all(len(names) == 1 for names in sides.values())
-
-
-def test_a_column_names_the_task_and_each_task_has_its_labels(here: Path) -> None:
-    lines = ["text,label,task"]
-    lines += [f"{text},{text.split()[3]},{text.split()[-1]}" for text in QUESTIONS]
-    (here / "raw" / "intent.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    values = json.loads(parameters(sources=[{**SOURCE, "columns": {"task": "task"}}]))
-    values["evaluate"]["suites"] = [
-        {"task": "parcel?", "answer": "choice", "metrics": ["accuracy"]}
-    ]
-    (here / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
-    assert ran(here)[0] == 0
-    labels = json.loads((here / "prepared" / "labels.json").read_text())
-    assert labels == {f"{topic}?": sorted(VERBS) for topic in TOPICS}
-    more = add(here, "more.csv", ("Where may my parcel be", "find"), ("Print it all", "print"))
-    values["prepare"]["sources"] += [
-        {
-            **more,
-            "format": "prompt_completion",
-            "task": "parcel?",
-            "columns": {"prompt": "text", "completion": "label"},
-        }
-    ]
-    values["prepare"]["sources"][1]["labels"] = ""
-    (here / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
-    assert ran(here)[0] == 0
-    card = json.loads((here / "prepared" / "card.json").read_text())
-    assert card["labels"]["parcel?"] == {verb: 1 + (verb in "find print") for verb in sorted(VERBS)}
-
-
-def test_rows_of_low_quality_are_rejected_where_that_is_asked_for(here: Path) -> None:
-    strict = {"max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.9}
-    with (here / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
-        stream.write("find,find\n")
-    assert card(here)["faults"]["copies_question"] == 1
-    assert card(here, quality=strict)["rejected"] == {"low_quality": 1, "unknown_label": 1}
-
-
-def test_many_rows_on_several_processes_give_the_bytes_of_one(here: Path) -> None:
-    draw = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(12_000)]
-    (here / "raw" / "intent.csv").write_text(
-        "\n".join(["text,label", *(f"{text},find" for text in draw)]) + "\n", encoding="utf-8"
+    card = prepare(
+        workplace,
+        sources=[
+            {**grouped, "split": "train"},
+            {**grouped, "path": "test.csv", "split": "test"},
+            {**validation, "split": "validation"},
+        ],
     )
-    assert ran(here, "many")[0] == 0
-    affinity = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); "
-    code = affinity + (
-        "import sys, runpy; sys.argv = ['x', 'raw', 'one']; "
+    assert card["removed"] == {"group": 8}
+    assert {cause for _, _, cause in read_removed(workplace)} == {"test"}
+
+
+def test_near_duplicates_may_be_merged(workplace: Path) -> None:
+    near = add_source(workplace, "more.csv", ("How do I find my parcel pls?", "find"))
+    duplicates = {"threshold": 0.7, "near": "merge", "conflicts": "keep"}
+    prepare(workplace, sources=[SOURCE, near], duplicates=duplicates)
+    assert ("more.csv:2", "near_duplicate", "intent.csv:2") in read_removed(workplace)
+
+
+def test_training_loses_records_that_repeat_a_benchmark(workplace: Path) -> None:
+    line = '{"turns": ["Tell me: how do I cancel my voucher"]}\n'
+    (workplace / "raw" / "bench.jsonl").write_text(line)
+    card = prepare(workplace, decontaminate={"words": 6, "benchmarks": ["bench.jsonl"]})
+    causes = [cause for _, reason, cause in read_removed(workplace) if reason == "contaminated"]
+    assert causes == ["benchmarks"]
+    assert card["removed"]["contaminated"] == 1
+    assert card["benchmark_texts"] == {"bench.jsonl": 1}
+    train = (workplace / "prepared" / "train.jsonl").read_text()
+    assert "cancel my voucher" not in train
+
+
+def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one(workplace: Path) -> None:
+    def train_ids(fraction: float) -> set[str]:
+        prepare(workplace, split={"train_fraction": fraction})
+        return {record.id for record in read_splits(workplace)["train"]}
+
+    assert train_ids(0.3) < train_ids(0.7) < train_ids(1.0)
+
+
+def test_the_records_of_a_group_stay_in_one_split(workplace: Path) -> None:
+    rows = [f"{text},{label_of(text)},u{number % 6}" for number, text in enumerate(QUESTIONS)]
+    write_csv(workplace / "raw" / "intent.csv", "text,label,user", *rows)
+    prepare(workplace, sources=[{**SOURCE, "columns": {"group": "user"}}])
+    groups = [{record.group for record in split} for split in read_splits(workplace).values()]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 6
+
+
+def test_a_group_may_span_two_files(workplace: Path) -> None:
+    for name, texts in (("a.csv", QUESTIONS[::2]), ("b.csv", QUESTIONS[1::2])):
+        rows = [f"{text},{label_of(text)},u{number // 2}" for number, text in enumerate(texts)]
+        write_csv(workplace / "raw" / name, "text,label,user", *rows)
+    grouped = {**SOURCE, "columns": {"group": "user"}}
+    card = prepare(workplace, sources=[{**grouped, "path": "a.csv"}, {**grouped, "path": "b.csv"}])
+    assert card["near_duplicate_groups"] == 10
+    splits_by_group: dict[str, set[str]] = {}
+    for name, split in read_splits(workplace).items():
+        for record in split:
+            splits_by_group.setdefault(record.group, set()).add(name)
+    assert len(splits_by_group) == 10
+    assert all(len(names) == 1 for names in splits_by_group.values())
+
+
+def test_a_column_names_the_task_and_each_task_has_its_labels(workplace: Path) -> None:
+    rows = [f"{text},{label_of(text)},{text.split()[-1]}" for text in QUESTIONS]
+    write_csv(workplace / "raw" / "intent.csv", "text,label,task", *rows)
+    by_column = {**SOURCE, "columns": {"task": "task"}}
+    prepare(workplace, sources=[by_column])
+    labels = read_json(workplace, "labels.json")
+    assert labels == {f"{topic}?": sorted(VERBS) for topic in TOPICS}
+    write_csv(
+        workplace / "raw" / "more.csv",
+        "text,label", "Where may my parcel be,find", "Print it all,print",
+    )  # fmt: skip
+    completions = {
+        "path": "more.csv",
+        "format": "prompt_completion",
+        "task": "parcel?",
+        "columns": {"prompt": "text", "completion": "label"},
+    }
+    card = prepare(workplace, sources=[by_column, completions])
+    expected = {verb: 1 + (verb in ("find", "print")) for verb in sorted(VERBS)}
+    assert card["labels"]["parcel?"] == expected
+
+
+def test_rows_of_low_quality_are_rejected_below_min_score(workplace: Path) -> None:
+    with (workplace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+        stream.write("find,find\n")
+    assert prepare(workplace)["faults"]["copies_question"] == 1
+    card = prepare(workplace, quality={"min_score": 0.9})
+    assert card["rejected"] == {"low_quality": 1, "unknown_label": 1}
+
+
+def test_several_processes_give_the_bytes_of_one(workplace: Path) -> None:
+    texts = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(12_000)]
+    write_csv(workplace / "raw" / "intent.csv", "text,label", *(f"{text},find" for text in texts))
+    assert run_stage(workplace, "many")[0] == 0
+    code = (
+        f"import os, sys, runpy; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); "
+        "sys.argv = ['prepare', 'raw', 'one']; "
         "runpy.run_module('stages.prepare', run_name='__main__')"
     )
-    environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=here, check=True,
-        env={**environment, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    for file in (here / "many").iterdir():
-        assert file.read_bytes() == (here / "one" / file.name).read_bytes(), file.name
+    subprocess.run([sys.executable, "-c", code], cwd=workplace, env=stage_environment(), check=True)
+    for file in (workplace / "many").iterdir():
+        assert file.read_bytes() == (workplace / "one" / file.name).read_bytes(), file.name
 
 
-def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(here: Path) -> None:
-    export = (ROOT / "tests" / "data" / "label_studio_export.json").read_text("utf-8")
-    (here / "raw" / "people.json").write_text(export, encoding="utf-8")
-    people = {"path": "people.json", "format": "label_studio", "task": "intent", "slices": []}
-    facts = card(here, sources=[SOURCE, {**people, "slices": ["language"]}])
-    assert facts["rejected"] == {"annotators_disagree": 2, "unknown_label": 1}
-    assert facts["agreement"] == {
+def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(
+    workplace: Path,
+) -> None:
+    export = REPOSITORY / "tests" / "data" / "label_studio_export.json"
+    (workplace / "raw" / "people.json").write_bytes(export.read_bytes())
+    people = {
+        "path": "people.json", "format": "label_studio", "task": "intent", "slices": ["language"],
+    }  # fmt: skip
+    card = prepare(workplace, sources=[SOURCE, people])
+    assert card["rejected"] == {"annotators_disagree": 2, "unknown_label": 1}
+    assert card["agreement"] == {
         "people.json": {
             "annotators": 3, "tasks_answered_twice": 8, "krippendorff_alpha": 0.6524,
         },
     }  # fmt: skip
+    assert read_json(workplace, "tasks.json")["intent"]["kind"] == "label"
 
 
-def processes_in(folder: Path) -> list[int]:
-    """The ids of the processes that work there."""
-    found = []
+def find_processes(folder: Path) -> list[int]:
+    """Return the ids of the processes whose working directory is the folder."""
+    ids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            found += [int(entry.name)] * ((entry / "cwd").readlink() == folder)
+            ids += [int(entry.name)] * ((entry / "cwd").readlink() == folder)
         except OSError:
             continue
-    return found
+    return ids
+
+
+def ignore_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the processes")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(here: Path, number: int) -> None:
-    rows = "\n".join(f"Question {n} of {n % 977},find" for n in range(150_000))
-    (here / "raw" / "intent.csv").write_text(f"text,label\n{rows}\n", encoding="utf-8")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the processes from /proc")
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [
+        pytest.param(signal.SIGINT, None, id="SIGINT"),
+        pytest.param(signal.SIGTERM, None, id="SIGTERM"),
+        pytest.param(signal.SIGTERM, ignore_sigint, id="SIGTERM-in-the-background-of-a-script"),
+        pytest.param(signal.SIGKILL, None, id="SIGKILL"),
+    ],
+)
+def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(
+    workplace: Path, number: int, before: Callable[[], None] | None
+) -> None:
+    rows = [f"Question {n} of {n % 977},find" for n in range(150_000)]
+    write_csv(workplace / "raw" / "intent.csv", "text,label", *rows)
     stage = subprocess.Popen(
         [sys.executable, "-m", "stages.prepare", "raw", "prepared"],
-        cwd=here, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        cwd=workplace, env=stage_environment(), stderr=subprocess.PIPE, text=True,
+        start_new_session=True, preexec_fn=before,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while len(processes_in(here)) < 3 and time.monotonic() < deadline:
+    while len(find_processes(workplace)) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(random.random())  # wherever it is
+    time.sleep(random.random())  # at any point of its work
     if number == signal.SIGINT:
         os.killpg(stage.pid, number)  # as a terminal does
     else:
         stage.send_signal(number)
-    _, said = stage.communicate(timeout=60)
+    _, stderr = stage.communicate(timeout=60)
     assert stage.returncode == (-number if number == signal.SIGKILL else 128 + number)
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     deadline = time.monotonic() + 10
-    while processes_in(here) and time.monotonic() < deadline:
+    while find_processes(workplace) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert processes_in(here) == []
+    assert find_processes(workplace) == []
     if number != signal.SIGKILL:
-        assert listing(here) == []
+        assert list_outputs(workplace) == []
 
 
-def test_the_behaviour_suites_of_the_docs_are_test_records_and_take_nothing_from_training(
+def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_training(
     tmp_path: Path,
 ) -> None:
-    docs = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    docs = (REPOSITORY / "docs/evaluation.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```yaml\n(prepare:.*?)```", docs, flags=re.DOTALL)
-    shown = YAML(typ="safe", pure=True).load(block)
-    with_them = YAML(typ="safe", pure=True).load(REAL)
-    without = copy.deepcopy(with_them)
-    for section, key in (("prepare", "sources"), ("evaluate", "suites")):
-        for one in shown[section][key]:
-            assert one in without[section][key], "the docs show params.yaml"
-            without[section][key].remove(one)
-    without["evaluate"]["slices"].remove("behaviour")
-    (tmp_path / "raw").symlink_to(ROOT / "data/raw")
-    for values, out in ((without, "before"), (with_them, "prepared")):
+    shown = {
+        source["path"]: source
+        for source in YAML(typ="safe", pure=True).load(block)["prepare"]["sources"]
+    }
+    params = load_params()
+    sources = {source["path"]: source for source in params["prepare"]["sources"]}
+    for path, source in shown.items():
+        assert source.items() <= sources[path].items(), "the docs show params.yaml"
+    without = copy.deepcopy(params)
+    without["prepare"]["sources"] = [
+        source for path, source in sources.items() if path not in shown
+    ]
+    (tmp_path / "raw").symlink_to(REPOSITORY / "data/raw")
+    for values, out in ((without, "before"), (params, "prepared")):
         (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
-        assert ran(tmp_path, out)[0] == 0
+        assert run_stage(tmp_path, out)[0] == 0
     for name in ("train", "validation"):
         before = (tmp_path / "before" / f"{name}.jsonl").read_bytes()
         assert (tmp_path / "prepared" / f"{name}.jsonl").read_bytes() == before
-    rows = list(records.read(tmp_path / "prepared" / "test.jsonl"))
-    chosen = [suites.Suite(**suite) for suite in shown["evaluate"]["suites"]]
-    suites.check(rows, chosen, {})
-    parts = {suite.task: [row for row in rows if row.task == suite.task] for suite in chosen}
-    assert {task: len(part) for task, part in parts.items()} == {"behaviour": 50, "refusal": 28}
-    given = [json.loads(line) for line in (ROOT / "data/raw/behaviour.jsonl").open("rb")]
-    assert [row.answer for row in parts["behaviour"]] == [row["rules"] for row in given]
+    tasks = read_json(tmp_path, "tasks.json")
+    test = read_splits(tmp_path)["test"]
+    for task, form, number in (("behaviour", "rules", 50), ("refusal", "refusal", 28)):
+        assert tasks[task]["kind"] == form
+        part = [record for record in test if record.task == task]
+        assert len(part) == number
+        check_references(Suite.model_validate({"task": task, "answer": form}), part)
+    rules = [json.loads(row)["rules"] for row in (REPOSITORY / "data/raw/behaviour.jsonl").open()]
+    assert [record.answer for record in test if record.task == "behaviour"] == rules
