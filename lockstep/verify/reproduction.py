@@ -6,11 +6,11 @@ is compared with the committed one. If the committed dvc.lock comes from another
 such clones are compared with each other instead. The disk must hold one or two whole runs; TMPDIR
 sets where.
 
-lockstep/verify/hook/sitecustomize.py logs which files of the repository each stage opens and which sockets
-it uses. A stage may connect to the network only if its params name an endpoint or a model on the
-Hugging Face Hub. The log lacks: reads outside the repository; sockets of native code and of other
-programs, and on systems other than Linux also their files; tests whether a file exists; environment
-variables and the clock, which show only in the bytes that they change.
+lockstep/verify/hook/sitecustomize.py logs which files of the repository each stage opens and which
+sockets it uses. A stage may connect to the network only if its params name an endpoint or a model
+on the Hugging Face Hub. The log lacks: reads outside the repository; sockets of native code and of
+other programs, and on systems other than Linux also their files; tests whether a file exists;
+environment variables and the clock, which show only in the bytes that they change.
 """
 
 import json
