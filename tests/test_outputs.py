@@ -1,4 +1,4 @@
-"""Outputs are whole or absent, JSON is byte-stable, digests see names and bytes."""
+"""Outputs are complete or absent, JSON has stable bytes, and hashes cover names and bytes."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ from lockstep import outputs
 from lockstep.errors import UserError
 
 
-def listing(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_folder_takes_the_old_one_s_place_when_the_block_ends(tmp_path: Path) -> None:
+def test_a_folder_replaces_the_old_one_when_the_block_ends(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_text("old")
     with outputs.atomic_folder(tmp_path / "out") as partial:
         (partial / "deep").mkdir()
         (partial / "deep" / "new").write_text("new")
-        assert listing(tmp_path / "out") == ["old"]
-    assert listing(tmp_path) == ["out", "out/deep", "out/deep/new"]
+        assert list_files(tmp_path / "out") == ["old"]
+    assert list_files(tmp_path) == ["out", "out/deep", "out/deep/new"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_folder_keeps_the_old_one_when_the_block_fails(
+def test_the_old_folder_stays_if_the_block_fails(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
     (tmp_path / "out").mkdir()
@@ -31,65 +31,65 @@ def test_folder_keeps_the_old_one_when_the_block_fails(
     with pytest.raises(error), outputs.atomic_folder(tmp_path / "out") as partial:
         (partial / "half").write_text("half")
         raise error
-    assert listing(tmp_path) == ["out", "out/old"]
+    assert list_files(tmp_path) == ["out", "out/old"]
 
 
-def test_folder_starts_empty_after_a_killed_run(tmp_path: Path) -> None:
+def test_a_folder_starts_empty_after_a_killed_run(tmp_path: Path) -> None:
     (tmp_path / ".out.partial").mkdir()
     (tmp_path / ".out.partial" / "stale").write_text("stale")
     with outputs.atomic_folder(tmp_path / "out") as partial:
-        assert listing(partial) == []
-    assert listing(tmp_path) == ["out"]
+        assert list_files(partial) == []
+    assert list_files(tmp_path) == ["out"]
 
 
-def test_folder_makes_its_parents(tmp_path: Path) -> None:
+def test_the_parents_of_a_folder_are_created(tmp_path: Path) -> None:
     with outputs.atomic_folder(tmp_path / "a" / "b"):
         pass
-    assert listing(tmp_path) == ["a", "a/b"]
+    assert list_files(tmp_path) == ["a", "a/b"]
 
 
-def test_folder_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
+def test_a_folder_replaces_a_link_and_not_its_target(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "kept").write_text("kept")
     (tmp_path / "out").symlink_to(tmp_path / "cache")
     with outputs.atomic_folder(tmp_path / "out") as partial:
         (partial / "new").write_text("new")
-    assert listing(tmp_path) == ["cache", "cache/kept", "out", "out/new"]
+    assert list_files(tmp_path) == ["cache", "cache/kept", "out", "out/new"]
 
 
-def test_file_takes_the_old_one_s_place_when_the_block_ends(tmp_path: Path) -> None:
+def test_a_file_replaces_the_old_one_when_the_block_ends(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out.json"
     for text in ("first", "second"):
         with outputs.atomic_file(out) as partial:
             partial.write_text(text)
         assert out.read_text() == text
-    assert listing(tmp_path) == ["deep", "deep/out.json"]
+    assert list_files(tmp_path) == ["deep", "deep/out.json"]
 
 
-def test_file_keeps_the_old_one_when_the_block_fails(tmp_path: Path) -> None:
+def test_the_old_file_stays_if_the_block_fails(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("old")
     with pytest.raises(ValueError, match="x"), outputs.atomic_file(tmp_path / "out") as partial:
         partial.write_text("half")
         raise ValueError("x")
-    assert listing(tmp_path) == ["out"]
+    assert list_files(tmp_path) == ["out"]
     assert (tmp_path / "out").read_text() == "old"
 
 
-def test_file_is_absent_where_the_first_run_fails(tmp_path: Path) -> None:
+def test_there_is_no_file_if_the_first_run_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), outputs.atomic_file(tmp_path / "out") as partial:
         partial.write_text("half")
         raise KeyboardInterrupt
-    assert listing(tmp_path) == []
+    assert list_files(tmp_path) == []
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
-def test_json_never_holds_nan(tmp_path: Path, value: object) -> None:
+def test_json_never_contains_nan(tmp_path: Path, value: object) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         outputs.write_json(tmp_path / "a.json", value)
-    assert listing(tmp_path) == []
+    assert list_files(tmp_path) == []
 
 
-def test_json_bytes_depend_on_the_value_alone(tmp_path: Path) -> None:
+def test_json_bytes_depend_only_on_the_value(tmp_path: Path) -> None:
     outputs.write_json(tmp_path / "a.json", {"b": [1, 0.1], "a": "价"})
     outputs.write_json(tmp_path / "b.json", {"a": "价", "b": [1, 0.1]})
     expected = '{\n  "a": "价",\n  "b": [\n    1,\n    0.1\n  ]\n}\n'
@@ -97,7 +97,7 @@ def test_json_bytes_depend_on_the_value_alone(tmp_path: Path) -> None:
     assert (tmp_path / "b.json").read_bytes() == expected.encode()
 
 
-def test_link_shares_the_bytes_also_through_a_symbolic_link(tmp_path: Path) -> None:
+def test_a_link_shares_the_bytes_even_through_a_symbolic_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("weights")
     (tmp_path / "symbolic").symlink_to(tmp_path / "real")
     outputs.link_or_copy(tmp_path / "symbolic", tmp_path / "target")
@@ -105,37 +105,37 @@ def test_link_shares_the_bytes_also_through_a_symbolic_link(tmp_path: Path) -> N
     assert (tmp_path / "target").samefile(tmp_path / "real")
 
 
-def test_digest_changes_with_a_name_and_with_a_byte_and_with_nothing_else(tmp_path: Path) -> None:
-    def digest(parent: str, files: dict[str, str]) -> str:
+def test_the_hash_of_a_folder_depends_only_on_names_and_bytes(tmp_path: Path) -> None:
+    def hash_files(parent: str, files: dict[str, str]) -> str:
         for name, text in files.items():
             file = tmp_path / parent / "out" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         return outputs.hash_path(tmp_path / parent / "out")
 
-    first = digest("1", {"a": "x", "b/c": "y"})
-    assert digest("2", {"b/c": "y", "a": "x"}) == first, "same names and bytes, elsewhere"
-    assert digest("3", {"a": "x", "b/d": "y"}) != first, "another name"
-    assert digest("4", {"a": "x", "b/c": "z"}) != first, "another byte"
-    assert digest("5", {"a": "y", "b/c": "x"}) != first, "bytes exchanged"
+    first = hash_files("1", {"a": "x", "b/c": "y"})
+    assert hash_files("2", {"b/c": "y", "a": "x"}) == first, "same names and bytes, elsewhere"
+    assert hash_files("3", {"a": "x", "b/d": "y"}) != first, "another name"
+    assert hash_files("4", {"a": "x", "b/c": "z"}) != first, "another byte"
+    assert hash_files("5", {"a": "y", "b/c": "x"}) != first, "bytes exchanged"
 
 
-def test_digest_of_a_file(tmp_path: Path) -> None:
+def test_the_hash_of_a_file_depends_on_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     first = outputs.hash_path(tmp_path / "a")
     (tmp_path / "a").write_text("y")
     assert outputs.hash_path(tmp_path / "a") != first
 
 
-def test_remove_takes_files_links_and_folders_and_nothing_beyond(tmp_path: Path) -> None:
+def test_files_links_and_folders_are_removed_but_not_the_target_of_a_link(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "kept")
     outputs.remove(tmp_path / "link")
     outputs.remove(tmp_path / "absent")
-    assert listing(tmp_path) == ["kept", "kept/file"]
+    assert list_files(tmp_path) == ["kept", "kept/file"]
     outputs.remove(tmp_path / "kept")
-    assert listing(tmp_path) == []
+    assert list_files(tmp_path) == []
 
 
 def test_a_file_that_is_not_json_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The canonical record: a line is the record, an id is its content."""
+"""A record is one canonical JSON line, and its id is a hash of its content."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ from lockstep.errors import UserError
 from lockstep.records import Record
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-TURNS = st.lists(
+MESSAGES = st.lists(
     st.fixed_dictionaries(
         {"role": st.sampled_from(["system", "user", "assistant"]), "content": TEXT}
     ),
@@ -22,7 +22,7 @@ TURNS = st.lists(
 )
 RECORDS = st.builds(
     Record,
-    messages=TURNS,
+    messages=MESSAGES,
     task=TEXT,
     source=TEXT,
     origin=TEXT,
@@ -37,8 +37,8 @@ RECORDS = st.builds(
 )
 
 
-def example(question: str = "How much?", answer: str = "€5", **more: Any) -> Record:
-    values: dict[str, Any] = {
+def make_record(question: str = "How much?", answer: str = "€5", **values: Any) -> Record:
+    defaults: dict[str, Any] = {
         "messages": [
             {"role": "user", "content": question},
             {"role": "assistant", "content": answer},
@@ -46,13 +46,12 @@ def example(question: str = "How much?", answer: str = "€5", **more: Any) -> R
         "task": "reply",
         "source": "a.csv",
         "origin": "a.csv:2",
-        **more,
     }
-    return Record(**values)
+    return Record(**{**defaults, **values})
 
 
 @given(RECORDS)
-def test_a_line_is_the_record(record: Record) -> None:
+def test_a_line_gives_back_its_record(record: Record) -> None:
     line = records.dump(record)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     assert records.load(line) == record
@@ -60,85 +59,87 @@ def test_a_line_is_the_record(record: Record) -> None:
 
 
 @given(RECORDS, TEXT, TEXT, st.dictionaries(TEXT, TEXT), st.floats(0, 9))
-def test_the_id_depends_on_what_a_model_sees_alone(
+def test_the_id_depends_only_on_what_a_model_sees(
     record: Record, source: str, origin: str, slices: dict[str, str], weight: float
 ) -> None:
-    messages = [dict(reversed(turn.items())) for turn in record.messages]
-    same = replace(
+    messages = [dict(reversed(message.items())) for message in record.messages]
+    copy = replace(
         record, messages=messages, source=source, origin=origin, slices=slices, weight=weight
     )
-    assert same.id == record.id
+    assert copy.id == record.id
 
 
 def test_the_id_changes_with_the_content() -> None:
     ids = {
-        example().id,
-        example(question="How much").id,
-        example(answer="€6").id,
-        example(task="slots").id,
-        example(messages=[*example().messages, *example().messages]).id,
-        example(rejected="€7").id,
-        example(desirable=False).id,
-        example(tools=[{"type": "function"}]).id,
+        make_record().id,
+        make_record(question="How much").id,
+        make_record(answer="€6").id,
+        make_record(task="slots").id,
+        make_record(messages=[*make_record().messages, *make_record().messages]).id,
+        make_record(rejected="€7").id,
+        make_record(desirable=False).id,
+        make_record(tools=[{"type": "function"}]).id,
     }
     assert len(ids) == 8
-    assert all(len(one) == 16 and int(one, 16) >= 0 for one in ids)
+    assert all(len(record_id) == 16 and int(record_id, 16) >= 0 for record_id in ids)
 
 
-def test_a_line_shows_id_and_every_field_in_sorted_order() -> None:
-    values = json.loads(records.dump(example(slices={"language": "en"}, weight=2.0)))
-    said = ["id", "language", "messages", "origin", "quality", "slices", "source", "task", "weight"]
-    assert list(values) == said
-    more = {"rejected": "€7", "desirable": False, "tools": [{"type": "function"}], "group": "u1"}
-    assert sorted([*said, *more]) == list(json.loads(records.dump(example(**more))))
-    assert values["id"] == example().id
-    assert records.dump(example(answer="价")).count("价".encode()) == 1, "readable, not escaped"
+def test_a_line_has_the_id_and_every_field_in_sorted_order() -> None:
+    values = json.loads(records.dump(make_record(slices={"language": "en"}, weight=2.0)))
+    keys = ["id", "language", "messages", "origin", "quality", "slices", "source", "task", "weight"]
+    assert list(values) == keys
+    optional: dict[str, Any] = {
+        "rejected": "€7",
+        "desirable": False,
+        "tools": [{"type": "function"}],
+        "group": "u1",
+    }
+    assert sorted([*keys, *optional]) == list(json.loads(records.dump(make_record(**optional))))
+    assert values["id"] == make_record().id
+    assert records.dump(make_record(answer="价")).count("价".encode()) == 1, "readable, not escaped"
 
 
-def test_prompt_question_and_answer_of_a_long_conversation() -> None:
-    turns = [
+def test_a_long_conversation_has_a_prompt_a_question_and_an_answer() -> None:
+    messages = [
         {"role": "system", "content": "s"},
         {"role": "user", "content": "q1"},
         {"role": "assistant", "content": "a1"},
         {"role": "user", "content": "q2"},
         {"role": "assistant", "content": "a2"},
     ]
-    record = example(messages=turns)
-    assert (record.question, record.answer, record.prompt) == ("q2", "a2", turns[:-1])
+    record = make_record(messages=messages)
+    assert (record.question, record.answer, record.prompt) == ("q2", "a2", messages[:-1])
     child = record.with_question(str.upper, origin="parent:shout")
-    assert [turn["content"] for turn in child.messages] == ["s", "q1", "a1", "Q2", "a2"]
+    assert [message["content"] for message in child.messages] == ["s", "q1", "a1", "Q2", "a2"]
     assert child.origin == "parent:shout"
-    assert record.question == "q2", "the parent stays as it was"
+    assert record.question == "q2", "the parent is unchanged"
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
-    rows = [example("b\u2028b"), example("a\r\na"), example("b\u2028b")]
+    rows = [make_record("b\u2028b"), make_record("a\r\na"), make_record("b\u2028b")]
     records.write(tmp_path / "train.jsonl", iter(rows))
     assert list(records.read(tmp_path / "train.jsonl")) == rows
 
 
 @given(st.lists(RECORDS, max_size=30), st.integers(0, 40))
-def test_spread_records_are_as_many_as_asked_in_their_order(
-    rows: list[Record], number: int
-) -> None:
-    taken = records.sample_evenly(rows, number)
-    assert len(taken) == min(number, len(rows))
-    places = [next(i for i, row in enumerate(rows) if row is one) for one in taken]
-    assert places == sorted(places)
+def test_a_sample_has_the_wanted_size_and_keeps_the_order(rows: list[Record], number: int) -> None:
+    sample = records.sample_evenly(rows, number)
+    assert len(sample) == min(number, len(rows))
+    indices = [next(i for i, row in enumerate(rows) if row is record) for record in sample]
+    assert indices == sorted(indices)
 
 
-def test_spread_records_are_at_equal_distances() -> None:
-    rows = [example(str(number)) for number in range(10)]
+def test_sampled_records_are_at_equal_distances() -> None:
+    rows = [make_record(str(number)) for number in range(10)]
     assert [row.question for row in records.sample_evenly(rows, 5)] == ["0", "2", "4", "6", "8"]
 
 
 @pytest.mark.parametrize(
     "line", [b"3\n", b'{"id": "a", "messages": [\n', b"{}\n", b'{"id": 1, "x": 2}\n']
 )
-def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
+def test_an_invalid_line_is_refused_with_its_number(tmp_path: Path, line: bytes) -> None:
     file = tmp_path / "train.jsonl"
-    whole = Record(messages=[{"role": "user", "content": "a"}], task="t", source="s", origin="o")
-    records.write(file, [whole])
+    records.write(file, [make_record()])
     file.write_bytes(file.read_bytes() + line)
     with pytest.raises(UserError, match=r"train\.jsonl:2: not a record; run `dvc repro`"):
         list(records.read(file))
