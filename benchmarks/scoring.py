@@ -90,7 +90,9 @@ def compare_speed(folder: Path, settings: Params, test: list[Record], labels: li
         len(choice_records),
         time_call(lambda: likelihood.score_choices(model, prompts, choices, batch_size)),
         time_call(
-            lambda: lm_eval_tasks.accuracy(model, tokenizer, choice_records, labels, batch_size)
+            lambda: lm_eval_tasks.measure_accuracy(
+                model, tokenizer, choice_records, labels, batch_size
+            )
         ),
     )
     generated = [chat.encode_prompt(tokenizer, r.prompt) for r in test if r.task != TASK]

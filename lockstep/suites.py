@@ -115,14 +115,9 @@ def resolve_suites(
     return list(suites)
 
 
-def uses_head(suites: Sequence[Suite]) -> bool:
-    """Whether the suites need a model with a head."""
-    return any(suite.answer in HEAD_FORMS for suite in suites)
-
-
-def with_retrieval(suites: Sequence[Suite], lengths: Sequence[int]) -> list[Suite]:
-    """Return the suites plus that of long-context retrieval, which a model with a head lacks."""
-    if not lengths or uses_head(suites):
+def add_retrieval(suites: Sequence[Suite], lengths: Sequence[int], objective: str) -> list[Suite]:
+    """Return the suites plus long-context retrieval, if it has lengths and the model generates."""
+    if not lengths or objective in FORMS_BY_OBJECTIVE:
         return list(suites)
     return [*suites, Suite(task=RETRIEVAL, answer="rules")]
 

@@ -12,10 +12,10 @@ from lockstep.models import compute, model_io
 from lockstep.params import Section, Seed
 from lockstep.predicting import lm_eval_tasks, resume_cache
 from lockstep.predicting.predict_params import PredictParams
-from lockstep.predicting.predictor import Predictor, head_for
+from lockstep.predicting.predictor import Predictor, choose_head
 from lockstep.predicting.variant_model import VariantModel
 from lockstep.resume_key import compute_resume_key
-from lockstep.suites import ObjectiveParams, read_tasks, resolve_suites
+from lockstep.suites import ObjectiveParams, add_retrieval, read_tasks, resolve_suites
 
 INPUTS = ("train.jsonl", "validation.jsonl", "test.jsonl", "labels.json", "tasks.json")
 """Files of data/prepared that this stage reads."""
@@ -45,10 +45,11 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
         settings.predict.suites, read_tasks(prepared / "tasks.json"), settings.train.objective
     )
     reference_checks.check_suites(test, suites, labels, {"train": train, "validation": validation})
-    lm_eval_tasks.check(settings.predict.lm_eval, tasks)
+    lm_eval_tasks.check_tasks(settings.predict.lm_eval, tasks)
+    suites = add_retrieval(suites, settings.predict.retrieval.lengths, settings.train.objective)
     compute.set_up_torch(settings.compute, settings.seed)
     model = VariantModel(
-        folder, settings.compute.attention, settings.predict, head_for(suites, labels)
+        folder, settings.compute.attention, settings.predict, choose_head(suites, labels)
     )
     predictor = Predictor(
         model, suites, labels, settings.seed, test, {"train": train, "validation": validation}
@@ -64,8 +65,8 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
         perturbed = predictor.predict_perturbed(answered, cache)
         splits = predictor.predict_splits(cache)
         lm_eval = {
-            "suites": predictor.lm_eval_accuracies(),
-            "tasks": model.lm_eval_results(tasks),
+            "suites": predictor.measure_lm_eval_accuracies(),
+            "tasks": model.run_lm_eval(tasks),
         }
         add_timings(weight_bytes=model_io.count_weight_bytes(folder), **predictor.measure_latency())
         with outputs.atomic_folder(out) as partial:

@@ -65,9 +65,10 @@ def test_retrieval_is_asked_of_generative_models_alone() -> None:
     generative = [Suite(task="chat", answer="text")]
     with_head = [Suite(task="intent", answer="label")]
     retrieval = Suite(task="retrieval", answer="rules")
-    assert suites.with_retrieval(generative, [512]) == [*generative, retrieval]
-    assert suites.with_retrieval(generative, []) == generative
-    assert suites.with_retrieval(with_head, [512]) == with_head
+    assert suites.add_retrieval(generative, [512], "sft") == [*generative, retrieval]
+    assert suites.add_retrieval(generative, [], "sft") == generative
+    for objective in ("classification", "regression", "reward"):
+        assert suites.add_retrieval(with_head, [512], objective) == with_head
 
 
 def test_a_task_with_a_reserved_name_is_refused(tmp_path: Path) -> None:

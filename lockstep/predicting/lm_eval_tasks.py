@@ -42,7 +42,7 @@ class LmEvalParams(Section):
     """Maximum number of documents of each of these tasks; 0 takes all."""
 
 
-def documents(
+def build_documents(
     tokenizer: Any, rows: Sequence[Record], labels: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return lm-eval's documents: the rendered prompt, the labels, the reference's index."""
@@ -57,21 +57,21 @@ def documents(
     ]
 
 
-def accuracy(
+def measure_accuracy(
     model: Any, tokenizer: Any, rows: Sequence[Record], labels: Sequence[str], batch_size: int
 ) -> float:
     """Return the accuracy of lm-eval's multiple-choice scoring of the same prompts."""
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
-    docs = documents(tokenizer, rows, labels)
+    docs = build_documents(tokenizer, rows, labels)
     source = {"custom_dataset": lambda **_: {"test": Dataset.from_list(docs)}}
     task = ConfigurableTask(config={"task": "choice", **source, **TASK})
     results = _evaluate(model, tokenizer, {"choice": task}, batch_size, 0)
     return float(results["choice"]["acc,none"])
 
 
-def results(
+def run_tasks(
     model: Any, tokenizer: Any, settings: LmEvalParams, tasks: Path, batch_size: int
 ) -> dict[str, dict[str, float]]:
     """Return {task: {metric: value}} of lm-eval's tasks and groups, with its standard errors.
@@ -80,18 +80,18 @@ def results(
     """
     if not settings.tasks:
         return {}
-    results = _evaluate(model, tokenizer, _load_tasks(settings, tasks), batch_size, settings.limit)
+    scores = _evaluate(model, tokenizer, _load_tasks(settings, tasks), batch_size, settings.limit)
     return {
         task: {
             name.removesuffix(",none"): value
             for name, value in metrics.items()
             if isinstance(value, float) and math.isfinite(value)
         }
-        for task, metrics in sorted(results.items())
+        for task, metrics in sorted(scores.items())
     }
 
 
-def check(settings: LmEvalParams, tasks: Path) -> None:
+def check_tasks(settings: LmEvalParams, tasks: Path) -> None:
     """Raise UserError for a task that lm-eval and the folder lack, or whose data is missing."""
     if settings.tasks:
         _load_tasks(settings, tasks)
@@ -112,7 +112,7 @@ def write_task(
     from ruamel.yaml import YAML
 
     with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as stream:
-        for document in documents(tokenizer, rows, labels):
+        for document in build_documents(tokenizer, rows, labels):
             stream.write(json.dumps(document, ensure_ascii=False) + "\n")
     files = {"test": str(place / f"{name}.jsonl")}
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": files}}

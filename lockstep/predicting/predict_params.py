@@ -1,16 +1,17 @@
 """The section `predict` of params.yaml: what each variant of the model is asked."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from lockstep.params import NaturalInt, PositiveInt, Section
 from lockstep.predicting.lm_eval_tasks import LmEvalParams
 from lockstep.predicting.perturbations import RobustnessParams
 from lockstep.predicting.retrieval import RetrievalParams
-from lockstep.suites import GENERATED_FORMS, Suite, with_retrieval
+from lockstep.suites import GENERATED_FORMS, Suite
 
 
 class PredictParams(Section):
-    """What each variant of the model is asked, and how much at a time."""
+    """What each variant of the model is asked, and how many records at a time."""
 
     suites: list[Suite]
     """Tasks with the form of their answers; [] takes one suite for each task of the data."""
@@ -33,10 +34,6 @@ class PredictParams(Section):
     retrieval: RetrievalParams = RetrievalParams()
     """Long-context records that are generated and asked as well."""
 
-    def uses_vllm(self, suites: list[Suite]) -> bool:
-        """Whether vLLM generates any answer."""
-        generated = (
-            suite.answer in GENERATED_FORMS
-            for suite in with_retrieval(suites, self.retrieval.lengths)
-        )
-        return self.backend == "vllm" and any(generated)
+    def uses_vllm(self, suites: Sequence[Suite]) -> bool:
+        """Whether vLLM generates any answer to these suites."""
+        return self.backend == "vllm" and any(suite.answer in GENERATED_FORMS for suite in suites)

@@ -14,7 +14,7 @@ from lockstep.predicting.resume_cache import ResumeCache
 from lockstep.predicting.variant_model import Answer, VariantModel
 from lockstep.predictions import SPLIT, Prediction
 from lockstep.records import Record
-from lockstep.suites import GENERATED_FORMS, JUDGED_FORMS, RETRIEVAL, Suite, with_retrieval
+from lockstep.suites import GENERATED_FORMS, JUDGED_FORMS, RETRIEVAL, Suite
 
 
 class Predictor:
@@ -34,12 +34,13 @@ class Predictor:
     ) -> None:
         """Choose the records.
 
+        `suites` may have the one of long-context retrieval, whose records are generated here.
         `labels` are the labels of each task. `split_records` are the records of the other splits;
         an even sample of them is asked as well, except what the model's context does not hold.
         """
         self.model = model
         self.settings = model.settings
-        self.suites = with_retrieval(suites, self.settings.retrieval.lengths)
+        self.suites = suites
         self.labels = labels
         self.seed = seed
         generated: list[Record] = []
@@ -57,7 +58,7 @@ class Predictor:
         if self.settings.uses_vllm(self.suites):
             vllm_backend.check_model(self.model.folder)
         for suite in self.suites:
-            asked = [*records_of(suite, self.test_records), *self.perturbed[suite.task]]
+            asked = [*select_records(suite, self.test_records), *self.perturbed[suite.task]]
             self.model.check_context(suite, asked, self._labels(suite))
 
     def predict(self, cache: ResumeCache) -> list[Prediction]:
@@ -85,15 +86,15 @@ class Predictor:
         result = [row for row in linked if perturbations.PARENT in row.slices]
         for suite in self.suites:
             pairs = self._answer_perturbed(suite, cache)
-            result += [answered(self._unanswered(record), suite, one) for record, one in pairs]
+            result += [add_answer(self._unanswered(record), suite, one) for record, one in pairs]
         return result
 
-    def lm_eval_accuracies(self) -> dict[str, float]:
+    def measure_lm_eval_accuracies(self) -> dict[str, float]:
         """Return the accuracy that lm-eval measures on a sample of each choice suite."""
         number = self.settings.lm_eval.records
         return {
-            suite.task: self.model.lm_eval_accuracy(
-                records.sample_evenly(records_of(suite, self.test_records), number),
+            suite.task: self.model.measure_lm_eval_accuracy(
+                records.sample_evenly(select_records(suite, self.test_records), number),
                 self._labels(suite),
             )
             for suite in self.suites
@@ -106,7 +107,7 @@ class Predictor:
             record
             for suite in self.suites
             if suite.answer in GENERATED_FORMS and suite.task != RETRIEVAL
-            for record in records_of(suite, self.test_records)
+            for record in select_records(suite, self.test_records)
         ]
         return self.model.measure_latency(records.sample_evenly(generated, latency.PROMPTS))
 
@@ -121,7 +122,7 @@ class Predictor:
         return [
             version
             for record in records.sample_evenly(
-                records_of(suite, self.test_records), settings.records
+                select_records(suite, self.test_records), settings.records
             )
             for version in perturbations.perturb(
                 record, suite.answer, self._labels(suite), settings, self.seed
@@ -129,7 +130,7 @@ class Predictor:
         ]
 
     def _sample(self, suite: Suite, part: Sequence[Record]) -> list[Record]:
-        sample = records.sample_evenly(records_of(suite, part), self.settings.split_records)
+        sample = records.sample_evenly(select_records(suite, part), self.settings.split_records)
         labels = self._labels(suite)
         return [record for record in sample if self.model.fits_context(suite, record, labels)]
 
@@ -137,17 +138,17 @@ class Predictor:
         """Generate all answers first, into the cache: vLLM starts once, before our weights load."""
         for suite in self.suites:
             if suite.answer in GENERATED_FORMS:
-                self._answer("answers", suite, records_of(suite, self.test_records), cache)
+                self._answer("answers", suite, select_records(suite, self.test_records), cache)
                 self._answer_perturbed(suite, cache)
                 for split, sample in self.split_samples.items():
-                    self._answer(f"{split} answers", suite, records_of(suite, sample), cache)
+                    self._answer(f"{split} answers", suite, select_records(suite, sample), cache)
 
     def _predict(
         self, asked: Sequence[Record], cache: ResumeCache, prefix: str = ""
     ) -> list[Prediction]:
         answers: dict[str, tuple[Suite, Answer]] = {}
         for suite in self.suites:
-            part = records_of(suite, asked)
+            part = select_records(suite, asked)
             given = self._answer(f"{prefix}answers", suite, part, cache)
             answers |= {record.id: (suite, one) for record, one in zip(part, given, strict=True)}
         judged = {suite.task for suite in self.suites if suite.answer in JUDGED_FORMS}
@@ -158,28 +159,30 @@ class Predictor:
             and record.task not in judged
             and record.desirable is not False
         ]
-        losses = cache.map(f"{prefix}losses", likely, self.model.reference_losses)
+        losses = cache.map(f"{prefix}losses", likely, self.model.compute_reference_losses)
         by_id = {
             record.id: (loss, tokens) for record, (loss, tokens) in zip(likely, losses, strict=True)
         }
         unanswered = [
             self._unanswered(record, *by_id.get(record.id, (None, 0))) for record in asked
         ]
-        return [answered(row, *answers[row.id]) if row.id in answers else row for row in unanswered]
+        return [
+            add_answer(row, *answers[row.id]) if row.id in answers else row for row in unanswered
+        ]
 
     def _unanswered(self, record: Record, loss: float | None = None, tokens: int = 0) -> Prediction:
         """Return the prediction of a record before it is answered.
 
         The record's own slices take precedence over `source` and `length`.
         """
-        prompt = self.model.prompt(record)
+        prompt = self.model.encode_prompt(record)
         return Prediction(
             id=record.id,
             task=record.task,
-            slices={"source": record.source, "length": length_band(len(prompt)), **record.slices},
+            slices={"source": record.source, "length": name_length(len(prompt)), **record.slices},
             tools=record.tools,
             question=record.question,
-            prompt=prompt_digest(prompt),
+            prompt=hash_prompt(prompt),
             reference=record.answer,
             loss=None if loss is None else round(loss, 4),
             tokens=tokens,
@@ -212,7 +215,7 @@ class Predictor:
         return list(zip([*others, *resampled], answers, strict=True))
 
 
-def head_for(suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]) -> Head | None:
+def choose_head(suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]) -> Head | None:
     """Return the head that a base needs to answer the suites; None for a generative model."""
     forms = {suite.answer for suite in suites}
     if "number" in forms:
@@ -224,7 +227,7 @@ def head_for(suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]) -> He
     return Head("multi_label_classification" if several else "single_label_classification", names)
 
 
-def records_of(suite: Suite, asked: Sequence[Record]) -> list[Record]:
+def select_records(suite: Suite, asked: Sequence[Record]) -> list[Record]:
     """Return the records of a suite's task, without those whose answer is undesirable."""
     return [
         record for record in asked if record.task == suite.task and record.desirable is not False
@@ -241,7 +244,7 @@ def number_repeats(asked: Sequence[Record]) -> list[tuple[Record, int]]:
     return result
 
 
-def answered(prediction: Prediction, suite: Suite, answer: Answer) -> Prediction:
+def add_answer(prediction: Prediction, suite: Suite, answer: Answer) -> Prediction:
     """Return the prediction with an answer."""
     scores = {name: round(score, 4) for name, score in sorted(answer.option_scores.items())}
     return replace(
@@ -253,12 +256,12 @@ def answered(prediction: Prediction, suite: Suite, answer: Answer) -> Prediction
     )
 
 
-def prompt_digest(ids: list[int]) -> str:
+def hash_prompt(ids: list[int]) -> str:
     """Return 16 hex digits of a sha256 over a prompt's token ids."""
     return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]
 
 
-def length_band(tokens: int) -> str:
+def name_length(tokens: int) -> str:
     """Return the band of a length, between powers of four: 1-16, 17-64, 65-256 …"""
     below, top = 0, 16
     while tokens > top:

@@ -103,17 +103,18 @@ class VariantModel:
             )
         for record in records:
             if not self.fits_context(suite, record, labels):
+                length = len(self.encode_prompt(record))
                 raise UserError(
-                    f"{record.origin}: a prompt of {len(self.prompt(record))} tokens leaves no "
+                    f"{record.origin}: a prompt of {length} tokens leaves no "
                     f"room for an answer of {self._answer_length(suite, labels)} in the model's "
                     f"context of {self.context}; shorten it, or lower predict.max_new_tokens"
                 )
 
     def fits_context(self, suite: Suite, record: Record, labels: Sequence[str]) -> bool:
         """Whether the context has room for the prompt and the longest answer."""
-        return len(self.prompt(record)) + self._answer_length(suite, labels) <= self.context
+        return len(self.encode_prompt(record)) + self._answer_length(suite, labels) <= self.context
 
-    def prompt(self, record: Record) -> list[int]:
+    def encode_prompt(self, record: Record) -> list[int]:
         """Return the token ids that the model reads before it answers."""
         if self.head is not None:
             return chat.encode_input(self.tokenizer, record, self.settings.max_length)[0]
@@ -129,18 +130,18 @@ class VariantModel:
             return self._prefer(records)
         if self.head is not None:
             return self._classify(self.head, records)
-        prompts = [self.prompt(record) for record in records]
+        prompts = [self.encode_prompt(record) for record in records]
         generated = self.generator.generate(prompts, self.settings.max_new_tokens)
         return [Answer(one.text, truncated=one.truncated) for one in generated]
 
     def sample(self, records: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
         """Sample one answer for each (record, number of the draw)."""
-        prompts = [(self.prompt(record), draw) for record, draw in records]
+        prompts = [(self.encode_prompt(record), draw) for record, draw in records]
         temperature = self.settings.robustness.temperature
         generated = self.generator.sample(prompts, temperature, self.settings.max_new_tokens, seed)
         return [Answer(one.text, truncated=one.truncated) for one in generated]
 
-    def reference_losses(self, records: Sequence[Record]) -> list[likelihood.AnswerLoss]:
+    def compute_reference_losses(self, records: Sequence[Record]) -> list[likelihood.AnswerLoss]:
         """Return the loss of each reference and its tokens; long records are read in windows."""
         examples = [chat.encode_example(self.tokenizer, record, UNLIMITED) for record in records]
         windows = [
@@ -157,21 +158,21 @@ class VariantModel:
             return {}
         return latency.measure_latency(
             self.model,
-            [self.prompt(record) for record in records],
+            [self.encode_prompt(record) for record in records],
             self.tokenizer.pad_token_id,
             self.settings.batch_size,
             self.settings.max_new_tokens,
         )
 
-    def lm_eval_accuracy(self, records: Sequence[Record], labels: Sequence[str]) -> float:
+    def measure_lm_eval_accuracy(self, records: Sequence[Record], labels: Sequence[str]) -> float:
         """Return the accuracy that lm-eval measures on the same records."""
-        return lm_eval_tasks.accuracy(
+        return lm_eval_tasks.measure_accuracy(
             self.model, self.tokenizer, records, labels, self.settings.batch_size
         )
 
-    def lm_eval_results(self, tasks: Path) -> dict[str, dict[str, float]]:
+    def run_lm_eval(self, tasks: Path) -> dict[str, dict[str, float]]:
         """Return the metrics of lm-eval's own tasks and of those in a folder."""
-        return lm_eval_tasks.results(
+        return lm_eval_tasks.run_tasks(
             self.model, self.tokenizer, self.settings.lm_eval, tasks, self.settings.batch_size
         )
 
@@ -183,13 +184,13 @@ class VariantModel:
 
     def _choose_label(self, records: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         choices = [chat.encode_answer(self.tokenizer, label) for label in labels]
-        prompts = [self.prompt(record) for record in records]
+        prompts = [self.encode_prompt(record) for record in records]
         scores = likelihood.score_choices(self.model, prompts, choices, self.settings.batch_size)
         by_label = [dict(zip(labels, row, strict=True)) for row in scores]
         return [Answer(max(options, key=options.__getitem__), options) for options in by_label]
 
     def _classify(self, head: Head, records: Sequence[Record]) -> list[Answer]:
-        outputs = self._head_outputs([self.prompt(record) for record in records])
+        outputs = self._head_outputs([self.encode_prompt(record) for record in records])
         return [
             Answer(head_outputs.format_answer(head, row), dict(zip(head.labels, row, strict=False)))
             for row in outputs
@@ -210,7 +211,7 @@ class VariantModel:
     def _pair_scores(self, records: Sequence[Record]) -> list[float]:
         """Return the reward of each answer or, for a generative model, its log-likelihood."""
         if self.head is None:
-            return [-loss for loss, _ in self.reference_losses(records)]
+            return [-loss for loss, _ in self.compute_reference_losses(records)]
         length = self.settings.max_length
         inputs = [
             chat.encode_example(self.tokenizer, record, length).input_ids for record in records

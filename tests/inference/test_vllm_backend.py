@@ -189,7 +189,7 @@ def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
     settings = PredictParams.model_validate({**tiny_params({})["predict"], "backend": "vllm"})
     model = VariantModel(tiny, "eager", settings, None)
     transformers_generator = TransformersGenerator(loaded, model.tokenizer, settings.batch_size)
-    prompts = [model.prompt(row) for row in rows]
+    prompts = [model.encode_prompt(row) for row in rows]
     expected = transformers_generator.generate(prompts, settings.max_new_tokens)
 
     def generate() -> list[GeneratedAnswer]:
@@ -202,11 +202,11 @@ def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
     assert generate() == expected
     assert len(model.sample([(row, 0) for row in rows], 7)) == len(rows)
     assert running() == [True], "samples come from the same engine"
-    losses = model.reference_losses(rows)
+    losses = model.compute_reference_losses(rows)
     assert running() == [False]
     assert generate() == expected
     assert running() == [False, True]
-    assert model.reference_losses(rows) == losses
+    assert model.compute_reference_losses(rows) == losses
     assert running() == [False, False]
 
 

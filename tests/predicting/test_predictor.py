@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from lockstep.models.model_io import Head
-from lockstep.predicting.predictor import head_for, length_band, number_repeats, records_of
+from lockstep.predicting.predictor import choose_head, name_length, number_repeats, select_records
 from lockstep.records import Record
 from lockstep.suites import Suite
 
@@ -16,17 +16,17 @@ from lockstep.suites import Suite
     [(1, "1-16"), (16, "1-16"), (17, "17-64"), (64, "17-64"), (65, "65-256"), (257, "257-1024")],
 )
 def test_a_length_lies_between_powers_of_four(tokens: int, name: str):
-    assert length_band(tokens) == name
+    assert name_length(tokens) == name
 
 
 def test_a_base_without_a_head_gets_the_one_that_its_suites_need():
     labels = {"intent": ["track", "cancel"], "tags": ["new", "track"]}
     intent, tags = Suite(task="intent", answer="label"), Suite(task="tags", answer="labels")
-    assert head_for([Suite(task="intent", answer="choice")], labels) is None
-    assert head_for([Suite(task="price", answer="number")], {}) == Head("regression", [])
+    assert choose_head([Suite(task="intent", answer="choice")], labels) is None
+    assert choose_head([Suite(task="price", answer="number")], {}) == Head("regression", [])
     single, multi = "single_label_classification", "multi_label_classification"
-    assert head_for([intent], labels) == Head(single, ["cancel", "track"])
-    assert head_for([intent, tags], labels) == Head(multi, ["cancel", "new", "track"])
+    assert choose_head([intent], labels) == Head(single, ["cancel", "track"])
+    assert choose_head([intent, tags], labels) == Head(multi, ["cancel", "new", "track"])
 
 
 def test_a_suite_asks_no_record_whose_answer_is_undesirable(conversation: Callable[..., Record]):
@@ -35,7 +35,7 @@ def test_a_suite_asks_no_record_whose_answer_is_undesirable(conversation: Callab
     good = replace(good, desirable=True)
     other = conversation("e", "f", "slots")
     suite = Suite(task="reply", answer="text")
-    assert records_of(suite, [bad, good, other, unlabelled]) == [good, unlabelled]
+    assert select_records(suite, [bad, good, other, unlabelled]) == [good, unlabelled]
 
 
 def test_equal_records_are_numbered_so_that_their_samples_differ(
