@@ -30,7 +30,7 @@ Pairs = npt.NDArray[np.int64]
 
 
 class DuplicatesParams(Section):
-    """How near-duplicates and conflicting answers are treated."""
+    """Treatment of near-duplicates and of conflicting answers."""
 
     threshold: Annotated[float, Field(gt=0.3, le=1)]
     """Minimum Jaccard similarity of two inputs' character 5-grams to be near-duplicates."""
@@ -94,8 +94,8 @@ def find_equal_pairs(keys: Keys) -> Pairs:
 def pair_equal_values(values: npt.NDArray[np.uint64]) -> Pairs:
     """Pair each index with the previous and with the first index of an equal value.
 
-    Only the leading bits of a value count, so a few pairs have unequal values. Sorting numbers
-    that end with their index is five times faster than argsort.
+    Only the leading bits are compared, so a few pairs have unequal values. Sorting numbers that
+    end with their index is five times faster than argsort.
     """
     count = len(values)
     low_bits = np.uint64((1 << count.bit_length()) - 1)

@@ -16,7 +16,7 @@ from lockstep.params import Fraction, PositiveInt, Section
 
 
 class PrepareParams(Section):
-    """Which files are read, how they are cleaned, and how their records are split."""
+    """Files that are read, their cleaning, and the division of their records into splits."""
 
     source_defaults: dict[str, Any] = Field(default={})
     """Values for every source that does not set them itself, e.g. {encoding: gb18030}."""
@@ -29,7 +29,7 @@ class PrepareParams(Section):
     max_characters: PositiveInt = 100_000
     """Maximum number of characters of a message; a row with a longer one is rejected."""
     max_rejected_fraction: Fraction
-    """Maximum share of rejected rows; the stage fails if more rows are rejected."""
+    """Maximum share of rejected rows; the stage fails if it is exceeded."""
     quality: QualityParams = QualityParams()
     duplicates: DuplicatesParams
     decontaminate: DecontaminateParams = DecontaminateParams()

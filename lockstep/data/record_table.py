@@ -1,6 +1,6 @@
-"""A table of all records in columns: their lines, and the numbers that decide what happens to them.
+"""A table of all records: their JSON lines, and the columns that deduplication and splitting need.
 
-A record takes a few hundred bytes in the table, and some thousands as a `Record`.
+A record takes a few hundred bytes in the table and a few thousand as a `Record`.
 """
 
 from collections.abc import Sequence
@@ -29,18 +29,21 @@ class RecordTable:
     metadata_ids: npt.NDArray[np.int32]
     """Index of each record's metadata: (records,)."""
     lengths: data_card.Lengths
+    """Lengths in characters."""
     input_keys: duplicates.Keys
     """Keys of the inputs, to find conflicts."""
     content_keys: duplicates.Keys
     """Keys of inputs and answers, to find duplicates."""
     group_keys: duplicates.Keys
+    """Keys of the groups that a `group` column names."""
     leader_keys: splitting.Uniform
-    """Number that elects the record of a group that decides its split: the smallest one wins."""
+    """Key of each record; the record of a group with the smallest key leads it: (records,)."""
     positions: splitting.Uniform
-    """Position in [0, 1) that decides the split."""
+    """Position of each record in [0, 1); a leader's position decides the split of its group."""
     bands: near_duplicates.Bands
+    """MinHash bands of the inputs, to find near-duplicates."""
     word_ngrams: ngrams.NGrams
-    """N-grams of the inputs' words."""
+    """N-grams of the inputs' words, to find contamination."""
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -27,8 +27,9 @@ class RemovedRecord:
     reason: str
     """Reason in snake_case, e.g. `near_duplicate`."""
     because_of: str
-    """Cause of the removal: the origin of another record, or the split (or `benchmarks`) whose text
-    must not occur in training. For a conflict of which no record stays, another record of it."""
+    """Cause of the removal: the origin of the record that is kept instead, or the name of the split
+    (or `benchmarks`) that must not leak. If a conflict removes all of its records, each names
+    another one of them."""
 
 
 class Selection:
@@ -175,7 +176,7 @@ class Selection:
         return data_card.RecordStatistics(Counter(counts), self.table.lengths[rows])
 
     def _find_equal_inputs(self) -> list[list[int]]:
-        """Return the indices of the records with the same input, for each input of several."""
+        """Return sets of two or more records with equal inputs, as lists of indices."""
         sets: dict[int, list[int]] = {}
         pairs = duplicates.find_equal_pairs(self.table.input_keys[self.rows])
         for first, later in self.rows[pairs].tolist():

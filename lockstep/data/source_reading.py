@@ -19,7 +19,7 @@ from lockstep.errors import UserError
 
 
 def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTable, ConvertedRows]:
-    """Return the records of all sources as a table, and what else became of the rows.
+    """Return a table of the records of all sources, with the rejected rows and all counts.
 
     Raise UserError if a file is unreadable or if too many rows are rejected.
     """
@@ -92,7 +92,7 @@ class _ChunkConverter:
     def __call__(
         self, chunk: tuple[int, list[tuple[str, RawRow]]]
     ) -> tuple[RecordTable, ConvertedRows]:
-        """Return the records of a chunk (index of the source, rows) as a table, and the rest."""
+        """Return the table of a chunk (source index, rows), with rejected rows and counts."""
         index, rows = chunk
         converted = self.converters[index].convert(rows)
         return self.builder.build(converted.records), replace(converted, records=[])

@@ -89,7 +89,7 @@ class Source(Section):
     split: Literal["auto", "train", "validation", "test"] = "auto"
     """Split of all rows; auto: divided by `prepare.split`."""
     weight: PositiveFloat = 1.0
-    """How often training uses each row: 2.0 twice, 0.5 every second row."""
+    """Training weight of each row: 2.0 uses it twice, 0.5 every second time."""
     encoding: str = "utf-8"
     """Character encoding: utf-8 (with or without byte order mark), gb18030, latin-1 …"""
     columns: dict[str, str] = Field(default={})
@@ -101,8 +101,8 @@ class Source(Section):
     system: str = ""
     """System message for conversations that have none; empty: no system message."""
     answer: Literal["", "refusal", "rules"] = ""
-    """Kind of the answers if they say how to judge an answer: refusal (safe or unsafe) or rules (a
-    JSON list of rules); empty: the answers are answers."""
+    """Kind of the reference if it is no answer but says how to judge one: refusal (safe or unsafe)
+    or rules (a JSON list of rules); empty: the reference is an answer."""
     labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""

@@ -33,7 +33,7 @@ Uniform = npt.NDArray[np.float64]
 
 
 class SplitParams(Section):
-    """How the records of sources with `split: auto` are divided; the rest is for training."""
+    """Division of the records of sources with `split: auto`; the rest is for training."""
 
     method: Literal["hash", "quota"]
     """hash: a record keeps its split when others are added, shares are met on average;

@@ -68,7 +68,7 @@ def find_source_kinds(
     }
     questions = {(path, vote.question) for path, vote in votes}
     for question, kind in _QUESTION_KINDS.items():
-        kinds |= {path: kind for path, asked in questions if asked == question}
+        kinds |= {path: kind for path, name in questions if name == question}
     return kinds | {source.path: source.answer for source in sources if source.answer}
 
 
