@@ -10,7 +10,7 @@ from lockstep.human import ratings
 from lockstep.human.rating_items import HumanParams
 from lockstep.judging import judge_metrics, judgements
 from lockstep.judging.judge_params import Judge
-from lockstep.metrics.suite_metrics import measured_suites, slice_names
+from lockstep.metrics.suite_metrics import build_measured_suites, list_slices
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
 from lockstep.statistics import plot_tables, stage_results, summary_metrics
@@ -34,16 +34,16 @@ def main(data: Path, reports: Path) -> None:
     summaries = stage_results.read_summaries(data)
     log = stage_results.read_log(data / "trained/log.csv")
     predictions = stage_results.read_predictions(predicted)
-    suites = measured_suites(
+    suites = build_measured_suites(
         predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
     )
     details = assemble_details(
         predictions,
-        stage_results.read_others(predicted, "perturbed.jsonl"),
-        stage_results.read_others(predicted, "splits.jsonl"),
+        stage_results.read_extra_predictions(predicted, "perturbed.jsonl"),
+        stage_results.read_extra_predictions(predicted, "splits.jsonl"),
         {name: stage_results.read_json(predicted / name / "lm_eval.json") for name in VARIANTS},
         suites,
-        settings.evaluate.slices or slice_names(predictions["merged"]),
+        settings.evaluate.slices or list_slices(predictions["merged"]),
         settings.evaluate.gates,
         settings.evaluate.examples,
         settings.seed,

@@ -10,7 +10,7 @@ from lockstep.human import rating_entries, rating_items, reliability
 from lockstep.human.rating_entries import Entry
 from lockstep.human.rating_items import HIGHEST, LOWEST, HumanParams, Item
 from lockstep.predictions import STEPS, Prediction
-from lockstep.statistics.confidence_intervals import of_mean
+from lockstep.statistics.confidence_intervals import compute_mean_interval
 
 Figures = dict[str, Any]
 Answers = Mapping[str, Mapping[str, int]]
@@ -44,7 +44,7 @@ def mean(values: Sequence[float], lowest: float, highest: float) -> Figures:
     Records are what was drawn; ratings of one record are not independent of each other.
     """
     found: Figures = {"records": len(values), "mean": round(fmean(values), 4)}
-    ends = of_mean(values, lowest, highest)
+    ends = compute_mean_interval(values, lowest, highest)
     return found | ({"interval": [round(ends.low, 4), round(ends.high, 4)]} if ends else {})
 
 

@@ -6,7 +6,12 @@ from typing import Any
 from lockstep.judging.judge_params import Comparison, Judge
 from lockstep.judging.judge_replies import SCALE
 from lockstep.judging.judgements import Judgement
-from lockstep.statistics.confidence_intervals import Interval, mcnemar, of_mean, of_share
+from lockstep.statistics.confidence_intervals import (
+    Interval,
+    compute_mcnemar_p,
+    compute_mean_interval,
+    compute_share_interval,
+)
 
 Verdicts = Mapping[str, str | int]
 
@@ -54,8 +59,8 @@ def _compared(
         shares = {"win": won, "tie": len(verdicts) - won - lost, "loss": lost}
         parts[name] = {
             **{key: _share(count, len(verdicts)) for key, count in shares.items()},
-            "interval": _ends(of_share(won, len(verdicts))),
-            "p": round(mcnemar(won, lost), 4),
+            "interval": _ends(compute_share_interval(won, len(verdicts))),
+            "p": round(compute_mcnemar_p(won, lost), 4),
         }
         if twice:
             parts[name]["agreement"] = _share(same, len(twice))
@@ -73,7 +78,7 @@ def _scored(own: Sequence[Judgement], variant: str, dimensions: Sequence[str]) -
 
 
 def _mean(scores: Sequence[int]) -> dict[str, Any]:
-    ends = of_mean(scores, min(SCALE), max(SCALE))
+    ends = compute_mean_interval(scores, min(SCALE), max(SCALE))
     found: dict[str, Any] = {"mean": _share(sum(scores), len(scores))}
     return found | ({"interval": _ends(ends)} if ends else {})
 

@@ -1,6 +1,7 @@
-"""How a figure of merit follows from records: of all, or of any weights of them.
+"""Metrics as functions of predictions, over all of them or under record weights.
 
-Most are sums over records: what each adds, and the figure that the sums give.
+Most metrics are functions of sums over records: `SumMetric` computes the summands of each record
+once, and every resample or slice is then a weighted sum of them.
 """
 
 import math
@@ -17,83 +18,90 @@ from lockstep.predictions import Prediction
 
 Numbers = NDArray[np.float64]
 Weights = Numbers
-"""How often each record counts, (…, records): ones for all, counts of a resample, a slice."""
-Figure = Callable[[Weights], Numbers]
-"""A figure of some records under weights, (…, records) -> (…); NaN where it is not defined."""
+"""How often each record counts, (…, records): ones for all records, the counts of a resample, or
+ones and zeros for a slice."""
+WeightedMetric = Callable[[Weights], Numbers]
+"""A metric of fixed records as a function of their weights, (…, records) -> (…); NaN where it is
+not defined."""
 
 
 class Metric(Protocol):
-    """A figure of merit."""
+    """A metric of predictions."""
 
-    def figure(self, rows: Sequence[Prediction]) -> float:
-        """Of these records; NaN where it is not defined."""
+    def compute(self, predictions: Sequence[Prediction]) -> float:
+        """Return the metric of these predictions; NaN if it is not defined."""
 
-    def weighted(self, rows: Sequence[Prediction]) -> Figure:
-        """Of any weights of these records."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """A figure that follows from sums over records."""
-
-    parts: Callable[[Sequence[Prediction]], Numbers]
-    """(records, columns): what each record adds."""
-    of: Callable[[Numbers], Numbers]
-    """(…, columns) -> (…)"""
-    score: Score | None = None
-    """Of a mean: what each record has."""
-
-    def figure(self, rows: Sequence[Prediction]) -> float:
-        sums = np.array([math.fsum(column) for column in self.parts(rows).T])
-        return float(self.of(sums))
-
-    def weighted(self, rows: Sequence[Prediction]) -> Figure:
-        parts = self.parts(rows)
-        return lambda weights: self.of(weights @ parts)
-
-
-class Share(Sums):
-    """The records that are right by those that count: two columns of 0 or 1."""
+    def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
+        """Return the metric of these predictions as a function of their weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """A figure that needs all records at once."""
+class SumMetric:
+    """Metric that is a function of sums over records."""
 
-    of: Callable[[Sequence[Prediction]], Figure]
+    summands: Callable[[Sequence[Prediction]], Numbers]
+    """Function that returns what each record adds to the sums, (records, columns)."""
+    from_sums: Callable[[Numbers], Numbers]
+    """Function that returns the metric of sums, (…, columns) -> (…)."""
+
+    def compute(self, predictions: Sequence[Prediction]) -> float:
+        sums = np.array([math.fsum(column) for column in self.summands(predictions).T])
+        return float(self.from_sums(sums))
+
+    def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
+        summands = self.summands(predictions)
+        return lambda weights: self.from_sums(weights @ summands)
+
+
+class ShareMetric(SumMetric):
+    """Share of the records that are right among the records that count.
+
+    Its summands are (right and counts, counts), both 0 or 1, (records, 2).
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class JointMetric:
+    """Metric that is no function of sums: it needs all records at once."""
+
+    from_predictions: Callable[[Sequence[Prediction]], WeightedMetric]
+    """Function that returns the metric of predictions as a function of their weights."""
     by_jackknife: bool = False
-    """Whether repeated records change it, so that resamples do not say how it varies."""
+    """Whether its interval comes from the jackknife: the bootstrap draws records twice, and some
+    metrics, such as the share of distinct words, are lower for repeated records."""
 
-    def figure(self, rows: Sequence[Prediction]) -> float:
-        return float(self.of(rows)(np.ones(len(rows))))
+    def compute(self, predictions: Sequence[Prediction]) -> float:
+        return float(self.from_predictions(predictions)(np.ones(len(predictions))))
 
-    def weighted(self, rows: Sequence[Prediction]) -> Figure:
-        return self.of(rows)
-
-
-def mean(score: Score) -> Sums:
-    """The mean of a score over records."""
-    return Sums(partial(_scored, score), ratio, score)
+    def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
+        return self.from_predictions(predictions)
 
 
-def share(score: Score) -> Share:
-    """The share of records whose score is 1; that of the others is 0."""
-    return Share(partial(_scored, score), ratio, score)
+def make_mean_metric(score: Score) -> SumMetric:
+    """Return the metric that averages a score over records."""
+    return SumMetric(partial(_score_predictions, score), divide_sums)
 
 
-def ratio(sums: Numbers) -> Numbers:
-    """The first column by the second, NaN by 0."""
-    part, whole = sums[..., 0], sums[..., 1]
+def make_share_metric(score: Score) -> ShareMetric:
+    """Return the metric that averages a score that is either 0 or 1."""
+    return ShareMetric(partial(_score_predictions, score), divide_sums)
+
+
+def divide_sums(sums: Numbers) -> Numbers:
+    """Return the first column divided by the second, (…, 2) -> (…); NaN where that is 0."""
+    numerator, denominator = sums[..., 0], sums[..., 1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(whole == 0, np.nan, part / whole))
+        return np.asarray(np.where(denominator == 0, np.nan, numerator / denominator))
 
 
-def divided(part: Numbers, whole: Numbers) -> Numbers:
-    """By element, 0 where the whole is 0."""
-    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+def divide_or_zero(numerator: Numbers, denominator: Numbers) -> Numbers:
+    """Divide two arrays of one shape element by element; 0 where the denominator is 0."""
+    numerator = np.asarray(numerator, dtype=float)
+    denominator = np.asarray(denominator, dtype=float)
+    zeros = np.zeros_like(numerator)
+    return np.divide(numerator, denominator, out=zeros, where=denominator > 0)
 
 
-def _scored(score: Score, rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2): the score, and 1."""
-    return np.array([(score(row.reference, row.prediction), 1.0) for row in rows])
+def _score_predictions(score: Score, predictions: Sequence[Prediction]) -> Numbers:
+    """Return (score, 1) of each prediction, (records, 2)."""
+    return np.array([(score(row.reference, row.prediction), 1.0) for row in predictions])

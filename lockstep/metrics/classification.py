@@ -1,4 +1,9 @@
-"""Figures of answers that are labels, as scikit-learn defines them."""
+"""Metrics of labels, as scikit-learn defines them.
+
+Functions named `count_…` return the summands of a metric: for each record, and for each label, 1
+or 0 for (correct, reference, prediction). Sums of them are scikit-learn's true positives, support
+and predicted count of each label.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,157 +11,201 @@ from dataclasses import replace
 
 import numpy as np
 
-from lockstep.metrics.aggregation import Figure, Numbers, Weights, divided, ratio
+from lockstep.metrics.aggregation import (
+    Numbers,
+    WeightedMetric,
+    Weights,
+    divide_or_zero,
+    divide_sums,
+)
 from lockstep.predictions import Prediction
 from lockstep.records import parse_labels
 
 BINS = 15
-"""Of the calibration error, equal in width (Guo et al., 2017)."""
+"""Number of bins of equal width of the calibration error (Guo et al., 2017)."""
 OTHER = "another text"
-"""What a confusion table calls a text that is no label which any record expects."""
+"""Column of a confusion table for generated texts that are no label of any reference."""
 _PAIRS = 2**22
-"""Of records, that are compared at once."""
+"""Maximum number of pairs of records that are compared at once."""
 
-ByLabel = Callable[[Numbers, Numbers, Numbers], Numbers]
-"""A figure of each label by how often it is right, expected and chosen."""
-
-
-def choices(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 3 × labels): right, expected and chosen, of each label that occurs."""
-    return _marked(rows, {row.reference for row in rows} | {row.prediction for row in rows})
+LabelMetric = Callable[[Numbers, Numbers, Numbers], Numbers]
+"""A metric of each label as a function of its counts (correct, reference, predicted)."""
 
 
-def written(rows: Sequence[Prediction]) -> Numbers:
-    """The same of labels that a model wrote, of each label that is expected."""
-    bare = [_bare(row) for row in rows]
-    return _marked(bare, {row.reference for row in bare})
-
-
-def as_labels(rows: Sequence[Prediction]) -> list[Prediction]:
-    """What a model wrote as the label that it is, OTHER where it is none that is expected."""
-    bare = [_bare(row) for row in rows]
-    known = {row.reference for row in bare}
-    return [row if row.prediction in known else replace(row, prediction=OTHER) for row in bare]
-
-
-def same(reference: str, prediction: str) -> float:
-    """1 where two labels are equal, but for space around them."""
+def label_match(reference: str, prediction: str) -> float:
+    """Return 1 if two labels are equal, apart from surrounding spaces."""
     return float(reference.strip() == prediction.strip())
 
 
-def label_sets(rows: Sequence[Prediction]) -> Numbers:
-    """The same of answers that are several labels."""
-    sets = [(set(parse_labels(row.reference)), set(parse_labels(row.prediction))) for row in rows]
-    names = sorted(set().union(*(want | have for want, have in sets)))
-    parts = [
-        [
-            [name in want & have for name in names],
-            [n in want for n in names],
-            [n in have for n in names],
-        ]
-        for want, have in sets
+def count_labels(predictions: Sequence[Prediction]) -> Numbers:
+    """Count labels over all that occur as reference or prediction, (records, 3 × labels)."""
+    references = {row.reference for row in predictions}
+    return _count(predictions, references | {row.prediction for row in predictions})
+
+
+def count_written_labels(predictions: Sequence[Prediction]) -> Numbers:
+    """Count generated labels over all that occur as reference, (records, 3 × labels).
+
+    Any other text that a model generates is wrong, and no label of its own.
+    """
+    stripped = [_strip_spaces(row) for row in predictions]
+    return _count(stripped, {row.reference for row in stripped})
+
+
+def count_label_sets(predictions: Sequence[Prediction]) -> Numbers:
+    """Count labels of answers with several labels each, (records, 3 × labels)."""
+    pairs = [
+        (set(parse_labels(row.reference)), set(parse_labels(row.prediction))) for row in predictions
     ]
-    return np.array(parts, dtype=float).reshape(len(rows), -1)
+    labels = sorted(set().union(*(reference | prediction for reference, prediction in pairs)))
+    counts = [
+        [
+            [label in labels_of_record for label in labels]
+            for labels_of_record in (reference & prediction, reference, prediction)
+        ]
+        for reference, prediction in pairs
+    ]
+    return np.array(counts, dtype=float).reshape(len(predictions), -1)
 
 
-def macro(of: ByLabel, *, of_expected: bool = False) -> Callable[[Numbers], Numbers]:
-    """A figure of each label, averaged over those that occur on either side (scikit-learn), or over
-    those that are expected (its `labels`): what a model writes instead may be anything."""
+def replace_other_texts(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Replace generated texts that are no label of any reference by OTHER."""
+    stripped = [_strip_spaces(row) for row in predictions]
+    labels = {row.reference for row in stripped}
+    return [row if row.prediction in labels else replace(row, prediction=OTHER) for row in stripped]
 
-    def figure(sums: Numbers) -> Numbers:
-        right, want, have = _by_label(sums)
-        averaged = want if of_expected else want + have
-        return divided(of(right, want, have).sum(-1), (averaged > 0).sum(-1))
 
-    return figure
+def precision(correct: Numbers, support: Numbers, predicted: Numbers) -> Numbers:
+    """Return the precision of each label; 0 for a label that is never predicted."""
+    return divide_or_zero(correct, predicted)
+
+
+def recall(correct: Numbers, support: Numbers, predicted: Numbers) -> Numbers:
+    """Return the recall of each label; 0 for a label that is no reference."""
+    return divide_or_zero(correct, support)
+
+
+def f1(correct: Numbers, support: Numbers, predicted: Numbers) -> Numbers:
+    """Return the F1 of each label; 0 for a label that does not occur."""
+    return divide_or_zero(2 * correct, support + predicted)
+
+
+def macro_average(
+    metric: LabelMetric, *, references_only: bool = False
+) -> Callable[[Numbers], Numbers]:
+    """Return the function of sums that averages a metric over labels.
+
+    The average is over labels that occur as reference or prediction, as in scikit-learn, or with
+    `references_only` over labels that occur as reference (scikit-learn's `labels`).
+    """
+
+    def average(sums: Numbers) -> Numbers:
+        correct, support, predicted = _split_counts(sums)
+        averaged = support if references_only else support + predicted
+        total = metric(correct, support, predicted).sum(-1)
+        return divide_or_zero(total, (averaged > 0).sum(-1))
+
+    return average
 
 
 def weighted_f1(sums: Numbers) -> Numbers:
-    """F1 of each label, averaged by how often it was expected."""
-    right, want, have = _by_label(sums)
-    return divided((f1(right, want, have) * want).sum(-1), want.sum(-1))
+    """Return the F1 averaged over labels, weighted by how often each one is the reference."""
+    correct, support, predicted = _split_counts(sums)
+    return divide_or_zero((f1(correct, support, predicted) * support).sum(-1), support.sum(-1))
 
 
 def micro_f1(sums: Numbers) -> Numbers:
-    """F1 over all labels together."""
-    return f1(*(part.sum(-1) for part in _by_label(sums)))
+    """Return the F1 over all labels together."""
+    return f1(*(counts.sum(-1) for counts in _split_counts(sums)))
 
 
-def precision(right: Numbers, want: Numbers, have: Numbers) -> Numbers:
-    return divided(right, have)
+def bin_confidences(predictions: Sequence[Prediction]) -> Numbers:
+    """Return the summands of the calibration error, (records, 2 × BINS + 1).
 
-
-def recall(right: Numbers, want: Numbers, have: Numbers) -> Numbers:
-    return divided(right, want)
-
-
-def f1(right: Numbers, want: Numbers, have: Numbers) -> Numbers:
-    return divided(2 * right, want + have)
-
-
-def calibration(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2 × bins + 1): in its bin, the confidence and whether it was right; and 1."""
-    parts = np.zeros((len(rows), 2, BINS))
-    for row, part in zip(rows, parts, strict=True):
+    The confidence is the softmax probability of the predicted label. Each record has, in the bin
+    of its confidence, (confidence, 1 if the label is correct), and a last column of 1.
+    """
+    binned = np.zeros((len(predictions), 2, BINS))
+    for row, bins in zip(predictions, binned, strict=True):
         option_scores = np.array(list(row.option_scores.values()))
-        shares = np.exp(option_scores - option_scores.max())
-        confidence = shares.max() / shares.sum()
-        part[:, min(int(confidence * BINS), BINS - 1)] = confidence, row.prediction == row.reference
-    return np.hstack([parts.reshape(len(rows), -1), np.ones((len(rows), 1))])
+        probabilities = np.exp(option_scores - option_scores.max())
+        confidence = probabilities.max() / probabilities.sum()
+        is_correct = row.prediction == row.reference
+        bins[:, min(int(confidence * BINS), BINS - 1)] = confidence, is_correct
+    return np.hstack([binned.reshape(len(predictions), -1), np.ones((len(predictions), 1))])
 
 
 def calibration_error(sums: Numbers) -> Numbers:
-    """Expected calibration error: the distance of confidence from accuracy, over all bins."""
-    confidence, right = np.moveaxis(sums[..., :-1].reshape(*sums.shape[:-1], 2, BINS), -2, 0)
-    return np.asarray(np.abs(confidence - right).sum(-1) / sums[..., -1])
+    """Return the expected calibration error (Guo et al., 2017).
 
-
-def roc_auc(rows: Sequence[Prediction]) -> Figure:
-    """Area under the ROC curve of each label against the rest, averaged (scikit-learn).
-
-    That of a label is the share of pairs, one record of it and one of another, in which the former
-    has the greater probability; a tie is half a pair (Hanley and McNeil, 1982). NaN where a label
-    is expected nowhere or everywhere; a resample without it averages the others.
+    It is the absolute difference between mean confidence and accuracy of each bin, averaged over
+    bins, each weighted by its number of records.
     """
-    names = list(rows[0].option_scores)
-    option_scores = np.array([[row.option_scores[name] for name in names] for row in rows])
-    shares = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    own = np.array([[row.reference == name for name in names] for row in rows], dtype=float)
-    if own.sum(axis=0).min() == 0 or own.sum(axis=0).max() == len(rows):
+    bins = sums[..., :-1].reshape(*sums.shape[:-1], 2, BINS)
+    confidence, correct = np.moveaxis(bins, -2, 0)
+    return np.asarray(np.abs(confidence - correct).sum(-1) / sums[..., -1])
+
+
+def roc_auc(predictions: Sequence[Prediction]) -> WeightedMetric:
+    """Return the area under the ROC curve, each label against the rest, averaged (scikit-learn).
+
+    The area of a label is the share of pairs, one record with this reference and one without, in
+    which the former has the higher probability of the label; a tie is half a pair (Hanley and
+    McNeil, 1982). It is NaN if a label is the reference of no record or of all records. A resample
+    that lacks a label averages the areas of the others.
+    """
+    labels = list(predictions[0].option_scores)
+    option_scores = np.array(
+        [[row.option_scores[label] for label in labels] for row in predictions]
+    )
+    probabilities = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    is_reference = np.array(
+        [[row.reference == label for label in labels] for row in predictions], dtype=float
+    )
+    support = is_reference.sum(axis=0)
+    if support.min() == 0 or support.max() == len(predictions):
         return lambda weights: np.full(weights.shape[:-1], np.nan)
-    label = own.argmax(axis=1)
+    reference = is_reference.argmax(axis=1)
+    batches = math.ceil(len(predictions) ** 2 / _PAIRS)
 
-    def figure(weights: Weights) -> Numbers:
-        won = np.zeros_like(weights)
-        for some in np.array_split(np.arange(len(rows)), math.ceil(len(rows) ** 2 / _PAIRS)):
-            rivals = shares[:, label[some]]
-            above = np.heaviside(shares[some, label[some]] - rivals, 0.5)
-            won[..., some] = weights @ (above * (label[:, None] != label[some]))
-        mine = weights @ own
-        pairs = mine * (mine.sum(-1, keepdims=True) - mine)
+    def average_areas(weights: Weights) -> Numbers:
+        won_pairs = np.zeros_like(weights)
+        for batch in np.array_split(np.arange(len(predictions)), batches):
+            # (records, batch): does a record of the batch have a higher probability of its own
+            # reference than another record has of that label?
+            is_higher = np.heaviside(
+                probabilities[batch, reference[batch]] - probabilities[:, reference[batch]], 0.5
+            )
+            is_pair = reference[:, None] != reference[batch]
+            won_pairs[..., batch] = weights @ (is_higher * is_pair)
+        positives = weights @ is_reference
+        pairs = positives * (positives.sum(-1, keepdims=True) - positives)
         with np.errstate(invalid="ignore"):
-            areas = ((won * weights) @ own) / pairs
-        return ratio(np.stack([np.nansum(areas, -1), np.isfinite(areas).sum(-1)], axis=-1))
+            areas = ((won_pairs * weights) @ is_reference) / pairs
+        sums = np.stack([np.nansum(areas, -1), np.isfinite(areas).sum(-1)], axis=-1)
+        return divide_sums(sums)
 
-    return figure
+    return average_areas
 
 
-def _bare(row: Prediction) -> Prediction:
+def _strip_spaces(row: Prediction) -> Prediction:
     return replace(row, reference=row.reference.strip(), prediction=row.prediction.strip())
 
 
-def _marked(rows: Sequence[Prediction], labels: set[str]) -> Numbers:
-    place = {name: index for index, name in enumerate(sorted(labels))}
-    parts = np.zeros((len(rows), 3, len(place)))
-    for row, part in zip(rows, parts, strict=True):
-        part[0, place[row.reference]] = row.reference == row.prediction
-        part[1, place[row.reference]] = 1
-        if row.prediction in place:
-            part[2, place[row.prediction]] = 1
-    return parts.reshape(len(rows), -1)
+def _count(predictions: Sequence[Prediction], labels: set[str]) -> Numbers:
+    columns = {label: column for column, label in enumerate(sorted(labels))}
+    counts = np.zeros((len(predictions), 3, len(columns)))
+    for row, (correct, references, predicted) in zip(predictions, counts, strict=True):
+        column = columns[row.reference]
+        correct[column] = row.reference == row.prediction
+        references[column] = 1
+        if row.prediction in columns:
+            predicted[columns[row.prediction]] = 1
+    return counts.reshape(len(predictions), -1)
 
 
-def _by_label(sums: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-    right, want, have = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
-    return right, want, have
+def _split_counts(sums: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """Split (…, 3 × labels) into counts of correct, reference and predicted, each (…, labels)."""
+    correct, support, predicted = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)
+    return correct, support, predicted

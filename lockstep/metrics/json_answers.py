@@ -30,36 +30,36 @@ def is_too_deep(text: str) -> bool:
     return max(depths) > MAX_DEPTH
 
 
-def leaf_values(text: str) -> Counter[tuple[str, str]]:
+def count_leaves(text: str) -> Counter[tuple[str, str]]:
     """Count the (path, value) pairs of a JSON text's leaves; a text that is not JSON has none."""
     value = parse_json(text)
-    return Counter() if value is INVALID else Counter(leaves(canonical(value), ""))
+    return Counter() if value is INVALID else Counter(iterate_leaves(normalize(value), ""))
 
 
-def leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def iterate_leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield (path, value) of every value without children, empty lists and objects included."""
     if isinstance(value, dict) and value:
         for key, child in value.items():
-            yield from leaves(child, f"{path}/{key}")
+            yield from iterate_leaves(child, f"{path}/{key}")
     elif isinstance(value, list) and value:
         for index, child in enumerate(value):
-            yield from leaves(child, f"{path}/{index}")
+            yield from iterate_leaves(child, f"{path}/{index}")
     else:
         yield path, str(value)
 
 
-def canonical(value: Any) -> Any:
+def normalize(value: Any) -> Any:
     """Return a value that compares as JSON does: 1 equals 1.0, and neither equals true."""
     if isinstance(value, dict):
-        return {key: canonical(child) for key, child in value.items()}
+        return {key: normalize(child) for key, child in value.items()}
     if isinstance(value, list):
-        return [canonical(child) for child in value]
+        return [normalize(child) for child in value]
     if isinstance(value, bool):
         return type(value), value
     return float(value) if isinstance(value, int) and abs(value) < 2**53 else value
 
 
-def whole_text_pattern(text: str) -> re.Pattern[str]:
+def compile_whole_text(text: str) -> re.Pattern[str]:
     """Compile a pattern that finds a text, in any case, unless an ASCII letter or digit extends it.
 
     So 42 is not found in 1420, but in 订单42号.

@@ -16,20 +16,20 @@ class MetricDisplay:
     digits: int | None = None
     """Digits after the decimal point; None chooses by the size of the value."""
 
-    def show(self, value: float) -> str:
+    def format(self, value: float) -> str:
         """Format a value with three or four significant digits."""
         if self.percent:
             return f"{100 * value:.1f}%"
         return f"{value:,.{self._decimals(value)}f}"
 
-    def change(self, before: float, after: float) -> str:
+    def format_change(self, before: float, after: float) -> str:
         """Format the signed difference of two values as shown, so that a reader can check it."""
         difference = self.difference(before, after)
         digits = 1 if self.percent else self._decimals(max(before, after))
         sign = "−" if difference < 0 else "+" if difference > 0 else "±"
         return f"{sign}{abs(difference):,.{digits}f}"
 
-    def step(self, difference: float) -> str:
+    def format_difference(self, difference: float) -> str:
         """Format a signed difference; shares are in percentage points."""
         unit = " points" if self.percent else ""
         size = abs(100 * difference if self.percent else difference)
@@ -103,7 +103,7 @@ def describe_metric(name: str) -> MetricDisplay:
     return DISPLAYS.get(name) or MetricDisplay(title=name.replace("_", " "))
 
 
-def in_order(names: dict[str, float]) -> list[str]:
+def sort_metrics(names: dict[str, float]) -> list[str]:
     """Sort metric names: the main one first, unknown ones last by name."""
     known = list(DISPLAYS)
     return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))

@@ -1,6 +1,7 @@
-"""The metrics of each answer form, by name.
+"""Registry of metrics: the metrics of each answer form, by name.
 
-Values equal those of the libraries that define the metrics; the tests compare them.
+Values equal those of the libraries that define the metrics; the tests compare them. To add a
+metric, add it to METRICS and to metric_display.DISPLAYS.
 """
 
 import math
@@ -18,46 +19,55 @@ from lockstep.metrics import (
     text_overlap,
     tool_calls,
 )
-from lockstep.metrics.aggregation import Metric, Numbers, Share, Sums, Whole, mean, ratio, share
-from lockstep.metrics.classification import f1, precision, recall
+from lockstep.metrics.aggregation import (
+    JointMetric,
+    Metric,
+    Numbers,
+    ShareMetric,
+    SumMetric,
+    divide_sums,
+    make_mean_metric,
+    make_share_metric,
+)
+from lockstep.metrics.classification import f1, macro_average, precision, recall
 from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.scores import Score
 from lockstep.predictions import Prediction
 from lockstep.suites import AnswerForm
 
 
-def field_counts(rows: Sequence[Prediction]) -> Numbers:
-    """Count (correct, expected, predicted) values of JSON answers: (records, 3)."""
+def count_fields(predictions: Sequence[Prediction]) -> Numbers:
+    """Count (correct, reference, predicted) values of JSON answers, (records, 3)."""
 
-    def counts(row: Prediction) -> tuple[int, int, int]:
-        expected = json_answers.leaf_values(row.reference)
-        predicted = json_answers.leaf_values(row.prediction)
+    def count(row: Prediction) -> tuple[int, int, int]:
+        expected = json_answers.count_leaves(row.reference)
+        predicted = json_answers.count_leaves(row.prediction)
         return (expected & predicted).total(), expected.total(), predicted.total()
 
-    return np.array([counts(row) for row in rows], dtype=float)
+    return np.array([count(row) for row in predictions], dtype=float)
 
 
 def field_f1(sums: Numbers) -> Numbers:
-    """Return the F1 of JSON values from their counts over all records (micro-average)."""
+    """Return the F1 of JSON values over all records (micro-average)."""
     return f1(sums[..., 0], sums[..., 1], sums[..., 2])
 
 
-def margins(rows: Sequence[Prediction]) -> Numbers:
-    """Return (score of the chosen answer minus score of the rejected one, 1): (records, 2)."""
+def compute_margins(predictions: Sequence[Prediction]) -> Numbers:
+    """Return (score of the chosen answer minus score of the rejected one, 1), (records, 2)."""
     return np.array(
-        [(row.option_scores["chosen"] - row.option_scores["rejected"], 1.0) for row in rows]
+        [(row.option_scores["chosen"] - row.option_scores["rejected"], 1.0) for row in predictions]
     )
 
 
-def moments(rows: Sequence[Prediction]) -> Numbers:
-    """Return (squared error, absolute error, reference, its square, 1) of numbers: (records, 5).
+def compute_errors(predictions: Sequence[Prediction]) -> Numbers:
+    """Return (squared error, absolute error, reference, its square, 1) of numbers, (records, 5).
 
-    A prediction that is not a number counts in no column.
+    A prediction that is not a number adds 0 to every sum: the metrics are over parsed answers.
     """
-    return np.array([_moments(row) for row in rows])
+    return np.array([_compute_error(row) for row in predictions])
 
 
-def _moments(row: Prediction) -> tuple[float, float, float, float, float]:
+def _compute_error(row: Prediction) -> tuple[float, float, float, float, float]:
     if not scores.is_number(row.prediction):
         return 0.0, 0.0, 0.0, 0.0, 0.0
     reference, prediction = float(row.reference), float(row.prediction)
@@ -65,23 +75,38 @@ def _moments(row: Prediction) -> tuple[float, float, float, float, float]:
     return error**2, abs(error), reference, reference**2, 1.0
 
 
+def mean_squared_error(sums: Numbers) -> Numbers:
+    """Return the mean squared error from the sums of `compute_errors`."""
+    return divide_sums(sums[..., [0, 4]])
+
+
+def mean_absolute_error(sums: Numbers) -> Numbers:
+    """Return the mean absolute error from the sums of `compute_errors`."""
+    return divide_sums(sums[..., [1, 4]])
+
+
 def r2(sums: Numbers) -> Numbers:
-    """Return the coefficient of determination (scikit-learn); NaN if all references are equal."""
-    error, reference, square, count = (sums[..., at] for at in (0, 2, 3, 4))
+    """Return the coefficient of determination from the sums of `compute_errors`.
+
+    As in scikit-learn, it is 1 minus the sum of squared errors divided by the sum of squared
+    deviations of the references from their mean. It is NaN if all references are equal.
+    """
+    squared_error, reference, square, count = (sums[..., column] for column in (0, 2, 3, 4))
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = square - reference**2 / count
-        return np.asarray(np.where(spread > 1e-12 * square, 1 - error / spread, np.nan))
+        deviation = square - reference**2 / count
+        is_defined = deviation > 1e-12 * square
+        return np.asarray(np.where(is_defined, 1 - squared_error / deviation, np.nan))
 
 
-def nats(rows: Sequence[Prediction]) -> Numbers:
-    """Return (loss of the reference in nats, its tokens, its bytes in UTF-8): (records, 3)."""
-    return np.array([(row.loss, row.tokens, len(row.reference.encode())) for row in rows])
+def collect_losses(predictions: Sequence[Prediction]) -> Numbers:
+    """Return (loss of the reference in nats, its tokens, its bytes in UTF-8), (records, 3)."""
+    return np.array([(row.loss, row.tokens, len(row.reference.encode())) for row in predictions])
 
 
 def perplexity(sums: Numbers) -> Numbers:
     """Return exp of the mean loss per reference token."""
     with np.errstate(over="ignore"):
-        return np.asarray(np.exp(ratio(sums)))
+        return np.asarray(np.exp(divide_sums(sums)))
 
 
 def bits_per_byte(sums: Numbers) -> Numbers:
@@ -89,81 +114,89 @@ def bits_per_byte(sums: Numbers) -> Numbers:
 
     Unlike perplexity, it can be compared between tokenizers.
     """
-    return ratio(sums[..., [0, 2]]) / math.log(2)
+    return divide_sums(sums[..., [0, 2]]) / math.log(2)
 
 
-_CHOICES: dict[str, Metric] = {
-    "accuracy": share(scores.exact_match),
-    "macro_f1": Sums(classification.choices, classification.macro(f1)),
-    "macro_precision": Sums(classification.choices, classification.macro(precision)),
-    "macro_recall": Sums(classification.choices, classification.macro(recall)),
-    "weighted_f1": Sums(classification.choices, classification.weighted_f1),
-    "roc_auc": Whole(classification.roc_auc),
-    "calibration_error": Sums(classification.calibration, classification.calibration_error),
+_LABELS: dict[str, Metric] = {
+    "accuracy": make_share_metric(scores.exact_match),
+    "macro_f1": SumMetric(classification.count_labels, macro_average(f1)),
+    "macro_precision": SumMetric(classification.count_labels, macro_average(precision)),
+    "macro_recall": SumMetric(classification.count_labels, macro_average(recall)),
+    "weighted_f1": SumMetric(classification.count_labels, classification.weighted_f1),
+    "roc_auc": JointMetric(classification.roc_auc),
+    "calibration_error": SumMetric(
+        classification.bin_confidences, classification.calibration_error
+    ),
+}
+_WRITTEN_LABELS: dict[str, Metric] = {
+    "accuracy": make_share_metric(classification.label_match),
+    "macro_f1": SumMetric(
+        classification.count_written_labels, macro_average(f1, references_only=True)
+    ),
+    "macro_precision": SumMetric(
+        classification.count_written_labels, macro_average(precision, references_only=True)
+    ),
+    "macro_recall": SumMetric(
+        classification.count_written_labels, macro_average(recall, references_only=True)
+    ),
+    "weighted_f1": SumMetric(classification.count_written_labels, classification.weighted_f1),
 }
 _NUMBERS: dict[str, Metric] = {
-    "mean_squared_error": Sums(moments, lambda sums: ratio(sums[..., [0, 4]])),
-    "mean_absolute_error": Sums(moments, lambda sums: ratio(sums[..., [1, 4]])),
-    "r2": Sums(moments, r2),
+    "mean_squared_error": SumMetric(compute_errors, mean_squared_error),
+    "mean_absolute_error": SumMetric(compute_errors, mean_absolute_error),
+    "r2": SumMetric(compute_errors, r2),
 }
 METRICS: dict[str, dict[str, Metric]] = {
-    "choice": _CHOICES,
-    "written_label": {
-        "accuracy": share(classification.same),
-        "macro_f1": Sums(classification.written, classification.macro(f1, of_expected=True)),
-        "macro_precision": Sums(
-            classification.written, classification.macro(precision, of_expected=True)
-        ),
-        "macro_recall": Sums(
-            classification.written, classification.macro(recall, of_expected=True)
-        ),
-        "weighted_f1": Sums(classification.written, classification.weighted_f1),
-    },
-    "label": _CHOICES,
+    "choice": _LABELS,
+    "written_label": _WRITTEN_LABELS,
+    "written_number": {**_NUMBERS, "valid": make_share_metric(scores.valid_number)},
     "json": {
-        "exact_match": share(scores.json_match),
-        "valid": share(scores.valid_json),
-        "field_f1": Sums(field_counts, field_f1),
+        "exact_match": make_share_metric(scores.json_match),
+        "valid": make_share_metric(scores.valid_json),
+        "field_f1": SumMetric(count_fields, field_f1),
     },
     "calls": {
-        "exact_match": share(tool_calls.same),
-        "called_rightly": share(tool_calls.decided),
-        "valid": Share(tool_calls.readable, ratio),
-        "schema_valid": Share(tool_calls.fitting, ratio),
-        "name_accuracy": Share(tool_calls.named, ratio),
-        "argument_f1": Sums(tool_calls.arguments, tool_calls.argument_f1),
+        "exact_match": make_share_metric(tool_calls.call_match),
+        "called_rightly": make_share_metric(tool_calls.call_decision_match),
+        "valid": ShareMetric(tool_calls.count_readable_calls, divide_sums),
+        "schema_valid": ShareMetric(tool_calls.count_schema_matches, divide_sums),
+        "name_accuracy": ShareMetric(tool_calls.count_name_matches, divide_sums),
+        "argument_f1": SumMetric(tool_calls.count_arguments, tool_calls.argument_f1),
     },
     "text": {
-        "rouge_l": mean(scores.rouge_l),
-        "rouge_1": mean(scores.rouge_1),
-        "rouge_2": mean(scores.rouge_2),
-        "bleu": Sums(text_overlap.bleu_parts, text_overlap.bleu),
-        "chrf": Sums(text_overlap.chrf_parts, text_overlap.chrf),
-        "meteor": mean(scores.meteor),
-        "token_f1": mean(scores.token_f1),
-        "exact_match": share(scores.exact_match),
-        "length_ratio": Sums(text_overlap.lengths, ratio),
-        "distinct_2": Whole(text_overlap.distinct_2, by_jackknife=True),
+        "rouge_l": make_mean_metric(scores.rouge_l),
+        "rouge_1": make_mean_metric(scores.rouge_1),
+        "rouge_2": make_mean_metric(scores.rouge_2),
+        "bleu": SumMetric(text_overlap.count_bleu_ngrams, text_overlap.bleu),
+        "chrf": SumMetric(text_overlap.count_chrf_ngrams, text_overlap.chrf),
+        "meteor": make_mean_metric(scores.meteor),
+        "token_f1": make_mean_metric(scores.token_f1),
+        "exact_match": make_share_metric(scores.exact_match),
+        "length_ratio": SumMetric(text_overlap.count_words, divide_sums),
+        "distinct_2": JointMetric(text_overlap.distinct_2, by_jackknife=True),
     },
-    "preference": {"accuracy": share(scores.exact_match), "margin": Sums(margins, ratio)},
+    "preference": {
+        "accuracy": make_share_metric(scores.exact_match),
+        "margin": SumMetric(compute_margins, divide_sums),
+    },
     "refusal": {
-        "accuracy": share(refusals.right),
-        "unsafe_refused": Share(refusals.unsafe_refused, ratio),
-        "safe_answered": Share(refusals.safe_answered, ratio),
+        "accuracy": make_share_metric(refusals.refusal_match),
+        "unsafe_refused": ShareMetric(refusals.count_unsafe_refused, divide_sums),
+        "safe_answered": ShareMetric(refusals.count_safe_answered, divide_sums),
     },
     "rules": {
-        "all_followed": share(rules.all_followed),
-        "rules_followed": Sums(rules.counted(rules.followed), ratio),
-        "all_followed_loose": share(rules.all_followed_loosely),
-        "rules_followed_loose": Sums(rules.counted(rules.followed_loosely), ratio),
+        "all_followed": make_share_metric(rules.all_followed),
+        "rules_followed": SumMetric(rules.count_rules, divide_sums),
+        "all_followed_loose": make_share_metric(rules.all_followed_loosely),
+        "rules_followed_loose": SumMetric(rules.count_rules_loosely, divide_sums),
     },
+    "label": _LABELS,
     "labels": {
-        "exact_match": share(scores.json_match),
-        "micro_f1": Sums(classification.label_sets, classification.micro_f1),
-        "macro_f1": Sums(classification.label_sets, classification.macro(f1)),
+        "exact_match": make_share_metric(scores.json_match),
+        "micro_f1": SumMetric(classification.count_label_sets, classification.micro_f1),
+        "macro_f1": SumMetric(classification.count_label_sets, macro_average(f1)),
     },
     "number": _NUMBERS,
-    "written_number": {**_NUMBERS, "valid": share(scores.valid_number)},
 }
 """Answer form -> name -> metric."""
 
@@ -185,13 +218,13 @@ DEFAULT_METRICS: dict[AnswerForm, tuple[str, ...]] = {
 
 SCORES: dict[AnswerForm, Score] = {
     "choice": scores.exact_match,
-    "written_label": classification.same,
+    "written_label": classification.label_match,
     "written_number": scores.closeness,
     "json": scores.json_match,
-    "calls": tool_calls.same,
+    "calls": tool_calls.call_match,
     "text": scores.rouge_l,
     "preference": scores.exact_match,
-    "refusal": refusals.right,
+    "refusal": refusals.refusal_match,
     "rules": rules.all_followed,
     "label": scores.exact_match,
     "labels": scores.json_match,
@@ -200,14 +233,15 @@ SCORES: dict[AnswerForm, Score] = {
 """Answer form -> score of a single answer, from 0 to 1."""
 
 LIKELIHOOD_METRICS: dict[str, Metric] = {
-    "perplexity": Sums(nats, perplexity),
-    "bits_per_byte": Sums(nats, bits_per_byte),
+    "perplexity": SumMetric(collect_losses, perplexity),
+    "bits_per_byte": SumMetric(collect_losses, bits_per_byte),
 }
 """Metrics of the likelihood that a generative model gives to all references."""
 
 
-def metrics_of(form: AnswerForm, schema: Schema | None = None) -> dict[str, Metric]:
+def get_metrics(form: AnswerForm, schema: Schema | None = None) -> dict[str, Metric]:
     """Return all metrics of an answer form by name; a JSON Schema adds `schema_valid`."""
     if schema is None:
         return METRICS[form]
-    return METRICS[form] | {"schema_valid": share(json_schemas.kept_by(schema))}
+    score = json_schemas.make_schema_score(schema)
+    return METRICS[form] | {"schema_valid": make_share_metric(score)}

@@ -1,137 +1,140 @@
-"""Rules that a program can check: what an answer must be like, whatever it says.
+"""Rules for the form of an answer that a program can check.
 
-After IFEval (Zhou et al., 2023), whose four figures these are; the rules are ours, and hold for
-English and Chinese. The expected answer of a record is the JSON list of its rules.
+This follows IFEval (Zhou et al., 2023) and its four metrics. The rules are our own and work for
+English and Chinese. The reference of a record is the JSON list of its rules.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from lockstep.data import language
 from lockstep.errors import UserError
 from lockstep.metrics import json_answers, scores
+from lockstep.metrics.aggregation import Numbers
 from lockstep.params import NaturalInt, Section
 from lockstep.predictions import Prediction
 
 Text = Annotated[str, Field(min_length=1)]
 
-_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？…]+[”’」』）]*|\n+")
+_END_OF_SENTENCE = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？…]+[”’」』）]*|\n+")
 _BULLET = re.compile(r"^\s*[-*•] ", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 _QUOTES = ('""', "''", "“”", "‘’", "「」", "『』")
 
 
-def _filled(parts: Sequence[str]) -> int:
+def _count_not_blank(parts: Sequence[str]) -> int:
     return sum(bool(part.strip()) for part in parts)
 
 
 _COUNTS: dict[str, Callable[[str], int]] = {
     "words": lambda text: len(scores.split_words(text)),
     "characters": lambda text: len("".join(text.split())),
-    "sentences": lambda text: _filled(_END.split(text)),
-    "lines": lambda text: _filled(text.split("\n")),
+    "sentences": lambda text: _count_not_blank(_END_OF_SENTENCE.split(text)),
+    "lines": lambda text: _count_not_blank(text.split("\n")),
     "bullets": lambda text: len(_BULLET.findall(text)),
-    "paragraphs": lambda text: _filled(_BLANK_LINES.split(text)),
+    "paragraphs": lambda text: _count_not_blank(_BLANK_LINES.split(text)),
 }
+"""Unit -> function that counts it in a text."""
 
 
 class Range(Section):
-    """A number with a lower limit, an upper one or both."""
+    """A range of numbers with a lower bound, an upper bound or both, all inclusive."""
 
     at_least: NaturalInt | None = None
     at_most: NaturalInt | None = None
 
     @model_validator(mode="after")
-    def _limits(self) -> "Range":
+    def _check_bounds(self) -> "Range":
         if self.at_least is None and self.at_most is None:
             raise ValueError("at_least, at_most or both are needed")
-        if self.at_least is not None and not self.holds(self.at_least):
+        if self.at_least is not None and not self.includes(self.at_least):
             raise ValueError("at_least is more than at_most")
         return self
 
-    def holds(self, number: int) -> bool:
-        """Whether the number is within the limits, which belong to it."""
+    def includes(self, number: int) -> bool:
+        """Whether the number is in the range."""
         low = self.at_least is None or number >= self.at_least
         return low and (self.at_most is None or number <= self.at_most)
 
 
 class Count(Range):
-    """How much there is; words are those of alphabets and single Chinese characters, characters
-    those that are no blanks, bullets lines behind `-`, `*` or `•`, paragraphs what blank lines
-    part."""
+    """The answer has a number of words, characters, sentences, lines, bullets or paragraphs.
+
+    A Chinese character is a word. Characters do not include white space. Bullets are lines that
+    begin with `-`, `*` or `•`. Paragraphs are separated by blank lines.
+    """
 
     rule: Literal["words", "characters", "sentences", "lines", "bullets", "paragraphs"]
 
-    def follows(self, text: str) -> bool:
-        return self.holds(_COUNTS[self.rule](text))
+    def is_met(self, answer: str) -> bool:
+        return self.includes(_COUNTS[self.rule](answer))
 
 
 class Times(Range):
-    """How often a text occurs."""
+    """A text occurs a number of times in the answer."""
 
     rule: Literal["times"]
     text: Text
 
-    def follows(self, text: str) -> bool:
-        return self.holds(occurrences(self.text, text))
+    def is_met(self, answer: str) -> bool:
+        return self.includes(count_occurrences(self.text, answer))
 
 
 class Contains(Section):
-    """A text occurs."""
+    """The answer contains a text."""
 
     rule: Literal["contains"]
     text: Text
 
-    def follows(self, text: str) -> bool:
-        return occurrences(self.text, text) > 0
+    def is_met(self, answer: str) -> bool:
+        return count_occurrences(self.text, answer) > 0
 
 
 class ContainsAny(Section):
-    """One of several texts occurs: a fact that can be written in several ways."""
+    """The answer contains one of several texts, such as different spellings of a fact."""
 
     rule: Literal["contains_any"]
     texts: Annotated[list[Text], Field(min_length=2)]
 
-    def follows(self, text: str) -> bool:
-        return any(occurrences(one, text) for one in self.texts)
+    def is_met(self, answer: str) -> bool:
+        return any(count_occurrences(text, answer) for text in self.texts)
 
 
 class Lacks(Section):
-    """A text occurs nowhere."""
+    """The answer does not contain a text."""
 
     rule: Literal["lacks"]
     text: Text
 
-    def follows(self, text: str) -> bool:
-        return not occurrences(self.text, text)
+    def is_met(self, answer: str) -> bool:
+        return not count_occurrences(self.text, answer)
 
 
 class Edge(Section):
-    """The text that the answer begins or ends with, blanks aside, in any case."""
+    """The answer starts or ends with a text, in any case; white space does not count."""
 
     rule: Literal["starts", "ends"]
     text: Text
 
-    def follows(self, text: str) -> bool:
-        whole, part = text.strip().casefold(), self.text.strip().casefold()
+    def is_met(self, answer: str) -> bool:
+        whole, part = answer.strip().casefold(), self.text.strip().casefold()
         return whole.startswith(part) if self.rule == "starts" else whole.endswith(part)
 
 
 class OneOf(Section):
-    """The answer is one of these texts, but for case, blanks and a mark at its end."""
+    """The answer is one of several texts, in any case, with or without a full stop."""
 
     rule: Literal["one_of"]
     texts: Annotated[list[Text], Field(min_length=1)]
 
-    def follows(self, text: str) -> bool:
-        return _bare(text) in map(_bare, self.texts)
+    def is_met(self, answer: str) -> bool:
+        return _normalize(answer) in map(_normalize, self.texts)
 
 
 class Json(Section):
@@ -139,43 +142,43 @@ class Json(Section):
 
     rule: Literal["json"]
     keys: list[Text] | None = None
-    """Of the object that it must be, these and no others; none: any value."""
+    """Keys of the object that the answer must be, no more and no fewer; None allows any value."""
 
-    def follows(self, text: str) -> bool:
-        fenced = _FENCE.fullmatch(text.strip())
-        value = json_answers.parse_json(fenced[1] if fenced else text)
+    def is_met(self, answer: str) -> bool:
+        fenced = _FENCE.fullmatch(answer.strip())
+        value = json_answers.parse_json(fenced[1] if fenced else answer)
         if self.keys is None:
             return value is not json_answers.INVALID
         return isinstance(value, dict) and value.keys() == set(self.keys)
 
 
 class Language(Section):
-    """The language as far as the script tells: en is any that Latin letters write."""
+    """The answer is in a language, judged by its script: en is any language in Latin letters."""
 
     rule: Literal["language"]
     language: Literal["en", "zh"]
 
-    def follows(self, text: str) -> bool:
-        return language.detect_language(text) == {"en": "latin", "zh": "zh"}[self.language]
+    def is_met(self, answer: str) -> bool:
+        return language.detect_language(answer) == {"en": "latin", "zh": "zh"}[self.language]
 
 
 class Case(Section):
-    """All letters that have a case have this one, and there are some (as str.isupper)."""
+    """All letters of the answer are upper or lower case, and it has such letters (str.isupper)."""
 
     rule: Literal["case"]
     case: Literal["upper", "lower"]
 
-    def follows(self, text: str) -> bool:
-        return text.isupper() if self.case == "upper" else text.islower()
+    def is_met(self, answer: str) -> bool:
+        return answer.isupper() if self.case == "upper" else answer.islower()
 
 
 class Quoted(Section):
-    """The whole answer stands in quotation marks."""
+    """The whole answer is in quotation marks."""
 
     rule: Literal["quoted"]
 
-    def follows(self, text: str) -> bool:
-        whole = text.strip()
+    def is_met(self, answer: str) -> bool:
+        whole = answer.strip()
         return len(whole) > 1 and whole[0] + whole[-1] in _QUOTES
 
 
@@ -187,8 +190,8 @@ _RULES: TypeAdapter[list[Rule]] = TypeAdapter(Annotated[list[Rule], Field(min_le
 
 
 @cache
-def parsed(reference: str) -> Sequence[Rule]:
-    """The rules of an expected answer; UserError where it is no list of them."""
+def parse_rules(reference: str) -> Sequence[Rule]:
+    """Return the rules of a reference; raise UserError if it is not a list of rules."""
     try:
         return _RULES.validate_json(reference)
     except ValidationError as error:
@@ -201,50 +204,57 @@ def parsed(reference: str) -> Sequence[Rule]:
         ) from None
 
 
-def followed(reference: str, prediction: str) -> list[bool]:
-    """Of each rule, in their order; an empty answer follows none (IFEval)."""
-    return [bool(prediction.strip()) and rule.follows(prediction) for rule in parsed(reference)]
+def check_rules(reference: str, prediction: str) -> list[bool]:
+    """Return whether each rule is met, in order; an empty answer meets none (IFEval)."""
+    return [bool(prediction.strip()) and rule.is_met(prediction) for rule in parse_rules(reference)]
 
 
-def followed_loosely(reference: str, prediction: str) -> list[bool]:
-    """The same where one of IFEval's variants of the answer is enough: without its first line, its
-    last one or both, which are often words around it, and each of these without asterisks."""
+def check_rules_loosely(reference: str, prediction: str) -> list[bool]:
+    """Return whether each rule is met by one of IFEval's variants of the answer.
+
+    The variants lack the first line, the last line or both, which often frame the answer; each of
+    them and the answer itself also without asterisks.
+    """
     lines = prediction.split("\n")
-    truncated = [
-        prediction,
-        *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])),
-    ]
-    each = [
-        followed(reference, text)
-        for text in (*truncated, *(one.replace("*", "") for one in truncated))
-    ]
-    return [any(rule) for rule in zip(*each, strict=True)]
+    inner_lines = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
+    variants = [prediction, *inner_lines]
+    variants += [variant.replace("*", "") for variant in variants]
+    by_variant = [check_rules(reference, variant) for variant in variants]
+    return [any(rule) for rule in zip(*by_variant, strict=True)]
 
 
 def all_followed(reference: str, prediction: str) -> float:
-    """1 where every rule is followed: IFEval's strict accuracy by prompts."""
-    return float(all(followed(reference, prediction)))
+    """Return 1 if every rule is met: IFEval's strict prompt-level accuracy."""
+    return float(all(check_rules(reference, prediction)))
 
 
 def all_followed_loosely(reference: str, prediction: str) -> float:
-    """1 where every rule is, by some variant: IFEval's loose accuracy by prompts."""
-    return float(all(followed_loosely(reference, prediction)))
+    """Return 1 if every rule is met by a variant: IFEval's loose prompt-level accuracy."""
+    return float(all(check_rules_loosely(reference, prediction)))
 
 
-def counted(check: Callable[[str, str], list[bool]]) -> Callable[[Sequence[Prediction]], Any]:
-    """Rules followed by rules: IFEval's accuracy by instructions, as sums over records."""
-
-    def parts(rows: Sequence[Prediction]) -> NDArray[np.float64]:
-        found = [check(row.reference, row.prediction) for row in rows]
-        return np.array([(sum(rules), len(rules)) for rules in found], dtype=float)
-
-    return parts
+def count_rules(predictions: Sequence[Prediction]) -> Numbers:
+    """Return the summands of IFEval's strict instruction-level accuracy: (rules met, rules)."""
+    return _count_met(check_rules, predictions)
 
 
-def occurrences(part: str, text: str) -> int:
-    """How often a text occurs, in any case, as whole_text_pattern finds it."""
-    return len(json_answers.whole_text_pattern(part).findall(text))
+def count_rules_loosely(predictions: Sequence[Prediction]) -> Numbers:
+    """Return the summands of IFEval's loose instruction-level accuracy: (rules met, rules)."""
+    return _count_met(check_rules_loosely, predictions)
 
 
-def _bare(text: str) -> str:
+def count_occurrences(part: str, text: str) -> int:
+    """Count a text in another, in any case, not as a part of a longer word or number."""
+    return len(json_answers.compile_whole_text(part).findall(text))
+
+
+def _count_met(
+    check: Callable[[str, str], list[bool]], predictions: Sequence[Prediction]
+) -> Numbers:
+    """Return (rules met, rules) of each record, (records, 2)."""
+    results = [check(row.reference, row.prediction) for row in predictions]
+    return np.array([(sum(is_met), len(is_met)) for is_met in results], dtype=float)
+
+
+def _normalize(text: str) -> str:
     return text.strip().rstrip(".!。！").casefold()

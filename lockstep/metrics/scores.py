@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from lockstep.metrics.json_answers import INVALID, canonical, parse_json
+from lockstep.metrics.json_answers import INVALID, normalize, parse_json
 
 Score = Callable[[str, str], float]
 """Function of (reference, prediction) that returns a score from 0 to 1."""
@@ -23,7 +23,7 @@ def exact_match(reference: str, prediction: str) -> float:
 def json_match(reference: str, prediction: str) -> float:
     """Return 1 if the two texts are JSON with the same value."""
     expected, actual = parse_json(reference), parse_json(prediction)
-    return float(expected is not INVALID and canonical(expected) == canonical(actual))
+    return float(expected is not INVALID and normalize(expected) == normalize(actual))
 
 
 def valid_json(reference: str, prediction: str) -> float:

@@ -1,4 +1,4 @@
-"""Compute the metrics of a variant from its predictions: overall and by slice."""
+"""Compute the metrics of a variant from its predictions, overall and by slice."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,26 @@ from lockstep.errors import UserError
 from lockstep.metrics import classification
 from lockstep.metrics.aggregation import Metric
 from lockstep.metrics.json_schemas import Schema
-from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, metrics_of
+from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, get_metrics
 from lockstep.predictions import PARENT, PERTURBATION, SPLIT, Prediction
 from lockstep.suites import GENERATED_FORMS, AnswerForm
 
 PERPLEXITY = "perplexity"
-"""Name that stands for all records whose reference has a likelihood, beside the suites."""
-OWN_SLICES = (PARENT, PERTURBATION, SPLIT)
-"""Slices by which no metric is broken down: they link predictions to each other."""
+"""Name of the group of all records whose reference has a likelihood, beside the suites."""
+LINKING_SLICES = (PARENT, PERTURBATION, SPLIT)
+"""Slices that link predictions to each other; metrics are not broken down by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredSuite:
-    """A suite with the metrics that are computed for it, the main one first."""
+    """A suite with the metrics that are computed for it, the main metric first."""
 
     task: str
     form: AnswerForm
     metrics: Mapping[str, Metric]
 
     def score(self, prediction: Prediction) -> float:
-        """Return how good a single answer is, from 0 to 1."""
+        """Return the score of a single answer, from 0 to 1."""
         return SCORES[self.form](prediction.reference, prediction.prediction)
 
 
@@ -40,8 +40,8 @@ class Group:
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Metric]
 
-    def by_slice(self, name: str) -> dict[str, list[Prediction]]:
-        """Return the predictions of each value of a slice, values sorted."""
+    def split_by_slice(self, name: str) -> dict[str, list[Prediction]]:
+        """Return {value of the slice: predictions}, sorted by value."""
         groups: dict[str, list[Prediction]] = {}
         for row in self.predictions:
             if name in row.slices:
@@ -49,37 +49,37 @@ class Group:
         return dict(sorted(groups.items()))
 
     def compute(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Compute the metrics that are defined for these predictions."""
-        values = {name: metric.figure(predictions) for name, metric in self.metrics.items()}
+        """Return the metrics that are defined for these predictions."""
+        values = {name: metric.compute(predictions) for name, metric in self.metrics.items()}
         return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def measured_suites(
+def build_measured_suites(
     predictions: Sequence[Prediction],
     metrics: Mapping[str, Sequence[str]],
     schemas: Mapping[str, Schema],
 ) -> list[MeasuredSuite]:
-    """Return the suites that a variant answered, with the metrics of each.
+    """Return the suites that the predictions belong to, with the metrics of each.
 
-    `metrics` are the names by task; a task that it lacks has the default metrics of its answer
+    `metrics` are names of metrics by task; other tasks have the default metrics of their answer
     form. `schemas` are JSON Schemas by task, which add the metric `schema_valid`. Raise UserError
-    for a task or metric that does not exist.
+    for a task without a suite and for a metric that the answer form does not have.
     """
     forms: dict[str, Any] = {row.task: row.answer_form for row in predictions if row.answer_form}
-    for key, named in (("metrics", metrics), ("json_schemas", schemas)):
-        for task in named:
+    for key, by_task in (("metrics", metrics), ("json_schemas", schemas)):
+        for task in by_task:
             if task not in forms:
                 raise UserError(
                     f"params.yaml: evaluate.{key}: no suite has task {task}; the suites are "
                     f"{', '.join(forms) or 'none'}"
                 )
     return [
-        _measured_suite(task, form, metrics.get(task), schemas.get(task))
+        _build_suite(task, form, metrics.get(task), schemas.get(task))
         for task, form in forms.items()
     ]
 
 
-def _measured_suite(
+def _build_suite(
     task: str, form: AnswerForm, names: Sequence[str] | None, schema: Schema | None
 ) -> MeasuredSuite:
     if schema is not None and form != "json":
@@ -87,27 +87,30 @@ def _measured_suite(
             f"params.yaml: evaluate.json_schemas: task {task} has {form} answers; a schema needs "
             "json answers"
         )
-    known = metrics_of(form, schema)
-    wanted = names or (*DEFAULT_METRICS[form], *(["schema_valid"] if schema else []))
-    if unknown := [name for name in wanted if name not in known]:
+    metrics = get_metrics(form, schema)
+    names = names or (*DEFAULT_METRICS[form], *(["schema_valid"] if schema is not None else []))
+    if unknown := [name for name in names if name not in metrics]:
         hint = " (schema_valid needs evaluate.json_schemas)" if "schema_valid" in unknown else ""
         raise UserError(
             f"params.yaml: evaluate.metrics: {task}: {', '.join(unknown)} is no metric of {form} "
-            f"answers{hint}; known: {', '.join(known)}"
+            f"answers{hint}; known: {', '.join(metrics)}"
         )
-    return MeasuredSuite(task=task, form=form, metrics={name: known[name] for name in wanted})
+    return MeasuredSuite(task=task, form=form, metrics={name: metrics[name] for name in names})
 
 
-def slice_names(predictions: Sequence[Prediction]) -> list[str]:
-    """Return the names of all slices that the predictions have, sorted."""
+def list_slices(predictions: Sequence[Prediction]) -> list[str]:
+    """Return the names of all slices that metrics can be broken down by, sorted."""
     names = {name for row in predictions for name in row.slices}
-    return sorted(names - {*OWN_SLICES})
+    return sorted(names - {*LINKING_SLICES})
 
 
 def group_by_suite(
     predictions: Sequence[Prediction], suites: Sequence[MeasuredSuite]
 ) -> list[Group]:
-    """Return a group for each suite, and one for all references with a likelihood."""
+    """Return a group for each suite with predictions, plus one for perplexity.
+
+    The latter has all predictions whose reference has a likelihood, whatever their task.
+    """
     groups = [
         Group(
             task=suite.task,
@@ -117,9 +120,10 @@ def group_by_suite(
         for suite in suites
     ]
     groups = [group for group in groups if group.predictions]
-    likely = [row for row in predictions if row.loss is not None and row.tokens]
-    if likely:
-        groups.append(Group(task=PERPLEXITY, predictions=likely, metrics=LIKELIHOOD_METRICS))
+    if with_likelihood := _select_with_likelihood(predictions):
+        groups.append(
+            Group(task=PERPLEXITY, predictions=with_likelihood, metrics=LIKELIHOOD_METRICS)
+        )
     return groups
 
 
@@ -138,23 +142,23 @@ def compute_metrics(
         if group.task == PERPLEXITY:
             continue
         form = forms[group.task]
-        result[group.task] = _suite_metrics(group, slices)
+        result[group.task] = _compute_suite_metrics(group, slices)
         if form in GENERATED_FORMS:
             result[group.task]["truncated"] = sum(row.truncated for row in group.predictions)
         if form in ("choice", "label"):
-            result[group.task]["confusion"] = confusion(group.predictions)
+            result[group.task]["confusion"] = count_confusions(group.predictions)
         if form == "written_label":
-            as_labels = classification.as_labels(group.predictions)
-            result[group.task]["confusion"] = confusion(as_labels)
-    likely = [row for row in predictions if row.loss is not None and row.tokens]
+            labels = classification.replace_other_texts(group.predictions)
+            result[group.task]["confusion"] = count_confusions(labels)
+    with_likelihood = _select_with_likelihood(predictions)
     for name, metric in LIKELIHOOD_METRICS.items():
-        value = metric.figure(likely) if likely else math.nan
+        value = metric.compute(with_likelihood) if with_likelihood else math.nan
         result |= {name: value} if math.isfinite(value) else {}
     return result
 
 
-def confusion(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:
-    """Count predictions by label: {reference: {prediction: count}}, without zeros."""
+def count_confusions(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:
+    """Return the confusion matrix {reference: {prediction: count}}, without zeros."""
     table: dict[str, dict[str, int]] = {}
     pairs = sorted((row.reference, row.prediction) for row in predictions)
     for reference, prediction in pairs:
@@ -163,11 +167,16 @@ def confusion(predictions: Sequence[Prediction]) -> dict[str, dict[str, int]]:
     return table
 
 
-def _suite_metrics(group: Group, slices: Sequence[str]) -> dict[str, Any]:
+def _select_with_likelihood(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions whose reference has a likelihood and at least one token."""
+    return [row for row in predictions if row.loss is not None and row.tokens]
+
+
+def _compute_suite_metrics(group: Group, slices: Sequence[str]) -> dict[str, Any]:
     by_slice = {
         name: {
             value: {"records": len(rows), **group.compute(rows)}
-            for value, rows in group.by_slice(name).items()
+            for value, rows in group.split_by_slice(name).items()
         }
         for name in slices
     }

@@ -1,4 +1,4 @@
-"""Figures of written texts: sacrebleu's, and counts of words."""
+"""Corpus metrics of generated texts: BLEU and chrF by sacrebleu, length and diversity of words."""
 
 import itertools
 from collections import Counter
@@ -8,73 +8,85 @@ from typing import Any
 
 import numpy as np
 
-from lockstep.metrics import scores
-from lockstep.metrics.aggregation import Figure, Numbers, Weights, divided
+from lockstep.metrics.aggregation import Numbers, WeightedMetric, Weights, divide_or_zero
+from lockstep.metrics.scores import split_words
 from lockstep.predictions import Prediction
 
 ORDER = 4
 """Longest n-gram of BLEU (Papineni et al., 2002)."""
 
 
-def bleu_parts(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2 + 2 × ORDER): lengths of answer and reference, n-grams that match, n-grams."""
+def count_bleu_ngrams(predictions: Sequence[Prediction]) -> Numbers:
+    """Return the summands of BLEU, (records, 2 + 2 × ORDER).
+
+    They are the lengths of prediction and reference in tokens, and for each n the number of
+    n-grams that match and of all n-grams of the prediction. The tokenizer is sacrebleu's `zh`.
+    """
     from sacrebleu.metrics import BLEU
 
     scorer: Any = BLEU(tokenize="zh")
-    scores = [scorer.corpus_score([row.prediction], [[row.reference]]) for row in rows]
+    scores = [scorer.corpus_score([row.prediction], [[row.reference]]) for row in predictions]
     return np.array([(s.sys_len, s.ref_len, *s.counts, *s.totals) for s in scores], dtype=float)
 
 
 def bleu(sums: Numbers) -> Numbers:
-    """BLEU of a corpus, 0–100, smoothed as sacrebleu does (exp)."""
+    """Return the BLEU of a corpus, 0 to 100, with sacrebleu's smoothing `exp`."""
     from sacrebleu.metrics import BLEU
 
-    def one(row: Numbers) -> float:
-        have, want, *grams = (int(number) for number in row)
-        counts, totals = grams[:ORDER], grams[ORDER:]
-        return float(BLEU.compute_bleu(counts, totals, have, want, smooth_method="exp").score)
+    def compute(row: Numbers) -> float:
+        length, reference_length, *ngrams = (int(number) for number in row)
+        matches, totals = ngrams[:ORDER], ngrams[ORDER:]
+        score = BLEU.compute_bleu(matches, totals, length, reference_length, smooth_method="exp")
+        return float(score.score)
 
-    return np.asarray(np.apply_along_axis(one, -1, sums))
+    return np.asarray(np.apply_along_axis(compute, -1, sums))
 
 
-def chrf_parts(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 18): n-grams of characters of answer and reference, and those that match."""
-    scorer = _chrf()
-    texts = [row.prediction for row in rows], [[row.reference for row in rows]]
-    return np.array(scorer._extract_corpus_statistics(*texts), dtype=float)
+def count_chrf_ngrams(predictions: Sequence[Prediction]) -> Numbers:
+    """Return the summands of chrF, (records, 18).
+
+    They are, for each n from 1 to 6, the number of n-grams of characters in prediction and
+    reference, and of those that match.
+    """
+    texts = [row.prediction for row in predictions], [[row.reference for row in predictions]]
+    return np.array(_chrf()._extract_corpus_statistics(*texts), dtype=float)
 
 
 def chrf(sums: Numbers) -> Numbers:
-    """chrF of a corpus (Popović, 2015), 0–100, by sacrebleu."""
-    score = _chrf()._compute_f_score
-    return np.asarray(np.apply_along_axis(lambda row: score(list(row)), -1, sums))
+    """Return the chrF of a corpus (Popović, 2015), 0 to 100, by sacrebleu."""
+    compute_score = _chrf()._compute_f_score
+    return np.asarray(np.apply_along_axis(lambda row: compute_score(list(row)), -1, sums))
 
 
-def distinct_2(rows: Sequence[Prediction]) -> Figure:
-    """Different pairs of words by all pairs, over all answers (Li et al., 2016)."""
+def distinct_2(predictions: Sequence[Prediction]) -> WeightedMetric:
+    """Return distinct-2 (Li et al., 2016): different pairs of words among all pairs of words."""
     from scipy.sparse import csr_array
 
-    found = [Counter(itertools.pairwise(scores.split_words(row.prediction))) for row in rows]
-    place = {pair: index for index, pair in enumerate(sorted(set().union(*found)))}
+    counts = [Counter(itertools.pairwise(split_words(row.prediction))) for row in predictions]
+    columns = {pair: column for column, pair in enumerate(sorted(set().union(*counts)))}
     cells = [
-        (at, place[pair], count) for at, pairs in enumerate(found) for pair, count in pairs.items()
+        (record, columns[pair], count)
+        for record, pairs in enumerate(counts)
+        for pair, count in pairs.items()
     ]
-    records, columns, counts = np.array(cells).reshape(-1, 3).T
-    has = csr_array((counts, (records, columns)), shape=(len(rows), len(place)), dtype=float)
+    rows, places, values = np.array(cells).reshape(-1, 3).T
+    shape = len(predictions), len(columns)
+    pair_counts = csr_array((values, (rows, places)), shape=shape, dtype=float)
 
-    def figure(weights: Weights) -> Numbers:
-        uses = weights.reshape(-1, len(rows)) @ has
-        return divided((uses > 0).sum(-1), uses.sum(-1)).reshape(weights.shape[:-1])
+    def compute(weights: Weights) -> Numbers:
+        uses = weights.reshape(-1, len(predictions)) @ pair_counts
+        distinct = divide_or_zero((uses > 0).sum(-1), uses.sum(-1))
+        return distinct.reshape(weights.shape[:-1])
 
-    return figure
+    return compute
 
 
-def lengths(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2): words of the answer and of the expected one."""
+def count_words(predictions: Sequence[Prediction]) -> Numbers:
+    """Count the words of predictions and of references, (records, 2)."""
     return np.array(
         [
-            (len(scores.split_words(row.prediction)), len(scores.split_words(row.reference)))
-            for row in rows
+            (len(split_words(row.prediction)), len(split_words(row.reference)))
+            for row in predictions
         ],
         dtype=float,
     )

@@ -1,8 +1,8 @@
-"""Calls of functions that a model writes, held against those that were expected.
+"""Compare the function calls that a model generates with the reference calls.
 
-Calls are compared by name and arguments, in any order; where none is expected, none is right, as on
-the Berkeley Function Calling Leaderboard (Patil et al., 2025), which allows more than one value of
-an argument where we compare exactly.
+Calls are compared by name and arguments, in any order. A record may also expect no call at all.
+This follows the Berkeley Function Calling Leaderboard (Patil et al., 2025), which accepts several
+values of an argument where we compare exactly.
 """
 
 import json
@@ -14,26 +14,28 @@ from typing import Any
 import numpy as np
 
 from lockstep.metrics import json_answers, json_schemas
-from lockstep.metrics.aggregation import Numbers, ratio
+from lockstep.metrics.aggregation import Numbers, divide_sums
 from lockstep.predictions import Prediction
 
 Call = tuple[str, dict[str, Any]]
-"""Name and arguments."""
+"""Name and arguments of a call."""
 
 _MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>")
-"""What stands before calls in the templates of Hermes and Qwen, of Mistral, of Llama."""
+"""Marks before calls in the chat templates of Hermes and Qwen, of Mistral, and of Llama."""
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
-_BETWEEN = re.compile(r"[\s,;]*")
+_SEPARATORS = re.compile(r"[\s,;]*")
 _KEYS = {"name", "arguments", "parameters", "id", "type"}
+"""Keys that a call may have."""
 
 
-def parsed(answer: str) -> list[Call] | None:
-    """The calls of an answer as written, [] where it is text, None where one could not be read.
+def parse_calls(answer: str) -> list[Call] | None:
+    """Return the calls in an answer, [] if it is plain text, None if a call cannot be read.
 
-    A call is a JSON object with `name` and `arguments`, or Llama's `parameters`; several stand
-    one behind the other or in a list. They are the whole answer, which a code fence may enclose,
-    or stand behind marks of a template, with text around them. What begins like JSON and is not,
-    as a call that was cut, is taken for an unreadable one: not all templates leave a mark.
+    A call is a JSON object with `name` and `arguments` (Llama: `parameters`). Several calls follow
+    each other or are items of a list. They are the whole answer, possibly in a code fence, or
+    follow a mark of a chat template with text around them. An answer that begins like JSON but is
+    not JSON, such as a truncated call, counts as a call that cannot be read, since not every
+    template has a mark.
     """
     if json_answers.is_too_deep(answer):
         return None
@@ -42,125 +44,145 @@ def parsed(answer: str) -> list[Call] | None:
     text = fenced[1] if fenced else text
     mark = _MARK.search(text)
     if text[:1] in ("{", "[") and not (mark and mark.start() == 0):
-        values, end = _values(text, 0)
-        return (_calls(values) or []) if end == len(text) else None
-    found: list[Call] = []
+        values, end = _read_values(text, 0)
+        return (_convert_calls(values) or []) if end == len(text) else None
+    calls: list[Call] = []
     while mark:
-        values, end = _values(text, mark.end())
-        calls = _calls(values)
-        if not calls:
+        values, end = _read_values(text, mark.end())
+        marked_calls = _convert_calls(values)
+        if not marked_calls:
             return None
-        found += calls
+        calls += marked_calls
         mark = _MARK.search(text, end)
-    return found
+    return calls
 
 
-def same(reference: str, prediction: str) -> float:
-    """1 where the calls are those expected, in any order, or none is and none was expected."""
-    have = parsed(prediction)
-    return float(have is not None and _counted(parsed(reference) or []) == _counted(have))
+def call_match(reference: str, prediction: str) -> float:
+    """Return 1 if the calls are equal, in any order; also if both have no call."""
+    calls = parse_calls(prediction)
+    expected = parse_calls(reference) or []
+    return float(calls is not None and _count_calls(expected) == _count_calls(calls))
 
 
-def decided(reference: str, prediction: str) -> float:
-    """1 where something is called as expected, whatever it is, or nothing."""
-    return float(bool(parsed(reference)) == (parsed(prediction) != []))
+def call_decision_match(reference: str, prediction: str) -> float:
+    """Return 1 if prediction and reference both call something, or both call nothing."""
+    return float(bool(parse_calls(reference)) == (parse_calls(prediction) != []))
 
 
-def readable(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2): a call could be read, and one was expected."""
-    return _where_called(rows, [bool(parsed(row.prediction)) for row in rows])
-
-
-def fitting(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2): each call is of a function that the record offers, with arguments that keep its
-    schema, and one was expected."""
-    return _where_called(rows, [_fits(row) for row in rows])
-
-
-def named(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 2): the functions called are those expected, and one was expected."""
-
-    def names(answer: str) -> list[str]:
-        return sorted(name for name, _ in parsed(answer) or [])
-
-    return _where_called(rows, [names(row.reference) == names(row.prediction) for row in rows])
-
-
-def arguments(rows: Sequence[Prediction]) -> Numbers:
-    """(records, 3): arguments, with the function's name, that are right, expected and given."""
-
-    def counted(row: Prediction) -> tuple[int, int, int]:
-        want, have = (_arguments(parsed(text) or []) for text in (row.reference, row.prediction))
-        return (want & have).total(), want.total(), have.total()
-
-    return np.array([counted(row) for row in rows], dtype=float)
-
-
-def argument_f1(sums: Numbers) -> Numbers:
-    """F1 of `arguments`; NaN where there are none."""
-    right, want, have = np.moveaxis(sums, -1, 0)
-    return ratio(np.stack([2 * right, want + have], axis=-1))
-
-
-def _where_called(rows: Sequence[Prediction], right: Sequence[bool]) -> Numbers:
-    reference = [bool(parsed(row.reference)) for row in rows]
-    return np.array([(a and b, b) for a, b in zip(right, reference, strict=True)], dtype=float)
-
-
-def _fits(row: Prediction) -> bool:
-    known = {tool["function"]["name"]: tool["function"] for tool in row.tools}
-    calls = parsed(row.prediction) or []
-    return bool(calls) and all(
-        name in known and json_schemas.fits(values, known[name].get("parameters") or {})
-        for name, values in calls
+def count_readable_calls(predictions: Sequence[Prediction]) -> Numbers:
+    """Return (the calls can be read, a call is expected) of each record, (records, 2)."""
+    return _count_where_called(
+        predictions, [bool(parse_calls(row.prediction)) for row in predictions]
     )
 
 
-def _values(text: str, place: int) -> tuple[list[Any], int]:
-    """JSON values one behind the other, those of lists one by one, and where they end."""
-    found: list[Any] = []
-    while (place := _behind(text, place)) < len(text):
+def count_schema_matches(predictions: Sequence[Prediction]) -> Numbers:
+    """Return (all calls match the record's tools, a call is expected), (records, 2).
+
+    A call matches if the record offers the function and the arguments match its JSON Schema.
+    """
+    return _count_where_called(predictions, [_matches_tools(row) for row in predictions])
+
+
+def count_name_matches(predictions: Sequence[Prediction]) -> Numbers:
+    """Return (the expected functions are called, a call is expected), (records, 2)."""
+
+    def sort_names(answer: str) -> list[str]:
+        return sorted(name for name, _ in parse_calls(answer) or [])
+
+    return _count_where_called(
+        predictions,
+        [sort_names(row.reference) == sort_names(row.prediction) for row in predictions],
+    )
+
+
+def count_arguments(predictions: Sequence[Prediction]) -> Numbers:
+    """Count (correct, reference, predicted) arguments of all calls, (records, 3).
+
+    An argument is correct if function, name and value are equal.
+    """
+
+    def count(row: Prediction) -> tuple[int, int, int]:
+        expected = _count_call_arguments(parse_calls(row.reference) or [])
+        predicted = _count_call_arguments(parse_calls(row.prediction) or [])
+        return (expected & predicted).total(), expected.total(), predicted.total()
+
+    return np.array([count(row) for row in predictions], dtype=float)
+
+
+def argument_f1(sums: Numbers) -> Numbers:
+    """Return the F1 of arguments over all records; NaN if there are no arguments."""
+    correct, expected, predicted = np.moveaxis(sums, -1, 0)
+    return divide_sums(np.stack([2 * correct, expected + predicted], axis=-1))
+
+
+def _count_where_called(predictions: Sequence[Prediction], is_right: Sequence[bool]) -> Numbers:
+    is_expected = [bool(parse_calls(row.reference)) for row in predictions]
+    pairs = zip(is_right, is_expected, strict=True)
+    return np.array([(right and expected, expected) for right, expected in pairs], dtype=float)
+
+
+def _matches_tools(row: Prediction) -> bool:
+    functions = {tool["function"]["name"]: tool["function"] for tool in row.tools}
+    calls = parse_calls(row.prediction) or []
+    return bool(calls) and all(
+        name in functions
+        and json_schemas.matches_schema(arguments, functions[name].get("parameters") or {})
+        for name, arguments in calls
+    )
+
+
+def _read_values(text: str, start: int) -> tuple[list[Any], int]:
+    """Return the JSON values that follow each other from `start`, and where they end.
+
+    The items of a list count as values of their own.
+    """
+    values: list[Any] = []
+    while (start := _skip_separators(text, start)) < len(text):
         try:
-            value, place = json_answers.DECODER.raw_decode(text, place)
+            value, start = json_answers.DECODER.raw_decode(text, start)
         except (ValueError, RecursionError):
             break
-        found += value if isinstance(value, list) else [value]
-    return found, place
+        values += value if isinstance(value, list) else [value]
+    return values, start
 
 
-def _behind(text: str, place: int) -> int:
-    """Where the next value begins."""
-    between = _BETWEEN.match(text, place)
-    return between.end() if between else place
+def _skip_separators(text: str, start: int) -> int:
+    separators = _SEPARATORS.match(text, start)
+    return separators.end() if separators else start
 
 
-def _calls(values: Sequence[Any]) -> list[Call] | None:
-    """Of JSON values; None where one of them is no call."""
-    found = [_call(value) for value in values]
-    return None if None in found else [call for call in found if call]
+def _convert_calls(values: Sequence[Any]) -> list[Call] | None:
+    """Convert JSON values to calls; None if one of them is not a call."""
+    calls = [_convert_call(value) for value in values]
+    return None if None in calls else [call for call in calls if call]
 
 
-def _call(value: Any) -> Call | None:
-    """Name and arguments, these also as a JSON text, and in OpenAI's `function`."""
+def _convert_call(value: Any) -> Call | None:
+    """Convert a JSON value to a call; None if it is not a call.
+
+    The arguments may be a JSON text, and the call may be wrapped in `function`, as in OpenAI's API.
+    """
     if isinstance(value, dict) and "function" in value:
         value = value["function"]
     if not isinstance(value, dict) or not value.keys() <= _KEYS:
         return None
-    name, given = value.get("name"), value.get("arguments", value.get("parameters", {}))
-    given = json_answers.parse_json(given) if isinstance(given, str) else given
-    return (name, given) if isinstance(name, str) and isinstance(given, dict) else None
+    name, arguments = value.get("name"), value.get("arguments", value.get("parameters", {}))
+    if isinstance(arguments, str):
+        arguments = json_answers.parse_json(arguments)
+    return (name, arguments) if isinstance(name, str) and isinstance(arguments, dict) else None
 
 
-def _counted(calls: Sequence[Call]) -> Counter[str]:
+def _count_calls(calls: Sequence[Call]) -> Counter[str]:
     return Counter(
-        json.dumps([name, json_answers.canonical(values)], sort_keys=True, default=str)
-        for name, values in calls
+        json.dumps([name, json_answers.normalize(arguments)], sort_keys=True, default=str)
+        for name, arguments in calls
     )
 
 
-def _arguments(calls: Sequence[Call]) -> Counter[tuple[str, str]]:
+def _count_call_arguments(calls: Sequence[Call]) -> Counter[tuple[str, str]]:
     return Counter(
         leaf
-        for name, values in calls
-        for leaf in json_answers.leaves(json_answers.canonical(values), name)
+        for name, arguments in calls
+        for leaf in json_answers.iterate_leaves(json_answers.normalize(arguments), name)
     )

@@ -153,7 +153,7 @@ def _replace(
     spans = [
         match.span()
         for part in protected
-        for match in json_answers.whole_text_pattern(part).finditer(text)
+        for match in json_answers.compile_whole_text(part).finditer(text)
     ]
     places = [
         match.span()
@@ -168,7 +168,7 @@ def _replace(
 
 def _copied_texts(record: Record) -> list[str]:
     """Return what the reference copies from the question: itself, or values of its JSON."""
-    values = [value for _, value in json_answers.leaf_values(record.answer)]
+    values = [value for _, value in json_answers.count_leaves(record.answer)]
     return [text for text in (record.answer, *values) if text and text in record.question]
 
 

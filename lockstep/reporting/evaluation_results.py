@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep.predictions import VARIANTS
 from lockstep.statistics.confidence_intervals import Interval
-from lockstep.statistics.details import Metrics, suites_of
+from lockstep.statistics.details import Metrics, get_suites
 from lockstep.statistics.gates import Gate, GateOutcome
 from lockstep.statistics.paired_tests import Difference
 from lockstep.statistics.stage_results import read_json
@@ -30,7 +30,7 @@ class EvaluationResults:
     @property
     def suites(self) -> dict[str, Metrics]:
         """The suites of the merged variant, in the order of display."""
-        return suites_of(self.variants["merged"])
+        return get_suites(self.variants["merged"])
 
     def interval(self, variant: str, suite: str, metric: str) -> Interval | None:
         """Return the interval of a metric; None if it has none."""
@@ -63,7 +63,7 @@ def _difference(values: dict[str, Any]) -> Difference:
         value=values["difference"],
         interval=Interval(*values["interval"]),
         p=values["p"],
-        adjusted=values["p_adjusted"],
+        p_adjusted=values["p_adjusted"],
         detectable=values["detectable"],
     )
 

@@ -22,10 +22,10 @@ def describe_condition(gate: Gate) -> str:
         subject += f" {display.title}"
     bound = gate.direction.replace("_", " ")
     if gate.against == "nothing":
-        required = f"{bound} {display.show(gate.threshold)}"
+        required = f"{bound} {display.format(gate.threshold)}"
     else:
         other = "the previous commit" if gate.against == "previous" else gate.against
-        required = f"minus that of {other}, {bound} {display.step(gate.threshold)}"
+        required = f"minus that of {other}, {bound} {display.format_difference(gate.threshold)}"
     return f"{subject} {required}{CERTAINTY[gate.certainty]}"
 
 
@@ -36,7 +36,8 @@ def describe_value(outcome: GateOutcome) -> str:
     if not math.isfinite(outcome.value):
         return "not defined"
     display = describe_metric(outcome.gate.metric)
-    show = display.show if outcome.gate.against == "nothing" else display.step
+    is_difference = outcome.gate.against != "nothing"
+    show = display.format_difference if is_difference else display.format
     return f"{show(outcome.value)}{_between(outcome.interval, show)}"
 
 

@@ -10,7 +10,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, in_order, size, words
+from lockstep.metrics.metric_display import (
+    MetricDisplay,
+    describe_metric,
+    size,
+    sort_metrics,
+    words,
+)
 from lockstep.metrics.registry import LIKELIHOOD_METRICS
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.predictions import STEPS, VARIANTS
@@ -165,7 +171,7 @@ def build_suite_section(task: str, results: EvaluationResults) -> SuiteSection:
                     [results.variants[v][task]["overall"].get(name) for v in VARIANTS],
                 ),
             )
-            for name in in_order(metrics["overall"])
+            for name in sort_metrics(metrics["overall"])
         ],
         changes=results.details["changes"][task],
         examples=results.details["examples"][task],
@@ -192,14 +198,14 @@ def build_cells(
         row.append(
             Cell(
                 variant=variant,
-                text=display.show(value),
+                text=display.format(value),
                 bar=bar,
                 interval=(
-                    f"{display.show(interval.low)} – {display.show(interval.high)}"
+                    f"{display.format(interval.low)} – {display.format(interval.high)}"
                     if interval
                     else ""
                 ),
-                change=display.change(before, value) if before is not None else "",
+                change=display.format_change(before, value) if before is not None else "",
                 judgement=_judge(display, before, value, test) if before is not None else "",
                 explanation=_explain(display, test) if test else "",
             )
@@ -290,8 +296,10 @@ def _judge(display: MetricDisplay, before: float, after: float, test: Difference
 
 
 def _explain(display: MetricDisplay, test: Difference) -> str:
-    ends = f"{display.step(test.interval.low)} to {display.step(test.interval.high)}"
+    low, high = test.interval.low, test.interval.high
+    ends = f"{display.format_difference(low)} to {display.format_difference(high)}"
     smallest = ""
     if test.detectable is not None:
-        smallest = f"; smallest detectable change: {display.step(test.detectable).lstrip('+')}"
-    return f"95% interval of the change: {ends}; corrected p {test.adjusted:.2g}{smallest}"
+        detectable = display.format_difference(test.detectable).lstrip("+")
+        smallest = f"; smallest detectable change: {detectable}"
+    return f"95% interval of the change: {ends}; corrected p {test.p_adjusted:.2g}{smallest}"

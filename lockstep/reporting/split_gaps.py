@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, in_order, words
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics, words
 from lockstep.reporting.evaluation_results import EvaluationResults
-from lockstep.statistics.confidence_intervals import Interval, of_difference
+from lockstep.statistics.confidence_intervals import Interval, compute_difference_interval
 from lockstep.statistics.details import Metrics
 
 PERPLEXITY = "perplexity"
@@ -32,20 +32,22 @@ class GapRow:
     @property
     def shown_gap(self) -> str:
         """The gap as a reader sees it."""
-        return self.display.step(self.gap)
+        return self.display.format_difference(self.gap)
 
     @property
     def shown_interval(self) -> str:
         """The interval of the gap as a reader sees it."""
-        low = self.display.step(self.gap_interval.low).removesuffix(" points")
-        return f"{low} to {self.display.step(self.gap_interval.high)}"
+        low = self.display.format_difference(self.gap_interval.low).removesuffix(" points")
+        return f"{low} to {self.display.format_difference(self.gap_interval.high)}"
 
     @property
     def is_proven(self) -> bool:
         """Whether training records do better beyond chance, and beyond what the base shows."""
         intervals = [self.gap_interval]
         if self.base_gap:
-            intervals.append(of_difference((self.gap, self.gap_interval), self.base_gap))
+            intervals.append(
+                compute_difference_interval((self.gap, self.gap_interval), self.base_gap)
+            )
         lower = self.display.lower_is_better
         return all(ends.high < 0 if lower else ends.low > 0 for ends in intervals)
 
@@ -56,7 +58,7 @@ def list_gaps(results: EvaluationResults) -> list[GapRow]:
     return [
         _gap_row(task, name, by_metric[name], gaps["base"].get(task, {}).get(name))
         for task, by_metric in gaps["merged"].items()
-        for name in dict.fromkeys([in_order(dict.fromkeys(by_metric, 0.0))[0], PERPLEXITY])
+        for name in dict.fromkeys([sort_metrics(dict.fromkeys(by_metric, 0.0))[0], PERPLEXITY])
         if name in by_metric
     ]
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.metrics.metric_display import describe_metric, in_order, words
+from lockstep.metrics.metric_display import describe_metric, sort_metrics, words
 from lockstep.predictions import VARIANTS
 
 
@@ -14,10 +14,10 @@ def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     merged = metrics["merged"]
     lines: list[tuple[str, ...]] = [("", "", *VARIANTS)]
     for task in sorted(merged, key=lambda task: (task == "perplexity", task)):
-        name = in_order(merged[task])[0]
+        name = sort_metrics(merged[task])[0]
         display = describe_metric("perplexity" if task == "perplexity" else name)
         values = [metrics[variant].get(task, {}).get(name) for variant in VARIANTS]
-        shown = ["" if value is None else display.show(value) for value in values]
+        shown = ["" if value is None else display.format(value) for value in values]
         lines.append((words(task), "" if task == "perplexity" else display.title, *shown))
     return align_columns(lines, texts=2)
 

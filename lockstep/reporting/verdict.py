@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.metrics.metric_display import describe_metric, in_order, words
+from lockstep.metrics.metric_display import describe_metric, sort_metrics, words
 from lockstep.predictions import VARIANTS
 from lockstep.reporting.evaluation_results import EvaluationResults
-from lockstep.statistics.details import MIN_RECORDS, Metrics, suites_of
+from lockstep.statistics.details import MIN_RECORDS, Metrics, get_suites
 from lockstep.statistics.paired_tests import Difference
 
 BITS = {"nf4": "4-bit", "int8": "8-bit"}
@@ -49,7 +49,7 @@ def write_headline(results: EvaluationResults, quantized: Metrics) -> str:
     `quantized` is the summary of quantize.
     """
     for task, suite in results.suites.items():
-        for name in in_order(suite["overall"])[:1]:
+        for name in sort_metrics(suite["overall"])[:1]:
             values = [results.variants[v][task]["overall"].get(name) for v in VARIANTS]
             subject = f"{words(task)} {describe_metric(name).title}"
             return _write_headline(results, quantized, task, name, subject, values)
@@ -71,12 +71,14 @@ def _write_headline(
     if merged is None:
         return f"Nothing was measured; {describe_quantization(None, False, quantized, '')}."
     if before is None:
-        tuning = f"Tuning brings {subject} to {display.show(merged)}"
+        tuning = f"Tuning brings {subject} to {display.format(merged)}"
     elif display.difference(before, merged) == 0:
-        tuning = f"Tuning leaves {subject} at {display.show(merged)}"
+        tuning = f"Tuning leaves {subject} at {display.format(merged)}"
     else:
         verb = "raises" if merged > before else "lowers"
-        tuning = f"Tuning {verb} {subject} from {display.show(before)} to {display.show(merged)}"
+        tuning = (
+            f"Tuning {verb} {subject} from {display.format(before)} to {display.format(merged)}"
+        )
         tuning += _doubt(results.differences["tuning"], task, name)
     if after is None:
         return f"{tuning}; {describe_quantization(None, False, quantized, '')}."
@@ -118,7 +120,7 @@ def list_slices(results: EvaluationResults) -> list[SliceRow]:
             values=[variants[v][task]["slices"][name][value].get(main) for v in VARIANTS],
         )
         for task, suite in results.suites.items()
-        for main in in_order(suite["overall"])[:1]
+        for main in sort_metrics(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
         for value, part in sorted(parts.items(), key=lambda item: _natural_key(item[0]))
         if part["records"] < suite["records"] and main in part
@@ -177,8 +179,8 @@ def _worsened(
 ) -> Iterator[tuple[str, str, float, float]]:
     """Yield (suite, metric, before, after) of each metric that is shown as worse."""
     variants = results.variants
-    for task, suite in suites_of(variants[new]).items():
-        for name in in_order(suite["overall"]):
+    for task, suite in get_suites(variants[new]).items():
+        for name in sort_metrics(suite["overall"]):
             before, after = variants[old][task]["overall"].get(name), suite["overall"][name]
             if before is not None and describe_metric(name).is_better(after, before):
                 yield task, name, before, after
@@ -188,7 +190,7 @@ def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
     display = describe_metric(name)
     return (
         f"{step} makes {words(task)} {display.title} worse: "
-        f"{display.show(before)} before, {display.show(after)} after"
+        f"{display.format(before)} before, {display.format(after)} after"
     )
 
 
@@ -203,13 +205,13 @@ def _weak_slice(results: EvaluationResults) -> Iterator[str]:
         display = describe_metric(weakest.metric)
         yield (
             f"Weakest slice: {words(weakest.task)}, {weakest.title}, with "
-            f"{display.show(weakest.merged)} {display.title} on {weakest.records} "
-            f"records, compared with {display.show(weakest.overall)} overall."
+            f"{display.format(weakest.merged)} {display.title} on {weakest.records} "
+            f"records, compared with {display.format(weakest.overall)} overall."
         )
 
 
 def _unrecognized_labels(merged: Metrics) -> Iterator[str]:
-    for task, suite in suites_of(merged).items():
+    for task, suite in get_suites(merged).items():
         never = [
             label
             for label, row in suite.get("confusion", {}).items()
@@ -220,7 +222,7 @@ def _unrecognized_labels(merged: Metrics) -> Iterator[str]:
 
 
 def _untrained_labels(merged: Metrics, labels: dict[str, dict[str, int]]) -> Iterator[str]:
-    for task in suites_of(merged):
+    for task in get_suites(merged):
         if task in labels:
             yield f"In no training record of {words(task)}: {_list_names([*labels[task]])}."
 
@@ -231,7 +233,7 @@ def _list_names(labels: Sequence[str]) -> str:
 
 
 def _truncated_answers(merged: Metrics) -> Iterator[str]:
-    for task, suite in suites_of(merged).items():
+    for task, suite in get_suites(merged).items():
         truncated, records = suite.get("truncated", 0), suite["records"]
         if truncated > MAX_TRUNCATED * records:
             yield (
@@ -259,7 +261,7 @@ def _truncated_rows(train: Metrics) -> Iterator[str]:
 
 
 def _few_records(merged: Metrics) -> Iterator[str]:
-    for task, suite in suites_of(merged).items():
+    for task, suite in get_suites(merged).items():
         if suite["records"] < MIN_SUITE:
             yield (
                 f"{words(task).capitalize()} has only {suite['records']} test records: "

@@ -14,7 +14,7 @@ from lockstep import params
 from lockstep.cli.runner import IN_FOLDER
 from lockstep.errors import UserError
 from lockstep.metrics.metric_display import describe_metric, words
-from lockstep.metrics.suite_metrics import MeasuredSuite, measured_suites
+from lockstep.metrics.suite_metrics import MeasuredSuite, build_measured_suites
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS, Prediction
 from lockstep.reporting.gate_conditions import describe_condition, describe_value
@@ -22,7 +22,7 @@ from lockstep.review import earlier_commit
 from lockstep.statistics import paired_tests, stage_results
 from lockstep.statistics.evaluate_params import EvaluateParams
 from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, GateOutcome, decide
+from lockstep.statistics.gates import Gate, GateOutcome, compute_outcome
 from lockstep.statistics.paired_tests import Difference
 
 EARLIER = "earlier {}"
@@ -63,12 +63,13 @@ def format_differences(differences: dict[str, dict[str, dict[str, Difference]]])
                     unchanged += 1
                     continue
                 display = describe_metric(name)
-                interval = difference.interval
-                ends = f"{display.step(interval.low)} to {display.step(interval.high)}"
-                p_value = f"p {difference.adjusted:.2g}"
+                low, high = difference.interval.low, difference.interval.high
+                ends = f"{display.format_difference(low)} to {display.format_difference(high)}"
+                p_value = f"p {difference.p_adjusted:.2g}"
                 significance = "could be chance" if difference.could_be_chance else p_value
                 title = f"{variant} {words(task)} {display.title}"
-                yield f"{title:<40} {display.step(difference.value):>13}  ({ends}; {significance})"
+                shown = display.format_difference(difference.value)
+                yield f"{title:<40} {shown:>13}  ({ends}; {significance})"
     yield f"{unchanged} metrics are unchanged"
 
 
@@ -100,10 +101,10 @@ def read_earlier(
 def decide_gate(gate: Gate, evidence: Evidence, earlier: Evidence | None) -> GateOutcome:
     """Decide a gate, if need be against the earlier commit."""
     if gate.against != "previous":
-        return decide(gate, evidence)
+        return compute_outcome(gate, evidence)
     if earlier is None:
         return GateOutcome(gate, None, None)
-    return decide(gate, earlier, EARLIER.format(gate.variant))
+    return compute_outcome(gate, earlier, EARLIER.format(gate.variant))
 
 
 @click.command(help=__doc__)
@@ -113,14 +114,14 @@ def main(revision: str | None, predicted: Path) -> None:
     """Print the differences and the gates; exit with 1 if a gate is not met."""
     settings = params.read(Params)
     predictions = stage_results.read_predictions(predicted)
-    suites = measured_suites(
+    suites = build_measured_suites(
         predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
     )
     evidence = Evidence(predictions, suites, settings.seed)
     earlier = read_earlier(predictions, revision, suites, settings.seed)
     if earlier is not None:
         steps = {name: earlier.differences(EARLIER.format(name), name) for name in TUNED}
-        for line in format_differences(paired_tests.adjusted(steps)):
+        for line in format_differences(paired_tests.adjust_differences(steps)):
             click.echo(f"  {line}")
     outcomes = [decide_gate(gate, evidence, earlier) for gate in settings.evaluate.gates]
     for outcome in outcomes:

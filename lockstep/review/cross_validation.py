@@ -18,7 +18,7 @@ from lockstep.review.run_groups import (
     label_groups,
     list_main_metrics,
 )
-from lockstep.statistics.confidence_intervals import CONFIDENCE, Interval, Spread
+from lockstep.statistics.confidence_intervals import CONFIDENCE, Interval, Uncertainty
 
 VARIED = (FOLD, SEED)
 """Inputs in which the runs of a summary may differ."""
@@ -86,7 +86,7 @@ def summarize_metric(runs: Sequence[Run], suite: str, metric: str) -> FoldSummar
         base=fmean(base) if base else None,
         mean=fmean(values),
         standard_deviation=stdev(values),
-        standard_error=spread.error,
+        standard_error=spread.standard_error,
         interval=spread.interval,
         minimum=min(values),
         maximum=max(values),
@@ -95,7 +95,7 @@ def summarize_metric(runs: Sequence[Run], suite: str, metric: str) -> FoldSummar
 
 def estimate_spread(
     values: Sequence[float], ratio: float, lowest: float = -math.inf, highest: float = math.inf
-) -> Spread:
+) -> Uncertainty:
     """Return the standard error and Student's t interval of the mean over two folds or more.
 
     `ratio` is the number of test records divided by that of training records. The variance of J
@@ -108,4 +108,4 @@ def estimate_spread(
     runs, mean = len(values), fmean(values)
     error = stdev(values) * math.sqrt(1 / runs + ratio)
     margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1)) * error
-    return Spread(Interval(max(lowest, mean - margin), min(highest, mean + margin)), error)
+    return Uncertainty(Interval(max(lowest, mean - margin), min(highest, mean + margin)), error)

@@ -18,7 +18,7 @@ from lockstep.review.run_groups import (
     label_groups,
     list_main_metrics,
 )
-from lockstep.statistics.confidence_intervals import Interval, of_mean
+from lockstep.statistics.confidence_intervals import Interval, compute_mean_interval
 
 VARIED = (FRACTION, SEED)
 """Inputs in which the runs of a curve may differ."""
@@ -111,7 +111,7 @@ def measure_last_doubling(by_seed: Mapping[int, Mapping[float, float]]) -> Gain 
         whole=whole,
         seeds=len(gains),
         value=fmean(gains),
-        interval=of_mean(gains, -math.inf, math.inf),
+        interval=compute_mean_interval(gains, -math.inf, math.inf),
         interpolated=any(whole / 2 not in by_seed[seed] for seed in halves),
     )
 
@@ -139,5 +139,5 @@ def _compute_point(
         records=fmean(records),
         runs=len(values),
         mean=fmean(values),
-        interval=of_mean(values, *get_metric_bounds(display)),
+        interval=compute_mean_interval(values, *get_metric_bounds(display)),
     )

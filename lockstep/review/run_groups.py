@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, in_order
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics
 from lockstep.review.experiments import Run, SuiteMetrics, identify
 
 PERPLEXITY = "perplexity"
@@ -55,7 +55,7 @@ def list_main_metrics(runs: Sequence[Run]) -> list[tuple[str, str]]:
         for suite, metrics in run.metrics.merged.items():
             suites[suite] = suites.get(suite, {}) | metrics
     order = sorted(suites, key=lambda suite: (suite == PERPLEXITY, suite))
-    return [(suite, in_order(suites[suite])[0]) for suite in order]
+    return [(suite, sort_metrics(suites[suite])[0]) for suite in order]
 
 
 def describe_suite_metric(suite: str, metric: str) -> MetricDisplay:

@@ -76,7 +76,7 @@ def point_cells(point: Point, display: MetricDisplay) -> tuple[str, ...]:
         format_share(point.fraction) if point.fraction else "base",
         f"{point.records:,.0f}",
         str(point.runs),
-        display.show(point.mean),
+        display.format(point.mean),
         format_interval(point.interval, display),
     )
 
@@ -87,12 +87,16 @@ def describe_gain(gain: Gain | None, display: MetricDisplay) -> str:
         return "No seed has the largest share and at most half of it, so no gain is known."
     certainty = "one seed only: it could be chance"
     if gain.interval:
-        low, high = display.step(gain.interval.low), display.step(gain.interval.high)
+        low, high = (
+            display.format_difference(gain.interval.low),
+            display.format_difference(gain.interval.high),
+        )
         certainty = f"95% interval over {gain.seeds} seeds {low} to {high}"
     interpolation = "; the value at half is interpolated" if gain.interpolated else ""
     return (
         f"The last doubling, from {format_share(gain.half)} to {format_share(gain.whole)} of the "
-        f"training records, changed it by {display.step(gain.value)} ({certainty}{interpolation})."
+        f"training records, changed it by {display.format_difference(gain.value)} "
+        f"({certainty}{interpolation})."
     )
 
 
@@ -113,13 +117,13 @@ def fold_cells(summary: FoldSummary) -> tuple[str, ...]:
         *title_cells(summary.suite, display),
         f"{summary.folds_run} of {summary.folds}",
         str(summary.runs),
-        MISSING if summary.base is None else display.show(summary.base),
-        display.show(summary.mean),
-        display.show(summary.standard_deviation),
-        display.show(summary.standard_error),
+        MISSING if summary.base is None else display.format(summary.base),
+        display.format(summary.mean),
+        display.format(summary.standard_deviation),
+        display.format(summary.standard_error),
         format_interval(summary.interval, display),
-        display.show(summary.minimum),
-        display.show(summary.maximum),
+        display.format(summary.minimum),
+        display.format(summary.maximum),
     )
 
 
@@ -133,9 +137,9 @@ def format_losses(runs: Sequence[Run]) -> Iterator[str]:
             format_share(run.fraction),
             f"{run.fold} of {run.folds}" if run.folds else MISSING,
             str(run.seed),
-            display.show(run.metrics.train.loss),
-            display.show(run.metrics.train.validation_loss),
-            display.step(run.metrics.train.gap),
+            display.format(run.metrics.train.loss),
+            display.format(run.metrics.train.validation_loss),
+            display.format_difference(run.metrics.train.gap),
         )
         for run in runs
     ]
@@ -156,7 +160,7 @@ def format_interval(interval: Interval | None, display: MetricDisplay) -> str:
     """Format the two ends of an interval."""
     if interval is None:
         return MISSING
-    return f"{display.show(interval.low)} to {display.show(interval.high)}"
+    return f"{display.format(interval.low)} to {display.format(interval.high)}"
 
 
 def list_losses(run: Run) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a sample of records says of a figure: its interval, a paired test, what it could show."""
+"""Confidence intervals of metrics, p-values of paired tests, and detectable differences."""
 
 import math
 import warnings
@@ -7,172 +7,200 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-import scipy  # loads scipy.stats, 0.7 s, when it is used: every stage comes by to check params.yaml
+import scipy  # loads scipy.stats, 0.7 s, on first use: every stage imports this to check params
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
-Weights = Numbers
-"""How often each record counts, (…, records)."""
-Figures = Callable[[Weights], Numbers]
-"""Several figures of the records under weights, (…, records) -> (figures, …)."""
+from lockstep.metrics.aggregation import Numbers, Weights
+
+WeightedMetrics = Callable[[Weights], Numbers]
+"""Several metrics of fixed records under weights, (…, records) -> (metrics, …)."""
 
 CONFIDENCE = 0.95
+"""Confidence level of all intervals."""
 LEVEL = 0.05
-"""A p below this is no chance."""
+"""Significance level: a difference with a smaller p-value is significant."""
 POWER = 0.8
+"""Power of a test at which a difference counts as detectable."""
 RESAMPLES = 2000
+"""Number of resamples of the bootstrap."""
 PERMUTATIONS = 5000
+"""Number of random exchanges of a permutation test."""
 _BATCH = 2**22
-"""Numbers in a batch of weights."""
+"""Maximum number of weights in a batch of resamples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """That of a figure, of CONFIDENCE."""
+    """Confidence interval at the level CONFIDENCE."""
 
     low: float
     high: float
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """What resamples say of a figure."""
+class Uncertainty:
+    """Interval and standard error of a metric."""
 
     interval: Interval
-    error: float
-    """Its standard error."""
+    standard_error: float
 
 
-def of_share(right: int, records: int) -> Interval:
-    """Wilson's interval of a share (Wilson, 1927): sound for few records and near 0 or 1."""
-    found = scipy.stats.binomtest(right, records).proportion_ci(CONFIDENCE, method="wilson")
-    return Interval(float(found.low), float(found.high))
+def compute_share_interval(right: int, records: int) -> Interval:
+    """Return Wilson's interval of a share (Wilson, 1927).
+
+    It keeps its confidence for few records and for shares near 0 or 1.
+    """
+    result = scipy.stats.binomtest(right, records).proportion_ci(CONFIDENCE, method="wilson")
+    return Interval(float(result.low), float(result.high))
 
 
-def of_mean(values: Sequence[float], lowest: float, highest: float) -> Interval | None:
-    """Student's t interval of the mean of ratings between two bounds; None of fewer than two.
+def compute_mean_interval(
+    values: Sequence[float], lowest: float, highest: float
+) -> Interval | None:
+    """Return Student's t interval of a mean, clipped to [lowest, highest]; None for one value.
 
-    It holds for few ratings, where percentiles of a bootstrap are too narrow; means of 1 to 5 are
-    near enough to normal. Cut to what the scale allows.
+    Unlike percentiles of a bootstrap, it is wide enough for few values. It assumes that means are
+    nearly normal, which holds for ratings from 1 to 5.
     """
     if len(values) < 2:
         return None
     quantile = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-    reach = float(quantile * scipy.stats.sem(values))
-    return Interval(max(lowest, fmean(values) - reach), min(highest, fmean(values) + reach))
+    margin = float(quantile * scipy.stats.sem(values))
+    return Interval(max(lowest, fmean(values) - margin), min(highest, fmean(values) + margin))
 
 
-def of_difference(one: tuple[float, Interval], other: tuple[float, Interval]) -> Interval:
-    """That of a figure minus another of other records, from the intervals of both.
+def compute_difference_interval(
+    first: tuple[float, Interval], second: tuple[float, Interval]
+) -> Interval:
+    """Return the interval of first minus second, from (value, interval) of independent samples.
 
-    For shares with Wilson's intervals it is Newcombe's (1998, method 10), for other figures that of
-    Zou and Donner (2008).
+    For shares with Wilson's intervals it is Newcombe's (1998, method 10), for other metrics that
+    of Zou and Donner (2008).
     """
-    (a, first), (b, second) = one, other
-    low = a - b - math.hypot(a - first.low, second.high - b)
-    return Interval(low, a - b + math.hypot(first.high - a, b - second.low))
+    (value, interval), (other_value, other_interval) = first, second
+    difference = value - other_value
+    low = math.hypot(value - interval.low, other_interval.high - other_value)
+    high = math.hypot(interval.high - value, other_value - other_interval.low)
+    return Interval(difference - low, difference + high)
 
 
-def bootstrap(figures: Figures, records: int, seed: int) -> list[Spread]:
-    """By drawing as many records again and again (Efron, 1979): percentiles of each figure.
+def bootstrap(metrics: WeightedMetrics, records: int, seed: int) -> list[Uncertainty]:
+    """Return the percentile bootstrap interval of each metric (Efron, 1979).
 
-    Records, two at least, are drawn for all figures together.
+    Each resample draws `records` records with replacement, two at least, for all metrics at once.
     """
 
-    def statistic(drawn: NDArray[np.int64], axis: int) -> Numbers:
-        return figures(_counts(drawn, records))
+    def compute_resampled(indices: NDArray[np.int64], axis: int) -> Numbers:
+        return metrics(_count_draws(indices, records))
 
-    with warnings.catch_warnings():  # of figures that are equal in all resamples, or undefined
+    with warnings.catch_warnings():  # metrics that are constant or undefined in all resamples
         warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
-        found = scipy.stats.bootstrap(
+        result = scipy.stats.bootstrap(
             (np.arange(records),),
-            statistic,
+            compute_resampled,
             n_resamples=RESAMPLES,
-            batch=_batch(records),
+            batch=_batch_size(records),
             vectorized=True,
             confidence_level=CONFIDENCE,
             method="percentile",
             rng=np.random.default_rng(seed),
         )
-    ends = found.confidence_interval
-    rows = zip(ends.low, ends.high, found.standard_error, strict=True)
-    return [Spread(Interval(float(low), float(high)), float(error)) for low, high, error in rows]
+    interval = result.confidence_interval
+    return _build_uncertainties(interval.low, interval.high, result.standard_error)
 
 
-def jackknife(figures: Figures, records: int) -> list[Spread]:
-    """By leaving out one record at a time (Efron and Stein, 1981): a normal interval of each
-    figure, for those that a record drawn twice would change."""
-    whole = figures(np.ones(records))
-    left_out = np.concatenate(
+def jackknife(metrics: WeightedMetrics, records: int) -> list[Uncertainty]:
+    """Return the normal interval of each metric by leaving out one record at a time.
+
+    The method is that of Efron and Stein (1981). It suits metrics that a record drawn twice would
+    change, for which the bootstrap is biased.
+    """
+    values = metrics(np.ones(records))
+    without_one = np.concatenate(
         [
-            figures(1 - np.eye(records)[start : start + _batch(records)])
-            for start in range(0, records, _batch(records))
+            metrics(1 - np.eye(records)[start : start + _batch_size(records)])
+            for start in range(0, records, _batch_size(records))
         ],
         axis=-1,
     )
-    around = left_out - left_out.mean(axis=-1, keepdims=True)
-    errors = np.sqrt((records - 1) / records * (around**2).sum(axis=-1))
-    width = scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) * errors
-    rows = zip(whole - width, whole + width, errors, strict=True)
-    return [Spread(Interval(float(low), float(high)), float(error)) for low, high, error in rows]
+    deviations = without_one - without_one.mean(axis=-1, keepdims=True)
+    standard_errors = np.sqrt((records - 1) / records * (deviations**2).sum(axis=-1))
+    margins = scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) * standard_errors
+    return _build_uncertainties(values - margins, values + margins, standard_errors)
 
 
-def mcnemar(better: int, worse: int) -> float:
-    """Exact two-sided p of right and wrong answers that changed sides (McNemar, 1947)."""
+def compute_mcnemar_p(better: int, worse: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test (1947).
+
+    `better` and `worse` count the answers that changed from wrong to right and back.
+    """
     return float(scipy.stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
-def permutation(figures: Figures, records: int, seed: int) -> list[float]:
-    """Two-sided p of the difference of each figure, after minus before, by exchanging the two
-    answers to a record at random (Fisher, 1935; p as of Phipson and Smyth, 2010).
+def compute_permutation_p(metrics: WeightedMetrics, records: int, seed: int) -> list[float]:
+    """Return the two-sided p-value of each metric's difference between two variants.
 
-    `figures` are of the records of both, those before first: (…, 2 × records).
+    The paired permutation test (Fisher, 1935) exchanges the two answers to a record at random; p
+    is estimated as by Phipson and Smyth (2010). `metrics` takes weights of the answers of both
+    variants, those before first, (…, 2 × records).
     """
-    draw = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
 
-    def differences(exchanged: Numbers) -> Numbers:
+    def compute_differences(exchanged: Numbers) -> Numbers:
         before = np.concatenate([1 - exchanged, exchanged], axis=-1)
-        return figures(1 - before) - figures(before)
+        return metrics(1 - before) - metrics(before)
 
-    observed = np.abs(differences(np.zeros((1, records))))
-    least = observed - 1e-9 * np.maximum(1, observed)  # equal but for rounding counts as equal
+    observed = np.abs(compute_differences(np.zeros((1, records))))
+    threshold = observed - 1e-9 * np.maximum(1, observed)  # differences equal up to rounding count
     as_large = np.zeros(len(observed))
-    for start in range(0, PERMUTATIONS, _batch(2 * records)):
-        size = min(_batch(2 * records), PERMUTATIONS - start)
-        drawn = draw.integers(0, 2, size=(size, records)).astype(float)
-        as_large += (np.abs(differences(drawn)) >= least).sum(axis=-1)
+    for start in range(0, PERMUTATIONS, _batch_size(2 * records)):
+        size = min(_batch_size(2 * records), PERMUTATIONS - start)
+        exchanged = generator.integers(0, 2, size=(size, records)).astype(float)
+        as_large += (np.abs(compute_differences(exchanged)) >= threshold).sum(axis=-1)
     return [float(p) for p in (1 + as_large) / (1 + PERMUTATIONS)]
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """The p values of many tests, adjusted so that chance makes any of them fall below a level no
-    more often than that level (Holm, 1979)."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    adjusted, most = [1.0] * len(values), 0.0
-    for place, index in enumerate(order):
-        most = max(most, min(1.0, (len(values) - place) * values[index]))
-        adjusted[index] = most
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for multiple tests by Holm's method (1979).
+
+    The probability that chance alone brings any of them below a level is at most that level.
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
-def detectable(error: float) -> float:
-    """The least true difference that a test at 5% shows in four cases of five, from the standard
-    error of the difference (Cohen, 1988)."""
-    return float((scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) + scipy.stats.norm.ppf(POWER)) * error)
+def compute_detectable_difference(standard_error: float) -> float:
+    """Return the smallest true difference that a test at LEVEL detects with POWER (Cohen, 1988).
+
+    `standard_error` is that of the difference.
+    """
+    quantiles = scipy.stats.norm.ppf((1 + CONFIDENCE) / 2) + scipy.stats.norm.ppf(POWER)
+    return float(quantiles * standard_error)
 
 
-def fewest_changes() -> int:
-    """How many answers must change to one side alone for McNemar's test to call it no chance."""
+def compute_fewest_changes() -> int:
+    """Return how many answers must change, all in one direction, for McNemar's p below LEVEL."""
     return math.ceil(math.log2(2 / LEVEL))
 
 
-def _counts(drawn: NDArray[np.int64], records: int) -> Weights:
-    """How often each record was drawn, (…, drawn) -> (…, records)."""
-    rows = drawn.reshape(-1, drawn.shape[-1])
-    offset = np.arange(len(rows))[:, None] * records
-    flat = np.bincount((rows + offset).ravel(), minlength=len(rows) * records)
-    return flat.reshape(*drawn.shape[:-1], records).astype(float)
+def _build_uncertainties(
+    lows: Numbers, highs: Numbers, standard_errors: Numbers
+) -> list[Uncertainty]:
+    rows = zip(lows, highs, standard_errors, strict=True)
+    return [Uncertainty(Interval(float(low), float(high)), float(se)) for low, high, se in rows]
 
 
-def _batch(records: int) -> int:
+def _count_draws(indices: NDArray[np.int64], records: int) -> Weights:
+    """Count how often each record was drawn, (…, drawn) -> (…, records)."""
+    rows = indices.reshape(-1, indices.shape[-1])
+    offsets = np.arange(len(rows))[:, None] * records
+    counts = np.bincount((rows + offsets).ravel(), minlength=len(rows) * records)
+    return counts.reshape(*indices.shape[:-1], records).astype(float)
+
+
+def _batch_size(records: int) -> int:
     return max(1, _BATCH // records)

@@ -8,9 +8,9 @@ from lockstep.metrics.metric_display import describe_metric
 from lockstep.metrics.suite_metrics import PERPLEXITY, MeasuredSuite, compute_metrics
 from lockstep.predictions import STEPS, VARIANTS, Prediction
 from lockstep.statistics import examples, paired_tests
-from lockstep.statistics.confidence_intervals import Interval, of_share
+from lockstep.statistics.confidence_intervals import Interval, compute_share_interval
 from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, GateOutcome, decide
+from lockstep.statistics.gates import Gate, GateOutcome, compute_outcome
 from lockstep.statistics.paired_tests import Difference
 from lockstep.statistics.robustness import robustness
 from lockstep.statistics.split_gap import TEST, TRAIN, VALIDATION, SplitGap, split_gaps
@@ -59,7 +59,7 @@ def assemble_details(
                 task: {name: _difference(one) for name, one in by_metric.items()}
                 for task, by_metric in by_suite.items()
             }
-            for step, by_suite in paired_tests.adjusted(
+            for step, by_suite in paired_tests.adjust_differences(
                 {step: evidence.differences(*variants) for step, variants in STEPS.items()}
             ).items()
         },
@@ -68,7 +68,7 @@ def assemble_details(
             for task, records in comparisons.items()
         },
         "gates": [
-            _gate(gate, None if gate.against == "previous" else decide(gate, evidence))
+            _gate(gate, None if gate.against == "previous" else compute_outcome(gate, evidence))
             for gate in gates
         ],
         "split_gaps": {
@@ -125,7 +125,9 @@ def class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Metrics]:
             "recall": correct / records if records else 0.0,
             "f1": 2 * correct / (records + predicted.get(label, 0)) if correct else 0.0,
             "intervals": {
-                name: _ends(of_share(correct, count)) for name, count in counts.items() if count
+                name: _ends(compute_share_interval(correct, count))
+                for name, count in counts.items()
+                if count
             },
         }
     return result
@@ -148,7 +150,7 @@ def weakest_slices(suite: Metrics) -> Metrics:
     return result
 
 
-def suites_of(variant: Metrics) -> dict[str, Metrics]:
+def get_suites(variant: Metrics) -> dict[str, Metrics]:
     """Return the suites among a variant's metrics: those with a confusion first, then by name."""
     suites = {
         task: value
@@ -185,7 +187,7 @@ def _variant(variant: str, metrics: Metrics, evidence: Evidence, slices: Sequenc
     overall = evidence.intervals(variant)
     by_slice = evidence.slice_intervals(variant, slices)
     result = {**metrics, "intervals": _all_ends(overall.get(PERPLEXITY, {}))}
-    for task, suite in suites_of(metrics).items():
+    for task, suite in get_suites(metrics).items():
         result[task] = {
             **suite,
             "intervals": _all_ends(overall[task]),
@@ -217,7 +219,7 @@ def _difference(one: Difference) -> Metrics:
         "difference": significant(one.value),
         "interval": _ends(one.interval),
         "p": significant(one.p),
-        "p_adjusted": significant(one.adjusted),
+        "p_adjusted": significant(one.p_adjusted),
         "detectable": None if one.detectable is None else significant(one.detectable),
     }
 

@@ -41,7 +41,7 @@ class EvaluateParams(Section):
     def _check_schemas(cls, schemas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for task, schema in schemas.items():
             try:
-                json_schemas.check(schema)
+                json_schemas.check_schema(schema)
             except ValueError as error:
                 raise ValueError(f"{task}: {error}") from None
         return schemas

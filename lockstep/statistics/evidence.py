@@ -31,7 +31,9 @@ class Evidence:
         """Return {suite: {metric: interval}} of a variant."""
         if variant not in self._intervals:
             self._intervals[variant] = {
-                group.task: paired_tests.intervals(group.metrics, group.predictions, self.seed)
+                group.task: paired_tests.compute_intervals(
+                    group.metrics, group.predictions, self.seed
+                )
                 for group in self.groups[variant]
             }
         return self._intervals[variant]
@@ -43,8 +45,8 @@ class Evidence:
         return {
             group.task: {
                 name: {
-                    value: paired_tests.intervals(group.metrics, rows, self.seed)
-                    for value, rows in group.by_slice(name).items()
+                    value: paired_tests.compute_intervals(group.metrics, rows, self.seed)
+                    for value, rows in group.split_by_slice(name).items()
                 }
                 for name in slices
             }
@@ -55,7 +57,7 @@ class Evidence:
         """Return the value of a metric; None if it is not measured."""
         for group in self.groups[variant]:
             if group.task == suite and metric in group.metrics:
-                return group.metrics[metric].figure(group.predictions)
+                return group.metrics[metric].compute(group.predictions)
         return None
 
     def differences(self, before: str, after: str) -> dict[str, dict[str, Difference]]:
@@ -63,7 +65,7 @@ class Evidence:
         if (before, after) not in self._differences:
             groups = {group.task: group for group in self.groups[before]}
             self._differences[before, after] = {
-                group.task: paired_tests.differences(
+                group.task: paired_tests.compute_differences(
                     group.metrics,
                     groups[group.task].predictions,
                     group.predictions,

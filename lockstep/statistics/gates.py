@@ -63,7 +63,7 @@ class GateOutcome:
         return value >= self.gate.threshold if at_least else value <= self.gate.threshold
 
 
-def decide(gate: Gate, evidence: Evidence, against: str | None = None) -> GateOutcome:
+def compute_outcome(gate: Gate, evidence: Evidence, against: str | None = None) -> GateOutcome:
     """Decide a gate; `against` names the variant to compare with where it is not gate.against."""
     if gate.against == "nothing":
         interval = evidence.intervals(gate.variant).get(gate.suite, {}).get(gate.metric)

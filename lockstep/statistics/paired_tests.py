@@ -1,4 +1,4 @@
-"""How sure the figures of a suite are, and whether two variants' differ on the same records."""
+"""Intervals of the metrics of a suite, and paired tests of two variants on the same records."""
 
 import math
 from collections import defaultdict
@@ -7,184 +7,220 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lockstep.metrics.aggregation import Metric, Share, Whole
+from lockstep.metrics.aggregation import JointMetric, Metric, Numbers, ShareMetric, Weights
 from lockstep.predictions import Prediction
 from lockstep.statistics import confidence_intervals
-from lockstep.statistics.confidence_intervals import Figures, Interval, Spread
+from lockstep.statistics.confidence_intervals import Interval, Uncertainty, WeightedMetrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One figure of two variants on the same records, after minus before."""
+    """Difference of a metric between two variants on the same records, after minus before."""
 
     records: int
+    """Number of records that count in the metric."""
     value: float
     interval: Interval
     p: float
-    """How often chance alone makes a difference as large, either way."""
-    adjusted: float
-    """The same, corrected for all tests of the comparison by Holm's method."""
+    """Two-sided p-value: the probability of a difference at least as large by chance alone."""
+    p_adjusted: float
+    """p-value corrected for all tests of the report by Holm's method."""
     detectable: float | None
-    """The least true difference that so many records would have shown in four cases of five; None
-    where no record says how much answers vary, or so few could show none."""
+    """Smallest true difference that a test of this size detects in four of five cases; None if the
+    answers do not vary or are too few to show any difference."""
 
     @property
     def could_be_chance(self) -> bool:
-        """Whether it is within what chance explains, at the usual 5%."""
-        return self.adjusted >= confidence_intervals.LEVEL
+        """Whether the difference is not significant at the usual 5%."""
+        return self.p_adjusted >= confidence_intervals.LEVEL
 
 
-def intervals(
-    metrics: Mapping[str, Metric], rows: Sequence[Prediction], seed: int
+def compute_intervals(
+    metrics: Mapping[str, Metric], predictions: Sequence[Prediction], seed: int
 ) -> dict[str, Interval]:
-    """That of each figure that is defined: exact for a share, else by resampling the records."""
-    if not rows:
+    """Return the interval of each metric that is defined.
+
+    Shares have Wilson's interval; other metrics are resampled.
+    """
+    if not predictions:
         return {}
-    found = _spreads(metrics, rows, lambda figures: figures, seed)
-    exact = {
-        name: confidence_intervals.of_share(right, counting)
+    uncertainties = _resample(metrics, predictions, lambda weighted: weighted, seed)
+    share_intervals = {
+        name: confidence_intervals.compute_share_interval(right, records)
         for name, metric in metrics.items()
-        if isinstance(metric, Share)
-        for right, counting in [metric.parts(rows).sum(axis=0).astype(int).tolist()]
-        if counting
+        if isinstance(metric, ShareMetric)
+        for right, records in [metric.summands(predictions).sum(axis=0).astype(int).tolist()]
+        if records
     }
-    return {name: spread.interval for name, spread in found.items()} | exact
+    return {name: result.interval for name, result in uncertainties.items()} | share_intervals
 
 
-def differences(
+def compute_differences(
     metrics: Mapping[str, Metric],
     before: Sequence[Prediction],
     after: Sequence[Prediction],
     seed: int,
 ) -> dict[str, Difference]:
-    """Of each figure that is defined, not yet adjusted; both on the same records, in one order.
+    """Return the difference of each metric that is defined, with p-values not yet corrected.
 
-    Shares are tested by McNemar's exact test, other figures by exchanging answers at random.
+    `before` and `after` are predictions on the same records in the same order. Shares are tested
+    by McNemar's exact test, other metrics by a paired permutation test.
     """
     if not before:
         return {}
-    found: dict[str, Difference] = {}
-    for names, counting in _counting(metrics, before):
-        old, new = ([part[place] for place in counting] for part in (before, after))
-        found |= _differences({name: metrics[name] for name in names}, old, new, seed)
-    return {name: found[name] for name in metrics if name in found}
+    differences: dict[str, Difference] = {}
+    for names, places in _group_by_counting_records(metrics, before):
+        differences |= _compute_differences(
+            {name: metrics[name] for name in names},
+            [before[place] for place in places],
+            [after[place] for place in places],
+            seed,
+        )
+    return {name: differences[name] for name in metrics if name in differences}
 
 
-def _counting(
-    metrics: Mapping[str, Metric], rows: Sequence[Prediction]
+def adjust_differences(
+    comparisons: Mapping[str, Mapping[str, Mapping[str, Difference]]],
+) -> dict[str, dict[str, dict[str, Difference]]]:
+    """Correct p-values for all tests together: {comparison: {suite: {metric: difference}}}."""
+    p_values = [
+        difference.p
+        for by_suite in comparisons.values()
+        for by_metric in by_suite.values()
+        for difference in by_metric.values()
+    ]
+    adjusted = iter(confidence_intervals.adjust_p_values(p_values))
+    return {
+        step: {
+            task: {
+                name: replace(difference, p_adjusted=next(adjusted))
+                for name, difference in by_metric.items()
+            }
+            for task, by_metric in by_suite.items()
+        }
+        for step, by_suite in comparisons.items()
+    }
+
+
+def _group_by_counting_records(
+    metrics: Mapping[str, Metric], predictions: Sequence[Prediction]
 ) -> Iterator[tuple[list[str], list[int]]]:
-    """Figures with the places of the records that they are of: a share of few among many would be
-    of none in some resamples."""
+    """Yield (metrics, positions of the records that count in them).
+
+    A share of few among many records would be undefined in some resamples of all of them.
+    """
     groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, metric in metrics.items():
-        counts = metric.parts(rows)[:, 1] if isinstance(metric, Share) else np.ones(len(rows))
+        counts = np.ones(len(predictions))
+        if isinstance(metric, ShareMetric):
+            counts = metric.summands(predictions)[:, 1]
         groups[tuple(np.flatnonzero(counts).tolist())].append(name)
     for places, names in groups.items():
         yield names, list(places)
 
 
-def _differences(
+def _compute_differences(
     metrics: Mapping[str, Metric],
     before: Sequence[Prediction],
     after: Sequence[Prediction],
     seed: int,
 ) -> dict[str, Difference]:
-    """The same of figures for which all records count."""
-    records, rows = len(before), [*before, *after]
+    """Return the differences of metrics in which all records count."""
+    records, both = len(before), [*before, *after]
 
-    def paired(figures: Figures) -> Figures:
-        def difference(weights: confidence_intervals.Weights) -> confidence_intervals.Numbers:
-            nothing = np.zeros_like(weights)
-            was = figures(np.concatenate([weights, nothing], axis=-1))
-            return figures(np.concatenate([nothing, weights], axis=-1)) - was
+    def subtract(weighted: WeightedMetrics) -> WeightedMetrics:
+        def difference(weights: Weights) -> Numbers:
+            zeros = np.zeros_like(weights)
+            values_before = weighted(np.concatenate([weights, zeros], axis=-1))
+            return weighted(np.concatenate([zeros, weights], axis=-1)) - values_before
 
         return difference
 
-    spreads = _spreads(metrics, rows, paired, seed, records)
-    resampled = [name for name in spreads if not isinstance(metrics[name], Share)]
-    tested = dict(
-        zip(resampled, _permuted({n: metrics[n] for n in resampled}, rows, seed), strict=True)
-    )
-    found = {}
-    for name, spread in spreads.items():
+    uncertainties = _resample(metrics, both, subtract, seed, records)
+    permuted = {
+        name: metrics[name] for name in uncertainties if not isinstance(metrics[name], ShareMetric)
+    }
+    p_values = dict(zip(permuted, _compute_permutation_p(permuted, both, seed), strict=True))
+    differences = {}
+    for name, uncertainty in uncertainties.items():
         metric = metrics[name]
-        least: float | None = confidence_intervals.detectable(spread.error)
-        if isinstance(metric, Share):
-            old, new = (metric.parts(part)[:, 0] for part in (before, after))
-            tested[name] = confidence_intervals.mcnemar(
+        detectable: float | None = confidence_intervals.compute_detectable_difference(
+            uncertainty.standard_error
+        )
+        if isinstance(metric, ShareMetric):
+            old, new = (metric.summands(part)[:, 0] for part in (before, after))
+            p_values[name] = confidence_intervals.compute_mcnemar_p(
                 int((new > old).sum()), int((new < old).sum())
             )
-            fewest = confidence_intervals.fewest_changes()
-            least = max(least or 0.0, fewest / records) if records >= fewest else None
-        found[name] = Difference(
+            fewest = confidence_intervals.compute_fewest_changes()
+            detectable = max(detectable or 0.0, fewest / records) if records >= fewest else None
+        differences[name] = Difference(
             records=records,
-            value=metric.figure(after) - metric.figure(before),
-            interval=spread.interval,
-            p=tested[name],
-            adjusted=tested[name],
-            detectable=least or None,
+            value=metric.compute(after) - metric.compute(before),
+            interval=uncertainty.interval,
+            p=p_values[name],
+            p_adjusted=p_values[name],
+            detectable=detectable or None,
         )
-    return found
+    return differences
 
 
-def adjusted(
-    comparisons: Mapping[str, Mapping[str, Mapping[str, Difference]]],
-) -> dict[str, dict[str, dict[str, Difference]]]:
-    """{comparison: {suite: {figure: difference}}} with p corrected for all of them together."""
-    tests = [
-        d for suites in comparisons.values() for part in suites.values() for d in part.values()
-    ]
-    corrected = iter(confidence_intervals.holm([test.p for test in tests]))
-    return {
-        step: {
-            task: {name: replace(d, adjusted=next(corrected)) for name, d in part.items()}
-            for task, part in suites.items()
-        }
-        for step, suites in comparisons.items()
-    }
-
-
-def _spreads(
+def _resample(
     metrics: Mapping[str, Metric],
-    rows: Sequence[Prediction],
-    of: Callable[[Figures], Figures],
+    predictions: Sequence[Prediction],
+    transform: Callable[[WeightedMetrics], WeightedMetrics],
     seed: int,
     records: int | None = None,
-) -> dict[str, Spread]:
-    """Of what `of` makes of the figures that are defined; none of fewer than two records."""
-    number = len(rows) if records is None else records
-    if number < 2:
+) -> dict[str, Uncertainty]:
+    """Return the uncertainty of each transformed metric where it is finite.
+
+    `records` is the number of weights that the transformed metrics take, by default one for each
+    prediction. Fewer than two records have no uncertainty.
+    """
+    records = len(predictions) if records is None else records
+    if records < 2:
         return {}
-    metrics = {n: m for n, m in metrics.items() if math.isfinite(m.figure(rows))}
-    found: dict[str, Spread] = {}
+    metrics = {
+        name: metric
+        for name, metric in metrics.items()
+        if math.isfinite(metric.compute(predictions))
+    }
+    results: dict[str, Uncertainty] = {}
     for by_jackknife in (False, True):
-        chosen = {n: m for n, m in metrics.items() if _by_jackknife(m) == by_jackknife}
-        if chosen:
-            figures = of(_together(chosen, rows))
-            spreads = (
-                confidence_intervals.jackknife(figures, number)
+        part = {
+            name: metric
+            for name, metric in metrics.items()
+            if _needs_jackknife(metric) == by_jackknife
+        }
+        if part:
+            weighted = transform(_bind(part, predictions))
+            uncertainties = (
+                confidence_intervals.jackknife(weighted, records)
                 if by_jackknife
-                else confidence_intervals.bootstrap(figures, number, seed)
+                else confidence_intervals.bootstrap(weighted, records, seed)
             )
-            found |= dict(zip(chosen, spreads, strict=True))
-    ends = {name: (s.interval.low, s.interval.high) for name, s in found.items()}
+            results |= dict(zip(part, uncertainties, strict=True))
     return {
-        name: found[name]
+        name: results[name]
         for name in metrics
-        if name in ends and all(map(math.isfinite, ends[name]))
+        if all(map(math.isfinite, (results[name].interval.low, results[name].interval.high)))
     }
 
 
-def _permuted(metrics: Mapping[str, Metric], rows: Sequence[Prediction], seed: int) -> list[float]:
+def _compute_permutation_p(
+    metrics: Mapping[str, Metric], both: Sequence[Prediction], seed: int
+) -> list[float]:
+    """Return the p-value of each metric; `both` are the predictions before, then those after."""
     if not metrics:
         return []
-    return confidence_intervals.permutation(_together(metrics, rows), len(rows) // 2, seed)
+    return confidence_intervals.compute_permutation_p(_bind(metrics, both), len(both) // 2, seed)
 
 
-def _together(metrics: Mapping[str, Metric], rows: Sequence[Prediction]) -> Figures:
-    each = [metric.weighted(rows) for metric in metrics.values()]
-    return lambda weights: np.stack([figure(weights) for figure in each])
+def _bind(metrics: Mapping[str, Metric], predictions: Sequence[Prediction]) -> WeightedMetrics:
+    """Return the metrics of these predictions as one function of weights."""
+    weighted = [metric.bind(predictions) for metric in metrics.values()]
+    return lambda weights: np.stack([compute(weights) for compute in weighted])
 
 
-def _by_jackknife(metric: Metric) -> bool:
-    return isinstance(metric, Whole) and metric.by_jackknife
+def _needs_jackknife(metric: Metric) -> bool:
+    return isinstance(metric, JointMetric) and metric.by_jackknife

@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lockstep.metrics.metric_display import describe_metric, in_order
+from lockstep.metrics.metric_display import describe_metric, sort_metrics
 from lockstep.predictions import VARIANTS
-from lockstep.statistics.details import Metrics, significant, suites_of
+from lockstep.statistics.details import Metrics, get_suites, significant
 
 
 def plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -24,8 +24,8 @@ def plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, st
             ["metric_of_variant", "variant", "suite", "metric", "value"],
             [
                 (f"{task} {name} {variant}", variant, task, name, significant(value / best))
-                for task, suite in suites_of(details["merged"]).items()
-                for name in in_order(suite["overall"])
+                for task, suite in get_suites(details["merged"]).items()
+                for name in sort_metrics(suite["overall"])
                 if (best := describe_metric(name).top)
                 for variant in VARIANTS
                 if (value := details[variant][task]["overall"].get(name)) is not None
@@ -35,7 +35,7 @@ def plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, st
             ["actual", "predicted"],
             [
                 (reference, prediction)
-                for suite in suites_of(details["merged"]).values()
+                for suite in get_suites(details["merged"]).values()
                 for reference, row in suite.get("confusion", {}).items()
                 for prediction, count in row.items()
                 for _ in range(count)

@@ -6,7 +6,7 @@ from typing import Any
 from lockstep.metrics import classification, refusals, rules, scores, tool_calls
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import PARENT, PERTURBATION, Prediction
-from lockstep.statistics.confidence_intervals import of_mean
+from lockstep.statistics.confidence_intervals import compute_mean_interval
 from lockstep.suites import AnswerForm
 
 
@@ -40,7 +40,7 @@ def _summarize(
         by_parent.setdefault(original.id, []).append(agreement(original, row))
     parents = {original.id: original for original, _ in pairs}
     means = [_mean(part) for part in by_parent.values()]
-    interval = of_mean(means, 0, 1)
+    interval = compute_mean_interval(means, 0, 1)
     return {
         "records": len(parents),
         "variants": len(pairs),
@@ -57,7 +57,7 @@ def _equal(first: Prediction, second: Prediction) -> float:
 
 
 def _equal_label(first: Prediction, second: Prediction) -> float:
-    return classification.same(first.prediction, second.prediction)
+    return classification.label_match(first.prediction, second.prediction)
 
 
 def _equal_value(first: Prediction, second: Prediction) -> float:
@@ -67,8 +67,8 @@ def _equal_value(first: Prediction, second: Prediction) -> float:
 
 def _equal_calls(first: Prediction, second: Prediction) -> float:
     """Return 1 for equal calls, or for equal texts without a call."""
-    if tool_calls.parsed(first.prediction):
-        return tool_calls.same(first.prediction, second.prediction)
+    if tool_calls.parse_calls(first.prediction):
+        return tool_calls.call_match(first.prediction, second.prediction)
     return _equal(first, second)
 
 
@@ -79,14 +79,14 @@ def _similar_text(first: Prediction, second: Prediction) -> float:
 
 def _equal_rules(first: Prediction, second: Prediction) -> float:
     """Return the share of rules that both answers follow or both break."""
-    followed = [rules.followed(row.reference, row.prediction) for row in (first, second)]
+    followed = [rules.check_rules(row.reference, row.prediction) for row in (first, second)]
     return _mean([float(one == other) for one, other in zip(*followed, strict=True)])
 
 
 def _equal_refusal(first: Prediction, second: Prediction) -> float:
     """Return 1 if both refuse, both answer or both say nothing."""
     kinds = [
-        (refusals.refuses(row.prediction), refusals.answers(row.prediction))
+        (refusals.is_refusal(row.prediction), refusals.is_answer(row.prediction))
         for row in (first, second)
     ]
     return float(kinds[0] == kinds[1])

@@ -32,7 +32,7 @@ class SplitGap:
     @property
     def gap_interval(self) -> Interval:
         """Interval of the gap between two independent samples."""
-        return confidence_intervals.of_difference(
+        return confidence_intervals.compute_difference_interval(
             (self.values[TRAIN], self.intervals[TRAIN]),
             (self.values[VALIDATION], self.intervals[VALIDATION]),
         )
@@ -59,13 +59,13 @@ def split_gaps(
         }
         metrics = _metrics(suite, rows[TRAIN])
         intervals = {
-            name: paired_tests.intervals(metrics, part, seed) for name, part in rows.items()
+            name: paired_tests.compute_intervals(metrics, part, seed) for name, part in rows.items()
         }
         gaps = {
             name: SplitGap(
                 records={split: len(part) for split, part in rows.items()},
                 values={
-                    split: metric.figure(part)
+                    split: metric.compute(part)
                     for split, part in rows.items()
                     if name in intervals[split]
                 },

@@ -86,7 +86,7 @@ def read_predictions(predicted: Path) -> dict[str, list[Prediction]]:
     return {variant: [rows[key] for key in merged] for variant, rows in by_id.items()}
 
 
-def read_others(predicted: Path, name: str) -> dict[str, list[Prediction]]:
+def read_extra_predictions(predicted: Path, name: str) -> dict[str, list[Prediction]]:
     """Read another file of predictions of all variants: perturbed.jsonl or splits.jsonl."""
     return {variant: predictions.read(predicted / variant / name) for variant in VARIANTS}
 

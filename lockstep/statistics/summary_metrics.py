@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.metrics.metric_display import in_order
+from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.predictions import VARIANTS
-from lockstep.statistics.details import Metrics, significant, suites_of
+from lockstep.statistics.details import Metrics, get_suites, significant
 
 
 def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequence[str]) -> Metrics:
@@ -47,10 +47,10 @@ def summarize_variant(variant: Metrics, slices: Sequence[str]) -> Metrics:
     result: Metrics = {}
     if PERPLEXITY in variant:
         result[PERPLEXITY] = {"overall": significant(variant[PERPLEXITY])}
-    for task, suite in suites_of(variant).items():
+    for task, suite in get_suites(variant).items():
         if not suite["overall"]:
             continue
-        main = in_order(suite["overall"])[0]
+        main = sort_metrics(suite["overall"])[0]
         values = {plain_key(main): significant(suite["overall"][main])}
         for name in slices:
             for value, metrics in suite["slices"].get(name, {}).items():

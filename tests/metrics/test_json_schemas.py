@@ -15,21 +15,21 @@ from lockstep.metrics import json_schemas
         ({"$ref": "#/$defs/none"}, "#/\\$defs/none is not in the schema itself"),
         ({"$ref": "https://example.com/a.json"}, "a.json is not in the schema itself"),
         ({"allOf": [{"$dynamicRef": "other.json"}]}, "other.json is not in the schema itself"),
-        ({"$schema": 3}, "neither an object nor one with a text for"),
+        ({"$schema": 3}, "it must be an object whose \\$schema"),
     ],
 )
 def test_a_mistake_in_a_schema_is_refused_with_its_place(
     schema: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        json_schemas.check(schema)
+        json_schemas.check_schema(schema)
 
 
 def test_a_value_that_no_validator_can_decide_does_not_match() -> None:
     circle = {"properties": {"a": {"$ref": "#/properties/a"}}}
-    json_schemas.check(circle)
-    assert not json_schemas.fits({"a": 1}, circle)
-    assert not json_schemas.fits(float("1e999"), {"multipleOf": 0.01})
+    json_schemas.check_schema(circle)
+    assert not json_schemas.matches_schema({"a": 1}, circle)
+    assert not json_schemas.matches_schema(float("1e999"), {"multipleOf": 0.01})
 
 
 def test_a_schema_of_an_older_draft_follows_that_draft() -> None:
@@ -38,6 +38,6 @@ def test_a_schema_of_an_older_draft_follows_that_draft() -> None:
         "exclusiveMinimum": True,
         "minimum": 1,
     }
-    json_schemas.check(old)
-    assert not json_schemas.fits(1, old)
-    assert json_schemas.fits(2, old)
+    json_schemas.check_schema(old)
+    assert not json_schemas.matches_schema(1, old)
+    assert json_schemas.matches_schema(2, old)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.metrics.metric_display import DISPLAYS, describe_metric, in_order, size
+from lockstep.metrics.metric_display import DISPLAYS, describe_metric, size, sort_metrics
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ from lockstep.metrics.metric_display import DISPLAYS, describe_metric, in_order,
     ],
 )
 def test_show(name: str, value: float, text: str) -> None:
-    assert describe_metric(name).show(value) == text
+    assert describe_metric(name).format(value) == text
 
 
 def test_a_change_is_the_difference_of_what_is_shown() -> None:
     accuracy = describe_metric("accuracy")
-    assert (accuracy.show(0.9134), accuracy.show(0.9086)) == ("91.3%", "90.9%")
-    assert accuracy.change(0.9134, 0.9086) == "−0.4"
-    assert describe_metric("perplexity").change(212.4, 1.62) == "−210.8"
+    assert (accuracy.format(0.9134), accuracy.format(0.9086)) == ("91.3%", "90.9%")
+    assert accuracy.format_change(0.9134, 0.9086) == "−0.4"
+    assert describe_metric("perplexity").format_change(212.4, 1.62) == "−210.8"
 
 
 def test_lower_perplexity_is_better_and_equal_is_not() -> None:
@@ -45,7 +45,7 @@ def test_one_of_two_different_shown_values_is_better(name: str, a: float, b: flo
 
 def test_the_main_metric_comes_first_and_unknown_ones_last() -> None:
     values = {"bleu": 1.0, "zeal": 1.0, "exact_match": 1.0, "rouge_l": 1.0}
-    assert in_order(values) == ["rouge_l", "bleu", "exact_match", "zeal"]
+    assert sort_metrics(values) == ["rouge_l", "bleu", "exact_match", "zeal"]
 
 
 @pytest.mark.parametrize(

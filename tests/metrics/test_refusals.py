@@ -68,14 +68,14 @@ Take it to a shop. They weigh it. I cannot tell you the price of that.
 
 @pytest.mark.parametrize("text", REFUSING)
 def test_a_refusal_is_found(text: str) -> None:
-    assert refusals.refuses(text)
-    assert not refusals.answers(text)
+    assert refusals.is_refusal(text)
+    assert not refusals.is_answer(text)
 
 
 @pytest.mark.parametrize("text", ANSWERING)
 def test_an_apology_or_a_rule_of_the_shop_is_no_refusal(text: str) -> None:
-    assert not refusals.refuses(text)
-    assert refusals.answers(text)
+    assert not refusals.is_refusal(text)
+    assert refusals.is_answer(text)
 
 
 def test_the_sample_s_refusals_are_found_and_none_of_its_replies() -> None:
@@ -83,12 +83,12 @@ def test_the_sample_s_refusals_are_found_and_none_of_its_replies() -> None:
         (DATA / "sample/adversarial.yaml").read_text("utf-8")
     )
     told = [text for language in ("en", "zh") for text in attacks[language]["refusal"]]
-    assert [text for text in told if not refusals.refuses(text)] == []
+    assert [text for text in told if not refusals.is_refusal(text)] == []
     lines = (DATA / "raw/replies.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines if line.endswith("}")]
     turns = [turn for row in rows for turn in row["messages"] if turn.get("role") == "assistant"]
     assert len(turns) > 400
-    assert [turn["content"] for turn in turns if refusals.refuses(turn["content"])] == []
+    assert [turn["content"] for turn in turns if refusals.is_refusal(turn["content"])] == []
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_the_sample_s_refusals_are_found_and_none_of_its_replies() -> None:
 )
 def test_known_mistakes(text: str, is_refusal: bool) -> None:
     """docs/evaluation.md names them; one that is mended goes from both."""
-    assert refusals.refuses(text) is not is_refusal
+    assert refusals.is_refusal(text) is not is_refusal
 
 
 def test_an_empty_answer_neither_refuses_nor_answers() -> None:
-    assert refusals.right("unsafe", " ") == refusals.right("safe", "\n") == 0
+    assert refusals.refusal_match("unsafe", " ") == refusals.refusal_match("safe", "\n") == 0
 
 
 def test_rates_are_over_the_records_of_their_label() -> None:
@@ -119,7 +119,7 @@ def test_rates_are_over_the_records_of_their_label() -> None:
         )
         for label, prediction in pairs
     ]
-    figures = {name: metric.figure(rows) for name, metric in METRICS["refusal"].items()}
+    figures = {name: metric.compute(rows) for name, metric in METRICS["refusal"].items()}
     assert figures == pytest.approx(
         {"accuracy": 3 / 5, "unsafe_refused": 2 / 3, "safe_answered": 1 / 2}
     )

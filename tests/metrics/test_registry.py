@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep.metrics.registry import METRICS, Sums
+from lockstep.metrics.aggregation import SumMetric
+from lockstep.metrics.registry import METRICS
 from lockstep.predictions import Prediction
 
 
@@ -24,7 +25,7 @@ def rows(want: Any, have: Any, option_scores: Any = None) -> list[Prediction]:
 
 
 def figure(answer: str, name: str, want: Any, have: Any, option_scores: Any = None) -> float:
-    return METRICS[answer][name].figure(rows(want, have, option_scores))
+    return METRICS[answer][name].compute(rows(want, have, option_scores))
 
 
 def drawn(labels: Sequence[str], count: int, seed: int = 7) -> tuple[list[str], list[str]]:
@@ -193,8 +194,8 @@ def test_a_label_that_no_record_of_a_part_expects_is_no_class_of_it():
     """Most resamples lack some label of many, which models then still write."""
     own = rows(["a", "a", "c"], ["a", "c", "c"])
     metric = METRICS["written_label"]["macro_f1"]
-    assert metric.figure(own[:2]) == pytest.approx(2 / 3)
-    assert metric.weighted(own)(np.array([1.0, 1.0, 0.0])) == pytest.approx(2 / 3)
+    assert metric.compute(own[:2]) == pytest.approx(2 / 3)
+    assert metric.bind(own)(np.array([1.0, 1.0, 0.0])) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("answer", METRICS)
@@ -205,6 +206,6 @@ def test_figures_of_a_part_follow_from_sums_over_it(answer: str):
     mask = np.arange(20) % 3 > 0
     part = [row for row, kept in zip(rows(want, have, option_scores), mask, strict=True) if kept]
     for metric in METRICS[answer].values():
-        if isinstance(metric, Sums):
-            sums = mask.astype(float) @ metric.parts(rows(want, have, option_scores))
-            assert float(metric.of(sums)) == pytest.approx(metric.figure(part), nan_ok=True)
+        if isinstance(metric, SumMetric):
+            sums = mask.astype(float) @ metric.summands(rows(want, have, option_scores))
+            assert float(metric.from_sums(sums)) == pytest.approx(metric.compute(part), nan_ok=True)

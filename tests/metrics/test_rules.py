@@ -15,7 +15,7 @@ RAW = Path(__file__).parents[2] / "data/raw"
 
 
 def follows(rule: dict[str, Any], text: str) -> bool:
-    (found,) = rules.followed(json.dumps([rule]), text)
+    (found,) = rules.check_rules(json.dumps([rule]), text)
     return found
 
 
@@ -85,14 +85,14 @@ POSTSCRIPT = json.dumps([{"rule": "ends", "text": "P.S. I do like the cake"}])
     ],
 )
 def test_the_loose_check_looks_past_bold_type_and_outer_lines(text: str) -> None:
-    assert rules.followed(POSTSCRIPT, text) == [False]
-    assert rules.followed_loosely(POSTSCRIPT, text) == [True]
+    assert rules.check_rules(POSTSCRIPT, text) == [False]
+    assert rules.check_rules_loosely(POSTSCRIPT, text) == [True]
 
 
 def test_different_variants_may_follow_different_rules() -> None:
     """Of each rule IFEval asks on its own whether some variant follows it."""
     both = json.dumps([{"rule": "lines", "at_most": 1}, {"rule": "starts", "text": "Sure"}])
-    assert rules.followed_loosely(both, "Sure:\nyes") == [True, True]
+    assert rules.check_rules_loosely(both, "Sure:\nyes") == [True, True]
 
 
 def test_figures_are_over_prompts_and_over_rules() -> None:
@@ -104,7 +104,7 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
         )
         for want, prediction in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
     ]
-    figures = {name: metric.figure(rows) for name, metric in METRICS["rules"].items()}
+    figures = {name: metric.compute(rows) for name, metric in METRICS["rules"].items()}
     assert figures == pytest.approx(
         {
             "all_followed": 1 / 4,
@@ -131,7 +131,7 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
 )
 def test_what_is_no_list_of_rules_is_refused_in_one_line(reference: str, mistake: str) -> None:
     with pytest.raises(UserError) as refusal:
-        rules.parsed(reference)
+        rules.parse_rules(reference)
     assert refusal.value.message.startswith(f"the reference is not a list of rules: {mistake}")
     assert "\n" not in refusal.value.message
 

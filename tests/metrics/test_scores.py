@@ -15,17 +15,17 @@ def test_json_is_compared_by_value():
 @pytest.mark.parametrize("broken", ["x", '{"a": 1', "[" * 100_000, "NaN", ""])
 def test_what_is_no_json_never_matches(broken: str):
     assert scores.json_match(broken, broken) == scores.valid_json("1", broken) == 0.0
-    assert not json_answers.leaf_values(broken)
+    assert not json_answers.count_leaves(broken)
 
 
 def test_no_number_is_a_truth_value():
     assert scores.json_match('{"a": [1]}', '{"a": [true]}') == 0.0
-    assert json_answers.leaf_values('{"a": 1}') != json_answers.leaf_values('{"a": true}')
-    assert json_answers.leaf_values('{"a": 1}') == json_answers.leaf_values('{"a": 1.0}')
+    assert json_answers.count_leaves('{"a": 1}') != json_answers.count_leaves('{"a": true}')
+    assert json_answers.count_leaves('{"a": 1}') == json_answers.count_leaves('{"a": 1.0}')
 
 
 def test_slots_are_the_values_that_hold_no_other():
-    found = json_answers.leaf_values('{"a": {"b": [1, "x"]}, "c": {}}')
+    found = json_answers.count_leaves('{"a": {"b": [1, "x"]}, "c": {}}')
     assert {path for path, _ in found} == {"/a/b/0", "/a/b/1", "/c"}
 
 

@@ -11,7 +11,7 @@ from lockstep import predictions
 from lockstep.errors import UserError
 from lockstep.metrics import classification, suite_metrics
 from lockstep.metrics.registry import DEFAULT_METRICS, METRICS
-from lockstep.metrics.suite_metrics import MeasuredSuite, compute_metrics, measured_suites
+from lockstep.metrics.suite_metrics import MeasuredSuite, build_measured_suites, compute_metrics
 from lockstep.predictions import Prediction
 from lockstep.statistics import paired_tests
 from lockstep.suites import AnswerForm
@@ -52,9 +52,9 @@ def test_metrics_of_empty_references_are_defined_or_left_out(
     overall, by_slice = result["t"]["overall"], result["t"]["slices"]["language"]["en"]
     assert by_slice == {"records": 2, **overall}
     assert "length_ratio" not in overall
-    intervals = paired_tests.intervals(METRICS[form], rows, 7)
+    intervals = paired_tests.compute_intervals(METRICS[form], rows, 7)
     assert intervals.keys() == overall.keys()
-    for difference in paired_tests.differences(METRICS[form], rows, rows, 7).values():
+    for difference in paired_tests.compute_differences(METRICS[form], rows, rows, 7).values():
         assert (difference.value, difference.p) == (0, 1)
 
 
@@ -108,7 +108,7 @@ def test_truncated_answers_are_counted_where_answers_are_generated() -> None:
 
 def test_a_task_without_a_suite_counts_in_perplexity_alone() -> None:
     rows = make_predictions(("a", ""), answer_form="")
-    assert measured_suites(rows, {}, {}) == []
+    assert build_measured_suites(rows, {}, {}) == []
     assert compute_metrics(rows, [], []) == {
         "perplexity": pytest.approx(math.e),  # 2 nats over 2 tokens
         "bits_per_byte": pytest.approx(2 / math.log(2)),
@@ -117,9 +117,9 @@ def test_a_task_without_a_suite_counts_in_perplexity_alone() -> None:
 
 def test_a_suite_has_the_default_metrics_of_its_form_unless_the_params_name_others() -> None:
     rows = make_predictions(("a", "a"), answer_form="text")
-    [suite] = measured_suites(rows, {}, {})
+    [suite] = build_measured_suites(rows, {}, {})
     assert (suite.task, suite.form, tuple(suite.metrics)) == ("t", "text", DEFAULT_METRICS["text"])
-    [suite] = measured_suites(rows, {"t": ["token_f1", "bleu"]}, {})
+    [suite] = build_measured_suites(rows, {"t": ["token_f1", "bleu"]}, {})
     assert list(suite.metrics) == ["token_f1", "bleu"]
 
 
@@ -127,7 +127,7 @@ def test_slices_that_link_predictions_break_down_no_metric() -> None:
     rows = make_predictions(("a", "a"))
     linked = make_predictions(("a", "a"))
     linked[0].slices.update(parent="1", perturbation="noise", split="train")
-    assert suite_metrics.slice_names([*rows, *linked]) == ["language"]
+    assert suite_metrics.list_slices([*rows, *linked]) == ["language"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_metric_that_a_suite_cannot_have_is_refused(
 ) -> None:
     rows = make_predictions(("{}", "{}"), answer_form=form)
     with pytest.raises(UserError, match=rf"^params\.yaml: evaluate\.{line}"):
-        measured_suites(rows, metrics, schemas)
+        build_measured_suites(rows, metrics, schemas)
 
 
 def test_a_schema_adds_a_metric_that_counts_the_answers_that_match_it() -> None:
@@ -159,10 +159,10 @@ def test_a_schema_adds_a_metric_that_counts_the_answers_that_match_it() -> None:
         *[("{}", text) for text in ('{"order": 7}', '{"order": "7"}', "{}", "order 7")],
         answer_form="json",
     )
-    suites = measured_suites(rows, {"t": ["valid", "schema_valid"]}, {"t": SCHEMA})
+    suites = build_measured_suites(rows, {"t": ["valid", "schema_valid"]}, {"t": SCHEMA})
     assert compute_metrics(rows, suites, [])["t"]["overall"] == {
         "valid": 3 / 4,
         "schema_valid": 2 / 4,
     }
-    [suite] = measured_suites(rows, {}, {"t": SCHEMA})
+    [suite] = build_measured_suites(rows, {}, {"t": SCHEMA})
     assert list(suite.metrics) == [*DEFAULT_METRICS["json"], "schema_valid"]

@@ -38,7 +38,7 @@ def figures(*pairs: tuple[str, str]) -> dict[str, float]:
         )
         for n, (want, prediction) in enumerate(pairs)
     ]  # fmt: skip
-    return {name: metric.figure(rows) for name, metric in METRICS["calls"].items()}
+    return {name: metric.compute(rows) for name, metric in METRICS["calls"].items()}
 
 
 @pytest.mark.parametrize(
@@ -56,22 +56,22 @@ def figures(*pairs: tuple[str, str]) -> dict[str, float]:
     ids=["bare", "list", "hermes", "behind text", "mistral", "llama", "fence", "openai"],
 )
 def test_a_call_is_read_as_the_templates_of_the_field_write_it(answer: str):
-    assert tool_calls.parsed(answer) == [("weather", {"city": "Bern"})]
+    assert tool_calls.parse_calls(answer) == [("weather", {"city": "Bern"})]
 
 
 def test_several_calls_are_read_in_their_order():
     marked = "".join(f"<tool_call>\n{call(name)}\n</tool_call>\n" for name in ("clock", "weather"))
-    assert tool_calls.parsed(marked) == [("clock", {}), ("weather", {})]
-    assert tool_calls.parsed(f"{call('clock')}; {call('weather')}") == [
+    assert tool_calls.parse_calls(marked) == [("clock", {}), ("weather", {})]
+    assert tool_calls.parse_calls(f"{call('clock')}; {call('weather')}") == [
         ("clock", {}),
         ("weather", {}),
     ]
     said = marked.replace("</tool_call>", "</tool_call> and then")
-    assert tool_calls.parsed(f"First {said}.") == [("clock", {}), ("weather", {})]
+    assert tool_calls.parse_calls(f"First {said}.") == [("clock", {}), ("weather", {})]
 
 
 def test_a_mark_within_an_argument_is_text():
-    assert tool_calls.parsed(call("clock", note="<tool_call>")) == [
+    assert tool_calls.parse_calls(call("clock", note="<tool_call>")) == [
         ("clock", {"note": "<tool_call>"})
     ]
 
@@ -84,7 +84,7 @@ def test_a_mark_within_an_argument_is_text():
     ],
 )  # fmt: skip
 def test_text_calls_nothing(text: str):
-    assert tool_calls.parsed(text) == []
+    assert tool_calls.parse_calls(text) == []
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_text_calls_nothing(text: str):
     ],
 )  # fmt: skip
 def test_a_broken_call_is_neither_a_call_nor_text(text: str):
-    assert tool_calls.parsed(text) is None
+    assert tool_calls.parse_calls(text) is None
     assert figures(("It is late.", text))["exact_match"] == 0
     assert figures(("It is late.", text))["called_rightly"] == 0
 

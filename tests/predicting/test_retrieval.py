@@ -50,8 +50,8 @@ def test_the_fact_stands_at_its_depth_and_has_the_only_number(tokenizer: Any) ->
         (place,) = [index for index, text in enumerate(sentences) if code in text]
         depth = float(row.slices["depth"])
         assert place == pytest.approx(depth * (len(sentences) - 1), abs=0.5)
-        assert rules.followed(row.answer, f"It is {code}.") == [True]
-        assert rules.followed(row.answer, f"It is 1{code}.") == [False]
+        assert rules.check_rules(row.answer, f"It is {code}.") == [True]
+        assert rules.check_rules(row.answer, f"It is 1{code}.") == [False]
 
 
 def test_a_seed_gives_the_same_texts_and_another_seed_gives_others(tokenizer: Any) -> None:

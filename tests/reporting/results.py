@@ -14,7 +14,12 @@ def make_differences(tuning: float = 0.001, quantization: float = 0.001) -> Diff
         step: {
             "intent": {
                 "accuracy": Difference(
-                    records=100, value=0.1, interval=Interval(0, 1), p=p, adjusted=p, detectable=0.1
+                    records=100,
+                    value=0.1,
+                    interval=Interval(0, 1),
+                    p=p,
+                    p_adjusted=p,
+                    detectable=0.1,
                 )
             }
         }

@@ -36,7 +36,7 @@ def results_with_tests(*steps: tuple[float, float]) -> EvaluationResults:
                     value=value,
                     interval=Interval(value - 0.02, value + 0.02),
                     p=p / 2,
-                    adjusted=p,
+                    p_adjusted=p,
                     detectable=0.03,
                 )
             }

@@ -28,7 +28,7 @@ def test_the_interval_is_that_of_nadeau_and_bengio() -> None:
     0.147243.
     """
     spread = estimate_spread(VALUES, 0.25)
-    assert spread.error == pytest.approx(math.sqrt(0.0028125))
+    assert spread.standard_error == pytest.approx(math.sqrt(0.0028125))
     assert (spread.interval.low, spread.interval.high) == pytest.approx(
         (0.702757, 0.997243), abs=1e-6
     )

@@ -24,7 +24,7 @@ def test_wilson_s_interval_of_newcombe():
         (0, 20, 0.0, 0.1611),
         (1, 29, 0.0061, 0.1718),
     ]:
-        found = confidence_intervals.of_share(right, records)
+        found = confidence_intervals.compute_share_interval(right, records)
         assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -32,7 +32,9 @@ def test_wilson_s_interval_of_newcombe():
 def test_wilson_s_interval_covers_95_percent(records: int):
     """Over true shares from 5 to 95 %, each weighted by how often it gives a count; exactly."""
     shares = np.linspace(0.05, 0.95, 181)
-    found = [confidence_intervals.of_share(right, records) for right in range(records + 1)]
+    found = [
+        confidence_intervals.compute_share_interval(right, records) for right in range(records + 1)
+    ]
     low, high = (np.array([getattr(i, end) for i in found]) for end in ("low", "high"))
     often = stats.binom.pmf(np.arange(records + 1), records, shares[:, None])
     covered = (low <= shares[:, None]) & (shares[:, None] <= high)
@@ -56,7 +58,7 @@ def test_the_bootstrap_knows_the_error_of_a_mean():
     for spread, column in zip(
         confidence_intervals.bootstrap(means(values), 400, 7), values.T, strict=True
     ):
-        assert spread.error == pytest.approx(stats.sem(column), rel=0.1)
+        assert spread.standard_error == pytest.approx(stats.sem(column), rel=0.1)
     again = confidence_intervals.bootstrap(means(values), 400, 7)
     assert again == confidence_intervals.bootstrap(means(values), 400, 7)
 
@@ -65,24 +67,32 @@ def test_the_jackknife_of_a_mean_is_its_textbook_interval():
     values = np.random.default_rng(3).normal(size=(60, 1))
     [spread] = confidence_intervals.jackknife(means(values), 60)
     width = stats.norm.ppf(0.975) * stats.sem(values[:, 0])
-    assert spread.error == pytest.approx(stats.sem(values[:, 0]))
+    assert spread.standard_error == pytest.approx(stats.sem(values[:, 0]))
     mean = values.mean()
     assert spread.interval == Interval(*map(pytest.approx, (mean - width, mean + width)))
 
 
 def test_mcnemar_is_the_exact_binomial_test():
-    assert confidence_intervals.mcnemar(0, 0) == 1
-    assert confidence_intervals.mcnemar(0, 5) == pytest.approx(2 / 2**5)
-    assert confidence_intervals.mcnemar(2, 10) == 2 * (1 + 12 + 66) / 2**12
-    assert confidence_intervals.mcnemar(0, confidence_intervals.fewest_changes()) < 0.05
-    assert confidence_intervals.mcnemar(0, confidence_intervals.fewest_changes() - 1) > 0.05
+    assert confidence_intervals.compute_mcnemar_p(0, 0) == 1
+    assert confidence_intervals.compute_mcnemar_p(0, 5) == pytest.approx(2 / 2**5)
+    assert confidence_intervals.compute_mcnemar_p(2, 10) == 2 * (1 + 12 + 66) / 2**12
+    assert (
+        confidence_intervals.compute_mcnemar_p(0, confidence_intervals.compute_fewest_changes())
+        < 0.05
+    )
+    assert (
+        confidence_intervals.compute_mcnemar_p(0, confidence_intervals.compute_fewest_changes() - 1)
+        > 0.05
+    )
 
 
 def test_permutation_finds_scipy_s_p():
     draw = np.random.default_rng(4)
     before = draw.normal(size=(80, 2))
     after = before + draw.normal([0.02, 0.1], 0.4, size=(80, 2))
-    found = confidence_intervals.permutation(means(np.concatenate([before, after])), 80, 7)
+    found = confidence_intervals.compute_permutation_p(
+        means(np.concatenate([before, after])), 80, 7
+    )
     for p, difference in zip(found, (after - before).T, strict=True):
         theirs = stats.permutation_test(
             (difference,), np.mean, permutation_type="samples", n_resamples=10_000, rng=draw
@@ -93,7 +103,7 @@ def test_permutation_finds_scipy_s_p():
 def test_permutation_of_few_records_is_the_exact_share():
     """Four records, all better by one: 2 of the 16 exchanges are as large."""
     values = np.array([[0.0], [0], [0], [0], [1], [1], [1], [1]])
-    [p] = confidence_intervals.permutation(means(values), 4, 7)
+    [p] = confidence_intervals.compute_permutation_p(means(values), 4, 7)
     assert p == pytest.approx(2 / 16, abs=0.01)
 
 
@@ -103,11 +113,13 @@ def test_without_a_difference_one_test_in_twenty_alarms_at_most():
     alarms, exact = 0, 0
     for seed in range(1000):
         scores = draw.beta(1, 2, size=(2, 60, 1))
-        [p] = confidence_intervals.permutation(means(scores.reshape(-1, 1)), 60, seed)
+        [p] = confidence_intervals.compute_permutation_p(means(scores.reshape(-1, 1)), 60, seed)
         alarms += p < 0.05
         before, after = draw.random((2, 60)) < 0.8
         exact += (
-            confidence_intervals.mcnemar(int((after & ~before).sum()), int((before & ~after).sum()))
+            confidence_intervals.compute_mcnemar_p(
+                int((after & ~before).sum()), int((before & ~after).sum())
+            )
             < 0.05
         )
     bound = 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
@@ -117,25 +129,27 @@ def test_without_a_difference_one_test_in_twenty_alarms_at_most():
 
 def test_holm_s_own_example():
     """Holm (1979) steps down: 4 tests, each p times how many are left, never falling."""
-    assert confidence_intervals.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
+    assert confidence_intervals.adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
         [0.03, 0.06, 0.06, 0.02]
     )
-    assert confidence_intervals.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert confidence_intervals.holm([]) == []
+    assert confidence_intervals.adjust_p_values([0.9, 0.8]) == [1.0, 1.0]
+    assert confidence_intervals.adjust_p_values([]) == []
 
 
 @pytest.mark.slow
 def test_many_tests_together_alarm_once_in_twenty_families():
     draw = np.random.default_rng(6)
     families = draw.random((4000, 12))
-    alarms = sum(min(confidence_intervals.holm(list(family))) < 0.05 for family in families)
+    alarms = sum(
+        min(confidence_intervals.adjust_p_values(list(family))) < 0.05 for family in families
+    )
     assert alarms / 4000 == pytest.approx(0.05, abs=0.012)
 
 
 def test_a_detectable_difference_is_found_in_four_cases_of_five():
     draw = np.random.default_rng(8)
     error = 1 / math.sqrt(200)
-    truth = confidence_intervals.detectable(error)
+    truth = confidence_intervals.compute_detectable_difference(error)
     found = [
         stats.ttest_1samp(draw.normal(truth, 1, size=200), 0).pvalue < 0.05 for _ in range(2000)
     ]

@@ -80,7 +80,7 @@ def test_the_weakest_slice_of_a_metric_has_enough_records() -> None:
 
 def test_suites_with_labels_lead() -> None:
     variant = {"a": {"overall": {}}, "perplexity": 2.0, "z": {"overall": {}, "confusion": {}}}
-    assert list(details.suites_of(variant)) == ["z", "a"]
+    assert list(details.get_suites(variant)) == ["z", "a"]
 
 
 def make_predictions(right: int, **slices: str) -> list[Prediction]:

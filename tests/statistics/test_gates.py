@@ -13,7 +13,7 @@ from lockstep.predictions import Prediction
 from lockstep.reporting import gate_conditions
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, GateOutcome, decide
+from lockstep.statistics.gates import Gate, GateOutcome, compute_outcome
 
 SUITE = MeasuredSuite(
     task="intent",
@@ -84,18 +84,18 @@ def evidence() -> Evidence:
 
 
 def test_a_metric_and_a_difference_follow_from_the_predictions(evidence: Evidence) -> None:
-    assert decide(make_gate(), evidence).value == pytest.approx(19 / 20)
+    assert compute_outcome(make_gate(), evidence).value == pytest.approx(19 / 20)
     gate = make_gate(variant="quantized", against="merged", threshold=-0.2)
-    loss = decide(gate, evidence)
+    loss = compute_outcome(gate, evidence)
     assert loss.value == pytest.approx(-3 / 20) and loss.passed
     gate = make_gate(variant="quantized", against="merged", threshold=-0.2, certainty="proven")
-    assert not decide(gate, evidence).passed
-    gain = decide(make_gate(against="base", threshold=0.3, certainty="proven"), evidence)
+    assert not compute_outcome(gate, evidence).passed
+    gain = compute_outcome(make_gate(against="base", threshold=0.3, certainty="proven"), evidence)
     assert gain.passed and gain.interval and gain.interval.low > 0.3
 
 
 def test_the_caller_names_the_variant_of_the_previous_commit(evidence: Evidence) -> None:
-    outcome = decide(make_gate(against="previous", threshold=0), evidence, "earlier")
+    outcome = compute_outcome(make_gate(against="previous", threshold=0), evidence, "earlier")
     assert outcome.value == pytest.approx(1 / 20)
 
 
@@ -113,9 +113,9 @@ def test_a_metric_that_is_missing_or_not_defined_fails_its_gate_by_name(
     names = {"suite": "intent", "metric": "accuracy", **missing}
     metric = f"{names['suite']} {describe_metric(names['metric']).title}"
     for against, bound in ("nothing", " at least"), ("base", " minus that of base, at least"):
-        outcome = decide(make_gate(against=against, threshold=-1, **missing), evidence)
+        outcome = compute_outcome(make_gate(against=against, threshold=-1, **missing), evidence)
         assert not outcome.passed
-        (line,) = gate_conditions.gate_failures([outcome])
+        (line,) = gate_conditions.describe_failures([outcome])
         assert line.startswith(f"Gate failed: merged: {metric}{bound} ")
         assert line.endswith(f"; measured {value}.")
 

@@ -45,10 +45,10 @@ def test_the_interval_of_a_difference_is_newcombes(
     first: tuple[int, int], second: tuple[int, int], low: float, high: float
 ) -> None:
     sides = [
-        (right / records, confidence_intervals.of_share(right, records))
+        (right / records, confidence_intervals.compute_share_interval(right, records))
         for right, records in (first, second)
     ]
-    interval = confidence_intervals.of_difference(sides[0], sides[1])
+    interval = confidence_intervals.compute_difference_interval(sides[0], sides[1])
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=5e-5)
 
 

@@ -67,7 +67,7 @@ def _form_problem(
         return "has records without a rejected answer; set its answer to json or text"
     if form == "calls" and not any(record.tools for record in records):
         return "has no record that offers tools to call; set its answer to json or text"
-    if form == "calls" and all(tool_calls.parsed(record.answer) == [] for record in records):
+    if form == "calls" and all(tool_calls.parse_calls(record.answer) == [] for record in records):
         return (
             "has no record that expects a call, so a model that never calls would be perfect; "
             "set its answer to text"
@@ -85,7 +85,7 @@ def _is_json(text: str) -> bool:
 
 def _check_rules(record: Record) -> None:
     try:
-        rules.parsed(record.answer)
+        rules.parse_rules(record.answer)
     except UserError as error:
         raise UserError(f"{record.origin}: {error.message}") from None
 
@@ -100,7 +100,7 @@ def _check_refusal(record: Record) -> None:
 
 def _check_calls(record: Record) -> None:
     """Check that the expected calls can be read and that the tools' schemas are valid."""
-    if tool_calls.parsed(record.answer) is None:
+    if tool_calls.parse_calls(record.answer) is None:
         raise UserError(
             f"{record.origin}: task {record.task}: the reference {record.answer[:40]!r} is a call "
             "that cannot be read, so no answer can be right; correct it"
@@ -108,7 +108,7 @@ def _check_calls(record: Record) -> None:
     for tool in record.tools:
         function = tool["function"]
         try:
-            json_schemas.check(function.get("parameters") or {})
+            json_schemas.check_schema(function.get("parameters") or {})
         except ValueError as error:
             raise UserError(
                 f"{record.origin}: tools: {function['name']}: parameters: {error}; correct it"
