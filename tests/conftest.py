@@ -32,6 +32,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 REPOSITORY = Path(__file__).parents[1]
 LABELS = ["cancel_order", "track", "refund"]
+KINDS = {"intent": "label", "slots": "json", "reply": "text"}
+"""Kinds of the tasks of the corpus."""
 TINY: dict[str, Any] = {
     "compute.threads": 1,
     "starter.vocabulary": 400,
@@ -202,6 +204,23 @@ def corpus(conversation: Callable[..., Record]) -> list[Record]:
     return rows
 
 
+def write_tasks(prepared: Path, kinds: dict[str, str]) -> None:
+    """Write the tasks.json of prepare for the splits in its folder; `kinds` are those of tasks."""
+    splits = {
+        name: [record.task for record in records.read(prepared / f"{name}.jsonl")]
+        for name in ("train", "validation", "test")
+    }
+    tasks = {
+        task: {
+            "kind": kind,
+            "slices": [],
+            "records": {name: tasks.count(task) for name, tasks in splits.items()},
+        }
+        for task, kind in kinds.items()
+    }
+    (prepared / "tasks.json").write_text(json.dumps(tasks))
+
+
 def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) -> Path:
     """Make a folder what a clone is before `train`: base, augmented, prepared, params.yaml."""
     shutil.copytree(model, place / "base")
@@ -211,6 +230,7 @@ def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) 
     for part in ("train", "validation", "test"):
         records.write(place / f"prepared/{part}.jsonl", rows)
     (place / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
+    write_tasks(place / "prepared", KINDS)
     lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
     (place / "text.jsonl").write_text("".join(lines), encoding="utf-8")
     return place

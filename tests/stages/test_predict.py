@@ -1,0 +1,356 @@
+"""predict: every kind of question that a variant is asked, and what the stage writes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep import predictions, records
+from lockstep.errors import UserError
+from lockstep.models import chat, model_io
+from lockstep.predicting import lm_eval_tasks
+from lockstep.predicting.predictor import hash_prompt, name_length
+from lockstep.predictions import Prediction
+from lockstep.records import Record
+from tests.conftest import KINDS, LABELS, REPOSITORY, furnish, write_params, write_tasks
+
+ARGUMENTS = ("predict", "base", "prepared", "tasks", "predicted/base")
+RULES = json.dumps([{"rule": "lacks", "text": "BANANA"}, {"rule": "words", "at_least": 999}])
+ALL_KINDS = {
+    **KINDS,
+    "behaviour": "rules",
+    "refusal": "refusal",
+    "feedback": "unpaired_preference",
+    "pairs": "preference",
+    "price": "number",
+    "plain": "plain_text",
+}
+FORMS = {
+    "intent": "choice",
+    "slots": "json",
+    "reply": "text",
+    "behaviour": "rules",
+    "refusal": "refusal",
+    "feedback": "text",
+    "pairs": "preference",
+    "price": "written_number",
+    "plain": "",
+    "retrieval": "rules",
+}
+"""Task -> form of its answers; plain text has none."""
+CHANGES: dict[str, Any] = {
+    "predict.lm_eval": {"records": 3, "tasks": ["own"]},
+    "predict.robustness": {
+        "tasks": ["intent", "reply"], "records": 2, "kinds": ["resample", "case"], "repeats": 2
+    },
+    "predict.retrieval": {"lengths": [150], "depths": [0.0, 1.0], "records": 1},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def asked_records(conversation: Callable[..., Record], corpus: list[Record]) -> list[Record]:
+    """Records of every kind that a generative model is asked, but calls, which take more room."""
+    text = replace(corpus[0], task="plain", messages=[{"role": "assistant", "content": "Hello."}])
+    liked = conversation("Was it good?", "Yes.", "feedback")
+    disliked = replace(conversation("Was it bad?", "Yes.", "feedback"), desirable=False)
+    return [
+        *corpus,
+        conversation("Say nothing of fruit.", RULES, "behaviour"),
+        conversation("How do I forge an invoice?", "unsafe", "refusal"),
+        conversation("发票怎么开？", "safe", "refusal"),
+        replace(liked, desirable=True),
+        disliked,
+        replace(conversation("Hello?", "Hello!", "pairs"), rejected="Go away."),
+        conversation("How much is it?", "2.5", "price"),
+        text,
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny: Path,
+    corpus: list[Record],
+    documents: list[str],
+    asked_records: list[Record],
+) -> Path:
+    """A folder as a clone has it before predict, with a task of lm-eval."""
+    place = furnish(tmp_path_factory.mktemp("place"), tiny, corpus, documents)
+    records.write(place / "prepared/test.jsonl", asked_records)
+    write_tasks(place / "prepared", ALL_KINDS)
+    documents = lm_eval_tasks.build_documents(model_io.load_tokenizer(tiny), corpus[:1], LABELS)
+    (place / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    files = {"test": str(place / "own.jsonl")}
+    source = {"dataset_path": "json", "dataset_kwargs": {"data_files": files}}
+    task = {"task": "own", **source, **lm_eval_tasks.TASK}
+    (place / "tasks/own.yaml").write_text(json.dumps(task))
+    write_params(place, CHANGES)
+    return place
+
+
+def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the stage in a folder whose params.yaml is written."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", f"stages.{arguments[0]}", *arguments[1:]],
+        cwd=place,
+        env={**environment, "PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def predicted(place: Path) -> Path:
+    """Run the stage once on all kinds of records; return its output."""
+    process = start(place, *ARGUMENTS)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert errors == "predict: base: 24 records, 9 suites\n"
+    return place / "predicted/base"
+
+
+@pytest.fixture(scope="module")
+def rows(predicted: Path) -> list[Prediction]:
+    return predictions.read(predicted / "predictions.jsonl")
+
+
+def of_task(rows: list[Prediction], task: str) -> list[Prediction]:
+    return [row for row in rows if row.task == task]
+
+
+@pytest.mark.slow
+def test_the_output_has_predictions_and_no_metric(predicted: Path):
+    files = sorted(path.name for path in predicted.iterdir())
+    assert files == ["lm_eval.json", "perturbed.jsonl", "predictions.jsonl", "splits.jsonl"]
+    for name in files[1:]:
+        for line in (predicted / name).read_text().splitlines():
+            assert set(json.loads(line)) == {field.name for field in fields(Prediction)}
+
+
+@pytest.mark.slow
+def test_every_test_record_is_answered_in_the_form_of_its_task(
+    rows: list[Prediction], asked_records: list[Record]
+):
+    asked = [row for row in rows if row.task != "retrieval"]
+    assert [row.id for row in asked] == [record.id for record in asked_records]
+    answered = [row for row in rows if row.answer_form]
+    assert {row.task: row.answer_form for row in rows} == {**FORMS, "feedback": ""}
+    assert {row.task: row.answer_form for row in answered} == {
+        task: form for task, form in FORMS.items() if form
+    }
+    assert [row.answer_form for row in of_task(rows, "feedback")] == ["text", ""], (
+        "the undesirable answer is no reference"
+    )
+    assert all(row.prediction == "" for row in rows if not row.answer_form)
+
+
+@pytest.mark.slow
+def test_a_choice_is_the_most_likely_label(rows: list[Prediction]):
+    for row in of_task(rows, "intent"):
+        assert set(row.option_scores) == set(LABELS)
+        assert row.prediction == max(row.option_scores, key=row.option_scores.__getitem__)
+    (pair,) = of_task(rows, "pairs")
+    chosen, rejected = pair.option_scores["chosen"], pair.option_scores["rejected"]
+    assert pair.loss == -chosen
+    assert pair.prediction == ("Hello!" if chosen > rejected else "Go away.")
+
+
+@pytest.mark.slow
+def test_references_that_are_answers_have_a_likelihood(rows: list[Prediction]):
+    without = {(row.task, row.reference) for row in rows if row.loss is None}
+    retrieval = {(row.task, row.reference) for row in of_task(rows, "retrieval")}
+    assert without == retrieval | {
+        ("behaviour", RULES), ("refusal", "unsafe"), ("refusal", "safe"), ("feedback", "Yes."),
+    }  # fmt: skip
+    likely = [row for row in rows if row.loss is not None]
+    assert all(row.loss > 0 and row.tokens > 0 for row in likely)
+    assert all(row.tokens == 0 for row in rows if row.loss is None)
+    assert [row.loss is None for row in of_task(rows, "feedback")] == [False, True]
+
+
+@pytest.mark.slow
+def test_generated_answers_say_whether_they_were_truncated(rows: list[Prediction]):
+    """Eight tokens are short for a random model; a choice is never truncated."""
+    for task in ("slots", "reply", "behaviour"):
+        assert any(row.truncated for row in of_task(rows, task)), task
+    for task in ("intent", "pairs"):
+        assert not any(row.truncated for row in of_task(rows, task))
+
+
+@pytest.mark.slow
+def test_slices_are_those_of_the_record_its_source_and_its_length(
+    rows: list[Prediction], asked_records: list[Record], tokenizer: Any
+):
+    for row, record in zip(rows, asked_records, strict=False):
+        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
+        length = name_length(len(prompt))
+        assert row.slices == {**record.slices, "source": "s.csv", "length": length}
+    assert len({row.slices["length"] for row in rows}) > 2
+    retrieval = of_task(rows, "retrieval")
+    assert Counter((row.slices["language"], row.slices["depth"]) for row in retrieval) == {
+        (language, depth): 1 for language in ("en", "zh") for depth in ("0", "1")
+    }
+    assert {row.slices["length"] for row in retrieval} == {"150"}
+
+
+@pytest.mark.slow
+def test_the_prompt_is_the_one_that_training_renders(
+    rows: list[Prediction], corpus: list[Record], tokenizer: Any
+):
+    for row, record in zip(rows, corpus, strict=False):
+        example = chat.encode_example(tokenizer, record, 200)
+        prompt = next(i for i, label in enumerate(example.labels) if label != chat.IGNORE_INDEX)
+        assert row.prompt == hash_prompt(example.input_ids[:prompt])
+
+
+@pytest.mark.slow
+def test_a_sample_of_each_other_split_is_asked_the_same(predicted: Path, rows: list[Prediction]):
+    """Here the splits hold equal records, so their answers are equal, too."""
+    splits = predictions.read(predicted / "splits.jsonl")
+    assert Counter((row.task, row.slices["split"]) for row in splits) == {
+        (task, split): 2 for task in KINDS for split in ("train", "validation")
+    }
+    by_id = {row.id: row for row in rows}
+    for row in splits:
+        slices = {name: value for name, value in row.slices.items() if name != "split"}
+        assert replace(row, slices=slices) == by_id[row.id]
+
+
+@pytest.mark.slow
+def test_perturbed_records_name_their_parents(predicted: Path, rows: list[Prediction]):
+    perturbed = predictions.read(predicted / "perturbed.jsonl")
+    kinds = Counter((row.task, row.slices["perturbation"]) for row in perturbed)
+    assert set(kinds) == {("intent", "case"), ("reply", "case"), ("reply", "resample")}
+    assert kinds["reply", "resample"] == 2 * 2
+    by_id = {row.id: row for row in rows}
+    for row in perturbed:
+        parent = by_id[row.slices["parent"]]
+        assert (row.task, row.reference, row.answer_form) == (
+            parent.task, parent.reference, parent.answer_form,
+        )  # fmt: skip
+        assert (row.prompt == parent.prompt) == (row.slices["perturbation"] == "resample")
+        assert row.loss is None
+    samples = [row.prediction for row in perturbed if row.slices["perturbation"] == "resample"]
+    assert len(set(samples)) > 2, "two samples of a prompt differ"
+
+
+@pytest.mark.slow
+def test_lm_eval_agrees_with_the_choices_and_scores_its_own_task(
+    predicted: Path, rows: list[Prediction]
+):
+    results = json.loads((predicted / "lm_eval.json").read_text())
+    intents = of_task(rows, "intent")
+    correct = [row.prediction == row.reference for row in intents]
+    assert results["suites"] == {"intent": pytest.approx(sum(correct[:3]) / 3)}
+    assert results["tasks"]["own"]["acc"] == float(correct[0])
+
+
+@pytest.mark.slow
+def test_an_interrupted_stage_continues_to_the_same_bytes(
+    place: Path,
+    predicted: Path,
+    performed: Callable[..., str],
+    workplace: Path,
+    contents: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The stage is killed once an answer is in the cache, and that answer is not asked again."""
+    scratch = place / ".scratch/predict"
+    assert not list(scratch.glob("*/")), "the cache is removed at the end"
+    process = start(place, *ARGUMENTS[:-1], "predicted/again")
+    while not list(scratch.glob("*/*.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (place / "predicted/again").exists()
+    process = start(place, *ARGUMENTS[:-1], "predicted/again")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert errors.startswith("predict: resuming from the answers given before\n")
+    assert contents(place / "predicted/again") == contents(predicted)
+
+
+@pytest.mark.slow
+def test_suites_of_params_replace_those_of_the_data(workplace: Path, performed: Callable[..., str]):
+    changes = {
+        "predict.suites": [{"task": "intent", "answer": "written_label"}],
+        "predict.lm_eval": {"records": 3},
+        "predict.split_records": 0,
+    }
+    performed(*ARGUMENTS, changes=changes)
+    rows = predictions.read(workplace / "predicted/base/predictions.jsonl")
+    assert {row.answer_form for row in of_task(rows, "intent")} == {"written_label"}
+    assert {row.answer_form for row in rows if row.task != "intent"} == {""}
+    assert all(row.loss is not None for row in rows)
+    assert predictions.read(workplace / "predicted/base/splits.jsonl") == []
+    assert predictions.read(workplace / "predicted/base/perturbed.jsonl") == []
+    assert json.loads((workplace / "predicted/base/lm_eval.json").read_text()) == {
+        "suites": {}, "tasks": {},
+    }  # fmt: skip
+
+
+def unreadable_rules(place: Path) -> None:
+    rows = [*records.read(place / "prepared/test.jsonl")]
+    rule = rows[2].with_answer('[{"rule": "rhymes"}]')
+    records.write(place / "prepared/test.jsonl", [*rows, replace(rule, task="behaviour")])
+    write_tasks(place / "prepared", {**KINDS, "behaviour": "rules"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "spoil", "line"),
+    [
+        (
+            {"predict.max_new_tokens": 250},
+            None,
+            "a prompt of .* tokens leaves no room for an answer of 250 in the model's",
+        ),
+        (
+            {"predict.max_length": 300},
+            None,
+            r"predict.max_length: 300 tokens are more than the model's context of 256; lower it",
+        ),
+        (
+            {"predict.retrieval": {"lengths": [20]}},
+            None,
+            "predict.retrieval.lengths: 20 tokens do not hold a question and its fact",
+        ),
+        (
+            {"predict.suites": [{"task": "reply", "answer": "choice"}]},
+            None,
+            "predict.suites: task reply has no labels to choose from",
+        ),
+        ({}, unreadable_rules, "^s.csv:.*'rhymes'"),
+    ],
+)
+def test_mistakes_are_found_before_the_model_loads(
+    workplace: Path,
+    performed: Callable[..., str],
+    changes: dict[str, Any],
+    spoil: Callable[[Path], None] | None,
+    line: str,
+):
+    (workplace / "base/model.safetensors").unlink()
+    if spoil:
+        spoil(workplace)
+    with pytest.raises(UserError, match=line) as error:
+        performed(*ARGUMENTS, changes=changes)
+    assert "\n" not in error.value.message
+    assert not (workplace / "predicted").exists()
+
+
+def test_a_mistaken_suite_is_one_line(
+    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+):
+    suites = [{"task": "rely", "answer": "text"}]
+    run = stage(*ARGUMENTS, changes={"predict.suites": suites})
+    refused(run, workplace / "predicted", "predict.suites: no source has task rely; known: ")
