@@ -55,7 +55,7 @@ def main(data: Path, reports: Path) -> None:
     for name, value in ("details", details), ("metrics", metrics):
         with outputs.atomic_file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)
-    for name, text in plot_tables.plot_tables(details, log).items():
+    for name, text in plot_tables.build_plot_tables(details, log).items():
         with outputs.atomic_file(reports / "plots" / name) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")
     failed = sum(not gate.get("passed", True) for gate in details["gates"])

@@ -109,12 +109,12 @@ def sort_metrics(names: dict[str, float]) -> list[str]:
     return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
 
 
-def words(name: str) -> str:
+def spell_out(name: str) -> str:
     """Replace the underscores of an identifier by spaces."""
     return name.replace("_", " ")
 
 
-def size(number: int) -> str:
+def format_bytes(number: int) -> str:
     """Format bytes in the largest unit that keeps a digit before the decimal point."""
     value, unit = float(number), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):

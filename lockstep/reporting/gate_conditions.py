@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 
-from lockstep.metrics.metric_display import describe_metric, words
+from lockstep.metrics.metric_display import describe_metric, spell_out
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.gates import Gate, GateOutcome
 
@@ -17,7 +17,7 @@ CERTAINTY = {
 def describe_condition(gate: Gate) -> str:
     """Describe what a gate requires."""
     display = describe_metric(gate.metric)
-    subject = f"{gate.variant}: {words(gate.suite)}"
+    subject = f"{gate.variant}: {spell_out(gate.suite)}"
     if display.title != gate.suite:
         subject += f" {display.title}"
     bound = gate.direction.replace("_", " ")

@@ -13,9 +13,9 @@ from markupsafe import Markup, escape
 from lockstep.metrics.metric_display import (
     MetricDisplay,
     describe_metric,
-    size,
+    format_bytes,
     sort_metrics,
-    words,
+    spell_out,
 )
 from lockstep.metrics.registry import LIKELIHOOD_METRICS
 from lockstep.metrics.suite_metrics import PERPLEXITY
@@ -82,7 +82,11 @@ def render(name: str, values: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        clip=clip, markdown=escape_markdown, percent="{:.1%}".format, size=size, words=words
+        clip=clip,
+        markdown=escape_markdown,
+        percent="{:.1%}".format,
+        size=format_bytes,
+        words=spell_out,
     )
     return environment.get_template(name).render(values)
 
@@ -281,7 +285,7 @@ def _collect_splits(summaries: Mapping[str, Metrics]) -> list[tuple[str, list[in
     tasks = dict.fromkeys(task for split in splits for task in split["tasks"])
     return [
         ("all tasks", [split["records"] for split in splits]),
-        *((words(task), [split["tasks"].get(task, 0) for split in splits]) for task in tasks),
+        *((spell_out(task), [split["tasks"].get(task, 0) for split in splits]) for task in tasks),
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics, words
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics, spell_out
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.confidence_intervals import Interval, compute_difference_interval
 from lockstep.statistics.details import Metrics
@@ -66,7 +66,7 @@ def list_gaps(results: EvaluationResults) -> list[GapRow]:
 def describe_gaps(rows: Sequence[GapRow]) -> Iterator[str]:
     """Yield a sentence if the merged variant does better on training records."""
     proven = [
-        f"{words(row.task)} {row.display.title} by {row.shown_gap.lstrip('+−')}"
+        f"{spell_out(row.task)} {row.display.title} by {row.shown_gap.lstrip('+−')}"
         for row in rows
         if row.is_proven and row.name != PERPLEXITY
     ]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.metrics.metric_display import describe_metric, sort_metrics, words
+from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.predictions import VARIANTS
 
 
@@ -18,7 +18,7 @@ def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
         display = describe_metric("perplexity" if task == "perplexity" else name)
         values = [metrics[variant].get(task, {}).get(name) for variant in VARIANTS]
         shown = ["" if value is None else display.format(value) for value in values]
-        lines.append((words(task), "" if task == "perplexity" else display.title, *shown))
+        lines.append((spell_out(task), "" if task == "perplexity" else display.title, *shown))
     return align_columns(lines, texts=2)
 
 

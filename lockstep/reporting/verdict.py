@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.metrics.metric_display import describe_metric, sort_metrics, words
+from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.predictions import VARIANTS
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.details import MIN_RECORDS, Metrics, get_suites
@@ -40,7 +40,7 @@ class SliceRow:
     @property
     def title(self) -> str:
         """Name and value of the slice."""
-        return f"{words(self.name)} {self.value}"
+        return f"{spell_out(self.name)} {self.value}"
 
 
 def write_headline(results: EvaluationResults, quantized: Metrics) -> str:
@@ -51,7 +51,7 @@ def write_headline(results: EvaluationResults, quantized: Metrics) -> str:
     for task, suite in results.suites.items():
         for name in sort_metrics(suite["overall"])[:1]:
             values = [results.variants[v][task]["overall"].get(name) for v in VARIANTS]
-            subject = f"{words(task)} {describe_metric(name).title}"
+            subject = f"{spell_out(task)} {describe_metric(name).title}"
             return _write_headline(results, quantized, task, name, subject, values)
     name = "perplexity"
     values = [results.variants[variant].get(name) for variant in VARIANTS]
@@ -189,7 +189,7 @@ def _worsened(
 def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
     display = describe_metric(name)
     return (
-        f"{step} makes {words(task)} {display.title} worse: "
+        f"{step} makes {spell_out(task)} {display.title} worse: "
         f"{display.format(before)} before, {display.format(after)} after"
     )
 
@@ -204,7 +204,7 @@ def _weak_slice(results: EvaluationResults) -> Iterator[str]:
     if weakest:
         display = describe_metric(weakest.metric)
         yield (
-            f"Weakest slice: {words(weakest.task)}, {weakest.title}, with "
+            f"Weakest slice: {spell_out(weakest.task)}, {weakest.title}, with "
             f"{display.format(weakest.merged)} {display.title} on {weakest.records} "
             f"records, compared with {display.format(weakest.overall)} overall."
         )
@@ -218,18 +218,18 @@ def _unrecognized_labels(merged: Metrics) -> Iterator[str]:
             if sum(row.values()) >= MIN_RECORDS and label not in row
         ]
         if never:
-            yield f"Never predicted correctly in {words(task)}: {_list_names(never)}."
+            yield f"Never predicted correctly in {spell_out(task)}: {_list_names(never)}."
 
 
 def _untrained_labels(merged: Metrics, labels: dict[str, dict[str, int]]) -> Iterator[str]:
     for task in get_suites(merged):
         if task in labels:
-            yield f"In no training record of {words(task)}: {_list_names([*labels[task]])}."
+            yield f"In no training record of {spell_out(task)}: {_list_names([*labels[task]])}."
 
 
 def _list_names(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else ""
-    return f"{', '.join(map(words, labels[:MAX_NAMES]))}{more}"
+    return f"{', '.join(map(spell_out, labels[:MAX_NAMES]))}{more}"
 
 
 def _truncated_answers(merged: Metrics) -> Iterator[str]:
@@ -237,7 +237,7 @@ def _truncated_answers(merged: Metrics) -> Iterator[str]:
         truncated, records = suite.get("truncated", 0), suite["records"]
         if truncated > MAX_TRUNCATED * records:
             yield (
-                f"{truncated:,} of {records:,} answers of {words(task)} were truncated at "
+                f"{truncated:,} of {records:,} answers of {spell_out(task)} were truncated at "
                 "predict.max_new_tokens before the model ended them."
             )
 
@@ -264,7 +264,7 @@ def _few_records(merged: Metrics) -> Iterator[str]:
     for task, suite in get_suites(merged).items():
         if suite["records"] < MIN_SUITE:
             yield (
-                f"{words(task).capitalize()} has only {suite['records']} test records: "
+                f"{spell_out(task).capitalize()} has only {suite['records']} test records: "
                 "too few to tell models apart, or to find a label that the model lost."
             )
 

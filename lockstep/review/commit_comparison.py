@@ -13,7 +13,7 @@ import click
 from lockstep import params
 from lockstep.cli.runner import IN_FOLDER
 from lockstep.errors import UserError
-from lockstep.metrics.metric_display import describe_metric, words
+from lockstep.metrics.metric_display import describe_metric, spell_out
 from lockstep.metrics.suite_metrics import MeasuredSuite, build_measured_suites
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS, Prediction
@@ -67,7 +67,7 @@ def format_differences(differences: dict[str, dict[str, dict[str, Difference]]])
                 ends = f"{display.format_difference(low)} to {display.format_difference(high)}"
                 p_value = f"p {difference.p_adjusted:.2g}"
                 significance = "could be chance" if difference.could_be_chance else p_value
-                title = f"{variant} {words(task)} {display.title}"
+                title = f"{variant} {spell_out(task)} {display.title}"
                 shown = display.format_difference(difference.value)
                 yield f"{title:<40} {shown:>13}  ({ends}; {significance})"
     yield f"{unchanged} metrics are unchanged"
@@ -94,7 +94,7 @@ def read_earlier(
     compared = {group.task for group in groups}
     for suite in suites:
         if suite.task not in compared:
-            click.echo(f"  {words(suite.task)}: not compared; both have no record in common")
+            click.echo(f"  {spell_out(suite.task)}: not compared; both have no record in common")
     return evidence
 
 

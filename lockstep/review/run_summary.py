@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from lockstep import outputs
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, words
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, spell_out
 from lockstep.reporting.terminal_summary import align_columns
 from lockstep.review import cross_validation, experiments, learning_curves
 from lockstep.review.cross_validation import FoldSummary
@@ -105,7 +105,7 @@ def format_folds(summaries: Sequence[FoldSummary]) -> Iterator[str]:
     header = ("", "", "folds", "runs", "base", "mean", "SD", "SE", "95% interval", "min", "max")
     yield from align_columns([header, *map(fold_cells, summaries)], texts=2)
     for missing in sorted({tuple(summary.missing) for summary in summaries if summary.missing}):
-        suites = [words(s.suite) for s in summaries if tuple(s.missing) == missing]
+        suites = [spell_out(s.suite) for s in summaries if tuple(s.missing) == missing]
         folds = ", ".join(f"fold {fold} of seed {seed}" for seed, fold in missing)
         yield f"missing for {', '.join(suites)}: {folds}"
 
@@ -148,7 +148,7 @@ def format_losses(runs: Sequence[Run]) -> Iterator[str]:
 
 def title_cells(suite: str, display: MetricDisplay) -> tuple[str, str]:
     """Return the names of a suite and its metric; perplexity is both."""
-    return words(suite), "" if suite == PERPLEXITY else display.title
+    return spell_out(suite), "" if suite == PERPLEXITY else display.title
 
 
 def format_share(fraction: float) -> str:

@@ -12,8 +12,8 @@ from lockstep.statistics.confidence_intervals import Interval, compute_share_int
 from lockstep.statistics.evidence import Evidence
 from lockstep.statistics.gates import Gate, GateOutcome, compute_outcome
 from lockstep.statistics.paired_tests import Difference
-from lockstep.statistics.robustness import robustness
-from lockstep.statistics.split_gap import TEST, TRAIN, VALIDATION, SplitGap, split_gaps
+from lockstep.statistics.robustness import compute_robustness
+from lockstep.statistics.split_gap import TEST, TRAIN, VALIDATION, SplitGap, compute_split_gaps
 from lockstep.statistics.stage_results import VariantPredictions
 
 MIN_RECORDS = 10
@@ -40,7 +40,7 @@ def assemble_details(
     decided here.
     """
     evidence = Evidence(predictions, suites, seed)
-    comparisons = {suite.task: examples.compare(predictions, suite) for suite in suites}
+    comparisons = {suite.task: examples.compare_variants(predictions, suite) for suite in suites}
     return {
         **{
             variant: _variant(
@@ -74,7 +74,7 @@ def assemble_details(
         "split_gaps": {
             variant: {
                 task: {name: _split_gap(one) for name, one in by_metric.items()}
-                for task, by_metric in split_gaps(
+                for task, by_metric in compute_split_gaps(
                     predictions[variant], splits[variant], suites, seed
                 ).items()
             }
@@ -108,7 +108,7 @@ def count_changes(
     }
 
 
-def class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Metrics]:
+def compute_class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Metrics]:
     """Return precision, recall and F1 of each label; 0 where a denominator is 0."""
     predicted: dict[str, int] = {}
     for row in confusion.values():
@@ -133,7 +133,7 @@ def class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Metrics]:
     return result
 
 
-def weakest_slices(suite: Metrics) -> Metrics:
+def find_weakest_slices(suite: Metrics) -> Metrics:
     """Return the worst slice of each metric, among slices of at least MIN_RECORDS records."""
     result: Metrics = {}
     for name in suite["overall"]:
@@ -160,7 +160,7 @@ def get_suites(variant: Metrics) -> dict[str, Metrics]:
     return dict(sorted(suites.items(), key=lambda item: ("confusion" not in item[1], item[0])))
 
 
-def significant(number: float, digits: int = 5) -> float:
+def round_digits(number: float, digits: int = 5) -> float:
     """Round to significant digits: precise enough to compare, and diffs stay readable."""
     return float(f"{number:.{digits}g}")
 
@@ -175,7 +175,7 @@ def _all_metrics(
     """Compute the metrics of one variant, robustness and lm-eval's accuracy included."""
     metrics = compute_metrics(predictions, suites, slices)
     for suite in suites:
-        if robust := robustness(predictions, perturbed, suite):
+        if robust := compute_robustness(predictions, perturbed, suite):
             metrics[suite.task]["robustness"] = robust
         if suite.task in lm_eval["suites"]:
             metrics[suite.task]["overall"]["lm_eval_accuracy"] = lm_eval["suites"][suite.task]
@@ -198,10 +198,10 @@ def _variant(variant: str, metrics: Metrics, evidence: Evidence, slices: Sequenc
                 }
                 for name, groups in suite["slices"].items()
             },
-            "weakest": weakest_slices(suite),
+            "weakest": find_weakest_slices(suite),
         }
         if "confusion" in suite:
-            result[task]["classes"] = class_metrics(suite["confusion"])
+            result[task]["classes"] = compute_class_metrics(suite["confusion"])
     return result
 
 
@@ -210,17 +210,17 @@ def _all_ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
 
 
 def _ends(interval: Interval) -> list[float]:
-    return [significant(interval.low), significant(interval.high)]
+    return [round_digits(interval.low), round_digits(interval.high)]
 
 
 def _difference(one: Difference) -> Metrics:
     return {
         "records": one.records,
-        "difference": significant(one.value),
+        "difference": round_digits(one.value),
         "interval": _ends(one.interval),
-        "p": significant(one.p),
-        "p_adjusted": significant(one.p_adjusted),
-        "detectable": None if one.detectable is None else significant(one.detectable),
+        "p": round_digits(one.p),
+        "p_adjusted": round_digits(one.p_adjusted),
+        "detectable": None if one.detectable is None else round_digits(one.detectable),
     }
 
 
@@ -242,12 +242,12 @@ def _split_gap(gap: SplitGap) -> Metrics:
         **{
             split: {
                 "records": gap.records[split],
-                "metric": significant(gap.values[split]),
+                "metric": round_digits(gap.values[split]),
                 "interval": _ends(interval),
             }
             for split in (TRAIN, VALIDATION, TEST)
             if (interval := gap.intervals.get(split))
         },
-        "gap": significant(gap.gap),
+        "gap": round_digits(gap.gap),
         "gap_interval": _ends(gap.gap_interval),
     }

@@ -69,7 +69,7 @@ GRADED = (
 """Outcomes of answers that have more or less in common with the reference."""
 
 
-def compare(predictions: VariantPredictions, suite: MeasuredSuite) -> list[Comparison]:
+def compare_variants(predictions: VariantPredictions, suite: MeasuredSuite) -> list[Comparison]:
     """Return the suite's test records, each with the answers of all variants."""
     rows = zip(*predictions.values(), strict=True)
     return [

@@ -7,10 +7,10 @@ from typing import Any
 
 from lockstep.metrics.metric_display import describe_metric, sort_metrics
 from lockstep.predictions import VARIANTS
-from lockstep.statistics.details import Metrics, get_suites, significant
+from lockstep.statistics.details import Metrics, get_suites, round_digits
 
 
-def plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, str]:
+def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Return {file name: CSV}; metrics are shares of their best possible value."""
     return {
         **{
@@ -23,7 +23,7 @@ def plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, st
         "variants.csv": _table(
             ["metric_of_variant", "variant", "suite", "metric", "value"],
             [
-                (f"{task} {name} {variant}", variant, task, name, significant(value / best))
+                (f"{task} {name} {variant}", variant, task, name, round_digits(value / best))
                 for task, suite in get_suites(details["merged"]).items()
                 for name in sort_metrics(suite["overall"])
                 if (best := describe_metric(name).top)

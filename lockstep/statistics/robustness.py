@@ -10,7 +10,7 @@ from lockstep.statistics.confidence_intervals import compute_mean_interval
 from lockstep.suites import AnswerForm
 
 
-def robustness(
+def compute_robustness(
     predictions: Sequence[Prediction], perturbed: Sequence[Prediction], suite: MeasuredSuite
 ) -> dict[str, dict[str, Any]]:
     """Return the robustness of a suite overall and for each perturbation; {} if none was asked.

@@ -38,7 +38,7 @@ class SplitGap:
         )
 
 
-def split_gaps(
+def compute_split_gaps(
     test: Sequence[Prediction],
     others: Sequence[Prediction],
     suites: Sequence[MeasuredSuite],

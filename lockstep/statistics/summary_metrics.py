@@ -8,7 +8,7 @@ from lockstep.errors import UserError
 from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.predictions import VARIANTS
-from lockstep.statistics.details import Metrics, get_suites, significant
+from lockstep.statistics.details import Metrics, get_suites, round_digits
 
 
 def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequence[str]) -> Metrics:
@@ -28,16 +28,16 @@ def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequen
             "augmented": summaries["augmented"]["children"],
         },
         "train": {
-            "loss": significant(trained["loss"]),
-            "validation_loss": significant(trained["validation_loss"]),
-            "trained_share": significant(trained["trained_parameters"] / trained["parameters"]),
+            "loss": round_digits(trained["loss"]),
+            "validation_loss": round_digits(trained["validation_loss"]),
+            "trained_share": round_digits(trained["trained_parameters"] / trained["parameters"]),
         },
         "merge": {"largest_logit_difference": summaries["merged"]["largest_logit_difference"]},
         **({"judge": summarize_judge(details["judge"])} if details["judge"] else {}),
         **({"human": summarize_human(details["human"])} if details["human"] else {}),
         "quantize": {
             "bytes": quantized["bytes_after"],
-            "ratio": significant(quantized["bytes_after"] / quantized["bytes_before"]),
+            "ratio": round_digits(quantized["bytes_after"] / quantized["bytes_before"]),
         },
     }
 
@@ -46,17 +46,17 @@ def summarize_variant(variant: Metrics, slices: Sequence[str]) -> Metrics:
     """Return {suite: {metric: number}}: the main metric of each suite, overall and by slice."""
     result: Metrics = {}
     if PERPLEXITY in variant:
-        result[PERPLEXITY] = {"overall": significant(variant[PERPLEXITY])}
+        result[PERPLEXITY] = {"overall": round_digits(variant[PERPLEXITY])}
     for task, suite in get_suites(variant).items():
         if not suite["overall"]:
             continue
         main = sort_metrics(suite["overall"])[0]
-        values = {plain_key(main): significant(suite["overall"][main])}
+        values = {plain_key(main): round_digits(suite["overall"][main])}
         for name in slices:
             for value, metrics in suite["slices"].get(name, {}).items():
                 if main in metrics:
                     key = plain_key(f"{main}_{name}_{value}")
-                    _add(values, key, significant(metrics[main]), task)
+                    _add(values, key, round_digits(metrics[main]), task)
         _add(result, plain_key(task), values, "the suites")
     return result
 

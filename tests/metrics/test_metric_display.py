@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.metrics.metric_display import DISPLAYS, describe_metric, size, sort_metrics
+from lockstep.metrics.metric_display import DISPLAYS, describe_metric, format_bytes, sort_metrics
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_the_main_metric_comes_first_and_unknown_ones_last() -> None:
     [(0, "0 bytes"), (999, "999 bytes"), (1_922_034, "1.92 MB"), (14e9, "14 GB")],
 )
 def test_size(number: float, text: str) -> None:
-    assert size(int(number)) == text
+    assert format_bytes(int(number)) == text
 
 
 def test_sizes_grow_with_their_numbers() -> None:
-    units = [size(10**power).split()[1] for power in range(13)]
+    units = [format_bytes(10**power).split()[1] for power in range(13)]
     order = ["bytes", "kB", "MB", "GB", "TB"]
     assert all(order.index(a) <= order.index(b) for a, b in pairwise(units))

@@ -13,7 +13,7 @@ from lockstep.metrics.registry import METRICS
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import PARENT, PERTURBATION, SPLIT, VARIANTS, Prediction
 from lockstep.statistics import details
-from lockstep.statistics.details import class_metrics, count_changes, weakest_slices
+from lockstep.statistics.details import compute_class_metrics, count_changes, find_weakest_slices
 from lockstep.statistics.examples import Comparison
 from lockstep.statistics.gates import Gate
 
@@ -34,7 +34,7 @@ def test_class_metrics_equal_those_of_scikit_learn(pairs: list[tuple[str, str]])
     for reference, prediction in pairs:
         row = confusion.setdefault(reference, {})
         row[prediction] = row.get(prediction, 0) + 1
-    result = class_metrics(confusion)
+    result = compute_class_metrics(confusion)
     references, predictions = zip(*pairs, strict=True)
     expected = precision_recall_fscore_support(
         references, predictions, labels=sorted(result), zero_division=0
@@ -45,11 +45,11 @@ def test_class_metrics_equal_those_of_scikit_learn(pairs: list[tuple[str, str]])
 
 
 def test_a_class_has_intervals_where_its_denominators_are_not_zero() -> None:
-    result = class_metrics({"a": {"a": 81, "b": 182}, "b": {"a": 1}})
+    result = compute_class_metrics({"a": {"a": 81, "b": 182}, "b": {"a": 1}})
     # Newcombe (1998), table I, method 3: 81 of 263
     assert result["a"]["intervals"]["recall"] == pytest.approx([0.2553, 0.3662], abs=5e-5)
     assert set(result["b"]["intervals"]) == {"precision", "recall"}
-    assert set(class_metrics({"a": {"b": 1}})["a"]["intervals"]) == {"recall"}
+    assert set(compute_class_metrics({"a": {"b": 1}})["a"]["intervals"]) == {"recall"}
 
 
 def test_changes_count_records_whose_score_rises_or_falls() -> None:
@@ -72,7 +72,7 @@ def test_the_weakest_slice_of_a_metric_has_enough_records() -> None:
         "source": {"all.csv": {"records": 50, "accuracy": 0.7, "calibration_error": 0.3}},
     }
     overall = {"accuracy": 0.7, "calibration_error": 0.3}
-    assert weakest_slices({"records": 50, "overall": overall, "slices": slices}) == {
+    assert find_weakest_slices({"records": 50, "overall": overall, "slices": slices}) == {
         "accuracy": {"slice": "phrasing seen", "metric": 0.8, "records": 30},
         "calibration_error": {"slice": "language en", "metric": 0.2, "records": 40},
     }

@@ -5,7 +5,7 @@ import pytest
 from lockstep.metrics.registry import METRICS
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import VARIANTS, Prediction
-from lockstep.statistics.examples import Comparison, choose_examples, compare
+from lockstep.statistics.examples import Comparison, choose_examples, compare_variants
 from lockstep.suites import AnswerForm
 
 
@@ -98,7 +98,7 @@ def test_a_record_is_compared_by_the_answers_of_all_variants() -> None:
         "merged": [answer("on its way"), answer("no", "other"), answer("no", form="")],
         "quantized": [answer("on its road"), answer("no", "other"), answer("no", form="")],
     }
-    [record] = compare(predictions, TEXT)
+    [record] = compare_variants(predictions, TEXT)
     assert (record.id, record.question, record.reference) == ("ttext", "Where?", "on its way")
     assert record.slices == {"language": "en"}
     assert record.predictions == {"base": "no", "merged": "on its way", "quantized": "on its road"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lockstep.predictions import VARIANTS
-from lockstep.statistics.plot_tables import plot_tables
+from lockstep.statistics.plot_tables import build_plot_tables
 
 LOG: list[dict[str, Any]] = [
     {"step": 10.0, "loss": 1.5, "validation_loss": None},
@@ -16,7 +16,7 @@ VARIANT: dict[str, Any] = {
     },
     "perplexity": 2.0,
 }
-TABLES = plot_tables(dict.fromkeys(VARIANTS, VARIANT), LOG)
+TABLES = build_plot_tables(dict.fromkeys(VARIANTS, VARIANT), LOG)
 
 
 def test_a_step_without_a_value_has_no_row() -> None:

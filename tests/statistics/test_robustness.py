@@ -5,7 +5,7 @@ import pytest
 from lockstep.metrics.registry import METRICS
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import PARENT, PERTURBATION, Prediction
-from lockstep.statistics.robustness import AGREEMENT, robustness
+from lockstep.statistics.robustness import AGREEMENT, compute_robustness
 from lockstep.suites import AnswerForm
 
 
@@ -37,7 +37,7 @@ def test_metrics_by_hand() -> None:
         make_prediction("b1", "cancel", parent="b", kind="typos"),
     ]
     suite = make_suite("choice")
-    assert robustness(predictions, perturbed, suite) == {
+    assert compute_robustness(predictions, perturbed, suite) == {
         "overall": {
             "records": 2, "variants": 4, "agreement": pytest.approx((2 / 3 + 1) / 2),
             "interval": [0, 1], "all_agree": 1 / 2,  # t of one degree of freedom, clipped
@@ -52,9 +52,9 @@ def test_metrics_by_hand() -> None:
             "all_agree": 1 / 2, "score": 1 / 3, "score_unchanged": 1 / 2,
         },
     }  # fmt: skip
-    assert robustness(predictions, [], suite) == {}
+    assert compute_robustness(predictions, [], suite) == {}
     other = MeasuredSuite(task="other", form="choice", metrics={})
-    assert robustness(predictions, perturbed, other) == {}
+    assert compute_robustness(predictions, perturbed, other) == {}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_agreement_suits_the_answer_form(
 ) -> None:
     original = make_prediction("a", first, reference)
     perturbed = make_prediction("a1", second, reference, parent="a", kind="resampled")
-    result = robustness([original], [perturbed], make_suite(form))["overall"]
+    result = compute_robustness([original], [perturbed], make_suite(form))["overall"]
     assert result["agreement"] == pytest.approx(agreement)
     assert result["all_agree"] == (agreement == 1)
 
@@ -104,6 +104,6 @@ def test_every_answer_form_has_an_agreement() -> None:
 def test_a_paraphrase_is_compared_with_its_parent_among_the_test_records() -> None:
     predictions = [make_prediction("a", "track"), make_prediction("c", "cancel")]
     child = make_prediction("c", "cancel", parent="a", kind="paraphrase")
-    result = robustness(predictions, [child], make_suite("choice"))
+    result = compute_robustness(predictions, [child], make_suite("choice"))
     assert result["paraphrase"]["agreement"] == 0
     assert result["overall"]["records"] == 1

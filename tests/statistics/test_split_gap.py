@@ -6,7 +6,7 @@ from lockstep.metrics.registry import METRICS
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import SPLIT, Prediction
 from lockstep.statistics import confidence_intervals
-from lockstep.statistics.split_gap import split_gaps
+from lockstep.statistics.split_gap import compute_split_gaps
 from lockstep.suites import AnswerForm
 
 
@@ -57,7 +57,7 @@ def test_the_gap_is_between_training_and_validation_records() -> None:
         *make_predictions("train", 9, 1, 0.5),
         *make_predictions("validation", 3, 7, 1.5),
     ]
-    gaps = split_gaps(TEST, others, SUITES, seed=7)
+    gaps = compute_split_gaps(TEST, others, SUITES, seed=7)
     assert set(gaps) == {"intent"}
     accuracy = gaps["intent"]["accuracy"]
     assert accuracy.records == {"train": 10, "validation": 10, "test": 5}
@@ -70,5 +70,5 @@ def test_the_gap_is_between_training_and_validation_records() -> None:
 
 
 def test_there_is_no_gap_without_records_of_both_splits() -> None:
-    assert split_gaps(TEST, make_predictions("train", 9, 1, 0.5), SUITES, seed=7) == {}
-    assert split_gaps(TEST, [], SUITES, seed=7) == {}
+    assert compute_split_gaps(TEST, make_predictions("train", 9, 1, 0.5), SUITES, seed=7) == {}
+    assert compute_split_gaps(TEST, [], SUITES, seed=7) == {}
