@@ -51,19 +51,21 @@ def test_the_kind_of_an_answer_follows_from_its_record(record: Record, kind: str
         ({"label", "text"}, "label"),
         ({"label", "labels"}, "labels"),
         ({"preference", "text"}, "preference"),
+        ({"rules", "json"}, "rules"),
     ],
 )
 def test_a_task_with_several_kinds_of_answers_gets_one_kind(kinds: set[str], kind: str) -> None:
     assert task_kinds.choose_kind(kinds) == kind
 
 
-def test_formats_and_annotations_determine_the_kind_of_a_source() -> None:
+def test_settings_and_annotations_determine_the_kind_of_a_source() -> None:
     formats = {
         "c.csv": "classification", "m.csv": "multi_label", "r.csv": "regression",
         "chosen.json": "label_studio", "rated.json": "label_studio", "typed.json": "label_studio",
         "chat.jsonl": "messages",
     }  # fmt: skip
     sources = [make_source(format, path=path) for path, format in formats.items()]
+    sources.append(make_source("classification", path="xstest.csv", answer="refusal"))
     votes = [
         ("chosen.json", Vote("1", "7", "yes", "choices")),
         ("rated.json", Vote("1", "7", "4", "rating")),
@@ -71,7 +73,7 @@ def test_formats_and_annotations_determine_the_kind_of_a_source() -> None:
     ]
     assert task_kinds.find_source_kinds(sources, votes) == {
         "c.csv": "label", "m.csv": "labels", "r.csv": "number",
-        "chosen.json": "label", "rated.json": "number",
+        "chosen.json": "label", "rated.json": "number", "xstest.csv": "refusal",
     }  # fmt: skip
 
 

@@ -248,6 +248,19 @@ def test_training_loses_near_duplicates_of_a_test_file(workplace: Path) -> None:
     assert card["unlearnt_labels"] == {"intent": {"greet": 2}}, "one in test, one in validation"
 
 
+def test_quota_holds_in_the_strata_that_follow_from_the_sources(workplace: Path) -> None:
+    languages = ["zh" if number % 4 == 0 else "en" for number in range(len(QUESTIONS))]
+    rows = [f"{text},find,{name}" for text, name in zip(QUESTIONS, languages, strict=True)]
+    write_csv(workplace / "raw" / "intent.csv", "text,label,language", *rows)
+    card = prepare(workplace, sources=[{**SOURCE, "slices": ["language"]}])
+    assert {name: split["slices"]["language"] for name, split in card["splits"].items()} == {
+        "train": {"en": 21, "zh": 7},
+        "validation": {"en": 3, "zh": 1},
+        "test": {"en": 6, "zh": 2},
+    }
+    assert card["drift"]["strata"] == {"validation": 0.0, "test": 0.0}
+
+
 def test_conflicts_are_resolved_by_the_policy(workplace: Path) -> None:
     conflicting = add_source(workplace, "more.csv", ("How do I find my parcel?", "print"))
 
