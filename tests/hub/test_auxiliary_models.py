@@ -36,15 +36,15 @@ def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> N
         "import sys; from lockstep.hub import auxiliary_models;"
         "print(auxiliary_models.resolve_model(sys.argv[1]))"
     )
-    found = set()
+    folders = set()
     for _ in range(2):
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code, f"{MODEL}@{REVISION}"],
             cwd=ROOT, env={**environment(hub.url, tmp_path / "home"), "DVC_ROOT": str(tmp_path)},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
-        found.add(done.stdout.strip())
-    (folder,) = map(Path, found)
+        folders.add(process.stdout.strip())
+    (folder,) = map(Path, folders)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == MARIAN
     assert len(hub.gets("model.safetensors")) == 1
     assert not list((tmp_path / ".scratch" / "base").iterdir())

@@ -7,10 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from lockstep.inference import generation, likelihood
-from lockstep.models import chat, model_io, soft_prompt
+from lockstep.models import chat, merging, model_io, soft_prompt
 from lockstep.records import Record
 from lockstep.training.train_params import Strategy
-from stages import merge
 
 pytestmark = pytest.mark.slow
 
@@ -45,11 +44,11 @@ def test_every_adapter_is_merged_into_the_original_base(
     folder = adapter(strategy)
     prompt_ids = prompts(tokenizer, corpus)
     base = model_io.load_model(tiny, "float32", "eager", "cpu")
-    before = merge.logits(base, prompt_ids)
-    merged, difference = merge.merge_adapter(base, folder, prompt_ids, 1e-3)
+    before = merging.compute_logits(base, prompt_ids)
+    merged, difference = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
     assert difference <= 1e-3
-    after = merge.logits(merged, prompt_ids)
-    assert merge.largest_difference(before, after) > 0.01
+    after = merging.compute_logits(merged, prompt_ids)
+    assert merging.largest_difference(before, after) > 0.01
     assert not any("lora" in name for name, _ in merged.named_parameters())
     assert all(torch.isfinite(one).all() for one in after)
 
@@ -72,10 +71,10 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
     trainer = trained(strategy="lora", adapter=lora, learning_rate=1e-2)
     trainer.save_result(tmp_path / "adapter", 1.0)
     prompt_ids = prompts(tokenizer, corpus)
-    reference = merge.logits(trainer.model.eval(), prompt_ids)
+    reference = merging.compute_logits(trainer.model.eval(), prompt_ids)
     base = model_io.load_model(tiny, "float32", "eager", "cpu")
-    merged, _ = merge.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
-    for ours, theirs in zip(merge.logits(merged, prompt_ids), reference, strict=True):
+    merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
+    for ours, theirs in zip(merging.compute_logits(merged, prompt_ids), reference, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
 
 
@@ -88,8 +87,8 @@ def test_a_head_is_saved_and_merged(
     assert head is not None
     base = model_io.load_model(tiny, "float32", "eager", "cpu", head=head)
     prompt_ids = prompts(tokenizer, corpus)
-    merged, _ = merge.merge_adapter(base, folder, prompt_ids, 1e-4)
-    assert merge.logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
+    merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
+    assert merging.compute_logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
 
 
 @pytest.mark.parametrize("strategy", ["prompt", "p_tuning", "prefix"])
@@ -104,7 +103,7 @@ def test_a_soft_prompt_comes_before_every_input(
     folder = adapter(strategy)
     prompt_ids = prompts(tokenizer, corpus)
     base = model_io.load_model(tiny, "float32", "eager", "cpu")
-    merged, _ = merge.merge_adapter(base, folder, prompt_ids, 1e-3)
+    merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
     model_io.save_model(merged, tmp_path / "merged", 1.0)
     model_io.save_tokenizer(tokenizer, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
