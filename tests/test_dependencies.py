@@ -28,6 +28,7 @@ PROVIDED_BY = {
     "dvc_data": "dvc",
     "httpx2": "huggingface-hub",
     "markupsafe": "jinja2",
+    "pydantic_core": "pydantic",
     "referencing": "jsonschema",
 }
 """Imported modules that belong to the interface of a declared package, and that package."""
