@@ -4,21 +4,23 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lockstep.errors import UserError
 
-VARIANTS = ("base", "merged", "quantized")
-"""The variants of the model that are evaluated, in the order of the pipeline."""
+Variant = Literal["base", "merged", "quantized"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+"""Variants of the model that are evaluated, in the order of the pipeline."""
 STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}
-"""The steps of the pipeline that change the model: (variant before, variant after)."""
+"""Step of the pipeline that changes the model -> (variant before, variant after)."""
 
 COMMON_SLICES = ("source", "length")
-"""Slices of every record: its file, and the band of its prompt's length in tokens."""
+"""Slices of every record: the file it comes from, and the range of its prompt's length in
+tokens."""
 SPLIT = "split"
-"""Slice of a record of the train or validation split; test records have none."""
+"""Slice that names the split of a train or validation record; test records do not have it."""
 PARENT, PERTURBATION = "parent", "perturbation"
-"""Slices of a perturbed record: the id of the record that it was made from, and the kind."""
+"""Slices of a perturbed record: id of the original record, and kind of perturbation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +32,9 @@ class Prediction:
     task: str
     """Task of the record."""
     slices: dict[str, str]
-    """Slice -> value."""
+    """Slice -> value of the record."""
     question: str
-    """Last user turn."""
+    """Text of the last user turn."""
     prompt: str
     """16 hex digits of a sha256 over the token ids that the model read."""
     reference: str
@@ -42,16 +44,16 @@ class Prediction:
     prediction: str = ""
     """Answer of the model."""
     truncated: bool = False
-    """Whether predict.max_new_tokens ended the answer before the model did."""
+    """Whether the answer was cut off by predict.max_new_tokens."""
     option_scores: dict[str, float] = field(default_factory=dict)
-    """Score of each answer that the model could choose: log-likelihood in nats, logit or reward."""
+    """Answer that the model could choose -> its score: log-likelihood in nats, logit or reward."""
     loss: float | None = None
-    """Negative log-likelihood of the reference in nats; None for a model with a head, and where
-    the reference is not an answer."""
+    """Negative log-likelihood of the reference in nats; None for a model with a head and for a
+    reference that is not an answer."""
     tools: list[dict[str, Any]] = field(default_factory=list)
-    """Functions that the model could call."""
+    """Functions that the record offers to the model, with their JSON Schemas."""
     tokens: int = 0
-    """Number of tokens of the reference, end of turn included, that `loss` covers."""
+    """Number of reference tokens that `loss` covers, including the end of the turn."""
 
 
 def write(path: Path, predictions: Iterable[Prediction]) -> None:

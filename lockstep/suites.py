@@ -1,4 +1,4 @@
-"""Suites: the test records of one task, and in which form a model answers them."""
+"""Suites: the test records of a task, with the form in which a model answers them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ AnswerForm = Literal[
     "labels",
     "number",
 ]
-"""How the model is asked for an answer, and what the answer is.
+"""Form of an answer: how the model is asked for it and what it is.
 
 choice: the most likely label of the task; written_label, written_number, json, calls (of the
-functions that a record offers), text, refusal, rules: generated text, read as such;
+functions that a record offers), text, refusal, rules: generated text that is parsed;
 preference: the better of two given answers; label, labels, number: the output of a model with a
 head (classification or regression)."""
 
@@ -51,9 +51,9 @@ generative models."""
 RETRIEVAL = "retrieval"
 """Task of the long-context records that predict generates."""
 RESERVED = ("perplexity", "bits_per_byte", "lm_eval", RETRIEVAL)
-"""Names beside the suites in the metrics: no task may have one of them."""
+"""Names that stand beside the suites in metrics.json; no task may have one of them."""
 
-_GENERATIVE: dict[str, AnswerForm] = {
+_GENERATIVE_FORMS_BY_KIND: dict[str, AnswerForm] = {
     "label": "choice",
     "labels": "json",
     "number": "written_number",
@@ -65,7 +65,7 @@ _GENERATIVE: dict[str, AnswerForm] = {
     "refusal": "refusal",
     "rules": "rules",
 }
-_WITH_HEAD: dict[str, dict[str, AnswerForm]] = {
+_HEAD_FORMS_BY_KIND: dict[str, dict[str, AnswerForm]] = {
     "classification": {"label": "label", "labels": "labels"},
     "regression": {"number": "number"},
     "reward": {"preference": "preference"},
@@ -82,7 +82,7 @@ class Suite(Section):
 
 
 class ObjectiveParams(Part):
-    """The one key of the section `train` on which the suites depend."""
+    """The only key of the section `train` that the suites depend on."""
 
     objective: str
     """Training objective."""
@@ -99,7 +99,7 @@ def resolve_suites(
     records.
     """
     if not suites:
-        forms = _WITH_HEAD.get(objective, _GENERATIVE)
+        forms = _HEAD_FORMS_BY_KIND.get(objective, _GENERATIVE_FORMS_BY_KIND)
         return [
             Suite(task=task, answer=forms[facts["kind"]])
             for task, facts in tasks.items()

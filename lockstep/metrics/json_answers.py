@@ -1,4 +1,4 @@
-"""Answers that are JSON: parse them, compare their values, find a value in a text."""
+"""Parse answers that are JSON, compare their values, and find a value in a text."""
 
 import json
 import re
@@ -10,12 +10,12 @@ from typing import Any
 INVALID = object()
 """Value of a text that is not JSON."""
 MAX_DEPTH = 200
-"""Maximum nesting of objects and lists: no answer needs more, and Python's stack is limited."""
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+"""Maximum depth of nested objects and lists; Python's stack limits what can be compared."""
+_DEPTH_CHANGES = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text, or INVALID, also where it is nested too deeply."""
+    """Return the value of a JSON text; INVALID if it is not JSON or is nested too deeply."""
     if is_too_deep(text):
         return INVALID
     try:
@@ -26,7 +26,7 @@ def parse_json(text: str) -> Any:
 
 def is_too_deep(text: str) -> bool:
     """Whether brackets are nested deeper than MAX_DEPTH."""
-    depths = accumulate((_STEPS.get(character, 0) for character in text), initial=0)
+    depths = accumulate((_DEPTH_CHANGES.get(character, 0) for character in text), initial=0)
     return max(depths) > MAX_DEPTH
 
 
@@ -60,9 +60,9 @@ def normalize(value: Any) -> Any:
 
 
 def compile_whole_text(text: str) -> re.Pattern[str]:
-    """Compile a pattern that finds a text, in any case, unless an ASCII letter or digit extends it.
+    """Compile a pattern that finds a text in any case, but not as a part of a longer word.
 
-    So 42 is not found in 1420, but in 订单42号.
+    Only ASCII letters and digits extend a word: 42 is found in 订单42号, not in 1420.
     """
     begin = r"(?<![A-Za-z0-9])" if _is_ascii_word(text[0]) else ""
     end = r"(?![A-Za-z0-9])" if _is_ascii_word(text[-1]) else ""

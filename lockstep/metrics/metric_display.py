@@ -1,11 +1,12 @@
-"""How metrics are shown: title, unit, number of digits, and which direction is better."""
+"""Display of metrics: title, unit, number of digits, and which direction is better."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricDisplay:
-    """Title and scale of one metric."""
+    """Title, unit and scale of a metric."""
 
     title: str
     percent: bool = False
@@ -20,36 +21,40 @@ class MetricDisplay:
         """Format a value with three or four significant digits."""
         if self.percent:
             return f"{100 * value:.1f}%"
-        return f"{value:,.{self._decimals(value)}f}"
+        return f"{value:,.{self._count_decimals(value)}f}"
 
     def format_change(self, before: float, after: float) -> str:
-        """Format the signed difference of two values as shown, so that a reader can check it."""
+        """Format the difference between two values, with its sign and without a unit.
+
+        It is the difference between the values as shown, so that a reader can check it.
+        """
         difference = self.difference(before, after)
-        digits = 1 if self.percent else self._decimals(max(before, after))
+        digits = 1 if self.percent else self._count_decimals(max(before, after))
         sign = "−" if difference < 0 else "+" if difference > 0 else "±"
         return f"{sign}{abs(difference):,.{digits}f}"
 
     def format_difference(self, difference: float) -> str:
-        """Format a signed difference; shares are in percentage points."""
+        """Format a difference with its sign and unit; shares are in percentage points."""
         unit = " points" if self.percent else ""
         size = abs(100 * difference if self.percent else difference)
-        shown = f"{size:,.{1 if self.percent else self._decimals(difference)}f}"
+        shown = f"{size:,.{1 if self.percent else self._count_decimals(difference)}f}"
         sign = "" if not float(shown.replace(",", "")) else "−" if difference < 0 else "+"
         return f"{sign}{shown}{unit}"
 
     def difference(self, before: float, after: float) -> float:
-        """Return after minus before of the values as shown, in percentage points or units."""
+        """Return after minus before, both rounded as shown; shares are in percentage points."""
         if self.percent:
             return round(round(100 * after, 1) - round(100 * before, 1), 1)
-        digits = self._decimals(max(before, after))
+        digits = self._count_decimals(max(before, after))
         return round(round(after, digits) - round(before, digits), digits)
 
     def is_better(self, before: float, after: float) -> bool:
-        """Whether `after` is shown as better; equal is not better."""
+        """Whether `after` is better than `before` as shown; equal values are not better."""
         difference = self.difference(before, after)
         return difference < 0 if self.lower_is_better else difference > 0
 
-    def _decimals(self, value: float) -> int:
+    def _count_decimals(self, value: float) -> int:
+        """Return the number of digits after the decimal point."""
         if self.digits is not None:
             return self.digits
         size = abs(value)
@@ -95,27 +100,27 @@ DISPLAYS = {
     "perplexity": MetricDisplay(title="perplexity", lower_is_better=True),
     "bits_per_byte": MetricDisplay(title="bits per byte", lower_is_better=True, digits=3),
 }
-"""Metric -> display, in the order of display: the first one that a suite has is its main metric."""
+"""Metric -> its display, in order; the first metric that a suite has is its main metric."""
 
 
 def describe_metric(name: str) -> MetricDisplay:
-    """Return the display of a metric; an unknown one is a plain number where higher is better."""
+    """Return the display of a metric; a metric without one is a number where higher is better."""
     return DISPLAYS.get(name) or MetricDisplay(title=name.replace("_", " "))
 
 
-def sort_metrics(names: dict[str, float]) -> list[str]:
-    """Sort metric names: the main one first, unknown ones last by name."""
-    known = list(DISPLAYS)
-    return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), n))
+def sort_metrics(names: Iterable[str]) -> list[str]:
+    """Sort names of metrics: the main metric first, metrics without a display last."""
+    order = {name: place for place, name in enumerate(DISPLAYS)}
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
 def spell_out(name: str) -> str:
-    """Replace the underscores of an identifier by spaces."""
+    """Replace the underscores of a name by spaces."""
     return name.replace("_", " ")
 
 
 def format_bytes(number: int) -> str:
-    """Format bytes in the largest unit that keeps a digit before the decimal point."""
+    """Format a number of bytes in the largest unit in which it is at least 1."""
     value, unit = float(number), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:

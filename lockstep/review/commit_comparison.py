@@ -120,7 +120,7 @@ def main(revision: str | None, predicted: Path) -> None:
     evidence = Evidence(predictions, suites, settings.seed)
     earlier = read_earlier(predictions, revision, suites, settings.seed)
     if earlier is not None:
-        steps = {name: earlier.differences(EARLIER.format(name), name) for name in TUNED}
+        steps = {name: earlier.compute_differences(EARLIER.format(name), name) for name in TUNED}
         for line in format_differences(paired_tests.adjust_differences(steps)):
             click.echo(f"  {line}")
     outcomes = [decide_gate(gate, evidence, earlier) for gate in settings.evaluate.gates]

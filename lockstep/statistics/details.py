@@ -1,6 +1,7 @@
 """reports/details.json: every metric of every variant, with intervals, slices and comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lockstep.metrics.classification import OTHER
@@ -10,16 +11,17 @@ from lockstep.predictions import STEPS, VARIANTS, Prediction
 from lockstep.statistics import examples, paired_tests
 from lockstep.statistics.confidence_intervals import Interval, compute_share_interval
 from lockstep.statistics.evidence import Evidence
-from lockstep.statistics.gates import Gate, GateOutcome, compute_outcome
+from lockstep.statistics.gates import Gate, compute_outcome
 from lockstep.statistics.paired_tests import Difference
 from lockstep.statistics.robustness import compute_robustness
 from lockstep.statistics.split_gap import TEST, TRAIN, VALIDATION, SplitGap, compute_split_gaps
 from lockstep.statistics.stage_results import VariantPredictions
 
 MIN_RECORDS = 10
-"""A slice or label with fewer records says nothing."""
+"""Minimum number of records of a slice or label that the report names as weakest."""
 
 Metrics = dict[str, Any]
+"""Metrics, and what belongs to them, as JSON."""
 
 
 def assemble_details(
@@ -33,74 +35,58 @@ def assemble_details(
     example_number: int,
     seed: int,
 ) -> Metrics:
-    """Compute everything that the report shows of the predictions.
+    """Return the content of details.json: everything that the report shows of the predictions.
 
-    `perturbed` and `splits` are the predictions on perturbed records and on records of the other
-    splits, `lm_eval` what lm-eval measured, by variant. Gates against the previous commit are not
-    decided here.
+    All arguments are by variant: `predictions` on the test records, `perturbed` on perturbed
+    records, `splits` on train and validation records, and `lm_eval` the results of lm-eval.
+    `example_number` is the number of examples of each suite.
     """
     evidence = Evidence(predictions, suites, seed)
     comparisons = {suite.task: examples.compare_variants(predictions, suite) for suite in suites}
+    metrics = {
+        variant: _compute_all_metrics(
+            predictions[variant], perturbed[variant], lm_eval[variant], suites, slices
+        )
+        for variant in VARIANTS
+    }
+    differences = paired_tests.adjust_differences(
+        {step: evidence.compute_differences(*variants) for step, variants in STEPS.items()}
+    )
+    gaps = {
+        variant: compute_split_gaps(predictions[variant], splits[variant], suites, seed)
+        for variant in VARIANTS
+    }
     return {
         **{
-            variant: _variant(
-                variant,
-                _all_metrics(
-                    predictions[variant], perturbed[variant], lm_eval[variant], suites, slices
-                ),
-                evidence,
-                slices,
-            )
+            variant: _add_statistics(variant, metrics[variant], evidence, slices)
             for variant in VARIANTS
         },
         "lm_eval": {variant: results["tasks"] for variant, results in lm_eval.items()},
         "differences": {
-            step: {
-                task: {name: _difference(one) for name, one in by_metric.items()}
-                for task, by_metric in by_suite.items()
-            }
-            for step, by_suite in paired_tests.adjust_differences(
-                {step: evidence.differences(*variants) for step, variants in STEPS.items()}
-            ).items()
+            step: _format_by_suite(by_suite, _format_difference)
+            for step, by_suite in differences.items()
         },
         "changes": {
-            task: {step: count_changes(records, *pair) for step, pair in STEPS.items()}
+            task: {step: count_changes(records, *variants) for step, variants in STEPS.items()}
             for task, records in comparisons.items()
         },
-        "gates": [
-            _gate(gate, None if gate.against == "previous" else compute_outcome(gate, evidence))
-            for gate in gates
-        ],
+        "gates": [_format_gate(gate, evidence) for gate in gates],
         "split_gaps": {
-            variant: {
-                task: {name: _split_gap(one) for name, one in by_metric.items()}
-                for task, by_metric in compute_split_gaps(
-                    predictions[variant], splits[variant], suites, seed
-                ).items()
-            }
-            for variant in VARIANTS
+            variant: _format_by_suite(by_suite, _format_split_gap)
+            for variant, by_suite in gaps.items()
         },
         "examples": {
             suite.task: examples.choose_examples(comparisons[suite.task], example_number, suite)
             for suite in suites
         },
-        "suites": {
-            suite.task: {
-                "form": suite.form,
-                "graded": examples.is_graded(suite),
-                "longest_reference": max(
-                    (len(record.reference) for record in comparisons[suite.task]), default=0
-                ),
-            }
-            for suite in suites
-        },
+        "suites": {suite.task: _describe_suite(suite, comparisons[suite.task]) for suite in suites},
     }
 
 
 def count_changes(
     records: Sequence[examples.Comparison], before: str, after: str
 ) -> dict[str, int]:
-    """Count the answers that got better and worse from one variant to another."""
+    """Count the answers whose score rises (better) or falls (worse) between two variants."""
     pairs = [(record.scores[before], record.scores[after]) for record in records]
     return {
         "better": sum(new > old for old, new in pairs),
@@ -109,25 +95,27 @@ def count_changes(
 
 
 def compute_class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Metrics]:
-    """Return precision, recall and F1 of each label; 0 where a denominator is 0."""
-    predicted: dict[str, int] = {}
+    """Return precision, recall and F1 of each label with intervals; 0 where a denominator is 0.
+
+    `confusion` is {reference: {prediction: count}}.
+    """
+    predicted: Counter[str] = Counter()
     for row in confusion.values():
-        for label, count in row.items():
-            predicted[label] = predicted.get(label, 0) + count
+        predicted.update(row)
     result: dict[str, Metrics] = {}
     for label in sorted({*confusion, *predicted} - {OTHER}):
         records = sum(confusion.get(label, {}).values())
         correct = confusion.get(label, {}).get(label, 0)
-        counts = {"precision": predicted.get(label, 0), "recall": records}
+        denominators = {"precision": predicted[label], "recall": records}
         result[label] = {
             "records": records,
-            "precision": correct / predicted[label] if label in predicted else 0.0,
+            "precision": correct / predicted[label] if predicted[label] else 0.0,
             "recall": correct / records if records else 0.0,
-            "f1": 2 * correct / (records + predicted.get(label, 0)) if correct else 0.0,
+            "f1": 2 * correct / (records + predicted[label]) if correct else 0.0,
             "intervals": {
-                name: _ends(compute_share_interval(correct, count))
-                for name, count in counts.items()
-                if count
+                name: _format_interval(compute_share_interval(correct, denominator))
+                for name, denominator in denominators.items()
+                if denominator
             },
         }
     return result
@@ -151,7 +139,7 @@ def find_weakest_slices(suite: Metrics) -> Metrics:
 
 
 def get_suites(variant: Metrics) -> dict[str, Metrics]:
-    """Return the suites among a variant's metrics: those with a confusion first, then by name."""
+    """Return the suites among a variant's metrics, those with a confusion matrix first, by name."""
     suites = {
         task: value
         for task, value in variant.items()
@@ -161,42 +149,47 @@ def get_suites(variant: Metrics) -> dict[str, Metrics]:
 
 
 def round_digits(number: float, digits: int = 5) -> float:
-    """Round to significant digits: precise enough to compare, and diffs stay readable."""
+    """Round to significant digits, so that diffs stay readable."""
     return float(f"{number:.{digits}g}")
 
 
-def _all_metrics(
+def _compute_all_metrics(
     predictions: Sequence[Prediction],
     perturbed: Sequence[Prediction],
     lm_eval: Metrics,
     suites: Sequence[MeasuredSuite],
     slices: Sequence[str],
 ) -> Metrics:
-    """Compute the metrics of one variant, robustness and lm-eval's accuracy included."""
+    """Compute the metrics of one variant, including robustness and lm-eval's accuracy."""
     metrics = compute_metrics(predictions, suites, slices)
     for suite in suites:
-        if robust := compute_robustness(predictions, perturbed, suite):
-            metrics[suite.task]["robustness"] = robust
+        if robustness := compute_robustness(predictions, perturbed, suite):
+            metrics[suite.task]["robustness"] = robustness
         if suite.task in lm_eval["suites"]:
             metrics[suite.task]["overall"]["lm_eval_accuracy"] = lm_eval["suites"][suite.task]
     return metrics
 
 
-def _variant(variant: str, metrics: Metrics, evidence: Evidence, slices: Sequence[str]) -> Metrics:
+def _add_statistics(
+    variant: str, metrics: Metrics, evidence: Evidence, slices: Sequence[str]
+) -> Metrics:
     """Add intervals, per-class metrics and the weakest slices to a variant's metrics."""
-    overall = evidence.intervals(variant)
-    by_slice = evidence.slice_intervals(variant, slices)
-    result = {**metrics, "intervals": _all_ends(overall.get(PERPLEXITY, {}))}
+    intervals = evidence.compute_intervals(variant)
+    slice_intervals = evidence.compute_slice_intervals(variant, slices)
+    result = {**metrics, "intervals": _format_intervals(intervals.get(PERPLEXITY, {}))}
     for task, suite in get_suites(metrics).items():
         result[task] = {
             **suite,
-            "intervals": _all_ends(overall[task]),
+            "intervals": _format_intervals(intervals[task]),
             "slices": {
                 name: {
-                    value: {**values, "intervals": _all_ends(by_slice[task][name][value])}
-                    for value, values in groups.items()
+                    value: {
+                        **slice_metrics,
+                        "intervals": _format_intervals(slice_intervals[task][name][value]),
+                    }
+                    for value, slice_metrics in by_value.items()
                 }
-                for name, groups in suite["slices"].items()
+                for name, by_value in suite["slices"].items()
             },
             "weakest": find_weakest_slices(suite),
         }
@@ -205,49 +198,70 @@ def _variant(variant: str, metrics: Metrics, evidence: Evidence, slices: Sequenc
     return result
 
 
-def _all_ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
-    return {name: _ends(interval) for name, interval in intervals.items()}
-
-
-def _ends(interval: Interval) -> list[float]:
-    return [round_digits(interval.low), round_digits(interval.high)]
-
-
-def _difference(one: Difference) -> Metrics:
+def _format_by_suite(
+    by_suite: Mapping[str, Mapping[str, Any]], format_value: Callable[[Any], Metrics]
+) -> dict[str, dict[str, Metrics]]:
     return {
-        "records": one.records,
-        "difference": round_digits(one.value),
-        "interval": _ends(one.interval),
-        "p": round_digits(one.p),
-        "p_adjusted": round_digits(one.p_adjusted),
-        "detectable": None if one.detectable is None else round_digits(one.detectable),
+        task: {name: format_value(value) for name, value in by_metric.items()}
+        for task, by_metric in by_suite.items()
     }
 
 
-def _gate(gate: Gate, outcome: GateOutcome | None) -> Metrics:
-    """Return a gate with its outcome; `decided` is false for gates against the previous commit."""
-    if outcome is None:
+def _format_intervals(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
+    return {name: _format_interval(interval) for name, interval in intervals.items()}
+
+
+def _format_interval(interval: Interval) -> list[float]:
+    return [round_digits(interval.low), round_digits(interval.high)]
+
+
+def _format_difference(difference: Difference) -> Metrics:
+    detectable = difference.detectable
+    return {
+        "records": difference.records,
+        "difference": round_digits(difference.value),
+        "interval": _format_interval(difference.interval),
+        "p": round_digits(difference.p),
+        "p_adjusted": round_digits(difference.p_adjusted),
+        "detectable": None if detectable is None else round_digits(detectable),
+    }
+
+
+def _format_gate(gate: Gate, evidence: Evidence) -> Metrics:
+    """Return a gate with its outcome; gates against the previous commit are not decided here."""
+    if gate.against == "previous":
         return {"gate": gate.model_dump(), "decided": False}
+    outcome = compute_outcome(gate, evidence)
     return {
         "gate": gate.model_dump(),
         "decided": True,
         "passed": outcome.passed,
         "value": outcome.value,
-        "interval": _ends(outcome.interval) if outcome.interval else None,
+        "interval": _format_interval(outcome.interval) if outcome.interval else None,
     }
 
 
-def _split_gap(gap: SplitGap) -> Metrics:
+def _format_split_gap(gap: SplitGap) -> Metrics:
     return {
         **{
             split: {
                 "records": gap.records[split],
                 "metric": round_digits(gap.values[split]),
-                "interval": _ends(interval),
+                "interval": _format_interval(gap.intervals[split]),
             }
             for split in (TRAIN, VALIDATION, TEST)
-            if (interval := gap.intervals.get(split))
+            if split in gap.intervals
         },
         "gap": round_digits(gap.gap),
-        "gap_interval": _ends(gap.gap_interval),
+        "gap_interval": _format_interval(gap.gap_interval),
+    }
+
+
+def _describe_suite(suite: MeasuredSuite, comparisons: Sequence[examples.Comparison]) -> Metrics:
+    """Return what the report needs to know of a suite, whatever its metrics."""
+    lengths = [len(comparison.reference) for comparison in comparisons]
+    return {
+        "form": suite.form,
+        "graded": examples.is_graded(suite),
+        "longest_reference": max(lengths, default=0),
     }

@@ -10,19 +10,18 @@ from lockstep.statistics.gates import Gate
 
 
 class EvaluateParams(Section):
-    """Which metrics are computed from the predictions; a change asks no model again."""
+    """Metrics that are computed from the predictions; a change does not ask the model again."""
 
     metrics: dict[str, list[str]]
-    """Task -> names of its metrics; a task that is left out has the default metrics of its answer
-    form."""
+    """Task -> names of its metrics; other tasks have the default metrics of their answer form."""
     slices: list[str]
     """Slices by which every metric is broken down; [] takes all slices of the records."""
     gates: list[Gate]
     """Conditions that a model must meet to ship; `make gates` fails if one is not met."""
     json_schemas: dict[str, dict[str, Any]] = {}
-    """Task -> JSON Schema for its JSON answers; adds the metric schema_valid."""
+    """Task -> JSON Schema of its JSON answers; adds the metric schema_valid."""
     summary_slices: list[str] = []
-    """Slices by which the main metric of a suite is broken down in reports/metrics.json as well;
+    """Slices by which reports/metrics.json breaks down the main metric of each suite;
     reports/details.json has all slices."""
     examples: NaturalInt = 6
     """Number of test records of each suite that the report shows with the answers of all

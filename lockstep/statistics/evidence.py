@@ -10,7 +10,7 @@ from lockstep.statistics.paired_tests import Difference
 
 
 class Evidence:
-    """Statistics over the predictions of several variants, computed when they are asked for.
+    """Statistics over the predictions of several variants; each is computed on first use.
 
     All variants answered the same records, in the same order.
     """
@@ -22,12 +22,21 @@ class Evidence:
         seed: int,
     ) -> None:
         """Group the predictions of each variant by suite; `seed` is that of all resampling."""
-        self.groups = {name: group_by_suite(rows, suites) for name, rows in predictions.items()}
+        self.groups = {
+            variant: group_by_suite(rows, suites) for variant, rows in predictions.items()
+        }
         self.seed = seed
         self._intervals: dict[str, dict[str, dict[str, Interval]]] = {}
         self._differences: dict[tuple[str, str], dict[str, dict[str, Difference]]] = {}
 
-    def intervals(self, variant: str) -> dict[str, dict[str, Interval]]:
+    def compute_metric(self, variant: str, suite: str, metric: str) -> float | None:
+        """Return the value of a metric; None if it is not measured."""
+        for group in self.groups[variant]:
+            if group.task == suite and metric in group.metrics:
+                return group.metrics[metric].compute(group.predictions)
+        return None
+
+    def compute_intervals(self, variant: str) -> dict[str, dict[str, Interval]]:
         """Return {suite: {metric: interval}} of a variant."""
         if variant not in self._intervals:
             self._intervals[variant] = {
@@ -38,7 +47,7 @@ class Evidence:
             }
         return self._intervals[variant]
 
-    def slice_intervals(
+    def compute_slice_intervals(
         self, variant: str, slices: Sequence[str]
     ) -> dict[str, dict[str, dict[str, dict[str, Interval]]]]:
         """Return {suite: {slice: {value: {metric: interval}}}} of a variant."""
@@ -53,14 +62,7 @@ class Evidence:
             for group in self.groups[variant]
         }
 
-    def metric(self, variant: str, suite: str, metric: str) -> float | None:
-        """Return the value of a metric; None if it is not measured."""
-        for group in self.groups[variant]:
-            if group.task == suite and metric in group.metrics:
-                return group.metrics[metric].compute(group.predictions)
-        return None
-
-    def differences(self, before: str, after: str) -> dict[str, dict[str, Difference]]:
+    def compute_differences(self, before: str, after: str) -> dict[str, dict[str, Difference]]:
         """Return {suite: {metric: difference}}; p-values are not corrected for multiple tests."""
         if (before, after) not in self._differences:
             groups = {group.task: group for group in self.groups[before]}

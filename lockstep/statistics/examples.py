@@ -1,4 +1,4 @@
-"""Choose the test records that a reviewer should see: what tuning broke before what it fixed."""
+"""Choose the test records that the report shows: broken answers before fixed ones."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lockstep.predictions import Prediction
 from lockstep.statistics.stage_results import VariantPredictions
 
 MARGIN = 0.1
-"""Smallest difference in ROUGE-L that counts as closer to the reference."""
+"""Minimum difference between two scores, such as ROUGE-L, that counts as closer or further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,40 +33,42 @@ class Outcome:
 
     title: str
     judgement: str
-    """better, worse or same."""
-    fits: Callable[[float, float, float], bool]
+    """Judgement of the change: better, worse or same."""
+    matches: Callable[[float, float, float], bool]
     """Whether the scores of base, merged and quantized are of this kind."""
 
 
 EXACT = (
-    Outcome(title="broken by tuning", judgement="worse", fits=lambda b, m, q: b > m),
-    Outcome(title="broken by quantization", judgement="worse", fits=lambda b, m, q: m > q),
-    Outcome(title="still wrong", judgement="same", fits=lambda b, m, q: not m),
-    Outcome(title="fixed by tuning", judgement="better", fits=lambda b, m, q: m > b),
+    Outcome(title="broken by tuning", judgement="worse", matches=lambda b, m, q: b > m),
+    Outcome(title="broken by quantization", judgement="worse", matches=lambda b, m, q: m > q),
+    Outcome(title="still wrong", judgement="same", matches=lambda b, m, q: not m),
+    Outcome(title="fixed by tuning", judgement="better", matches=lambda b, m, q: m > b),
 )
-"""Outcomes of answers that are right (1) or wrong (0); the first that fits counts."""
+"""Outcomes of answers that are right (score 1) or wrong (0); the first that matches counts."""
 
 GRADED = (
     Outcome(
-        title="further from the reference", judgement="worse", fits=lambda b, m, q: m < b - MARGIN
+        title="further from the reference",
+        judgement="worse",
+        matches=lambda b, m, q: m < b - MARGIN,
     ),
     Outcome(
         title="further from the reference once quantized",
         judgement="worse",
-        fits=lambda b, m, q: q < m - MARGIN,
+        matches=lambda b, m, q: q < m - MARGIN,
     ),
     Outcome(
         title="no closer to the reference",
         judgement="same",
-        fits=lambda b, m, q: m <= b + MARGIN and m < 1,
+        matches=lambda b, m, q: m <= b + MARGIN and m < 1,
     ),
     Outcome(
         title="closer to the reference after tuning",
         judgement="better",
-        fits=lambda b, m, q: m > b + MARGIN,
+        matches=lambda b, m, q: m > b + MARGIN,
     ),
 )
-"""Outcomes of answers that have more or less in common with the reference."""
+"""Outcomes of answers that are closer to the reference or further from it (0 to 1)."""
 
 
 def compare_variants(predictions: VariantPredictions, suite: MeasuredSuite) -> list[Comparison]:
@@ -82,20 +84,21 @@ def compare_variants(predictions: VariantPredictions, suite: MeasuredSuite) -> l
 def choose_examples(
     comparisons: Sequence[Comparison], number: int, suite: MeasuredSuite
 ) -> list[dict[str, Any]]:
-    """Return up to `number` records for the report, outcomes in turn, in the order of their ids.
+    """Return up to `number` records for the report, taking each outcome in turn.
 
-    Ids are content hashes, as good as a random draw: the examples are typical and not picked, and
-    the same records come up again in the report of the next model.
+    Records are taken in the order of their ids. Ids are content hashes, so this is as good as a
+    random draw, and the same records appear again in the report of the next model.
     """
     outcomes = GRADED if is_graded(suite) else EXACT
     groups: list[list[tuple[Outcome, Comparison]]] = [[] for _ in outcomes]
     for record in sorted(comparisons, key=lambda record: record.id):
         scores = record.scores["base"], record.scores["merged"], record.scores["quantized"]
         for group, outcome in zip(groups, outcomes, strict=True):
-            if outcome.fits(*scores):
+            if outcome.matches(*scores):
                 group.append((outcome, record))
                 break
-    in_turn = [item for turn in zip_longest(*groups) for item in turn if item][:number]
+    in_turn = [item for turn in zip_longest(*groups) for item in turn if item]
+    shown = in_turn[:number]
     return [
         {
             "id": record.id,
@@ -107,7 +110,7 @@ def choose_examples(
             "predictions": record.predictions,
             "scores": record.scores,
         }
-        for outcome, record in sorted(in_turn, key=lambda item: outcomes.index(item[0]))
+        for outcome, record in sorted(shown, key=lambda item: outcomes.index(item[0]))
     ]
 
 

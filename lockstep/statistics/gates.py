@@ -7,34 +7,34 @@ from typing import Literal
 from pydantic import model_validator
 
 from lockstep.params import Section
+from lockstep.predictions import Variant
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.evidence import Evidence
 
-Variant = Literal["base", "merged", "quantized"]
-
 
 class Gate(Section):
-    """A condition on one metric, or on its difference from another model's."""
+    """A condition on a metric, or on its difference from the same metric of another variant."""
 
     suite: str
-    """Task of a suite, or perplexity (of all test records)."""
+    """Task of a suite, or `perplexity` for the metrics of all references."""
     metric: str
     """Name of the metric."""
     variant: Variant
     """Variant that must meet the condition."""
     against: Literal["nothing", "base", "merged", "previous"] = "nothing"
-    """nothing: the metric itself; else its difference from that variant's metric, or from the same
-    variant's at the previous commit."""
+    """nothing: the condition is on the metric itself; base, merged: on its difference from the
+    metric of that variant; previous: on its difference from the same variant of the previous
+    commit."""
     direction: Literal["at_least", "at_most"]
     """Whether the threshold is a lower or an upper bound."""
     threshold: float
     """Bound in the metric's own unit: 0.01 is a percentage point of accuracy."""
     certainty: Literal["measured", "proven", "not_refuted"] = "measured"
-    """measured: the measured value counts; proven: the whole 95% interval must meet the
-    condition; not_refuted: a part of it must."""
+    """measured: the measured value must meet the condition; proven: its whole 95% interval must;
+    not_refuted: at least a part of the interval must."""
 
     @model_validator(mode="after")
-    def _compares_two(self) -> "Gate":
+    def _check_variants(self) -> "Gate":
         if self.against == self.variant:
             raise ValueError(f"against: {self.variant} cannot be compared with itself")
         return self
@@ -42,37 +42,50 @@ class Gate(Section):
 
 @dataclass(frozen=True, slots=True)
 class GateOutcome:
-    """A gate and what was measured for it."""
+    """A gate with the value that was measured for it."""
 
     gate: Gate
     value: float | None
     """The metric or the difference; None if it is not measured."""
     interval: Interval | None
+    """95% interval of the value; None if it has none."""
 
     @property
     def passed(self) -> bool:
         """Whether the condition is met; a missing metric meets no condition."""
-        at_least = self.gate.direction == "at_least"
-        value: float | None = self.value
-        if self.gate.certainty != "measured":
-            use_low = (self.gate.certainty == "proven") == at_least
-            interval = self.interval
-            value = None if interval is None else interval.low if use_low else interval.high
+        value = self._compared_value
         if value is None or not math.isfinite(value):
             return False
-        return value >= self.gate.threshold if at_least else value <= self.gate.threshold
+        if self.gate.direction == "at_least":
+            return value >= self.gate.threshold
+        return value <= self.gate.threshold
+
+    @property
+    def _compared_value(self) -> float | None:
+        """The measured value or the end of its interval that the certainty asks for."""
+        if self.gate.certainty == "measured":
+            return self.value
+        if self.interval is None:
+            return None
+        is_proof = self.gate.certainty == "proven"
+        is_lower_bound = self.gate.direction == "at_least"
+        return self.interval.low if is_proof == is_lower_bound else self.interval.high
 
 
 def compute_outcome(gate: Gate, evidence: Evidence, against: str | None = None) -> GateOutcome:
-    """Decide a gate; `against` names the variant to compare with where it is not gate.against."""
+    """Measure a gate's metric or difference.
+
+    `against` replaces `gate.against` as the variant to compare with: the caller knows the name
+    under which the evidence holds the previous commit's predictions.
+    """
+    after = evidence.compute_metric(gate.variant, gate.suite, gate.metric)
     if gate.against == "nothing":
-        interval = evidence.intervals(gate.variant).get(gate.suite, {}).get(gate.metric)
-        value = evidence.metric(gate.variant, gate.suite, gate.metric)
-        return GateOutcome(gate, value, interval)
+        intervals = evidence.compute_intervals(gate.variant).get(gate.suite, {})
+        return GateOutcome(gate, after, intervals.get(gate.metric))
     other = against or gate.against
-    before = evidence.metric(other, gate.suite, gate.metric)
-    after = evidence.metric(gate.variant, gate.suite, gate.metric)
+    before = evidence.compute_metric(other, gate.suite, gate.metric)
     if before is None or after is None:
         return GateOutcome(gate, None, None)
-    difference = evidence.differences(other, gate.variant).get(gate.suite, {}).get(gate.metric)
+    differences = evidence.compute_differences(other, gate.variant).get(gate.suite, {})
+    difference = differences.get(gate.metric)
     return GateOutcome(gate, after - before, difference.interval if difference else None)

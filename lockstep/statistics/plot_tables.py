@@ -1,4 +1,4 @@
-"""reports/plots: the tables that `dvc plots` draws."""
+"""Tables in reports/plots, which `dvc plots` draws."""
 
 import csv
 import io
@@ -11,16 +11,16 @@ from lockstep.statistics.details import Metrics, get_suites, round_digits
 
 
 def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return {file name: CSV}; metrics are shares of their best possible value."""
+    """Return {file name: CSV}; variants.csv has metrics as shares of their best possible value."""
     return {
         **{
-            f"{name}.csv": _table(
+            f"{name}.csv": _format_table(
                 ["step", name],
                 [(f"{row['step']:.0f}", row[name]) for row in log if row[name] is not None],
             )
             for name in ("loss", "validation_loss")
         },
-        "variants.csv": _table(
+        "variants.csv": _format_table(
             ["metric_of_variant", "variant", "suite", "metric", "value"],
             [
                 (f"{task} {name} {variant}", variant, task, name, round_digits(value / best))
@@ -31,7 +31,7 @@ def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[s
                 if (value := details[variant][task]["overall"].get(name)) is not None
             ],
         ),
-        "confusion.csv": _table(
+        "confusion.csv": _format_table(
             ["actual", "predicted"],
             [
                 (reference, prediction)
@@ -44,8 +44,8 @@ def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[s
     }
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return CSV with an empty cell for None."""
+def _format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV, with an empty cell for None."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerows([header, *rows])

@@ -1,4 +1,4 @@
-"""The gap between training and validation records: how much a model has memorized."""
+"""Gap between the metrics on training and on validation records: how much a model memorized."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitGap:
-    """One metric of a suite on records of each split."""
+    """A metric of a suite on the records of each split."""
 
     records: dict[str, int]
     """Split -> number of records."""
     values: dict[str, float]
-    """Split -> metric, where it is defined."""
+    """Split -> value of the metric, where it is defined."""
     intervals: dict[str, Interval]
     """Split -> interval of the metric."""
 
@@ -31,7 +31,7 @@ class SplitGap:
 
     @property
     def gap_interval(self) -> Interval:
-        """Interval of the gap between two independent samples."""
+        """95% interval of the gap; the two splits are independent samples."""
         return confidence_intervals.compute_difference_interval(
             (self.values[TRAIN], self.intervals[TRAIN]),
             (self.values[VALIDATION], self.intervals[VALIDATION]),
@@ -44,9 +44,10 @@ def compute_split_gaps(
     suites: Sequence[MeasuredSuite],
     seed: int,
 ) -> dict[str, dict[str, SplitGap]]:
-    """Return {suite: {metric: gap}} of a variant, where it is defined on train and validation.
+    """Return {suite: {metric: gap}} of a variant, for metrics that both splits define.
 
-    `others` are its predictions on records of these two splits.
+    `test` are the variant's predictions on test records, `others` those on train and validation
+    records.
     """
     splits = {
         name: [row for row in others if row.slices[SPLIT] == name] for name in (TRAIN, VALIDATION)
@@ -57,7 +58,7 @@ def compute_split_gaps(
             name: [row for row in part if row.task == suite.task and row.answer_form]
             for name, part in {**splits, TEST: test}.items()
         }
-        metrics = _metrics(suite, rows[TRAIN])
+        metrics = _select_metrics(suite, rows[TRAIN])
         intervals = {
             name: paired_tests.compute_intervals(metrics, part, seed) for name, part in rows.items()
         }
@@ -83,7 +84,7 @@ def compute_split_gaps(
     return result
 
 
-def _metrics(suite: MeasuredSuite, rows: Sequence[Prediction]) -> Mapping[str, Metric]:
-    """Return the suite's metrics, plus perplexity where all references have a likelihood."""
-    likely = bool(rows) and all(row.loss is not None and row.tokens for row in rows)
-    return {**suite.metrics, **(LIKELIHOOD_METRICS if likely else {})}
+def _select_metrics(suite: MeasuredSuite, rows: Sequence[Prediction]) -> Mapping[str, Metric]:
+    """Return the suite's metrics, plus perplexity if all references have a likelihood."""
+    has_likelihoods = bool(rows) and all(row.loss is not None and row.tokens for row in rows)
+    return {**suite.metrics, **(LIKELIHOOD_METRICS if has_likelihoods else {})}

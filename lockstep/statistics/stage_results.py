@@ -1,4 +1,4 @@
-"""Read what the stages wrote: summaries, the training log, and the predictions of all variants."""
+"""Read the outputs of earlier stages: summaries, the training log, predictions of all variants."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ SUMMARIES = {
     "merged": "merge.json",
     "quantized": "quantize.json",
 }
-"""Folder of a stage's output in data/ -> the summary in it."""
+"""Folder in data/ that a stage wrote -> name of the summary in it."""
 
 
 def read_summaries(data: Path) -> dict[str, dict[str, Any]]:
@@ -37,13 +37,16 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not found; run `dvc repro`") from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}; run `dvc repro`") from None
-    for name, number in _numbers(values):
+    for name, number in _iterate_numbers(values):
         _check_finite(path, name, number)
     return values
 
 
 def read_log(path: Path) -> list[dict[str, float | None]]:
-    """Read step, loss and validation loss of the training log; None where one was not measured."""
+    """Read step, loss and validation loss of the training log; None where a loss is missing.
+
+    Raise UserError if the log is missing or has a number that is not finite.
+    """
     if not path.is_file():
         raise UserError(f"{path}: not found; run `dvc repro`")
     rows = []
@@ -58,54 +61,61 @@ def read_log(path: Path) -> list[dict[str, float | None]]:
 
 
 def read_predictions(predicted: Path) -> dict[str, list[Prediction]]:
-    """Read the predictions of all variants on the test records, in one order.
+    """Read the predictions of all variants on the test records, all in the order of merged.
 
     Raise UserError if the variants did not answer the same records in the same forms.
     """
-    by_id: dict[str, dict[str, Prediction]] = {}
+    merged = _read_by_id(predicted / "merged")
+    result: dict[str, list[Prediction]] = {}
     for variant in VARIANTS:
-        rows = predictions.read(predicted / variant / "predictions.jsonl")
-        by_id[variant] = {row.id: row for row in rows}
-        if len(by_id[variant]) < len(rows):
-            raise UserError(
-                f"{predicted / variant}: predictions.jsonl has a record twice; run `dvc repro`"
-            )
-    merged = by_id["merged"]
-    for variant, answered in by_id.items():
-        if answered.keys() != merged.keys():
-            raise UserError(
-                f"{predicted / variant}: other test records than in merged; run `dvc repro`"
-            )
-        for row in answered.values():
-            if row.answer_form != merged[row.id].answer_form:
-                raise UserError(
-                    f"{predicted / variant}: task {row.task} has {row.answer_form or 'no'} "
-                    f"answers, but {merged[row.id].answer_form or 'no'} answers in merged; run "
-                    "`dvc repro`"
-                )
-    return {variant: [rows[key] for key in merged] for variant, rows in by_id.items()}
+        by_id = merged if variant == "merged" else _read_by_id(predicted / variant)
+        _check_same_records(predicted / variant, by_id, merged)
+        result[variant] = [by_id[key] for key in merged]
+    return result
 
 
 def read_extra_predictions(predicted: Path, name: str) -> dict[str, list[Prediction]]:
-    """Read another file of predictions of all variants: perturbed.jsonl or splits.jsonl."""
+    """Read `perturbed.jsonl` or `splits.jsonl` of all variants; the records may differ."""
     return {variant: predictions.read(predicted / variant / name) for variant in VARIANTS}
 
 
-def _numbers(values: Any, path: str = "") -> Iterator[tuple[str, float]]:
+def _read_by_id(folder: Path) -> dict[str, Prediction]:
+    rows = predictions.read(folder / "predictions.jsonl")
+    by_id = {row.id: row for row in rows}
+    if len(by_id) < len(rows):
+        raise UserError(f"{folder}: predictions.jsonl has a record twice; run `dvc repro`")
+    return by_id
+
+
+def _check_same_records(
+    folder: Path, by_id: Mapping[str, Prediction], merged: Mapping[str, Prediction]
+) -> None:
+    """Raise UserError if a variant's records or answer forms differ from those of merged."""
+    if by_id.keys() != merged.keys():
+        raise UserError(f"{folder}: the test records differ from those of merged; run `dvc repro`")
+    for key, row in by_id.items():
+        if row.answer_form != merged[key].answer_form:
+            raise UserError(
+                f"{folder}: task {row.task} has {row.answer_form or 'no'} answers, but "
+                f"{merged[key].answer_form or 'no'} answers in merged; run `dvc repro`"
+            )
+
+
+def _iterate_numbers(values: Any, path: str = "") -> Iterator[tuple[str, float]]:
     """Yield (dotted path, number) for every float in a JSON value."""
     if isinstance(values, float):
         yield path, values
     elif isinstance(values, dict):
         for name, value in values.items():
-            yield from _numbers(value, f"{path}.{name}" if path else name)
+            yield from _iterate_numbers(value, f"{path}.{name}" if path else name)
     elif isinstance(values, list):
         for index, value in enumerate(values):
-            yield from _numbers(value, f"{path}.{index}")
+            yield from _iterate_numbers(value, f"{path}.{index}")
 
 
 def _check_finite(path: Path, name: str, number: float) -> None:
     if not math.isfinite(number):
         raise UserError(
-            f"{path}: {name} is {number}, which no report can compare; "
-            "see whether training diverged, lower train.learning_rate"
+            f"{path}: {name} is {number}, not a finite number; check whether training diverged, "
+            "and lower train.learning_rate"
         )

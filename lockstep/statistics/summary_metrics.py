@@ -1,4 +1,7 @@
-"""reports/metrics.json: the few numbers by which a reviewer compares two commits."""
+"""reports/metrics.json: the few numbers by which a reviewer compares two commits.
+
+`dvc metrics diff` prints them. All other metrics are in reports/details.json.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,10 +15,10 @@ from lockstep.statistics.details import Metrics, get_suites, round_digits
 
 
 def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequence[str]) -> Metrics:
-    """Return the numbers that `dvc metrics diff` compares: few, rounded, all finite.
+    """Return the content of metrics.json, rounded.
 
-    `summaries` are the other stages' own summaries, by folder; each suite's main metric is broken
-    down by `slices`.
+    `summaries` are the summaries of the earlier stages, by folder. The main metric of each suite
+    is broken down by `slices`.
     """
     rows, splits = summaries["prepared"]["rows"], summaries["prepared"]["splits"]
     trained, quantized = summaries["trained"], summaries["quantized"]
@@ -43,7 +46,7 @@ def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequen
 
 
 def summarize_variant(variant: Metrics, slices: Sequence[str]) -> Metrics:
-    """Return {suite: {metric: number}}: the main metric of each suite, overall and by slice."""
+    """Return {suite: {metric: value}}: the main metric of each suite, overall and by slice."""
     result: Metrics = {}
     if PERPLEXITY in variant:
         result[PERPLEXITY] = {"overall": round_digits(variant[PERPLEXITY])}
@@ -97,12 +100,13 @@ def summarize_human(suites: Metrics) -> Metrics:
 
 
 def plain_key(name: str) -> str:
-    """Return a name in [a-z0-9_], as DVC shows keys best; other scripts become code points."""
+    """Return a name in [a-z0-9_], which DVC shows best; other letters become code points."""
     ascii_only = re.sub(r"[^\x00-\x7f]", lambda c: f"_u{ord(c.group()):x}", name.lower())
     return re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
 
 
 def _add(values: Metrics, name: str, value: Any, where: str) -> None:
+    """Add a value under a new name; raise UserError if the name is in use."""
     if name in values:
         raise UserError(
             f"reports/metrics.json: two metrics of {where} would be named {name}; rename a task "

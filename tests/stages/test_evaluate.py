@@ -264,7 +264,7 @@ def metric_of_another_form(root: Path) -> None:
         (without_lm_eval, "data/predicted/merged/lm_eval.json: not found; run `dvc repro`"),
         (without_judgements, "data/judged/judgements.jsonl: not found; run `dvc repro`"),
         (diverged, "data/trained/log.csv:4: loss is inf"),
-        (other_records, "data/predicted/base: other test records than in merged"),
+        (other_records, "data/predicted/base: the test records differ from those of merged"),
         (
             metric_of_another_form,
             "params.yaml: evaluate.metrics: reply: roc_auc is no metric of text answers; known: ",

@@ -64,6 +64,7 @@ def test_metrics_by_hand() -> None:
         ("written_label", "", "track\n", " track", 1),
         ("written_label", "", "track", "cancel", 0),
         ("written_number", "3", "3", "3", 1),
+        ("written_number", "3", "3", "3.0", 1),
         ("written_number", "3", "3", "4", 0),
         ("written_number", "3", "none", "none", 1),
         ("json", "{}", '{"a": 1, "b": 2}', '{"b":2,"a":1.0}', 1),

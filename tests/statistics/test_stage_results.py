@@ -37,7 +37,9 @@ def test_the_log_has_none_where_nothing_was_measured(tmp_path: Path) -> None:
         {"step": 2, "loss": None, "validation_loss": 0.5},
     ]
     path.write_text("step,loss,validation_loss\n1,2.5,\n2,nan,0.5\n")
-    with pytest.raises(UserError, match=r"log\.csv:3: loss is nan.* lower train\.learning_rate$"):
+    with pytest.raises(
+        UserError, match=r"log\.csv:3: loss is nan, not a finite .* lower train\.learning_rate$"
+    ):
         stage_results.read_log(path)
     with pytest.raises(UserError, match=r"none\.csv: not found; run `dvc repro`"):
         stage_results.read_log(tmp_path / "none.csv")
@@ -65,7 +67,7 @@ def test_predictions_of_all_variants_come_in_the_order_of_merged(tmp_path: Path)
     ("base", "message"),
     [
         (["a", "a"], r"base: predictions\.jsonl has a record twice; run `dvc repro`"),
-        (["a"], "base: other test records than in merged; run `dvc repro`"),
+        (["a"], "base: the test records differ from those of merged; run `dvc repro`"),
         (["a", "b:choice"], "base: task t has choice answers, but text answers in merged; run"),
         (["a", "b:"], "base: task t has no answers, but text answers in merged; run `dvc repro`"),
     ],
