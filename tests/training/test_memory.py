@@ -142,7 +142,7 @@ def test_a_machine_must_hold_the_whole_model_once_per_process(
     eight = {"processes": 8, "strategy": "fsdp"}
     with pytest.raises(
         UserError,
-        match=r"400\.0 GB .* and the machine has .*; use more machines or a smaller base",
+        match=r"400\.0 GB .*, but the machine has .*; use more machines or a smaller base",
     ):
         memory.check_weights(tiny, plan(strategy="full"), launch(**eight), "cuda")
     parts = {**eight, "strategy": "deepspeed", "zero_stage": 3}
