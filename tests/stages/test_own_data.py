@@ -1,19 +1,14 @@
 """Own data by one edit: with prepare.sources replaced alone, the pipeline runs to the report."""
 
-import importlib
 import json
-import os
 import random
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from lockstep.statistics import confidence_intervals
-from tests.conftest import REPOSITORY, write_params
+from tests.conftest import write_params
 
 NAMES = ("parcel", "refund", "invoice", "address", "voucher", "colour")
 SYLLABLES = ("ka", "lo", "mi", "ru", "se", "ta", "vo", "ne", "pi", "du")
@@ -86,36 +81,11 @@ EXPECTED = {
 """Format -> a metric that its suite must have; None: only perplexity is measured."""
 
 
-@pytest.fixture
-def clone(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a base and the repository's small files, in which this process stands."""
-    shutil.copytree(tiny, tmp_path / "data/base")
-    for folder in ("raw", "human", "tasks"):
-        (tmp_path / "data" / folder).mkdir()
-    for name in ("synonyms.tsv", "rubric.yaml"):
-        shutil.copy(REPOSITORY / "data" / name, tmp_path / "data")
-    for number in ("RESAMPLES", "PERMUTATIONS"):
-        monkeypatch.setattr(confidence_intervals, number, 50)  # intervals are tested elsewhere
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("DVC_")]:
-        monkeypatch.delenv(name)
-    yield tmp_path
-
-
-def run_pipeline() -> None:
-    """Run the command of each stage after base within this process."""
-    pipeline = YAML(typ="safe", pure=True).load((REPOSITORY / "dvc.yaml").read_text())["stages"]
-    for name, stage in pipeline.items():
-        for variant in stage.get("matrix", {"variant": [""]})["variant"]:
-            arguments = stage["cmd"].replace("${item.variant}", variant).split()[4:]
-            if name != "base":
-                main: Any = importlib.import_module(f"stages.{name}").main
-                main.main(arguments, standalone_mode=False)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ROWS)
-def test_a_file_of_each_format_runs_to_the_report(clone: Path, format: str):
+def test_a_file_of_each_format_runs_to_the_report(
+    clone: Path, run_pipeline: Callable[[], None], format: str
+):
     lines = [json.dumps(row) + "\n" for row in ROWS[format]]
     if format == "label_studio":
         (clone / "data/raw/own.json").write_text(json.dumps(ROWS[format]))
