@@ -70,6 +70,34 @@ def test_each_objective_is_trained_and_evaluated(
     assert ("head.json" in files) == (objective in ("reward", "classification", "regression"))
 
 
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        [{"kind": "length", "weight": 2.0}],
+        [{"kind": "json", "weight": 5.0}, {"kind": "length", "weight": 0.5}],
+        [{"kind": "exact_match", "weight": 1.0}, {"kind": "length", "weight": 3.0}],
+    ],
+    ids=str,
+)
+def test_grpo_adds_up_the_weighted_rewards(
+    trained: Callable[..., Any], rewards: list[dict[str, Any]]
+):
+    """A random model gets the reward for short answers, since it generates 4 tokens at most."""
+    trainer = trained(
+        objective="grpo", strategy="full", options={"num_generations": 4}, epochs=0.25,
+        evaluation_tokens=4, grpo={"rewards": rewards},
+    )  # fmt: skip
+    names = {"exact_match": "exact_match", "json": "json_validity", "length": "length"}
+    history = trainer.state.log_history
+    metrics = next(entry for entry in history if "eval_reward" in entry)
+    means = [metrics[f"eval_rewards/{names[reward['kind']]}/mean"] for reward in rewards]
+    assert means[-1] > 0.5
+    total = sum(reward["weight"] * mean for reward, mean in zip(rewards, means, strict=True))
+    assert metrics["eval_reward"] == pytest.approx(total, rel=1e-5)
+    logged = [entry["reward"] for entry in history if "reward" in entry]
+    assert all(reward > 0.4 * rewards[-1]["weight"] for reward in logged)
+
+
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_each_strategy_trains_what_it_says(
     trained: Callable[..., Any], strategy: str, tmp_path: Path
