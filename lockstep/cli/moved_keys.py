@@ -4,7 +4,7 @@ from typing import Any
 
 MOVED_KEYS = {
     "people": "human",
-    "strategies": "train.adapter, which holds the options of the chosen strategy only",
+    "strategies": "train.adapter",
     "evaluate.suites.*.metrics": "evaluate.metrics.TASK",
     "evaluate.suites.*.json_schema": "evaluate.json_schemas.TASK",
     "evaluate.suites": "predict.suites",
