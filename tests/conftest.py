@@ -1,4 +1,4 @@
-"""A tiny model with the starter's tokenizer, tiny data, and stages run as DVC runs them."""
+"""A tiny random model, tiny data, and functions that run stages on them."""
 
 import importlib
 import json
@@ -19,9 +19,9 @@ from lockstep.models import model_io
 from lockstep.records import Record
 from lockstep.starter import pretraining
 
-# before torch is imported: the CPU may be shared, and no test needs a network
+# set before torch is imported; the CPU may be shared, and no test needs a network
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, on models of no size
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel on tiny models
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
@@ -33,7 +33,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 REPOSITORY = Path(__file__).parents[1]
 LABELS = ["cancel_order", "track", "refund"]
 KINDS = {"intent": "label", "slots": "json", "reply": "text"}
-"""Kinds of the tasks of the corpus."""
+"""Kind of each task in the corpus."""
+
 TINY: dict[str, Any] = {
     "compute.threads": 1,
     "starter.vocabulary": 400,
@@ -59,6 +60,8 @@ TINY: dict[str, Any] = {
     "predict.retrieval": {"lengths": []},
     "runtime.device": "cpu",
 }
+"""Values for a model that trains in seconds, by dotted path in params.yaml."""
+
 ADAPTERS: dict[str, dict[str, Any]] = {
     "full": {},
     "freeze": {"layers": 1},
@@ -74,11 +77,11 @@ ADAPTERS: dict[str, dict[str, Any]] = {
     "prefix": {"num_virtual_tokens": 20},
     "trainable_tokens": {"token_indices": [0]},
 }  # fmt: skip
-"""`train.adapter` of each strategy, unless a test sets it."""
+"""Default of `train.adapter` in the tests, by strategy."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests go first, so that no worker waits in the end for one of them."""
+    """Run files with slow tests first, so that no worker waits for one of them in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -101,7 +104,7 @@ def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, 
 def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
     """Return the repository's params for a tiny model, with `changes` by dotted path.
 
-    `train.adapter` suits the strategy.
+    Unless it is changed, `train.adapter` fits the strategy.
     """
     adapter = {"train.adapter": dict(ADAPTERS[changes.get("train.strategy", "lora")])}
     file = REPOSITORY / "params.yaml"
@@ -117,7 +120,7 @@ def write_params(place: Path, changes: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session")
 def documents() -> list[str]:
-    """Text in two languages, enough for a few batches."""
+    """Texts in two languages, enough for a few batches."""
     lines = [
         "Where is my order {}?",
         "请取消订单 {}。",
@@ -129,7 +132,7 @@ def documents() -> list[str]:
 
 @pytest.fixture(scope="session")
 def starter_params() -> pretraining.StarterParams:
-    """A starter that trains in seconds."""
+    """Params of a starter that trains in seconds."""
     return pretraining.StarterParams.model_validate(
         {key.removeprefix("starter."): value for key, value in TINY.items() if "starter" in key}
         | {"heads": 2, "learning_rate": 4e-2, "matrix_learning_rate": 6e-3}
@@ -142,7 +145,7 @@ def tiny(
     documents: list[str],
     starter_params: pretraining.StarterParams,
 ) -> Path:
-    """The folder of a random Qwen2 model, weights large enough for logits that differ."""
+    """Folder of a random Qwen2 model with large weights, so that its logits differ."""
     import torch
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
@@ -160,23 +163,26 @@ def tiny(
 
 @pytest.fixture
 def tiny_copy(tiny: Path, tmp_path: Path) -> Path:
-    """The tiny model, to spoil."""
+    """Copy of the tiny model's folder, which a test may damage."""
     return shutil.copytree(tiny, tmp_path / "spoilt")
 
 
 @pytest.fixture
 def tokenizer(tiny: Path) -> Any:
+    """Tokenizer of the tiny model."""
     return model_io.load_tokenizer(tiny)
 
 
 @pytest.fixture(scope="session")
 def loaded(tiny: Path) -> Any:
-    """The tiny model, not to be changed."""
+    """The loaded tiny model, which no test may change."""
     return model_io.load_model(tiny, "float32", "eager", "cpu")
 
 
 @pytest.fixture(scope="session")
 def conversation() -> Callable[..., Record]:
+    """Make a record of one question and its answer."""
+
     def make(question: str, answer: str, task: str = "intent", system: str = "") -> Record:
         turns = [("system", system)] * bool(system) + [("user", question), ("assistant", answer)]
         return Record(
@@ -192,7 +198,7 @@ def conversation() -> Callable[..., Record]:
 
 @pytest.fixture(scope="session")
 def corpus(conversation: Callable[..., Record]) -> list[Record]:
-    """Four records of each of three tasks, prompts and answers of different lengths."""
+    """Four records of each of three tasks, with prompts and answers of different lengths."""
     rows = []
     for number, label in enumerate([*LABELS, "track"]):
         ask = f"{'请问，' * (number % 2)}order {10**number}: {label}?"
@@ -205,7 +211,7 @@ def corpus(conversation: Callable[..., Record]) -> list[Record]:
 
 
 def write_tasks(prepared: Path, kinds: dict[str, str]) -> None:
-    """Write the tasks.json of prepare for the splits in its folder; `kinds` are those of tasks."""
+    """Write tasks.json for the splits in the folder; `kinds` holds the kind of each task."""
     splits = {
         name: [record.task for record in records.read(prepared / f"{name}.jsonl")]
         for name in ("train", "validation", "test")
@@ -222,7 +228,7 @@ def write_tasks(prepared: Path, kinds: dict[str, str]) -> None:
 
 
 def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) -> Path:
-    """Make a folder what a clone is before `train`: base, augmented, prepared, params.yaml."""
+    """Write the inputs of `train` and `predict` into a folder: model, records, labels, tasks."""
     shutil.copytree(model, place / "base")
     for folder in ("augmented", "prepared", "tasks"):
         (place / folder).mkdir()
@@ -238,13 +244,13 @@ def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) 
 
 @pytest.fixture
 def workplace(tmp_path: Path, tiny: Path, corpus: list[Record], documents: list[str]) -> Path:
-    """A folder as a clone has it before `train`."""
+    """A folder with the inputs of `train` and `predict`."""
     return furnish(tmp_path, tiny, corpus, documents)
 
 
 @pytest.fixture
 def started(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a command in the workplace with changed parameters, by default `python -m stages.`."""
+    """Start a stage in the workplace with changed params, by default with `python -m`."""
     processes = []
 
     def start(
@@ -274,7 +280,7 @@ def started(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def stage(
     started: Callable[..., subprocess.Popen[str]],
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m stages.NAME ARGUMENTS` in the workplace with changed parameters."""
+    """Run `python -m stages.NAME ARGUMENTS` in the workplace with changed params."""
 
     def run(
         *arguments: str, changes: dict[str, Any] | None = None
@@ -290,8 +296,10 @@ def stage(
 def performed(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Do what `stages.NAME ARGUMENTS` does in the workplace within this process, which saves the
-    seconds in which another one imports torch; returns what was said on stderr."""
+    """Run a stage in the workplace within this process and return what it printed on stderr.
+
+    It saves the seconds in which a new process imports torch.
+    """
 
     def run(*arguments: str, changes: dict[str, Any] | None = None) -> str:
         write_params(workplace, changes or {})
@@ -309,7 +317,7 @@ def performed(
 
 @pytest.fixture(scope="session")
 def contents() -> Callable[[Path], dict[str, bytes]]:
-    """Every file below a folder: its relative name and its bytes."""
+    """Read all files below a folder into a mapping of relative path to bytes."""
 
     def read(folder: Path) -> dict[str, bytes]:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -320,7 +328,7 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
 
 @pytest.fixture(scope="session")
 def refused() -> Callable[..., None]:
-    """Assert a user's mistake: exit 2, one line on stderr with these words, no output."""
+    """Assert that a run failed with exit code 2, one line on stderr with these words, no output."""
 
     def check(run: subprocess.CompletedProcess[str], out: Path, *words: str) -> None:
         assert run.returncode == 2, run.stderr
@@ -333,7 +341,10 @@ def refused() -> Callable[..., None]:
 
 
 def architecture(name: str, folder: Path, tiny: Path) -> None:
-    """A random model of the architecture that a hub's name tells, with the tiny one's tokenizer."""
+    """Write a random model of the architecture that a hub name contains, e.g. qwen3.
+
+    It has the tokenizer of the tiny model.
+    """
     import torch
     from transformers import (
         BertConfig,
