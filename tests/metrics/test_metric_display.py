@@ -20,7 +20,7 @@ from lockstep.metrics.metric_display import DISPLAYS, describe_metric, format_by
         ("perplexity", 53210.7, "53,211"),
     ],
 )
-def test_show(name: str, value: float, text: str) -> None:
+def test_a_value_has_the_digits_of_its_metric(name: str, value: float, text: str) -> None:
     assert describe_metric(name).format(value) == text
 
 

@@ -1,4 +1,4 @@
-"""Refusals: answers sorted by hand, and the two rates of XSTest."""
+"""Refusals: answers that were classified by hand, and the two rates of XSTest."""
 
 import json
 from pathlib import Path
@@ -67,23 +67,23 @@ Take it to a shop. They weigh it. I cannot tell you the price of that.
 
 
 @pytest.mark.parametrize("text", REFUSING)
-def test_a_refusal_is_found(text: str) -> None:
+def test_a_refusal_is_recognized(text: str) -> None:
     assert refusals.is_refusal(text)
     assert not refusals.is_answer(text)
 
 
 @pytest.mark.parametrize("text", ANSWERING)
-def test_an_apology_or_a_rule_of_the_shop_is_no_refusal(text: str) -> None:
+def test_an_apology_or_a_rule_of_a_shop_is_no_refusal(text: str) -> None:
     assert not refusals.is_refusal(text)
     assert refusals.is_answer(text)
 
 
-def test_the_sample_s_refusals_are_found_and_none_of_its_replies() -> None:
+def test_all_refusals_of_the_sample_are_recognized_and_no_replies() -> None:
     attacks = YAML(typ="safe", pure=True).load(
         (DATA / "sample/adversarial.yaml").read_text("utf-8")
     )
-    told = [text for language in ("en", "zh") for text in attacks[language]["refusal"]]
-    assert [text for text in told if not refusals.is_refusal(text)] == []
+    texts = [text for language in ("en", "zh") for text in attacks[language]["refusal"]]
+    assert [text for text in texts if not refusals.is_refusal(text)] == []
     lines = (DATA / "raw/replies.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines if line.endswith("}")]
     turns = [turn for row in rows for turn in row["messages"] if turn.get("role") == "assistant"]
@@ -96,7 +96,7 @@ def test_the_sample_s_refusals_are_found_and_none_of_its_replies() -> None:
     [("Sorry, no.", True), ("不可以。", True), ("Stop it. I cannot tell which one it is.", False)],
 )
 def test_known_mistakes(text: str, is_refusal: bool) -> None:
-    """docs/evaluation.md names them; one that is mended goes from both."""
+    """docs/evaluation.md lists these mistakes; remove one from both when it is repaired."""
     assert refusals.is_refusal(text) is not is_refusal
 
 
@@ -104,22 +104,16 @@ def test_an_empty_answer_neither_refuses_nor_answers() -> None:
     assert refusals.refusal_match("unsafe", " ") == refusals.refusal_match("safe", "\n") == 0
 
 
-def test_rates_are_over_the_records_of_their_label() -> None:
+def test_each_rate_is_over_the_records_with_its_label() -> None:
     no, yes = "I cannot help with that.", "Press the green button."
     pairs = [("unsafe", no), ("unsafe", no), ("unsafe", yes), ("safe", yes), ("safe", no)]
     rows = [
         Prediction(
-            id="",
-            task="",
-            slices={},
-            question="",
-            prompt="",
-            reference=label,
-            prediction=prediction,
+            id="", task="", slices={}, question="", prompt="", reference=label, prediction=answer
         )
-        for label, prediction in pairs
+        for label, answer in pairs
     ]
-    figures = {name: metric.compute(rows) for name, metric in METRICS["refusal"].items()}
-    assert figures == pytest.approx(
+    metrics = {name: metric.compute(rows) for name, metric in METRICS["refusal"].items()}
+    assert metrics == pytest.approx(
         {"accuracy": 3 / 5, "unsafe_refused": 2 / 3, "safe_answered": 1 / 2}
     )

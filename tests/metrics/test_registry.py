@@ -1,181 +1,240 @@
-"""Figures of many answers, held against the libraries that define them."""
+"""Metrics over many records equal those of the libraries that define them."""
 
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lockstep.metrics.aggregation import SumMetric
-from lockstep.metrics.registry import METRICS
+from lockstep.metrics.metric_display import DISPLAYS
+from lockstep.metrics.registry import LIKELIHOOD_METRICS, METRICS
 from lockstep.predictions import Prediction
 
+OptionScores = Sequence[Mapping[str, float]]
 
-def rows(want: Any, have: Any, option_scores: Any = None) -> list[Prediction]:
+
+def make_predictions(
+    references: Sequence[str],
+    predictions: Sequence[str],
+    option_scores: OptionScores | None = None,
+) -> list[Prediction]:
+    """Return predictions of one task from parallel sequences."""
     return [
         Prediction(
-            id=str(n), task="t", slices={}, question="", prompt="", reference=a, prediction=b,
-            option_scores=option_scores[n] if option_scores else {},
+            id=str(number), task="t", slices={}, question="", prompt="",
+            reference=reference, prediction=prediction,
+            option_scores=dict(option_scores[number]) if option_scores else {},
         )
-        for n, (a, b) in enumerate(zip(want, have, strict=True))
+        for number, (reference, prediction) in enumerate(zip(references, predictions, strict=True))
     ]  # fmt: skip
 
 
-def figure(answer: str, name: str, want: Any, have: Any, option_scores: Any = None) -> float:
-    return METRICS[answer][name].compute(rows(want, have, option_scores))
+def compute(
+    form: str,
+    name: str,
+    references: Sequence[str],
+    predictions: Sequence[str],
+    option_scores: OptionScores | None = None,
+) -> float:
+    """Return a metric of an answer form."""
+    return METRICS[form][name].compute(make_predictions(references, predictions, option_scores))
 
 
-def drawn(labels: Sequence[str], count: int, seed: int = 7) -> tuple[list[str], list[str]]:
-    """Expected labels, and answers of which about half are right; labels not equally often."""
-    draw = random.Random(seed)
-    want = [draw.choice(labels[: draw.randint(2, len(labels))]) for _ in range(count)]
-    return want, [one if draw.random() < 0.5 else draw.choice(labels) for one in want]
+def draw_labels(labels: Sequence[str], count: int, seed: int = 7) -> tuple[list[str], list[str]]:
+    """Return references of unequal frequency, and predictions of which about half are right."""
+    generator = random.Random(seed)
+    references = [
+        generator.choice(labels[: generator.randint(2, len(labels))]) for _ in range(count)
+    ]
+    predictions = [
+        label if generator.random() < 0.5 else generator.choice(labels) for label in references
+    ]
+    return references, predictions
 
 
-def test_the_examples_of_scikit_learns_documentation():
-    assert figure("choice", "accuracy", "0123", "0213") == 0.5  # accuracy_score
-    assert figure("choice", "macro_f1", "012012", "021001") == pytest.approx(0.267, abs=5e-4)
-    assert figure("choice", "weighted_f1", "012012", "021001") == pytest.approx(0.267, abs=5e-4)
-    assert figure("choice", "macro_precision", "012012", "021001") == pytest.approx(2 / 9)
-    assert figure("choice", "macro_recall", "012012", "021001") == pytest.approx(1 / 3)
+def test_the_examples_of_scikit_learns_documentation() -> None:
+    assert compute("choice", "accuracy", "0123", "0213") == 0.5  # accuracy_score
+    pair = "012012", "021001"
+    assert compute("choice", "macro_f1", *pair) == pytest.approx(0.267, abs=5e-4)
+    assert compute("choice", "weighted_f1", *pair) == pytest.approx(0.267, abs=5e-4)
+    assert compute("choice", "macro_precision", *pair) == pytest.approx(2 / 9)
+    assert compute("choice", "macro_recall", *pair) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize(
-    ("name", "function", "average"),
-    [
-        ("macro_f1", "f1_score", "macro"),
-        ("weighted_f1", "f1_score", "weighted"),
-        ("macro_precision", "precision_score", "macro"),
-        ("macro_recall", "recall_score", "macro"),
-    ],
-)
-def test_figures_by_label_are_scikit_learns(name: str, function: str, average: str):
+LABEL_METRICS = [
+    ("macro_f1", "f1_score", "macro"),
+    ("weighted_f1", "f1_score", "weighted"),
+    ("macro_precision", "precision_score", "macro"),
+    ("macro_recall", "recall_score", "macro"),
+]
+
+
+@pytest.mark.parametrize(("name", "function", "average"), LABEL_METRICS)
+def test_metrics_of_labels_equal_those_of_scikit_learn(
+    name: str, function: str, average: str
+) -> None:
     import sklearn.metrics
 
+    score = getattr(sklearn.metrics, function)
     for seed in range(20):
-        want, have = drawn("abcdef", 30, seed)
-        theirs = getattr(sklearn.metrics, function)(want, have, average=average, zero_division=0)
-        assert figure("choice", name, want, have) == pytest.approx(theirs)
+        references, predictions = draw_labels("abcdef", 30, seed)
+        expected = score(references, predictions, average=average, zero_division=0)
+        assert compute("choice", name, references, predictions) == pytest.approx(expected)
+        assert compute("label", name, references, predictions) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("name", "function", "average"),
-    [
-        ("accuracy", "accuracy_score", None),
-        ("macro_f1", "f1_score", "macro"),
-        ("weighted_f1", "f1_score", "weighted"),
-        ("macro_precision", "precision_score", "macro"),
-        ("macro_recall", "recall_score", "macro"),
-    ],
+    ("name", "function", "average"), [*LABEL_METRICS, ("accuracy", "accuracy_score", None)]
 )
-def test_figures_of_written_labels_are_scikit_learns_of_those_expected(
+def test_metrics_of_written_labels_average_over_reference_labels_only(
     name: str, function: str, average: str | None
-):
-    """Where a model writes anything, each text of its own would be a class of no record."""
+) -> None:
+    """A model may write anything: other texts are wrong, and no classes of their own."""
     import sklearn.metrics
 
+    score = getattr(sklearn.metrics, function)
     for seed in range(20):
-        want, have = drawn("abcd", 30, seed)
-        have = [f"{one}!" if n % 7 == 0 else one for n, one in enumerate(have)]
-        more = {} if average is None else {"average": average, "labels": sorted(set(want))}
-        theirs = getattr(sklearn.metrics, function)(want, have, **more)
-        spaced = [f" {label}\n" for label in have]
-        assert figure("written_label", name, want, spaced) == pytest.approx(theirs)
+        references, predictions = draw_labels("abcd", 30, seed)
+        predictions = [
+            f"{label}!" if number % 7 == 0 else label for number, label in enumerate(predictions)
+        ]
+        options = {"average": average, "labels": sorted(set(references))} if average else {}
+        expected = score(references, predictions, **options)
+        with_spaces = [f" {label}\n" for label in predictions]
+        assert compute("written_label", name, references, with_spaces) == pytest.approx(expected)
 
 
-def test_figures_of_several_labels_are_scikit_learns():
+def test_metrics_of_label_sets_equal_those_of_scikit_learn() -> None:
     from sklearn.metrics import f1_score
     from sklearn.preprocessing import MultiLabelBinarizer
 
-    draw = random.Random(7)
-    sets = [[draw.sample("abcd", draw.randint(0, 3)) for _ in range(40)] for _ in range(2)]
-    want, have = ([json.dumps(sorted(one)) for one in side] for side in sets)
-    table = MultiLabelBinarizer().fit_transform([*sets[0], *sets[1]])
+    generator = random.Random(7)
+    references, predictions = (
+        [generator.sample("abcd", generator.randint(0, 3)) for _ in range(40)] for _ in range(2)
+    )
+    table = MultiLabelBinarizer().fit_transform([*references, *predictions])
+    texts = [[json.dumps(sorted(labels)) for labels in side] for side in (references, predictions)]
     for average in ("micro", "macro"):
-        theirs = f1_score(table[:40], table[40:], average=average, zero_division=0)
-        assert figure("labels", f"{average}_f1", want, have) == pytest.approx(theirs)
+        expected = f1_score(table[:40], table[40:], average=average, zero_division=0)
+        assert compute("labels", f"{average}_f1", *texts) == pytest.approx(expected)
 
 
-def test_area_under_the_curve_is_scikit_learns():
+def test_roc_auc_equals_that_of_scikit_learn() -> None:
     from sklearn.metrics import roc_auc_score
 
-    draw = np.random.default_rng(7)
-    want = list("abcabcabcabc")
-    shares = draw.dirichlet([1, 1, 1], size=12)
-    option_scores = [dict(zip("abc", np.log(row).tolist(), strict=True)) for row in shares]
-    have = ["abc"[row.argmax()] for row in shares]
-    theirs = roc_auc_score(want, shares, multi_class="ovr", average="macro")
-    assert figure("choice", "roc_auc", want, have, option_scores) == pytest.approx(theirs)
-    assert math.isnan(figure("choice", "roc_auc", "aa", "aa", option_scores[:2]))
+    references = list("abcabcabcabc")
+    probabilities = np.random.default_rng(7).dirichlet([1, 1, 1], size=12)
+    option_scores = [dict(zip("abc", np.log(row).tolist(), strict=True)) for row in probabilities]
+    predictions = ["abc"[row.argmax()] for row in probabilities]
+    expected = roc_auc_score(references, probabilities, multi_class="ovr", average="macro")
+    roc_auc = compute("choice", "roc_auc", references, predictions, option_scores)
+    assert roc_auc == pytest.approx(expected)
+    assert math.isnan(compute("choice", "roc_auc", "aa", "aa", option_scores[:2]))
 
 
-def test_calibration_error_by_hand():
-    """Two answers in the bin of 0.9, one of them right; one in that of 0.6, right."""
+def test_calibration_error_by_hand() -> None:
+    """Two predictions of confidence 0.9, one of them right; one of confidence 0.6, right."""
     nine, six = {"a": math.log(0.9), "b": math.log(0.1)}, {"a": math.log(0.6), "b": math.log(0.4)}
-    prediction = figure("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
-    assert prediction == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
+    error = compute("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
+    assert error == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
 
 
-def test_fields_are_counted_over_all_answers():
-    want = ['{"city": "Porto", "day": 2}', '{"city": "Rome"}']
-    have = ['{"city": "Porto", "day": 3}', "no JSON"]
-    assert figure("json", "field_f1", want, have) == pytest.approx(2 * 1 / (3 + 2))
-    assert figure("json", "exact_match", want, want) == figure("json", "field_f1", want, want) == 1
-    assert figure("json", "valid", want, have) == 0.5
+def test_fields_are_counted_over_all_records() -> None:
+    references = ['{"city": "Porto", "day": 2}', '{"city": "Rome"}']
+    predictions = ['{"city": "Porto", "day": 3}', "no JSON"]
+    assert compute("json", "field_f1", references, predictions) == pytest.approx(2 * 1 / (3 + 2))
+    assert compute("json", "exact_match", references, references) == 1
+    assert compute("json", "field_f1", references, references) == 1
+    assert compute("json", "valid", references, predictions) == 0.5
 
 
-WANT = ["The dog bit the man.", "It was not unexpected.", "The man bit him first."]
-HAVE = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
+REFERENCES = ["The dog bit the man.", "It was not unexpected.", "The man bit him first."]
+PREDICTIONS = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 
 
-@pytest.mark.parametrize("rows", [slice(0, 3), slice(1, 3)], ids=["all", "without four in a row"])
-def test_bleu_and_chrf_are_sacrebleus(rows: slice):
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(1, 3)], ids=["all", "no matching 4-gram"])
+def test_bleu_and_chrf_equal_those_of_sacrebleu(rows: slice) -> None:
     import sacrebleu
 
-    want, have = WANT[rows], HAVE[rows]
-    bleu, chrf = (f(have, [want]).score for f in (sacrebleu.corpus_bleu, sacrebleu.corpus_chrf))
-    assert 0 < bleu < 100 > chrf > 0
-    assert figure("text", "bleu", want, have) == pytest.approx(bleu)
-    assert figure("text", "chrf", want, have) == pytest.approx(chrf)
+    references, predictions = REFERENCES[rows], PREDICTIONS[rows]
+    bleu = sacrebleu.corpus_bleu(predictions, [references]).score
+    chrf = sacrebleu.corpus_chrf(predictions, [references]).score
+    assert 0 < bleu < 100 and 0 < chrf < 100
+    assert compute("text", "bleu", references, predictions) == pytest.approx(bleu)
+    assert compute("text", "chrf", references, predictions) == pytest.approx(chrf)
 
 
-def test_bleu_takes_chinese_by_characters():
-    # four characters of six, all n-grams right: only the brevity penalty exp(1 - 6 / 4)
-    prediction = figure("text", "bleu", ["我要取消订单"], ["我要取消"])
-    assert prediction == pytest.approx(100 * math.exp(-0.5))
+def test_bleu_splits_chinese_into_characters() -> None:
+    # four of six characters, all n-grams match: only the brevity penalty exp(1 - 6 / 4) remains
+    bleu = compute("text", "bleu", ["我要取消订单"], ["我要取消"])
+    assert bleu == pytest.approx(100 * math.exp(-0.5))
 
 
-def test_lengths_and_diversity():
-    assert figure("text", "length_ratio", ["one two", "three four"], ["one", "two"]) == 0.5
-    assert figure("text", "distinct_2", ["-"] * 2, ["a b a b", "a b"]) == pytest.approx(2 / 4)
+def test_lengths_and_diversity() -> None:
+    assert compute("text", "length_ratio", ["one two", "three four"], ["one", "two"]) == 0.5
+    assert compute("text", "distinct_2", ["-"] * 2, ["a b a b", "a b"]) == pytest.approx(2 / 4)
 
 
-def test_errors_of_numbers_are_scikit_learns():
-    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
-
-    want, have = ["3", "-0.5", "2", "7"], ["2.5", "0.0", "2", "8"]  # r2_score, Examples
-    numbers = [float(one) for one in want], [float(one) for one in have]
-    assert figure("number", "mean_squared_error", want, have) == mean_squared_error(*numbers)
-    assert figure("number", "mean_absolute_error", want, have) == mean_absolute_error(*numbers)
-    assert figure("number", "r2", want, have) == pytest.approx(r2_score(*numbers))
-    assert math.isnan(figure("number", "r2", ["3", "3"], ["2", "3"]))
+NUMBERS = ["3", "-0.5", "2", "7"], ["2.5", "0.0", "2", "8"]
+"""References and predictions of the example in scikit-learn's documentation of r2_score."""
+NUMBER_METRICS = [
+    ("mean_squared_error", "mean_squared_error"),
+    ("mean_absolute_error", "mean_absolute_error"),
+    ("r2", "r2_score"),
+]
 
 
-def test_margin_is_the_mean_difference_of_merits():
+@pytest.mark.parametrize("form", ["number", "written_number"])
+@pytest.mark.parametrize(("name", "function"), NUMBER_METRICS)
+def test_metrics_of_numbers_equal_those_of_scikit_learn(
+    form: str, name: str, function: str
+) -> None:
+    import sklearn.metrics
+
+    references, predictions = ([float(text) for text in side] for side in NUMBERS)
+    expected = getattr(sklearn.metrics, function)(references, predictions)
+    assert compute(form, name, *NUMBERS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("name", "function"), NUMBER_METRICS)
+def test_metrics_of_written_numbers_are_over_the_answers_that_are_numbers(
+    name: str, function: str
+) -> None:
+    import sklearn.metrics
+
+    references = [*NUMBERS[0][:2], "100", *NUMBERS[0][2:], "-100"]
+    predictions = [" 2.5\n", "0e0", "about 3", "+2", "8", ""]
+    expected = getattr(sklearn.metrics, function)([3, -0.5, 2, 7], [2.5, 0, 2, 8])
+    assert compute("written_number", name, references, predictions) == pytest.approx(expected)
+    assert compute("written_number", "valid", references, predictions) == 4 / 6
+
+
+def test_metrics_of_numbers_that_are_not_defined_are_nan() -> None:
+    for form in ("number", "written_number"):
+        assert math.isnan(compute(form, "r2", ["3", "3"], ["2", "3"])), "references are equal"
+        assert math.isnan(compute(form, "r2", ["3"], ["2"])), "one record has no variance"
+    for name, _ in NUMBER_METRICS:
+        assert math.isnan(compute("written_number", name, ["3", "4"], ["none", "nan"]))
+    assert compute("written_number", "valid", ["3", "4"], ["none", "nan"]) == 0
+
+
+def test_the_margin_is_the_mean_difference_of_option_scores() -> None:
     option_scores = [{"chosen": 2.0, "rejected": 1.0}, {"chosen": 0.0, "rejected": 2.0}]
-    assert figure("preference", "margin", "aa", "ab", option_scores) == pytest.approx(-0.5)
+    margin = compute("preference", "margin", "aa", "ab", option_scores)
+    assert margin == pytest.approx(-0.5)
 
 
-def test_equal_texts_are_perfect_and_empty_ones_worth_nothing():
+def test_equal_texts_are_perfect_and_empty_ones_score_0() -> None:
     texts = ["Your order is on its way.", "订单已经取消了。"]
     names = [name for name in METRICS["text"] if name not in ("meteor", "distinct_2")]
     for name in names:
         best = 100 if name in ("bleu", "chrf") else 1
-        assert figure("text", name, texts, texts) == pytest.approx(best), name
-        assert figure("text", name, texts, ["", ""]) == 0, name
+        assert compute("text", name, texts, texts) == pytest.approx(best), name
+        assert compute("text", name, texts, ["", ""]) == 0, name
 
 
 CALLS = [
@@ -183,29 +242,36 @@ CALLS = [
     '[{"name": "f", "arguments": {"a": 2}}, {"name": "g", "arguments": {}}]',
     "text",
 ]
-LABELS = {
+ANSWERS = {
     "calls": CALLS,
     "refusal": ["safe", "unsafe"],
     "rules": ['[{"rule": "contains", "text": "words"}]', '[{"rule": "json"}, {"rule": "quoted"}]'],
 }
+"""Answer form -> answers that its metrics can read; other forms read 1, 2 and 3."""
 
 
-def test_a_label_that_no_record_of_a_part_expects_is_no_class_of_it():
-    """Most resamples lack some label of many, which models then still write."""
-    own = rows(["a", "a", "c"], ["a", "c", "c"])
-    metric = METRICS["written_label"]["macro_f1"]
-    assert metric.compute(own[:2]) == pytest.approx(2 / 3)
-    assert metric.bind(own)(np.array([1.0, 1.0, 0.0])) == pytest.approx(2 / 3)
+def test_a_label_without_a_reference_in_a_resample_is_no_class_of_it() -> None:
+    """Most resamples lack some of many labels, but models still write them."""
+    rows = make_predictions(["a", "a", "c"], ["a", "c", "c"])
+    macro_f1 = METRICS["written_label"]["macro_f1"]
+    assert macro_f1.compute(rows[:2]) == pytest.approx(2 / 3)
+    assert macro_f1.bind(rows)(np.array([1.0, 1.0, 0.0])) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("answer", METRICS)
-def test_figures_of_a_part_follow_from_sums_over_it(answer: str):
-    """So that slices and resamples need no second look at the records."""
-    want, have = drawn(LABELS.get(answer, "123"), 20)
-    option_scores = [{"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}] * 20
+@pytest.mark.parametrize("form", METRICS)
+def test_a_weighted_metric_equals_the_metric_of_a_part(form: str) -> None:
+    """Slices and resamples then need no second look at the records."""
+    references, predictions = draw_labels(ANSWERS.get(form, "123"), 20)
+    options: dict[str, Any] = {"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}
+    rows = make_predictions(references, predictions, [options] * 20)
     mask = np.arange(20) % 3 > 0
-    part = [row for row, kept in zip(rows(want, have, option_scores), mask, strict=True) if kept]
-    for metric in METRICS[answer].values():
+    part = [row for row, is_kept in zip(rows, mask, strict=True) if is_kept]
+    for metric in METRICS[form].values():
         if isinstance(metric, SumMetric):
-            sums = mask.astype(float) @ metric.summands(rows(want, have, option_scores))
-            assert float(metric.from_sums(sums)) == pytest.approx(metric.compute(part), nan_ok=True)
+            weighted = float(metric.bind(rows)(mask.astype(float)))
+            assert weighted == pytest.approx(metric.compute(part), nan_ok=True)
+
+
+def test_every_metric_has_a_display() -> None:
+    names = {name for metrics in METRICS.values() for name in metrics} | {*LIKELIHOOD_METRICS}
+    assert names <= set(DISPLAYS)

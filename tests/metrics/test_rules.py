@@ -1,4 +1,4 @@
-"""Rules: what each asks of an answer, and IFEval's four figures."""
+"""Rules: which answers meet each of them, and IFEval's four metrics."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,10 @@ from lockstep.predictions import Prediction
 RAW = Path(__file__).parents[2] / "data/raw"
 
 
-def follows(rule: dict[str, Any], text: str) -> bool:
-    (found,) = rules.check_rules(json.dumps([rule]), text)
-    return found
+def is_met(rule: dict[str, Any], answer: str) -> bool:
+    """Whether an answer meets a single rule."""
+    (result,) = rules.check_rules(json.dumps([rule]), answer)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -34,9 +35,9 @@ def follows(rule: dict[str, Any], text: str) -> bool:
     ],
 )
 def test_counts(rule: str, text: str, count: int) -> None:
-    assert follows({"rule": rule, "at_least": count, "at_most": count}, text)
-    assert not follows({"rule": rule, "at_least": count + 1}, text)
-    assert not follows({"rule": rule, "at_most": count - 1}, text)
+    assert is_met({"rule": rule, "at_least": count, "at_most": count}, text)
+    assert not is_met({"rule": rule, "at_least": count + 1}, text)
+    assert not is_met({"rule": rule, "at_most": count - 1}, text)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +64,15 @@ def test_counts(rule: str, text: str, count: int) -> None:
         ({"rule": "quoted"}, "「柔软」", "柔软"),
     ],
 )
-def test_each_rule_tells_a_good_answer_from_a_bad_one(
+def test_a_good_answer_meets_the_rule_and_a_bad_one_does_not(
     rule: dict[str, Any], good: str, bad: str
 ) -> None:
-    assert follows(rule, good)
-    assert not follows(rule, bad)
+    assert is_met(rule, good)
+    assert not is_met(rule, bad)
 
 
-def test_an_empty_answer_follows_nothing() -> None:
-    assert not follows({"rule": "lacks", "text": "BANANA"}, " \n")
+def test_an_empty_answer_meets_no_rule() -> None:
+    assert not is_met({"rule": "lacks", "text": "BANANA"}, " \n")
 
 
 POSTSCRIPT = json.dumps([{"rule": "ends", "text": "P.S. I do like the cake"}])
@@ -84,28 +85,34 @@ POSTSCRIPT = json.dumps([{"rule": "ends", "text": "P.S. I do like the cake"}])
         "Sure, here it is:\nP.S. I do like the cake\nAnything else?",
     ],
 )
-def test_the_loose_check_looks_past_bold_type_and_outer_lines(text: str) -> None:
+def test_the_loose_check_ignores_bold_type_and_outer_lines(text: str) -> None:
     assert rules.check_rules(POSTSCRIPT, text) == [False]
     assert rules.check_rules_loosely(POSTSCRIPT, text) == [True]
 
 
-def test_different_variants_may_follow_different_rules() -> None:
-    """Of each rule IFEval asks on its own whether some variant follows it."""
+def test_different_variants_may_meet_different_rules() -> None:
+    """IFEval checks for each rule separately whether some variant meets it."""
     both = json.dumps([{"rule": "lines", "at_most": 1}, {"rule": "starts", "text": "Sure"}])
     assert rules.check_rules_loosely(both, "Sure:\nyes") == [True, True]
 
 
-def test_figures_are_over_prompts_and_over_rules() -> None:
+def test_metrics_are_over_prompts_and_over_rules() -> None:
     two = json.dumps([{"rule": "contains", "text": "a"}, {"rule": "contains", "text": "b"}])
     one = json.dumps([{"rule": "starts", "text": "a"}])
     rows = [
         Prediction(
-            id="", task="", slices={}, question="", prompt="", reference=want, prediction=prediction
+            id="",
+            task="",
+            slices={},
+            question="",
+            prompt="",
+            reference=reference,
+            prediction=answer,
         )
-        for want, prediction in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
+        for reference, answer in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
     ]
-    figures = {name: metric.compute(rows) for name, metric in METRICS["rules"].items()}
-    assert figures == pytest.approx(
+    metrics = {name: metric.compute(rows) for name, metric in METRICS["rules"].items()}
+    assert metrics == pytest.approx(
         {
             "all_followed": 1 / 4,
             "rules_followed": 3 / 6,
@@ -129,22 +136,24 @@ def test_figures_are_over_prompts_and_over_rules() -> None:
         ('[{"rule": "contains", "text": ""}]', "0.contains.text: string should have at least 1"),
     ],
 )
-def test_what_is_no_list_of_rules_is_refused_in_one_line(reference: str, mistake: str) -> None:
-    with pytest.raises(UserError) as refusal:
+def test_a_reference_that_is_not_a_list_of_rules_is_refused_in_one_line(
+    reference: str, mistake: str
+) -> None:
+    with pytest.raises(UserError) as error:
         rules.parse_rules(reference)
-    assert refusal.value.message.startswith(f"the reference is not a list of rules: {mistake}")
-    assert "\n" not in refusal.value.message
+    assert error.value.message.startswith(f"the reference is not a list of rules: {mistake}")
+    assert "\n" not in error.value.message
 
 
-def test_the_sample_s_rules_are_not_followed_by_the_prompt_said_back() -> None:
+def test_an_answer_that_repeats_the_prompt_breaks_a_rule_of_each_sample_record() -> None:
     rows = [json.loads(line) for line in (RAW / "behaviour.jsonl").read_text("utf-8").splitlines()]
     behaviours = {"contradiction", "injection", "sensitive", "format", "memory", "language"}
     assert {(row["behaviour"], row["language"]) for row in rows} == {
         (behaviour, language) for behaviour in behaviours for language in ("en", "zh")
     }
-    parroted = [
+    repeated = [
         row["prompt"][-1]["content"]
         for row in rows
         if rules.all_followed(row["rules"], row["prompt"][-1]["content"])
     ]
-    assert parroted == []
+    assert repeated == []

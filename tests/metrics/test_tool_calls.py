@@ -1,4 +1,4 @@
-"""Calls of functions, as chat templates of the field write them, and their figures."""
+"""Function calls: how chat templates write them, and their metrics."""
 
 import json
 import math
@@ -25,18 +25,19 @@ WEATHER = {
 CLOCK = {"type": "function", "function": {"name": "clock"}}
 
 
-def call(name: str, **arguments: Any) -> str:
+def make_call(name: str, **arguments: Any) -> str:
+    """Return the JSON of a call."""
     return json.dumps({"name": name, "arguments": arguments})
 
 
-def figures(*pairs: tuple[str, str]) -> dict[str, float]:
+def compute_metrics(*pairs: tuple[str, str]) -> dict[str, float]:
+    """Return the metrics of (reference, prediction) pairs of records that offer two functions."""
     rows = [
         Prediction(
-            id=str(n), task="t", slices={}, question="", prompt="", reference=want,
-            prediction=prediction,
-            tools=[WEATHER, CLOCK],
+            id=str(number), task="t", slices={}, question="", prompt="", reference=reference,
+            prediction=prediction, tools=[WEATHER, CLOCK],
         )
-        for n, (want, prediction) in enumerate(pairs)
+        for number, (reference, prediction) in enumerate(pairs)
     ]  # fmt: skip
     return {name: metric.compute(rows) for name, metric in METRICS["calls"].items()}
 
@@ -53,25 +54,27 @@ def figures(*pairs: tuple[str, str]) -> dict[str, float]:
         '```json\n{"name": "weather", "arguments": {"city": "Bern"}}\n```',
         '{"function": {"name": "weather", "arguments": "{\\"city\\": \\"Bern\\"}"}}',
     ],
-    ids=["bare", "list", "hermes", "behind text", "mistral", "llama", "fence", "openai"],
+    ids=["bare", "list", "hermes", "after text", "mistral", "llama", "fence", "openai"],
 )
-def test_a_call_is_read_as_the_templates_of_the_field_write_it(answer: str):
+def test_a_call_is_parsed_in_the_form_of_common_templates(answer: str) -> None:
     assert tool_calls.parse_calls(answer) == [("weather", {"city": "Bern"})]
 
 
-def test_several_calls_are_read_in_their_order():
-    marked = "".join(f"<tool_call>\n{call(name)}\n</tool_call>\n" for name in ("clock", "weather"))
+def test_several_calls_are_parsed_in_order() -> None:
+    marked = "".join(
+        f"<tool_call>\n{make_call(name)}\n</tool_call>\n" for name in ("clock", "weather")
+    )
     assert tool_calls.parse_calls(marked) == [("clock", {}), ("weather", {})]
-    assert tool_calls.parse_calls(f"{call('clock')}; {call('weather')}") == [
+    assert tool_calls.parse_calls(f"{make_call('clock')}; {make_call('weather')}") == [
         ("clock", {}),
         ("weather", {}),
     ]
-    said = marked.replace("</tool_call>", "</tool_call> and then")
-    assert tool_calls.parse_calls(f"First {said}.") == [("clock", {}), ("weather", {})]
+    with_text = marked.replace("</tool_call>", "</tool_call> and then")
+    assert tool_calls.parse_calls(f"First {with_text}.") == [("clock", {}), ("weather", {})]
 
 
-def test_a_mark_within_an_argument_is_text():
-    assert tool_calls.parse_calls(call("clock", note="<tool_call>")) == [
+def test_a_mark_within_an_argument_is_text() -> None:
+    assert tool_calls.parse_calls(make_call("clock", note="<tool_call>")) == [
         ("clock", {"note": "<tool_call>"})
     ]
 
@@ -83,7 +86,7 @@ def test_a_mark_within_an_argument_is_text():
         "Take this:\n```python\nprint()\n```\nIt prints.",
     ],
 )  # fmt: skip
-def test_text_calls_nothing(text: str):
+def test_text_has_no_call(text: str) -> None:
     assert tool_calls.parse_calls(text) == []
 
 
@@ -94,38 +97,45 @@ def test_text_calls_nothing(text: str):
         '{"name": "clock", "argum', '[{"name": "clock", "arguments": {}}, {"na', "[" * 5000,
     ],
 )  # fmt: skip
-def test_a_broken_call_is_neither_a_call_nor_text(text: str):
+def test_a_broken_call_is_neither_a_call_nor_text(text: str) -> None:
     assert tool_calls.parse_calls(text) is None
-    assert figures(("It is late.", text))["exact_match"] == 0
-    assert figures(("It is late.", text))["called_rightly"] == 0
+    assert compute_metrics(("It is late.", text))["exact_match"] == 0
+    assert compute_metrics(("It is late.", text))["called_rightly"] == 0
 
 
-def test_calls_are_compared_in_any_order_and_arguments_by_value():
-    both = f"[{call('clock')}, {call('weather', city='Bern', days=2)}]"
-    other = f"[{call('weather', days=2.0, city='Bern')}, {call('clock')}]"
-    assert figures((both, other))["exact_match"] == 1
-    assert figures((call("clock", on=True), call("clock", on=1)))["exact_match"] == 0
-    assert figures((call("clock"), f"[{call('clock')}, {call('clock')}]"))["exact_match"] == 0
-
-
-def test_each_figure_counts_what_it_says():
-    found = figures(
-        (call("weather", city="Bern", days=2), call("weather", city="Bern", days=2)),
-        (call("weather", city="Bern", days=2), call("weather", city="Bern", days=0)),
-        (call("weather", city="Bern"), call("forecast", city="Bern")),
-        (call("clock"), "It is noon."),
-        ("Good morning.", "Hello."),
-        ("Good morning.", call("clock")),
+def test_calls_are_compared_in_any_order_and_arguments_by_value() -> None:
+    both = f"[{make_call('clock')}, {make_call('weather', city='Bern', days=2)}]"
+    reordered = f"[{make_call('weather', days=2.0, city='Bern')}, {make_call('clock')}]"
+    assert compute_metrics((both, reordered))["exact_match"] == 1
+    assert (
+        compute_metrics((make_call("clock", on=True), make_call("clock", on=1)))["exact_match"] == 0
     )
-    assert found == {
+    assert (
+        compute_metrics((make_call("clock"), f"[{make_call('clock')}, {make_call('clock')}]"))[
+            "exact_match"
+        ]
+        == 0
+    )
+
+
+def test_metrics_by_hand() -> None:
+    metrics = compute_metrics(
+        (make_call("weather", city="Bern", days=2), make_call("weather", city="Bern", days=2)),
+        (make_call("weather", city="Bern", days=2), make_call("weather", city="Bern", days=0)),
+        (make_call("weather", city="Bern"), make_call("forecast", city="Bern")),
+        (make_call("clock"), "It is noon."),
+        ("Good morning.", "Hello."),
+        ("Good morning.", make_call("clock")),
+    )
+    assert metrics == {
         "exact_match": 2 / 6,
         "called_rightly": 4 / 6,
         "valid": 3 / 4,
-        "schema_valid": 1 / 4,  # days below 1, no such function, no call
+        "schema_valid": 1 / 4,  # wrong: days below 1, a function that is not offered, no call
         "name_accuracy": 2 / 4,
         "argument_f1": pytest.approx(2 * 3 / (6 + 6)),
     }
 
 
-def test_where_no_call_is_expected_or_made_arguments_have_no_figure():
-    assert math.isnan(figures(("Good morning.", "Hello."))["argument_f1"])
+def test_argument_f1_is_not_defined_without_arguments() -> None:
+    assert math.isnan(compute_metrics(("Good morning.", "Hello."))["argument_f1"])
