@@ -28,7 +28,7 @@ class MetricDisplay:
 
         It is the difference between the values as shown, so that a reader can check it.
         """
-        difference = self.difference(before, after)
+        difference = self.compute_change(before, after)
         digits = 1 if self.percent else self._count_decimals(max(before, after))
         sign = "−" if difference < 0 else "+" if difference > 0 else "±"
         return f"{sign}{abs(difference):,.{digits}f}"
@@ -41,7 +41,7 @@ class MetricDisplay:
         sign = "" if not float(shown.replace(",", "")) else "−" if difference < 0 else "+"
         return f"{sign}{shown}{unit}"
 
-    def difference(self, before: float, after: float) -> float:
+    def compute_change(self, before: float, after: float) -> float:
         """Return after minus before, both rounded as shown; shares are in percentage points."""
         if self.percent:
             return round(round(100 * after, 1) - round(100 * before, 1), 1)
@@ -50,7 +50,7 @@ class MetricDisplay:
 
     def is_better(self, before: float, after: float) -> bool:
         """Whether `after` is better than `before` as shown; equal values are not better."""
-        difference = self.difference(before, after)
+        difference = self.compute_change(before, after)
         return difference < 0 if self.lower_is_better else difference > 0
 
     def _count_decimals(self, value: float) -> int:

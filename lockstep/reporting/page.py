@@ -290,7 +290,7 @@ def _collect_splits(summaries: Mapping[str, Metrics]) -> list[tuple[str, list[in
 
 
 def _judge(display: MetricDisplay, before: float, after: float, test: Difference | None) -> str:
-    if display.difference(before, after) == 0:
+    if display.compute_change(before, after) == 0:
         return "same"
     if test is None:
         return "untested"

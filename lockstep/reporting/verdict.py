@@ -72,7 +72,7 @@ def _write_headline(
         return f"Nothing was measured; {describe_quantization(None, False, quantized, '')}."
     if before is None:
         tuning = f"Tuning brings {subject} to {display.format(merged)}"
-    elif display.difference(before, merged) == 0:
+    elif display.compute_change(before, merged) == 0:
         tuning = f"Tuning leaves {subject} at {display.format(merged)}"
     else:
         verb = "raises" if merged > before else "lowers"
@@ -82,7 +82,7 @@ def _write_headline(
         tuning += _doubt(results.differences["tuning"], task, name)
     if after is None:
         return f"{tuning}; {describe_quantization(None, False, quantized, '')}."
-    difference = display.difference(merged, after)
+    difference = display.compute_change(merged, after)
     gain = -difference if display.lower_is_better else difference
     doubt = _doubt(results.differences["quantization"], task, name) if difference else ""
     return f"{tuning}; {describe_quantization(gain, display.percent, quantized, doubt)}."

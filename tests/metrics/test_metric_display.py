@@ -24,11 +24,25 @@ def test_a_value_has_the_digits_of_its_metric(name: str, value: float, text: str
     assert describe_metric(name).format(value) == text
 
 
-def test_a_change_is_the_difference_of_what_is_shown() -> None:
+def test_a_change_is_the_difference_of_the_values_as_shown() -> None:
     accuracy = describe_metric("accuracy")
     assert (accuracy.format(0.9134), accuracy.format(0.9086)) == ("91.3%", "90.9%")
     assert accuracy.format_change(0.9134, 0.9086) == "−0.4"
     assert describe_metric("perplexity").format_change(212.4, 1.62) == "−210.8"
+
+
+@pytest.mark.parametrize(
+    ("name", "difference", "text"),
+    [
+        ("accuracy", 0.0123, "+1.2 points"),
+        ("accuracy", -0.0123, "−1.2 points"),
+        ("accuracy", 0.0001, "0.0 points"),
+        ("perplexity", -0.5, "−0.500"),
+        ("bleu", 12.34, "+12.3"),
+    ],
+)
+def test_a_difference_has_its_sign_and_unit(name: str, difference: float, text: str) -> None:
+    assert describe_metric(name).format_difference(difference) == text
 
 
 def test_lower_perplexity_is_better_and_equal_is_not() -> None:
@@ -37,9 +51,9 @@ def test_lower_perplexity_is_better_and_equal_is_not() -> None:
 
 
 @given(st.sampled_from(sorted(DISPLAYS)), st.floats(0, 1), st.floats(0, 1))
-def test_one_of_two_different_shown_values_is_better(name: str, a: float, b: float) -> None:
+def test_one_of_two_values_that_differ_as_shown_is_better(name: str, a: float, b: float) -> None:
     display = describe_metric(name)
-    differ = display.difference(a, b) != 0
+    differ = display.compute_change(a, b) != 0
     assert display.is_better(a, b) + display.is_better(b, a) == differ
 
 
@@ -52,11 +66,11 @@ def test_the_main_metric_comes_first_and_unknown_ones_last() -> None:
     ("number", "text"),
     [(0, "0 bytes"), (999, "999 bytes"), (1_922_034, "1.92 MB"), (14e9, "14 GB")],
 )
-def test_size(number: float, text: str) -> None:
+def test_bytes_have_three_digits_and_a_unit(number: float, text: str) -> None:
     assert format_bytes(int(number)) == text
 
 
-def test_sizes_grow_with_their_numbers() -> None:
+def test_the_unit_grows_with_the_number() -> None:
     units = [format_bytes(10**power).split()[1] for power in range(13)]
     order = ["bytes", "kB", "MB", "GB", "TB"]
     assert all(order.index(a) <= order.index(b) for a, b in pairwise(units))
