@@ -1,6 +1,7 @@
 """Merge a recipe into params.yaml and keep its comments: `python -m lockstep.recipe NAME`."""
 
 import io
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from lockstep import outputs
 from lockstep.cli.params_check import check_parameters
 from lockstep.errors import UserError
 
+SECTION = re.compile(r"^\w.*(?:(?:\n(?:#.*)?)*\n .*)*", re.MULTILINE)
+"""A section of params.yaml: a line with its name, and all lines up to its last indented line."""
 FOLDER = Path(__file__).parents[1] / "recipes"
 OPTION_BLOCKS = ("train.adapter", "train.options")
 """Blocks with options of a library; a recipe replaces them as a whole."""
@@ -26,18 +29,11 @@ def list_recipes() -> list[str]:
 def merge_recipe(params: str, recipe: str) -> str:
     """Return the text of params.yaml with the recipe's values.
 
-    Comments and order of params.yaml stay. Mappings are merged; lists, plain values and the
-    options of libraries are replaced.
+    Comments and order of params.yaml stay; sections that the recipe does not change stay as they
+    are. Mappings are merged; lists, plain values and the options of libraries are replaced.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    values = yaml.load(params)
-    _merge(values, yaml.load(recipe), "")
-    text = io.StringIO()
-    yaml.dump(values, text)
-    return text.getvalue()
+    changes = _yaml().load(recipe)
+    return SECTION.sub(lambda section: _merge_section(section[0], changes), params)
 
 
 def main() -> None:
@@ -54,16 +50,38 @@ def main() -> None:
     print(f"recipes/{sys.argv[1]}.yaml is merged; `dvc params diff` shows what changed")
 
 
+def _merge_section(section: str, changes: Mapping[str, Any]) -> str:
+    """Return the text of one section of params.yaml with the recipe's values for it."""
+    name = section.partition(":")[0]
+    if name not in changes:
+        return section
+    yaml = _yaml()
+    values, before = yaml.load(section), yaml.load(section)
+    _merge(values, {name: changes[name]}, "")
+    if values == before:
+        return section
+    text = io.StringIO()
+    yaml.dump(values, text)
+    return text.getvalue().rstrip("\n")
+
+
+def _yaml() -> YAML:
+    """Return a YAML reader and writer that keeps comments, quotes and indentation."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
 def _merge(values: CommentedMap, changes: Mapping[str, Any], path: str) -> None:
     for name, change in changes.items():
         change_path = f"{path}.{name}" if path else name
         is_merged = isinstance(change, Mapping) and change_path not in OPTION_BLOCKS
         if is_merged and isinstance(values.get(name), Mapping):
             _merge(values[name], change, change_path)
-        elif name in values:
+        else:
             values[name] = change
-        else:  # before the last key, whose comment holds the empty line that ends the section
-            values.insert(max(0, len(values) - 1), name, change)
 
 
 if __name__ == "__main__":

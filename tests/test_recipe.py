@@ -44,7 +44,7 @@ def test_a_recipe_is_valid_and_keeps_the_comments(name: str, tmp_path: Path):
 
 def test_merging_a_value_that_is_there_changes_nothing():
     real = REAL.read_text(encoding="utf-8")
-    assert merge_recipe(real, "seed: 7") == real
+    assert merge_recipe(real, "seed: 7\ntrain: {objective: sft}") == real
 
 
 def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
@@ -82,11 +82,35 @@ def test_options_of_libraries_are_replaced_as_a_whole():
 
 
 def test_a_key_that_params_yaml_leaves_out_is_added_to_its_section():
-    real = "train:\n  epochs: 4.0\n  log_steps: 20  # steps\n\nmerge:\n  prompts: 32\n"
-    recipe = "train:\n  dropout: {attention_dropout: 0.1}\n"
-    assert merge_recipe(real, recipe) == (
-        "train:\n  epochs: 4.0\n  dropout: {attention_dropout: 0.1}\n  log_steps: 20  # steps\n"
-        "\nmerge:\n  prompts: 32\n"
+    real = """\
+# train: train
+train:
+  epochs: 4.0
+
+# a comment within the section
+  log_steps: 20  # steps
+
+# merge: merge
+merge: {}  # tolerance
+seed: 7
+"""
+    recipe = "train:\n  epochs: 2.0\n  dropout: {a: 0.1}\nmerge:\n  tolerance: 0.5\n"
+    assert (
+        merge_recipe(real, recipe)
+        == """\
+# train: train
+train:
+  epochs: 2.0
+
+# a comment within the section
+  log_steps: 20  # steps
+  dropout: {a: 0.1}
+
+# merge: merge
+merge:      # tolerance
+  tolerance: 0.5
+seed: 7
+"""
     )
 
 
