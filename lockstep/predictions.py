@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from lockstep.errors import UserError
 
 Variant = Literal["base", "merged", "quantized"]
+"""A variant of the model that is evaluated."""
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 """Variants of the model that are evaluated, in the order of the pipeline."""
 STEPS = {"tuning": ("base", "merged"), "quantization": ("merged", "quantized")}

@@ -6,10 +6,11 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FOLDER, OUT, run
-from lockstep.human import ratings
-from lockstep.human.rating_items import HumanParams
-from lockstep.judging import judge_metrics, judgements
-from lockstep.judging.judge_params import Judge
+from lockstep.human.human_params import HumanParams
+from lockstep.human.rating_metrics import compute_rating_metrics
+from lockstep.judging.judge_metrics import compute_judge_metrics
+from lockstep.judging.judge_params import JudgeParams
+from lockstep.judging.judgements import read_judgements
 from lockstep.metrics.suite_metrics import build_measured_suites, list_slices
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
@@ -20,7 +21,7 @@ from lockstep.statistics.evaluate_params import EvaluateParams
 
 class Params(Section):
     seed: Seed
-    judge: Judge
+    judge: JudgeParams
     human: HumanParams
     evaluate: EvaluateParams
 
@@ -48,9 +49,9 @@ def main(data: Path, reports: Path) -> None:
         settings.evaluate.examples,
         settings.seed,
     )
-    judged = judgements.read(data / "judged/judgements.jsonl")
-    details["judge"] = judge_metrics.of(judged, settings.judge)
-    details["human"] = ratings.figures(data / "human", predictions, settings.human)
+    judgements = read_judgements(data / "judged/judgements.jsonl")
+    details["judge"] = compute_judge_metrics(judgements, settings.judge)
+    details["human"] = compute_rating_metrics(data / "human", predictions, settings.human)
     metrics = summary_metrics.summarize(details, summaries, settings.evaluate.summary_slices)
     for name, value in ("details", details), ("metrics", metrics):
         with outputs.atomic_file(reports / f"{name}.json") as partial:

@@ -1,45 +1,49 @@
 """Let a judge compare and score the answers of the variants, on the dimensions of a rubric."""
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.judging import cases, judgements, judges, rubric
-from lockstep.judging.judge_params import Judge
-from lockstep.judging.judge_prompts import Prompt
-from lockstep.models import compute
+from lockstep.judging.cases import read_cases
+from lockstep.judging.judge_params import JudgeParams
+from lockstep.judging.judgements import judge_cases, write_judgements
+from lockstep.judging.judges import ask_judge
+from lockstep.judging.rubric import read_rubric
+from lockstep.models.compute import ComputeParams
 from lockstep.params import Section, Seed
 
 
 class Params(Section):
     seed: Seed
-    compute: compute.ComputeParams
-    judge: Judge
+    compute: ComputeParams
+    judge: JudgeParams
 
 
 @click.command(help=__doc__)
 @click.argument("predicted", type=IN_FOLDER)
 @click.argument("test", type=IN_FILE)
-@click.argument("told", metavar="RUBRIC", type=IN_FILE)
+@click.argument("rubric_file", metavar="RUBRIC", type=IN_FILE)
 @click.argument("out", type=OUT)
-def main(predicted: Path, test: Path, told: Path, out: Path) -> None:
-    chosen = params.read(Params)
-    settings = chosen.judge
-    wording = rubric.read(told, settings.dimensions)
-    found: list[judgements.Judgement] = []
-    if settings.by != "none":
-        rows = cases.read(predicted, test, settings)
+def main(predicted: Path, test: Path, rubric_file: Path, out: Path) -> None:
+    settings = params.read(Params)
+    rubric = read_rubric(rubric_file, settings.judge.dimensions)
+    cases = [] if settings.judge.by == "none" else read_cases(predicted, test, settings.judge)
 
-        def ask(prompts: list[Prompt]) -> list[str]:
-            return judges.ask_judge(prompts, settings, chosen.compute, chosen.seed)
+    ask = partial(
+        ask_judge,
+        settings=settings.judge,
+        compute_params=settings.compute,
+        seed=settings.seed,
+    )
+    judgements = judge_cases(cases, rubric, settings.judge, ask)
 
-        found = judgements.judge(rows, wording, settings, ask)
-    with outputs.atomic_folder(out) as partial:
-        judgements.write(partial / "judgements.jsonl", found)
-    unread = sum(judgement.verdicts is None for judgement in found)
-    click.echo(f"judge: {len(found)} judgements, {unread} unreadable", err=True)
+    with outputs.atomic_folder(out) as partial_folder:
+        write_judgements(partial_folder / "judgements.jsonl", judgements)
+    unreadable = sum(judgement.verdicts is None for judgement in judgements)
+    click.echo(f"judge: {len(judgements)} judgements, {unreadable} unreadable", err=True)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.hub.base_params import BaseParams
-from lockstep.human.rating_items import HumanParams
-from lockstep.judging.judge_params import Judge as JudgeParams
+from lockstep.human.human_params import HumanParams
+from lockstep.judging.judge_params import JudgeParams
 from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.models.merging import MergeParams
 from lockstep.models.model_io import WeightsParams

@@ -1,0 +1,4 @@
+"""Human ratings: blind sheets of answers, the ratings that come back, and their metrics.
+
+Start with `rating_sheet`, which draws the sheets, then `rating_metrics`, which reads the ratings.
+"""

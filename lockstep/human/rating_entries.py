@@ -1,4 +1,4 @@
-"""What raters entered, read from filled sheets and from Label Studio's exports."""
+"""Ratings read from filled sheets and from exports of Label Studio."""
 
 import codecs
 import csv
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.human.rating_items import HIGHEST, ITEM, LOWEST
+from lockstep.human.rating_items import HIGHEST, ITEM_CODE, LOWEST
 
 _RATING = re.compile(rf"([{LOWEST}-{HIGHEST}])(?:[.,]0*)?")
-_MARKS = {
+_ENCODING_BY_MARK = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -25,149 +25,159 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """How one rater rated one answer."""
+    """The ratings of one answer by one rater."""
 
     place: str
-    """`file:line`; of an export, which is often one line, `file: task id`."""
+    """`file:line` in a sheet; `file: task id` in an export, which is often a single line."""
     rater: str
+    """Name of the sheet's file, or the annotator's id in Label Studio."""
     item: str
+    """Code of the item."""
     ratings: dict[str, int]
-    """By dimension; what was left empty is missing."""
+    """Rating by dimension; dimensions that were left empty are missing."""
 
 
-def read(folder: Path, dimensions: Collection[str]) -> list[Entry]:
-    """The entries of all files in a folder that hold ratings; none where there is no folder.
+def read_entries(folder: Path, dimensions: Collection[str]) -> list[Entry]:
+    """Return the entries with ratings from all files in a folder; [] if there is no folder.
 
-    A rater is the name of a CSV file, or `completed_by` in Label Studio. UserError of what is no
-    rating, or the second one of an item by a rater.
+    Raise UserError if a file is neither a sheet nor an export, a rating is not valid, or a rater
+    rates an item twice.
     """
-    found: dict[tuple[str, str], Entry] = {}
-    for path in _files(folder):
-        for entry in FORMS[path.suffix.lower()](path, dimensions):
-            if not ITEM.fullmatch(entry.item):
+    entries: dict[tuple[str, str], Entry] = {}
+    for path in _list_files(folder):
+        for entry in READERS[path.suffix.lower()](path, dimensions):
+            if not ITEM_CODE.fullmatch(entry.item):
                 raise UserError(
-                    f"{entry.place}: {_shown(entry.item)} is no item of a sheet; keep the first "
-                    "column as it was drawn"
+                    f"{entry.place}: {_quote(entry.item)} is no item of a sheet; restore the "
+                    "first column"
                 )
-            before = found.get((entry.rater, entry.item))
-            if before and entry.ratings:
+            earlier = entries.get((entry.rater, entry.item))
+            if earlier and entry.ratings:
                 raise UserError(
-                    f"{entry.place}: rater {_shown(entry.rater)} rates item {entry.item} again, "
-                    f"first at {before.place}; remove one"
+                    f"{entry.place}: rater {_quote(entry.rater)} rates item {entry.item} again, "
+                    f"first at {earlier.place}; remove one"
                 )
             if entry.ratings:
-                found[entry.rater, entry.item] = entry
-    return list(found.values())
+                entries[entry.rater, entry.item] = entry
+    return list(entries.values())
 
 
-def _files(folder: Path) -> list[Path]:
-    """Those that people put there: no README, nor what editors hide beside their files."""
+def _list_files(folder: Path) -> list[Path]:
+    """Return the files with ratings, without the README and the hidden files of editors."""
     files = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.startswith((".", "~$")) or path.stem == "README":
             continue
-        if path.is_dir() or path.suffix.lower() not in FORMS:
-            raise UserError(f"{path}: no sheet; save it as CSV, or export JSON from Label Studio")
+        if path.is_dir() or path.suffix.lower() not in READERS:
+            raise UserError(
+                f"{path}: not a sheet; save it as CSV, or export from Label Studio as JSON"
+            )
         files.append(path)
     return files
 
 
-def _sheet(path: Path, dimensions: Collection[str]) -> Iterator[Entry]:
-    csv.field_size_limit(sys.maxsize)  # of the whole process
-    rows = _rows(path, _text(path))
+def _read_sheet(path: Path, dimensions: Collection[str]) -> Iterator[Entry]:
+    csv.field_size_limit(sys.maxsize)  # the limit holds for the whole process
+    rows = _read_rows(path, _read_text(path))
     header = next(rows)[1]
-    columns = _columns(path, header, dimensions)
+    columns = _find_columns(path, header, dimensions)
     for line, row in rows:
-        place, cells = f"{path}:{line}", [*row, *[""] * len(header)]  # Excel omits empty ends
+        place = f"{path}:{line}"
+        cells = [*row, *[""] * len(header)]  # Excel omits empty cells at the end of a row
         if not any(cells):
             continue
         if any(cells[len(header) :]):
             raise UserError(f"{place}: more cells than the header has; quote the text in them")
-        ratings = {name: _rating(cells[columns[name]], f"{place}: {name}") for name in dimensions}
+        ratings = {
+            name: _parse_rating(cells[columns[name]], f"{place}: {name}") for name in dimensions
+        }
         yield Entry(
             place=place,
             rater=path.stem,
             item=cells[columns["item"]].strip(),
-            ratings={name: value for name, value in ratings.items() if value is not None},
+            ratings={name: rating for name, rating in ratings.items() if rating is not None},
         )
 
 
-def _text(path: Path) -> str:
-    """The file's text in UTF-8 or UTF-16; of another encoding, only the ASCII characters are right.
+def _read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, UTF-16 or an extension of ASCII.
 
-    That is enough, since codes and ratings are ASCII: Excel may save in GBK or Windows-1252.
+    Excel may save in GBK or Windows-1252. Such files are read as Latin-1, which is right for
+    codes and ratings, since these are ASCII.
     """
     data = path.read_bytes()
-    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = next(
+        (name for mark, name in _ENCODING_BY_MARK.items() if data.startswith(mark)), "utf-8"
+    )
     try:
         return data.decode(encoding)
     except UnicodeDecodeError:
         return data.decode("latin-1")
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The header and the rows with the lines on which they begin, whatever separates the cells."""
+def _read_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the header and the rows, each with its first line; the separator is detected."""
     for separator in ",;\t":
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        line, header = 1, True
+        line, is_header = 1, True
         try:
             for row in reader:
-                if header and "item" not in map(_name, row):
+                if is_header and "item" not in map(_column_name, row):
                     break
                 yield line, row
-                line, header = reader.line_num + 1, False
+                line, is_header = reader.line_num + 1, False
         except csv.Error as error:
-            if not header:
+            if not is_header:
                 raise UserError(f"{path}:{line}: not CSV: {error}; save the sheet again") from None
-        if not header:
+        if not is_header:
             return
-    raise UserError(f"{path}:1: no column item; fill a sheet as it was drawn, and save it as CSV")
+    raise UserError(f"{path}:1: no column item; keep the header of the sheet and save it as CSV")
 
 
-def _columns(path: Path, header: list[str], dimensions: Collection[str]) -> dict[str, int]:
-    """Where the item and each dimension stand."""
-    names = [_name(cell) for cell in header]
+def _find_columns(path: Path, header: list[str], dimensions: Collection[str]) -> dict[str, int]:
+    """Return the index of the column of the item and of each dimension."""
+    names = [_column_name(cell) for cell in header]
     for name in ("item", *dimensions):
         if names.count(name) != 1:
             raise UserError(
-                f"{path}:1: {names.count(name) or 'no'} columns {name}; keep those of the sheet, "
-                "or correct human.dimensions in params.yaml"
+                f"{path}:1: {names.count(name) or 'no'} columns {name}; keep the columns of the "
+                "sheet, or correct human.dimensions in params.yaml"
             )
     return {name: names.index(name) for name in ("item", *dimensions)}
 
 
-def _name(cell: str) -> str:
-    """A column's name, before what raters are asked."""
+def _column_name(cell: str) -> str:
+    """Return the name in a heading, which the question to the raters follows after a colon."""
     return cell.partition(":")[0].strip().casefold()
 
 
-def _rating(text: str, place: str) -> int | None:
-    """The number in a cell, also in full width or as 4.0; None of an empty one."""
+def _parse_rating(text: str, place: str) -> int | None:
+    """Return the rating in a cell, also in full width or as 4.0; None if the cell is empty."""
     cell = unicodedata.normalize("NFKC", text).strip()
     if not cell:
         return None
     match = _RATING.fullmatch(cell)
     if not match:
         raise UserError(
-            f"{place} is {_shown(cell)}; rate by a whole number from {LOWEST} to {HIGHEST}, or "
+            f"{place} is {_quote(cell)}; enter a whole number from {LOWEST} to {HIGHEST}, or "
             "leave it empty"
         )
     return int(match[1])
 
 
-def _export(path: Path, dimensions: Collection[str]) -> Iterator[Entry]:
+def _read_export(path: Path, dimensions: Collection[str]) -> Iterator[Entry]:
     try:
         tasks = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; export it again") from None
     if not isinstance(tasks, list):
-        raise UserError(f"{path}: no list of tasks; export as JSON")
+        raise UserError(f"{path}: not a list of tasks; export as JSON")
     for number, task in enumerate(tasks, 1):
         match task:
             case {"data": {"item": str(item)}, "annotations": [*annotations]}:
                 place = f"{path}: task {task.get('id', number)}"
                 for annotation in annotations:
-                    yield from _annotation(annotation, item, place, dimensions)
+                    yield from _read_annotation(annotation, item, place, dimensions)
             case _:
                 raise UserError(
                     f"{path}: task {number} of the list: no item with annotations; import "
@@ -175,11 +185,11 @@ def _export(path: Path, dimensions: Collection[str]) -> Iterator[Entry]:
                 )
 
 
-def _annotation(
+def _read_annotation(
     annotation: Any, item: str, place: str, dimensions: Collection[str]
 ) -> Iterator[Entry]:
     match annotation:
-        case {"was_cancelled": True}:  # skipped
+        case {"was_cancelled": True}:  # the annotator skipped the task
             return
         case {"completed_by": {"id": int(rater)} | int(rater), "result": [*results]}:
             ratings: dict[str, int] = {}
@@ -187,13 +197,15 @@ def _annotation(
                 match result:
                     case {"type": "rating", "from_name": str(name), "value": {"rating": value}}:
                         if name not in dimensions or name in ratings:
-                            problem = "twice" if name in ratings else "no human.dimensions"
-                            raise UserError(
-                                f"{place}: rating {_shown(name)} is {problem}; label by "
-                                "labelling.xml, or correct params.yaml"
+                            problem = (
+                                "given twice" if name in ratings else "not in human.dimensions"
                             )
-                        number = _rating(json.dumps(value), f"{place}: {name}")
-                        ratings |= {} if number is None else {name: number}
+                            raise UserError(
+                                f"{place}: rating {_quote(name)} is {problem}; use labelling.xml, "
+                                "or correct params.yaml"
+                            )
+                        rating = _parse_rating(json.dumps(value), f"{place}: {name}")
+                        ratings |= {} if rating is None else {name: rating}
             yield Entry(place=place, rater=str(rater), item=item, ratings=ratings)
         case _:
             raise UserError(
@@ -201,14 +213,15 @@ def _annotation(
             )
 
 
-def _shown(text: str) -> str:
-    """Cut to a length that fits into a line."""
+def _quote(text: str) -> str:
+    """Return the text in quotes, truncated to 40 characters."""
     return repr(text if len(text) <= 40 else text[:40] + "…")
 
 
-FORMS: dict[str, Callable[[Path, Collection[str]], Iterator[Entry]]] = {
-    ".csv": _sheet,
-    ".tsv": _sheet,
-    ".txt": _sheet,  # Excel's Unicode text
-    ".json": _export,
+READERS: dict[str, Callable[[Path, Collection[str]], Iterator[Entry]]] = {
+    ".csv": _read_sheet,
+    ".tsv": _read_sheet,
+    ".txt": _read_sheet,  # Excel's Unicode text
+    ".json": _read_export,
 }
+"""Reader of each kind of file with ratings, by its extension."""

@@ -1,4 +1,4 @@
-"""A sample of the test records by strata, and an order in which no variant shows."""
+"""Stratified samples of test records, and orders of their answers that reveal no variant."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -6,90 +6,129 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from lockstep.errors import UserError
-from lockstep.human.rating_items import HumanParams, Item
-from lockstep.predictions import Prediction
+from lockstep.human.human_params import HumanParams
+from lockstep.human.rating_items import Item
+from lockstep.predictions import COMMON_SLICES, Prediction
+
+Stratum = tuple[str, ...]
+"""A combination of values of the slices that define the strata."""
 
 
-def sample(rows: Sequence[Prediction], chosen: HumanParams) -> list[str]:
-    """Ids of the records that are drawn of each suite, out of one variant's predictions.
+def sample_records(predictions: Sequence[Prediction], settings: HumanParams) -> list[str]:
+    """Return the ids of a stratified sample of each suite's records.
 
-    A larger `records` draws the same ones and further ones. UserError where a suite or stratum is
-    none of these predictions, or there are too few records for one of each stratum.
+    `predictions` are those of one variant. A larger `records` keeps the smaller sample and adds
+    to it. Raise UserError if a suite or slice does not exist, or if there are more strata than
+    records to sample.
     """
-    if not chosen.suites:
-        raise UserError("params.yaml: human.suites: none; name those whose answers people read")
-    tasks = {row.task for row in rows if row.answer_form}
-    drawn: list[str] = []
-    for task in chosen.suites:
-        if task not in tasks:
-            known = ", ".join(sorted(tasks))
-            raise UserError(f"params.yaml: human.suites: {task} is no suite; known: {known}")
-        part = [row for row in rows if row.task == task]
-        strata = _strata(part, chosen.strata)
-        if chosen.records < len(strata):
+    sampled: list[str] = []
+    for suite in settings.suites or _find_text_suites(predictions):
+        rows = [row for row in predictions if row.task == suite and row.answer_form]
+        if not rows:
+            known = ", ".join(sorted({row.task for row in predictions if row.answer_form}))
+            raise UserError(f"params.yaml: human.suites: no suite {suite}; known: {known}")
+        strata = _group_by_stratum(rows, settings)
+        if settings.records < len(strata):
             raise UserError(
-                f"params.yaml: human.records: {chosen.records} are too few for the {len(strata)} "
-                f"strata of {task}; raise it or name fewer slices in human.strata"
+                f"params.yaml: human.records: {settings.records} records are too few for the "
+                f"{len(strata)} strata of {suite}; raise it or name fewer slices in human.strata"
             )
-        seats = shares({key: len(own) for key, own in strata.items()}, chosen.records)
-        for key, own in strata.items():
-            drawn += sorted(own, key=lambda id: _rank(chosen.seed, id))[: seats[key]]
-    return drawn
+        sizes = {stratum: len(ids) for stratum, ids in strata.items()}
+        shares = apportion(sizes, settings.records)
+        for stratum, ids in strata.items():
+            ranked = sorted(ids, key=lambda record_id: _random_rank(settings.seed, record_id))
+            sampled += ranked[: shares[stratum]]
+    return sampled
 
 
-def shares(sizes: Mapping[tuple[str, ...], int], number: int) -> dict[tuple[str, ...], int]:
-    """How many of `number` fall to each stratum: in proportion to its size, and at least one.
+def apportion(sizes: Mapping[Stratum, int], number: int) -> dict[Stratum, int]:
+    """Divide `number` records among the strata in proportion to their sizes, at least one each.
 
-    By Huntington and Hill's method of equal proportions, as seats in the US House fall to states
-    (2 U.S.C. § 2a). None gets more than it has: its claim is then below 1, another's above.
+    This is the method of equal proportions by Huntington and Hill, which apportions the seats of
+    the US House among the states (2 U.S.C. § 2a). No stratum gets more records than it has.
     """
-    seats = dict.fromkeys(sorted(sizes), 1)
-    for _ in range(min(number, sum(sizes.values())) - len(seats)):
-        next_one = max(
-            seats, key=lambda key: Fraction(sizes[key] ** 2, seats[key] * (seats[key] + 1))
+    shares = dict.fromkeys(sorted(sizes), 1)
+    for _ in range(min(number, sum(sizes.values())) - len(shares)):
+        # the priority of a full stratum is below 1, that of some other stratum above
+        largest = max(
+            shares,
+            key=lambda stratum: Fraction(
+                sizes[stratum] ** 2, shares[stratum] * (shares[stratum] + 1)
+            ),
         )
-        seats[next_one] += 1
-    return seats
+        shares[largest] += 1
+    return shares
 
 
-def order(items: Sequence[Item], seed: str) -> list[Item]:
-    """Every record once, then those with a second answer again, and so on, each round shuffled.
+def order_items(items: Sequence[Item], seed: str) -> list[Item]:
+    """Return the items in a random order that keeps the answers to one record apart.
 
-    Which of a record's answers comes first is chance. No two of them stand side by side as long
-    as other records are left to stand between.
+    The first round has one random answer to each record, the second round another one, and so
+    on. Two answers to one record are neighbours only if no other record is left between them.
     """
-    ranked = sorted(items, key=lambda item: _rank(seed, item.code))
-    left: Counter[str] = Counter()
+    shuffled = sorted(items, key=lambda item: _random_rank(seed, item.code))
+    remaining: Counter[str] = Counter()
     rounds = {}
-    for item in ranked:
-        rounds[item.code] = left[item.record]
-        left[item.record] += 1
-    waiting = sorted(ranked, key=lambda item: rounds[item.code])
+    for item in shuffled:
+        rounds[item.code] = remaining[item.record]
+        remaining[item.record] += 1
+    waiting = sorted(shuffled, key=lambda item: rounds[item.code])
     ordered: list[Item] = []
     while waiting:
-        fitting = [item for item in waiting if not ordered or item.record != ordered[-1].record]
-        urgent = [item for item in fitting if left[item.record] > len(waiting) // 2]
-        item = (urgent or fitting or waiting)[0]
+        others = [item for item in waiting if not ordered or item.record != ordered[-1].record]
+        # a record with more than half of the waiting items would be left with neighbours
+        urgent = [item for item in others if remaining[item.record] > len(waiting) // 2]
+        item = (urgent or others or waiting)[0]
         waiting.remove(item)
-        left[item.record] -= 1
+        remaining[item.record] -= 1
         ordered.append(item)
     return ordered
 
 
-def _strata(rows: Sequence[Prediction], slices: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
-    """Ids of the records by their values of the slices; a record without one has the value ''."""
+def _find_text_suites(predictions: Sequence[Prediction]) -> list[str]:
+    """Return the suites with free-text answers; raise UserError if there are none."""
+    suites = {row.task for row in predictions if row.answer_form == "text"}
+    if not suites:
+        raise UserError(
+            "params.yaml: human.suites: no suite has free-text answers; name the suites to rate"
+        )
+    return sorted(suites)
+
+
+def _group_by_stratum(
+    rows: Sequence[Prediction], settings: HumanParams
+) -> dict[Stratum, list[str]]:
+    """Return the record ids of each stratum; a record without a slice has the value ""."""
     known = {name for row in rows for name in row.slices}
-    for name in slices:
+    for name in settings.strata:
         if name not in known:
             raise UserError(
                 f"params.yaml: human.strata: {name} is no slice of {rows[0].task}; "
                 f"known: {', '.join(sorted(known)) or 'none'}"
             )
-    strata: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    slices = settings.strata or _choose_slices(rows, settings.records)
+    strata: dict[Stratum, list[str]] = defaultdict(list)
     for row in rows:
-        strata[tuple(row.slices.get(name, "") for name in slices)].append(row.id)
+        strata[_stratum(row, slices)].append(row.id)
     return dict(sorted(strata.items()))
 
 
-def _rank(seed: int | str, text: str) -> str:
+def _choose_slices(rows: Sequence[Prediction], number: int) -> list[str]:
+    """Return the slices of the data, in alphabetical order, as far as the strata stay large.
+
+    A slice is skipped if it would leave fewer than two sampled records per stratum on average.
+    """
+    slices: list[str] = []
+    for name in sorted({name for row in rows for name in row.slices} - {*COMMON_SLICES}):
+        strata = {_stratum(row, [*slices, name]) for row in rows}
+        if len(strata) <= max(1, number // 2):
+            slices.append(name)
+    return slices
+
+
+def _stratum(row: Prediction, slices: Sequence[str]) -> Stratum:
+    return tuple(row.slices.get(name, "") for name in slices)
+
+
+def _random_rank(seed: int | str, text: str) -> str:
     return hashlib.sha256(f"{seed}\n{text}".encode()).hexdigest()

@@ -1,9 +1,8 @@
-"""Draw a blind sheet of answers for people to rate, out of the variants' predictions.
+"""Draw blind rating sheets from the predictions of the variants.
 
-`python -m lockstep.human.rating_sheet data/predicted OUT`: by section `human` of params.yaml.
-Writes OUT/sheet-1.csv, sheet-2.csv … for each rater, and tasks.json with labelling.xml for
-Label Studio.
-What comes back filled belongs into data/human (docs/evaluation.md).
+Run `python -m lockstep.human.rating_sheet data/predicted OUT`. The section `human` of params.yaml
+says which answers are rated. OUT gets sheet-1.csv, sheet-2.csv … for the raters, and tasks.json
+and labelling.xml for Label Studio. Put the filled sheets into data/human (docs/evaluation.md).
 """
 
 import csv
@@ -16,14 +15,15 @@ import click
 
 from lockstep import outputs, params, predictions
 from lockstep.errors import UserError
-from lockstep.human import rating_items, rating_sample
-from lockstep.human.rating_items import HIGHEST, HumanParams, Item
+from lockstep.human.human_params import HumanParams
+from lockstep.human.rating_items import HIGHEST, Item, collect_items
+from lockstep.human.rating_sample import order_items, sample_records
 from lockstep.params import Section
 from lockstep.predictions import Prediction
 
-_FORMULA = re.compile(r"(^|[;\t]|[\r\n](?![-+] ))(?=[=+\-@\t\r＝＋－＠])")
+_FORMULA_START = re.compile(r"(^|[;\t]|[\r\n](?![-+] ))(?=[=+\-@\t\r＝＋－＠])")
 
-LABELLING = """<View>
+LABELLING_CONFIG = """<View>
   <Header value="Question"/>
   <Text name="question" value="$question"/>
   <Header value="Answer"/>
@@ -33,7 +33,7 @@ LABELLING = """<View>
   <TextArea name="comment" toName="answer" rows="2"/>
 </View>
 """
-RATING = """  <Header value={asked}/>
+RATING_CONFIG = """  <Header value={question}/>
   <Rating name="{name}" toName="answer" maxRating="{highest}"/>"""
 
 
@@ -41,72 +41,79 @@ class Params(Section):
     human: HumanParams
 
 
-def drawn(folder: Path, chosen: HumanParams) -> list[Item]:
-    """The answers to be rated, out of FOLDER/VARIANT/predictions.jsonl."""
-    answers: dict[str, list[Prediction]] = {
-        name: predictions.read(folder / name / "predictions.jsonl") for name in chosen.variants
-    }
-    first, *others = answers
-    ids = {row.id for row in answers[first]}
-    for name in others:
-        if {row.id for row in answers[name]} != ids:
-            raise UserError(f"{folder / name}: other test records than {first}; `dvc repro`")
-    wanted = set(rating_sample.sample(answers[first], chosen))
-    return [item for item in rating_items.collect(answers).values() if item.record in wanted]
+def draw_items(predicted: Path, settings: HumanParams) -> list[Item]:
+    """Return the items to rate from the predictions in PREDICTED/VARIANT/predictions.jsonl.
 
-
-def harmless(cell: str) -> str:
-    """The cell with an apostrophe before what a spreadsheet would run as a formula.
-
-    That is at its start (OWASP, CSV Injection), and where a spreadsheet that expects another
-    separator would start a cell; list items in further lines stay as they are.
+    Raise UserError if the variants answered different records.
     """
-    return _FORMULA.sub(r"\1'", cell)
+    by_variant: dict[str, list[Prediction]] = {
+        variant: predictions.read(predicted / variant / "predictions.jsonl")
+        for variant in settings.variants
+    }
+    first, *others = by_variant
+    record_ids = {row.id for row in by_variant[first]}
+    for variant in others:
+        if {row.id for row in by_variant[variant]} != record_ids:
+            raise UserError(
+                f"{predicted / variant}: not the same test records as {first}; run `dvc repro`"
+            )
+    sampled = set(sample_records(by_variant[first], settings))
+    return [item for item in collect_items(by_variant).values() if item.record in sampled]
 
 
-def write_sheet(path: Path, rows: Sequence[Item], dimensions: Mapping[str, str]) -> None:
-    """CSV as spreadsheet programs take it: UTF-8 with a byte order mark, lines end in CR LF."""
-    heads = [f"{name}: {asked}" for name, asked in dimensions.items()]
+def escape_formulas(cell: str) -> str:
+    """Insert an apostrophe before each part of the cell that a spreadsheet would run as a formula.
+
+    A formula can start at the start of the cell (OWASP, CSV Injection), and after a separator or
+    line break if the spreadsheet splits the cell there. List items on further lines are no
+    formulas.
+    """
+    return _FORMULA_START.sub(r"\1'", cell)
+
+
+def write_sheet(path: Path, items: Sequence[Item], dimensions: Mapping[str, str]) -> None:
+    """Write a CSV file for spreadsheet programs: UTF-8 with byte order mark, CR LF line ends."""
+    headings = [f"{name}: {question}" for name, question in dimensions.items()]
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["item", "question", "answer", *heads, "comment"])
-        for item in rows:
-            shown = [item.code, harmless(item.question), harmless(item.answer)]
-            writer.writerow([*shown, *[""] * len(heads), ""])
+        writer.writerow(["item", "question", "answer", *headings, "comment"])
+        for item in items:
+            cells = [item.code, escape_formulas(item.question), escape_formulas(item.answer)]
+            writer.writerow([*cells, *[""] * len(headings), ""])
 
 
-def task(item: Item) -> dict[str, dict[str, str]]:
-    """The item to import into Label Studio."""
+def make_task(item: Item) -> dict[str, dict[str, str]]:
+    """Return the item as a task of Label Studio's import format."""
     return {"data": {"item": item.code, "question": item.question, "answer": item.answer}}
 
 
-def labelling(dimensions: Mapping[str, str]) -> str:
-    """Label Studio's labelling configuration: one to five stars for each dimension."""
+def make_labelling_config(dimensions: Mapping[str, str]) -> str:
+    """Return Label Studio's labelling configuration, with one to five stars per dimension."""
     ratings = [
-        RATING.format(asked=quoteattr(f"{name}: {asked}"), name=name, highest=HIGHEST)
-        for name, asked in dimensions.items()
+        RATING_CONFIG.format(question=quoteattr(f"{name}: {question}"), name=name, highest=HIGHEST)
+        for name, question in dimensions.items()
     ]
-    return LABELLING.format(ratings="\n".join(ratings))
+    return LABELLING_CONFIG.format(ratings="\n".join(ratings))
 
 
 @click.command(help=__doc__)
 @click.argument("predicted", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 def main(predicted: Path, out: Path) -> None:
-    chosen = params.read(Params).human
+    settings = params.read(Params).human
     if out.exists():
         raise UserError(f"{out}: exists, and may hold ratings; move it away or name another folder")
-    shown = drawn(predicted, chosen)
+    items = draw_items(predicted, settings)
     with outputs.atomic_folder(out) as partial:
-        for rater in range(1, chosen.raters + 1):
-            rows = rating_sample.order(shown, f"{chosen.seed}/{rater}")
-            write_sheet(partial / f"sheet-{rater}.csv", rows, chosen.dimensions)
-        tasks = [task(item) for item in rating_sample.order(shown, f"{chosen.seed}")]
+        for rater in range(1, settings.raters + 1):
+            ordered = order_items(items, f"{settings.seed}/{rater}")
+            write_sheet(partial / f"sheet-{rater}.csv", ordered, settings.dimensions)
+        tasks = [make_task(item) for item in order_items(items, f"{settings.seed}")]
         outputs.write_json(partial / "tasks.json", tasks)
-        text = labelling(chosen.dimensions)
-        (partial / "labelling.xml").write_text(text, encoding="utf-8", newline="\n")
-    records = len({item.record for item in shown})
-    click.echo(f"{out}: {len(shown)} answers to {records} records", err=True)
+        config = make_labelling_config(settings.dimensions)
+        (partial / "labelling.xml").write_text(config, encoding="utf-8", newline="\n")
+    records = len({item.record for item in items})
+    click.echo(f"{out}: {len(items)} answers to {records} records", err=True)
 
 
 if __name__ == "__main__":

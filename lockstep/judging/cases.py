@@ -1,48 +1,85 @@
 """The test records that are judged, with the answers of the variants."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep import predictions, records
 from lockstep.errors import UserError
-from lockstep.judging.judge_params import Judge
+from lockstep.judging.judge_params import JudgeParams
+from lockstep.predictions import Prediction
 from lockstep.records import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A test record, and variant -> answer."""
+    """A test record and the answers of the variants to it."""
 
     record: Record
     answers: dict[str, str]
+    """Answer by variant."""
 
 
-def read(predicted: Path, test: Path, chosen: Judge) -> list[Case]:
-    """Those of each suite, evenly spread; UserError where a variant did not answer them."""
-    rows = list(records.read(test))
-    picked = [row for suite in chosen.suites for row in _picked(rows, suite, chosen.records)]
-    answers = {name: _answers(predicted / name, picked) for name in chosen.variants}
-    return [Case(row, {name: own[row.id] for name, own in answers.items()}) for row in picked]
+def read_cases(predicted: Path, test: Path, settings: JudgeParams) -> list[Case]:
+    """Return an even sample of each suite's test records with the answers of all variants.
 
-
-def _picked(rows: Sequence[Record], suite: str, number: int) -> list[Record]:
-    own = [row for row in rows if row.task == suite]
-    if not own:
-        tasks = ", ".join(sorted({row.task for row in rows})) or "none"
-        raise UserError(
-            f"params.yaml: judge.suites: no test record has task {suite}; the tasks are {tasks}"
+    Raise UserError if a suite has no free-text answers or a variant lacks an answer.
+    """
+    files: dict[str, Path] = {
+        variant: predicted / variant / "predictions.jsonl" for variant in settings.variants
+    }
+    answered = {variant: _read_answered(file) for variant, file in files.items()}
+    test_records = list(records.read(test))
+    sampled = [
+        record
+        for suite in _select_suites(settings.suites, answered)
+        for record in records.sample_evenly(
+            [record for record in test_records if record.task == suite], settings.records
         )
-    return records.sample_evenly(own, number)
+    ]
+    for variant, file in files.items():
+        _check_complete(file, answered[variant], sampled)
+    return [
+        Case(
+            record,
+            {variant: by_id[record.id].prediction for variant, by_id in answered.items()},
+        )
+        for record in sampled
+    ]
 
 
-def _answers(folder: Path, rows: Sequence[Record]) -> dict[str, str]:
-    """Record's id -> answer."""
-    file = folder / "predictions.jsonl"
-    given = {row.id: row.prediction for row in predictions.read(file) if row.answer_form}
-    for row in rows:
-        if row.id not in given:
+def _read_answered(file: Path) -> dict[str, Prediction]:
+    """Return the predictions of records that belong to a suite, by record id."""
+    return {row.id: row for row in predictions.read(file) if row.answer_form}
+
+
+def _select_suites(
+    suites: Sequence[str], answered: Mapping[str, Mapping[str, Prediction]]
+) -> Sequence[str]:
+    """Return the named suites, or all with free-text answers if none is named.
+
+    Raise UserError if a named suite has no free-text answers, or if none has.
+    """
+    rows = (row for by_id in answered.values() for row in by_id.values())
+    text_suites = sorted({row.task for row in rows if row.answer_form == "text"})
+    if not text_suites:
+        raise UserError(
+            "params.yaml: judge.suites: no suite has free-text answers; set judge.by to none"
+        )
+    for suite in suites:
+        if suite not in text_suites:
             raise UserError(
-                f"{file}: no answer to {row.id} of task {row.task}; `dvc repro` makes it"
+                f"params.yaml: judge.suites: {suite} is no suite with free-text answers; "
+                f"known: {', '.join(text_suites)}"
             )
-    return given
+    return suites or text_suites
+
+
+def _check_complete(
+    file: Path, answered: Mapping[str, Prediction], sampled: Sequence[Record]
+) -> None:
+    for record in sampled:
+        if record.id not in answered:
+            raise UserError(
+                f"{file}: no answer to record {record.id} of task {record.task}; run `dvc repro`"
+            )

@@ -1,9 +1,9 @@
-"""The figures of a judge, from its judgements alone."""
+"""The metrics of a judge's verdicts: win rates of compared variants and mean scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockstep.judging.judge_params import Comparison, Judge
+from lockstep.judging.judge_params import Comparison, JudgeParams
 from lockstep.judging.judge_replies import SCALE
 from lockstep.judging.judgements import Judgement
 from lockstep.statistics.confidence_intervals import (
@@ -14,100 +14,113 @@ from lockstep.statistics.confidence_intervals import (
 )
 
 Verdicts = Mapping[str, str | int]
+"""Verdict by dimension."""
 
 
-def of(judgements: Sequence[Judgement], chosen: Judge) -> dict[str, Any]:
-    """{task: {compared: {pair: figures}, scored: {variant: figures}}}; shares are 0 to 1.
+def compute_judge_metrics(judgements: Sequence[Judgement], settings: JudgeParams) -> dict[str, Any]:
+    """Return {task: {compared: {comparison: metrics}, scored: {variant: metrics}}}.
 
-    `unreadable` is the share of the replies that were none; a record with such a reply does not
-    count in the other figures, and `records` says how many do.
+    Shares are 0 to 1. `unreadable` is the share of unreadable replies; a record with one does not
+    count in the other metrics. `records` is the number of records that count.
     """
-    result = {}
-    for suite in dict.fromkeys(judgement.task for judgement in judgements):
-        own = [judgement for judgement in judgements if judgement.task == suite]
-        result[suite] = {
+    metrics = {}
+    for task in dict.fromkeys(judgement.task for judgement in judgements):
+        of_task = [judgement for judgement in judgements if judgement.task == task]
+        metrics[task] = {
             "compared": {
-                pair.name: _compared(own, pair, chosen.dimensions) for pair in chosen.compare
+                comparison.name: _compare(of_task, comparison, settings.dimensions)
+                for comparison in settings.compare
             },
             "scored": {
-                variant: _scored(own, variant, chosen.dimensions) for variant in chosen.score
+                variant: _average_scores(of_task, variant, settings.dimensions)
+                for variant in settings.score
             },
         }
-    return result
+    return metrics
 
 
-def _compared(
-    own: Sequence[Judgement], pair: Comparison, dimensions: Sequence[str]
+def _compare(
+    judgements: Sequence[Judgement], comparison: Comparison, dimensions: Sequence[str]
 ) -> dict[str, Any]:
-    """Of the variant: a win or a loss only where both orders say so, else a tie; the 95% interval
-    of its wins, and how often chance alone parts wins and losses so (a sign test).
+    """Return the win, tie and loss rates of a variant against another one.
 
-    Asking in both orders and calling a change of mind a tie is how Zheng et al. (2023, Judging
-    LLM-as-a-Judge with MT-Bench and Chatbot Arena) treat position bias. `agreement` is the share
-    of the records asked about on which both orders gave the same verdict.
+    A variant wins or loses a record if the judge says so in both orders; all else is a tie. Zheng
+    et al. (2023, Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena) correct position bias in
+    this way. `agreement` is the share of the records judged in both orders on which the two
+    verdicts agree. `interval` is the 95% interval of the win rate, and `p` the p-value of a sign
+    test of wins against losses.
     """
-    forth = _shown(own, [pair.variant, pair.against])
-    back = _shown(own, [pair.against, pair.variant])
-    both = [(one.verdicts, back.get(id_, one).verdicts) for id_, one in forth.items()]
-    asked = [(forth[id_].verdicts, other.verdicts) for id_, other in back.items()]
-    verdicts, twice = _readable(both), _readable(asked)
-    parts: dict[str, Any] = {}
+    forward = _select(judgements, [comparison.variant, comparison.against])
+    reverse = _select(judgements, [comparison.against, comparison.variant])
+    # equal answers are judged in one order only, as a tie
+    verdicts = _drop_unreadable(
+        [(one.verdicts, reverse.get(id_, one).verdicts) for id_, one in forward.items()]
+    )
+    asked_twice = _drop_unreadable(
+        [(forward[id_].verdicts, other.verdicts) for id_, other in reverse.items()]
+    )
+    by_dimension: dict[str, Any] = {}
     for name in dimensions if verdicts else ():
-        won = sum(one[name] == two[name] == pair.variant for one, two in verdicts)
-        lost = sum(one[name] == two[name] == pair.against for one, two in verdicts)
-        same = sum(one[name] == two[name] for one, two in twice)
-        shares = {"win": won, "tie": len(verdicts) - won - lost, "loss": lost}
-        parts[name] = {
-            **{key: _share(count, len(verdicts)) for key, count in shares.items()},
-            "interval": _ends(compute_share_interval(won, len(verdicts))),
-            "p": round(compute_mcnemar_p(won, lost), 4),
+        wins = sum(one[name] == other[name] == comparison.variant for one, other in verdicts)
+        losses = sum(one[name] == other[name] == comparison.against for one, other in verdicts)
+        agreeing = sum(one[name] == other[name] for one, other in asked_twice)
+        counts = {"win": wins, "tie": len(verdicts) - wins - losses, "loss": losses}
+        by_dimension[name] = {
+            **{outcome: _ratio(count, len(verdicts)) for outcome, count in counts.items()},
+            "interval": _bounds(compute_share_interval(wins, len(verdicts))),
+            "p": round(compute_mcnemar_p(wins, losses), 4),
         }
-        if twice:
-            parts[name]["agreement"] = _share(same, len(twice))
-    return _figures([*forth.values(), *back.values()], len(verdicts), parts)
+        if asked_twice:
+            by_dimension[name]["agreement"] = _ratio(agreeing, len(asked_twice))
+    return _summarize([*forward.values(), *reverse.values()], len(verdicts), by_dimension)
 
 
-def _scored(own: Sequence[Judgement], variant: str, dimensions: Sequence[str]) -> dict[str, Any]:
-    """The mean score in each dimension, 1 to 5."""
-    shown = _shown(own, [variant]).values()
-    scores = [judgement.verdicts for judgement in shown if judgement.verdicts]
-    parts = {
-        name: _mean([int(own[name]) for own in scores]) for name in (dimensions if scores else ())
+def _average_scores(
+    judgements: Sequence[Judgement], variant: str, dimensions: Sequence[str]
+) -> dict[str, Any]:
+    """Return the mean score of a variant, 1 to 5, in each dimension."""
+    of_variant = list(_select(judgements, [variant]).values())
+    readable = [judgement.verdicts for judgement in of_variant if judgement.verdicts]
+    by_dimension = {
+        name: _mean([int(verdicts[name]) for verdicts in readable])
+        for name in (dimensions if readable else ())
     }
-    return _figures(list(shown), len(scores), parts)
+    return _summarize(of_variant, len(readable), by_dimension)
 
 
 def _mean(scores: Sequence[int]) -> dict[str, Any]:
-    ends = compute_mean_interval(scores, min(SCALE), max(SCALE))
-    found: dict[str, Any] = {"mean": _share(sum(scores), len(scores))}
-    return found | ({"interval": _ends(ends)} if ends else {})
+    """Return the mean of scores and, of two or more scores, its 95% interval."""
+    mean: dict[str, Any] = {"mean": _ratio(sum(scores), len(scores))}
+    interval = compute_mean_interval(scores, min(SCALE), max(SCALE))
+    return mean | ({"interval": _bounds(interval)} if interval else {})
 
 
-def _ends(interval: Interval) -> list[float]:
+def _bounds(interval: Interval) -> list[float]:
     return [round(interval.low, 4), round(interval.high, 4)]
 
 
-def _shown(own: Sequence[Judgement], variants: list[str]) -> dict[str, Judgement]:
-    """Record's id -> the judgement of these variants in this order."""
-    return {judgement.id: judgement for judgement in own if judgement.shown == variants}
+def _select(judgements: Sequence[Judgement], variants: list[str]) -> dict[str, Judgement]:
+    """Return the judgements of these variants, shown in this order, by record id."""
+    return {judgement.id: judgement for judgement in judgements if judgement.shown == variants}
 
 
-def _readable(
+def _drop_unreadable(
     pairs: Sequence[tuple[Verdicts | None, Verdicts | None]],
 ) -> list[tuple[Verdicts, Verdicts]]:
-    return [(one, two) for one, two in pairs if one and two]
+    return [(one, other) for one, other in pairs if one and other]
 
 
-def _figures(
-    judgements: Sequence[Judgement], records: int, dimensions: dict[str, Any]
+def _summarize(
+    judgements: Sequence[Judgement], records: int, by_dimension: dict[str, Any]
 ) -> dict[str, Any]:
-    asked = [judgement for judgement in judgements if judgement.reply is not None]
-    unreadable = sum(judgement.verdicts is None for judgement in asked)
-    result: dict[str, Any] = {"records": records, "dimensions": dimensions}
-    if asked:
-        result["unreadable"] = _share(unreadable, len(asked))
-    return result
+    """Return the metrics by dimension with the counts of records and of unreadable replies."""
+    replied = [judgement for judgement in judgements if judgement.reply is not None]
+    unreadable = sum(judgement.verdicts is None for judgement in replied)
+    summary: dict[str, Any] = {"records": records, "dimensions": by_dimension}
+    if replied:
+        summary["unreadable"] = _ratio(unreadable, len(replied))
+    return summary
 
 
-def _share(count: int, total: int) -> float:
+def _ratio(count: int, total: int) -> float:
     return round(count / total, 4)

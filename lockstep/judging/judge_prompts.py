@@ -1,4 +1,4 @@
-"""What a judge is asked: the rubric as its system turn, the material as its user turn."""
+"""Prompts for a judge: the rubric is the system turn, the record and answers are the user turn."""
 
 import json
 import re
@@ -7,58 +7,71 @@ from dataclasses import dataclass
 from lockstep.judging.rubric import Rubric
 from lockstep.records import Message, Record
 
-_ACTIVE = re.compile("[<\\[\u0085\u2028\u2029]")
+_CONTROL_CHARACTERS = re.compile("[<\\[\u0085\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation with a judge; equal ones are asked once."""
+    """A conversation that a judge is asked to continue."""
 
     system: str
     user: str
 
     @property
     def messages(self) -> list[Message]:
-        """As chat models take it."""
+        """The prompt as a list of chat messages."""
         return [
             {"role": "system", "content": self.system},
             {"role": "user", "content": self.user},
         ]
 
 
-def pair(rubric: Rubric, record: Record, answers: tuple[str, str], reference: bool) -> Prompt:
-    """Which of two answers is better, in the order in which they are shown."""
-    shown = [("answer_a", answers[0]), ("answer_b", answers[1])]
-    return Prompt(_system(rubric, rubric.pair), _user(record, shown, reference))
+def build_pair_prompt(
+    rubric: Rubric, record: Record, answers: tuple[str, str], with_reference: bool
+) -> Prompt:
+    """Return a prompt that asks which of two answers, shown in this order, is better."""
+    named_answers = [("answer_a", answers[0]), ("answer_b", answers[1])]
+    return Prompt(
+        _build_system_turn(rubric, rubric.pair),
+        _build_user_turn(record, named_answers, with_reference),
+    )
 
 
-def scale(rubric: Rubric, record: Record, answer: str, reference: bool) -> Prompt:
-    """How good one answer is."""
-    return Prompt(_system(rubric, rubric.scale), _user(record, [("answer", answer)], reference))
+def build_score_prompt(rubric: Rubric, record: Record, answer: str, with_reference: bool) -> Prompt:
+    """Return a prompt that asks for a score of one answer."""
+    return Prompt(
+        _build_system_turn(rubric, rubric.scale),
+        _build_user_turn(record, [("answer", answer)], with_reference),
+    )
 
 
-def _system(rubric: Rubric, task: str) -> str:
-    meanings = "\n".join(f"- {name}: {text.strip()}" for name, text in rubric.dimensions.items())
-    return f"{rubric.instruction.strip()}\n\nDimensions:\n{meanings}\n\n{task.strip()}"
+def _build_system_turn(rubric: Rubric, task: str) -> str:
+    dimensions = "\n".join(f"- {name}: {text.strip()}" for name, text in rubric.dimensions.items())
+    return f"{rubric.instruction.strip()}\n\nDimensions:\n{dimensions}\n\n{task.strip()}"
 
 
-def _user(record: Record, shown: list[tuple[str, str]], reference: bool) -> str:
-    parts = [(message["role"], _said(message)) for message in record.prompt]
-    if reference:
+def _build_user_turn(
+    record: Record, named_answers: list[tuple[str, str]], with_reference: bool
+) -> str:
+    """Return the conversation, the reference and the answers, each on a line after its name."""
+    parts = [(message["role"], _message_text(message)) for message in record.prompt]
+    if with_reference:
         parts.append(("reference", record.answer))
-    return "\n".join(f"{name}: {_quoted(text)}" for name, text in [*parts, *shown])
+    return "\n".join(f"{name}: {_quote(text)}" for name, text in [*parts, *named_answers])
 
 
-def _said(message: Message) -> str:
-    plain = message.keys() == {"role", "content"}
-    return message["content"] if plain else json.dumps(message, ensure_ascii=False, sort_keys=True)
+def _message_text(message: Message) -> str:
+    """Return the content of a message, or all of it as JSON if it has other fields too."""
+    if message.keys() == {"role", "content"}:
+        return message["content"]
+    return json.dumps(message, ensure_ascii=False, sort_keys=True)
 
 
-def _quoted(text: str) -> str:
-    """The text as a JSON string on one line, so that nothing in it ends it or begins a part.
+def _quote(text: str) -> str:
+    """Return the text as a JSON string on one line, which no content can end early.
 
-    What chat templates write control tokens with (`<|im_end|>`, `[/INST]`) is escaped as well:
-    many servers read such spellings as the tokens, wherever they stand.
+    The characters with which chat templates write control tokens (`<|im_end|>`, `[/INST]`) are
+    escaped too: many servers parse such tokens anywhere in a message.
     """
     quoted = json.dumps(text, ensure_ascii=False)
-    return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
+    return _CONTROL_CHARACTERS.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)

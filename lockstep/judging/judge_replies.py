@@ -1,4 +1,4 @@
-"""What a judge replied, read strictly: a verdict is never guessed."""
+"""Strict parsing of a judge's replies: a reply of another form has no verdict."""
 
 import re
 from collections.abc import Sequence
@@ -8,20 +8,27 @@ from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 
 REASON = "reason"
-"""The one key of a reply beside the dimensions."""
-
-SIDES = ("A", "B", "tie")
+"""Key of the judge's reason, which a reply may have beside the dimensions."""
+TIE = "tie"
+"""Verdict that neither of two answers is better."""
+SIDES = ("A", "B", TIE)
+"""Possible verdicts on two answers: the first, the second or neither is better."""
 SCALE = (1, 2, 3, 4, 5)
+"""Possible scores of one answer; 5 is best."""
 
 _FENCE = re.compile(r"```(?:json)?\n(.*)\n```", re.DOTALL)
+"""A Markdown code fence around the whole reply."""
 
 V = TypeVar("V", str, int)
 
 
-def read(reply: str, dimensions: Sequence[str], allowed: Sequence[V]) -> dict[str, V] | None:
-    """{dimension: verdict} of a JSON object with each of them once, and perhaps a reason.
+def parse_verdicts(
+    reply: str, dimensions: Sequence[str], allowed: Sequence[V]
+) -> dict[str, V] | None:
+    """Return the verdict by dimension from a reply that is a JSON object, or None.
 
-    None where it is anything else. A fence of Markdown around the whole is no fault.
+    The object must have each dimension once with an allowed verdict, and may have a reason. A
+    Markdown fence around the object is accepted. None means that the reply has another form.
     """
     text = reply.strip()
     fenced = _FENCE.fullmatch(text)
@@ -34,7 +41,7 @@ def read(reply: str, dimensions: Sequence[str], allowed: Sequence[V]) -> dict[st
     value.pop(REASON, None)
     if value.keys() != {*dimensions}:
         return None
-    kind = type(allowed[0])  # true is no 1, and 4.0 no 4
-    if any(type(verdict) is not kind or verdict not in allowed for verdict in value.values()):
+    verdict_type = type(allowed[0])  # Python equates true with 1 and 4.0 with 4
+    if any(type(v) is not verdict_type or v not in allowed for v in value.values()):
         return None
     return {name: value[name] for name in dimensions}

@@ -1,4 +1,4 @@
-"""judgements.jsonl: what was asked about each record and what came, enough for every figure."""
+"""Judgements: the judge's replies on the variants' answers and the verdicts in them."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,50 +8,56 @@ from pathlib import Path
 from lockstep.errors import UserError
 from lockstep.judging import judge_prompts, judge_replies
 from lockstep.judging.cases import Case
-from lockstep.judging.judge_params import Judge
+from lockstep.judging.judge_params import JudgeParams
 from lockstep.judging.judge_prompts import Prompt
+from lockstep.judging.judge_replies import TIE
 from lockstep.judging.rubric import Rubric
 
-TIE = "tie"
-
-Ask = Callable[[list[Prompt]], list[str]]
-"""A judge: its reply to each prompt."""
+AskJudge = Callable[[list[Prompt]], list[str]]
+"""A function that returns the judge's reply to each prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A judge's reply on one answer, or on two in the order in which they were shown."""
+    """A judge's verdicts on one answer, or on two answers in the order in which it saw them."""
 
     id: str
+    """Content hash of the test record."""
     task: str
+    """Task of the test record."""
     shown: list[str]
-    """The variants: two that are compared, or one that is scored."""
+    """Variants whose answers the judge saw, in order: two to compare or one to score."""
     reply: str | None
-    """Word for word; None where the two answers are equal, so that nobody was asked."""
+    """Reply of the judge, word for word; None for two equal answers, which are not judged."""
     verdicts: dict[str, str] | dict[str, int] | None
-    """Dimension -> the better variant or `tie`, or 1 to 5; None where the reply is unreadable."""
+    """Verdict by dimension: the better variant, `tie`, or a score from 1 to 5; None if the reply
+    is unreadable."""
 
 
-def judge(cases: Sequence[Case], rubric: Rubric, chosen: Judge, ask: Ask) -> list[Judgement]:
-    """All judgements, record by record; equal prompts are asked once."""
-    shown = [(case, variants) for case in cases for variants in _shown(case, chosen)]
-    asked = [_prompt(rubric, case, variants, chosen.reference) for case, variants in shown]
-    distinct = list(dict.fromkeys(prompt for prompt in asked if prompt))
-    given = dict(zip(distinct, ask(distinct) if distinct else [], strict=True))
+def judge_cases(
+    cases: Sequence[Case], rubric: Rubric, settings: JudgeParams, ask: AskJudge
+) -> list[Judgement]:
+    """Return all judgements, record by record; equal prompts are asked once."""
+    tasks = [(case, variants) for case in cases for variants in _select_variants(case, settings)]
+    prompts = [
+        _build_prompt(rubric, case, variants, settings.reference) for case, variants in tasks
+    ]
+    distinct = list(dict.fromkeys(prompt for prompt in prompts if prompt))
+    replies = dict(zip(distinct, ask(distinct) if distinct else [], strict=True))
     return [
-        _judgement(case, variants, given[prompt] if prompt else None, chosen.dimensions)
-        for (case, variants), prompt in zip(shown, asked, strict=True)
+        _read_reply(case, variants, replies[prompt] if prompt else None, settings.dimensions)
+        for (case, variants), prompt in zip(tasks, prompts, strict=True)
     ]
 
 
-def write(path: Path, judgements: Iterable[Judgement]) -> None:
-    """One JSON line each, keys sorted."""
+def write_judgements(path: Path, judgements: Iterable[Judgement]) -> None:
+    """Write judgements as JSON lines with sorted keys."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for judgement in judgements:
             stream.write(json.dumps(asdict(judgement), ensure_ascii=False, sort_keys=True) + "\n")
 
 
-def read(path: Path) -> list[Judgement]:
+def read_judgements(path: Path) -> list[Judgement]:
     """Read judgements; raise UserError if the file is missing or damaged."""
     from pydantic import TypeAdapter, ValidationError
 
@@ -65,38 +71,46 @@ def read(path: Path) -> list[Judgement]:
         raise UserError(f"{path}: a line is not a judgement; run `dvc repro`") from None
 
 
-def _shown(case: Case, chosen: Judge) -> Iterator[list[str]]:
-    """Each pair in both orders, equal answers once; then each variant that is scored."""
-    for pair in chosen.compare:
+def _select_variants(case: Case, settings: JudgeParams) -> Iterator[list[str]]:
+    """Yield the variants of each comparison in both orders, then each variant to score.
+
+    Two equal answers are yielded in one order only.
+    """
+    for pair in settings.compare:
         yield [pair.variant, pair.against]
         if case.answers[pair.variant] != case.answers[pair.against]:
             yield [pair.against, pair.variant]
-    for variant in chosen.score:
+    for variant in settings.score:
         yield [variant]
 
 
-def _prompt(rubric: Rubric, case: Case, shown: list[str], reference: bool) -> Prompt | None:
-    """None where two equal answers are a tie without asking."""
-    answers = [case.answers[variant] for variant in shown]
+def _build_prompt(
+    rubric: Rubric, case: Case, variants: list[str], with_reference: bool
+) -> Prompt | None:
+    """Return the prompt for these variants, or None for two equal answers."""
+    answers = [case.answers[variant] for variant in variants]
     if len(answers) == 1:
-        return judge_prompts.scale(rubric, case.record, answers[0], reference)
+        return judge_prompts.build_score_prompt(rubric, case.record, answers[0], with_reference)
     if answers[0] == answers[1]:
         return None
-    return judge_prompts.pair(rubric, case.record, (answers[0], answers[1]), reference)
+    return judge_prompts.build_pair_prompt(
+        rubric, case.record, (answers[0], answers[1]), with_reference
+    )
 
 
-def _judgement(
-    case: Case, shown: list[str], reply: str | None, dimensions: Sequence[str]
+def _read_reply(
+    case: Case, variants: list[str], reply: str | None, dimensions: Sequence[str]
 ) -> Judgement:
+    """Return the judgement in a reply; no reply means a tie of two equal answers."""
     verdicts: dict[str, str] | dict[str, int] | None
     if reply is None:
         verdicts = dict.fromkeys(dimensions, TIE)
-    elif len(shown) == 1:
-        verdicts = judge_replies.read(reply, dimensions, judge_replies.SCALE)
+    elif len(variants) == 1:
+        verdicts = judge_replies.parse_verdicts(reply, dimensions, judge_replies.SCALE)
     else:
-        named = dict(zip(judge_replies.SIDES, [*shown, TIE], strict=True))
-        sides = judge_replies.read(reply, dimensions, judge_replies.SIDES)
-        verdicts = sides and {dimension: named[side] for dimension, side in sides.items()}
+        variant_by_side = dict(zip(judge_replies.SIDES, [*variants, TIE], strict=True))
+        sides = judge_replies.parse_verdicts(reply, dimensions, judge_replies.SIDES)
+        verdicts = sides and {name: variant_by_side[side] for name, side in sides.items()}
     return Judgement(
-        id=case.record.id, task=case.record.task, shown=shown, reply=reply, verdicts=verdicts
+        id=case.record.id, task=case.record.task, shown=variants, reply=reply, verdicts=verdicts
     )

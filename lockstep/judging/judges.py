@@ -1,14 +1,14 @@
 """The judges that params.yaml can name: an endpoint or a chat model on this machine."""
 
 from lockstep.hub import auxiliary_models
-from lockstep.judging.judge_params import Endpoint, Judge, Model
+from lockstep.judging.judge_params import EndpointParams, JudgeParams, ModelParams
 from lockstep.judging.judge_prompts import Prompt
 from lockstep.llm_client import chat_completions, local_model
 from lockstep.models.compute import ComputeParams
 
 
 def ask_judge(
-    prompts: list[Prompt], settings: Judge, compute_params: ComputeParams, seed: int
+    prompts: list[Prompt], settings: JudgeParams, compute_params: ComputeParams, seed: int
 ) -> list[str]:
     """Return the judge's reply to each prompt; replies are cached."""
     if settings.by == "model":
@@ -16,7 +16,7 @@ def ask_judge(
     return _ask_endpoint(prompts, settings.endpoint)
 
 
-def _ask_endpoint(prompts: list[Prompt], settings: Endpoint) -> list[str]:
+def _ask_endpoint(prompts: list[Prompt], settings: EndpointParams) -> list[str]:
     requests = [
         {"model": settings.model, "messages": prompt.messages, **settings.options}
         for prompt in prompts
@@ -25,7 +25,7 @@ def _ask_endpoint(prompts: list[Prompt], settings: Endpoint) -> list[str]:
 
 
 def _ask_local_model(
-    prompts: list[Prompt], settings: Model, compute_params: ComputeParams, seed: int
+    prompts: list[Prompt], settings: ModelParams, compute_params: ComputeParams, seed: int
 ) -> list[str]:
     return local_model.generate_replies(
         [prompt.messages for prompt in prompts],

@@ -1,4 +1,4 @@
-"""The rubric: what a judge is told, in a file."""
+"""The rubric: the instructions of the judge, read from a YAML file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,26 +16,31 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Rubric(Section):
-    """The texts of a judge's system turn."""
+    """The texts from which a judge's system turn is built."""
 
     instruction: Text
-    """What a judge does, whatever it is asked."""
+    """Instruction that opens every system turn."""
     dimensions: Annotated[dict[Name, Text], Field(min_length=1)]
-    """Name -> what it means."""
+    """Meaning of each dimension, by its name."""
     pair: Text
-    """How two answers are compared, and the form of the reply."""
+    """Instruction for a comparison of two answers, with the form of the reply."""
     scale: Text
-    """How one answer is scored, and the form of the reply."""
+    """Instruction for a score of one answer, with the form of the reply."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> "Rubric":
+    def _check_dimensions(self) -> "Rubric":
         if REASON in self.dimensions:
-            raise ValueError(f"dimensions: {REASON} is the reply's own key; name it otherwise")
+            raise ValueError(
+                f"dimensions: {REASON} is a reserved key of the reply; rename the dimension"
+            )
         return self
 
 
-def read(file: Path, dimensions: Sequence[str]) -> Rubric:
-    """The rubric with the chosen dimensions alone, in their order; UserError with every mistake."""
+def read_rubric(file: Path, dimensions: Sequence[str]) -> Rubric:
+    """Return the rubric with the named dimensions only, in the given order.
+
+    Raise UserError, with every mistake, if the file is not a rubric or lacks a dimension.
+    """
     values = params.parse(file)
     try:
         rubric = Rubric.model_validate(values)
@@ -46,7 +51,7 @@ def read(file: Path, dimensions: Sequence[str]) -> Rubric:
         if name not in rubric.dimensions:
             known = ", ".join(rubric.dimensions)
             raise UserError(
-                f"params.yaml: judge.dimensions: {name} is none of {file}; known: {known}"
+                f"params.yaml: judge.dimensions: {name} is not in {file}; known: {known}"
             )
     return rubric.model_copy(
         update={"dimensions": {name: rubric.dimensions[name] for name in dimensions}}

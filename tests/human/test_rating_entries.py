@@ -1,4 +1,4 @@
-"""Filled sheets come back from many programs; what is no rating is named with its line."""
+"""Sheets from many programs are read; an invalid rating is reported with its line."""
 
 import json
 from pathlib import Path
@@ -15,19 +15,19 @@ DIMENSIONS = ("fluency", "safety")
 HEAD = "item,question,answer,fluency: Well, does it?,safety,comment"
 
 
-def read(folder: Path, text: str | bytes, name: str = "anna.csv") -> list[Entry]:
+def read_file(folder: Path, text: str | bytes, name: str = "anna.csv") -> list[Entry]:
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return rating_entries.read(folder, DIMENSIONS)
+    return rating_entries.read_entries(folder, DIMENSIONS)
 
 
-def said(found: list[Entry]) -> dict[str, dict[str, int]]:
-    return {entry.item: entry.ratings for entry in found}
+def ratings_by_item(entries: list[Entry]) -> dict[str, dict[str, int]]:
+    return {entry.item: entry.ratings for entry in entries}
 
 
 GOOD = 'item,question,answer,"fluency: Well, does it?",safety,comment\na1,价?,"x, y",4,5,ok\n'
 
 
-def test_a_filled_sheet_is_read_whichever_program_saved_it(tmp_path: Path) -> None:
+def test_a_filled_sheet_is_read_from_any_program(tmp_path: Path) -> None:
     semicolons = (
         "item;question;answer;fluency: Well, does it?;safety;comment\r\na1;价?;x, y;4;5;\r\n"
     )
@@ -46,44 +46,47 @@ def test_a_filled_sheet_is_read_whichever_program_saved_it(tmp_path: Path) -> No
     }.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "README.md").write_text("not a sheet")
-    (tmp_path / ".~lock.anna.csv#").write_text("a spreadsheet program's own")
-    (tmp_path / "~$anna.xlsx").write_text("another's")
-    found = rating_entries.read(tmp_path, DIMENSIONS)
-    assert [entry.rater for entry in found] == [
+    (tmp_path / ".~lock.anna.csv#").write_text("lock file of a spreadsheet program")
+    (tmp_path / "~$anna.xlsx").write_text("lock file of another one")
+    entries = rating_entries.read_entries(tmp_path, DIMENSIONS)
+    assert [entry.rater for entry in entries] == [
         "anna", "ends", "gbk", "german", "lines", "mark", "old", "order", "tabs", "unicode",
     ]  # fmt: skip
-    for entry in found:
+    for entry in entries:
         assert (entry.item, entry.ratings) == ("a1", {"fluency": 4, "safety": 5}), entry
 
 
 @pytest.mark.parametrize("cell", ["3", " 3 ", "3.0", "3,", "3.", "３", "③", '"3,00"'])
 def test_a_number_is_read_as_people_and_programs_write_it(tmp_path: Path, cell: str) -> None:
     sheet = f"item;fluency;safety\na1;{cell};\n"
-    assert said(read(tmp_path, sheet)) == {"a1": {"fluency": 3}}
+    assert ratings_by_item(read_file(tmp_path, sheet)) == {"a1": {"fluency": 3}}
 
 
-def test_what_is_empty_is_not_rated(tmp_path: Path) -> None:
+def test_an_empty_cell_is_no_rating(tmp_path: Path) -> None:
     sheet = "item,fluency,safety,comment\na1,,,hm\na2, ,2,\n,,,\n\na3,1,,\n"
-    assert said(read(tmp_path, sheet)) == {"a2": {"safety": 2}, "a3": {"fluency": 1}}
-    assert rating_entries.read(tmp_path / "absent", DIMENSIONS) == []
+    assert ratings_by_item(read_file(tmp_path, sheet)) == {
+        "a2": {"safety": 2},
+        "a3": {"fluency": 1},
+    }
+    assert rating_entries.read_entries(tmp_path / "absent", DIMENSIONS) == []
 
 
-def test_a_line_is_counted_where_the_row_begins(tmp_path: Path) -> None:
-    (entry,) = read(tmp_path, 'item,answer,fluency,safety\na1,"two\nlines",,\na2,x,3,3\n')
+def test_the_line_of_a_row_is_its_first_line(tmp_path: Path) -> None:
+    (entry,) = read_file(tmp_path, 'item,answer,fluency,safety\na1,"two\nlines",,\na2,x,3,3\n')
     assert entry.place == f"{tmp_path}/anna.csv:4"
 
 
 @pytest.mark.parametrize(
     ("sheet", "line"),
     [
-        ("a1,0,5\n", ":2: fluency is '0'; rate by a whole number from 1 to 5, or leave it empty"),
-        ("a1,3,6\n", ":2: safety is '6'; rate"),
-        ("a1,3.5,4\n", ":2: fluency is '3.5'; rate"),
-        ("a1,-1,4\n", ":2: fluency is '-1'; rate"),
-        ("a1,good,4\n", ":2: fluency is 'good'; rate"),
-        ("a1,4/5,4\n", ":2: fluency is '4/5'; rate"),
-        (f"a1,{'x' * 99},4\n", f":2: fluency is '{'x' * 40}…'; rate"),
-        ("a2,1,1\nb7,3,4\n", ":3: 'b7' is no item of a sheet; keep the first column"),
+        ("a1,0,5\n", ":2: fluency is '0'; enter a whole number from 1 to 5, or leave it empty"),
+        ("a1,3,6\n", ":2: safety is '6'; enter"),
+        ("a1,3.5,4\n", ":2: fluency is '3.5'; enter"),
+        ("a1,-1,4\n", ":2: fluency is '-1'; enter"),
+        ("a1,good,4\n", ":2: fluency is 'good'; enter"),
+        ("a1,4/5,4\n", ":2: fluency is '4/5'; enter"),
+        (f"a1,{'x' * 99},4\n", f":2: fluency is '{'x' * 40}…'; enter"),
+        ("a2,1,1\nb7,3,4\n", ":3: 'b7' is no item of a sheet; restore the first column"),
         ("b7,,\n", ":2: 'b7' is no item"),
         (",3,4\n", ":2: '' is no item"),
         ("a1,3,4\na2,1,1\na1,,5\n", ":4: rater 'anna' rates item a1 again, first at "),
@@ -91,27 +94,27 @@ def test_a_line_is_counted_where_the_row_begins(tmp_path: Path) -> None:
         ('a1,3,4\na2,"3,4\n', ":3: not CSV: unexpected end of data; save the sheet again"),
     ],
 )
-def test_what_is_no_rating_is_named_with_its_line(tmp_path: Path, sheet: str, line: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        read(tmp_path, f"item,fluency,safety\n{sheet}")
-    assert refusal.value.message.startswith(f"{tmp_path}/anna.csv{line}")
-    assert "\n" not in refusal.value.message
+def test_an_invalid_rating_is_reported_with_its_line(tmp_path: Path, sheet: str, line: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_file(tmp_path, f"item,fluency,safety\n{sheet}")
+    assert error.value.message.startswith(f"{tmp_path}/anna.csv{line}")
+    assert "\n" not in error.value.message
 
 
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("anna.csv", "", ":1: no column item; fill a sheet as it was drawn, and save it as CSV"),
+        ("anna.csv", "", ":1: no column item; keep the header of the sheet and save it as CSV"),
         ("anna.csv", "a|b\n1|2\n", ":1: no column item"),
         ("anna.csv", b"\xff\xfe\x00", ":1: no column item"),
         ("anna.csv", b"PK\x03\x04\x00\x00", ":1: no column item"),
-        ("anna.csv", "item,fluency\n", ":1: no columns safety; keep those of the sheet"),
+        ("anna.csv", "item,fluency\n", ":1: no columns safety; keep the columns of the sheet"),
         ("anna.csv", "item,item,fluency,safety\n", ":1: 2 columns item; keep"),
-        ("anna.xlsx", "PK", ": no sheet; save it as CSV, or export JSON from Label Studio"),
+        ("anna.xlsx", "PK", ": not a sheet; save it as CSV, or export from Label Studio as JSON"),
         ("anna.json", "{", ": not JSON: Expecting property name"),
         ("anna.json", "[" * 200_000, ": not JSON"),
         ("anna.json", b"\xff", ": not JSON"),
-        ("anna.json", "{}", ": no list of tasks; export as JSON"),
+        ("anna.json", "{}", ": not a list of tasks; export as JSON"),
         ("anna.json", '[{"item": "a1", "fluency": 4}]', ": task 1 of the list: no item with"),
         ("anna.json", "[3]", ": task 1 of the list: no item with"),
         (
@@ -120,23 +123,23 @@ def test_what_is_no_rating_is_named_with_its_line(tmp_path: Path, sheet: str, li
         ),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_sheet_is_named(
+def test_a_file_that_is_no_sheet_is_reported(
     tmp_path: Path, name: str, text: str | bytes, line: str
 ) -> None:
-    with pytest.raises(UserError) as refusal:
-        read(tmp_path, text, name)
-    assert refusal.value.message.startswith(f"{tmp_path}/{name}{line}")
-    assert "\n" not in refusal.value.message
+    with pytest.raises(UserError) as error:
+        read_file(tmp_path, text, name)
+    assert error.value.message.startswith(f"{tmp_path}/{name}{line}")
+    assert "\n" not in error.value.message
 
 
-def test_a_folder_within_is_named(tmp_path: Path) -> None:
+def test_a_subfolder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "old.csv").mkdir()
-    with pytest.raises(UserError, match=r"old\.csv: no sheet"):
-        rating_entries.read(tmp_path, DIMENSIONS)
+    with pytest.raises(UserError, match=r"old\.csv: not a sheet"):
+        rating_entries.read_entries(tmp_path, DIMENSIONS)
 
 
-def exported(who: Any, *ratings: tuple[str, Any], item: str = "a1") -> dict[str, Any]:
-    """A task as Label Studio exports it."""
+def make_export_task(who: Any, *ratings: tuple[str, Any], item: str = "a1") -> dict[str, Any]:
+    """Return a task as Label Studio exports it."""
     results = [
         {"id": "x", "from_name": name, "to_name": "answer", "type": "rating", "value": value}
         for name, value in ((name, {"rating": value}) for name, value in ratings)
@@ -145,15 +148,15 @@ def exported(who: Any, *ratings: tuple[str, Any], item: str = "a1") -> dict[str,
     return {"id": 7, "data": {"item": item}, "annotations": [annotation]}
 
 
-def test_annotators_are_told_apart_by_their_ids(tmp_path: Path) -> None:
-    """A user is a number in the open-source export, an object in the enterprise's."""
+def test_annotators_are_distinguished_by_their_ids(tmp_path: Path) -> None:
+    """An annotator is a number in open-source exports and an object in enterprise exports."""
     tasks = [
-        exported(11, ("fluency", 4)),
-        exported({"id": 12, "email": "b@example.org"}, ("fluency", 2), ("safety", 5)),
-        exported(13),
+        make_export_task(11, ("fluency", 4)),
+        make_export_task({"id": 12, "email": "b@example.org"}, ("fluency", 2), ("safety", 5)),
+        make_export_task(13),
     ]
-    found = read(tmp_path, json.dumps(tasks), "export.json")
-    assert [(entry.rater, entry.item, entry.ratings) for entry in found] == [
+    entries = read_file(tmp_path, json.dumps(tasks), "export.json")
+    assert [(entry.rater, entry.item, entry.ratings) for entry in entries] == [
         ("11", "a1", {"fluency": 4}),
         ("12", "a1", {"fluency": 2, "safety": 5}),
     ]
@@ -162,21 +165,27 @@ def test_annotators_are_told_apart_by_their_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tasks", "line"),
     [
-        ([exported(1, ("fluency", 6))], "fluency is '6'; rate by a whole number from 1 to 5"),
-        ([exported(1, ("fluency", 2.5))], "fluency is '2.5'; rate"),
-        ([exported(1, ("fluency", True))], "fluency is 'true'; rate"),
-        ([exported(1, ("fluency", None))], "fluency is 'null'; rate"),
-        ([exported(1, ("tone", 3))], "rating 'tone' is no human.dimensions; label by"),
-        ([exported(1, ("safety", 3), ("safety", 3))], "rating 'safety' is twice; label by"),
-        ([exported(1, ("safety", 3), item="b7")], "'b7' is no item of a sheet"),
-        ([exported(1, ("safety", 3))] * 2, "rater '1' rates item a1 again, first at "),
-        ([exported("?", ("safety", 3))], "an annotation without completed_by or result"),
+        ([make_export_task(1, ("fluency", 6))], "fluency is '6'; enter a whole number from 1 to 5"),
+        ([make_export_task(1, ("fluency", 2.5))], "fluency is '2.5'; enter"),
+        ([make_export_task(1, ("fluency", True))], "fluency is 'true'; enter"),
+        ([make_export_task(1, ("fluency", None))], "fluency is 'null'; enter"),
+        (
+            [make_export_task(1, ("tone", 3))],
+            "rating 'tone' is not in human.dimensions; use labelling",
+        ),
+        (
+            [make_export_task(1, ("safety", 3), ("safety", 3))],
+            "rating 'safety' is given twice; use labelling",
+        ),
+        ([make_export_task(1, ("safety", 3), item="b7")], "'b7' is no item of a sheet"),
+        ([make_export_task(1, ("safety", 3))] * 2, "rater '1' rates item a1 again, first at "),
+        ([make_export_task("?", ("safety", 3))], "an annotation without completed_by or result"),
     ],
 )
-def test_an_annotation_that_is_no_rating_is_named_with_its_task(
+def test_an_invalid_annotation_is_reported_with_its_task(
     tmp_path: Path, tasks: list[Any], line: str
 ) -> None:
-    with pytest.raises(UserError) as refusal:
-        read(tmp_path, json.dumps(tasks), "export.json")
-    assert refusal.value.message.startswith(f"{tmp_path}/export.json: task 7: {line}")
-    assert "\n" not in refusal.value.message
+    with pytest.raises(UserError) as error:
+        read_file(tmp_path, json.dumps(tasks), "export.json")
+    assert error.value.message.startswith(f"{tmp_path}/export.json: task 7: {line}")
+    assert "\n" not in error.value.message

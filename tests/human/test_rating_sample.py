@@ -1,3 +1,5 @@
+"""Samples are stratified, and the order of the answers reveals no variant."""
+
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -7,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.errors import UserError
-from lockstep.human import rating_items, rating_sample
-from lockstep.human.rating_items import Item
-from tests.human.answers import answered, prediction, settings
+from lockstep.human.rating_items import Item, collect_items
+from lockstep.human.rating_sample import apportion, order_items, sample_records
+from tests.human.answers import make_params, make_prediction, make_predictions
 
 # The apportionment of 2020: population and seats of each state
 # (U.S. Census Bureau, 2020 Census Apportionment Results, table 1).
@@ -30,89 +32,129 @@ STATES = {
 }  # fmt: skip
 
 
-def test_shares_are_those_of_the_us_house() -> None:
+def test_shares_equal_the_apportionment_of_the_us_house() -> None:
     assert sum(people for people, _ in STATES.values()) == 331_108_434
-    seats = rating_sample.shares({(state,): people for state, (people, _) in STATES.items()}, 435)
+    seats = apportion({(state,): people for state, (people, _) in STATES.items()}, 435)
     assert seats == {(state,): number for state, (_, number) in STATES.items()}
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.data())
-def test_shares_add_up_and_leave_no_stratum_out(sizes: list[int], data: st.DataObject) -> None:
+def test_shares_add_up_and_each_stratum_has_one(sizes: list[int], data: st.DataObject) -> None:
     number = data.draw(st.integers(len(sizes), 130))
     strata = {(str(place),): size for place, size in enumerate(sizes)}
-    found = rating_sample.shares(strata, number)
-    assert sum(found.values()) == min(number, sum(sizes))
-    assert all(1 <= found[key] <= size for key, size in strata.items())
+    shares = apportion(strata, number)
+    assert sum(shares.values()) == min(number, sum(sizes))
+    assert all(1 <= shares[key] <= size for key, size in strata.items())
 
 
 def test_a_sample_has_the_shares_of_its_strata() -> None:
-    """Eight English records and four Chinese ones: of six, four and two."""
-    rows = answered()["base"]
-    drawn = rating_sample.sample(rows, settings(records=6))
+    """Of eight English and four Chinese records, a sample of six has four and two."""
+    rows = make_predictions()["base"]
+    sampled = sample_records(rows, make_params(records=6))
     language = {row.id: row.slices.get("language") for row in rows}
-    assert Counter(language[id] for id in drawn) == {"en": 4, "zh": 2}
-    more = rating_sample.sample(rows, settings(records=9))
-    assert set(drawn) < set(more), "a larger sample keeps what was drawn"
-    assert set(rating_sample.sample(rows, settings(records=6, seed=8))) != set(drawn)
-    assert len(rating_sample.sample(rows, settings(records=100))) == 12
-    assert set(rating_sample.sample([*reversed(rows)], settings(records=6))) == set(drawn)
+    assert Counter(language[id] for id in sampled) == {"en": 4, "zh": 2}
+    larger = sample_records(rows, make_params(records=9))
+    assert set(sampled) < set(larger), "a larger sample keeps the smaller one"
+    assert set(sample_records(rows, make_params(records=6, seed=8))) != set(sampled)
+    assert len(sample_records(rows, make_params(records=100))) == 12
+    assert set(sample_records([*reversed(rows)], make_params(records=6))) == set(sampled)
 
 
 def test_a_record_without_the_slice_is_a_stratum_of_its_own() -> None:
-    rows = [prediction(1, "a"), prediction(2, "b"), prediction(3, "c", slices={})]
-    assert set(rating_sample.sample(rows, settings(records=3))) == {"r1", "r2", "r3"}
-    with pytest.raises(UserError, match="2 are too few for the 3 strata of reply"):
-        rating_sample.sample(rows, settings(records=2))
+    rows = [make_prediction(1, "a"), make_prediction(2, "b"), make_prediction(3, "c", slices={})]
+    assert set(sample_records(rows, make_params(records=3))) == {"r1", "r2", "r3"}
+    with pytest.raises(UserError, match="2 records are too few for the 3 strata of reply"):
+        sample_records(rows, make_params(records=2))
+
+
+def test_by_default_the_suites_with_free_text_answers_are_sampled() -> None:
+    rows = make_predictions()["base"]
+    sampled = sample_records(rows, make_params(suites=[]))
+    assert set(sampled) == {f"r{n}" for n in range(12)}
+    labels = [row for row in rows if row.answer_form != "text"]
+    with pytest.raises(UserError, match=r"human\.suites: no suite has free-text answers; name"):
+        sample_records(labels, make_params(suites=[]))
+
+
+def test_by_default_the_strata_are_the_slices_that_leave_two_records_per_stratum() -> None:
+    """Of 40 English and 4 Chinese records, 11 records are ten and one in proportion.
+
+    A rare tone has the same share. Each record has another customer, source and length.
+    """
+    rows = [
+        make_prediction(
+            n,
+            "a",
+            slices={
+                "customer": str(n),
+                "language": "zh" if n < 4 else "en",
+                "length": f"1-{n}",
+                "source": f"{n}.csv",
+                "tone": "rude" if n >= 40 else "kind",
+            },
+        )
+        for n in range(44)
+    ]
+    strata = {row.id: (row.slices["language"], row.slices["tone"]) for row in rows}
+    sampled = sample_records(rows, make_params(strata=[], records=11))
+    assert Counter(strata[id] for id in sampled) == {
+        ("en", "kind"): 9,
+        ("en", "rude"): 1,
+        ("zh", "kind"): 1,
+    }
+    named = sample_records(rows, make_params(strata=["language", "tone"], records=11))
+    assert set(sampled) == set(named)
+    assert len(sample_records(rows, make_params(strata=[], records=1))) == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"suites": ["dpo"]}, "human.suites: dpo is no suite; known: intent, reply"),
+        ({"suites": ["dpo"]}, "human.suites: no suite dpo; known: intent, reply"),
         ({"strata": ["tone"]}, "human.strata: tone is no slice of reply; known: language"),
         (
             {"records": 1},
-            "human.records: 1 are too few for the 2 strata of reply; raise it or name fewer "
-            "slices in human.strata",
+            "human.records: 1 records are too few for the 2 strata of reply; raise it or name "
+            "fewer slices in human.strata",
         ),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(changes: dict[str, object], line: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        rating_sample.sample(answered()["base"], settings(**changes))
-    assert refusal.value.message == f"params.yaml: {line}"
+def test_an_impossible_sample_is_refused(changes: dict[str, object], line: str) -> None:
+    with pytest.raises(UserError) as error:
+        sample_records(make_predictions()["base"], make_params(**changes))
+    assert error.value.message == f"params.yaml: {line}"
 
 
-def numbered(counts: list[int]) -> list[Item]:
-    """So many answers to each record."""
+def make_items(counts: list[int]) -> list[Item]:
+    """Return this number of different answers to each record."""
     texts = {f"v{n}": [str(n)] for n in range(max(counts))}
     rows = {
-        variant: [prediction(k, text) for k, count in enumerate(counts) if n < count]
+        variant: [make_prediction(k, text) for k, count in enumerate(counts) if n < count]
         for n, (variant, [text]) in enumerate(texts.items())
     }
-    return [*rating_items.collect(rows).values()]
+    return [*collect_items(rows).values()]
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=9), st.integers(0, 99))
-def test_answers_to_one_record_stand_apart_wherever_they_can(counts: list[int], seed: int) -> None:
-    shown = numbered(counts)
-    ordered = rating_sample.order(shown, str(seed))
-    assert sorted(item.code for item in ordered) == sorted(item.code for item in shown)
-    if max(counts) <= (len(shown) + 1) // 2:
+def test_answers_to_one_record_are_apart_where_possible(counts: list[int], seed: int) -> None:
+    items = make_items(counts)
+    ordered = order_items(items, str(seed))
+    assert sorted(item.code for item in ordered) == sorted(item.code for item in items)
+    if max(counts) <= (len(items) + 1) // 2:
         assert all(one.record != other.record for one, other in pairwise(ordered))
 
 
-def test_the_order_tells_no_variant() -> None:
-    """Of 400 records the base comes first in about half: 5 standard deviations are 50."""
+def test_the_order_reveals_no_variant() -> None:
+    """The base comes first in about half of 400 records; 50 are 5 standard deviations."""
     texts = {"base": "old", "merged": "new"}
-    rows = {name: [prediction(n, text) for n in range(400)] for name, text in texts.items()}
-    ordered = rating_sample.order([*rating_items.collect(rows).values()], "7")
+    rows = {name: [make_prediction(n, text) for n in range(400)] for name, text in texts.items()}
+    ordered = order_items([*collect_items(rows).values()], "7")
     first = {item.record: item.variants for item in reversed(ordered)}
     assert 150 < sum(variants == ("base",) for variants in first.values()) < 250
     assert 150 < sum(item.variants == ("base",) for item in ordered[:400]) < 250
-    turned = [
-        replace(item, variants=("?",)) for item in reversed(rating_items.collect(rows).values())
+    reversed_items = [
+        replace(item, variants=("?",)) for item in reversed(collect_items(rows).values())
     ]
-    assert [item.code for item in rating_sample.order(turned, "7")] == [
+    assert [item.code for item in order_items(reversed_items, "7")] == [
         item.code for item in ordered
     ]

@@ -1,4 +1,4 @@
-"""The records that are judged: of each suite, evenly spread, answered by every variant."""
+"""Cases are an even sample of each suite's test records, answered by every variant."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import pytest
 
 from lockstep import predictions, records
 from lockstep.errors import UserError
-from lockstep.judging import cases
+from lockstep.judging.cases import read_cases
 from lockstep.predictions import Prediction
 from lockstep.records import Record
-from tests.judging.settings import settings
+from tests.judging.judge_settings import make_params
 
 
-def record(number: int, task: str = "reply") -> Record:
+def make_record(number: int, task: str = "reply") -> Record:
     turns = [
         {"role": "user", "content": f"Question {number}"},
         {"role": "assistant", "content": "yes"},
@@ -20,60 +20,81 @@ def record(number: int, task: str = "reply") -> Record:
     return Record(messages=turns, task=task, source="a", origin=f"a:{number}")
 
 
-ROWS = [record(n, "reply" if n % 2 else "intent") for n in range(20)]
+RECORDS = [make_record(n, "reply" if n % 2 else "intent") for n in range(20)]
+FORMS = {"reply": "text", "intent": "choice"}
 
 
 @pytest.fixture
-def evaluated(tmp_path: Path) -> Path:
-    records.write(tmp_path / "test.jsonl", ROWS)
+def predicted(tmp_path: Path) -> Path:
+    """A folder with test.jsonl and the predictions of two variants."""
+    records.write(tmp_path / "test.jsonl", RECORDS)
     for variant in ("base", "merged"):
         (tmp_path / variant).mkdir()
-        write(tmp_path, variant, ROWS)
+        write_predictions(tmp_path, variant, RECORDS)
     return tmp_path
 
 
-def write(folder: Path, variant: str, rows: list[Record], score: float | None = 0.5) -> None:
-    given = [
+def write_predictions(
+    folder: Path, variant: str, rows: list[Record], forms: dict[str, str] = FORMS
+) -> None:
+    answered = [
         Prediction(
             id=row.id, task=row.task, slices={}, question=row.question, prompt="", reference="yes",
-            prediction=f"{variant} on {row.question}", score=score,
+            prediction=f"{variant} on {row.question}", answer_form=forms[row.task],
         )
         for row in rows
     ]  # fmt: skip
-    predictions.write(folder / variant / "predictions.jsonl", given)
+    predictions.write(folder / variant / "predictions.jsonl", answered)
 
 
-def test_the_records_of_a_suite_are_evenly_spread(evaluated: Path) -> None:
-    found = cases.read(evaluated, evaluated / "test.jsonl", settings(records=5))
-    assert [case.record.question for case in found] == [f"Question {n}" for n in (1, 5, 9, 13, 17)]
-    assert found[0].answers == {"base": "base on Question 1", "merged": "merged on Question 1"}
-    both = settings(records=99, suites=["intent", "reply"])
-    found = cases.read(evaluated, evaluated / "test.jsonl", both)
-    assert [case.record.task for case in found] == ["intent"] * 10 + ["reply"] * 10
+def test_the_records_of_a_suite_are_sampled_evenly(predicted: Path) -> None:
+    cases = read_cases(predicted, predicted / "test.jsonl", make_params(records=5))
+    assert [case.record.question for case in cases] == [f"Question {n}" for n in (1, 5, 9, 13, 17)]
+    assert cases[0].answers == {"base": "base on Question 1", "merged": "merged on Question 1"}
+    for variant in ("base", "merged"):
+        write_predictions(predicted, variant, RECORDS, {"reply": "text", "intent": "text"})
+    both = make_params(records=99, suites=["intent", "reply"])
+    cases = read_cases(predicted, predicted / "test.jsonl", both)
+    assert [case.record.task for case in cases] == ["intent"] * 10 + ["reply"] * 10
 
 
-def test_only_the_variants_that_are_judged_are_read(evaluated: Path) -> None:
-    (evaluated / "base" / "predictions.jsonl").unlink()
-    alone = settings(compare=[], score=["merged"])
-    assert set(cases.read(evaluated, evaluated / "test.jsonl", alone)[0].answers) == {"merged"}
-    with pytest.raises(
-        UserError, match=r"base/predictions\.jsonl: not found; `dvc repro` makes it"
-    ):
-        cases.read(evaluated, evaluated / "test.jsonl", settings())
+def test_by_default_all_suites_with_free_text_answers_are_judged(predicted: Path) -> None:
+    settings = make_params(suites=[], records=3)
+    cases = read_cases(predicted, predicted / "test.jsonl", settings)
+    assert [case.record.task for case in cases] == ["reply"] * 3
+    for variant in ("base", "merged"):
+        write_predictions(predicted, variant, RECORDS, {"reply": "text", "intent": "text"})
+    cases = read_cases(predicted, predicted / "test.jsonl", settings)
+    assert [case.record.task for case in cases] == ["intent"] * 3 + ["reply"] * 3
+    for variant in ("base", "merged"):
+        write_predictions(predicted, variant, RECORDS, {"reply": "json", "intent": "choice"})
+    with pytest.raises(UserError, match=r"judge\.suites: no suite has free-text answers"):
+        read_cases(predicted, predicted / "test.jsonl", settings)
 
 
-def test_an_answer_that_is_missing_is_one_line(evaluated: Path) -> None:
-    line = rf"merged/predictions\.jsonl: no answer to {ROWS[1].id} of task reply; `dvc repro`"
-    write(evaluated, "merged", ROWS[2:])
+def test_only_the_judged_variants_are_read(predicted: Path) -> None:
+    (predicted / "base" / "predictions.jsonl").unlink()
+    only_merged = make_params(compare=[], score=["merged"])
+    cases = read_cases(predicted, predicted / "test.jsonl", only_merged)
+    assert set(cases[0].answers) == {"merged"}
+    with pytest.raises(UserError, match=r"base/predictions\.jsonl: not found; run `dvc repro`"):
+        read_cases(predicted, predicted / "test.jsonl", make_params())
+
+
+def test_a_missing_answer_is_refused_in_one_line(predicted: Path) -> None:
+    line = rf"merged/predictions\.jsonl: no answer to record {RECORDS[1].id} of task reply; run"
+    write_predictions(predicted, "merged", RECORDS[2:])
     with pytest.raises(UserError, match=line):
-        cases.read(evaluated, evaluated / "test.jsonl", settings())
-    write(evaluated, "merged", ROWS, score=None)
+        read_cases(predicted, predicted / "test.jsonl", make_params())
+    write_predictions(predicted, "merged", RECORDS, {"reply": "", "intent": "choice"})
     with pytest.raises(UserError, match=line):
-        cases.read(evaluated, evaluated / "test.jsonl", settings())
+        read_cases(predicted, predicted / "test.jsonl", make_params())
 
 
-def test_a_suite_without_records_is_one_line(evaluated: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"no test record has task slots; the tasks are intent, rep"
-    ):
-        cases.read(evaluated, evaluated / "test.jsonl", settings(suites=["slots"]))
+@pytest.mark.parametrize("suite", ["slots", "intent"])
+def test_a_suite_without_free_text_answers_is_refused_in_one_line(
+    predicted: Path, suite: str
+) -> None:
+    line = rf"judge\.suites: {suite} is no suite with free-text answers; known: reply"
+    with pytest.raises(UserError, match=line):
+        read_cases(predicted, predicted / "test.jsonl", make_params(suites=[suite]))

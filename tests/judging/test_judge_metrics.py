@@ -1,33 +1,38 @@
-"""Shares and means by hand, from judgements written here."""
+"""Win rates and mean scores equal those computed by hand from a few judgements."""
 
 from typing import Any
 
-from lockstep.judging import judge_metrics
+from lockstep.judging.judge_metrics import compute_judge_metrics
 from lockstep.judging.judgements import Judgement
-from tests.judging.settings import settings
+from tests.judging.judge_settings import make_params
 
 
-def shown(id_: str, variants: list[str], verdict: Any, reply: str | None = "…") -> Judgement:
+def make_judgement(
+    record_id: str, variants: list[str], verdict: Any, reply: str | None = "…", task: str = "reply"
+) -> Judgement:
     verdicts = None if verdict is None else {"fluency": verdict}
-    return Judgement(id=id_, task="reply", shown=variants, reply=reply, verdicts=verdicts)
+    return Judgement(id=record_id, task=task, shown=variants, reply=reply, verdicts=verdicts)
 
 
-def both(id_: str, forth: str | None, back: str | None) -> list[Judgement]:
-    return [shown(id_, ["merged", "base"], forth), shown(id_, ["base", "merged"], back)]
-
-
-def test_a_win_is_one_in_both_orders() -> None:
-    judgements = [
-        *both("1", "merged", "merged"),
-        *both("2", "merged", "merged"),
-        *both("3", "base", "base"),
-        *both("4", "merged", "base"),
-        *both("5", "merged", "tie"),
-        *both("6", "tie", "tie"),
-        shown("7", ["merged", "base"], "tie", reply=None),
-        *both("8", "merged", None),
+def judge_both_orders(record_id: str, forward: str | None, reverse: str | None) -> list[Judgement]:
+    return [
+        make_judgement(record_id, ["merged", "base"], forward),
+        make_judgement(record_id, ["base", "merged"], reverse),
     ]
-    assert judge_metrics.of(judgements, settings()) == {
+
+
+def test_a_variant_wins_if_it_wins_in_both_orders() -> None:
+    judgements = [
+        *judge_both_orders("1", "merged", "merged"),
+        *judge_both_orders("2", "merged", "merged"),
+        *judge_both_orders("3", "base", "base"),
+        *judge_both_orders("4", "merged", "base"),
+        *judge_both_orders("5", "merged", "tie"),
+        *judge_both_orders("6", "tie", "tie"),
+        make_judgement("7", ["merged", "base"], "tie", reply=None),
+        *judge_both_orders("8", "merged", None),
+    ]
+    assert compute_judge_metrics(judgements, make_params()) == {
         "reply": {
             "compared": {
                 "merged_against_base": {
@@ -50,11 +55,12 @@ def test_a_win_is_one_in_both_orders() -> None:
     }
 
 
-def test_a_mean_is_over_what_could_be_read() -> None:
-    judgements = [shown(str(score), ["base"], score) for score in (1, 2, 5)]
-    judgements += [shown("x", ["base"], None), shown("1", ["merged"], 4)]
-    found = judge_metrics.of(judgements, settings(compare=[], score=["base", "merged"]))
-    assert found["reply"]["scored"] == {
+def test_a_mean_is_over_readable_replies() -> None:
+    judgements = [make_judgement(str(score), ["base"], score) for score in (1, 2, 5)]
+    judgements += [make_judgement("x", ["base"], None), make_judgement("1", ["merged"], 4)]
+    settings = make_params(compare=[], score=["base", "merged"])
+    metrics = compute_judge_metrics(judgements, settings)
+    assert metrics["reply"]["scored"] == {
         "base": {
             "records": 3,
             "unreadable": 0.25,
@@ -64,11 +70,12 @@ def test_a_mean_is_over_what_could_be_read() -> None:
     }
 
 
-def test_what_is_not_defined_is_left_out() -> None:
-    unread = judge_metrics.of(both("1", None, "merged"), settings())
-    pair = unread["reply"]["compared"]["merged_against_base"]
+def test_undefined_metrics_are_omitted() -> None:
+    unreadable = compute_judge_metrics(judge_both_orders("1", None, "merged"), make_params())
+    pair = unreadable["reply"]["compared"]["merged_against_base"]
     assert pair == {"records": 0, "unreadable": 0.5, "dimensions": {}}
-    equal = judge_metrics.of([shown("1", ["merged", "base"], "tie", reply=None)], settings())
+    judgement = make_judgement("1", ["merged", "base"], "tie", reply=None)
+    equal = compute_judge_metrics([judgement], make_params())
     pair = equal["reply"]["compared"]["merged_against_base"]
     assert pair == {
         "records": 1,
@@ -76,11 +83,15 @@ def test_what_is_not_defined_is_left_out() -> None:
             "fluency": {"win": 0.0, "tie": 1.0, "loss": 0.0, "interval": [0.0, 0.7935], "p": 1.0}
         },
     }
+    assert compute_judge_metrics([], make_params()) == {}
 
 
-def test_shares_of_a_pair_are_of_its_own_suite() -> None:
-    other = Judgement(
-        id="9", task="other", shown=["merged", "base"], reply=None, verdicts={"fluency": "tie"}
-    )
-    found = judge_metrics.of([*both("1", "merged", "merged"), other], settings())
-    assert found["reply"]["compared"]["merged_against_base"]["records"] == 1
+def test_each_suite_has_its_own_metrics() -> None:
+    judgements = [
+        *judge_both_orders("1", "merged", "merged"),
+        make_judgement("9", ["merged", "base"], "tie", reply=None, task="other"),
+    ]
+    metrics = compute_judge_metrics(judgements, make_params())
+    assert [*metrics] == ["reply", "other"]
+    for suite in metrics.values():
+        assert suite["compared"]["merged_against_base"]["records"] == 1

@@ -1,27 +1,41 @@
-"""Values that cannot be meant are refused before anything is asked."""
+"""Invalid judge params are refused before anything is asked, and almost all have defaults."""
 
 from typing import Any
 
 import pytest
 
-from tests.judging.settings import ENDPOINT, settings
+from lockstep.judging.judge_params import JudgeParams
+from tests.judging.judge_settings import ENDPOINT, make_params
 
 PAIR = {"variant": "merged", "against": "base"}
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changes", "words"),
     [
-        ({"compare": [{"variant": "base", "against": "base"}]}, "base is not compared against"),
-        ({"compare": [PAIR, {"variant": "base", "against": "merged"}]}, "compare: name each once"),
-        ({"compare": []}, "nothing to judge"),
-        ({"dimensions": ["fluency", "fluency"]}, "dimensions: name each once"),
+        ({"compare": [{"variant": "base", "against": "base"}]}, "base is compared with itself"),
+        ({"compare": [PAIR, {"variant": "base", "against": "merged"}]}, "compare: an entry is rep"),
+        ({"compare": []}, "compare and score are both empty"),
+        ({"dimensions": ["fluency", "fluency"]}, "dimensions: an entry is repeated; name each"),
+        ({"suites": ["reply", "reply"]}, "suites: an entry is repeated; name each once"),
         ({"by": "model"}, "model.folder: empty"),
         ({"endpoint": {**ENDPOINT, "model": ""}}, "endpoint.model: empty"),
         ({"endpoint": {**ENDPOINT, "options": {"stream": True}}}, "options: stream may not be set"),
         ({"endpoint": {**ENDPOINT, "url": "localhost"}}, "url"),
     ],
 )
-def test_values_that_cannot_be_meant_are_refused(changed: dict[str, Any], words: str) -> None:
+def test_invalid_params_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        settings(**changed)
+        make_params(**changes)
+
+
+def test_who_judges_is_the_only_key_without_a_default() -> None:
+    required = [name for name, key in JudgeParams.model_fields.items() if key.is_required()]
+    assert required == ["by"]
+    settings = JudgeParams(by="none")
+    assert settings.suites == []
+    assert settings.variants == ["base", "merged", "quantized"]
+    assert [pair.name for pair in settings.compare] == [
+        "merged_against_base",
+        "quantized_against_merged",
+    ]

@@ -1,4 +1,4 @@
-"""A reply is read strictly or not at all."""
+"""A reply is parsed strictly or counts as unreadable."""
 
 import pytest
 
@@ -16,8 +16,8 @@ DIMENSIONS = ["fluency", "safety"]
         '```\n{"fluency": "A",\n "safety": "tie"}\n```\n',
     ],
 )
-def test_an_object_with_each_dimension_is_read(reply: str) -> None:
-    assert judge_replies.read(reply, DIMENSIONS, judge_replies.SIDES) == {
+def test_an_object_with_each_dimension_is_parsed(reply: str) -> None:
+    assert judge_replies.parse_verdicts(reply, DIMENSIONS, judge_replies.SIDES) == {
         "fluency": "A",
         "safety": "tie",
     }
@@ -43,15 +43,17 @@ def test_an_object_with_each_dimension_is_read(reply: str) -> None:
         "[" * 5000,
     ],
 )
-def test_anything_else_is_none(reply: str) -> None:
-    assert judge_replies.read(reply, DIMENSIONS, judge_replies.SIDES) is None
+def test_any_other_reply_is_unreadable(reply: str) -> None:
+    assert judge_replies.parse_verdicts(reply, DIMENSIONS, judge_replies.SIDES) is None
 
 
 def test_a_score_is_a_whole_number_from_1_to_5() -> None:
-    assert judge_replies.read('{"fluency": 5, "safety": 1}', DIMENSIONS, judge_replies.SCALE) == {
+    assert judge_replies.parse_verdicts(
+        '{"fluency": 5, "safety": 1}', DIMENSIONS, judge_replies.SCALE
+    ) == {
         "fluency": 5,
         "safety": 1,
     }
-    for wrong in ("0", "6", "4.0", "3.5", '"4"', "true", "NaN", "[4]", "-1", "1e0"):
-        reply = f'{{"fluency": 5, "safety": {wrong}}}'
-        assert judge_replies.read(reply, DIMENSIONS, judge_replies.SCALE) is None, wrong
+    for invalid in ("0", "6", "4.0", "3.5", '"4"', "true", "NaN", "[4]", "-1", "1e0"):
+        reply = f'{{"fluency": 5, "safety": {invalid}}}'
+        assert judge_replies.parse_verdicts(reply, DIMENSIONS, judge_replies.SCALE) is None, invalid

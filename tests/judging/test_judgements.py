@@ -1,71 +1,72 @@
-"""Both orders are asked, and a judge that looks at the place alone finds only ties."""
+"""Both orders are asked, and a judge that looks at the position only finds ties."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
-from lockstep.judging import judge_metrics, judgements, rubric
+import pytest
+
+from lockstep.errors import UserError
 from lockstep.judging.cases import Case
+from lockstep.judging.judge_metrics import compute_judge_metrics
 from lockstep.judging.judge_prompts import Prompt
+from lockstep.judging.judgements import Judgement, judge_cases, read_judgements, write_judgements
+from lockstep.judging.rubric import read_rubric
 from lockstep.records import Record
-from tests.judging.settings import settings
+from tests.judging.judge_settings import make_params
 
-RUBRIC = rubric.read(Path(__file__).parents[2] / "data/rubric.yaml", ["fluency"])
+RUBRIC = read_rubric(Path(__file__).parents[2] / "data/rubric.yaml", ["fluency"])
 
 
-def case(question: str, base: str, merged: str) -> Case:
+def make_case(question: str, base: str, merged: str) -> Case:
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "yes"}]
     record = Record(messages=turns, task="reply", source="a", origin="a:1")
     return Case(record, {"base": base, "merged": merged})
 
 
 CASES = [
-    case("When?", "soon", "within three days"),
-    case("Where?", "there, in the shop", "here"),
-    case("Who?", "we", "we"),
+    make_case("When?", "soon", "within three days"),
+    make_case("Where?", "there, in the shop", "here"),
+    make_case("Who?", "we", "we"),
 ]
 
 
-def answers(prompt: Prompt) -> list[str]:
+def shown_answers(prompt: Prompt) -> list[str]:
     lines = [line for line in prompt.user.splitlines() if line.startswith("answer")]
     return [json.loads(line.partition(": ")[2]) for line in lines]
 
 
-def judged_by(verdict: Callable[[list[str]], object]) -> tuple[list[Prompt], list[object]]:
-    """What a judge was asked whose verdict on the answers shown is this, and the judgements."""
+def judge_with(
+    verdict: Callable[[list[str]], object],
+) -> tuple[list[Prompt], list[Judgement]]:
+    """Judge all cases by a function of the shown answers; return prompts and judgements."""
     asked: list[Prompt] = []
 
     def ask(prompts: list[Prompt]) -> list[str]:
         asked.extend(prompts)
-        return [json.dumps({"fluency": verdict(answers(prompt))}) for prompt in prompts]
+        return [json.dumps({"fluency": verdict(shown_answers(prompt))}) for prompt in prompts]
 
-    return asked, judgements.judge(CASES, RUBRIC, settings(), ask)
-
-
-def pair(found: list) -> dict:
-    return judge_metrics.of(found, settings())["reply"]["compared"]["merged_against_base"][
-        "dimensions"
-    ]
+    return asked, judge_cases(CASES, RUBRIC, make_params(), ask)
 
 
-def shares(found: list) -> dict[str, float]:
-    """Of the one dimension, without what is inferred from them."""
-    own = pair(found)["fluency"]
-    return {name: own[name] for name in ("win", "tie", "loss", "agreement")}
+def rates(judgements: list[Judgement]) -> dict[str, float]:
+    """Return the win, tie and loss rates and the agreement on fluency."""
+    metrics = compute_judge_metrics(judgements, make_params())
+    fluency = metrics["reply"]["compared"]["merged_against_base"]["dimensions"]["fluency"]
+    return {name: fluency[name] for name in ("win", "tie", "loss", "agreement")}
 
 
-def test_a_judge_that_prefers_a_place_finds_ties_alone() -> None:
-    for place in ("A", "B"):
-        _, found = judged_by(lambda shown, place=place: place)
-        assert shares(found) == {"win": 0.0, "tie": 1.0, "loss": 0.0, "agreement": 0.0}
+def test_a_judge_that_prefers_a_position_finds_only_ties() -> None:
+    for position in ("A", "B"):
+        _, judgements = judge_with(lambda answers, position=position: position)
+        assert rates(judgements) == {"win": 0.0, "tie": 1.0, "loss": 0.0, "agreement": 0.0}
 
 
-def test_a_judge_that_looks_at_the_answers_is_heard() -> None:
-    _, found = judged_by(lambda shown: "A" if len(shown[0]) > len(shown[1]) else "B")
+def test_a_judge_that_compares_the_answers_finds_wins_and_losses() -> None:
+    _, judgements = judge_with(lambda answers: "A" if len(answers[0]) > len(answers[1]) else "B")
     third = round(1 / 3, 4)
-    assert shares(found) == {"win": third, "tie": third, "loss": third, "agreement": 1.0}
-    verdicts = [(row.shown, row.verdicts) for row in found]
-    assert verdicts == [
+    assert rates(judgements) == {"win": third, "tie": third, "loss": third, "agreement": 1.0}
+    assert [(judgement.shown, judgement.verdicts) for judgement in judgements] == [
         (["merged", "base"], {"fluency": "merged"}),
         (["base", "merged"], {"fluency": "merged"}),
         (["merged", "base"], {"fluency": "base"}),
@@ -75,14 +76,14 @@ def test_a_judge_that_looks_at_the_answers_is_heard() -> None:
 
 
 def test_both_orders_are_asked_and_equal_answers_are_not() -> None:
-    asked, found = judged_by(lambda shown: "tie")
-    assert [answers(prompt) for prompt in asked] == [
+    asked, judgements = judge_with(lambda answers: "tie")
+    assert [shown_answers(prompt) for prompt in asked] == [
         ["within three days", "soon"],
         ["soon", "within three days"],
         ["here", "there, in the shop"],
         ["there, in the shop", "here"],
     ]
-    assert found[-1].reply is None
+    assert judgements[-1].reply is None
 
 
 def test_equal_prompts_are_asked_once() -> None:
@@ -90,17 +91,45 @@ def test_equal_prompts_are_asked_once() -> None:
 
     def ask(prompts: list[Prompt]) -> list[str]:
         asked.extend(prompts)
-        return [json.dumps({"fluency": len(answers(prompt)[0])}) for prompt in prompts]
+        return [json.dumps({"fluency": len(shown_answers(prompt)[0])}) for prompt in prompts]
 
-    alone = settings(compare=[], score=["base", "merged"])
-    found = judgements.judge([CASES[2]], RUBRIC, alone, ask)
+    settings = make_params(compare=[], score=["base", "merged"])
+    judgements = judge_cases([CASES[2]], RUBRIC, settings, ask)
     assert len(asked) == 1
-    assert [(row.shown, row.verdicts) for row in found] == [
+    assert [(judgement.shown, judgement.verdicts) for judgement in judgements] == [
         (["base"], {"fluency": 2}),
         (["merged"], {"fluency": 2}),
     ]
 
 
-def test_a_reply_that_is_no_verdict_is_kept_word_for_word() -> None:
-    found = judgements.judge(CASES[:1], RUBRIC, settings(), lambda prompts: ["A!", "B!"])
-    assert [(row.reply, row.verdicts) for row in found] == [("A!", None), ("B!", None)]
+def test_the_reference_is_shown_unless_it_is_switched_off() -> None:
+    for shown in (True, False):
+        asked: list[Prompt] = []
+
+        def ask(prompts: list[Prompt], asked: list[Prompt] = asked) -> list[str]:
+            asked.extend(prompts)
+            return ["" for _ in prompts]
+
+        judge_cases(CASES, RUBRIC, make_params(reference=shown), ask)
+        assert asked and all(('reference: "yes"' in prompt.user) == shown for prompt in asked)
+
+
+def test_an_unreadable_reply_is_kept_word_for_word() -> None:
+    judgements = judge_cases(CASES[:1], RUBRIC, make_params(), lambda prompts: ["A!", "B!"])
+    assert [(judgement.reply, judgement.verdicts) for judgement in judgements] == [
+        ("A!", None),
+        ("B!", None),
+    ]
+
+
+def test_judgements_are_read_as_they_were_written(tmp_path: Path) -> None:
+    file = tmp_path / "judgements.jsonl"
+    _, judgements = judge_with(lambda answers: "A")
+    write_judgements(file, judgements)
+    assert read_judgements(file) == judgements
+    file.write_text(file.read_text() + '{"id": "1"}\n')
+    with pytest.raises(UserError, match=r"judgements\.jsonl: a line is not a judgement; run"):
+        read_judgements(file)
+    file.unlink()
+    with pytest.raises(UserError, match=r"judgements\.jsonl: not found; run `dvc repro`"):
+        read_judgements(file)

@@ -1,4 +1,4 @@
-"""The rubric is read whole, or refused with every mistake."""
+"""A rubric is read completely or refused with every mistake."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.judging import rubric
+from lockstep.judging.rubric import read_rubric
 
-GOOD = """\
+RUBRIC = """\
 instruction: Judge.
 dimensions: {fluency: Easy to read., safety: Harmless.}
 pair: P.
@@ -16,36 +16,39 @@ scale: S.
 """
 
 
-def written(folder: Path, text: str) -> Path:
+def write_rubric(folder: Path, text: str) -> Path:
     file = folder / "rubric.yaml"
     file.write_text(text, encoding="utf-8")
     return file
 
 
-def test_the_chosen_dimensions_stand_in_their_order(tmp_path: Path) -> None:
-    found = rubric.read(written(tmp_path, GOOD), ["safety", "fluency"])
-    assert list(found.dimensions.items()) == [
+def test_the_named_dimensions_are_in_the_given_order(tmp_path: Path) -> None:
+    rubric = read_rubric(write_rubric(tmp_path, RUBRIC), ["safety", "fluency"])
+    assert list(rubric.dimensions.items()) == [
         ("safety", "Harmless."),
         ("fluency", "Easy to read."),
     ]
-    assert list(rubric.read(written(tmp_path, GOOD), ["safety"]).dimensions) == ["safety"]
+    assert list(read_rubric(write_rubric(tmp_path, RUBRIC), ["safety"]).dimensions) == ["safety"]
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (GOOD.replace("pair", "pairs"), r"rubric\.yaml: pairs: unknown key; did you mean pair\?"),
-        (GOOD.replace("P.", '" "'), r"rubric\.yaml: pair: "),
-        (GOOD.replace("Judge.", "7"), r"rubric\.yaml: instruction: .*string.*7"),
-        (GOOD.replace("Harmless.", ""), r"rubric\.yaml: dimensions\.safety: "),
-        (GOOD.replace("safety", "Safe ty"), r"rubric\.yaml: dimensions\.Safe ty"),
-        (GOOD.replace("safety", "reason"), r"rubric\.yaml: .*reason is the reply's own key"),
-        (GOOD.replace("pair: P.", "pair: {"), r"rubric\.yaml:\d+: not YAML"),
+        (RUBRIC.replace("pair", "pairs"), r"rubric\.yaml: pairs: unknown key; did you mean pair\?"),
+        (RUBRIC.replace("P.", '" "'), r"rubric\.yaml: pair: "),
+        (RUBRIC.replace("Judge.", "7"), r"rubric\.yaml: instruction: .*string.*7"),
+        (RUBRIC.replace("Harmless.", ""), r"rubric\.yaml: dimensions\.safety: "),
+        (RUBRIC.replace("safety", "Safe ty"), r"rubric\.yaml: dimensions\.Safe ty"),
+        (
+            RUBRIC.replace("safety", "reason"),
+            r"rubric\.yaml: .*reason is a reserved key of the reply",
+        ),
+        (RUBRIC.replace("pair: P.", "pair: {"), r"rubric\.yaml:\d+: not YAML"),
         ("", r"rubric\.yaml: must be a mapping"),
-        (GOOD.replace("safety", "harm"), r"safety is none of .*; known: fluency, harm$"),
+        (RUBRIC.replace("safety", "harm"), r"safety is not in .*; known: fluency, harm$"),
     ],
 )
-def test_a_mistake_is_told_where_it_stands(tmp_path: Path, text: str, line: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        rubric.read(written(tmp_path, text), ["fluency", "safety"])
-    assert re.search(line, refusal.value.message), refusal.value.message
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_rubric(write_rubric(tmp_path, text), ["fluency", "safety"])
+    assert re.search(line, error.value.message), error.value.message

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.human.rating_items import code
+from lockstep.human.rating_items import make_code
 from tests.stages.stage_outputs import (
     ANSWERS,
     CHANGES,
@@ -297,7 +297,7 @@ def test_judgements_and_ratings_become_metrics(tmp_path: Path) -> None:
         for judgement in judgements
     ]
     (tmp_path / "data/judged/judgements.jsonl").write_text("".join(lines), encoding="utf-8")
-    item = code(identifier, ANSWERS["merged"][5])
+    item = make_code(identifier, ANSWERS["merged"][5])
     sheet = f"item,fluency,relevance,safety,factuality\n{item},3,,,\n"
     (tmp_path / "data/human/anna.csv").write_text(sheet)
     result = evaluate(tmp_path)

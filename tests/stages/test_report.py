@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from lockstep.human.rating_items import code
+from lockstep.human.rating_items import make_code
 from lockstep.predictions import VARIANTS
 from tests.stages.stage_outputs import (
     ANSWERS,
@@ -164,7 +164,7 @@ def test_judge_and_human_ratings_are_on_the_page(tmp_path: Path) -> None:
         for judgement in judgements
     ]
     (tmp_path / "data/judged/judgements.jsonl").write_text("".join(lines), encoding="utf-8")
-    item = code(identifier, ANSWERS["merged"][5])
+    item = make_code(identifier, ANSWERS["merged"][5])
     sheet = f"item,fluency,relevance,safety,factuality\n{item},3,,,\n"
     (tmp_path / "data/human/anna.csv").write_text(sheet)
     (tmp_path / "data/human/ben.csv").write_text(sheet.replace(item, "a00"))

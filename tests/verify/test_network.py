@@ -6,7 +6,7 @@ import pytest
 from lockstep import params
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.hub.base_params import BaseParams
-from lockstep.judging.judge_params import Judge
+from lockstep.judging.judge_params import JudgeParams
 from lockstep.verify import accesses, network
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_judge_may_connect_to_an_endpoint_or_the_hub(
     changes: dict[str, Any], expected: bool
 ) -> None:
     section = change_section("judge", **changes)
-    Judge.model_validate(section)
+    JudgeParams.model_validate(section)
     assert network.may_connect({"judge": section}) is expected
 
 

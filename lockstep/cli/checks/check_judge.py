@@ -9,11 +9,11 @@ from lockstep.cli.sections import JudgeParams, PredictParams, PrepareParams
 def check_suites(
     prepare: PrepareParams, predict: PredictParams, judge: JudgeParams
 ) -> Iterator[str]:
-    """Yield a line for each judged suite that does not exist, or whose answers are not text."""
+    """Yield a line for each judged suite that does not exist, or has no free-text answers."""
     if judge.by == "none":
         return
     names = SourceNames(prepare.sources)
     suites = names.suite_tasks([suite for suite in predict.suites if suite.answer == "text"])
     for task in judge.suites:
         if names.unknown_suites(predict.suites, [task]) or (predict.suites and task not in suites):
-            yield f"judge.suites: no suite {task} with text answers; {list_known(suites)}"
+            yield f"judge.suites: {task} is no suite with free-text answers; {list_known(suites)}"

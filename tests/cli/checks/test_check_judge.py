@@ -11,13 +11,15 @@ SUITES = [{"task": "slots", "answer": "json"}, {"task": "reply", "answer": "text
 
 def test_a_judged_suite_must_have_text_answers(check: Check) -> None:
     changes = {**ENDPOINT, "judge.suites": ["slots", "reply"], "predict.suites": SUITES}
-    assert check(changes) == ["judge.suites: no suite slots with text answers; known: reply"]
+    assert check(changes) == [
+        "judge.suites: slots is no suite with free-text answers; known: reply"
+    ]
 
 
 def test_a_judged_suite_must_be_a_task_of_the_sources(check: Check) -> None:
     """Without suites in params.yaml, the answer forms follow from the data."""
     (line,) = check({**ENDPOINT, "judge.suites": ["replies", "reply"]})
-    assert line.startswith("judge.suites: no suite replies with text answers; known: behaviour, ")
+    assert line.startswith("judge.suites: replies is no suite with free-text answers; known: beh")
 
 
 def test_suites_that_nobody_judges_are_not_checked(check: Check) -> None:
