@@ -10,6 +10,8 @@ import pytest
 
 from lockstep import records
 from lockstep.metrics.registry import METRICS
+from lockstep.predictions import VARIANTS
+from lockstep.suites import FORMS_BY_OBJECTIVE
 from lockstep.training.train_params import Objective
 from tests.conftest import LABELS, architecture, write_params
 
@@ -105,9 +107,18 @@ def test_from_raw_rows_to_the_report(
         "evaluate.metrics": {"own": list(METRICS[answer])},
         "evaluate.slices": ["language", "source", "length"],
     }
+    if objective in FORMS_BY_OBJECTIVE:  # generated text is not asked of a model with a head
+        changes["predict.retrieval"] = {"lengths": [150]}
     write_params(clone, changes)
     run_pipeline()
 
+    details = json.loads((clone / "reports/details.json").read_text())
+    assert list(details["suites"]) == ["own"]
+    assert details["suites"]["own"]["form"] == answer
+    for variant in VARIANTS:
+        names = {*details[variant]["own"]["overall"]} - {"lm_eval_accuracy"}
+        assert set() < names <= {*METRICS[answer]}
+        assert set(details[variant]["own"]["slices"]) >= {"source", "length"}
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     names = {variant: set(metrics[variant]["own"]) for variant in ("merged", "quantized")}
     assert names["merged"] == names["quantized"] == set(metrics["base"]["own"])
