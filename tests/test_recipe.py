@@ -91,7 +91,7 @@ train:
   log_steps: 20  # steps
 
 # merge: merge
-merge: {}  # tolerance
+merge: {}
 seed: 7
 """
     recipe = "train:\n  epochs: 2.0\n  dropout: {a: 0.1}\nmerge:\n  tolerance: 0.5\n"
@@ -107,7 +107,7 @@ train:
   dropout: {a: 0.1}
 
 # merge: merge
-merge:      # tolerance
+merge:
   tolerance: 0.5
 seed: 7
 """
