@@ -132,7 +132,8 @@ def test_two_machines_are_two_launches(
 ):
     """They talk over loopback. The second one has its own clone and writes nothing."""
     one = run("one")
-    changes = {**SETTINGS, "runtime.launch.machines": 2, "runtime.launch.port": 29611}
+    launch = {"machines": 2, "machine": 0, "port": 29611}
+    changes = {**SETTINGS, "runtime.launch": launch}
     first = started(*ARGUMENTS, "both", changes=changes)
     other = tmp_path / "other"
     other.mkdir()
