@@ -22,7 +22,7 @@ AnswerForm = Literal[
     "labels",
     "number",
 ]
-"""Form of an answer: how the model is asked for it and what it is.
+"""Form of an answer: how the model gives it and what it is.
 
 choice: the most likely label of the task; written_label, written_number, json, calls (of the
 functions that a record offers), text, refusal, rules: generated text that is parsed;

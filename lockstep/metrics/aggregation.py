@@ -18,8 +18,8 @@ from lockstep.predictions import Prediction
 
 Numbers = NDArray[np.float64]
 Weights = Numbers
-"""How often each record counts, (…, records): ones for all records, the counts of a resample, or
-ones and zeros for a slice."""
+"""Weight of each record, (…, records): ones for all records, the counts of a resample, or ones and
+zeros for a slice."""
 WeightedMetric = Callable[[Weights], Numbers]
 """A metric of fixed records as a function of their weights, (…, records) -> (…); NaN where it is
 not defined."""

@@ -11,6 +11,7 @@ INVALID = object()
 """Value of a text that is not JSON."""
 MAX_DEPTH = 200
 """Maximum depth of nested objects and lists; Python's stack limits what can be compared."""
+_CODE_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 _DEPTH_CHANGES = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
@@ -28,6 +29,12 @@ def is_too_deep(text: str) -> bool:
     """Whether brackets are nested deeper than MAX_DEPTH."""
     depths = accumulate((_DEPTH_CHANGES.get(character, 0) for character in text), initial=0)
     return max(depths) > MAX_DEPTH
+
+
+def strip_code_fence(text: str) -> str:
+    """Return the content of a Markdown code fence that is the whole text, else the text."""
+    fence = _CODE_FENCE.fullmatch(text.strip())
+    return fence[1] if fence else text
 
 
 def count_leaves(text: str) -> Counter[tuple[str, str]]:

@@ -24,7 +24,6 @@ Text = Annotated[str, Field(min_length=1)]
 _END_OF_SENTENCE = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？…]+[”’」』）]*|\n+")
 _BULLET = re.compile(r"^\s*[-*•] ", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n\s*\n")
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 _QUOTES = ('""', "''", "“”", "‘’", "「」", "『』")
 
 
@@ -145,8 +144,7 @@ class Json(Section):
     """Keys of the object that the answer must be, no more and no fewer; None allows any value."""
 
     def is_met(self, answer: str) -> bool:
-        fenced = _FENCE.fullmatch(answer.strip())
-        value = json_answers.parse_json(fenced[1] if fenced else answer)
+        value = json_answers.parse_json(json_answers.strip_code_fence(answer))
         if self.keys is None:
             return value is not json_answers.INVALID
         return isinstance(value, dict) and value.keys() == set(self.keys)

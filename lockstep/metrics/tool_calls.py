@@ -22,7 +22,6 @@ Call = tuple[str, dict[str, Any]]
 
 _MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>")
 """Marks before calls in the chat templates of Hermes and Qwen, of Mistral, and of Llama."""
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s,;]*")
 _KEYS = {"name", "arguments", "parameters", "id", "type"}
 """Keys that a call may have."""
@@ -39,9 +38,7 @@ def parse_calls(answer: str) -> list[Call] | None:
     """
     if json_answers.is_too_deep(answer):
         return None
-    text = answer.strip()
-    fenced = _FENCE.fullmatch(text)
-    text = fenced[1] if fenced else text
+    text = json_answers.strip_code_fence(answer).strip()
     mark = _MARK.search(text)
     if text[:1] in ("{", "[") and not (mark and mark.start() == 0):
         values, end = _read_values(text, 0)

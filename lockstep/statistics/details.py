@@ -84,7 +84,7 @@ def assemble_details(
 
 
 def count_changes(
-    records: Sequence[examples.Comparison], before: str, after: str
+    records: Sequence[examples.ComparedRecord], before: str, after: str
 ) -> dict[str, int]:
     """Count the answers whose score rises (better) or falls (worse) between two variants."""
     pairs = [(record.scores[before], record.scores[after]) for record in records]
@@ -257,7 +257,9 @@ def _format_split_gap(gap: SplitGap) -> Metrics:
     }
 
 
-def _describe_suite(suite: MeasuredSuite, comparisons: Sequence[examples.Comparison]) -> Metrics:
+def _describe_suite(
+    suite: MeasuredSuite, comparisons: Sequence[examples.ComparedRecord]
+) -> Metrics:
     """Return what the report needs to know of a suite, whatever its metrics."""
     lengths = [len(comparison.reference) for comparison in comparisons]
     return {

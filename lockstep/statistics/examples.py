@@ -14,7 +14,7 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ComparedRecord:
     """A test record with the answers of all variants."""
 
     id: str
@@ -71,18 +71,18 @@ GRADED = (
 """Outcomes of answers that are closer to the reference or further from it (0 to 1)."""
 
 
-def compare_variants(predictions: VariantPredictions, suite: MeasuredSuite) -> list[Comparison]:
+def compare_variants(predictions: VariantPredictions, suite: MeasuredSuite) -> list[ComparedRecord]:
     """Return the suite's test records, each with the answers of all variants."""
     rows = zip(*predictions.values(), strict=True)
     return [
-        _comparison(dict(zip(predictions, row, strict=True)), suite)
+        _compare_record(dict(zip(predictions, row, strict=True)), suite)
         for row in rows
         if row[0].task == suite.task and row[0].answer_form
     ]
 
 
 def choose_examples(
-    comparisons: Sequence[Comparison], number: int, suite: MeasuredSuite
+    comparisons: Sequence[ComparedRecord], number: int, suite: MeasuredSuite
 ) -> list[dict[str, Any]]:
     """Return up to `number` records for the report, taking each outcome in turn.
 
@@ -90,7 +90,7 @@ def choose_examples(
     random draw, and the same records appear again in the report of the next model.
     """
     outcomes = GRADED if is_graded(suite) else EXACT
-    groups: list[list[tuple[Outcome, Comparison]]] = [[] for _ in outcomes]
+    groups: list[list[tuple[Outcome, ComparedRecord]]] = [[] for _ in outcomes]
     for record in sorted(comparisons, key=lambda record: record.id):
         scores = record.scores["base"], record.scores["merged"], record.scores["quantized"]
         for group, outcome in zip(groups, outcomes, strict=True):
@@ -119,9 +119,9 @@ def is_graded(suite: MeasuredSuite) -> bool:
     return suite.form in ("text", "number", "written_number")
 
 
-def _comparison(rows: dict[str, Prediction], suite: MeasuredSuite) -> Comparison:
+def _compare_record(rows: dict[str, Prediction], suite: MeasuredSuite) -> ComparedRecord:
     record = rows["merged"]
-    return Comparison(
+    return ComparedRecord(
         id=record.id,
         slices=record.slices,
         question=record.question,

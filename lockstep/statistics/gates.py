@@ -62,7 +62,7 @@ class GateOutcome:
 
     @property
     def _compared_value(self) -> float | None:
-        """The measured value or the end of its interval that the certainty asks for."""
+        """Measured value, or the end of its interval that the certainty compares."""
         if self.gate.certainty == "measured":
             return self.value
         if self.interval is None:

@@ -26,7 +26,7 @@ class SplitGap:
 
     @property
     def gap(self) -> float:
-        """The metric on training records minus that on validation records."""
+        """Metric on training records minus metric on validation records."""
         return self.values[TRAIN] - self.values[VALIDATION]
 
     @property

@@ -14,16 +14,16 @@ from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import PARENT, PERTURBATION, SPLIT, VARIANTS, Prediction
 from lockstep.statistics import details
 from lockstep.statistics.details import compute_class_metrics, count_changes, find_weakest_slices
-from lockstep.statistics.examples import Comparison
+from lockstep.statistics.examples import ComparedRecord
 from lockstep.statistics.gates import Gate
 
 LABELS = st.sampled_from("abcd")
 
 
-def make_comparison(**scores: float) -> Comparison:
+def make_record(**scores: float) -> ComparedRecord:
     """Return a record with the score of each variant's answer."""
     answers = dict.fromkeys(scores, "?")
-    return Comparison(
+    return ComparedRecord(
         id="0", slices={}, question="?", reference="?", predictions=answers, scores=scores
     )
 
@@ -54,10 +54,10 @@ def test_a_class_has_intervals_where_its_denominators_are_not_zero() -> None:
 
 def test_changes_count_records_whose_score_rises_or_falls() -> None:
     records = [
-        make_comparison(base=0, merged=1),
-        make_comparison(base=1, merged=0),
-        make_comparison(base=0, merged=0),
-        make_comparison(base=0.25, merged=0.5),
+        make_record(base=0, merged=1),
+        make_record(base=1, merged=0),
+        make_record(base=0, merged=0),
+        make_record(base=0.25, merged=0.5),
     ]
     assert count_changes(records, "base", "merged") == {"better": 2, "worse": 1}
 

@@ -5,7 +5,7 @@ import pytest
 from lockstep.metrics.registry import METRICS
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import VARIANTS, Prediction
-from lockstep.statistics.examples import Comparison, choose_examples, compare_variants
+from lockstep.statistics.examples import ComparedRecord, choose_examples, compare_variants
 from lockstep.suites import AnswerForm
 
 
@@ -17,9 +17,9 @@ def make_suite(form: AnswerForm) -> MeasuredSuite:
 CHOICE, TEXT = make_suite("choice"), make_suite("text")
 
 
-def make_record(number: int, base: float, merged: float, quantized: float) -> Comparison:
+def make_record(number: int, base: float, merged: float, quantized: float) -> ComparedRecord:
     """Return a test record with the score of each variant's answer."""
-    return Comparison(
+    return ComparedRecord(
         id=f"{number:02}",
         slices={},
         question="?",
@@ -39,7 +39,7 @@ RECORDS = [
 
 
 def choose(
-    records: list[Comparison], number: int, suite: MeasuredSuite = CHOICE
+    records: list[ComparedRecord], number: int, suite: MeasuredSuite = CHOICE
 ) -> list[tuple[str, str]]:
     """Return (outcome, id) of the chosen examples."""
     return [(row["outcome"], row["id"]) for row in choose_examples(records, number, suite)]

@@ -19,7 +19,7 @@ def check_suites(
     labels: Mapping[str, Sequence[str]],
     other_splits: Mapping[str, Sequence[Record]],
 ) -> None:
-    """Raise UserError if a suite has no test records, or none of the kind that its form needs.
+    """Raise UserError if a suite has no test records, or records that do not fit its answer form.
 
     `labels` are the labels of each task. The references of the other splits are checked as well.
     """
