@@ -4,6 +4,9 @@ import ctypes
 import os
 import sys
 
+WORKER_FOLDER = "LOCKSTEP_RUN"
+"""Environment variable of a worker process that a stage started: the scratch folder of the run."""
+
 
 def die_with_parent(number: int, parent: int) -> None:
     """Ask Linux to send signal `number` to this process when its parent dies.

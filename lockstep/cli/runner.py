@@ -18,7 +18,7 @@ from lockstep.cli.leftovers import describe_leftovers
 from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
 from lockstep.errors import UserError
-from lockstep.processes import die_with_parent
+from lockstep.processes import WORKER_FOLDER, die_with_parent
 
 IN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 IN_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -42,7 +42,7 @@ def run(main: click.Command, *, first: bool = False) -> None:
     go to reports/timings, the machine and the result's hash to reports/provenance. The `first`
     stage of the pipeline also checks the options of libraries and names leftovers.
     """
-    if {"DVC_STAGE", "LOCKSTEP_RUN"} & os.environ.keys():  # no stage outlives its parent
+    if {"DVC_STAGE", WORKER_FOLDER} & os.environ.keys():  # no stage outlives its parent
         die_with_parent(signal.SIGTERM, os.getppid())
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
@@ -84,8 +84,8 @@ def _run(main: click.Command, first: bool) -> int:
                 click.echo(line, err=True)
             check_libraries()
         main.invoke(context)
-        is_main_process = "LOCKSTEP_RUN" not in os.environ
-        if "DVC_STAGE" in os.environ and is_main_process and "out" in context.params:
+        is_worker = WORKER_FOLDER in os.environ
+        if "DVC_STAGE" in os.environ and not is_worker and "out" in context.params:
             write_provenance(os.environ["DVC_STAGE"], context.params["out"], started)
     gc.freeze()  # without collecting torch's modules the interpreter ends 1.4 s sooner
     return 0

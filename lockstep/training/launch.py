@@ -9,12 +9,9 @@ from pathlib import Path
 
 from lockstep.errors import UserError
 from lockstep.models.compute import Launch
-from lockstep.processes import die_with_parent
+from lockstep.processes import WORKER_FOLDER, die_with_parent
 from lockstep.training.interruption import handled_signals
 from lockstep.training.train_params import TrainParams
-
-WORKER_FOLDER = "LOCKSTEP_RUN"
-"""Environment variable of a worker process: the folder of the run's checkpoints."""
 
 
 def worker_folder() -> Path | None:

@@ -48,7 +48,7 @@ def main(action, out):
     click.echo("done", err=True)
 
 
-runner.run(main)
+runner.run(main, first="--first" in sys.argv and not sys.argv.remove("--first"))
 """
 
 

@@ -19,7 +19,7 @@ from lockstep.models.compute import Launch
 from lockstep.records import Record
 from lockstep.training.launch import check_launch, launch_command
 from lockstep.training.train_params import TrainParams
-from tests.conftest import REPOSITORY, furnish, tiny_params
+from tests.conftest import REPOSITORY, furnish, tiny_params, write_params
 
 ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
 SETTINGS = {
@@ -139,8 +139,7 @@ def test_two_machines_are_two_launches(
     other.mkdir()
     for name in ("base", "augmented", "prepared"):
         (other / name).symlink_to(workplace / name)
-    changed = (workplace / "params.yaml").read_text().replace("machine: 0", "machine: 1")
-    (other / "params.yaml").write_text(changed)
+    write_params(other, {**changes, "runtime.launch.machine": 1})
     second = subprocess.Popen(
         [sys.executable, "-m", *(f"stages.{ARGUMENTS[0]}", *ARGUMENTS[1:]), "both"],
         cwd=other,
