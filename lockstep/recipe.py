@@ -46,7 +46,11 @@ def main() -> None:
     text = merge_recipe(file.read_text(encoding="utf-8"), recipe)
     with outputs.atomic_file(file) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
-        check_parameters(partial)
+        try:
+            check_parameters(partial)
+        except UserError as error:
+            merged = f"params.yaml with recipes/{sys.argv[1]}.yaml"
+            raise UserError(error.message.replace(str(partial), merged)) from None
     print(f"recipes/{sys.argv[1]}.yaml is merged; `dvc params diff` shows what changed")
 
 

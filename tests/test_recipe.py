@@ -69,6 +69,16 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
     assert broken.returncode == 2
     assert broken.stderr.startswith("error: params.yaml: compute: missing")
     assert file.read_text() == "seed: 7\n"
+    values = REAL.read_text(encoding="utf-8").replace(
+        "suites: []", "suites: [{task: slots, answer: json}]"
+    )
+    file.write_text(values, encoding="utf-8")
+    contradiction = run("encoder-intent")
+    assert contradiction.returncode == 2
+    assert contradiction.stderr.startswith(
+        "error: params.yaml with recipes/encoder-intent.yaml: predict.suites: "
+    )
+    assert file.read_text(encoding="utf-8") == values
 
 
 def test_options_of_libraries_are_replaced_as_a_whole():

@@ -39,7 +39,7 @@ class ResumableTrainer(Trainer):
     def prepare_to_resume(
         self, checkpoints: Checkpoints, interruption: Interruption, plan: Plan
     ) -> None:
-        """Set where checkpoints are kept and which signals stop the run after saving one."""
+        """Set where checkpoints are saved and which signals stop the run after saving one."""
         self.checkpoints, self.plan = checkpoints, plan
         self.early_stopping = plan.params.early_stopping
         self.lengths = plan.train_rows.lengths if plan.params.batching == "length" else None
@@ -86,8 +86,6 @@ class ResumableTrainer(Trainer):
         model_io.save_tokenizer(self.plan.tokenizer, folder)
         if self.plan.head:
             model_io.write_head(self.plan.head, folder)
-
-    # State of the method: subclasses extend these.
 
     def method_state(self) -> dict[str, Any]:
         """Return the state that the method keeps beside the weights: tensors and numbers."""

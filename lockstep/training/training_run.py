@@ -1,6 +1,6 @@
 """One training run: load the base, train it, save the result.
 
-Checkpoints of the run lie outside the stage's outputs and are found again by the resume key.
+Its checkpoints are outside the stage's outputs, in a folder that is named by the resume key.
 """
 
 import os

@@ -56,7 +56,7 @@ def test_killed_within_an_epoch_and_between_two(trained: Callable[..., Any], ste
 
 @pytest.mark.parametrize("step", [4, 9])
 def test_interrupted_within_an_evaluation(trained: Callable[..., Any], step: int):
-    """Also in the last evaluation, after which there is no step to save at."""
+    """After the last evaluation there is no step left to save at."""
     whole = result(trained("whole", **SETTINGS))
     interrupted = trained("interrupted", interrupted_at=step, **SETTINGS)
     assert interrupted.state.global_step == step

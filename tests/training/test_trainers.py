@@ -195,7 +195,7 @@ def test_activation_checkpointing_computes_the_same(trained: Callable[..., Any])
 def test_evaluation_during_training_changes_no_weight(
     trained: Callable[..., Any], optimizer: str, objective: str
 ):
-    """Even with answers, dropout and an optimizer that swaps weights for an evaluation."""
+    """The evaluation has answers, dropout and an optimizer that swaps weights for it."""
     same = {
         "objective": objective,
         "options": {"num_generations": 4} if objective == "grpo" else {},
@@ -219,7 +219,7 @@ def test_early_stopping_keeps_the_best_weights(trained: Callable[..., Any]):
     stopping = {"patience": 3, "metric": "loss", "min_change": 0.0}
     trainer = trained(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)
     measured = [
-        figures["loss"] for _, figures in training_log.list_evaluations(trainer.state.log_history)
+        metrics["loss"] for _, metrics in training_log.list_evaluations(trainer.state.log_history)
     ]
     best = min(measured)
     assert measured.index(best) == len(measured) - 4
