@@ -1,4 +1,4 @@
-"""How a stage starts, checks params.yaml, fails and ends.
+"""Start a stage, check params.yaml, report mistakes, end on signals.
 
 Nothing here can change a result, so no stage depends on it. Start with `runner.run`;
 `sections.Parameters` lists the sections of params.yaml and `checks.all_checks.CHECKS` the

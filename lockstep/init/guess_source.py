@@ -49,7 +49,7 @@ OBJECTIVES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceGuess:
-    """What a data file holds."""
+    """Description of a data file."""
 
     format: str
     columns: dict[str, str]

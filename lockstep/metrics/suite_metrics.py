@@ -33,7 +33,7 @@ class MeasuredSuite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class PredictionGroup:
     """Predictions that are measured together, with their metrics."""
 
     task: str
@@ -106,13 +106,13 @@ def list_slices(predictions: Sequence[Prediction]) -> list[str]:
 
 def group_by_suite(
     predictions: Sequence[Prediction], suites: Sequence[MeasuredSuite]
-) -> list[Group]:
+) -> list[PredictionGroup]:
     """Return a group for each suite with predictions, plus one for perplexity.
 
     The latter has all predictions whose reference has a likelihood, whatever their task.
     """
     groups = [
-        Group(
+        PredictionGroup(
             task=suite.task,
             predictions=[row for row in predictions if row.task == suite.task and row.answer_form],
             metrics=suite.metrics,
@@ -122,7 +122,9 @@ def group_by_suite(
     groups = [group for group in groups if group.predictions]
     if with_likelihood := _select_with_likelihood(predictions):
         groups.append(
-            Group(task=PERPLEXITY, predictions=with_likelihood, metrics=LIKELIHOOD_METRICS)
+            PredictionGroup(
+                task=PERPLEXITY, predictions=with_likelihood, metrics=LIKELIHOOD_METRICS
+            )
         )
     return groups
 
@@ -172,7 +174,7 @@ def _select_with_likelihood(predictions: Sequence[Prediction]) -> list[Predictio
     return [row for row in predictions if row.loss is not None and row.tokens]
 
 
-def _compute_suite_metrics(group: Group, slices: Sequence[str]) -> dict[str, Any]:
+def _compute_suite_metrics(group: PredictionGroup, slices: Sequence[str]) -> dict[str, Any]:
     by_slice = {
         name: {
             value: {"records": len(rows), **group.compute(rows)}

@@ -31,7 +31,7 @@ RESAMPLES = 100
 
 
 class LmEvalParams(Section):
-    """What lm-eval scores as well."""
+    """Records and tasks that lm-eval scores as well."""
 
     records: NaturalInt = 50
     """Maximum number of records of each choice suite, sampled evenly, that lm-eval scores as a

@@ -1,4 +1,4 @@
-"""The section `predict` of params.yaml: what each variant of the model is asked."""
+"""The section `predict` of params.yaml: suites and limits of the answers."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,7 +11,7 @@ from lockstep.suites import GENERATED_FORMS, Suite
 
 
 class PredictParams(Section):
-    """What each variant of the model is asked, and how many records at a time."""
+    """Suites that each variant of the model answers, and the limits of its answers."""
 
     suites: list[Suite]
     """Tasks with the form of their answers; [] takes one suite for each task of the data."""
@@ -28,9 +28,9 @@ class PredictParams(Section):
     """Number of training and of validation records of each suite that are asked as well, to
     compare with the test records; 0 disables this."""
     lm_eval: LmEvalParams = LmEvalParams()
-    """What lm-eval scores as well."""
+    """Records and tasks that lm-eval scores as well."""
     robustness: RobustnessParams = RobustnessParams()
-    """Perturbed test records that are asked as well."""
+    """Perturbed test records that the model answers as well."""
     retrieval: RetrievalParams = RetrievalParams()
     """Long-context records that are generated and asked as well."""
 

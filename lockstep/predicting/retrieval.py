@@ -22,7 +22,7 @@ Language = Literal["en", "zh"]
 
 
 class RetrievalParams(Section):
-    """How long the generated texts are, and where the fact stands in them."""
+    """Length of the generated texts, and the position of the fact in them."""
 
     lengths: list[PositiveInt] = [200, 400]
     """Number of tokens of the prompts, which the base's context must hold with an answer; []

@@ -54,7 +54,7 @@ class VariantModel:
 
     @property
     def model(self) -> Any:
-        """The loaded weights; vLLM frees the device first."""
+        """Return the loaded weights; vLLM frees the device first."""
         if self._model is None:
             if self._engine is not None:
                 self._engine.close()
@@ -68,7 +68,7 @@ class VariantModel:
 
     @property
     def generator(self) -> AnswerGenerator:
-        """The engine that generates answers; our weights leave the device before vLLM starts."""
+        """Return the engine that generates answers; our weights leave before vLLM starts."""
         if self.settings.backend == "transformers":
             return TransformersGenerator(self.model, self.tokenizer, self.settings.batch_size)
         if self._engine is None:

@@ -17,7 +17,7 @@ Differences = dict[str, dict[str, dict[str, Difference]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResults:
-    """What evaluate measured of all variants."""
+    """Metrics, comparisons and gates of all variants."""
 
     details: Metrics
     """The whole content of details.json."""
@@ -29,7 +29,7 @@ class EvaluationResults:
 
     @property
     def suites(self) -> dict[str, Metrics]:
-        """The suites of the merged variant, in the order of display."""
+        """Return the suites of the merged variant, in the order of display."""
         return get_suites(self.variants["merged"])
 
     def interval(self, variant: str, suite: str, metric: str) -> Interval | None:

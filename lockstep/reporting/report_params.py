@@ -1,10 +1,10 @@
-"""The section `report` of params.yaml: what the report is called."""
+"""The section `report` of params.yaml: the title of the report."""
 
 from lockstep.params import Section
 
 
 class ReportParams(Section):
-    """What the report is called."""
+    """Title of the report."""
 
     title: str
     """Heading of the page and of the model card."""

@@ -26,17 +26,17 @@ class GapRow:
 
     @property
     def display(self) -> MetricDisplay:
-        """How the metric is shown."""
+        """Return how the metric is displayed."""
         return describe_metric(self.name)
 
     @property
     def shown_gap(self) -> str:
-        """The gap as a reader sees it."""
+        """Return the gap as a reader sees it."""
         return self.display.format_difference(self.gap)
 
     @property
     def shown_interval(self) -> str:
-        """The interval of the gap as a reader sees it."""
+        """Return the interval of the gap as a reader sees it."""
         low = self.display.format_difference(self.gap_interval.low).removesuffix(" points")
         return f"{low} to {self.display.format_difference(self.gap_interval.high)}"
 

@@ -103,7 +103,8 @@ def select_records(records: Iterable[Record], params: TrainParams, split: str) -
 def repeat_by_weight(records: Iterable[Record]) -> list[Record]:
     """Repeat each record as often as its weight says.
 
-    A hash of the record's id decides on the fraction: a weight of 0.5 keeps about half of the records.
+    A hash of the record's id decides on the fraction: a weight of 0.5 keeps about half of
+    the records.
     """
     return [record for record in records for _ in range(_count_repeats(record))]
 
