@@ -6,6 +6,7 @@ documentation, which `make params` prints.
 """
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -89,7 +90,7 @@ def describe_errors(error: ValidationError, schema: type[Section]) -> list[str]:
 
 
 def _describe(item: Any, schema: type[Section]) -> str:
-    path = ".".join(str(part) for part in item["loc"])
+    path = ".".join(str(part) for part in _drop_tags(item["loc"], schema))
     if item["type"] == "missing":
         return f"{path}: missing; add it"
     if item["type"] == "extra_forbidden":
@@ -109,6 +110,14 @@ def _spells_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return isinstance(value, str)
+
+
+def _drop_tags(path: tuple[str | int, ...], schema: type[Section]) -> Iterator[str | int]:
+    """Yield the parts of pydantic's path that stand in the file: not the tags of unions."""
+    for place, part in enumerate(path):
+        keys = _keys_at(path[:place], schema)
+        if part in keys or not keys or isinstance(part, int) or place == len(path) - 1:
+            yield part
 
 
 def _suggest_key(path: tuple[str | int, ...], schema: type[Section]) -> str:
