@@ -86,7 +86,7 @@ def place(
     place = furnish(tmp_path_factory.mktemp("place"), tiny, corpus, documents)
     records.write(place / "prepared/test.jsonl", asked_records)
     write_tasks(place / "prepared", ALL_KINDS)
-    documents = lm_eval_tasks.build_documents(model_io.load_tokenizer(tiny), corpus[:1], LABELS)
+    documents = lm_eval_tasks.build_documents(model_io.load_tokenizer(tiny), corpus[6:7], LABELS)
     (place / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
     files = {"test": str(place / "own.jsonl")}
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": files}}
@@ -251,7 +251,7 @@ def test_lm_eval_agrees_with_the_choices_and_scores_its_own_task(
     intents = of_task(rows, "intent")
     correct = [row.prediction == row.reference for row in intents]
     assert results["suites"] == {"intent": pytest.approx(sum(correct[:3]) / 3)}
-    assert results["tasks"]["own"]["acc"] == float(correct[0])
+    assert results["tasks"]["own"]["acc"] == float(correct[2])
 
 
 @pytest.mark.slow

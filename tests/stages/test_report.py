@@ -90,6 +90,32 @@ def test_the_model_card_has_results_gates_and_concerns(reports: Path) -> None:
     assert "| train.learning" not in card and "| learning_rate | 0.002 |" in card
 
 
+@pytest.mark.parametrize(
+    ("base", "line"),
+    [
+        (
+            {"source": "hub", "id": "Qwen/Qwen3-0.6B", "revision": "0123456789" * 4},
+            "Tuned from Qwen/Qwen3-0.6B, revision `0123456789012345678901234567890123456789`.",
+        ),
+        ({"source": "path", "path": "/models/my_base/"}, r"Tuned from the local model my\_base."),
+        ({"source": "starter"}, "Tuned from a small starter model that"),
+    ],
+)
+def test_the_model_card_names_the_base(
+    base: dict[str, str], line: str, reports: Path, tmp_path: Path
+) -> None:
+    changes = {f"base.{key}": value for key, value in base.items()}
+    write_outputs(tmp_path, {**changes, "report.title": "A title"})
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/details.json").write_bytes((reports / "details.json").read_bytes())
+    result = report(tmp_path)
+    assert result.returncode == 0, result.stderr
+    card = (tmp_path / "reports/model-card.md").read_text("utf-8")
+    assert line in card
+    assert "# A title" in card
+    assert ("base_model:" in card) == (base["source"] == "hub")
+
+
 def test_the_page_has_all_that_was_measured(page: str) -> None:
     results = read_text(read_section(page, "Results"))
     assert "Intent 4 test records" in results

@@ -1,0 +1,141 @@
+"""VariantModel: answers, likelihoods and context of the tiny model, and the options they follow."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.inference import generation, likelihood
+from lockstep.models import chat
+from lockstep.models.model_io import Head
+from lockstep.predicting.predict_params import PredictParams
+from lockstep.predicting.variant_model import VariantModel
+from lockstep.records import Record
+from lockstep.suites import Suite
+from tests.conftest import LABELS
+
+CHOICE = Suite(task="intent", answer="choice")
+TEXT = Suite(task="reply", answer="text")
+
+
+@pytest.fixture
+def make_model(tiny: Path) -> Callable[..., VariantModel]:
+    """Return the tiny model under the section `predict` with changes."""
+
+    def make(head: Head | None = None, **changes: Any) -> VariantModel:
+        values = {"suites": [], "max_new_tokens": 8, "batch_size": 4, **changes}
+        return VariantModel(tiny, "eager", PredictParams.model_validate(values), head)
+
+    return make
+
+
+@pytest.fixture
+def replies(corpus: list[Record]) -> list[Record]:
+    return [record for record in corpus if record.task == "reply"]
+
+
+def test_a_choice_has_the_log_likelihood_of_each_label(
+    make_model: Callable[..., VariantModel], loaded: Any, tokenizer: Any, corpus: list[Record]
+):
+    asked = [record for record in corpus if record.task == "intent"]
+    answers = make_model().answer(CHOICE, asked, LABELS)
+    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in asked]
+    labels = [chat.encode_answer(tokenizer, label) for label in LABELS]
+    for answer, prompt in zip(answers, prompts, strict=True):
+        (scores,) = likelihood.score_choices(loaded, [prompt], labels, 1)
+        assert list(answer.option_scores) == LABELS
+        assert list(answer.option_scores.values()) == pytest.approx(scores, abs=1e-3)
+        assert answer.text == LABELS[scores.index(max(scores))]
+
+
+def test_generated_answers_are_greedy_and_end_at_max_new_tokens(
+    make_model: Callable[..., VariantModel], loaded: Any, tokenizer: Any, replies: list[Record]
+):
+    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in replies]
+    for length in (2, 8):
+        expected = generation.generate_answers(loaded, tokenizer, prompts, 4, length)
+        answers = make_model(max_new_tokens=length).answer(TEXT, replies, [])
+        assert [(answer.text, answer.truncated) for answer in answers] == [
+            (answer.text, answer.truncated) for answer in expected
+        ]
+
+
+def test_samples_follow_the_temperature_the_seed_and_the_number_of_the_draw(
+    make_model: Callable[..., VariantModel], replies: list[Record]
+):
+    draws = [(replies[0], number) for number in range(4)]
+    cold = make_model(robustness={"temperature": 1e-4}).sample(draws, 7)
+    (greedy,) = make_model().answer(TEXT, replies[:1], [])
+    assert cold == [greedy] * 4
+    warm = make_model(robustness={"temperature": 5.0})
+    samples = warm.sample(draws, 7)
+    assert len({sample.text for sample in samples}) > 1
+    assert warm.sample(draws, 7) == samples != warm.sample(draws, 8)
+
+
+def test_long_references_are_read_in_windows_of_max_length(
+    make_model: Callable[..., VariantModel], replies: list[Record]
+):
+    """A window of 64 tokens holds every record but the longest ones."""
+    whole = make_model(max_length=256).compute_reference_losses(replies)
+    windows = make_model(max_length=64).compute_reference_losses(replies)
+    assert [tokens for _, tokens in windows] == [tokens for _, tokens in whole]
+    same = [a[0] == pytest.approx(b[0], rel=1e-4) for a, b in zip(windows, whole, strict=True)]
+    assert set(same) == {True, False}
+
+
+def test_the_better_answer_of_a_pair_is_the_more_likely_one(
+    make_model: Callable[..., VariantModel], replies: list[Record]
+):
+    model = make_model()
+    pairs = [
+        replace(replies[0], rejected=replies[1].answer),
+        replace(replies[0].with_answer(replies[1].answer), rejected=replies[0].answer),
+    ]
+    losses = [loss for loss, _ in model.compute_reference_losses(pairs)]
+    first, second = model.answer(Suite(task="reply", answer="preference"), pairs, [])
+    assert first.option_scores == pytest.approx({"chosen": -losses[0], "rejected": -losses[1]})
+    assert first.text == second.text == replies[losses.index(min(losses))].answer
+
+
+def test_a_base_without_a_head_gets_a_random_one(
+    make_model: Callable[..., VariantModel], corpus: list[Record]
+):
+    head = Head("single_label_classification", LABELS)
+    model = make_model(head)
+    answers = model.answer(Suite(task="intent", answer="label"), corpus[:3], LABELS)
+    for answer in answers:
+        assert list(answer.option_scores) == LABELS
+        assert answer.text == max(answer.option_scores, key=answer.option_scores.__getitem__)
+    assert model.measure_latency(corpus) == {}
+
+
+def test_the_context_must_hold_a_prompt_and_the_longest_answer(
+    make_model: Callable[..., VariantModel], corpus: list[Record]
+):
+    model = make_model()
+    assert model.context == 256
+    longest_label = max(len(chat.encode_answer(model.tokenizer, label)) for label in LABELS)
+    record = corpus[0]
+    length = len(model.encode_prompt(record))
+    for suite, answer in ((TEXT, 8), (CHOICE, longest_label)):
+        model.context = length + answer
+        model.settings = model.settings.model_copy(update={"max_length": 32})
+        model.check_context(suite, [record], LABELS)
+        model.context -= 1
+        assert not model.fits_context(suite, record, LABELS)
+        with pytest.raises(UserError, match=rf"^{record.origin[:6]}.* an answer of {answer} "):
+            model.check_context(suite, [record], LABELS)
+
+
+def test_inputs_of_a_head_are_truncated_instead(
+    make_model: Callable[..., VariantModel], corpus: list[Record]
+):
+    model = make_model(Head("regression", []), max_length=16)
+    assert model.context == math.inf
+    assert all(len(model.encode_prompt(record)) <= 16 for record in corpus)
+    model.check_context(Suite(task="intent", answer="number"), corpus, [])
