@@ -18,6 +18,10 @@ def print_reference(*arguments: str) -> str:
     ).stdout  # fmt: skip
 
 
+def test_every_key_is_documented() -> None:
+    assert [key.path for key in params_reference.list_keys() if not key.documentation] == []
+
+
 def test_docs_params_md_is_current() -> None:
     current = (REPOSITORY / "docs/params.md").read_text(encoding="utf-8")
     remedy = "run python -m lockstep.cli.params_reference --markdown > docs/params.md"
