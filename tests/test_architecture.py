@@ -1,4 +1,4 @@
-"""dvc.yaml says what the code does: module boundaries are cache boundaries, each fact once."""
+"""dvc.yaml declares what the code imports; packages form no circle; names are plain."""
 
 import ast
 import importlib
@@ -35,7 +35,7 @@ GUARD_OF_FIRST_STAGE = "if __name__ == '__main__':\n    run(main, first=True)"
 
 
 def verbs() -> set[str]:
-    """The files directly in stages/ that end with the guard of a stage."""
+    """Return the files directly in stages/ that end with the guard of a stage."""
     first = next(iter(STAGES))
     return {
         file
@@ -55,7 +55,7 @@ def main_of(stage: str) -> click.Command:
 
 
 def paths(entry: dict[str, Any], key: str) -> set[str]:
-    """Deps or outs of a stage; an entry with settings is a mapping of its path to them."""
+    """Return the deps or outs of a stage; an entry with settings maps its path to them."""
     return {item if isinstance(item, str) else next(iter(item)) for item in entry.get(key, [])}
 
 
@@ -121,9 +121,30 @@ def test_only_exempt_modules_import_by_name_at_run_time() -> None:
         ), file
 
 
-def test_verbs_are_imported_by_nobody() -> None:
+def test_stages_are_imported_by_no_module() -> None:
+    stages = verbs()
     for file in MODULES:
-        assert not import_closure.find_imports(file, ROOT) & verbs(), file
+        assert not import_closure.find_imports(file, ROOT) & stages, file
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    names = [Path(file).name for file in MODULES]
+    names = [name for name in names if name not in ("__init__.py", "__main__.py")]
+    assert not {name for name in names if names.count(name) > 1}
+
+
+FRAGMENTS = re.compile(r"(Of|What|That of|Those|The same|With|None of|How) ")
+"""Openings of a docstring that makes no sense by itself."""
+
+
+def test_docstrings_are_sentences_and_functions_have_names() -> None:
+    for file in MODULES:
+        for node in ast.walk(ast.parse((ROOT / file).read_bytes())):
+            if isinstance(node, ast.FunctionDef):
+                assert node.name != "of", f"{file}:{node.lineno}"
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                text = str(node.value.value)
+                assert not FRAGMENTS.match(text), f"{file}:{node.lineno}: {text[:60]}"
 
 
 def subject(file: str) -> str:
@@ -140,7 +161,7 @@ def test_subjects_do_not_import_each_other_in_a_circle() -> None:
 
 
 def sections(stage: str) -> dict[str, type[Any]]:
-    """Of params.yaml that a stage reads, and their classes; a plain value has none of its own."""
+    """Return the sections that a stage reads with their classes; object for a plain value."""
     fields = importlib.import_module(f"stages.{stage}").Params.model_fields
     kinds = {name: field.annotation for name, field in fields.items()}
     return {name: kind if isinstance(kind, type) else object for name, kind in kinds.items()}
@@ -214,7 +235,7 @@ def test_help_is_the_docstring(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_import_loads_nothing_heavy(stage: str) -> None:
-    """So that a mistake in params.yaml is told at once."""
+    """A mistake in params.yaml is reported at once."""
     code = f"import sys, stages.{stage}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

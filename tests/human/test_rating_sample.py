@@ -48,7 +48,7 @@ def test_shares_add_up_and_each_stratum_has_one(sizes: list[int], data: st.DataO
 
 
 def test_a_sample_has_the_shares_of_its_strata() -> None:
-    """Of eight English and four Chinese records, a sample of six has four and two."""
+    """A sample of six out of eight English and four Chinese records has four and two."""
     rows = make_predictions()["base"]
     sampled = sample_records(rows, make_params(records=6))
     language = {row.id: row.slices.get("language") for row in rows}
@@ -77,7 +77,7 @@ def test_by_default_the_suites_with_free_text_answers_are_sampled() -> None:
 
 
 def test_by_default_the_strata_are_the_slices_that_leave_two_records_per_stratum() -> None:
-    """Of 40 English and 4 Chinese records, 11 records are ten and one in proportion.
+    """Eleven records out of 40 English and 4 Chinese ones are ten and one in proportion.
 
     A rare tone has the same share. Each record has another customer, source and length.
     """
