@@ -1,12 +1,12 @@
-# Lockstep: `make` sets up, runs the pipeline and prints the results; `make help` lists the verbs.
+# Lockstep: `make` sets up, runs the pipeline and prints the results; `make help` lists the commands.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup init repro params test lint format verify preflight recipe gates runs sheet bench clean
+.PHONY: help setup repro init recipe params preflight gates runs sheet verify test lint format bench clean
 
-help:  ## list the verbs
+help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed  ## install the pinned dependencies into .venv
@@ -17,15 +17,39 @@ setup: .venv/installed  ## install the pinned dependencies into .venv
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt '.[dev]'
 	@touch $@
 
-repro: setup  ## run what has changed (the default), then show the results
+repro: setup  ## run the stages whose inputs changed and print the results (the default)
 	@.venv/bin/dvc repro
 	@.venv/bin/python -m lockstep.reporting.terminal_summary reports
+
+# Before a run: data, model, values
 
 init: setup  ## set params.yaml up for your data: make init DATA=path/to/file.csv
 	@.venv/bin/python -m lockstep.init $(DATA)
 
+recipe: setup  ## write the values of recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
+	@.venv/bin/python -m lockstep.recipe $(NAME)
+
 params: setup  ## print every parameter with its value and documentation
 	@.venv/bin/python -m lockstep.cli.params_reference
+
+preflight: setup  ## print the memory, disk and time that training will need here
+	.venv/bin/python -m lockstep.preflight
+
+# After a run: decide
+
+gates: setup  ## decide the gates, compared with another commit; fail if one is not met: make gates REVISION=main
+	@.venv/bin/python -m lockstep.review.commit_comparison $(REVISION)
+
+runs: setup  ## summarize experiments: learning curves, folds, losses: make runs NUM=5 (number of commits)
+	@.venv/bin/python -m lockstep.review.run_summary $(if $(NUM),--num $(NUM))
+
+sheet: setup  ## draw answers for people to rate, without the names of the variants, into build/sheet
+	@.venv/bin/python -m lockstep.human.rating_sheet data/predicted build/sheet
+
+verify: setup  ## prove that a clone of the commit gives the same bytes and uses only what its stages declare
+	.venv/bin/python -m lockstep.verify.reproduction
+
+# For work on the code
 
 test: setup  ## run all tests
 	.venv/bin/python -m pytest
@@ -35,32 +59,14 @@ lint: setup  ## check format, style and types
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-format: setup  ## format the code and mend what can be mended
+format: setup  ## format the code and fix what can be fixed automatically
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-verify: setup  ## prove that a clone of the commit gives the same bytes, from what its stages declare
-	.venv/bin/python -m lockstep.verify.reproduction
-
-preflight: setup  ## tell what training will need of this machine: memory, disk, time
-	.venv/bin/python -m lockstep.preflight
-
-recipe: setup  ## merge recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
-	@.venv/bin/python -m lockstep.recipe $(NAME)
-
-gates: setup  ## compare with an earlier commit and fail where a gate is not kept: make gates REVISION=main
-	@.venv/bin/python -m lockstep.review.commit_comparison $(REVISION)
-
-runs: setup  ## sum up the experiments that have run: learning curves, folds, losses: make runs NUM=5 (commits)
-	@.venv/bin/python -m lockstep.review.run_summary $(if $(NUM),--num $(NUM))
-
-sheet: setup  ## draw a blind sheet of answers for people to rate, into build/sheet
-	@.venv/bin/python -m lockstep.human.rating_sheet data/predicted build/sheet
-
-bench: setup  ## compare our speed with TRL, lm-eval, datasketch and a plain loop, as ratios
+bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loop
 	.venv/bin/python -m benchmarks.scoring
 	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
 
-clean:  ## remove the stages' outputs from data/ (DVC's cache keeps them: dvc checkout) and checkpoints
+clean:  ## remove outputs (`dvc checkout` restores them), checkpoints, cached replies and downloaded models
 	git clean -fdXq data .scratch
