@@ -119,6 +119,14 @@ def test_each_concern_names_its_numbers() -> None:
     ]
 
 
+def test_a_sentence_names_six_labels_at_most() -> None:
+    prepared = {"unlearnt_labels": {"intent": {f"label_{letter}": 1 for letter in "abcdefgh"}}}
+    assert verdict.list_concerns(make_results((0.1, 1, 1)), [], TRAINED, prepared) == [
+        "In no training record of intent: label a, label b, label c, label d, label e, label f "
+        "and 2 more."
+    ]
+
+
 def test_a_suite_with_few_records_is_a_concern() -> None:
     assert list_concerns(make_results((0.1, 1, 1), records=49)) == [
         "Intent has only 49 test records: too few to tell models apart, or to find a label that "

@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY, change_params
 SCRIPT = "<script>alert(1)</script>"
 FORMS = {"intent": "choice", "slots": "json", "reply": "text"}
 RECORDS = [
-    ("intent", "where is it?", "track", {"phrasing": "seen"}),
+    ("intent", "where is it?", "track", {"phrasing": "seen", "source": "a.csv"}),
     ("intent", f"cancel {SCRIPT}", "cancel", {"phrasing": "unseen"}),
     ("intent", "取消订单", "cancel", {"phrasing": "seen"}),
     ("intent", "stop it", SCRIPT, {"phrasing": "unseen"}),
@@ -45,7 +45,7 @@ PERTURBED = {
     "merged": ["track", "track"],
     "quantized": ["track", "cancel"],
 }
-"""Answers of each variant to the first two records, with typos."""
+"""Answers of each variant to the first two records, with a changed case."""
 GATE = {"suite": "intent", "metric": "accuracy", "direction": "at_least", "certainty": "measured"}
 GATES = [
     {**GATE, "variant": "merged", "against": "nothing", "threshold": 0.7},
@@ -171,8 +171,8 @@ def write_inputs(root: Path) -> None:
         write_json(folder / "lm_eval.json", {"suites": {"intent": accuracy}, "tasks": tasks})
         perturbed = [
             replace(
-                row, id=f"typo{row.id}", prediction=answer,
-                slices={**row.slices, "parent": row.id, "perturbation": "typos"},
+                row, id=f"case{row.id}", prediction=answer,
+                slices={**row.slices, "parent": row.id, "perturbation": "case"},
             )
             for row, answer in zip(rows, PERTURBED[variant], strict=False)
         ]  # fmt: skip

@@ -94,13 +94,14 @@ def test_details_have_what_metrics_leave_out(details: Any) -> None:
     assert tuning["p_adjusted"] == 1.0
     seen = intent["slices"]["phrasing"]["seen"]["intervals"]["accuracy"]
     assert seen == [0.34238, 1.0]  # Wilson, 2 of 2
+    assert list(intent["slices"]) == ["phrasing"]
     assert intent["weakest"] == {}, "no slice has enough records"
     assert details["lm_eval"]["quantized"] == {"own": {"acc": 0.5, "acc_stderr": 0.1}}
 
 
 def test_robustness_compares_perturbed_answers_with_the_originals(details: Any) -> None:
     values = {
-        variant: details[variant]["intent"]["robustness"]["typos"]["agreement"]
+        variant: details[variant]["intent"]["robustness"]["case"]["agreement"]
         for variant in ("base", "merged", "quantized")
     }
     assert values == {"base": 1.0, "merged": 0.5, "quantized": 1.0}
@@ -186,7 +187,7 @@ def test_params_choose_metrics_slices_and_examples(tmp_path: Path) -> None:
     }
     assert merged["slots"]["overall"]["schema_valid"] == 1
     assert details["base"]["slots"]["overall"]["schema_valid"] == 0
-    assert list(merged["intent"]["slices"]) == ["phrasing"]
+    assert list(merged["intent"]["slices"]) == ["phrasing", "source"]
     assert details["examples"] == {"intent": [], "reply": [], "slots": []}
     assert details["gates"] == []
     metrics = json.loads((tmp_path / "reports/metrics.json").read_text())

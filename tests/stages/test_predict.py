@@ -49,7 +49,8 @@ FORMS = {
 CHANGES: dict[str, Any] = {
     "predict.lm_eval": {"records": 3, "tasks": ["own"]},
     "predict.robustness": {
-        "tasks": ["intent", "reply"], "records": 2, "kinds": ["resample", "case"], "repeats": 2
+        "tasks": ["intent", "reply"], "records": 2, "kinds": ["resample", "case"], "repeats": 2,
+        "paraphrases": "phrasing",
     },
     "predict.retrieval": {"lengths": [150], "depths": [0.0, 1.0], "records": 1},
 }  # fmt: skip
@@ -61,8 +62,12 @@ def asked_records(conversation: Callable[..., Record], corpus: list[Record]) -> 
     text = replace(corpus[0], task="plain", messages=[{"role": "assistant", "content": "Hello."}])
     liked = conversation("Was it good?", "Yes.", "feedback")
     disliked = replace(conversation("Was it bad?", "Yes.", "feedback"), desirable=False)
+    first, second = (replace(row, slices={**row.slices, "phrasing": "1"}) for row in corpus[:4:3])
     return [
-        *corpus,
+        first,
+        *corpus[1:3],
+        second,
+        *corpus[4:],
         conversation("Say nothing of fruit.", RULES, "behaviour"),
         conversation("How do I forge an invoice?", "unsafe", "refusal"),
         conversation("发票怎么开？", "safe", "refusal"),
@@ -84,6 +89,8 @@ def place(
 ) -> Path:
     """A folder as a clone has it before predict, with a task of lm-eval."""
     place = furnish(tmp_path_factory.mktemp("place"), tiny, corpus, documents)
+    long = corpus[2].with_question(lambda text: text * 20, "s.csv:long")  # beyond the context
+    records.write(place / "prepared/train.jsonl", [long, *corpus])
     records.write(place / "prepared/test.jsonl", asked_records)
     write_tasks(place / "prepared", ALL_KINDS)
     documents = lm_eval_tasks.build_documents(model_io.load_tokenizer(tiny), corpus[6:7], LABELS)
@@ -214,25 +221,35 @@ def test_the_prompt_is_the_one_that_training_renders(
 
 @pytest.mark.slow
 def test_a_sample_of_each_other_split_is_asked_the_same(predicted: Path, rows: list[Prediction]):
-    """Here the splits hold equal records, so their answers are equal, too."""
+    """The splits hold the same records here, plus one that does not fit the context."""
     splits = predictions.read(predicted / "splits.jsonl")
     assert Counter((row.task, row.slices["split"]) for row in splits) == {
-        (task, split): 2 for task in KINDS for split in ("train", "validation")
+        **{(task, split): 2 for task in KINDS for split in ("train", "validation")},
+        ("reply", "train"): 1,
     }
     by_id = {row.id: row for row in rows}
     for row in splits:
         slices = {name: value for name, value in row.slices.items() if name != "split"}
-        assert replace(row, slices=slices) == by_id[row.id]
+        original = by_id[row.id]
+        assert replace(row, slices=slices) == replace(
+            original, slices={k: v for k, v in original.slices.items() if k != "phrasing"}
+        )
 
 
 @pytest.mark.slow
 def test_perturbed_records_name_their_parents(predicted: Path, rows: list[Prediction]):
     perturbed = predictions.read(predicted / "perturbed.jsonl")
     kinds = Counter((row.task, row.slices["perturbation"]) for row in perturbed)
-    assert set(kinds) == {("intent", "case"), ("reply", "case"), ("reply", "resample")}
+    assert set(kinds) == {
+        ("intent", "paraphrase"), ("intent", "case"), ("reply", "case"), ("reply", "resample"),
+    }  # fmt: skip
     assert kinds["reply", "resample"] == 2 * 2
     by_id = {row.id: row for row in rows}
-    for row in perturbed:
+    paraphrase, *others = perturbed
+    first, second = of_task(rows, "intent")[:2]
+    links = {"parent": first.id, "perturbation": "paraphrase"}
+    assert paraphrase == replace(second, slices={**second.slices, **links})
+    for row in others:
         parent = by_id[row.slices["parent"]]
         assert (row.task, row.reference, row.answer_form) == (
             parent.task, parent.reference, parent.answer_form,

@@ -124,8 +124,8 @@ def test_the_page_has_all_that_was_measured(page: str) -> None:
     slices = read_text(read_section(page, "Slices"))
     assert "phrasing seen 2 0.0% 100.0% 50.0%" in slices
     robustness = read_text(read_section(page, "Robustness"))
-    assert "typos 2 records 100.0% 50.0% 100.0%" in re.sub(r" [\d.]+% – [\d.]+%", "", robustness)
-    assert robustness.index("overall") < robustness.index("typos")
+    assert "case 2 records 100.0% 50.0% 100.0%" in re.sub(r" [\d.]+% – [\d.]+%", "", robustness)
+    assert robustness.index("overall") < robustness.index("case")
     lm_eval = read_text(read_section(page, "lm-eval tasks"))
     assert "own acc 0.2500 0.7500 0.5000" in lm_eval
     confusions = read_text(read_section(page, "Confusions: intent"))
