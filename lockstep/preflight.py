@@ -29,7 +29,9 @@ BASE = Path("data/base")
 @click.command(help=__doc__)
 def main() -> None:
     if subprocess.run(STATUS_COMMAND, check=False).returncode:  # noqa: S603 - fixed words
-        raise UserError("data/ does not match params.yaml and data/raw; run `dvc repro augment`")
+        raise UserError(
+            "data/ does not match params.yaml and data/raw; run `dvc repro base augment`"
+        )
     settings, device = params.read(Params), compute.select_device()
     compute.set_up_torch(settings.compute, settings.seed)
     with tempfile.TemporaryDirectory(prefix="lockstep-") as name:

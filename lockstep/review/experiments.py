@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lockstep.data.splitting import SplitParams
 from lockstep.errors import UserError
 from lockstep.params import Part
 from lockstep.verify.clone import parse_lock, run_git
@@ -193,8 +194,11 @@ def collect_inputs(stages: Lock) -> dict[str, Any]:
     for stage in _find_writers(METRICS_FILE, stages):
         settings = [*_list_params(stages[stage]), *_list_deps(stages[stage])]
         inputs |= {name: value for name, value in settings if name.startswith(METRIC_INPUTS)}
-    if missing := [name for name in (FRACTION, FOLDS, FOLD, SEED) if name not in inputs]:
-        raise ValueError(f"its dvc.lock has no {missing[0]} for {PREDICTIONS}")
+    if SEED not in inputs:
+        raise ValueError(f"its dvc.lock has no {SEED} for {PREDICTIONS}")
+    defaults = SplitParams.model_fields
+    for name in (FRACTION, FOLDS, FOLD):  # params.yaml may leave them to their defaults
+        inputs.setdefault(name, defaults[name.rpartition(".")[2]].default)
     return inputs
 
 

@@ -22,8 +22,8 @@ from lockstep.review.learning_curves import Curve, Gain, Point
 from lockstep.review.run_groups import PERPLEXITY, Group, describe_suite_metric
 from lockstep.statistics.confidence_intervals import Interval
 
-QUEUE_CURVE = f"dvc exp run --queue -S '{FRACTION}=0.25,0.5,1.0' -S '{SEED}=7,8,9'"
-QUEUE_FOLDS = f"dvc exp run --queue -S {FOLDS}=5 -S '{FOLD}=range(5)'"
+QUEUE_CURVE = f"dvc exp run --queue -S '++{FRACTION}=0.25,0.5,1.0' -S '{SEED}=7,8,9'"
+QUEUE_FOLDS = f"dvc exp run --queue -S '++{FOLDS}=5' -S '++{FOLD}=range(5)'"
 START_QUEUE = "dvc queue start -j 1"
 MAX_CHARACTERS = 40
 """Maximum number of characters shown of a setting by which groups of runs differ."""

@@ -89,8 +89,19 @@ def test_stages_that_ran_with_different_seeds_are_no_run() -> None:
 
 
 def test_a_lock_without_the_model_is_an_error_that_names_the_missing_key() -> None:
-    with pytest.raises(ValueError, match=f"no {FRACTION} for data/predicted/merged"):
+    with pytest.raises(ValueError, match="no seed for data/predicted/merged"):
         collect_inputs({})
+
+
+def test_a_split_that_params_yaml_leaves_out_has_its_defaults() -> None:
+    lock = make_lock()
+    del lock["prepare"]["params"]["params.yaml"]["prepare"]["split"]
+    inputs = collect_inputs(lock)
+    assert (inputs[FRACTION], inputs["prepare.split.folds"], inputs["prepare.split.fold"]) == (
+        1,
+        0,
+        0,
+    )
 
 
 def make_entry(**changed: Any) -> dict[str, Any]:

@@ -153,9 +153,9 @@ def test_without_such_runs_it_prints_commands_that_run_them(repository: Path) ->
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == [
         "no learning curve yet; to run one: dvc exp run --queue -S "
-        "'prepare.split.train_fraction=0.25,0.5,1.0' -S 'seed=7,8,9' && dvc queue start -j 1",
-        "no folds yet; to run them: dvc exp run --queue -S prepare.split.folds=5 "
-        "-S 'prepare.split.fold=range(5)' && dvc queue start -j 1",
+        "'++prepare.split.train_fraction=0.25,0.5,1.0' -S 'seed=7,8,9' && dvc queue start -j 1",
+        "no folds yet; to run them: dvc exp run --queue -S '++prepare.split.folds=5' "
+        "-S '++prepare.split.fold=range(5)' && dvc queue start -j 1",
     ]
     for line in done.stdout.splitlines()[-2:]:
         command = line.partition(": ")[2].partition(" && ")[0].replace("dvc", "python -m dvc", 1)
