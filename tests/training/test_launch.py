@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +32,14 @@ SETTINGS = {
     "compute.threads": 1,
     "runtime.checkpoint_steps": 2,
 }
+
+
+def find_free_port() -> int:
+    """Return a TCP port for the processes of a run, so that runs side by side do not meet."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def loss_curve(folder: Path) -> list[tuple[float, float]]:
@@ -63,12 +72,12 @@ def run(
     """
 
     def train(strategy: str = "one") -> Path:
-        both = {"runtime.launch.processes": 2, "runtime.launch.strategy": strategy}
+        launch = {"processes": 2, "strategy": strategy, "port": find_free_port()}
         if not (workplace / strategy).exists():
             if strategy == "one":
                 stderr = performed(*ARGUMENTS, strategy, changes=SETTINGS)
             else:
-                done = stage(*ARGUMENTS, strategy, changes=SETTINGS | both)
+                done = stage(*ARGUMENTS, strategy, changes={**SETTINGS, "runtime.launch": launch})
                 assert done.returncode == 0, done.stderr
                 stderr = done.stderr
             assert stderr.count("train: 12 steps on 12 rows") == 1
@@ -98,7 +107,7 @@ def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
     contents: Any,
 ):
     whole = run("ddp")
-    changes = {**SETTINGS, "runtime.launch.processes": 2}
+    changes = {**SETTINGS, "runtime.launch": {"processes": 2, "port": find_free_port()}}
     process = started(*ARGUMENTS, "out", changes=changes)
     assert process.stderr is not None
     for line in process.stderr:
@@ -132,7 +141,7 @@ def test_two_machines_are_two_launches(
 ):
     """They talk over loopback. The second one has its own clone and writes nothing."""
     one = run("one")
-    launch = {"machines": 2, "machine": 0, "port": 29611}
+    launch = {"machines": 2, "machine": 0, "port": find_free_port()}
     changes = {**SETTINGS, "runtime.launch": launch}
     first = started(*ARGUMENTS, "both", changes=changes)
     other = tmp_path / "other"
