@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics, spell_out
+from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.confidence_intervals import Interval, compute_difference_interval
 from lockstep.statistics.details import Metrics
-
-PERPLEXITY = "perplexity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
