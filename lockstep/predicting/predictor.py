@@ -34,7 +34,7 @@ class Predictor:
     ) -> None:
         """Choose the records.
 
-        `suites` may have the one of long-context retrieval, whose records are generated here.
+        `suites` may include long-context retrieval, whose records are generated here.
         `labels` are the labels of each task. `split_records` are the records of the other splits;
         an even sample of them is asked as well, except what the model's context does not hold.
         """
@@ -58,8 +58,8 @@ class Predictor:
         if self.settings.uses_vllm(self.suites):
             vllm_backend.check_model(self.model.folder)
         for suite in self.suites:
-            asked = [*select_records(suite, self.test_records), *self.perturbed[suite.task]]
-            self.model.check_context(suite, asked, self._labels(suite))
+            suite_records = [*select_records(suite, self.test_records), *self.perturbed[suite.task]]
+            self.model.check_context(suite, suite_records, self._labels(suite))
 
     def predict(self, cache: ResumeCache) -> list[Prediction]:
         """Answer the test records of all suites, and compute the likelihood of each reference."""
@@ -86,7 +86,9 @@ class Predictor:
         result = [row for row in linked if perturbations.PARENT in row.slices]
         for suite in self.suites:
             pairs = self._answer_perturbed(suite, cache)
-            result += [add_answer(self._unanswered(record), suite, one) for record, one in pairs]
+            result += [
+                add_answer(self._unanswered(record), suite, answer) for record, answer in pairs
+            ]
         return result
 
     def measure_lm_eval_accuracies(self) -> dict[str, float]:
@@ -144,17 +146,19 @@ class Predictor:
                     self._answer(f"{split} answers", suite, select_records(suite, sample), cache)
 
     def _predict(
-        self, asked: Sequence[Record], cache: ResumeCache, prefix: str = ""
+        self, asked_records: Sequence[Record], cache: ResumeCache, prefix: str = ""
     ) -> list[Prediction]:
         answers: dict[str, tuple[Suite, Answer]] = {}
         for suite in self.suites:
-            part = select_records(suite, asked)
-            given = self._answer(f"{prefix}answers", suite, part, cache)
-            answers |= {record.id: (suite, one) for record, one in zip(part, given, strict=True)}
+            part = select_records(suite, asked_records)
+            for record, answer in zip(
+                part, self._answer(f"{prefix}answers", suite, part, cache), strict=True
+            ):
+                answers[record.id] = (suite, answer)
         judged = {suite.task for suite in self.suites if suite.answer in JUDGED_FORMS}
         likely = [
             record
-            for record in asked
+            for record in asked_records
             if self.model.head is None
             and record.task not in judged
             and record.desirable is not False
@@ -164,7 +168,7 @@ class Predictor:
             record.id: (loss, tokens) for record, (loss, tokens) in zip(likely, losses, strict=True)
         }
         unanswered = [
-            self._unanswered(record, *by_id.get(record.id, (None, 0))) for record in asked
+            self._unanswered(record, *by_id.get(record.id, (None, 0))) for record in asked_records
         ]
         return [
             add_answer(row, *answers[row.id]) if row.id in answers else row for row in unanswered
@@ -227,18 +231,18 @@ def choose_head(suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]) ->
     return Head("multi_label_classification" if several else "single_label_classification", names)
 
 
-def select_records(suite: Suite, asked: Sequence[Record]) -> list[Record]:
+def select_records(suite: Suite, part: Sequence[Record]) -> list[Record]:
     """Return the records of a suite's task, without those whose answer is undesirable."""
     return [
-        record for record in asked if record.task == suite.task and record.desirable is not False
+        record for record in part if record.task == suite.task and record.desirable is not False
     ]
 
 
-def number_repeats(asked: Sequence[Record]) -> list[tuple[Record, int]]:
+def number_repeats(part: Sequence[Record]) -> list[tuple[Record, int]]:
     """Pair each record with the number of records before it that have the same id."""
     seen: Counter[str] = Counter()
     result = []
-    for record in asked:
+    for record in part:
         result.append((record, seen[record.id]))
         seen[record.id] += 1
     return result

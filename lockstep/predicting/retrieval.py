@@ -72,7 +72,7 @@ _WHEN = {
 def generate_records(tokenizer: Any, settings: RetrievalParams, seed: int) -> list[Record]:
     """Generate prompts of at most the wanted number of tokens, the chat template included.
 
-    A prompt is less than one sentence shorter than wanted. The reference is a rule
+    A prompt is at most one sentence shorter than its length. The reference is a rule
     (metrics.rules): the answer contains the code. Raise UserError if a length does not hold the
     question and its fact.
     """

@@ -132,14 +132,14 @@ class VariantModel:
             return self._classify(self.head, records)
         prompts = [self.encode_prompt(record) for record in records]
         generated = self.generator.generate(prompts, self.settings.max_new_tokens)
-        return [Answer(one.text, truncated=one.truncated) for one in generated]
+        return [Answer(answer.text, truncated=answer.truncated) for answer in generated]
 
     def sample(self, records: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
         """Sample one answer for each (record, number of the draw)."""
         prompts = [(self.encode_prompt(record), draw) for record, draw in records]
         temperature = self.settings.robustness.temperature
         generated = self.generator.sample(prompts, temperature, self.settings.max_new_tokens, seed)
-        return [Answer(one.text, truncated=one.truncated) for one in generated]
+        return [Answer(answer.text, truncated=answer.truncated) for answer in generated]
 
     def compute_reference_losses(self, records: Sequence[Record]) -> list[likelihood.AnswerLoss]:
         """Return the loss of each reference and its tokens; long records are read in windows."""
