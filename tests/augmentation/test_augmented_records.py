@@ -116,6 +116,16 @@ def test_a_block_of_code_is_protected() -> None:
     assert augmented_records.find_protected_texts(record) == [code]
 
 
+@pytest.mark.parametrize(("similarity", "kept"), [(0.5, 0), (0.95, 1)])
+def test_similarity_is_the_limit_from_which_a_record_is_discarded(
+    similarity: float, kept: int
+) -> None:
+    evaluation_texts = ["please send my parcel to the new house"]
+    augmentation = Augmentation(set(), evaluation_texts, similarity, max_children=9)
+    augmentation.add("swap", [make_record("hello")], ["please send my parcel to the old house"])
+    assert augmentation.counts["swap"]["kept"] == kept
+
+
 def test_a_parent_has_at_most_max_children() -> None:
     parent = make_record("one two three")
     augmentation = Augmentation({parent.id}, [], similarity=0.8, max_children=2)

@@ -11,38 +11,20 @@ from lockstep.errors import UserError
 TEXTS = ["where is my parcel", "退款 多久 到账", "ok"]
 
 
-@pytest.fixture
-def models(tmp_path: Path, tokenizer: Any) -> list[Path]:
-    """Two tiny T5 models with random weights and the starter's tokenizer."""
-    import torch
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    paths = []
-    for name in ("there", "back"):
-        torch.manual_seed(len(name))
-        config = T5Config(
-            vocab_size=len(tokenizer), d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
-            decoder_start_token_id=0, pad_token_id=0, eos_token_id=None, tie_word_embeddings=False,
-            initializer_factor=20.0,
-        )  # fmt: skip
-        T5ForConditionalGeneration(config).save_pretrained(tmp_path / name)
-        tokenizer.save_pretrained(tmp_path / name)
-        paths.append(tmp_path / name)
-    return paths
-
-
-def test_texts_equal_greedy_decoding_by_transformers(models: list[Path], tokenizer: Any) -> None:
+def test_texts_equal_greedy_decoding_by_transformers(
+    translation_models: list[Path], tokenizer: Any
+) -> None:
     from transformers import T5ForConditionalGeneration
 
     def translate_with_transformers(text: str) -> str:
-        for folder in models:
+        for folder in translation_models:
             model = T5ForConditionalGeneration.from_pretrained(folder).eval()
             ids = tokenizer(text, return_tensors="pt").input_ids
             out = model.generate(ids, do_sample=False, num_beams=1, max_new_tokens=6)
             text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
         return text
 
-    there, back = models
+    there, back = translation_models
     expected = [translate_with_transformers(text) for text in TEXTS]
     for batch_size in (1, 2, 3):
         assert back_translation.back_translate(TEXTS, there, back, batch_size, 6) == expected

@@ -25,9 +25,7 @@ def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoi
         yield server
 
 
-def paraphrase_texts(
-    endpoint: Endpoint, *texts: str, prompt: str = "Say it otherwise."
-) -> list[str]:
+def paraphrase_texts(endpoint: Endpoint, *texts: str, prompt: str = "Paraphrase it.") -> list[str]:
     return paraphrase.paraphrase_by_endpoint(texts, endpoint.url, "a-model", prompt, 0.7, 3)
 
 
@@ -48,7 +46,7 @@ def test_the_request_has_the_parameters(endpoint: Endpoint) -> None:
         {
             "model": "a-model",
             "messages": [
-                {"role": "system", "content": "Say it otherwise."},
+                {"role": "system", "content": "Paraphrase it."},
                 {"role": "user", "content": "abc"},
             ],
             "temperature": 0.7,
@@ -61,7 +59,7 @@ def test_a_reply_is_cached_under_a_hash_of_url_and_request(
     endpoint: Endpoint, tmp_path: Path
 ) -> None:
     request = (
-        f'["{endpoint.url}", {{"messages": [{{"content": "Say it otherwise.", "role": "system"}}, '
+        f'["{endpoint.url}", {{"messages": [{{"content": "Paraphrase it.", "role": "system"}}, '
         '{"content": "退款", "role": "user"}], "model": "a-model", "seed": 3, "temperature": 0.7}]'
     )
     (tmp_path / ".scratch" / "responses").mkdir(parents=True)

@@ -88,42 +88,10 @@ def test_the_dictionary_is_read_by_word(tmp_path: Path) -> None:
 def test_a_bad_dictionary_is_refused_in_one_line(tmp_path: Path, data: bytes, line: str) -> None:
     file = tmp_path / "synonyms.tsv"
     file.write_bytes(data)
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as error:
         synonyms.read_dictionary(file)
-    assert refusal.value.message.startswith(f"{file}{line}")
-    assert "\n" not in refusal.value.message
-
-
-LICENCE = "  1 A miniature in the format of WordNet 3.0 Copyright nobody\n"
-
-
-@pytest.fixture
-def wordnet(tmp_path: Path) -> Path:
-    """Write an nltk_data folder with synsets {parcel, package, bundle} and {send, ship_off}."""
-    folder = tmp_path / "corpora" / "wordnet"
-    chinese = tmp_path / "corpora" / "omw-2.0" / "cmn"
-    for path in (folder, chinese):
-        path.mkdir(parents=True)
-    for part in ("noun", "verb", "adj", "adv"):
-        (folder / f"data.{part}").write_text(LICENCE)
-        (folder / f"index.{part}").write_text(LICENCE)
-        (folder / f"{part}.exc").write_text("")
-    (folder / "lexnames").write_text("00\tadj.all\t3\n")
-    offset = len(LICENCE)
-    synsets = {"noun": ["parcel", "package", "bundle"], "verb": ["send", "ship_off"]}
-    for part, lemmas in synsets.items():
-        names = " ".join(f"{lemma} 0" for lemma in lemmas)
-        line = f"{offset:08d} 00 {part[0]} {len(lemmas):02x} {names} 000 "
-        line += ("01 + 08 00 " if part == "verb" else "") + "| a gloss\n"
-        (folder / f"data.{part}").write_text(LICENCE + line)
-        index = "".join(f"{lemma} {part[0]} 1 0 1 0 {offset:08d}  \n" for lemma in sorted(lemmas))
-        (folder / f"index.{part}").write_text(LICENCE + index)
-    senses = [f"{word}%1:00:00:: {offset:08d} 1 0\n" for word in synsets["noun"]]
-    (folder / "index.sense").write_text("".join(senses))
-    rows = "".join(f"{offset:08d}-n\tcmn:lemma\t{word}\n" for word in ("包裹", "包+袱"))
-    (chinese / "wn-data-cmn.tab").write_text("# Chinese\tcmn\n" + rows, "utf-8")
-    (chinese / "citation.bib").write_text("")
-    return tmp_path
+    assert error.value.message.startswith(f"{file}{line}")
+    assert "\n" not in error.value.message
 
 
 def test_wordnet_gives_the_other_words_of_a_sense(wordnet: Path) -> None:
@@ -145,11 +113,11 @@ def test_an_incomplete_wordnet_is_refused(tmp_path: Path) -> None:
         "from lockstep.augmentation import synonyms\n"
         "synonyms.WordNet(pathlib.Path(sys.argv[1]))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, tmp_path],
         cwd=Path(__file__).parents[2], capture_output=True, text=True,
     )  # fmt: skip
-    last = done.stderr.splitlines()[-1]
+    last = process.stderr.splitlines()[-1]
     assert last.startswith(f"lockstep.errors.UserError: {tmp_path}: incomplete WordNet: ")
 
 

@@ -117,12 +117,8 @@ def test_an_endpoint_judges_and_a_rerun_sends_nothing(
     first = contents(workspace / "judged")
     assert sorted(first) == ["judgements.jsonl"]
     metrics = compute_metrics(workspace, params)["reply"]
-    wins = {
-        "win": 0.75,
-        "tie": 0.0,
-        "loss": 0.25,
-        "agreement": 1.0,
-    }  # the injection is the longest answer
+    # the injection is the longest answer
+    wins = {"win": 0.75, "tie": 0.0, "loss": 0.25, "agreement": 1.0}
     wins |= {"interval": [0.3006, 0.9544], "p": 0.625}  # Wilson's; 2 × P(X ≤ 1), X ~ B(4, ½)
     ties = {"win": 0.0, "tie": 1.0, "loss": 0.0, "interval": [0.0, 0.4899], "p": 1.0}
     assert metrics["compared"] == {
@@ -142,6 +138,9 @@ def test_an_endpoint_judges_and_a_rerun_sends_nothing(
     assert len(endpoint.requests) == 4 * 2 + 4 * 2, (
         "the equal answers of merged and quantized are scored once"
     )
+    for request in endpoint.requests:
+        fields = {name: value for name, value in request.items() if name != "messages"}
+        assert fields == {"model": "a-judge", "temperature": 0.0, "seed": 7, "max_tokens": 400}
     endpoint.failures = [500] * 100
     again = stage(*ARGUMENTS, changes=params)
     assert again.returncode == 0, again.stderr
