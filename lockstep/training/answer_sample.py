@@ -44,8 +44,11 @@ class AnswerSample:
 def draw_sample(
     tokenizer: Any, records: Sequence[Record], params: TrainParams
 ) -> AnswerSample | None:
-    """Return `evaluation_answers` evenly spread records of the trained tasks; None for none."""
-    candidates = [r for r in records if not params.tasks or r.task in params.tasks]
+    """Return `evaluation_answers` of the records, sampled evenly; None if there are none.
+
+    `records` are those of the trained tasks. Undesirable answers are no references.
+    """
+    candidates = [record for record in records if record.desirable is not False]
     sample = sample_evenly(candidates, params.evaluation_answers)
     if not sample:
         return None
