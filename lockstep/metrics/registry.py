@@ -211,10 +211,10 @@ DEFAULT_METRICS: dict[AnswerForm, tuple[str, ...]] = {
     "refusal": ("accuracy", "unsafe_refused", "safe_answered"),
     "rules": ("all_followed", "rules_followed"),
     "label": ("accuracy", "macro_f1", "roc_auc", "calibration_error"),
-    "labels": ("exact_match", "micro_f1", "macro_f1"),
+    "labels": ("macro_f1", "micro_f1", "exact_match"),
     "number": ("mean_absolute_error", "r2"),
 }
-"""Answer form -> metrics of a suite for which evaluate.metrics names none, the main one first."""
+"""Answer form -> metrics of a suite for which evaluate.metrics names none."""
 
 SCORES: dict[AnswerForm, Score] = {
     "choice": scores.exact_match,

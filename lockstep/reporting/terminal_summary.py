@@ -10,11 +10,14 @@ from lockstep.predictions import VARIANTS
 
 
 def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
-    """Return align_columns lines: each suite's main metric by variant, perplexity last."""
-    merged = metrics["merged"]
+    """Return aligned lines: each suite's main metric by variant, perplexity last."""
+    suites: dict[str, dict[str, float]] = {}
+    for variant in VARIANTS:
+        for task, suite_metrics in metrics[variant].items():
+            suites.setdefault(task, {}).update(suite_metrics)
     lines: list[tuple[str, ...]] = [("", "", *VARIANTS)]
-    for task in sorted(merged, key=lambda task: (task == "perplexity", task)):
-        name = sort_metrics(merged[task])[0]
+    for task in sorted(suites, key=lambda task: (task == "perplexity", task)):
+        name = sort_metrics(suites[task])[0]
         display = describe_metric("perplexity" if task == "perplexity" else name)
         values = [metrics[variant].get(task, {}).get(name) for variant in VARIANTS]
         shown = ["" if value is None else display.format(value) for value in values]

@@ -23,7 +23,7 @@ def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequen
     rows, splits = summaries["prepared"]["rows"], summaries["prepared"]["splits"]
     trained, quantized = summaries["trained"], summaries["quantized"]
     return {
-        **{variant: summarize_variant(details[variant], slices) for variant in VARIANTS},
+        **summarize_variants({variant: details[variant] for variant in VARIANTS}, slices),
         "data": {
             **{name: split["records"] for name, split in splits.items()},
             "rejected": rows["rejected"],
@@ -45,15 +45,33 @@ def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequen
     }
 
 
-def summarize_variant(variant: Metrics, slices: Sequence[str]) -> Metrics:
+def summarize_variants(variants: Mapping[str, Metrics], slices: Sequence[str]) -> Metrics:
+    """Return {variant: {suite: {metric: value}}}: each suite's main metric, overall and by slice.
+
+    All variants have the same main metric. A variant for which it is undefined lacks the suite.
+    """
+    metrics: dict[str, dict[str, None]] = {}
+    for variant in variants.values():
+        for task, suite in get_suites(variant).items():
+            metrics.setdefault(task, {}).update(dict.fromkeys(suite["overall"]))
+    main_metrics = {task: sort_metrics(names)[0] for task, names in metrics.items() if names}
+    return {
+        name: _summarize_variant(variant, main_metrics, slices)
+        for name, variant in variants.items()
+    }
+
+
+def _summarize_variant(
+    variant: Metrics, main_metrics: Mapping[str, str], slices: Sequence[str]
+) -> Metrics:
     """Return {suite: {metric: value}}: the main metric of each suite, overall and by slice."""
     result: Metrics = {}
     if PERPLEXITY in variant:
         result[PERPLEXITY] = {"overall": round_digits(variant[PERPLEXITY])}
     for task, suite in get_suites(variant).items():
-        if not suite["overall"]:
+        main = main_metrics.get(task)
+        if main is None or main not in suite["overall"]:
             continue
-        main = sort_metrics(suite["overall"])[0]
         values = {plain_key(main): round_digits(suite["overall"][main])}
         for name in slices:
             for value, metrics in suite["slices"].get(name, {}).items():

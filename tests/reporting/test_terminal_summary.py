@@ -27,6 +27,11 @@ def test_the_table_shows_main_metrics_aligned() -> None:
     ]
 
 
+def test_a_suite_that_only_one_variant_answered_is_shown() -> None:
+    metrics = {"base": {"price": {"mean_absolute_error": 2.0}}, "merged": {}, "quantized": {}}
+    assert format_table(metrics)[1:] == ["price  mean absolute error  2.00"]
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False

@@ -27,13 +27,13 @@ def test_two_slices_of_one_name_are_refused() -> None:
     with pytest.raises(
         UserError, match="two metrics of intent would be named accuracy_kind_a_b; rename a task or"
     ):
-        summary_metrics.summarize_variant(variant, ["kind"])
+        summary_metrics.summarize_variants({"base": variant}, ["kind"])
 
 
 def test_two_tasks_of_one_name_are_refused() -> None:
     suite = {"records": 2, "overall": {"accuracy": 0.5}, "slices": {}}
     with pytest.raises(UserError, match="two metrics of the suites would be named a_b; rename"):
-        summary_metrics.summarize_variant({"A b": suite, "a_b": suite}, [])
+        summary_metrics.summarize_variants({"base": {"A b": suite, "a_b": suite}}, [])
 
 
 def test_the_main_metric_is_broken_down_by_slice() -> None:
@@ -43,7 +43,19 @@ def test_the_main_metric_is_broken_down_by_slice() -> None:
         "slices": {"kind": {"x": {"records": 1, "rouge_l": 0.25, "bleu": 3.0}}},
     }
     variant = {"reply": suite, "perplexity": 2.0}
-    assert summary_metrics.summarize_variant(variant, ["kind", "absent"]) == {
-        "reply": {"rouge_l": 0.5, "rouge_l_kind_x": 0.25},
-        "perplexity": {"overall": 2.0},
+    assert summary_metrics.summarize_variants({"base": variant}, ["kind", "absent"]) == {
+        "base": {
+            "reply": {"rouge_l": 0.5, "rouge_l_kind_x": 0.25},
+            "perplexity": {"overall": 2.0},
+        }
+    }
+
+
+def test_all_variants_have_the_same_main_metric() -> None:
+    """The base may write no number at all, so that it has no mean absolute error."""
+    base = {"price": {"overall": {"valid": 0.0}, "slices": {}}}
+    merged = {"price": {"overall": {"mean_absolute_error": 2.0, "valid": 1.0}, "slices": {}}}
+    assert summary_metrics.summarize_variants({"base": base, "merged": merged}, []) == {
+        "base": {},
+        "merged": {"price": {"mean_absolute_error": 2.0}},
     }

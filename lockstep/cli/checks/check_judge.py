@@ -13,7 +13,9 @@ def check_suites(
     if judge.by == "none":
         return
     names = SourceNames(prepare.sources)
-    suites = names.suite_tasks([suite for suite in predict.suites if suite.answer == "text"])
+    written = {suite.task for suite in predict.suites if suite.answer == "text"}
     for task in judge.suites:
-        if names.unknown_suites(predict.suites, [task]) or (predict.suites and task not in suites):
-            yield f"judge.suites: {task} is no suite with free-text answers; {list_known(suites)}"
+        if not predict.suites and names.unknown_tasks([task]):
+            yield f"judge.suites: no source has task {task}; {list_known(names.tasks)}"
+        elif predict.suites and task not in written:
+            yield f"judge.suites: {task} is no suite with free-text answers; {list_known(written)}"

@@ -19,7 +19,7 @@ def test_a_judged_suite_must_have_text_answers(check: Check) -> None:
 def test_a_judged_suite_must_be_a_task_of_the_sources(check: Check) -> None:
     """Without suites in params.yaml, the answer forms follow from the data."""
     (line,) = check({**ENDPOINT, "judge.suites": ["replies", "reply"]})
-    assert line.startswith("judge.suites: replies is no suite with free-text answers; known: beh")
+    assert line.startswith("judge.suites: no source has task replies; known: behaviour, intent, ")
 
 
 def test_suites_that_nobody_judges_are_not_checked(check: Check) -> None:
