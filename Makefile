@@ -19,7 +19,7 @@ setup: .venv/installed  ## install the pinned dependencies into .venv
 
 repro: setup  ## run the stages whose inputs changed and print the results (the default)
 	@.venv/bin/dvc repro
-	@.venv/bin/python -m lockstep.reporting.terminal_summary reports
+	@.venv/bin/python -m lockstep.review.terminal_summary reports
 
 # Before a run: data, model, values
 

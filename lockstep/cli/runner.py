@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 
-from lockstep.cli.leftovers import describe_leftovers
 from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
 from lockstep.errors import UserError
@@ -40,7 +39,7 @@ def run(main: click.Command, *, first: bool = False) -> None:
     The code is 0 for success, 2 for a user's mistake (one line each on stderr), 128+n for an end
     by signal n, and 1 with a traceback for a bug. Under DVC, the wall time and memory of the run
     go to reports/timings, the machine and the result's hash to reports/provenance. The `first`
-    stage of the pipeline also checks the options of libraries and names leftovers.
+    stage of the pipeline also checks the options of libraries.
     """
     if {"DVC_STAGE", WORKER_FOLDER} & os.environ.keys():  # no stage outlives its parent
         die_with_parent(signal.SIGTERM, os.getppid())
@@ -80,8 +79,6 @@ def _run(main: click.Command, first: bool) -> int:
         _shorten_spinning()
         _set_library_variables()
         if first:
-            for line in describe_leftovers():
-                click.echo(line, err=True)
             check_libraries()
         main.invoke(context)
         is_worker = WORKER_FOLDER in os.environ

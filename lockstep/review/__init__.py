@@ -1,5 +1,5 @@
-"""Compare the model with earlier commits and sum up experiments (`make gates`, `make runs`).
+"""Print results, compare the model with earlier commits, sum up experiments.
 
-Start reading in `commit_comparison` for the gates and in `run_summary` for the experiments. No
-stage uses this package.
+Start reading in `terminal_summary` for the table of `make`, in `commit_comparison` for `make gates`
+and in `run_summary` for `make runs`. No stage uses this package.
 """

@@ -14,12 +14,12 @@ import click
 
 from lockstep import outputs
 from lockstep.metrics.metric_display import MetricDisplay, describe_metric, spell_out
-from lockstep.reporting.terminal_summary import align_columns
 from lockstep.review import cross_validation, experiments, learning_curves
 from lockstep.review.cross_validation import FoldSummary
 from lockstep.review.experiments import FOLD, FOLDS, FRACTION, SEED, Run
 from lockstep.review.learning_curves import Curve, Gain, Point
 from lockstep.review.run_groups import PERPLEXITY, Group, describe_suite_metric
+from lockstep.review.terminal_summary import align_columns
 from lockstep.statistics.confidence_intervals import Interval
 
 QUEUE_CURVE = f"dvc exp run --queue -S '++{FRACTION}=0.25,0.5,1.0' -S '{SEED}=7,8,9'"

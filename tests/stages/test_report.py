@@ -218,7 +218,7 @@ def show_summary(root: Path) -> str:
     for stage in (evaluate, report):
         result = stage(root)
         assert result.returncode == 0, result.stderr
-    result = run(root, "lockstep.reporting.terminal_summary", "reports")
+    result = run(root, "lockstep.review.terminal_summary", "reports")
     assert result.returncode == 0, result.stderr
     return result.stdout
 

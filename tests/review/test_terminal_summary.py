@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lockstep.reporting.terminal_summary import format_table
+import pytest
+
+from lockstep.review import terminal_summary
+from lockstep.review.terminal_summary import format_table
 
 REPOSITORY = Path(__file__).parents[2]
 METRICS = {
@@ -40,19 +43,33 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_prints_the_table_and_the_page(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
-    result = run("-m", "lockstep.reporting.terminal_summary", str(tmp_path))
+    result = run("-m", "lockstep.review.terminal_summary", str(tmp_path))
     assert result.returncode == 0
     assert "intent      accuracy  12.0%   91.3%     100.0%" in result.stdout
     assert str(tmp_path / "index.html") in result.stdout
 
 
+def test_it_names_leftovers_of_older_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An upgrade by `git pull` and `make` need not run the first stage."""
+    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    (tmp_path / "data/evaluated").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    terminal_summary.main(tmp_path)
+    assert capsys.readouterr().err == (
+        "data/evaluated: leftover of an older version; "
+        "remove it; predictions are in data/predicted now\n"
+    )
+
+
 def test_without_metrics_it_says_what_to_run(tmp_path: Path) -> None:
-    result = run("-m", "lockstep.reporting.terminal_summary", str(tmp_path))
+    result = run("-m", "lockstep.review.terminal_summary", str(tmp_path))
     assert result.returncode != 0
     assert result.stderr == f"error: {tmp_path / 'metrics.json'}: not found; run `dvc repro`\n"
 
 
 def test_it_imports_nothing_heavy() -> None:
-    code = "import sys, lockstep.reporting.terminal_summary; print(*sys.modules)"
+    code = "import sys, lockstep.review.terminal_summary; print(*sys.modules)"
     heavy = {"torch", "jinja2", "pydantic", "numpy", "dvc"}
     assert not heavy & set(run("-c", code).stdout.split())

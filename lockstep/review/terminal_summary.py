@@ -1,10 +1,11 @@
-"""Print the table of results, and the path of the report."""
+"""Print the table of results, the path of the report, and leftovers of older versions."""
 
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep.cli.leftovers import describe_leftovers
 from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.predictions import VARIANTS
 
@@ -43,9 +44,11 @@ def main(reports: Path) -> None:
         sys.exit(f"error: {file}: not found; run `dvc repro`")
     print("", *format_table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
     print(f"\nThe report for your browser: {reports / 'index.html'}")
+    for line in describe_leftovers():
+        print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m lockstep.reporting.terminal_summary REPORTS")
+        sys.exit("usage: python -m lockstep.review.terminal_summary REPORTS")
     main(Path(sys.argv[1]))
