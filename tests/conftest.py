@@ -112,9 +112,9 @@ def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
     return change_params(values, {**TINY, **adapter, **changes})
 
 
-def write_params(place: Path, changes: dict[str, Any]) -> None:
+def write_params(workspace: Path, changes: dict[str, Any]) -> None:
     """Write the params for a tiny model to the place's params.yaml."""
-    with (place / "params.yaml").open("w", encoding="utf-8") as stream:
+    with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(tiny_params(changes), stream)
 
 
@@ -140,7 +140,7 @@ def starter_params() -> pretraining.StarterParams:
 
 
 @pytest.fixture(scope="session")
-def tiny(
+def tiny_model(
     tmp_path_factory: pytest.TempPathFactory,
     documents: list[str],
     starter_params: pretraining.StarterParams,
@@ -162,25 +162,25 @@ def tiny(
 
 
 @pytest.fixture
-def tiny_copy(tiny: Path, tmp_path: Path) -> Path:
+def tiny_model_copy(tiny_model: Path, tmp_path: Path) -> Path:
     """Copy of the tiny model's folder, which a test may damage."""
-    return shutil.copytree(tiny, tmp_path / "spoilt")
+    return shutil.copytree(tiny_model, tmp_path / "spoilt")
 
 
 @pytest.fixture
-def tokenizer(tiny: Path) -> Any:
+def tokenizer(tiny_model: Path) -> Any:
     """Tokenizer of the tiny model."""
-    return model_io.load_tokenizer(tiny)
+    return model_io.load_tokenizer(tiny_model)
 
 
 @pytest.fixture(scope="session")
-def loaded(tiny: Path) -> Any:
+def loaded_model(tiny_model: Path) -> Any:
     """The loaded tiny model, which no test may change."""
-    return model_io.load_model(tiny, "float32", "eager", "cpu")
+    return model_io.load_model(tiny_model, "float32", "eager", "cpu")
 
 
 @pytest.fixture(scope="session")
-def conversation() -> Callable[..., Record]:
+def make_record() -> Callable[..., Record]:
     """Make a record of one question and its answer."""
 
     def make(question: str, answer: str, task: str = "intent", system: str = "") -> Record:
@@ -197,16 +197,14 @@ def conversation() -> Callable[..., Record]:
 
 
 @pytest.fixture(scope="session")
-def corpus(conversation: Callable[..., Record]) -> list[Record]:
+def corpus(make_record: Callable[..., Record]) -> list[Record]:
     """Four records of each of three tasks, with prompts and answers of different lengths."""
     rows = []
     for number, label in enumerate([*LABELS, "track"]):
         ask = f"{'请问，' * (number % 2)}order {10**number}: {label}?"
-        rows.append(conversation(ask, label, system="Name the intent."))
-        rows.append(conversation(f"{ask} slots", f'{{"order":"{10**number}"}}', "slots"))
-        rows.append(
-            conversation(f"{ask} reply", f"好的，{label} is done. " * (number + 1), "reply")
-        )
+        rows.append(make_record(ask, label, system="Name the intent."))
+        rows.append(make_record(f"{ask} slots", f'{{"order":"{10**number}"}}', "slots"))
+        rows.append(make_record(f"{ask} reply", f"好的，{label} is done. " * (number + 1), "reply"))
     return rows
 
 
@@ -227,41 +225,43 @@ def write_tasks(prepared: Path, kinds: dict[str, str]) -> None:
     (prepared / "tasks.json").write_text(json.dumps(tasks))
 
 
-def furnish(place: Path, model: Path, rows: list[Record], documents: list[str]) -> Path:
+def write_stage_inputs(
+    workspace: Path, model: Path, rows: list[Record], documents: list[str]
+) -> Path:
     """Write the inputs of `train` and `predict` into a folder: model, records, labels, tasks."""
-    shutil.copytree(model, place / "base")
+    shutil.copytree(model, workspace / "base")
     for folder in ("augmented", "prepared", "tasks"):
-        (place / folder).mkdir()
-    records.write(place / "augmented/train.jsonl", rows)
+        (workspace / folder).mkdir()
+    records.write(workspace / "augmented/train.jsonl", rows)
     for part in ("train", "validation", "test"):
-        records.write(place / f"prepared/{part}.jsonl", rows)
-    (place / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
-    write_tasks(place / "prepared", KINDS)
+        records.write(workspace / f"prepared/{part}.jsonl", rows)
+    (workspace / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
+    write_tasks(workspace / "prepared", KINDS)
     lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
-    (place / "text.jsonl").write_text("".join(lines), encoding="utf-8")
-    return place
+    (workspace / "text.jsonl").write_text("".join(lines), encoding="utf-8")
+    return workspace
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, tiny: Path, corpus: list[Record], documents: list[str]) -> Path:
+def workspace(tmp_path: Path, tiny_model: Path, corpus: list[Record], documents: list[str]) -> Path:
     """A folder with the inputs of `train` and `predict`."""
-    return furnish(tmp_path, tiny, corpus, documents)
+    return write_stage_inputs(tmp_path, tiny_model, corpus, documents)
 
 
 @pytest.fixture
-def started(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a stage in the workplace with changed params, by default with `python -m`."""
+def start_stage(workspace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a stage in the workspace with changed params, by default with `python -m`."""
     processes = []
 
     def start(
         *arguments: str, changes: dict[str, Any] | None = None, command: Sequence[str] = ()
     ) -> subprocess.Popen[str]:
-        write_params(workplace, changes or {})
+        write_params(workspace, changes or {})
         name, *paths = arguments
         environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
         process = subprocess.Popen(
             [*(command or (sys.executable, "-m")), f"stages.{name}", *paths],
-            cwd=workplace,
+            cwd=workspace,
             env={**environment, "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -277,15 +277,15 @@ def started(workplace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def stage(
-    started: Callable[..., subprocess.Popen[str]],
+def run_stage(
+    start_stage: Callable[..., subprocess.Popen[str]],
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m stages.NAME ARGUMENTS` in the workplace with changed params."""
+    """Run `python -m stages.NAME ARGUMENTS` in the workspace with changed params."""
 
     def run(
         *arguments: str, changes: dict[str, Any] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        process = started(*arguments, changes=changes)
+        process = start_stage(*arguments, changes=changes)
         out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -293,17 +293,17 @@ def stage(
 
 
 @pytest.fixture
-def performed(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def run_stage_in_process(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Run a stage in the workplace within this process and return what it printed on stderr.
+    """Run a stage in the workspace within this process and return what it printed on stderr.
 
     It saves the seconds in which a new process imports torch.
     """
 
     def run(*arguments: str, changes: dict[str, Any] | None = None) -> str:
-        write_params(workplace, changes or {})
-        monkeypatch.chdir(workplace)
+        write_params(workspace, changes or {})
+        monkeypatch.chdir(workspace)
         for variable in [name for name in os.environ if name.startswith("DVC_")]:
             monkeypatch.delenv(variable)
         name, *paths = arguments
@@ -316,7 +316,7 @@ def performed(
 
 
 @pytest.fixture(scope="session")
-def contents() -> Callable[[Path], dict[str, bytes]]:
+def read_folder() -> Callable[[Path], dict[str, bytes]]:
     """Read all files below a folder into a mapping of relative path to bytes."""
 
     def read(folder: Path) -> dict[str, bytes]:
@@ -327,7 +327,7 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
 
 
 @pytest.fixture(scope="session")
-def refused() -> Callable[..., None]:
+def assert_user_error() -> Callable[..., None]:
     """Assert that a run failed with exit code 2, one line on stderr with these words, no output."""
 
     def check(run: subprocess.CompletedProcess[str], out: Path, *words: str) -> None:
@@ -340,7 +340,7 @@ def refused() -> Callable[..., None]:
     return check
 
 
-def architecture(name: str, folder: Path, tiny: Path) -> None:
+def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
     """Write a random model of the architecture that a hub name contains, e.g. qwen3.
 
     It has the tokenizer of the tiny model.
@@ -357,7 +357,7 @@ def architecture(name: str, folder: Path, tiny: Path) -> None:
         Qwen3ForCausalLM,
     )  # fmt: skip
 
-    tokenizer = model_io.load_tokenizer(tiny)
+    tokenizer = model_io.load_tokenizer(tiny_model)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,

@@ -13,22 +13,22 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run the command in a folder with the outputs of base, prepare and augment."""
-    (workplace / "data").mkdir()
+    (workspace / "data").mkdir()
     for name in ("base", "augmented", "prepared"):
-        (workplace / name).rename(workplace / "data" / name)
-    monkeypatch.chdir(workplace)
+        (workspace / name).rename(workspace / "data" / name)
+    monkeypatch.chdir(workspace)
 
     def invoke(status: str = "true", **changes: object) -> Result:
         monkeypatch.setattr(preflight, "STATUS_COMMAND", [status])
-        write_params(workplace, {key.replace("__", "."): v for key, v in changes.items()})
+        write_params(workspace, {key.replace("__", "."): v for key, v in changes.items()})
         return CliRunner().invoke(preflight.main, [])
 
     return invoke
 
 
-def test_it_prints_the_estimate_and_the_time(run: Callable[..., Result], workplace: Path):
+def test_it_prints_the_estimate_and_the_time(run: Callable[..., Result], workspace: Path):
     result = run()
     assert result.exit_code == 0, result.output
     rows, memory, disk, seconds = result.stdout.splitlines()
@@ -38,7 +38,7 @@ def test_it_prints_the_estimate_and_the_time(run: Callable[..., Result], workpla
     assert disk == "checkpoints of 0.00 GB"
     assert seconds.endswith(" seconds")
     assert " s per forward and backward pass: about " in seconds
-    assert sorted(path.name for path in (workplace / "data").iterdir()) == [
+    assert sorted(path.name for path in (workspace / "data").iterdir()) == [
         "augmented", "base", "prepared"
     ]  # fmt: skip
 

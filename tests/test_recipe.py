@@ -16,7 +16,7 @@ from lockstep.training import interruption, trainer_arguments, trainers
 from lockstep.training.checkpoints import Checkpoints
 from lockstep.training.training_plan import Params, plan_training
 from lockstep.training.training_run import load_model
-from tests.conftest import LABELS, REPOSITORY, architecture
+from tests.conftest import LABELS, REPOSITORY, write_random_model
 
 REAL = REPOSITORY / "params.yaml"
 
@@ -127,13 +127,13 @@ seed: 7
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_trains_its_architecture(
-    name: str, tmp_path: Path, tiny: Path, corpus: list[Record]
+    name: str, tmp_path: Path, tiny_model: Path, corpus: list[Record]
 ):
     values = YAML(typ="safe", pure=True).load(merged_text(name))
     values["train"]["warmup"] = 0.1  # the run is shorter than the recipe's warm-up
     settings = Params.model_validate({section: values[section] for section in Params.model_fields})
     params, base = settings.train, tmp_path / "base"
-    architecture(values["base"]["id"].lower(), base, tiny)
+    write_random_model(values["base"]["id"].lower(), base, tiny_model)
     rows = corpus
     if params.objective == "dpo":
         rows = [dataclasses.replace(row, rejected="no") for row in corpus]

@@ -64,6 +64,6 @@ def test_a_marian_model_with_its_sentencepiece_files_translates(tmp_path: Path) 
     assert len(translations) == 2 and any(translations)
 
 
-def test_a_model_that_is_no_translation_model_is_refused(tiny: Path) -> None:
+def test_a_model_that_is_no_translation_model_is_refused(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="not a seq2seq model; name a translation model"):
-        back_translation.back_translate(["a"], tiny, tiny, 1, 6)
+        back_translation.back_translate(["a"], tiny_model, tiny_model, 1, 6)

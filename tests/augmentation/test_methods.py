@@ -88,12 +88,12 @@ def test_an_endpoint_gets_the_params_of_the_method(
 
 
 def test_a_local_model_gets_the_params_of_the_method(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    settings = {"method": "local_paraphrase", "model": str(tiny), "prompt": "Say it.",
+    settings = {"method": "local_paraphrase", "model": str(tiny_model), "prompt": "Say it.",
                 "batch_size": 2, "max_new_tokens": 6}  # fmt: skip
-    expected = paraphrase.paraphrase_locally(TEXTS, tiny, COMPUTE, 3, "Say it.", 1, 6)
+    expected = paraphrase.paraphrase_locally(TEXTS, tiny_model, COMPUTE, 3, "Say it.", 1, 6)
     assert rephrase(settings) == expected
     assert rephrase({**settings, "max_new_tokens": 1}) != expected
     assert rephrase({**settings, "prompt": "退款多久到账？"}) != expected

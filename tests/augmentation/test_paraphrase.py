@@ -80,7 +80,11 @@ def test_replies_before_a_failure_are_cached(endpoint: Endpoint) -> None:
 
 
 def test_a_local_model_runs_once_and_replies_as_transformers_generates(
-    tiny: Path, loaded: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path,
+    loaded_model: Any,
+    tokenizer: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     texts = ["Where is my order 101?", "退款多久到账？", "ok then"]
@@ -89,12 +93,14 @@ def test_a_local_model_runs_once_and_replies_as_transformers_generates(
         turns = [{"role": "system", "content": "Say it."}, {"role": "user", "content": text}]
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt")
         stop = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-        out = loaded.generate(**ids, do_sample=False, max_new_tokens=24, **stop)
+        out = loaded_model.generate(**ids, do_sample=False, max_new_tokens=24, **stop)
         return tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
 
     def paraphrase_texts(texts: list[str], batch_size: int) -> list[str]:
         settings = ComputeParams(threads=1, attention="eager")
-        return paraphrase.paraphrase_locally(texts, tiny, settings, 7, "Say it.", batch_size, 24)
+        return paraphrase.paraphrase_locally(
+            texts, tiny_model, settings, 7, "Say it.", batch_size, 24
+        )
 
     paraphrases = paraphrase_texts(texts, 2)
     assert paraphrases == [generate_with_transformers(text).strip() for text in texts]

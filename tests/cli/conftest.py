@@ -53,7 +53,7 @@ runner.run(main, first="--first" in sys.argv and not sys.argv.remove("--first"))
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """A folder with the command and the real parameters."""
     (tmp_path / "command.py").write_text(COMMAND)
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
@@ -66,20 +66,20 @@ def environment(**more: str) -> dict[str, str]:
     return {**inherited, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def run_command(here: Path, *arguments: str, **more: str) -> tuple[int, list[str]]:
+def run_command(workspace: Path, *arguments: str, **more: str) -> tuple[int, list[str]]:
     """Run the command and return its exit code and the lines on stderr."""
     done = subprocess.run(
         [sys.executable, "command.py", *arguments],
-        cwd=here, env=environment(**more), capture_output=True, text=True,
+        cwd=workspace, env=environment(**more), capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout == "", "stdout is not for messages"
     return done.returncode, done.stderr.splitlines()
 
 
-def list_outputs(here: Path) -> list[str]:
+def list_outputs(workspace: Path) -> list[str]:
     """Return the relative paths of all files and folders that the command wrote."""
     inputs = {"command.py", "params.yaml", "ready"}
-    paths = (path.relative_to(here).as_posix() for path in here.rglob("*"))
+    paths = (path.relative_to(workspace).as_posix() for path in workspace.rglob("*"))
     return sorted(path for path in paths if path not in inputs)
 
 

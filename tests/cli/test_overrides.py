@@ -35,17 +35,17 @@ Path("values.json").write_text(parameters.model_dump_json(), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for the repository."""
     return tmp_path_factory.mktemp("repository")
 
 
 @pytest.fixture(scope="module")
-def repository(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_in_repository(workspace: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command in a git repository whose only stage writes the values that it reads."""
-    shutil.copy(REPOSITORY / "params.yaml", place)
-    (place / "dvc.yaml").write_text(PIPELINE)
-    (place / "show.py").write_text(SHOW)
+    shutil.copy(REPOSITORY / "params.yaml", workspace)
+    (workspace / "dvc.yaml").write_text(PIPELINE)
+    (workspace / "show.py").write_text(SHOW)
     people = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER")
               for what in ("NAME", "EMAIL")}  # fmt: skip
     environment = {
@@ -53,12 +53,14 @@ def repository(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         **people,
         "PYTHONPATH": str(REPOSITORY),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "DVC_SITE_CACHE_DIR": str(place / ".site"),
+        "DVC_SITE_CACHE_DIR": str(workspace / ".site"),
         "DVC_NO_ANALYTICS": "1",
     }
 
     def start(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+        return subprocess.run(
+            command, cwd=workspace, env=environment, capture_output=True, text=True
+        )
 
     start("git", "init", "-q")
     start("dvc", "init", "-q")
@@ -68,25 +70,25 @@ def repository(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
-def run(
-    repository: Callable[..., subprocess.CompletedProcess[str]],
+def run_command(
+    run_in_repository: Callable[..., subprocess.CompletedProcess[str]],
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command in the repository, whose params.yaml is that of the first commit."""
-    repository("git", "checkout", "params.yaml").check_returncode()
-    return repository
+    run_in_repository("git", "checkout", "params.yaml").check_returncode()
+    return run_in_repository
 
 
 def test_keys_of_the_file_and_defaults_are_set(
-    run: Callable[..., subprocess.CompletedProcess[str]], place: Path
+    run_command: Callable[..., subprocess.CompletedProcess[str]], workspace: Path
 ) -> None:
-    assert "  max_characters:" not in (place / "params.yaml").read_text(encoding="utf-8")
-    done = run(
+    assert "  max_characters:" not in (workspace / "params.yaml").read_text(encoding="utf-8")
+    done = run_command(
         "dvc", "exp", "run",
         "-S", "train.learning_rate=3e-5", "-S", "+prepare.max_characters=5000",
         "-S", "+prepare.quality.min_score=0.5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    values = json.loads((place / "values.json").read_text(encoding="utf-8"))
+    values = json.loads((workspace / "values.json").read_text(encoding="utf-8"))
     assert values["train"]["learning_rate"] == 3e-5
     assert values["prepare"]["max_characters"] == 5000
     assert values["prepare"]["quality"] == {
@@ -95,13 +97,13 @@ def test_keys_of_the_file_and_defaults_are_set(
 
 
 def test_a_forgotten_plus_is_explained_and_quotes_too(
-    run: Callable[..., subprocess.CompletedProcess[str]],
+    run_command: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """The first message is DVC's own; docs/params.md quotes it."""
-    refused = run("dvc", "exp", "run", "-S", "prepare.max_characters=5000")
+    refused = run_command("dvc", "exp", "run", "-S", "prepare.max_characters=5000")
     assert refused.returncode == 255
     assert "use +prepare.max_characters=5000: Key 'max_characters' is not in" in refused.stderr
-    quoted = run("dvc", "exp", "run", "-S", "train.learning_rate='2e-4'")
+    quoted = run_command("dvc", "exp", "run", "-S", "train.learning_rate='2e-4'")
     assert quoted.returncode == 255
     line = "train.learning_rate: input should be a valid number, not '2e-4'; remove the quotes"
     assert line in quoted.stderr + quoted.stdout

@@ -18,7 +18,7 @@ REAL = REPOSITORY / "params.yaml"
 
 
 @pytest.fixture
-def check(tmp_path: Path) -> Callable[..., list[str]]:
+def find_mistakes(tmp_path: Path) -> Callable[..., list[str]]:
     """Return the lines about the real params.yaml with changes by dotted path."""
 
     def run(changes: dict[str, Any], function: Callable[[Path], None] = check_parameters) -> Any:
@@ -65,17 +65,17 @@ def test_the_real_params_are_valid() -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_in_any_section_is_one_line(
-    check: Callable[..., list[str]], key: str, value: Any, line: str
+    find_mistakes: Callable[..., list[str]], key: str, value: Any, line: str
 ) -> None:
-    (mistake,) = check({key: value})
+    (mistake,) = find_mistakes({key: value})
     assert mistake.startswith(line)
 
 
 def test_mistakes_of_all_sections_are_reported_in_one_run(
-    check: Callable[..., list[str]],
+    find_mistakes: Callable[..., list[str]],
 ) -> None:
     """Schema errors in two sections hide neither each other nor contradictions of the others."""
-    lines = check(
+    lines = find_mistakes(
         {
             "merge.tolerance": -1,
             "quantize.methd": "nf4",
@@ -105,8 +105,10 @@ def test_a_missing_section_hides_nothing_else(tmp_path: Path) -> None:
     ]
 
 
-def test_libraries_refuse_options_all_at_once(check: Callable[..., list[str]]) -> None:
-    lines = check({"train.options": {"betta": 0.1, "label_smoothing_facto": 0.1}}, check_libraries)
+def test_libraries_refuse_options_all_at_once(find_mistakes: Callable[..., list[str]]) -> None:
+    lines = find_mistakes(
+        {"train.options": {"betta": 0.1, "label_smoothing_facto": 0.1}}, check_libraries
+    )
     assert [line.partition(";")[0] for line in lines] == [
         "train.options: SFTConfig has no option betta",
         "train.options: SFTConfig has no option label_smoothing_facto",

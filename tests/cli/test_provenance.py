@@ -9,10 +9,10 @@ TIMINGS = "reports/timings/evaluate-base.json"
 PROVENANCE = "reports/provenance/evaluate-base.json"
 
 
-def test_the_timing_is_that_of_the_run_that_first_made_the_result(here: Path) -> None:
-    assert run_command(here, "nothing", "out", DVC_STAGE="evaluate@base") == (DONE, ["done"])
-    timings, provenance = here / TIMINGS, here / PROVENANCE
-    assert list_outputs(here) == [
+def test_the_timing_is_that_of_the_run_that_first_made_the_result(workspace: Path) -> None:
+    assert run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base") == (DONE, ["done"])
+    timings, provenance = workspace / TIMINGS, workspace / PROVENANCE
+    assert list_outputs(workspace) == [
         "out", "out/a", "reports", "reports/provenance", PROVENANCE, "reports/timings", TIMINGS,
     ]  # fmt: skip
     first = timings.read_bytes()
@@ -22,24 +22,24 @@ def test_the_timing_is_that_of_the_run_that_first_made_the_result(here: Path) ->
     assert sorted(origin) == ["machine", "result"]
     altered = first.replace(b'"seconds": ', b'"seconds": 9')  # a rerun would take another time
     timings.write_bytes(altered)
-    run_command(here, "nothing", "out", DVC_STAGE="evaluate@base")
+    run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base")
     assert timings.read_bytes() == altered, "the same result keeps its timing, byte for byte"
     provenance.write_text(json.dumps(origin | {"result": "of other bytes"}))
-    run_command(here, "nothing", "out", DVC_STAGE="evaluate@base")
+    run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base")
     assert json.loads(provenance.read_bytes()) == origin
     assert timings.read_bytes() != altered
 
 
-def test_a_stage_may_add_what_it_measured(here: Path) -> None:
-    run_command(here, "measure", "out", DVC_STAGE="evaluate@base")
-    assert json.loads((here / TIMINGS).read_bytes())["tokens_per_second"] == 12.5
+def test_a_stage_may_add_what_it_measured(workspace: Path) -> None:
+    run_command(workspace, "measure", "out", DVC_STAGE="evaluate@base")
+    assert json.loads((workspace / TIMINGS).read_bytes())["tokens_per_second"] == 12.5
 
 
-def test_a_failed_run_has_no_timing(here: Path) -> None:
-    run_command(here, "refuse", "out", DVC_STAGE="train")
-    assert list_outputs(here) == []
+def test_a_failed_run_has_no_timing(workspace: Path) -> None:
+    run_command(workspace, "refuse", "out", DVC_STAGE="train")
+    assert list_outputs(workspace) == []
 
 
-def test_a_process_that_a_stage_started_writes_none(here: Path) -> None:
-    run_command(here, "nothing", "out", DVC_STAGE="train", LOCKSTEP_RUN="x")
-    assert list_outputs(here) == ["out", "out/a"]
+def test_a_process_that_a_stage_started_writes_none(workspace: Path) -> None:
+    run_command(workspace, "nothing", "out", DVC_STAGE="train", LOCKSTEP_RUN="x")
+    assert list_outputs(workspace) == ["out", "out/a"]

@@ -21,20 +21,20 @@ from tests.cli.conftest import (
 
 
 def stop(
-    here: Path, number: signal.Signals, before: Callable[[], object] | None = None
+    workspace: Path, number: signal.Signals, before: Callable[[], object] | None = None
 ) -> tuple[int, str]:
     """Start the command, stop it by a signal in its middle; return its exit code and stderr.
 
     `before` runs in the new process before the command.
     """
-    (here / "out").mkdir()
-    (here / "out" / "old").write_text("old")
+    (workspace / "out").mkdir()
+    (workspace / "out" / "old").write_text("old")
     stage = subprocess.Popen(
         [sys.executable, "command.py", "wait", "out"],
-        cwd=here, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=before,
+        cwd=workspace, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=before,
     )  # fmt: skip
     try:
-        assert wait_until((here / "ready").exists)
+        assert wait_until((workspace / "ready").exists)
         stage.send_signal(number)
         _, message = stage.communicate(timeout=60)
     finally:
@@ -42,110 +42,116 @@ def stop(
     return stage.returncode, message
 
 
-def test_done_is_0_and_the_output_is_whole(here: Path) -> None:
-    assert run_command(here, "nothing", "out") == (DONE, ["done"])
-    assert list_outputs(here) == ["out", "out/a"], "a run outside of DVC writes its output alone"
+def test_done_is_0_and_the_output_is_whole(workspace: Path) -> None:
+    assert run_command(workspace, "nothing", "out") == (DONE, ["done"])
+    assert list_outputs(workspace) == ["out", "out/a"], (
+        "a run outside of DVC writes its output alone"
+    )
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
-def test_a_signal_leaves_no_partial_output(here: Path, number: signal.Signals, code: int) -> None:
+def test_a_signal_leaves_no_partial_output(
+    workspace: Path, number: signal.Signals, code: int
+) -> None:
     message = f"stopped by {number.name}; no partial output was left\n"
-    assert stop(here, number) == (code, message)
-    assert list_outputs(here) == ["out", "out/old"]
+    assert stop(workspace, number) == (code, message)
+    assert list_outputs(workspace) == ["out", "out/old"]
 
 
 def ignore_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def test_a_stage_in_a_shell_s_background_ends_cleanly_by_sigterm(here: Path) -> None:
+def test_a_stage_in_a_shell_s_background_ends_cleanly_by_sigterm(workspace: Path) -> None:
     """A shell without job control ignores SIGINT for what it starts by `&`."""
     message = "stopped by SIGTERM; no partial output was left\n"
-    assert stop(here, signal.SIGTERM, ignore_sigint) == (143, message)
-    assert list_outputs(here) == ["out", "out/old"]
+    assert stop(workspace, signal.SIGTERM, ignore_sigint) == (143, message)
+    assert list_outputs(workspace) == ["out", "out/old"]
 
 
-def test_nohup_keeps_a_stage_running(here: Path) -> None:
+def test_nohup_keeps_a_stage_running(workspace: Path) -> None:
     stage = subprocess.Popen(
         ["nohup", sys.executable, "command.py", "wait", "out"],
-        cwd=here, env=environment(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+        cwd=workspace, env=environment(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        assert wait_until((here / "ready").exists)
+        assert wait_until((workspace / "ready").exists)
         stage.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             stage.wait(timeout=0.5)
     finally:
         stage.terminate()
     assert stage.wait(timeout=60) == 143
-    assert list_outputs(here) == []
+    assert list_outputs(workspace) == []
 
 
-def test_a_user_s_mistakes_are_2_and_one_line_each(here: Path) -> None:
+def test_a_user_s_mistakes_are_2_and_one_line_each(workspace: Path) -> None:
     lines = ["error: a.csv:3: empty_text; repair it", "error: a.csv:9: control_token"]
-    assert run_command(here, "refuse", "out") == (MISTAKE, lines)
-    assert list_outputs(here) == []
+    assert run_command(workspace, "refuse", "out") == (MISTAKE, lines)
+    assert list_outputs(workspace) == []
 
 
-def test_a_bug_is_1_and_a_traceback(here: Path) -> None:
-    code, lines = run_command(here, "bug", "out")
+def test_a_bug_is_1_and_a_traceback(workspace: Path) -> None:
+    code, lines = run_command(workspace, "bug", "out")
     assert code == BUG
     assert lines[0].startswith("Traceback") and lines[-1] == "RuntimeError: a bug"
-    assert list_outputs(here) == []
+    assert list_outputs(workspace) == []
 
 
-def test_wrong_arguments_are_2_in_one_line(here: Path) -> None:
-    code, lines = run_command(here, "nothing")
+def test_wrong_arguments_are_2_in_one_line(workspace: Path) -> None:
+    code, lines = run_command(workspace, "nothing")
     assert code == MISTAKE
     assert lines == ["error: Missing argument 'OUT'; see --help"]
 
 
-def test_mistakes_in_params_are_reported_before_the_stage_does_work(here: Path) -> None:
-    text = (here / "params.yaml").read_text(encoding="utf-8")
-    (here / "params.yaml").write_text(text.replace("\nseed: 7", "\nseed: -7"), encoding="utf-8")
-    code, lines = run_command(here, "wait", "out")
+def test_mistakes_in_params_are_reported_before_the_stage_does_work(workspace: Path) -> None:
+    text = (workspace / "params.yaml").read_text(encoding="utf-8")
+    (workspace / "params.yaml").write_text(
+        text.replace("\nseed: 7", "\nseed: -7"), encoding="utf-8"
+    )
+    code, lines = run_command(workspace, "wait", "out")
     assert code == MISTAKE
     assert lines == ["error: params.yaml: seed: input should be greater than or equal to 0, not -7"]
-    assert list_outputs(here) == []
+    assert list_outputs(workspace) == []
 
 
-def test_help_needs_no_parameters(here: Path) -> None:
-    (here / "params.yaml").unlink()
+def test_help_needs_no_parameters(workspace: Path) -> None:
+    (workspace / "params.yaml").unlink()
     done = subprocess.run(
         [sys.executable, "command.py", "--help"],
-        cwd=here, env=environment(), capture_output=True, text=True,
+        cwd=workspace, env=environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (DONE, "")
     assert done.stdout.startswith("Usage: command.py [OPTIONS] ACTION OUT")
 
 
-def test_a_file_in_the_output_s_place_is_kept(here: Path) -> None:
-    (here / "out").write_text("notes")
-    code, lines = run_command(here, "wait", "out")
+def test_a_file_in_the_output_s_place_is_kept(workspace: Path) -> None:
+    (workspace / "out").write_text("notes")
+    code, lines = run_command(workspace, "wait", "out")
     assert code == MISTAKE
     assert lines == ["error: Invalid value for 'OUT': Directory 'out' is a file; see --help"]
-    assert (here / "out").read_text() == "notes"
+    assert (workspace / "out").read_text() == "notes"
 
 
-def test_a_full_disk_is_2_in_one_line_and_the_old_output_stays(here: Path) -> None:
-    (here / "out").mkdir()
-    (here / "out" / "old").write_text("old")
+def test_a_full_disk_is_2_in_one_line_and_the_old_output_stays(workspace: Path) -> None:
+    (workspace / "out").mkdir()
+    (workspace / "out" / "old").write_text("old")
     limit = 100_000
     done = subprocess.run(
         [sys.executable, "command.py", "large", "out"],
-        cwd=here, env=environment(), capture_output=True, text=True,
+        cwd=workspace, env=environment(), capture_output=True, text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert done.returncode == MISTAKE, done.stderr
     assert done.stderr == "error: output: file too large; free space or quota, then run again\n"
-    assert list_outputs(here) == ["out", "out/old"]
+    assert list_outputs(workspace) == ["out", "out/old"]
 
 
-def test_a_full_disk_is_recognized_inside_a_library_s_own_error(here: Path) -> None:
-    code, lines = run_command(here, "wrapped", "out")
+def test_a_full_disk_is_recognized_inside_a_library_s_own_error(workspace: Path) -> None:
+    code, lines = run_command(workspace, "wrapped", "out")
     assert code == MISTAKE
     assert lines == [
         "error: writer: I/O error: No space left on device (os error 28); "
@@ -154,7 +160,7 @@ def test_a_full_disk_is_recognized_inside_a_library_s_own_error(here: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists on Linux only")
-def test_a_stage_dies_with_dvc(here: Path) -> None:
+def test_a_stage_dies_with_dvc(workspace: Path) -> None:
     """The parent is killed by SIGKILL; the stage still cleans up."""
     code = (
         "import subprocess, sys\n"
@@ -164,26 +170,28 @@ def test_a_stage_dies_with_dvc(here: Path) -> None:
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code],
-        cwd=here, env=environment(DVC_STAGE="train"),
+        cwd=workspace, env=environment(DVC_STAGE="train"),
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:
         assert parent.stdout is not None
         stage = int(parent.stdout.readline())
-        assert wait_until((here / "ready").exists)
-        assert list_outputs(here) == [".out.partial", ".out.partial/a"]
+        assert wait_until((workspace / "ready").exists)
+        assert list_outputs(workspace) == [".out.partial", ".out.partial/a"]
     finally:
         parent.kill()
         parent.communicate()
-    assert wait_until(lambda: list_outputs(here) == []), f"process {stage} outlived its parent"
+    assert wait_until(lambda: list_outputs(workspace) == []), f"process {stage} outlived its parent"
 
 
 @pytest.mark.slow
-def test_the_first_stage_checks_libraries(here: Path) -> None:
-    text = (here / "params.yaml").read_text(encoding="utf-8")
+def test_the_first_stage_checks_libraries(workspace: Path) -> None:
+    text = (workspace / "params.yaml").read_text(encoding="utf-8")
     wrong = text.replace("schedule: cosine", "schedule: cosin")
-    (here / "params.yaml").write_text(wrong, encoding="utf-8")
-    code, lines = run_command(here, "nothing", "out", "--first")
+    (workspace / "params.yaml").write_text(wrong, encoding="utf-8")
+    code, lines = run_command(workspace, "nothing", "out", "--first")
     assert (code, len(lines)) == (MISTAKE, 1)
     assert lines[0].startswith("error: params.yaml: train.schedule: ")
-    assert run_command(here, "nothing", "out") == (DONE, ["done"]), "later stages do not check it"
+    assert run_command(workspace, "nothing", "out") == (DONE, ["done"]), (
+        "later stages do not check it"
+    )

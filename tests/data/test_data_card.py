@@ -9,10 +9,10 @@ from lockstep.data import data_card
 from lockstep.records import Record
 
 
-def test_drift_is_the_divergence_from_training(conversation: Callable[..., Record]) -> None:
-    train = [conversation(f"q{n}", "a", task) for n, task in enumerate(("x", "x", "x", "y"))]
-    same = [conversation(f"s{n}", "a", task) for n, task in enumerate(("x", "x", "x", "y"))]
-    other = [conversation(f"t{n}", "a", task) for n, task in enumerate(("x", "y", "y", "y"))]
+def test_drift_is_the_divergence_from_training(make_record: Callable[..., Record]) -> None:
+    train = [make_record(f"q{n}", "a", task) for n, task in enumerate(("x", "x", "x", "y"))]
+    same = [make_record(f"s{n}", "a", task) for n, task in enumerate(("x", "x", "x", "y"))]
+    other = [make_record(f"t{n}", "a", task) for n, task in enumerate(("x", "y", "y", "y"))]
     splits = {
         name: data_card.compute_statistics(records)
         for name, records in (("train", train), ("validation", same), ("test", other))

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the model, which no test may change."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -41,13 +41,13 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def model(pristine: Path, tmp_path: Path) -> Path:
+def model(original_model: Path, tmp_path: Path) -> Path:
     """A copy that a test may damage: a model with tied embeddings in one weight file."""
-    return shutil.copytree(pristine, tmp_path / "model")
+    return shutil.copytree(original_model, tmp_path / "model")
 
 
 @pytest.fixture
-def sharded(model: Path) -> Path:
+def sharded_model(model: Path) -> Path:
     """A copy of the model in several shards with an index."""
     from transformers import AutoModelForCausalLM
 
@@ -59,7 +59,7 @@ def sharded(model: Path) -> Path:
 
 
 @pytest.fixture
-def into(tmp_path: Path) -> Path:
+def output_folder(tmp_path: Path) -> Path:
     """An empty folder that receives a model."""
     path = tmp_path / "into"
     path.mkdir()

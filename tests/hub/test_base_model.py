@@ -24,15 +24,15 @@ from lockstep.models import model_io
     ],
 )
 def test_the_error_for_a_damaged_or_missing_file_names_the_user_s_folder(
-    tiny_copy: Path, into: Path, name: str, text: str | None, message: str
+    tiny_model_copy: Path, output_folder: Path, name: str, text: str | None, message: str
 ):
     if text is None:
-        (tiny_copy / name).unlink()
+        (tiny_model_copy / name).unlink()
     else:
-        (tiny_copy / name).write_text(text)
-    base = BaseParams(source="path", path=str(tiny_copy))
+        (tiny_model_copy / name).write_text(text)
+    base = BaseParams(source="path", path=str(tiny_model_copy))
     with pytest.raises(UserError, match=re.escape(message)) as error:
-        base_model.copy_base(base, into)
+        base_model.copy_base(base, output_folder)
     assert "\n" not in error.value.message
 
 
@@ -48,11 +48,11 @@ def test_the_error_for_a_damaged_or_missing_file_names_the_user_s_folder(
     ids=str,
 )
 def test_a_configuration_that_does_not_fit_the_model_is_an_error(
-    tiny_copy: Path, configuration: dict[str, Any], message: str
+    tiny_model_copy: Path, configuration: dict[str, Any], message: str
 ):
     base = BaseParams(source="starter", configuration=configuration)
     with pytest.raises(UserError, match=f"params.yaml: base.configuration: .*{message}"):
-        base_model.apply_configuration(tiny_copy, base)
+        base_model.apply_configuration(tiny_model_copy, base)
 
 
 @pytest.mark.parametrize(
@@ -65,26 +65,26 @@ def test_a_configuration_that_does_not_fit_the_model_is_an_error(
     ids=["rope", "window"],
 )  # fmt: skip
 def test_a_configuration_changes_the_model_s_outputs(
-    tiny: Path, tiny_copy: Path, configuration: dict[str, Any]
+    tiny_model: Path, tiny_model_copy: Path, configuration: dict[str, Any]
 ):
     import torch
 
     base = BaseParams(source="starter", configuration=configuration)
-    base_model.apply_configuration(tiny_copy, base)
+    base_model.apply_configuration(tiny_model_copy, base)
     ids = torch.arange(12)[None]
     logits = [
         model_io.load_model(folder, "float32", "eager", "cpu")(ids).logits
-        for folder in (tiny, tiny_copy)
+        for folder in (tiny_model, tiny_model_copy)
     ]
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 
 
-def test_an_allowed_key_of_the_user_s_own_is_accepted(tiny_copy: Path):
+def test_an_allowed_key_of_the_user_s_own_is_accepted(tiny_model_copy: Path):
     base = BaseParams(
         source="starter", configuration={"novel_trick": 1}, allowed_config_keys=["novel_trick"]
     )
-    base_model.apply_configuration(tiny_copy, base)
-    base_model.check_base(tiny_copy, base)
+    base_model.apply_configuration(tiny_model_copy, base)
+    base_model.check_base(tiny_model_copy, base)
 
 
 def test_a_source_lists_the_keys_that_it_needs():

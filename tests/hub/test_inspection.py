@@ -20,8 +20,8 @@ def test_a_complete_model_passes(model: Path):
     inspect_base(model, [])
 
 
-def test_a_complete_sharded_model_passes(sharded: Path):
-    inspect_base(sharded, [])
+def test_a_complete_sharded_model_passes(sharded_model: Path):
+    inspect_base(sharded_model, [])
 
 
 def test_the_keys_of_a_published_config_pass(model: Path):
@@ -133,11 +133,11 @@ def test_a_config_that_is_not_json_is_an_error(model: Path, text: str, message: 
 
 
 @pytest.mark.parametrize("size", [0, 5, 100, -1])
-def test_the_error_for_a_truncated_shard_names_it(sharded: Path, size: int):
-    shard = sorted(sharded.glob("*.safetensors"))[1]
+def test_the_error_for_a_truncated_shard_names_it(sharded_model: Path, size: int):
+    shard = sorted(sharded_model.glob("*.safetensors"))[1]
     shard.write_bytes(shard.read_bytes()[:size])
     with pytest.raises(UserError, match=f"{shard.name}: not a complete safetensors file"):
-        inspect_base(sharded, [])
+        inspect_base(sharded_model, [])
 
 
 def edit_weights(model: Path, edit) -> None:
@@ -175,11 +175,11 @@ def test_wrong_shapes_are_named(model: Path):
         inspect_base(model, [])
 
 
-def test_the_index_must_agree_with_the_shards(sharded: Path):
-    path = sharded / "model.safetensors.index.json"
+def test_the_index_must_agree_with_the_shards(sharded_model: Path):
+    path = sharded_model / "model.safetensors.index.json"
     index = json.loads(path.read_text())
     names = sorted(index["weight_map"])
     index["weight_map"][names[0]] = index["weight_map"][names[-1]]
     path.write_text(json.dumps(index))
     with pytest.raises(UserError, match=f"does not agree with the shards on .*{names[0]}"):
-        inspect_base(sharded, [])
+        inspect_base(sharded_model, [])

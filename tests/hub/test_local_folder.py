@@ -22,44 +22,48 @@ def list_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_only_the_model_s_own_files_are_copied(model: Path, into: Path):
+def test_only_the_model_s_own_files_are_copied(model: Path, output_folder: Path):
     for other in ("pytorch_model.bin", "modeling_x.py", "README.md", "consolidated.safetensors"):
         (model / other).write_bytes(b"x")
-    copy_model(model, into)
-    assert list_names(into) == MODEL_FILES
-    assert all((into / name).read_bytes() == (model / name).read_bytes() for name in MODEL_FILES)
+    copy_model(model, output_folder)
+    assert list_names(output_folder) == MODEL_FILES
+    assert all(
+        (output_folder / name).read_bytes() == (model / name).read_bytes() for name in MODEL_FILES
+    )
 
 
-def test_the_shards_that_the_index_names_are_copied(sharded: Path, into: Path):
-    (sharded / "consolidated.safetensors").write_bytes(b"the same weights once more")
-    copy_model(sharded, into)
-    shards = [path.name for path in sharded.glob("model*")]
-    assert set(shards) < set(list_names(into))
-    assert "consolidated.safetensors" not in list_names(into)
+def test_the_shards_that_the_index_names_are_copied(sharded_model: Path, output_folder: Path):
+    (sharded_model / "consolidated.safetensors").write_bytes(b"the same weights once more")
+    copy_model(sharded_model, output_folder)
+    shards = [path.name for path in sharded_model.glob("model*")]
+    assert set(shards) < set(list_names(output_folder))
+    assert "consolidated.safetensors" not in list_names(output_folder)
 
 
-def test_a_writable_file_shares_no_bytes_with_its_copy(model: Path, into: Path):
-    copy_model(model, into)
-    (into / "model.safetensors").chmod(0o444)  # as DVC does when it caches the file
+def test_a_writable_file_shares_no_bytes_with_its_copy(model: Path, output_folder: Path):
+    copy_model(model, output_folder)
+    (output_folder / "model.safetensors").chmod(0o444)  # as DVC does when it caches the file
     with (model / "model.safetensors").open("r+b") as stream:
         stream.write(b"edited in place")
-    assert not (into / "model.safetensors").read_bytes().startswith(b"edited")
+    assert not (output_folder / "model.safetensors").read_bytes().startswith(b"edited")
 
 
-def test_a_read_only_file_is_linked(model: Path, into: Path):
+def test_a_read_only_file_is_linked(model: Path, output_folder: Path):
     (model / "model.safetensors").chmod(0o444)
-    copy_model(model, into)
-    assert (into / "model.safetensors").samefile(model / "model.safetensors")
+    copy_model(model, output_folder)
+    assert (output_folder / "model.safetensors").samefile(model / "model.safetensors")
 
 
-def test_symbolic_links_of_a_hub_cache_are_resolved(model: Path, tmp_path: Path, into: Path):
+def test_symbolic_links_of_a_hub_cache_are_resolved(
+    model: Path, tmp_path: Path, output_folder: Path
+):
     snapshot = tmp_path / "snapshot"
     snapshot.mkdir()
     for path in model.iterdir():
         (snapshot / path.name).symlink_to(path)
-    copy_model(snapshot, into)
-    assert list_names(into) == MODEL_FILES
-    assert not any(path.is_symlink() for path in into.iterdir())
+    copy_model(snapshot, output_folder)
+    assert list_names(output_folder) == MODEL_FILES
+    assert not any(path.is_symlink() for path in output_folder.iterdir())
 
 
 def remove(*names: str):
@@ -94,29 +98,31 @@ def rename(name: str, other: str):
     ],
 )
 def test_the_error_for_an_incomplete_model_names_the_file(
-    model: Path, into: Path, damage, message: str
+    model: Path, output_folder: Path, damage, message: str
 ):
     damage(model)
     with pytest.raises(UserError, match=message):
-        copy_model(model, into)
-    assert list_names(into) == []
+        copy_model(model, output_folder)
+    assert list_names(output_folder) == []
 
 
-def test_a_missing_folder_is_an_error(tmp_path: Path, into: Path):
+def test_a_missing_folder_is_an_error(tmp_path: Path, output_folder: Path):
     with pytest.raises(UserError, match="absent: no such folder"):
-        copy_model(tmp_path / "absent", into)
+        copy_model(tmp_path / "absent", output_folder)
 
 
 @pytest.mark.parametrize("shard", ["model-9.safetensors", "../config.json", "config.json"])
-def test_an_index_that_names_a_missing_shard_is_an_error(sharded: Path, into: Path, shard: str):
+def test_an_index_that_names_a_missing_shard_is_an_error(
+    sharded_model: Path, output_folder: Path, shard: str
+):
     index = json.dumps({"weight_map": {"lm_head.weight": shard}})
-    (sharded / "model.safetensors.index.json").write_text(index)
+    (sharded_model / "model.safetensors.index.json").write_text(index)
     with pytest.raises(UserError, match="which is missing"):
-        copy_model(sharded, into)
+        copy_model(sharded_model, output_folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 1}', '{"weight_map": {"a": []}}'])
-def test_an_index_of_another_form_is_an_error(sharded: Path, into: Path, text: str):
-    (sharded / "model.safetensors.index.json").write_text(text)
+def test_an_index_of_another_form_is_an_error(sharded_model: Path, output_folder: Path, text: str):
+    (sharded_model / "model.safetensors.index.json").write_text(text)
     with pytest.raises(UserError, match="not an index of weights"):
-        copy_model(sharded, into)
+        copy_model(sharded_model, output_folder)

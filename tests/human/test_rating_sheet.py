@@ -43,14 +43,14 @@ def read_cells(path: Path) -> list[list[str]]:
 
 
 def test_a_sheet_for_each_rater_and_a_project_for_label_studio_are_written(
-    workspace: Path, contents: Callable[[Path], dict[str, bytes]]
+    workspace: Path, read_folder: Callable[[Path], dict[str, bytes]]
 ) -> None:
     result = run_command()
     assert (result.exit_code, result.output) == (0, "out: 24 answers to 12 records\n")
-    first = contents(workspace / "out")
+    first = read_folder(workspace / "out")
     assert [*first] == ["labelling.xml", "sheet-1.csv", "sheet-2.csv", "tasks.json"]
     assert run_command("again").exit_code == 0
-    assert contents(workspace / "again") == first
+    assert read_folder(workspace / "again") == first
     one, two = (read_cells(workspace / "out" / f"sheet-{rater}.csv")[1:] for rater in (1, 2))
     tasks = [task["data"] for task in json.loads(first["tasks.json"])]
     shown = sorted([item, question, answer] for item, question, answer, *_ in one)
@@ -76,7 +76,7 @@ def test_the_bytes_of_a_sheet(workspace: Path) -> None:
 
 
 def test_no_file_reveals_a_variant_or_a_record(
-    workspace: Path, contents: Callable[[Path], dict[str, bytes]]
+    workspace: Path, read_folder: Callable[[Path], dict[str, bytes]]
 ) -> None:
     write_human_params(workspace, variants=["base", "merged", "quantized"])
     assert run_command().output == "out: 27 answers to 12 records\n", (
@@ -90,7 +90,7 @@ def test_no_file_reveals_a_variant_or_a_record(
         str(workspace),
         *[f"r{n}" for n in range(12)],
     ]
-    for name, data in contents(workspace / "out").items():
+    for name, data in read_folder(workspace / "out").items():
         words = data.decode().replace(":", " ").replace(",", " ").replace('"', " ").split()
         assert not set(hidden) & set(words), name
         assert b"merged" not in data and b"base" not in data and b"quantized" not in data, name

@@ -32,38 +32,40 @@ def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 def test_batched_answers_equal_those_generated_one_by_one(
-    loaded: Any, tokenizer: Any, prompts: list[list[int]], batch_size: int
+    loaded_model: Any, tokenizer: Any, prompts: list[list[int]], batch_size: int
 ):
     assert len({len(prompt) for prompt in prompts}) > 1
     stop = tokenizer.eos_token_id
-    ids = [generate_greedily(loaded, prompt, stop) for prompt in prompts]
+    ids = [generate_greedily(loaded_model, prompt, stop) for prompt in prompts]
     expected = [
         GeneratedAnswer(chat.decode_answer(tokenizer, row), truncated=len(row) == LENGTH)
         for row in ids
     ]
     assert len(set(expected)) > 1
-    answers = generation.generate_answers(loaded, tokenizer, prompts, batch_size, LENGTH)
+    answers = generation.generate_answers(loaded_model, tokenizer, prompts, batch_size, LENGTH)
     assert answers == expected
 
 
 def test_the_generation_config_of_the_folder_is_ignored(
-    tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
+    tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    model = model_io.load_model(tiny, "float32", "eager", "cpu")
+    model = model_io.load_model(tiny_model, "float32", "eager", "cpu")
     model.generation_config.repetition_penalty = 5.0
     answers = generation.generate_answers(model, tokenizer, prompts, 8, LENGTH)
-    assert answers == generation.generate_answers(loaded, tokenizer, prompts, 8, LENGTH)
+    assert answers == generation.generate_answers(loaded_model, tokenizer, prompts, 8, LENGTH)
 
 
-def test_an_answer_stops_at_the_end_of_turn(loaded: Any, tokenizer: Any, prompts: list[list[int]]):
+def test_an_answer_stops_at_the_end_of_turn(
+    loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
+):
     """The end of turn is set to a token that this model generates."""
-    unstopped = [generate_greedily(loaded, prompt, None) for prompt in prompts]
+    unstopped = [generate_greedily(loaded_model, prompt, None) for prompt in prompts]
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(unstopped[0][4])
     stop = tokenizer.eos_token_id
     assert stop == unstopped[0][4]
     stopped = [ids[: ids.index(stop)] if stop in ids else ids for ids in unstopped]
     assert len(stopped[0]) < LENGTH
-    answers = generation.generate_answers(loaded, tokenizer, prompts, 8, LENGTH)
+    answers = generation.generate_answers(loaded_model, tokenizer, prompts, 8, LENGTH)
     assert answers == [
         GeneratedAnswer(chat.decode_answer(tokenizer, ids), truncated=len(ids) == LENGTH)
         for ids in stopped
@@ -82,20 +84,20 @@ def test_an_answer_that_ends_within_a_character_is_valid_text(tokenizer: Any):
     assert generation.decode_generated(tokenizer, ids) == GeneratedAnswer("好鑫", truncated=False)
 
 
-def test_no_prompts_give_no_answers(loaded: Any, tokenizer: Any):
-    assert generation.generate_answers(loaded, tokenizer, [], 8, LENGTH) == []
+def test_no_prompts_give_no_answers(loaded_model: Any, tokenizer: Any):
+    assert generation.generate_answers(loaded_model, tokenizer, [], 8, LENGTH) == []
 
 
 @pytest.mark.slow
 def test_a_sample_depends_on_its_prompt_and_seed_alone(
-    loaded: Any, tokenizer: Any, corpus: list[Record]
+    loaded_model: Any, tokenizer: Any, corpus: list[Record]
 ):
     prompt, other = (chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:2])
 
     def draw(
         *prompts: tuple[list[int], int], seed: int = 7, temperature: float = 1.0
     ) -> list[GeneratedAnswer]:
-        return generation.sample_answers(loaded, tokenizer, prompts, temperature, 12, seed)
+        return generation.sample_answers(loaded_model, tokenizer, prompts, temperature, 12, seed)
 
     first, second, again = draw((prompt, 0), (other, 0), (prompt, 1))
     assert first != again, "another draw number gives another sample"

@@ -10,9 +10,9 @@ from lockstep.records import Record
 
 
 @pytest.mark.slow
-def test_latencies_and_throughputs_agree(loaded: Any, tokenizer: Any, corpus: list[Record]):
+def test_latencies_and_throughputs_agree(loaded_model: Any, tokenizer: Any, corpus: list[Record]):
     prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:3]]
-    timings = latency.measure_latency(loaded, prompts, tokenizer.pad_token_id, 4, 12)
+    timings = latency.measure_latency(loaded_model, prompts, tokenizer.pad_token_id, 4, 12)
     assert list(timings) == [
         "first_token_ms_p50", "first_token_ms_p95", "token_ms_p50", "token_ms_p95",
         "tokens_per_second_batch_1", "tokens_per_second_batch_4",

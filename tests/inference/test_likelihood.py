@@ -28,11 +28,11 @@ def log_likelihood(model: Any, prompt: list[int], choice: list[int]) -> float:
 @pytest.mark.parametrize("choices", [CHOICES, [[7], [8], [9]], [[5, 6, 2]]])
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 64])
 def test_scores_of_choices_equal_those_of_single_forward_passes(
-    loaded: Any, choices: list[list[int]], batch_size: int
+    loaded_model: Any, choices: list[list[int]], batch_size: int
 ):
-    scores = likelihood.score_choices(loaded, PROMPTS, choices, batch_size)
+    scores = likelihood.score_choices(loaded_model, PROMPTS, choices, batch_size)
     expected = [
-        [log_likelihood(loaded, prompt, choice) for choice in choices] for prompt in PROMPTS
+        [log_likelihood(loaded_model, prompt, choice) for choice in choices] for prompt in PROMPTS
     ]
     for row, expected_row in zip(scores, expected, strict=True):
         assert row == pytest.approx(expected_row, abs=1e-4)
@@ -40,33 +40,35 @@ def test_scores_of_choices_equal_those_of_single_forward_passes(
 
 
 def test_answer_losses_equal_those_of_transformers(
-    loaded: Any, tokenizer: Any, corpus: list[Record]
+    loaded_model: Any, tokenizer: Any, corpus: list[Record]
 ):
     import torch
 
     examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
-    losses = likelihood.compute_answer_losses(loaded, examples, 5)
+    losses = likelihood.compute_answer_losses(loaded_model, examples, 5)
     for (loss, tokens), example in zip(losses, examples, strict=True):
         ids, labels = torch.tensor([example.input_ids]), torch.tensor([example.labels])
         with torch.inference_mode():
-            mean = float(loaded(input_ids=ids, labels=labels).loss)
+            mean = float(loaded_model(input_ids=ids, labels=labels).loss)
         assert tokens == example.answer_tokens
         assert loss / tokens == pytest.approx(mean, abs=1e-4)
 
 
 @pytest.mark.parametrize("batch_size", [2, 5, 64])
 def test_losses_do_not_depend_on_the_batch_size(
-    loaded: Any, tokenizer: Any, corpus: list[Record], batch_size: int
+    loaded_model: Any, tokenizer: Any, corpus: list[Record], batch_size: int
 ):
     examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
-    singly = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, 1)]
-    batched = [loss for loss, _ in likelihood.compute_answer_losses(loaded, examples, batch_size)]
+    singly = [loss for loss, _ in likelihood.compute_answer_losses(loaded_model, examples, 1)]
+    batched = [
+        loss for loss, _ in likelihood.compute_answer_losses(loaded_model, examples, batch_size)
+    ]
     assert batched == pytest.approx(singly, abs=1e-3, rel=1e-5)
 
 
-def test_an_answer_that_is_truncated_away_has_no_loss(loaded: Any):
+def test_an_answer_that_is_truncated_away_has_no_loss(loaded_model: Any):
     truncated = Example([1, 5, 6], [IGNORE_INDEX] * 3)
-    assert likelihood.compute_answer_losses(loaded, [truncated], 1) == [(0.0, 0)]
+    assert likelihood.compute_answer_losses(loaded_model, [truncated], 1) == [(0.0, 0)]
 
 
 def test_perplexity_gives_every_token_the_same_weight():
@@ -120,20 +122,20 @@ def test_window_losses_are_summed_per_example():
     ]
 
 
-def test_the_loss_of_windows_is_that_of_each_token_after_its_context(loaded: Any):
+def test_the_loss_of_windows_is_that_of_each_token_after_its_context(loaded_model: Any):
     """The expected loss adds the log-probability of each token, given its window up to it."""
     import torch
 
     ids = [5, 9, 3, 7, 2, 8, 4, 6]
     example = Example(ids, [IGNORE_INDEX, *ids[1:]])
     windows = likelihood.split_into_windows(example, 4)
-    losses = likelihood.compute_answer_losses(loaded, windows, 2)
+    losses = likelihood.compute_answer_losses(loaded_model, windows, 2)
     [(total, tokens)] = likelihood.sum_window_losses(losses, [len(windows)])
     assert tokens == 7
 
     def nats(context: list[int], token: int) -> float:
         with torch.inference_mode():
-            logits = loaded(input_ids=torch.tensor([context])).logits[0, -1].float()
+            logits = loaded_model(input_ids=torch.tensor([context])).logits[0, -1].float()
         return -float(logits.log_softmax(-1)[token])
 
     starts = {1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 4, 7: 4}

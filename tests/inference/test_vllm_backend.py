@@ -127,30 +127,30 @@ def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
 
 
 def test_greedy_answers_equal_those_of_transformers(
-    installed: None, tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
+    installed: None, tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    expected = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    expected = generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
     assert len(set(expected)) > 1
-    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == expected
+    assert vllm_backend.VllmGenerator(tiny_model, tokenizer).generate(prompts, LENGTH) == expected
 
 
 def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
-    installed: None, tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
+    installed: None, tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
 ):
     """The end of turn is set to a token that this model generates."""
-    unstopped = generate_greedily(loaded, prompts[0])
+    unstopped = generate_greedily(loaded_model, prompts[0])
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(unstopped[4])
-    expected = generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    expected = generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
     answer_ids = unstopped[: unstopped.index(tokenizer.eos_token_id)]
     assert expected[0].text == chat.decode_answer(tokenizer, answer_ids)
     assert not expected[0].truncated
-    assert vllm_backend.VllmGenerator(tiny, tokenizer).generate(prompts, LENGTH) == expected
+    assert vllm_backend.VllmGenerator(tiny_model, tokenizer).generate(prompts, LENGTH) == expected
 
 
 def test_a_sample_depends_on_its_prompt_and_seed_alone(
-    installed: None, tiny: Path, tokenizer: Any, prompts: list[list[int]]
+    installed: None, tiny_model: Path, tokenizer: Any, prompts: list[list[int]]
 ):
-    generator = vllm_backend.VllmGenerator(tiny, tokenizer)
+    generator = vllm_backend.VllmGenerator(tiny_model, tokenizer)
     prompt, other = prompts[:2]
 
     def draw(*pairs: tuple[list[int], int], seed: int = 7) -> list[GeneratedAnswer]:
@@ -164,31 +164,33 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone(
 
 
 def test_the_dtype_of_the_folder_is_passed_to_vllm(
-    installed: None, tiny_copy: Path, tokenizer: Any
+    installed: None, tiny_model_copy: Path, tokenizer: Any
 ):
     """vLLM would otherwise load 32-bit weights in 16 bits."""
-    vllm_backend.VllmGenerator(tiny_copy, tokenizer)
-    rewrite_config(tiny_copy, dtype="bfloat16")
-    vllm_backend.VllmGenerator(tiny_copy, tokenizer)
+    vllm_backend.VllmGenerator(tiny_model_copy, tokenizer)
+    rewrite_config(tiny_model_copy, dtype="bfloat16")
+    vllm_backend.VllmGenerator(tiny_model_copy, tokenizer)
     assert [options["dtype"] for options in STARTED] == ["float32", "bfloat16"]
 
 
 def test_the_error_for_a_model_that_vllm_cannot_load_is_one_line(
-    installed: None, tiny_copy: Path, tokenizer: Any
+    installed: None, tiny_model_copy: Path, tokenizer: Any
 ):
-    (tiny_copy / "model.safetensors").unlink()
+    (tiny_model_copy / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"vllm cannot load it .*set predict.backend to transf"):
-        vllm_backend.VllmGenerator(tiny_copy, tokenizer)
+        vllm_backend.VllmGenerator(tiny_model_copy, tokenizer)
 
 
 def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
-    installed: None, tiny: Path, loaded: Any, corpus: list[Record]
+    installed: None, tiny_model: Path, loaded_model: Any, corpus: list[Record]
 ):
     suite = Suite(task="reply", answer="text")
     rows = [row for row in corpus if row.task == "reply"]
     settings = PredictParams.model_validate({**tiny_params({})["predict"], "backend": "vllm"})
-    model = VariantModel(tiny, "eager", settings, None)
-    transformers_generator = TransformersGenerator(loaded, model.tokenizer, settings.batch_size)
+    model = VariantModel(tiny_model, "eager", settings, None)
+    transformers_generator = TransformersGenerator(
+        loaded_model, model.tokenizer, settings.batch_size
+    )
     prompts = [model.encode_prompt(row) for row in rows]
     expected = transformers_generator.generate(prompts, settings.max_new_tokens)
 
@@ -227,21 +229,21 @@ def rewrite_config(folder: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def test_a_missing_package_is_an_error(tiny: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_package_is_an_error(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "path", [str(REPOSITORY)])
     line = r"vllm is not installed; pip install '\.\[vllm\]', or set predict.backend to transf"
     with pytest.raises(UserError, match=line):
-        vllm_backend.check_model(tiny)
+        vllm_backend.check_model(tiny_model)
 
 
 def test_a_machine_without_a_gpu_is_an_error(
-    installed: None, set_cuda: Callable[[bool], None], tiny: Path
+    installed: None, set_cuda: Callable[[bool], None], tiny_model: Path
 ):
     set_cuda(False)
     with pytest.raises(
         UserError, match=r"vllm needs a CUDA device.*predict.backend to transformers"
     ):
-        vllm_backend.check_model(tiny)
+        vllm_backend.check_model(tiny_model)
 
 
 @pytest.mark.parametrize(
@@ -257,44 +259,46 @@ def test_a_machine_without_a_gpu_is_an_error(
 def test_a_model_that_vllm_would_load_otherwise_is_an_error(
     installed: None,
     set_cuda: Callable[[bool], None],
-    tiny_copy: Path,
+    tiny_model_copy: Path,
     changes: dict[str, Any],
     line: str,
 ):
     set_cuda(True)
-    vllm_backend.check_model(tiny_copy)
-    rewrite_config(tiny_copy, **changes)
+    vllm_backend.check_model(tiny_model_copy)
+    rewrite_config(tiny_model_copy, **changes)
     with pytest.raises(UserError, match=line):
-        vllm_backend.check_model(tiny_copy)
+        vllm_backend.check_model(tiny_model_copy)
 
 
 def test_a_model_with_a_soft_prompt_is_an_error(
-    installed: None, set_cuda: Callable[[bool], None], tiny_copy: Path
+    installed: None, set_cuda: Callable[[bool], None], tiny_model_copy: Path
 ):
     set_cuda(True)
-    (tiny_copy / soft_prompt.FILE).touch()
+    (tiny_model_copy / soft_prompt.FILE).touch()
     with pytest.raises(UserError, match=f"{soft_prompt.FILE}: vllm cannot load a soft prompt"):
-        vllm_backend.check_model(tiny_copy)
+        vllm_backend.check_model(tiny_model_copy)
 
 
 @pytest.mark.slow
 def test_predict_stops_before_weights_load_and_the_first_stage_before_any_work(
-    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+    workspace: Path, run_stage: Callable[..., Any], assert_user_error: Callable[..., None]
 ):
     """This holds on the CPU, with and without vLLM."""
-    (workplace / "base/model.safetensors").unlink()
+    (workspace / "base/model.safetensors").unlink()
     tasks = {"reply": {"kind": "text", "records": {"train": 4, "validation": 4, "test": 4}}}
-    (workplace / "prepared/tasks.json").write_text(json.dumps(tasks))
+    (workspace / "prepared/tasks.json").write_text(json.dumps(tasks))
     changes = {"predict.backend": "vllm"}
     line = "params.yaml: predict.backend: vllm "
-    run = stage("predict", "base", "prepared", "tasks", "predicted/base", changes=changes)
-    refused(run, workplace / "predicted", line)
-    refused(stage("base", "text.jsonl", "other", changes=changes), workplace / "other", line)
+    run = run_stage("predict", "base", "prepared", "tasks", "predicted/base", changes=changes)
+    assert_user_error(run, workspace / "predicted", line)
+    assert_user_error(
+        run_stage("base", "text.jsonl", "other", changes=changes), workspace / "other", line
+    )
 
 
 @pytest.mark.slow
 def test_the_real_vllm_generates_the_answers_of_transformers(
-    tiny: Path, loaded: Any, tokenizer: Any, prompts: list[list[int]]
+    tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
 ):
     """Needs a GPU and the extra. Tokens whose likelihoods are almost equal could still differ."""
     import torch
@@ -302,13 +306,13 @@ def test_the_real_vllm_generates_the_answers_of_transformers(
     pytest.importorskip("vllm")
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    vllm_backend.check_model(tiny)
-    generator = vllm_backend.VllmGenerator(tiny, tokenizer)
+    vllm_backend.check_model(tiny_model)
+    generator = vllm_backend.VllmGenerator(tiny_model, tokenizer)
     try:
         answers = generator.generate(prompts, LENGTH)
         samples = generator.sample([(prompt, 0) for prompt in prompts], 1.0, LENGTH, 7)
         one_by_one = [generator.sample([(prompt, 0)], 1.0, LENGTH, 7)[0] for prompt in prompts]
     finally:
         generator.close()
-    assert answers == generation.generate_answers(loaded, tokenizer, prompts, 3, LENGTH)
+    assert answers == generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
     assert samples == one_by_one

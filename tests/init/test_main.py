@@ -12,31 +12,33 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """A folder with the repository's params.yaml and an empty data/raw."""
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     (tmp_path / "data/raw").mkdir(parents=True)
     return tmp_path
 
 
-def init(here: Path, path: str) -> subprocess.CompletedProcess[str]:
+def init(workspace: Path, path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lockstep.init", path],
-        cwd=here, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
+        cwd=workspace, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
     )  # fmt: skip
 
 
-def test_a_file_becomes_the_only_source(here: Path):
-    (here / "tickets.csv").write_text(
+def test_a_file_becomes_the_only_source(workspace: Path):
+    (workspace / "tickets.csv").write_text(
         "utterance,intent\n" + "where is it?,track\nstop,cancel\n" * 5
     )
-    done = init(here, "tickets.csv")
+    done = init(workspace, "tickets.csv")
     assert done.returncode == 0, done.stderr
     assert "tickets.csv: classification, 10 rows inspected" in done.stdout
     assert "2 labels: track 5, cancel 5" in done.stdout
     assert "+    - path: tickets.csv" in done.stdout
-    assert (here / "data/raw/tickets.csv").read_bytes() == (here / "tickets.csv").read_bytes()
-    text = (here / "params.yaml").read_text()
+    assert (workspace / "data/raw/tickets.csv").read_bytes() == (
+        workspace / "tickets.csv"
+    ).read_bytes()
+    text = (workspace / "params.yaml").read_text()
     values = YAML(typ="safe", pure=True).load(text)
     assert values["prepare"]["sources"] == [
         {
@@ -50,25 +52,25 @@ def test_a_file_becomes_the_only_source(here: Path):
     assert text.count("#") > 40, "the other comments stay"
 
 
-def test_preferences_set_the_objective(here: Path):
-    (here / "data/raw/pairs.jsonl").write_text(
+def test_preferences_set_the_objective(workspace: Path):
+    (workspace / "data/raw/pairs.jsonl").write_text(
         '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 3
     )
-    assert init(here, "data/raw/pairs.jsonl").returncode == 0
-    values = YAML(typ="safe", pure=True).load((here / "params.yaml").read_text())
+    assert init(workspace, "data/raw/pairs.jsonl").returncode == 0
+    values = YAML(typ="safe", pure=True).load((workspace / "params.yaml").read_text())
     assert values["train"]["objective"] == "dpo"
-    assert [path.name for path in (here / "data/raw").iterdir()] == ["pairs.jsonl"]
+    assert [path.name for path in (workspace / "data/raw").iterdir()] == ["pairs.jsonl"]
 
 
-def test_a_mistake_changes_nothing(here: Path):
-    before = (here / "params.yaml").read_bytes()
-    (here / "odd.csv").write_text("a,b\n1,2\n")
-    (here / "text.jsonl").write_text('{"text": "a"}\n')
-    (here / "data/raw/text.jsonl").write_text("other")
+def test_a_mistake_changes_nothing(workspace: Path):
+    before = (workspace / "params.yaml").read_bytes()
+    (workspace / "odd.csv").write_text("a,b\n1,2\n")
+    (workspace / "text.jsonl").write_text('{"text": "a"}\n')
+    (workspace / "data/raw/text.jsonl").write_text("other")
     for name, line in (("odd.csv", "no format fits the columns a, b"), ("text.jsonl", "exists")):
-        done = init(here, name)
+        done = init(workspace, name)
         assert done.returncode == 2
         assert done.stderr.startswith("error: ") and line in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert (here / "params.yaml").read_bytes() == before
-    assert not (here / "data/raw/odd.csv").exists()
+    assert (workspace / "params.yaml").read_bytes() == before
+    assert not (workspace / "data/raw/odd.csv").exists()

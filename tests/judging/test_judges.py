@@ -44,9 +44,9 @@ def test_an_endpoint_without_data_is_given_up_after_the_timeout(
             ask_judge(PROMPTS, make_params(endpoint=endpoint), COMPUTE, 7)
 
 
-def test_a_local_model_replies_to_the_prompts(tiny: Path) -> None:
+def test_a_local_model_replies_to_the_prompts(tiny_model: Path) -> None:
     def ask(**changes: Any) -> list[str]:
-        model = {"folder": str(tiny), "batch_size": 1, "max_new_tokens": 5, **changes}
+        model = {"folder": str(tiny_model), "batch_size": 1, "max_new_tokens": 5, **changes}
         return ask_judge(PROMPTS, make_params(by="model", model=model), COMPUTE, 7)
 
     replies = ask()

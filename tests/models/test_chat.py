@@ -16,8 +16,8 @@ PROMPT = (
 
 
 @pytest.fixture
-def record(conversation: Callable[..., Record]) -> Record:
-    return conversation("where is 42？", "track 它", system="Name the intent.")
+def record(make_record: Callable[..., Record]) -> Record:
+    return make_record("where is 42？", "track 它", system="Name the intent.")
 
 
 def test_the_prompt_is_chatml_up_to_the_assistant_s_header(tokenizer: Any, record: Record):
@@ -110,12 +110,12 @@ def test_a_template_that_writes_the_date_is_an_error(tokenizer: Any):
 
 
 def test_rendering_without_a_template_is_an_error(
-    tokenizer: Any, conversation: Callable[..., Record]
+    tokenizer: Any, make_record: Callable[..., Record]
 ):
     tokenizer.chat_template = None
     chat.check_tokenizer(tokenizer)  # an encoder needs no template
     with pytest.raises(UserError, match=r"chat_template\.jinja"):
-        chat.encode_example(tokenizer, conversation("q", "a"), 100)
+        chat.encode_example(tokenizer, make_record("q", "a"), 100)
 
 
 def test_an_eos_token_that_does_not_end_the_turn_is_an_error(tokenizer: Any):

@@ -22,16 +22,16 @@ def test_a_nan_logit_makes_the_difference_nan():
 
 
 def test_prompts_are_sampled_evenly_and_truncated(
-    tokenizer: Any, conversation: Callable[..., Record]
+    tokenizer: Any, make_record: Callable[..., Record]
 ):
-    rows = [conversation(f"order {number}? " * 100, "track") for number in range(6)]
+    rows = [make_record(f"order {number}? " * 100, "track") for number in range(6)]
     prompts = merging.encode_prompts(tokenizer, rows, 3)
     assert [len(prompt) for prompt in prompts] == [merging.MAX_PROMPT_TOKENS] * 3
     assert len({tuple(prompt) for prompt in prompts}) == 3
 
 
-def test_a_folder_with_an_adapter_config_is_an_adapter(tiny: Path, tmp_path: Path):
-    assert not merging.is_adapter(tiny)
+def test_a_folder_with_an_adapter_config_is_an_adapter(tiny_model: Path, tmp_path: Path):
+    assert not merging.is_adapter(tiny_model)
     (tmp_path / "adapter_config.json").write_text("{}")
     assert merging.is_adapter(tmp_path)
 

@@ -37,35 +37,35 @@ def remove_tensor(folder: Path, name: str) -> None:
 
 
 def test_equal_models_are_saved_as_equal_bytes(
-    tiny: Path, tmp_path: Path, contents: Callable[[Path], dict[str, bytes]]
+    tiny_model: Path, tmp_path: Path, read_folder: Callable[[Path], dict[str, bytes]]
 ):
-    one = load_and_save(tiny, tmp_path / "one")
+    one = load_and_save(tiny_model, tmp_path / "one")
     other = load_and_save(one, tmp_path / "deeper/other")
-    assert list(contents(one)) == MODEL_FILES
-    assert contents(one) == contents(other) == contents(tiny)
+    assert list(read_folder(one)) == MODEL_FILES
+    assert read_folder(one) == read_folder(other) == read_folder(tiny_model)
 
 
 def test_a_model_larger_than_max_shard_gb_is_saved_as_shards_with_an_index(
-    loaded: Any, tmp_path: Path
+    loaded_model: Any, tmp_path: Path
 ):
     import torch
 
-    model_io.save_model(loaded, tmp_path, 1e-4)
+    model_io.save_model(loaded_model, tmp_path, 1e-4)
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
     shards = sorted(tmp_path.glob("*.safetensors"))
     assert sorted(set(index["weight_map"].values())) == [path.name for path in shards]
     assert len(shards) > 1
     assert all(path.stat().st_size < 1.1e5 for path in shards)
     reloaded = model_io.load_model(tmp_path, "auto", "eager", "cpu")
-    pairs = zip(loaded.parameters(), reloaded.parameters(), strict=True)
+    pairs = zip(loaded_model.parameters(), reloaded.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert model_io.WeightsParams().max_shard_gb == 4.0
 
 
-def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded: Any, tmp_path: Path):
+def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded_model: Any, tmp_path: Path):
     from peft import LoraConfig, get_peft_model
 
-    base = model_io.load_model(save_to(tmp_path / "base", loaded), "auto", "eager", "cpu")
+    base = model_io.load_model(save_to(tmp_path / "base", loaded_model), "auto", "eager", "cpu")
     modules = ["v_proj", "q_proj", "down_proj", "o_proj"]
     adapted = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
     adapted.save_pretrained(tmp_path / "adapter")
@@ -83,63 +83,63 @@ def save_to(folder: Path, model: Any) -> Path:
     return folder
 
 
-def test_a_saved_config_says_nothing_about_how_it_was_made(tiny: Path):
+def test_a_saved_config_says_nothing_about_how_it_was_made(tiny_model: Path):
     assert (
         not {"_name_or_path", "transformers_version", "use_cache"}
-        & json.loads((tiny / "config.json").read_text()).keys()
+        & json.loads((tiny_model / "config.json").read_text()).keys()
     )
 
 
-def test_the_error_for_a_missing_tensor_names_it(tiny_copy: Path):
-    remove_tensor(tiny_copy, "model.layers.1.mlp.up_proj.weight")
+def test_the_error_for_a_missing_tensor_names_it(tiny_model_copy: Path):
+    remove_tensor(tiny_model_copy, "model.layers.1.mlp.up_proj.weight")
     with pytest.raises(UserError, match=r"missing keys: model\.layers\.1\.mlp\.up_proj\.weight"):
-        model_io.load_model(tiny_copy, "auto", "eager", "cpu")
+        model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
 
 
-def test_the_error_for_a_superfluous_tensor_names_it(tiny_copy: Path):
-    config = json.loads((tiny_copy / "config.json").read_text())
+def test_the_error_for_a_superfluous_tensor_names_it(tiny_model_copy: Path):
+    config = json.loads((tiny_model_copy / "config.json").read_text())
     config |= {"num_hidden_layers": 1, "layer_types": config["layer_types"][:1]}
-    (tiny_copy / "config.json").write_text(json.dumps(config))
+    (tiny_model_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"unexpected keys: model\.layers\.1\."):
-        model_io.load_model(tiny_copy, "auto", "eager", "cpu")
+        model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
 
 
-def test_a_model_is_loaded_with_the_requested_dtype_and_attention(tiny: Path):
+def test_a_model_is_loaded_with_the_requested_dtype_and_attention(tiny_model: Path):
     import torch
 
-    model = model_io.load_model(tiny, "bfloat16", "sdpa", "cpu")
+    model = model_io.load_model(tiny_model, "bfloat16", "sdpa", "cpu")
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert model.config._attn_implementation == "sdpa"
     assert not model.training
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_single_value_that_is_not_finite_is_detected(tiny: Path, value: float):
+def test_a_single_value_that_is_not_finite_is_detected(tiny_model: Path, value: float):
     import torch
 
-    model = model_io.load_model(tiny, "auto", "eager", "cpu")
+    model = model_io.load_model(tiny_model, "auto", "eager", "cpu")
     assert model_io.has_finite_parameters(model)
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight[3, 5] = value
     assert not model_io.has_finite_parameters(model)
 
 
-def test_a_tokenizer_without_padding_pads_with_the_end_of_turn(tiny_copy: Path):
-    path = tiny_copy / "tokenizer_config.json"
+def test_a_tokenizer_without_padding_pads_with_the_end_of_turn(tiny_model_copy: Path):
+    path = tiny_model_copy / "tokenizer_config.json"
     values = json.loads(path.read_text())
     del values["pad_token"]
     path.write_text(json.dumps(values))
-    tokenizer = model_io.load_tokenizer(tiny_copy)
+    tokenizer = model_io.load_tokenizer(tiny_model_copy)
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
 
 
-def test_a_tokenizer_is_loaded_as_its_file_defines_it(tiny: Path):
+def test_a_tokenizer_is_loaded_as_its_file_defines_it(tiny_model: Path):
     """AutoTokenizer would replace its pre-tokenizer by Qwen2's, since the model is a Qwen2."""
     from tokenizers import Tokenizer
 
-    expected = Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    expected = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
     text = "请取消订单一二三四五，don't CAFE\u0301\n\n 42 "
-    tokenizer = model_io.load_tokenizer(tiny)
+    tokenizer = model_io.load_tokenizer(tiny_model)
     assert tokenizer.backend_tokenizer.to_str() == expected.to_str()
     assert tokenizer(text)["input_ids"] == expected.encode(text).ids
 
@@ -151,10 +151,10 @@ def test_only_weight_files_are_counted(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_the_error_for_a_damaged_file_is_one_line(tiny_copy: Path, name: str):
-    file = tiny_copy / name
+def test_the_error_for_a_damaged_file_is_one_line(tiny_model_copy: Path, name: str):
+    file = tiny_model_copy / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(UserError, match=r"spoilt: the (model|tokenizer) does not load") as error:
-        model_io.load_tokenizer(tiny_copy)
-        model_io.load_model(tiny_copy, "auto", "eager", "cpu")
+        model_io.load_tokenizer(tiny_model_copy)
+        model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
     assert "\n" not in error.value.message

@@ -21,21 +21,21 @@ LABELS = ["cancel_order", "track", "refund my order", "other"]
 
 @pytest.mark.slow
 def test_lm_eval_agrees_on_the_same_records(
-    loaded: Any, tokenizer: Any, conversation: Callable[..., Record]
+    loaded_model: Any, tokenizer: Any, make_record: Callable[..., Record]
 ):
-    rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i % 4]) for i in range(40)]
+    rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i % 4]) for i in range(40)]
     prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in rows]
     choices = [chat.encode_answer(tokenizer, label) for label in LABELS]
-    scores = likelihood.score_choices(loaded, prompts, choices, 8)
+    scores = likelihood.score_choices(loaded_model, prompts, choices, 8)
     predicted = [LABELS[row.index(max(row))] for row in scores]
     # every second reference becomes the prediction, so that the accuracy is neither 0 nor 1
     rows = [
-        conversation(row.question, predicted[i] if i % 2 else row.answer)
+        make_record(row.question, predicted[i] if i % 2 else row.answer)
         for i, row in enumerate(rows)
     ]
     correct = sum(row.answer == label for row, label in zip(rows, predicted, strict=True))
     assert 0 < correct < len(rows)
-    accuracy = lm_eval_tasks.measure_accuracy(loaded, tokenizer, rows, LABELS, 8)
+    accuracy = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
     assert accuracy == pytest.approx(correct / len(rows))
 
 
@@ -45,10 +45,10 @@ def lm_eval_params(*tasks: str, limit: int = 0) -> LmEvalParams:
 
 @pytest.mark.slow
 def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
-    tiny: Path,
-    loaded: Any,
+    tiny_model: Path,
+    loaded_model: Any,
     tokenizer: Any,
-    conversation: Callable[..., Record],
+    make_record: Callable[..., Record],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -60,18 +60,18 @@ def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
     from lm_eval.__main__ import cli_evaluate
     from lm_eval.tasks import TaskManager
 
-    rows = [conversation(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
+    rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
     lm_eval_tasks.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
-    ours = lm_eval_tasks.measure_accuracy(loaded, tokenizer, rows, LABELS, 8)
-    results = lm_eval_tasks.run_tasks(loaded, tokenizer, lm_eval_params("own"), tmp_path, 8)
+    ours = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
+    results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, lm_eval_params("own"), tmp_path, 8)
     assert results["own"]["acc"] == ours
     assert results["own"]["acc_stderr"] >= 0
     limited = lm_eval_params("own", limit=3)
-    few = lm_eval_tasks.run_tasks(loaded, tokenizer, limited, tmp_path, 8)
+    few = lm_eval_tasks.run_tasks(loaded_model, tokenizer, limited, tmp_path, 8)
     assert few["own"]["acc"] * 3 == pytest.approx(round(few["own"]["acc"] * 3))
     arguments = [
         *("lm_eval", "run", "--model", "hf", "--tasks", "own"),
-        *("--model_args", f"pretrained={tiny},dtype=float32", "--device", "cpu"),
+        *("--model_args", f"pretrained={tiny_model},dtype=float32", "--device", "cpu"),
         *("--include_path", str(tmp_path), "--batch_size", "8"),
         *("--output_path", str(tmp_path / "out")),
     ]

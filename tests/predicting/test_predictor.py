@@ -29,19 +29,19 @@ def test_a_base_without_a_head_gets_the_one_that_its_suites_need():
     assert choose_head([intent, tags], labels) == Head(multi, ["cancel", "new", "track"])
 
 
-def test_a_suite_asks_no_record_whose_answer_is_undesirable(conversation: Callable[..., Record]):
-    good, unlabelled = conversation("a", "b", "reply"), conversation("c", "d", "reply")
+def test_a_suite_asks_no_record_whose_answer_is_undesirable(make_record: Callable[..., Record]):
+    good, unlabelled = make_record("a", "b", "reply"), make_record("c", "d", "reply")
     bad = replace(good, desirable=False)
     good = replace(good, desirable=True)
-    other = conversation("e", "f", "slots")
+    other = make_record("e", "f", "slots")
     suite = Suite(task="reply", answer="text")
     assert select_records(suite, [bad, good, other, unlabelled]) == [good, unlabelled]
 
 
 def test_equal_records_are_numbered_so_that_their_samples_differ(
-    conversation: Callable[..., Record],
+    make_record: Callable[..., Record],
 ):
-    first, second = conversation("a", "b"), conversation("c", "d")
+    first, second = make_record("a", "b"), make_record("c", "d")
     assert number_repeats([first, second, first, first]) == [
         (first, 0), (second, 0), (first, 1), (first, 2),
     ]  # fmt: skip

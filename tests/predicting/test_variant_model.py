@@ -23,12 +23,12 @@ TEXT = Suite(task="reply", answer="text")
 
 
 @pytest.fixture
-def make_model(tiny: Path) -> Callable[..., VariantModel]:
+def make_model(tiny_model: Path) -> Callable[..., VariantModel]:
     """Return the tiny model under the section `predict` with changes."""
 
     def make(head: Head | None = None, **changes: Any) -> VariantModel:
         values = {"suites": [], "max_new_tokens": 8, "batch_size": 4, **changes}
-        return VariantModel(tiny, "eager", PredictParams.model_validate(values), head)
+        return VariantModel(tiny_model, "eager", PredictParams.model_validate(values), head)
 
     return make
 
@@ -39,25 +39,28 @@ def replies(corpus: list[Record]) -> list[Record]:
 
 
 def test_a_choice_has_the_log_likelihood_of_each_label(
-    make_model: Callable[..., VariantModel], loaded: Any, tokenizer: Any, corpus: list[Record]
+    make_model: Callable[..., VariantModel], loaded_model: Any, tokenizer: Any, corpus: list[Record]
 ):
     asked = [record for record in corpus if record.task == "intent"]
     answers = make_model().answer(CHOICE, asked, LABELS)
     prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in asked]
     labels = [chat.encode_answer(tokenizer, label) for label in LABELS]
     for answer, prompt in zip(answers, prompts, strict=True):
-        (scores,) = likelihood.score_choices(loaded, [prompt], labels, 1)
+        (scores,) = likelihood.score_choices(loaded_model, [prompt], labels, 1)
         assert list(answer.option_scores) == LABELS
         assert list(answer.option_scores.values()) == pytest.approx(scores, abs=1e-3)
         assert answer.text == LABELS[scores.index(max(scores))]
 
 
 def test_generated_answers_are_greedy_and_end_at_max_new_tokens(
-    make_model: Callable[..., VariantModel], loaded: Any, tokenizer: Any, replies: list[Record]
+    make_model: Callable[..., VariantModel],
+    loaded_model: Any,
+    tokenizer: Any,
+    replies: list[Record],
 ):
     prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in replies]
     for length in (2, 8):
-        expected = generation.generate_answers(loaded, tokenizer, prompts, 4, length)
+        expected = generation.generate_answers(loaded_model, tokenizer, prompts, 4, length)
         answers = make_model(max_new_tokens=length).answer(TEXT, replies, [])
         assert [(answer.text, answer.truncated) for answer in answers] == [
             (answer.text, answer.truncated) for answer in expected

@@ -15,9 +15,9 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def clone(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a base and the repository's small files, which is the working directory."""
-    shutil.copytree(tiny, tmp_path / "data/base")
+    shutil.copytree(tiny_model, tmp_path / "data/base")
     for folder in ("raw", "human", "tasks"):
         (tmp_path / "data" / folder).mkdir()
     for name in ("synonyms.tsv", "rubric.yaml"):

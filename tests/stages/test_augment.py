@@ -53,7 +53,7 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_stage(workspace: Path, out: str = "augmented") -> tuple[int, list[str]]:
+def run_augment(workspace: Path, out: str = "augmented") -> tuple[int, list[str]]:
     """Run the stage and return its exit code and the lines on stderr."""
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     process = subprocess.run(
@@ -73,7 +73,7 @@ def read_train(workspace: Path) -> list[Record]:
 
 
 def test_augmented_records_follow_the_training_records(workspace: Path) -> None:
-    assert run_stage(workspace) == (0, ["augment: 5 records and 2 augmented ones"])
+    assert run_augment(workspace) == (0, ["augment: 5 records and 2 augmented ones"])
     assert list_outputs(workspace) == ["augmented/card.json", "augmented/train.jsonl"]
     train = read_train(workspace)
     assert train[:5] == TRAIN
@@ -91,7 +91,7 @@ def test_augmented_records_follow_the_training_records(workspace: Path) -> None:
 def test_deletion_needs_no_dictionary(workspace: Path) -> None:
     write_augment_params(workspace, DELETION)
     (workspace / "synonyms.tsv").write_text("")
-    assert run_stage(workspace) == (0, ["augment: 5 records and 3 augmented ones"])
+    assert run_augment(workspace) == (0, ["augment: 5 records and 3 augmented ones"])
     train = read_train(workspace)
     assert [len(record.question.split()) for record in train[5:7]] == [3, 4]
     assert "12345" in train[6].question
@@ -100,7 +100,7 @@ def test_deletion_needs_no_dictionary(workspace: Path) -> None:
 
 def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
     write_augment_params(workspace, DELETION, SYNONYMS)
-    assert run_stage(workspace, "first")[0] == run_stage(workspace, "second")[0] == 0
+    assert run_augment(workspace, "first")[0] == run_augment(workspace, "second")[0] == 0
     for file in (workspace / "first").iterdir():
         assert file.read_bytes() == (workspace / "second" / file.name).read_bytes(), file.name
 
@@ -108,7 +108,7 @@ def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
 def test_an_invalid_dictionary_is_refused_in_one_line(workspace: Path) -> None:
     (workspace / "synonyms.tsv").write_text("en refund reimburse\n")
     line = "error: synonyms.tsv:1: must be language, word and synonyms, tab-separated"
-    assert run_stage(workspace) == (2, [line])
+    assert run_augment(workspace) == (2, [line])
     assert list_outputs(workspace) == []
 
 
@@ -126,7 +126,7 @@ def test_methods_are_limited_to_tasks_and_slices_and_the_mix_sets_shares(workspa
     swap = {"method": "swap", "share": 1.0, "tasks": ["intent"], "slices": {"language": ["zh"]}}
     mix = [{"slice": "language", "shares": {"en": 0.25, "zh": 0.75}}]
     write_augment_params(workspace, swap, mix=mix)
-    assert run_stage(workspace) == (0, ["augment: 20 records and 5 augmented ones"])
+    assert run_augment(workspace) == (0, ["augment: 20 records and 5 augmented ones"])
     augmented = read_train(workspace)
     assert {(r.task, r.slices["language"]) for r in augmented[20:]} == {("intent", "zh")}
     chinese = sum(r.weight for r in augmented if r.slices["language"] == "zh")
@@ -137,5 +137,5 @@ def test_methods_are_limited_to_tasks_and_slices_and_the_mix_sets_shares(workspa
 
 def test_an_unknown_method_is_refused(workspace: Path) -> None:
     write_augment_params(workspace, {"method": "magic", "share": 1.0})
-    code, (line,) = run_stage(workspace)
+    code, (line,) = run_augment(workspace)
     assert code == 2 and line.startswith("error: params.yaml: augment.methods.0: ")

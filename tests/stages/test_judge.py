@@ -54,11 +54,11 @@ def write_predictions(
 
 
 @pytest.fixture
-def workspace(workplace: Path, corpus: list[Record], monkeypatch: pytest.MonkeyPatch) -> Path:
+def judge_workspace(workspace: Path, corpus: list[Record], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with predictions: quantized equals merged, and the base has a prompt injection."""
-    (workplace / "rubric.yaml").write_bytes((REPOSITORY / "data/rubric.yaml").read_bytes())
+    (workspace / "rubric.yaml").write_bytes((REPOSITORY / "data/rubric.yaml").read_bytes())
     write_predictions(
-        workplace,
+        workspace,
         corpus,
         {
             "base": lambda number: INJECTION if number == 2 else f"No {number}.",
@@ -70,7 +70,7 @@ def workspace(workplace: Path, corpus: list[Record], monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return workplace
+    return workspace
 
 
 @pytest.fixture
@@ -85,38 +85,43 @@ def endpoint_params(server: Endpoint, **changes: Any) -> dict[str, Any]:
     return {"judge": {"by": "endpoint", "endpoint": endpoint, **changes}}
 
 
-def compute_metrics(workspace: Path, params: dict[str, Any]) -> dict[str, Any]:
-    judgements = read_judgements(workspace / "judged/judgements.jsonl")
+def compute_metrics(judge_workspace: Path, params: dict[str, Any]) -> dict[str, Any]:
+    judgements = read_judgements(judge_workspace / "judged/judgements.jsonl")
     return compute_judge_metrics(judgements, JudgeParams.model_validate(params["judge"]))
 
 
-def test_without_a_judge_nothing_is_judged_and_no_model_library_is_loaded(workspace: Path) -> None:
+def test_without_a_judge_nothing_is_judged_and_no_model_library_is_loaded(
+    judge_workspace: Path,
+) -> None:
     code = (
         "import sys; sys.argv = ['judge', *sys.argv[1:]]; from stages import judge; "
         "judge.main(standalone_mode=False); print(*sys.modules)"
     )
-    (workspace / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
+    (judge_workspace / "params.yaml").write_bytes((REPOSITORY / "params.yaml").read_bytes())
     process = subprocess.run(
         [sys.executable, "-c", code, *ARGUMENTS[1:]],
-        cwd=workspace, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        cwd=judge_workspace, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True, text=True,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert not {"openai", "torch", "transformers"} & set(process.stdout.split())
     assert process.stderr == "judge: 0 judgements, 0 unreadable\n"
-    files = {path.name: path.read_text() for path in (workspace / "judged").iterdir()}
+    files = {path.name: path.read_text() for path in (judge_workspace / "judged").iterdir()}
     assert files == {"judgements.jsonl": ""}
 
 
 def test_an_endpoint_judges_and_a_rerun_sends_nothing(
-    workspace: Path, endpoint: Endpoint, stage: Callable[..., Any], contents: Callable[[Path], Any]
+    judge_workspace: Path,
+    endpoint: Endpoint,
+    run_stage: Callable[..., Any],
+    read_folder: Callable[[Path], Any],
 ) -> None:
     params = endpoint_params(endpoint)
-    run = stage(*ARGUMENTS, changes=params)
+    run = run_stage(*ARGUMENTS, changes=params)
     assert (run.returncode, run.stderr) == (0, "judge: 24 judgements, 0 unreadable\n")
-    first = contents(workspace / "judged")
+    first = read_folder(judge_workspace / "judged")
     assert sorted(first) == ["judgements.jsonl"]
-    metrics = compute_metrics(workspace, params)["reply"]
+    metrics = compute_metrics(judge_workspace, params)["reply"]
     # the injection is the longest answer
     wins = {"win": 0.75, "tie": 0.0, "loss": 0.25, "agreement": 1.0}
     wins |= {"interval": [0.3006, 0.9544], "p": 0.625}  # Wilson's; 2 × P(X ≤ 1), X ~ B(4, ½)
@@ -142,18 +147,18 @@ def test_an_endpoint_judges_and_a_rerun_sends_nothing(
         fields = {name: value for name, value in request.items() if name != "messages"}
         assert fields == {"model": "a-judge", "temperature": 0.0, "seed": 7, "max_tokens": 400}
     endpoint.failures = [500] * 100
-    again = stage(*ARGUMENTS, changes=params)
+    again = run_stage(*ARGUMENTS, changes=params)
     assert again.returncode == 0, again.stderr
-    assert contents(workspace / "judged") == first
+    assert read_folder(judge_workspace / "judged") == first
     assert len(endpoint.requests) == 16
-    files = [file for file in workspace.rglob("*") if file.is_file()]
+    files = [file for file in judge_workspace.rglob("*") if file.is_file()]
     assert not [file for file in files if b"secret" in file.read_bytes()]
 
 
 def test_an_injected_prompt_stays_inside_its_string(
-    workspace: Path, endpoint: Endpoint, stage: Callable[..., Any]
+    judge_workspace: Path, endpoint: Endpoint, run_stage: Callable[..., Any]
 ) -> None:
-    run = stage(*ARGUMENTS, changes=endpoint_params(endpoint))
+    run = run_stage(*ARGUMENTS, changes=endpoint_params(endpoint))
     assert run.returncode == 0, run.stderr
     turns = [request["messages"][-1]["content"] for request in endpoint.requests]
     for turn in turns:
@@ -167,60 +172,65 @@ def test_an_injected_prompt_stays_inside_its_string(
 
 
 def test_unreadable_replies_are_counted(
-    workspace: Path, endpoint: Endpoint, stage: Callable[..., Any]
+    judge_workspace: Path, endpoint: Endpoint, run_stage: Callable[..., Any]
 ) -> None:
     endpoint.reply = lambda request: "Answer A is better."
     params = endpoint_params(endpoint)
-    run = stage(*ARGUMENTS, changes=params)
+    run = run_stage(*ARGUMENTS, changes=params)
     assert (run.returncode, run.stderr) == (0, "judge: 24 judgements, 20 unreadable\n")
-    metrics = compute_metrics(workspace, params)["reply"]
+    metrics = compute_metrics(judge_workspace, params)["reply"]
     pair = metrics["compared"]["merged_against_base"]
     assert pair == {"records": 0, "unreadable": 1.0, "dimensions": {}}
     assert metrics["scored"]["base"] == {"records": 0, "unreadable": 1.0, "dimensions": {}}
 
 
 def test_a_killed_run_resumes_without_sending_requests_again(
-    workspace: Path,
+    judge_workspace: Path,
     endpoint: Endpoint,
-    stage: Callable[..., Any],
-    started: Callable[..., Any],
-    contents: Callable[[Path], Any],
+    run_stage: Callable[..., Any],
+    start_stage: Callable[..., Any],
+    read_folder: Callable[[Path], Any],
 ) -> None:
     params = endpoint_params(endpoint)
     endpoint.replies_left = 5
-    process = started(*ARGUMENTS, changes=params)
+    process = start_stage(*ARGUMENTS, changes=params)
     assert endpoint.silent.wait(60)
-    while len(list(workspace.glob(".scratch/responses/*.json"))) < 5:
+    while len(list(judge_workspace.glob(".scratch/responses/*.json"))) < 5:
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (workspace / "judged").exists()
+    assert not (judge_workspace / "judged").exists()
     before = endpoint.requests[:5]
     endpoint.release.set()
     endpoint.replies_left = None
-    run = stage(*ARGUMENTS, changes=params)
+    run = run_stage(*ARGUMENTS, changes=params)
     assert run.returncode == 0, run.stderr
     after = endpoint.requests[5:]  # includes requests of the killed run without a cached reply
     assert not [request for request in after if request in before]
     assert len({json.dumps(request) for request in endpoint.requests}) == 16
-    resumed = contents(workspace / "judged")
-    for file in workspace.glob(".scratch/responses/*.json"):
+    resumed = read_folder(judge_workspace / "judged")
+    for file in judge_workspace.glob(".scratch/responses/*.json"):
         file.unlink()
-    assert stage(*ARGUMENTS, changes=params).returncode == 0
-    assert contents(workspace / "judged") == resumed
+    assert run_stage(*ARGUMENTS, changes=params).returncode == 0
+    assert read_folder(judge_workspace / "judged") == resumed
 
 
 def test_a_failure_of_the_endpoint_is_one_line(
-    workspace: Path, endpoint: Endpoint, stage: Callable[..., Any], refused: Callable[..., None]
+    judge_workspace: Path,
+    endpoint: Endpoint,
+    run_stage: Callable[..., Any],
+    assert_user_error: Callable[..., None],
 ) -> None:
     params = endpoint_params(endpoint)
     endpoint.failures = [401] * 8
-    run = stage(*ARGUMENTS, changes=params)
-    refused(run, workspace / "judged", endpoint.url, "401", "not now", "correct url, model or key")
+    run = run_stage(*ARGUMENTS, changes=params)
+    assert_user_error(
+        run, judge_workspace / "judged", endpoint.url, "401", "not now", "correct url, model or key"
+    )
     endpoint.failures = []
     endpoint.malformed = "<html>"
-    run = stage(*ARGUMENTS, changes=params)
-    refused(run, workspace / "judged", "the reply is no chat completion")
+    run = run_stage(*ARGUMENTS, changes=params)
+    assert_user_error(run, judge_workspace / "judged", "the reply is no chat completion")
 
 
 @pytest.mark.parametrize(
@@ -235,35 +245,35 @@ def test_a_failure_of_the_endpoint_is_one_line(
     ],
 )
 def test_an_invalid_param_is_one_line(
-    workspace: Path,
+    judge_workspace: Path,
     endpoint: Endpoint,
-    stage: Callable[..., Any],
-    refused: Callable[..., None],
+    run_stage: Callable[..., Any],
+    assert_user_error: Callable[..., None],
     changes: dict[str, Any],
     words: str,
 ) -> None:
-    run = stage(*ARGUMENTS, changes=endpoint_params(endpoint, **changes))
-    refused(run, workspace / "judged", words)
+    run = run_stage(*ARGUMENTS, changes=endpoint_params(endpoint, **changes))
+    assert_user_error(run, judge_workspace / "judged", words)
     assert not endpoint.requests
 
 
 @pytest.mark.slow
 def test_a_local_model_runs_once(
-    workspace: Path, stage: Callable[..., Any], contents: Callable[[Path], Any]
+    judge_workspace: Path, run_stage: Callable[..., Any], read_folder: Callable[[Path], Any]
 ) -> None:
     settings = {
         "by": "model", "model": {"folder": "base", "max_new_tokens": 4},
         "dimensions": ["safety"], "records": 2, "score": ["merged"],
     }  # fmt: skip
     changes = {"judge": settings}
-    run = stage(*ARGUMENTS, changes=changes)
+    run = run_stage(*ARGUMENTS, changes=changes)
     assert (run.returncode, run.stderr) == (0, "judge: 8 judgements, 6 unreadable\n")
-    first = contents(workspace / "judged")
-    (cached,) = workspace.glob(".scratch/responses/*.json")
+    first = read_folder(judge_workspace / "judged")
+    (cached,) = judge_workspace.glob(".scratch/responses/*.json")
     replies_per_record = ['{"safety": "tie"}', '{"safety": "A"}', '{"safety": 3}']
     cached.write_text(json.dumps(replies_per_record * 2))
-    run = stage(*ARGUMENTS, changes=changes)
+    run = run_stage(*ARGUMENTS, changes=changes)
     assert (run.returncode, run.stderr) == (0, "judge: 8 judgements, 0 unreadable\n")
     cached.unlink()
-    assert stage(*ARGUMENTS, changes=changes).returncode == 0
-    assert contents(workspace / "judged") == first
+    assert run_stage(*ARGUMENTS, changes=changes).returncode == 0
+    assert read_folder(judge_workspace / "judged") == first

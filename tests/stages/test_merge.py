@@ -24,42 +24,42 @@ OUTPUT_FILES = [
 
 
 @pytest.fixture
-def adapter(workplace: Path) -> Path:
+def adapter(workspace: Path) -> Path:
     """The folder trained/model with a random adapter that changes every linear layer."""
     import torch
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(1)
-    folder = workplace / "trained/model"
+    folder = workspace / "trained/model"
     config = LoraConfig(
         r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"
     )
-    base = model_io.load_model(workplace / "base", "auto", "eager", "cpu")
+    base = model_io.load_model(workspace / "base", "auto", "eager", "cpu")
     model_io.save_model(get_peft_model(base, config), folder, 1.0)
-    model_io.save_tokenizer(model_io.load_tokenizer(workplace / "base"), folder)
+    model_io.save_tokenizer(model_io.load_tokenizer(workspace / "base"), folder)
     return folder
 
 
 def test_the_merged_weights_equal_those_that_peft_merges(
-    workplace: Path, adapter: Path, stage: Callable[..., Any]
+    workspace: Path, adapter: Path, run_stage: Callable[..., Any]
 ):
     import torch
     from peft import PeftModel
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    run = stage(*ARGUMENTS)
+    run = run_stage(*ARGUMENTS)
     assert run.returncode == 0, run.stderr
     assert run.stderr.startswith('merge: {"prompts": 4, ')
-    assert sorted(path.name for path in (workplace / "merged").iterdir()) == OUTPUT_FILES
-    summary = json.loads((workplace / "merged/merge.json").read_text())
+    assert sorted(path.name for path in (workspace / "merged").iterdir()) == OUTPUT_FILES
+    summary = json.loads((workspace / "merged/merge.json").read_text())
     assert summary["prompts"] == 4
     assert 0 <= summary["largest_logit_difference"] < 1e-3
 
-    base = AutoModelForCausalLM.from_pretrained(workplace / "base")
-    PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(workplace / "peft")
+    base = AutoModelForCausalLM.from_pretrained(workspace / "base")
+    PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(workspace / "peft")
     merged, expected, before = (
-        load_file(workplace / name / "model.safetensors") for name in ("merged", "peft", "base")
+        load_file(workspace / name / "model.safetensors") for name in ("merged", "peft", "base")
     )
     assert merged.keys() == expected.keys() == before.keys()
     assert all(torch.equal(merged[name], expected[name]) for name in merged)
@@ -68,32 +68,35 @@ def test_the_merged_weights_equal_those_that_peft_merges(
 
 
 def test_a_large_merged_model_is_written_as_shards(
-    workplace: Path, adapter: Path, performed: Callable[..., str]
+    workspace: Path, adapter: Path, run_stage_in_process: Callable[..., str]
 ):
-    performed(*ARGUMENTS, changes={"weights.max_shard_gb": 1e-4})
-    index = json.loads((workplace / "merged/model.safetensors.index.json").read_text())
-    shards = {path.name for path in (workplace / "merged").glob("*.safetensors")}
+    run_stage_in_process(*ARGUMENTS, changes={"weights.max_shard_gb": 1e-4})
+    index = json.loads((workspace / "merged/model.safetensors.index.json").read_text())
+    shards = {path.name for path in (workspace / "merged").glob("*.safetensors")}
     assert set(index["weight_map"].values()) == shards
     assert len(shards) > 1
 
 
 def test_a_merge_that_changes_logits_is_an_error(
-    workplace: Path, adapter: Path, stage: Callable[..., Any], refused: Callable[..., None]
+    workspace: Path,
+    adapter: Path,
+    run_stage: Callable[..., Any],
+    assert_user_error: Callable[..., None],
 ):
-    run = stage(*ARGUMENTS, changes={"merge.tolerance": 1e-12})
-    refused(run, workplace / "merged", "merged logits differ by", "merge.tolerance 1e-12")
+    run = run_stage(*ARGUMENTS, changes={"merge.tolerance": 1e-12})
+    assert_user_error(run, workspace / "merged", "merged logits differ by", "merge.tolerance 1e-12")
 
 
 def test_a_model_whose_weights_were_trained_whole_is_linked(
-    workplace: Path, tiny: Path, performed: Callable[..., str]
+    workspace: Path, tiny_model: Path, run_stage_in_process: Callable[..., str]
 ):
-    (workplace / "base").rename(workplace / "model")
-    (workplace / "base").mkdir()  # the base is not needed
-    (workplace / "trained").mkdir()
-    (workplace / "model").rename(workplace / "trained/model")
-    performed(*ARGUMENTS)
-    assert sorted(path.name for path in (workplace / "merged").iterdir()) == OUTPUT_FILES
+    (workspace / "base").rename(workspace / "model")
+    (workspace / "base").mkdir()  # the base is not needed
+    (workspace / "trained").mkdir()
+    (workspace / "model").rename(workspace / "trained/model")
+    run_stage_in_process(*ARGUMENTS)
+    assert sorted(path.name for path in (workspace / "merged").iterdir()) == OUTPUT_FILES
     for name in set(OUTPUT_FILES) - {"merge.json"}:
-        assert (workplace / "merged" / name).samefile(workplace / "trained/model" / name)
-    summary = json.loads((workplace / "merged/merge.json").read_text())
+        assert (workspace / "merged" / name).samefile(workspace / "trained/model" / name)
+    summary = json.loads((workspace / "merged/merge.json").read_text())
     assert summary == {"prompts": 0, "largest_logit_difference": 0.0}

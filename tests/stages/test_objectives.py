@@ -13,7 +13,7 @@ from lockstep.metrics.registry import METRICS
 from lockstep.predictions import VARIANTS
 from lockstep.suites import FORMS_BY_OBJECTIVE
 from lockstep.training.train_params import Objective
-from tests.conftest import LABELS, architecture, write_params
+from tests.conftest import LABELS, write_params, write_random_model
 
 pytestmark = pytest.mark.slow
 
@@ -82,12 +82,12 @@ OBJECTIVES = {
     "case", [*get_args(Objective), "encoder", "several labels", "written labels", "calls"]
 )
 def test_from_raw_rows_to_the_report(
-    clone: Path, run_pipeline: Callable[[], None], tiny: Path, case: str
+    clone: Path, run_pipeline: Callable[[], None], tiny_model: Path, case: str
 ):
     objective = OBJECTIVES.get(case, case)
     if case == "encoder":
         shutil.rmtree(clone / "data/base")
-        architecture("bert", clone / "data/base", tiny)
+        write_random_model("bert", clone / "data/base", tiny_model)
     data_format, answer, rows = CASES.get(case, ("preference", "preference", PAIRS))
     raw = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (clone / "data/raw/rows.jsonl").write_text(raw, encoding="utf-8")

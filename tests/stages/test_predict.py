@@ -20,7 +20,7 @@ from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predictor import hash_prompt, name_length
 from lockstep.predictions import Prediction
 from lockstep.records import Record
-from tests.conftest import KINDS, LABELS, REPOSITORY, furnish, write_params, write_tasks
+from tests.conftest import KINDS, LABELS, REPOSITORY, write_params, write_stage_inputs, write_tasks
 
 ARGUMENTS = ("predict", "base", "prepared", "tasks", "predicted/base")
 RULES = json.dumps([{"rule": "lacks", "text": "BANANA"}, {"rule": "words", "at_least": 999}])
@@ -57,58 +57,64 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def asked_records(conversation: Callable[..., Record], corpus: list[Record]) -> list[Record]:
+def asked_records(make_record: Callable[..., Record], corpus: list[Record]) -> list[Record]:
     """Records of every kind that a generative model is asked, but calls, which take more room."""
     text = replace(corpus[0], task="plain", messages=[{"role": "assistant", "content": "Hello."}])
-    liked = conversation("Was it good?", "Yes.", "feedback")
-    disliked = replace(conversation("Was it bad?", "Yes.", "feedback"), desirable=False)
+    liked = make_record("Was it good?", "Yes.", "feedback")
+    disliked = replace(make_record("Was it bad?", "Yes.", "feedback"), desirable=False)
     first, second = (replace(row, slices={**row.slices, "phrasing": "1"}) for row in corpus[:4:3])
     return [
         first,
         *corpus[1:3],
         second,
         *corpus[4:],
-        conversation("Say nothing of fruit.", RULES, "behaviour"),
-        conversation("How do I forge an invoice?", "unsafe", "refusal"),
-        conversation("发票怎么开？", "safe", "refusal"),
+        make_record("Say nothing of fruit.", RULES, "behaviour"),
+        make_record("How do I forge an invoice?", "unsafe", "refusal"),
+        make_record("发票怎么开？", "safe", "refusal"),
         replace(liked, desirable=True),
         disliked,
-        replace(conversation("Hello?", "Hello!", "pairs"), rejected="Go away."),
-        conversation("How much is it?", "2.5", "price"),
+        replace(make_record("Hello?", "Hello!", "pairs"), rejected="Go away."),
+        make_record("How much is it?", "2.5", "price"),
         text,
     ]
 
 
 @pytest.fixture(scope="module")
-def place(
+def shared_workspace(
     tmp_path_factory: pytest.TempPathFactory,
-    tiny: Path,
+    tiny_model: Path,
     corpus: list[Record],
     documents: list[str],
     asked_records: list[Record],
 ) -> Path:
     """A folder as a clone has it before predict, with a task of lm-eval."""
-    place = furnish(tmp_path_factory.mktemp("place"), tiny, corpus, documents)
+    shared_workspace = write_stage_inputs(
+        tmp_path_factory.mktemp("workspace"), tiny_model, corpus, documents
+    )
     long = corpus[2].with_question(lambda text: text * 20, "s.csv:long")  # beyond the context
-    records.write(place / "prepared/train.jsonl", [long, *corpus])
-    records.write(place / "prepared/test.jsonl", asked_records)
-    write_tasks(place / "prepared", ALL_KINDS)
-    documents = lm_eval_tasks.build_documents(model_io.load_tokenizer(tiny), corpus[6:7], LABELS)
-    (place / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
-    files = {"test": str(place / "own.jsonl")}
+    records.write(shared_workspace / "prepared/train.jsonl", [long, *corpus])
+    records.write(shared_workspace / "prepared/test.jsonl", asked_records)
+    write_tasks(shared_workspace / "prepared", ALL_KINDS)
+    documents = lm_eval_tasks.build_documents(
+        model_io.load_tokenizer(tiny_model), corpus[6:7], LABELS
+    )
+    (shared_workspace / "own.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in documents)
+    )
+    files = {"test": str(shared_workspace / "own.jsonl")}
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": files}}
     task = {"task": "own", **source, **lm_eval_tasks.TASK}
-    (place / "tasks/own.yaml").write_text(json.dumps(task))
-    write_params(place, CHANGES)
-    return place
+    (shared_workspace / "tasks/own.yaml").write_text(json.dumps(task))
+    write_params(shared_workspace, CHANGES)
+    return shared_workspace
 
 
-def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(shared_workspace: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the stage in a folder whose params.yaml is written."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     return subprocess.Popen(
         [sys.executable, "-m", f"stages.{arguments[0]}", *arguments[1:]],
-        cwd=place,
+        cwd=shared_workspace,
         env={**environment, "PYTHONPATH": str(REPOSITORY)},
         stderr=subprocess.PIPE,
         text=True,
@@ -116,13 +122,13 @@ def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.fixture(scope="module")
-def predicted(place: Path) -> Path:
+def predicted(shared_workspace: Path) -> Path:
     """Run the stage once on all kinds of records; return its output."""
-    process = start(place, *ARGUMENTS)
+    process = start(shared_workspace, *ARGUMENTS)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors == "predict: base: 24 records, 9 suites\n"
-    return place / "predicted/base"
+    return shared_workspace / "predicted/base"
 
 
 @pytest.fixture(scope="module")
@@ -273,54 +279,53 @@ def test_lm_eval_agrees_with_the_choices_and_scores_its_own_task(
 
 @pytest.mark.slow
 def test_an_interrupted_stage_continues_to_the_same_bytes(
-    place: Path,
+    shared_workspace: Path,
     predicted: Path,
-    performed: Callable[..., str],
-    workplace: Path,
-    contents: Callable[[Path], Any],
-    monkeypatch: pytest.MonkeyPatch,
+    read_folder: Callable[[Path], Any],
 ):
-    """The stage is killed once an answer is in the cache, and that answer is not asked again."""
-    scratch = place / ".scratch/predict"
+    """Kill the stage once an answer is cached; the second run does not generate it again."""
+    scratch = shared_workspace / ".scratch/predict"
     assert not list(scratch.glob("*/")), "the cache is removed at the end"
-    process = start(place, *ARGUMENTS[:-1], "predicted/again")
+    process = start(shared_workspace, *ARGUMENTS[:-1], "predicted/again")
     while not list(scratch.glob("*/*.json")):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.wait()
-    assert not (place / "predicted/again").exists()
-    process = start(place, *ARGUMENTS[:-1], "predicted/again")
+    assert not (shared_workspace / "predicted/again").exists()
+    process = start(shared_workspace, *ARGUMENTS[:-1], "predicted/again")
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors.startswith("predict: resuming from the answers given before\n")
-    assert contents(place / "predicted/again") == contents(predicted)
+    assert read_folder(shared_workspace / "predicted/again") == read_folder(predicted)
 
 
 @pytest.mark.slow
-def test_suites_of_params_replace_those_of_the_data(workplace: Path, performed: Callable[..., str]):
+def test_suites_of_params_replace_those_of_the_data(
+    workspace: Path, run_stage_in_process: Callable[..., str]
+):
     changes = {
         "predict.suites": [{"task": "intent", "answer": "written_label"}],
         "predict.lm_eval": {"records": 3},
         "predict.split_records": 0,
     }
-    performed(*ARGUMENTS, changes=changes)
-    rows = predictions.read(workplace / "predicted/base/predictions.jsonl")
+    run_stage_in_process(*ARGUMENTS, changes=changes)
+    rows = predictions.read(workspace / "predicted/base/predictions.jsonl")
     assert {row.answer_form for row in of_task(rows, "intent")} == {"written_label"}
     assert {row.answer_form for row in rows if row.task != "intent"} == {""}
     assert all(row.loss is not None for row in rows)
-    assert predictions.read(workplace / "predicted/base/splits.jsonl") == []
-    assert predictions.read(workplace / "predicted/base/perturbed.jsonl") == []
-    assert json.loads((workplace / "predicted/base/lm_eval.json").read_text()) == {
+    assert predictions.read(workspace / "predicted/base/splits.jsonl") == []
+    assert predictions.read(workspace / "predicted/base/perturbed.jsonl") == []
+    assert json.loads((workspace / "predicted/base/lm_eval.json").read_text()) == {
         "suites": {}, "tasks": {},
     }  # fmt: skip
 
 
-def unreadable_rules(place: Path) -> None:
-    rows = [*records.read(place / "prepared/test.jsonl")]
+def unreadable_rules(workspace: Path) -> None:
+    rows = [*records.read(workspace / "prepared/test.jsonl")]
     rule = rows[2].with_answer('[{"rule": "rhymes"}]')
-    records.write(place / "prepared/test.jsonl", [*rows, replace(rule, task="behaviour")])
-    write_tasks(place / "prepared", {**KINDS, "behaviour": "rules"})
+    records.write(workspace / "prepared/test.jsonl", [*rows, replace(rule, task="behaviour")])
+    write_tasks(workspace / "prepared", {**KINDS, "behaviour": "rules"})
 
 
 @pytest.mark.parametrize(
@@ -350,24 +355,26 @@ def unreadable_rules(place: Path) -> None:
     ],
 )
 def test_mistakes_are_found_before_the_model_loads(
-    workplace: Path,
-    performed: Callable[..., str],
+    workspace: Path,
+    run_stage_in_process: Callable[..., str],
     changes: dict[str, Any],
     spoil: Callable[[Path], None] | None,
     line: str,
 ):
-    (workplace / "base/model.safetensors").unlink()
+    (workspace / "base/model.safetensors").unlink()
     if spoil:
-        spoil(workplace)
+        spoil(workspace)
     with pytest.raises(UserError, match=line) as error:
-        performed(*ARGUMENTS, changes=changes)
+        run_stage_in_process(*ARGUMENTS, changes=changes)
     assert "\n" not in error.value.message
-    assert not (workplace / "predicted").exists()
+    assert not (workspace / "predicted").exists()
 
 
 def test_a_mistaken_suite_is_one_line(
-    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+    workspace: Path, run_stage: Callable[..., Any], assert_user_error: Callable[..., None]
 ):
     suites = [{"task": "rely", "answer": "text"}]
-    run = stage(*ARGUMENTS, changes={"predict.suites": suites})
-    refused(run, workplace / "predicted", "predict.suites: no source has task rely; known: ")
+    run = run_stage(*ARGUMENTS, changes={"predict.suites": suites})
+    assert_user_error(
+        run, workspace / "predicted", "predict.suites: no source has task rely; known: "
+    )

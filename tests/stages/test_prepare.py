@@ -65,7 +65,7 @@ def write_csv(file: Path, header: str, *rows: str) -> None:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     """A folder with 40 good rows, a duplicate after cleaning and a label that is not allowed."""
     (tmp_path / "raw").mkdir()
     rows = [f"{question},{label_of(question)}" for question in QUESTIONS]
@@ -76,9 +76,9 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def add_source(workplace: Path, name: str, *rows: tuple[str, str]) -> dict[str, Any]:
+def add_source(workspace: Path, name: str, *rows: tuple[str, str]) -> dict[str, Any]:
     """Write another file of (text, label), and return its source."""
-    write_csv(workplace / "raw" / name, "text,label", *(f"{text},{label}" for text, label in rows))
+    write_csv(workspace / "raw" / name, "text,label", *(f"{text},{label}" for text, label in rows))
     return {**SOURCE, "path": name}
 
 
@@ -87,53 +87,53 @@ def stage_environment() -> dict[str, str]:
     return {**environment, "PYTHONPATH": str(REPOSITORY)}
 
 
-def run_stage(workplace: Path, out: str = "prepared") -> tuple[int, list[str]]:
+def process(workspace: Path, out: str = "prepared") -> tuple[int, list[str]]:
     """Run the stage, and return its exit code and the lines on stderr."""
     result = subprocess.run(
         [sys.executable, "-m", "stages.prepare", "raw", out],
-        cwd=workplace, env=stage_environment(), capture_output=True, text=True,
+        cwd=workspace, env=stage_environment(), capture_output=True, text=True,
     )  # fmt: skip
     return result.returncode, result.stderr.splitlines()
 
 
-def prepare(workplace: Path, **changes: Any) -> dict[str, Any]:
+def prepare(workspace: Path, **changes: Any) -> dict[str, Any]:
     """Run the stage with changed params, and return the data card."""
-    write_params(workplace, **changes)
-    code, lines = run_stage(workplace)
+    write_params(workspace, **changes)
+    code, lines = process(workspace)
     assert code == 0, lines
-    return read_json(workplace, "card.json")
+    return read_json(workspace, "card.json")
 
 
-def read_json(workplace: Path, name: str) -> Any:
-    return json.loads((workplace / "prepared" / name).read_text())
+def read_json(workspace: Path, name: str) -> Any:
+    return json.loads((workspace / "prepared" / name).read_text())
 
 
-def read_lines(workplace: Path, name: str) -> list[dict[str, Any]]:
-    lines = (workplace / "prepared" / name).read_text().splitlines()
+def read_lines(workspace: Path, name: str) -> list[dict[str, Any]]:
+    lines = (workspace / "prepared" / name).read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def read_removed(workplace: Path) -> list[tuple[str, str, str]]:
+def read_removed(workspace: Path) -> list[tuple[str, str, str]]:
     """Return (origin, reason, cause) of each removed record."""
-    rows = read_lines(workplace, "removed.jsonl")
+    rows = read_lines(workspace, "removed.jsonl")
     return [(row["origin"], row["reason"], row["because_of"]) for row in rows]
 
 
-def read_splits(workplace: Path) -> dict[str, list[Record]]:
-    files = {name: workplace / "prepared" / f"{name}.jsonl" for name in SPLITS}
+def read_splits(workspace: Path) -> dict[str, list[Record]]:
+    files = {name: workspace / "prepared" / f"{name}.jsonl" for name in SPLITS}
     return {name: list(records.read(file)) for name, file in files.items()}
 
 
-def list_outputs(workplace: Path) -> list[str]:
-    paths = [path.relative_to(workplace) for path in workplace.rglob("*")]
+def list_outputs(workspace: Path) -> list[str]:
+    paths = [path.relative_to(workspace) for path in workspace.rglob("*")]
     return sorted(path.as_posix() for path in paths if path.parts[0] not in {"raw", "params.yaml"})
 
 
-def test_every_row_is_kept_rejected_or_a_duplicate(workplace: Path) -> None:
-    assert run_stage(workplace) == (0, [
+def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
+    assert process(workspace) == (0, [
         "prepare: 42 rows: 1 rejected, 1 duplicates or removed; 28 train, 4 validation, 8 test"
     ])  # fmt: skip
-    assert list_outputs(workplace) == [
+    assert list_outputs(workspace) == [
         "prepared",
         "prepared/card.json",
         "prepared/labels.json",
@@ -144,28 +144,28 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workplace: Path) -> None:
         "prepared/train.jsonl",
         "prepared/validation.jsonl",
     ]
-    splits = read_splits(workplace)
+    splits = read_splits(workspace)
     questions = [record.question for split in splits.values() for record in split]
     assert sorted(questions) == sorted(QUESTIONS)
-    assert read_lines(workplace, "rejected.jsonl") == [
+    assert read_lines(workspace, "rejected.jsonl") == [
         {
             "origin": "intent.csv:43",
             "reason": "unknown_label",
             "row": '{"label": "lose", "text": "How do I lose my parcel?"}',
         }
     ]
-    assert read_lines(workplace, "removed.jsonl") == [
+    assert read_lines(workspace, "removed.jsonl") == [
         {"because_of": "intent.csv:2", "origin": "intent.csv:42", "reason": "duplicate"}
     ]
-    assert read_json(workplace, "labels.json") == {"intent": sorted(VERBS)}
-    assert read_json(workplace, "tasks.json") == {
+    assert read_json(workspace, "labels.json") == {"intent": sorted(VERBS)}
+    assert read_json(workspace, "tasks.json") == {
         "intent": {
             "kind": "label",
             "slices": [],
             "records": {"train": 28, "validation": 4, "test": 8},
         }
     }
-    card = read_json(workplace, "card.json")
+    card = read_json(workspace, "card.json")
     assert card["rows"] == {
         "read": 42, "kept": 40, "rejected": 1, "duplicates": 1, "removed": 0,
     }  # fmt: skip
@@ -181,49 +181,49 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workplace: Path) -> None:
     }  # fmt: skip
 
 
-def test_two_runs_give_the_same_bytes(workplace: Path) -> None:
-    assert run_stage(workplace, "first")[0] == run_stage(workplace, "second")[0] == 0
-    for file in (workplace / "first").iterdir():
-        assert file.read_bytes() == (workplace / "second" / file.name).read_bytes(), file.name
+def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
+    assert process(workspace, "first")[0] == process(workspace, "second")[0] == 0
+    for file in (workspace / "first").iterdir():
+        assert file.read_bytes() == (workspace / "second" / file.name).read_bytes(), file.name
 
 
-def test_too_many_rejected_rows_are_refused_and_listed(workplace: Path) -> None:
-    write_params(workplace, max_rejected_fraction=0.0)
-    assert run_stage(workplace) == (2, [
+def test_too_many_rejected_rows_are_refused_and_listed(workspace: Path) -> None:
+    write_params(workspace, max_rejected_fraction=0.0)
+    assert process(workspace) == (2, [
         "error: 1 of 42 rows rejected, more than prepare.max_rejected_fraction 0.0; "
         "repair them or raise it:",
         "error: intent.csv:43: unknown_label",
     ])  # fmt: skip
-    assert list_outputs(workplace) == []
+    assert list_outputs(workspace) == []
 
 
 @pytest.mark.parametrize("name", ["validation", "test"])
-def test_an_empty_split_is_refused(workplace: Path, name: str) -> None:
-    write_params(workplace, split={name: 0.0})
+def test_an_empty_split_is_refused(workspace: Path, name: str) -> None:
+    write_params(workspace, split={name: 0.0})
     line = f"error: the {name} split is empty; correct prepare.split or add data"
-    assert run_stage(workplace) == (2, [line])
-    assert list_outputs(workplace) == []
+    assert process(workspace) == (2, [line])
+    assert list_outputs(workspace) == []
 
 
 @pytest.mark.parametrize("out", ["raw", "raw/out", ".", "raw/../raw"])
-def test_an_output_that_overlaps_with_the_input_is_refused(workplace: Path, out: str) -> None:
+def test_an_output_that_overlaps_with_the_input_is_refused(workspace: Path, out: str) -> None:
     line = f"error: {out}: overlaps with the input RAW; name another output"
-    assert run_stage(workplace, out) == (2, [line])
-    assert (workplace / "raw" / "intent.csv").is_file()
-    assert (workplace / "params.yaml").is_file()
+    assert process(workspace, out) == (2, [line])
+    assert (workspace / "raw" / "intent.csv").is_file()
+    assert (workspace / "params.yaml").is_file()
 
 
-def test_a_missing_source_is_refused(workplace: Path) -> None:
-    (workplace / "raw" / "intent.csv").unlink()
+def test_a_missing_source_is_refused(workspace: Path) -> None:
+    (workspace / "raw" / "intent.csv").unlink()
     line = "error: raw/intent.csv: not found; put it there or correct prepare.sources"
-    assert run_stage(workplace) == (2, [line])
+    assert process(workspace) == (2, [line])
 
 
-def test_rows_that_cleaning_makes_invalid_are_rejected(workplace: Path) -> None:
-    with (workplace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+def test_rows_that_cleaning_makes_invalid_are_rejected(workspace: Path) -> None:
+    with (workspace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
         stream.write("\u200b,find\nHow <|im\u200b_end|>,find\n")
-    assert run_stage(workplace)[0] == 0
-    rejected = read_lines(workplace, "rejected.jsonl")
+    assert process(workspace)[0] == 0
+    rejected = read_lines(workspace, "rejected.jsonl")
     assert {row["origin"]: row["reason"] for row in rejected} == {
         "intent.csv:43": "unknown_label",
         "intent.csv:44": "empty_after_cleaning",
@@ -231,28 +231,28 @@ def test_rows_that_cleaning_makes_invalid_are_rejected(workplace: Path) -> None:
     }
 
 
-def test_training_loses_near_duplicates_of_a_test_file(workplace: Path) -> None:
+def test_training_loses_near_duplicates_of_a_test_file(workspace: Path) -> None:
     train = {**SOURCE, "split": "train"}
     test = add_source(
-        workplace, "test.csv",
+        workspace, "test.csv",
         ("how do I find my PARCEL pls", "find"), ("Fresh question", "greet"),
     )  # fmt: skip
-    validation = add_source(workplace, "validation.csv", ("Another question", "greet"))
+    validation = add_source(workspace, "validation.csv", ("Another question", "greet"))
     card = prepare(
-        workplace,
+        workspace,
         sources=[train, {**test, "split": "test"}, {**validation, "split": "validation"}],
     )
     assert card["removed"] == {"duplicate": 1, "near_duplicate": 1}
-    assert read_removed(workplace)[1] == ("intent.csv:2", "near_duplicate", "test")
+    assert read_removed(workspace)[1] == ("intent.csv:2", "near_duplicate", "test")
     assert card["splits"]["test"]["records"] == 2
     assert card["unlearnt_labels"] == {"intent": {"greet": 2}}, "one in test, one in validation"
 
 
-def test_quota_holds_in_the_strata_that_follow_from_the_sources(workplace: Path) -> None:
+def test_quota_holds_in_the_strata_that_follow_from_the_sources(workspace: Path) -> None:
     languages = ["zh" if number % 4 == 0 else "en" for number in range(len(QUESTIONS))]
     rows = [f"{text},find,{name}" for text, name in zip(QUESTIONS, languages, strict=True)]
-    write_csv(workplace / "raw" / "intent.csv", "text,label,language", *rows)
-    card = prepare(workplace, sources=[{**SOURCE, "slices": ["language"]}])
+    write_csv(workspace / "raw" / "intent.csv", "text,label,language", *rows)
+    card = prepare(workspace, sources=[{**SOURCE, "slices": ["language"]}])
     assert {name: split["slices"]["language"] for name, split in card["splits"].items()} == {
         "train": {"en": 21, "zh": 7},
         "validation": {"en": 3, "zh": 1},
@@ -261,36 +261,36 @@ def test_quota_holds_in_the_strata_that_follow_from_the_sources(workplace: Path)
     assert card["drift"]["strata"] == {"validation": 0.0, "test": 0.0}
 
 
-def test_conflicts_are_resolved_by_the_policy(workplace: Path) -> None:
-    conflicting = add_source(workplace, "more.csv", ("How do I find my parcel?", "print"))
+def test_conflicts_are_resolved_by_the_policy(workspace: Path) -> None:
+    conflicting = add_source(workspace, "more.csv", ("How do I find my parcel?", "print"))
 
     def prepare_with(policy: str) -> dict[str, Any]:
         duplicates = {"threshold": 0.9, "near": "group", "conflicts": policy}
-        return prepare(workplace, sources=[SOURCE, conflicting], duplicates=duplicates)
+        return prepare(workspace, sources=[SOURCE, conflicting], duplicates=duplicates)
 
     assert prepare_with("keep")["conflicts"] == 1
     assert prepare_with("drop")["removed"] == {"conflict": 3}
-    assert ("more.csv:2", "conflict", "intent.csv:2") in read_removed(workplace)
+    assert ("more.csv:2", "conflict", "intent.csv:2") in read_removed(workspace)
     assert prepare_with("majority")["removed"] == {"conflict": 1, "duplicate": 1}
-    assert read_removed(workplace)[0] == ("more.csv:2", "conflict", "intent.csv:2")
+    assert read_removed(workspace)[0] == ("more.csv:2", "conflict", "intent.csv:2")
 
 
-def test_a_group_of_most_records_is_named_if_a_split_is_empty(workplace: Path) -> None:
+def test_a_group_of_most_records_is_named_if_a_split_is_empty(workspace: Path) -> None:
     rows = [f"How do I find my parcel number {number},find" for number in range(60)]
-    write_csv(workplace / "raw" / "intent.csv", "text,label", *rows)
-    code, lines = run_stage(workplace)
+    write_csv(workspace / "raw" / "intent.csv", "text,label", *rows)
+    code, lines = process(workspace)
     assert code == 2
     assert " split is empty (60 records are one group); correct prepare.split" in lines[0]
 
 
-def test_training_loses_the_group_members_of_a_test_file(workplace: Path) -> None:
+def test_training_loses_the_group_members_of_a_test_file(workspace: Path) -> None:
     rows = [f"{text},{label_of(text)},u{number % 5}" for number, text in enumerate(QUESTIONS)]
-    write_csv(workplace / "raw" / "intent.csv", "text,label,user", *rows)
-    write_csv(workplace / "raw" / "test.csv", "text,label,user", "A different matter,find,u0")
-    validation = add_source(workplace, "validation.csv", ("Something new", "find"))
+    write_csv(workspace / "raw" / "intent.csv", "text,label,user", *rows)
+    write_csv(workspace / "raw" / "test.csv", "text,label,user", "A different matter,find,u0")
+    validation = add_source(workspace, "validation.csv", ("Something new", "find"))
     grouped = {**SOURCE, "columns": {"group": "user"}}
     card = prepare(
-        workplace,
+        workspace,
         sources=[
             {**grouped, "split": "train"},
             {**grouped, "path": "test.csv", "split": "test"},
@@ -298,68 +298,68 @@ def test_training_loses_the_group_members_of_a_test_file(workplace: Path) -> Non
         ],
     )
     assert card["removed"] == {"group": 8}
-    assert {cause for _, _, cause in read_removed(workplace)} == {"test"}
+    assert {cause for _, _, cause in read_removed(workspace)} == {"test"}
 
 
-def test_near_duplicates_may_be_merged(workplace: Path) -> None:
-    near = add_source(workplace, "more.csv", ("How do I find my parcel pls?", "find"))
+def test_near_duplicates_may_be_merged(workspace: Path) -> None:
+    near = add_source(workspace, "more.csv", ("How do I find my parcel pls?", "find"))
     duplicates = {"threshold": 0.7, "near": "merge", "conflicts": "keep"}
-    prepare(workplace, sources=[SOURCE, near], duplicates=duplicates)
-    assert ("more.csv:2", "near_duplicate", "intent.csv:2") in read_removed(workplace)
+    prepare(workspace, sources=[SOURCE, near], duplicates=duplicates)
+    assert ("more.csv:2", "near_duplicate", "intent.csv:2") in read_removed(workspace)
 
 
-def test_training_loses_records_that_repeat_a_benchmark(workplace: Path) -> None:
+def test_training_loses_records_that_repeat_a_benchmark(workspace: Path) -> None:
     line = '{"turns": ["Tell me: how do I cancel my voucher"]}\n'
-    (workplace / "raw" / "bench.jsonl").write_text(line)
-    card = prepare(workplace, decontaminate={"words": 6, "benchmarks": ["bench.jsonl"]})
-    causes = [cause for _, reason, cause in read_removed(workplace) if reason == "contaminated"]
+    (workspace / "raw" / "bench.jsonl").write_text(line)
+    card = prepare(workspace, decontaminate={"words": 6, "benchmarks": ["bench.jsonl"]})
+    causes = [cause for _, reason, cause in read_removed(workspace) if reason == "contaminated"]
     assert causes == ["benchmarks"]
     assert card["removed"]["contaminated"] == 1
     assert card["benchmark_texts"] == {"bench.jsonl": 1}
-    train = (workplace / "prepared" / "train.jsonl").read_text()
+    train = (workspace / "prepared" / "train.jsonl").read_text()
     assert "cancel my voucher" not in train
 
 
-def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one(workplace: Path) -> None:
+def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one(workspace: Path) -> None:
     def train_ids(fraction: float) -> set[str]:
-        prepare(workplace, split={"train_fraction": fraction})
-        return {record.id for record in read_splits(workplace)["train"]}
+        prepare(workspace, split={"train_fraction": fraction})
+        return {record.id for record in read_splits(workspace)["train"]}
 
     assert train_ids(0.3) < train_ids(0.7) < train_ids(1.0)
 
 
-def test_the_records_of_a_group_stay_in_one_split(workplace: Path) -> None:
+def test_the_records_of_a_group_stay_in_one_split(workspace: Path) -> None:
     rows = [f"{text},{label_of(text)},u{number % 6}" for number, text in enumerate(QUESTIONS)]
-    write_csv(workplace / "raw" / "intent.csv", "text,label,user", *rows)
-    prepare(workplace, sources=[{**SOURCE, "columns": {"group": "user"}}])
-    groups = [{record.group for record in split} for split in read_splits(workplace).values()]
+    write_csv(workspace / "raw" / "intent.csv", "text,label,user", *rows)
+    prepare(workspace, sources=[{**SOURCE, "columns": {"group": "user"}}])
+    groups = [{record.group for record in split} for split in read_splits(workspace).values()]
     assert sum(map(len, groups)) == len(set.union(*groups)) == 6
 
 
-def test_a_group_may_span_two_files(workplace: Path) -> None:
+def test_a_group_may_span_two_files(workspace: Path) -> None:
     for name, texts in (("a.csv", QUESTIONS[::2]), ("b.csv", QUESTIONS[1::2])):
         rows = [f"{text},{label_of(text)},u{number // 2}" for number, text in enumerate(texts)]
-        write_csv(workplace / "raw" / name, "text,label,user", *rows)
+        write_csv(workspace / "raw" / name, "text,label,user", *rows)
     grouped = {**SOURCE, "columns": {"group": "user"}}
-    card = prepare(workplace, sources=[{**grouped, "path": "a.csv"}, {**grouped, "path": "b.csv"}])
+    card = prepare(workspace, sources=[{**grouped, "path": "a.csv"}, {**grouped, "path": "b.csv"}])
     assert card["near_duplicate_groups"] == 10
     splits_by_group: dict[str, set[str]] = {}
-    for name, split in read_splits(workplace).items():
+    for name, split in read_splits(workspace).items():
         for record in split:
             splits_by_group.setdefault(record.group, set()).add(name)
     assert len(splits_by_group) == 10
     assert all(len(names) == 1 for names in splits_by_group.values())
 
 
-def test_a_column_names_the_task_and_each_task_has_its_labels(workplace: Path) -> None:
+def test_a_column_names_the_task_and_each_task_has_its_labels(workspace: Path) -> None:
     rows = [f"{text},{label_of(text)},{text.split()[-1]}" for text in QUESTIONS]
-    write_csv(workplace / "raw" / "intent.csv", "text,label,task", *rows)
+    write_csv(workspace / "raw" / "intent.csv", "text,label,task", *rows)
     by_column = {**SOURCE, "columns": {"task": "task"}}
-    prepare(workplace, sources=[by_column])
-    labels = read_json(workplace, "labels.json")
+    prepare(workspace, sources=[by_column])
+    labels = read_json(workspace, "labels.json")
     assert labels == {f"{topic}?": sorted(VERBS) for topic in TOPICS}
     write_csv(
-        workplace / "raw" / "more.csv",
+        workspace / "raw" / "more.csv",
         "text,label", "Where may my parcel be,find", "Print it all,print",
     )  # fmt: skip
     completions = {
@@ -368,49 +368,49 @@ def test_a_column_names_the_task_and_each_task_has_its_labels(workplace: Path) -
         "task": "parcel?",
         "columns": {"prompt": "text", "completion": "label"},
     }
-    card = prepare(workplace, sources=[by_column, completions])
+    card = prepare(workspace, sources=[by_column, completions])
     expected = {verb: 1 + (verb in ("find", "print")) for verb in sorted(VERBS)}
     assert card["labels"]["parcel?"] == expected
 
 
-def test_rows_of_low_quality_are_rejected_below_min_score(workplace: Path) -> None:
-    with (workplace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+def test_rows_of_low_quality_are_rejected_below_min_score(workspace: Path) -> None:
+    with (workspace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
         stream.write("find,find\n")
-    assert prepare(workplace)["faults"]["copies_question"] == 1
-    card = prepare(workplace, quality={"min_score": 0.9})
+    assert prepare(workspace)["faults"]["copies_question"] == 1
+    card = prepare(workspace, quality={"min_score": 0.9})
     assert card["rejected"] == {"low_quality": 1, "unknown_label": 1}
 
 
-def test_several_processes_give_the_bytes_of_one(workplace: Path) -> None:
+def test_several_processes_give_the_bytes_of_one(workspace: Path) -> None:
     texts = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(12_000)]
-    write_csv(workplace / "raw" / "intent.csv", "text,label", *(f"{text},find" for text in texts))
-    assert run_stage(workplace, "many")[0] == 0
+    write_csv(workspace / "raw" / "intent.csv", "text,label", *(f"{text},find" for text in texts))
+    assert process(workspace, "many")[0] == 0
     code = (
         f"import os, sys, runpy; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); "
         "sys.argv = ['prepare', 'raw', 'one']; "
         "runpy.run_module('stages.prepare', run_name='__main__')"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=workplace, env=stage_environment(), check=True)
-    for file in (workplace / "many").iterdir():
-        assert file.read_bytes() == (workplace / "one" / file.name).read_bytes(), file.name
+    subprocess.run([sys.executable, "-c", code], cwd=workspace, env=stage_environment(), check=True)
+    for file in (workspace / "many").iterdir():
+        assert file.read_bytes() == (workspace / "one" / file.name).read_bytes(), file.name
 
 
 def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(
-    workplace: Path,
+    workspace: Path,
 ) -> None:
     export = REPOSITORY / "tests" / "data" / "label_studio_export.json"
-    (workplace / "raw" / "people.json").write_bytes(export.read_bytes())
+    (workspace / "raw" / "people.json").write_bytes(export.read_bytes())
     people = {
         "path": "people.json", "format": "label_studio", "task": "intent", "slices": ["language"],
     }  # fmt: skip
-    card = prepare(workplace, sources=[SOURCE, people])
+    card = prepare(workspace, sources=[SOURCE, people])
     assert card["rejected"] == {"annotators_disagree": 2, "unknown_label": 1}
     assert card["agreement"] == {
         "people.json": {
             "annotators": 3, "tasks_answered_twice": 8, "krippendorff_alpha": 0.6524,
         },
     }  # fmt: skip
-    assert read_json(workplace, "tasks.json")["intent"]["kind"] == "label"
+    assert read_json(workspace, "tasks.json")["intent"]["kind"] == "label"
 
 
 def find_processes(folder: Path) -> list[int]:
@@ -440,32 +440,32 @@ def ignore_sigint() -> None:
     ],
 )
 def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(
-    workplace: Path, number: int, before: Callable[[], None] | None
+    workspace: Path, number: int, before: Callable[[], None] | None
 ) -> None:
     rows = [f"Question {n} of {n % 977},find" for n in range(150_000)]
-    write_csv(workplace / "raw" / "intent.csv", "text,label", *rows)
-    stage = subprocess.Popen(
+    write_csv(workspace / "raw" / "intent.csv", "text,label", *rows)
+    process = subprocess.Popen(
         [sys.executable, "-m", "stages.prepare", "raw", "prepared"],
-        cwd=workplace, env=stage_environment(), stderr=subprocess.PIPE, text=True,
+        cwd=workspace, env=stage_environment(), stderr=subprocess.PIPE, text=True,
         start_new_session=True, preexec_fn=before,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while len(find_processes(workplace)) < 3 and time.monotonic() < deadline:
+    while len(find_processes(workspace)) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(random.random())  # at any point of its work
     if number == signal.SIGINT:
-        os.killpg(stage.pid, number)  # as a terminal does
+        os.killpg(process.pid, number)  # as a terminal does
     else:
-        stage.send_signal(number)
-    _, stderr = stage.communicate(timeout=60)
-    assert stage.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     assert "Traceback" not in stderr
     deadline = time.monotonic() + 10
-    while find_processes(workplace) and time.monotonic() < deadline:
+    while find_processes(workspace) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert find_processes(workplace) == []
+    assert find_processes(workspace) == []
     if number != signal.SIGKILL:
-        assert list_outputs(workplace) == []
+        assert list_outputs(workspace) == []
 
 
 def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_training(
@@ -488,7 +488,7 @@ def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_tr
     (tmp_path / "raw").symlink_to(REPOSITORY / "data/raw")
     for values, out in ((without, "before"), (params, "prepared")):
         (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
-        assert run_stage(tmp_path, out)[0] == 0
+        assert process(tmp_path, out)[0] == 0
     for name in ("train", "validation"):
         before = (tmp_path / "before" / f"{name}.jsonl").read_bytes()
         assert (tmp_path / "prepared" / f"{name}.jsonl").read_bytes() == before

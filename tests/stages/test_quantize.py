@@ -12,12 +12,14 @@ pytestmark = pytest.mark.slow
 ARGUMENTS = ("quantize", "base", "prepared/validation.jsonl", "quantized")
 
 
-def test_a_smaller_model_and_its_perplexity_are_written(workplace: Path, stage: Callable[..., Any]):
-    run = stage(*ARGUMENTS)
+def test_a_smaller_model_and_its_perplexity_are_written(
+    workspace: Path, run_stage: Callable[..., Any]
+):
+    run = run_stage(*ARGUMENTS)
     assert run.returncode == 0, run.stderr
     assert run.stderr.startswith("quantize: nf4, ")
     assert run.stderr.count("\n") == 1
-    out = workplace / "quantized"
+    out = workspace / "quantized"
     assert sorted(path.name for path in out.iterdir()) == [
         "chat_template.jinja",
         "config.json",
@@ -29,7 +31,7 @@ def test_a_smaller_model_and_its_perplexity_are_written(workplace: Path, stage: 
     ]
     summary = json.loads((out / "quantize.json").read_text())
     assert (summary["method"], summary["quantized_layers"]) == ("nf4", 14)
-    assert summary["bytes_before"] == (workplace / "base/model.safetensors").stat().st_size
+    assert summary["bytes_before"] == (workspace / "base/model.safetensors").stat().st_size
     assert summary["bytes_after"] == (out / "model.safetensors").stat().st_size
     assert summary["bytes_after"] < summary["bytes_before"]
     assert summary["perplexity_before"] != summary["perplexity_after"]
@@ -38,23 +40,23 @@ def test_a_smaller_model_and_its_perplexity_are_written(workplace: Path, stage: 
 
 
 def test_without_double_quantization_the_scales_are_not_quantized(
-    workplace: Path, performed: Callable[..., str]
+    workspace: Path, run_stage_in_process: Callable[..., str]
 ):
-    performed(*ARGUMENTS, changes={"quantize.double_quantization": False})
-    names = read_tensor_names(workplace / "quantized")
+    run_stage_in_process(*ARGUMENTS, changes={"quantize.double_quantization": False})
+    names = read_tensor_names(workspace / "quantized")
     assert any(name.endswith("absmax") for name in names)
     assert not any("nested" in name for name in names)
 
 
 def test_large_quantized_weights_are_written_as_shards(
-    workplace: Path, performed: Callable[..., str]
+    workspace: Path, run_stage_in_process: Callable[..., str]
 ):
-    performed(*ARGUMENTS, changes={"weights.max_shard_gb": 5e-5})
-    index = json.loads((workplace / "quantized/model.safetensors.index.json").read_text())
-    shards = {path.name for path in (workplace / "quantized").glob("*.safetensors")}
+    run_stage_in_process(*ARGUMENTS, changes={"weights.max_shard_gb": 5e-5})
+    index = json.loads((workspace / "quantized/model.safetensors.index.json").read_text())
+    shards = {path.name for path in (workspace / "quantized").glob("*.safetensors")}
     assert set(index["weight_map"].values()) == shards
     assert len(shards) > 1
-    assert any("nested" in name for name in read_tensor_names(workplace / "quantized"))
+    assert any("nested" in name for name in read_tensor_names(workspace / "quantized"))
 
 
 def read_tensor_names(folder: Path) -> set[str]:

@@ -15,15 +15,15 @@ ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepare
 
 
 def test_an_adapter_trained_twice_is_byte_identical(
-    workplace: Path,
-    stage: Callable[..., Any],
-    performed: Callable[..., str],
-    contents: Callable[[Path], dict[str, bytes]],
+    workspace: Path,
+    run_stage: Callable[..., Any],
+    run_stage_in_process: Callable[..., str],
+    read_folder: Callable[[Path], dict[str, bytes]],
 ):
     """Once in a new process, once in this one."""
-    run = stage(*ARGUMENTS, "one")
+    run = run_stage(*ARGUMENTS, "one")
     assert run.returncode == 0, run.stderr
-    for stderr in (run.stderr, performed(*ARGUMENTS, "elsewhere/other")):
+    for stderr in (run.stderr, run_stage_in_process(*ARGUMENTS, "elsewhere/other")):
         lines = [line for line in stderr.splitlines() if line.startswith("train: ")]
         rows, memory, disk, *steps, last = lines
         assert re.match(r"train: 12 rows, [\d,]+ tokens an epoch, \d+% .* padding, 6 steps", rows)
@@ -31,12 +31,12 @@ def test_an_adapter_trained_twice_is_byte_identical(
         assert re.match(r"train: checkpoints of 0\.00 GB", disk)
         assert all(re.match(r"train: step \d/6, (validation )?loss \d", line) for line in steps)
         assert last.startswith("train: 6 steps on 12 rows, validation loss ")
-    one = contents(workplace / "one")
+    one = read_folder(workspace / "one")
     assert sorted(one) == sorted(
         [*RESULTS, "model/adapter_config.json", "model/adapter_model.safetensors", *TOKENIZER]
     )
-    assert one == contents(workplace / "elsewhere/other")
-    assert str(workplace).encode() not in b"".join(one.values())
+    assert one == read_folder(workspace / "elsewhere/other")
+    assert str(workspace).encode() not in b"".join(one.values())
 
     summary = json.loads(one["summary.json"])
     assert (summary["strategy"], summary["rows"], summary["steps"]) == ("lora", 12, 6)
@@ -49,7 +49,7 @@ def test_an_adapter_trained_twice_is_byte_identical(
 
 
 def test_training_that_diverges_is_refused_and_leaves_nothing(
-    workplace: Path, stage: Callable[..., Any], refused: Callable[..., None]
+    workspace: Path, run_stage: Callable[..., Any], assert_user_error: Callable[..., None]
 ):
-    run = stage(*ARGUMENTS, "trained", changes={"train.learning_rate": 1e9})
-    refused(run, workplace / "trained", "training diverged", "lower train.learning_rate")
+    run = run_stage(*ARGUMENTS, "trained", changes={"train.learning_rate": 1e9})
+    assert_user_error(run, workspace / "trained", "training diverged", "lower train.learning_rate")

@@ -32,12 +32,12 @@ def test_two_trainings_give_identical_bytes(
     documents: list[str],
     starter_params: pretraining.StarterParams,
     tmp_path: Path,
-    contents: Callable[[Path], dict[str, bytes]],
+    read_folder: Callable[[Path], dict[str, bytes]],
 ):
     folder, loss = write_starter(documents, starter_params, tmp_path / "one")
     other, same_loss = write_starter(documents, starter_params, tmp_path / "other")
     assert loss == same_loss
-    assert contents(folder) == contents(other)
+    assert read_folder(folder) == read_folder(other)
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from tests.conftest import LABELS, tiny_params
 
 
 @pytest.fixture(scope="session")
-def settings() -> Callable[..., Params]:
+def make_params() -> Callable[..., Params]:
     """Return the params of a run, with changes by dotted path below `train`; `__` is a dot."""
 
     def make(**changes: Any) -> Params:
@@ -31,7 +31,7 @@ def settings() -> Callable[..., Params]:
 
 
 @pytest.fixture(scope="session")
-def records_for(corpus: list[Record]) -> Callable[[str], list[Record]]:
+def make_records(corpus: list[Record]) -> Callable[[str], list[Record]]:
     """Return records that suit an objective."""
 
     def make(objective: str) -> list[Record]:
@@ -52,17 +52,17 @@ def records_for(corpus: list[Record]) -> Callable[[str], list[Record]]:
 
 
 @pytest.fixture
-def plan(
-    tiny: Path,
-    records_for: Callable[[str], list[Record]],
-    settings: Callable[..., Params],
+def make_plan(
+    tiny_model: Path,
+    make_records: Callable[[str], list[Record]],
+    make_params: Callable[..., Params],
     tmp_path: Path,
 ) -> Callable[..., Plan]:
     """Return the plan of a run on records that suit the objective."""
 
-    def make(seed: int = 7, base: Path = tiny, **changes: Any) -> Plan:
-        params = settings(**changes)
-        rows = records_for(params.train.objective)
+    def make(seed: int = 7, base: Path = tiny_model, **changes: Any) -> Plan:
+        params = make_params(**changes)
+        rows = make_records(params.train.objective)
         config = trainer_arguments.build_trainer_config(
             params.train, seed, "cpu", tmp_path / "scratch"
         )
@@ -96,8 +96,11 @@ class _Interrupt(TrainerCallback):
 
 
 @pytest.fixture
-def trained(
-    tiny: Path, plan: Callable[..., Plan], settings: Callable[..., Params], tmp_path: Path
+def run_training(
+    tiny_model: Path,
+    make_plan: Callable[..., Plan],
+    make_params: Callable[..., Params],
+    tmp_path: Path,
 ) -> Callable[..., Any]:
     """Return the trainer after a run to the end."""
     from lockstep.training import trainers
@@ -107,7 +110,7 @@ def trained(
         killed_at: int = 0,
         interrupted_at: int = 0,
         seed: int = 7,
-        base: Path = tiny,
+        base: Path = tiny_model,
         **changes: Any,
     ) -> Any:
         """Train, saving a checkpoint at each step.
@@ -115,10 +118,10 @@ def trained(
         `killed_at` ends the run by an exception at that step. `interrupted_at` sends a signal in
         the evaluation of that step; the run then saves its only checkpoint.
         """
-        planned, handler = plan(seed, base, **changes), interruption.Interruption()
+        planned, handler = make_plan(seed, base, **changes), interruption.Interruption()
         (tmp_path / folder).mkdir(exist_ok=True)
         checkpoints = Checkpoints(tmp_path / folder, 0 if interrupted_at else 1, 2)
-        model = load_model(base, settings(**changes), planned.head, "cpu")
+        model = load_model(base, make_params(**changes), planned.head, "cpu")
         trainer = trainers.build_trainer(model, planned)
         trainer.prepare_to_resume(checkpoints, handler, planned)
         trainer.add_callback(_Interrupt(interrupted_at, handler))
@@ -134,7 +137,7 @@ def trained(
 
 
 @pytest.fixture
-def launch() -> Callable[..., Launch]:
+def make_launch() -> Callable[..., Launch]:
     """Return a `runtime.launch` of one process, with changes."""
     values = {
         "processes": 1, "machines": 1, "machine": 0, "address": "", "port": 29500,

@@ -8,7 +8,7 @@ import pytest
 from lockstep.models import model_io
 from lockstep.models.model_io import Head
 from lockstep.training.adapters import count_trained_parameters, freeze_layers
-from tests.conftest import architecture
+from tests.conftest import write_random_model
 
 HEAD = Head("single_label_classification", ["a", "b", "c"])
 
@@ -20,9 +20,9 @@ def trained_modules(model: Any) -> set[str]:
 
 
 @pytest.fixture
-def encoder(tmp_path: Path, tiny: Path) -> Any:
+def encoder(tmp_path: Path, tiny_model: Path) -> Any:
     """A BERT with two blocks and a new head over three labels."""
-    architecture("bert", tmp_path / "bert", tiny)
+    write_random_model("bert", tmp_path / "bert", tiny_model)
     return model_io.load_model(tmp_path / "bert", "float32", "eager", "cpu", head=HEAD)
 
 

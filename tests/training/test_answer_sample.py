@@ -11,9 +11,9 @@ from lockstep.training.training_plan import Params
 
 
 def test_the_records_are_sampled_evenly(
-    tokenizer: Any, corpus: list[Record], settings: Callable[..., Params]
+    tokenizer: Any, corpus: list[Record], make_params: Callable[..., Params]
 ):
-    params = settings(evaluation_answers=3, evaluation_tokens=9, batch_size=2).train
+    params = make_params(evaluation_answers=3, evaluation_tokens=9, batch_size=2).train
     sample = draw_sample(tokenizer, corpus, params)
     assert sample is not None
     assert sample.references == [corpus[index].answer for index in (0, 4, 8)]
@@ -22,15 +22,15 @@ def test_the_records_are_sampled_evenly(
 
 
 def test_undesirable_answers_are_no_references(
-    tokenizer: Any, corpus: list[Record], settings: Callable[..., Params]
+    tokenizer: Any, corpus: list[Record], make_params: Callable[..., Params]
 ):
     records = [replace(r, desirable=index % 2 > 0) for index, r in enumerate(corpus)]
-    sample = draw_sample(tokenizer, records, settings(evaluation_answers=99).train)
+    sample = draw_sample(tokenizer, records, make_params(evaluation_answers=99).train)
     assert sample is not None
     assert sample.references == [record.answer for record in corpus[1::2]]
 
 
 def test_without_answers_there_is_no_sample(
-    tokenizer: Any, corpus: list[Record], settings: Callable[..., Params]
+    tokenizer: Any, corpus: list[Record], make_params: Callable[..., Params]
 ):
-    assert draw_sample(tokenizer, corpus, settings(evaluation_answers=0).train) is None
+    assert draw_sample(tokenizer, corpus, make_params(evaluation_answers=0).train) is None

@@ -35,14 +35,14 @@ CHANGES = {
 
 
 @pytest.fixture
-def clone(workplace: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Make the workplace a repository with one stage, and return how to start a command in it."""
+def start_command(workspace: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Make the workspace a repository with one stage, and return how to start a command in it."""
     values = tiny_params(CHANGES)
-    with (workplace / "params.yaml").open("w", encoding="utf-8") as stream:
+    with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
-    (workplace / "dvc.yaml").write_text(PIPELINE)
-    (workplace / ".gitignore").write_text("/trained\n.scratch\n")
-    site = workplace.parent / "site"
+    (workspace / "dvc.yaml").write_text(PIPELINE)
+    (workspace / ".gitignore").write_text("/trained\n.scratch\n")
+    site = workspace.parent / "site"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "SHELL"))},
         "PYTHONPATH": str(REPOSITORY),
@@ -55,7 +55,7 @@ def clone(workplace: Path) -> Callable[..., subprocess.Popen[str]]:
 
     def start(*command: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            command, cwd=workplace, env=environment, text=True,
+            command, cwd=workspace, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -75,20 +75,24 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def output_hash(lock: str) -> Any:
+def read_output_hash(lock: str) -> Any:
     """Return the hash of the stage's output."""
     return YAML(typ="safe").load(lock)["stages"]["train"]["outs"][0]["md5"]
 
 
-def experiments(clone: Callable[..., subprocess.Popen[str]]) -> Sequence[str]:
+def experiments(start_command: Callable[..., subprocess.Popen[str]]) -> Sequence[str]:
     """Return the hash of the output of each experiment."""
-    refs = finish(clone("git", "for-each-ref", "--format=%(refname)", "refs/exps")).split()
+    refs = finish(start_command("git", "for-each-ref", "--format=%(refname)", "refs/exps")).split()
     names = [ref for ref in refs if re.search(r"/[a-z]+-[a-z]+$", ref)]
-    return [output_hash(finish(clone("git", "show", f"{ref}:dvc.lock"))) for ref in names]
+    return [
+        read_output_hash(finish(start_command("git", "show", f"{ref}:dvc.lock"))) for ref in names
+    ]
 
 
-def test_a_killed_experiment_resumes(clone: Callable[..., subprocess.Popen[str]], workplace: Path):
-    process = clone("dvc", "exp", "run", "--temp")
+def test_a_killed_experiment_resumes(
+    start_command: Callable[..., subprocess.Popen[str]], workspace: Path
+):
+    process = start_command("dvc", "exp", "run", "--temp")
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("train: step 30/"):
@@ -96,23 +100,23 @@ def test_a_killed_experiment_resumes(clone: Callable[..., subprocess.Popen[str]]
     process.kill()  # DVC itself; the stage notices it, saves a checkpoint and ends
     process.wait()
     deadline = time.monotonic() + 60
-    while list((workplace / ".scratch/train").glob("*.lock")):
+    while list((workspace / ".scratch/train").glob("*.lock")):
         assert time.monotonic() < deadline, "the stage still runs after dvc has ended"
         time.sleep(0.1)
-    assert not experiments(clone)
+    assert not experiments(start_command)
 
-    out = finish(clone("dvc", "exp", "run", "--temp"))
+    out = finish(start_command("dvc", "exp", "run", "--temp"))
     assert re.search(r"train: resumes at step \d+ of 120", out)
-    (killed,) = experiments(clone)
-    finish(clone("dvc", "repro", "-f"))
-    assert killed == output_hash((workplace / "dvc.lock").read_text())
+    (killed,) = experiments(start_command)
+    finish(start_command("dvc", "repro", "-f"))
+    assert killed == read_output_hash((workspace / "dvc.lock").read_text())
 
-    finish(clone("git", "add", "dvc.lock"))
-    finish(clone("git", "commit", "-qm", "trained"))
-    finish(clone("dvc", "exp", "run", "--queue", "-S", "seed=8"))
-    finish(clone("dvc", "queue", "start", "-j", "1"))
+    finish(start_command("git", "add", "dvc.lock"))
+    finish(start_command("git", "commit", "-qm", "trained"))
+    finish(start_command("dvc", "exp", "run", "--queue", "-S", "seed=8"))
+    finish(start_command("dvc", "queue", "start", "-j", "1"))
     deadline = time.monotonic() + 120
-    while len(experiments(clone)) < 2:
-        assert time.monotonic() < deadline, finish(clone("dvc", "queue", "status"))
+    while len(experiments(start_command)) < 2:
+        assert time.monotonic() < deadline, finish(start_command("dvc", "queue", "status"))
         time.sleep(1)
-    assert len(set(experiments(clone))) == 2
+    assert len(set(experiments(start_command))) == 2

@@ -37,13 +37,15 @@ No answer is ever correct, so the first evaluation stays the best, and the seven
 
 @pytest.fixture
 def train(
-    performed: Callable[..., str], workplace: Path, contents: Callable[[Path], dict[str, bytes]]
+    run_stage_in_process: Callable[..., str],
+    workspace: Path,
+    read_folder: Callable[[Path], dict[str, bytes]],
 ) -> Any:
     """Train within this process; return the output files and stderr."""
 
     def run(out: str) -> tuple[dict[str, bytes], str]:
-        stderr = performed(*ARGUMENTS, out, changes=SETTINGS)
-        return contents(workplace / out), stderr
+        stderr = run_stage_in_process(*ARGUMENTS, out, changes=SETTINGS)
+        return read_folder(workspace / out), stderr
 
     return run
 
@@ -58,7 +60,7 @@ def wait_for(process: subprocess.Popen[str], step: int) -> None:
 
 
 def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
-    started: Start, train: Any, workplace: Path
+    start_stage: Start, train: Any, workspace: Path
 ):
     whole, stderr = train("whole")
     assert "resumes" not in stderr
@@ -67,19 +69,19 @@ def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
 
     draw = random.Random(7)
     for step in (2, 5):
-        process = started(*ARGUMENTS, "ended", changes=SETTINGS)
+        process = start_stage(*ARGUMENTS, "ended", changes=SETTINGS)
         wait_for(process, step)
         time.sleep(draw.uniform(0, 0.15))
         process.kill()
         assert process.wait() == -signal.SIGKILL
-        assert not list(workplace.glob("*ended*"))
+        assert not list(workspace.glob("*ended*"))
 
     inside = [sys.executable, str(Path(__file__).with_name("killed.py")), "6"]
-    process = started(*ARGUMENTS, "ended", changes=SETTINGS, command=inside)
+    process = start_stage(*ARGUMENTS, "ended", changes=SETTINGS, command=inside)
     assert "resumes at step" in process.communicate(timeout=300)[1]
     assert process.returncode == -signal.SIGKILL
 
-    process = started(*ARGUMENTS, "ended", changes={**SETTINGS, "runtime.checkpoint_steps": 0})
+    process = start_stage(*ARGUMENTS, "ended", changes={**SETTINGS, "runtime.checkpoint_steps": 0})
     assert process.stderr is not None
     matches = (re.search(r"resumes at step (\d+) of 24", line) for line in process.stderr)
     resumed = next(match for match in matches if match)
@@ -89,7 +91,7 @@ def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM" in stderr
 
-    newest = sorted((workplace / ".scratch/train").glob("*/step-*"))[-1]
+    newest = sorted((workspace / ".scratch/train").glob("*/step-*"))[-1]
     assert int(newest.name[5:]) > int(resumed[1])  # saved although no checkpoint was due
     file = draw.choice([path for path in newest.rglob("*") if path.is_file()])
     file.write_bytes(file.read_bytes()[:-3])
@@ -97,15 +99,17 @@ def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
     assert f"{newest.name}: " in stderr
     assert "resumes at step" in stderr
     assert resumed_files == whole
-    assert list((workplace / ".scratch/train").iterdir()) == []
+    assert list((workspace / ".scratch/train").iterdir()) == []
 
 
-def test_two_processes_with_the_same_key_take_turns(started: Start, workplace: Path, contents: Any):
+def test_two_processes_with_the_same_key_take_turns(
+    start_stage: Start, workspace: Path, read_folder: Any
+):
     changes = {**SETTINGS, "train.epochs": 2.0}
-    first = started(*ARGUMENTS, "one", changes=changes)
+    first = start_stage(*ARGUMENTS, "one", changes=changes)
     wait_for(first, 1)
     first.send_signal(signal.SIGSTOP)
-    second = started(*ARGUMENTS, "two", changes=changes)
+    second = start_stage(*ARGUMENTS, "two", changes=changes)
     assert second.stderr is not None
     line = second.stderr.readline()
     assert line == f"train: process {first.pid} runs the same training; waiting until it ends\n"
@@ -113,4 +117,4 @@ def test_two_processes_with_the_same_key_take_turns(started: Start, workplace: P
     for process in (first, second):
         process.communicate(timeout=300)
     assert (first.returncode, second.returncode) == (0, 0)
-    assert contents(workplace / "one") == contents(workplace / "two")
+    assert read_folder(workspace / "one") == read_folder(workspace / "two")

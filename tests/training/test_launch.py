@@ -20,7 +20,7 @@ from lockstep.models.compute import Launch
 from lockstep.records import Record
 from lockstep.training.launch import check_launch, launch_command
 from lockstep.training.train_params import TrainParams
-from tests.conftest import REPOSITORY, furnish, tiny_params, write_params
+from tests.conftest import REPOSITORY, tiny_params, write_params, write_stage_inputs
 
 ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
 SETTINGS = {
@@ -52,19 +52,19 @@ def loss_curve(folder: Path) -> list[tuple[float, float]]:
 
 
 @pytest.fixture(scope="module")
-def workplace(
+def workspace(
     tmp_path_factory: pytest.TempPathFactory,
-    tiny: Path,
+    tiny_model: Path,
     corpus: list[Record],
     documents: list[str],
 ) -> Path:
-    """One workplace for all tests, which compare their runs."""
-    return furnish(tmp_path_factory.mktemp("launch"), tiny, corpus, documents)
+    """One workspace for all tests, which compare their runs."""
+    return write_stage_inputs(tmp_path_factory.mktemp("launch"), tiny_model, corpus, documents)
 
 
 @pytest.fixture
-def run(
-    workplace: Path, stage: Callable[..., Any], performed: Callable[..., str]
+def train_once(
+    workspace: Path, run_stage: Callable[..., Any], run_stage_in_process: Callable[..., str]
 ) -> Callable[[str], Path]:
     """Return the output of a run in this process, or in two processes by a strategy.
 
@@ -73,16 +73,18 @@ def run(
 
     def train(strategy: str = "one") -> Path:
         launch = {"processes": 2, "strategy": strategy, "port": find_free_port()}
-        if not (workplace / strategy).exists():
+        if not (workspace / strategy).exists():
             if strategy == "one":
-                stderr = performed(*ARGUMENTS, strategy, changes=SETTINGS)
+                stderr = run_stage_in_process(*ARGUMENTS, strategy, changes=SETTINGS)
             else:
-                done = stage(*ARGUMENTS, strategy, changes={**SETTINGS, "runtime.launch": launch})
+                done = run_stage(
+                    *ARGUMENTS, strategy, changes={**SETTINGS, "runtime.launch": launch}
+                )
                 assert done.returncode == 0, done.stderr
                 stderr = done.stderr
             assert stderr.count("train: 12 steps on 12 rows") == 1
-            assert list((workplace / ".scratch/train").iterdir()) == []
-        return workplace / strategy
+            assert list((workspace / ".scratch/train").iterdir()) == []
+        return workspace / strategy
 
     return train
 
@@ -90,25 +92,25 @@ def run(
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_give_the_curve_of_one(
-    run: Callable[[str], Path], contents: Any, strategy: str
+    train_once: Callable[[str], Path], read_folder: Any, strategy: str
 ):
     """Each step sees the same rows; only the order of floating-point sums differs."""
-    one, two = run("one"), run(strategy)
-    assert contents(one).keys() == contents(two).keys()
+    one, two = train_once("one"), train_once(strategy)
+    assert read_folder(one).keys() == read_folder(two).keys()
     for ours, theirs in zip(loss_curve(one), loss_curve(two), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 @pytest.mark.slow
 def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
-    run: Callable[[str], Path],
-    started: Callable[..., subprocess.Popen[str]],
-    workplace: Path,
-    contents: Any,
+    train_once: Callable[[str], Path],
+    start_stage: Callable[..., subprocess.Popen[str]],
+    workspace: Path,
+    read_folder: Any,
 ):
-    whole = run("ddp")
+    whole = train_once("ddp")
     changes = {**SETTINGS, "runtime.launch": {"processes": 2, "port": find_free_port()}}
-    process = started(*ARGUMENTS, "out", changes=changes)
+    process = start_stage(*ARGUMENTS, "out", changes=changes)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("train: step 4/"):
@@ -125,66 +127,68 @@ def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
         assert time.monotonic() < deadline, "workers are left behind"
         time.sleep(0.1)
 
-    resumed = started(*ARGUMENTS, "out", changes=changes)
+    resumed = start_stage(*ARGUMENTS, "out", changes=changes)
     stderr = resumed.communicate(timeout=300)[1]
     assert resumed.returncode == 0, stderr
     assert re.search(r"resumes at step \d+ of 12", stderr)
-    assert contents(workplace / "out") == contents(whole)
+    assert read_folder(workspace / "out") == read_folder(whole)
 
 
 @pytest.mark.slow
 def test_two_machines_are_two_launches(
-    run: Callable[[str], Path],
-    started: Callable[..., subprocess.Popen[str]],
-    workplace: Path,
+    train_once: Callable[[str], Path],
+    start_stage: Callable[..., subprocess.Popen[str]],
+    workspace: Path,
     tmp_path: Path,
 ):
     """They talk over loopback. The second one has its own clone and writes nothing."""
-    one = run("one")
+    one = train_once("one")
     launch = {"machines": 2, "machine": 0, "port": find_free_port()}
     changes = {**SETTINGS, "runtime.launch": launch}
-    first = started(*ARGUMENTS, "both", changes=changes)
+    first = start_stage(*ARGUMENTS, "both", changes=changes)
     other = tmp_path / "other"
     other.mkdir()
     for name in ("base", "augmented", "prepared"):
-        (other / name).symlink_to(workplace / name)
+        (other / name).symlink_to(workspace / name)
     write_params(other, {**changes, "runtime.launch.machine": 1})
     second = subprocess.Popen(
         [sys.executable, "-m", *(f"stages.{ARGUMENTS[0]}", *ARGUMENTS[1:]), "both"],
         cwd=other,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "DVC_ROOT": str(workplace)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "DVC_ROOT": str(workspace)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     stderr = first.communicate(timeout=300)[1], second.communicate(timeout=300)[1]
     assert (first.returncode, second.returncode) == (0, 0), stderr
     assert not (other / "both").exists()
-    for ours, theirs in zip(loss_curve(one), loss_curve(workplace / "both"), strict=True):
+    for ours, theirs in zip(loss_curve(one), loss_curve(workspace / "both"), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
-def test_settings_that_several_processes_cannot_have_are_refused(launch: Callable[..., Launch]):
+def test_settings_that_several_processes_cannot_have_are_refused(
+    make_launch: Callable[..., Launch],
+):
     params = TrainParams.model_validate(tiny_params({"train.early_stopping.patience": 3})["train"])
-    check_launch(launch(), params)
-    check_launch(launch(processes=2), params)
+    check_launch(make_launch(), params)
+    check_launch(make_launch(processes=2), params)
     with pytest.raises(UserError, match="fsdp keeps no whole model in one process"):
-        check_launch(launch(processes=2, strategy="fsdp"), params)
+        check_launch(make_launch(processes=2, strategy="fsdp"), params)
     quantized = TrainParams.model_validate(tiny_params({"train.strategy": "qlora"})["train"])
     with pytest.raises(UserError, match="deepspeed cannot shard 4-bit weights"):
-        check_launch(launch(machines=2, strategy="deepspeed"), quantized)
+        check_launch(make_launch(machines=2, strategy="deepspeed"), quantized)
     weighted = {"train.sft.weighting": "uncertainty"}
     with pytest.raises(UserError, match="trained task weights work in one process only"):
         check_launch(
-            launch(processes=2), TrainParams.model_validate(tiny_params(weighted)["train"])
+            make_launch(processes=2), TrainParams.model_validate(tiny_params(weighted)["train"])
         )
 
 
-def test_the_command_line_follows_runtime_launch(launch: Callable[..., Launch]):
-    words = launch_command(launch(processes=4, machines=2, machine=1, address="10.0.0.1"))
+def test_the_command_line_follows_runtime_launch(make_launch: Callable[..., Launch]):
+    words = launch_command(make_launch(processes=4, machines=2, machine=1, address="10.0.0.1"))
     line = " ".join(words[1:])
     assert line.startswith("-m accelerate.commands.launch --num_processes 8 --num_machines 2 ")
     assert "--machine_rank 1" in line
     assert "--main_process_ip 10.0.0.1" in line
     assert "--multi_gpu" in words
-    line = " ".join(launch_command(launch(strategy="deepspeed", zero_stage=3, offload=True)))
+    line = " ".join(launch_command(make_launch(strategy="deepspeed", zero_stage=3, offload=True)))
     assert "--use_deepspeed --zero_stage 3 --offload_optimizer_device cpu" in line
     assert "--offload_param_device cpu" in line

@@ -107,68 +107,72 @@ def test_settings_that_cannot_be_combined(
         settings(**changes)
 
 
-def test_an_option_that_the_library_refuses_when_it_has_the_model(trained: Callable[..., Any]):
+def test_an_option_that_the_library_refuses_when_it_has_the_model(run_training: Callable[..., Any]):
     with pytest.raises(
         UserError, match="`r` should be a positive integer value but the value passed"
     ):
-        trained(adapter={"r": 0, "target_modules": "all-linear"})
+        run_training(adapter={"r": 0, "target_modules": "all-linear"})
 
 
-def test_more_frozen_layers_than_there_are(plan: Callable[..., Any], trained: Callable[..., Any]):
+def test_more_frozen_layers_than_there_are(
+    make_plan: Callable[..., Any], run_training: Callable[..., Any]
+):
     with pytest.raises(
         UserError, match=r"train\.adapter: freeze: the base has 2 layers, so layers cannot be 3"
     ):
-        trained(strategy="freeze", adapter={"layers": 3})
+        run_training(strategy="freeze", adapter={"layers": 3})
 
 
 @pytest.mark.parametrize("key", ["attention_dropuot", "hidden_size"])
-def test_a_dropout_that_the_base_lacks(plan: Callable[..., Any], key: str):
+def test_a_dropout_that_the_base_lacks(make_plan: Callable[..., Any], key: str):
     with pytest.raises(
         UserError,
         match=rf"train\.dropout\.{key}: the base has no such key; known: attention_dropout",
     ):
-        plan(dropout={key: 0.1})
+        make_plan(dropout={key: 0.1})
 
 
-def test_rows_beyond_the_base_s_context(tiny: Path, tmp_path: Path, plan: Callable[..., Any]):
-    longest = max(plan().train_rows.lengths + plan().validation_rows.lengths)
-    config = json.loads((tiny / "config.json").read_text())
-    narrow = shutil.copytree(tiny, tmp_path / "narrow")
+def test_rows_beyond_the_base_s_context(
+    tiny_model: Path, tmp_path: Path, make_plan: Callable[..., Any]
+):
+    longest = max(make_plan().train_rows.lengths + make_plan().validation_rows.lengths)
+    config = json.loads((tiny_model / "config.json").read_text())
+    narrow = shutil.copytree(tiny_model, tmp_path / "narrow")
     for context in (longest, longest - 1):
         values = config | {"max_position_embeddings": context}
         (narrow / "config.json").write_text(json.dumps(values))
         if context == longest:
-            plan(base=narrow)
+            make_plan(base=narrow)
     with pytest.raises(
         UserError, match=f"has {longest} tokens, but the base's context is {longest - 1}"
     ):
-        plan(base=narrow)
+        make_plan(base=narrow)
 
 
-def test_a_warm_up_longer_than_the_run(plan: Callable[..., Any]):
+def test_a_warm_up_longer_than_the_run(make_plan: Callable[..., Any]):
     with pytest.raises(
         UserError, match=r"train\.warmup: 50 steps, but the run has 6, so it would never"
     ):
-        plan(warmup=50.0)
-    assert plan(warmup=5.0).steps == 6
+        make_plan(warmup=50.0)
+    assert make_plan(warmup=5.0).steps == 6
 
 
-def test_a_token_that_the_base_has_not(trained: Callable[..., Any]):
+def test_a_token_that_the_base_has_not(run_training: Callable[..., Any]):
     with pytest.raises(
         UserError, match="train: sft with strategy trainable_tokens: index 999999 is out"
     ):
-        trained(strategy="trainable_tokens", adapter={"token_indices": [999999]})
+        run_training(strategy="trainable_tokens", adapter={"token_indices": [999999]})
 
 
-def test_a_target_that_no_layer_has(trained: Callable[..., Any]):
+def test_a_target_that_no_layer_has(run_training: Callable[..., Any]):
     """PEFT accepts a list of names if it knows one of them."""
     with pytest.raises(UserError, match="the base has no layer v_prj; did you mean v_proj\\?"):
-        trained(adapter={"target_modules": ["q_proj", "v_prj"]})
+        run_training(adapter={"target_modules": ["q_proj", "v_prj"]})
 
 
-def test_weights_that_are_not_finite(trained: Callable[..., Any]):
+def test_weights_that_are_not_finite(run_training: Callable[..., Any]):
     with pytest.raises(UserError, match="training diverged"):
-        trained(strategy="full", learning_rate=1e9)
+        run_training(strategy="full", learning_rate=1e9)
 
 
 @pytest.mark.parametrize("objective", trainer_arguments.LOSS_TYPES)
@@ -181,16 +185,18 @@ def test_the_losses_are_those_that_the_library_computes(objective: str):
     assert compared <= set(trainer_arguments.LOSS_TYPES[objective])
 
 
-def test_adalora_whose_phases_are_longer_than_the_run(trained: Callable[..., Any]):
+def test_adalora_whose_phases_are_longer_than_the_run(run_training: Callable[..., Any]):
     with pytest.raises(UserError, match="tinit \\+ tfinal must be below the run's 6 steps, not 60"):
-        trained(strategy="adalora", adapter={"tinit": 20, "tfinal": 40})
+        run_training(strategy="adalora", adapter={"tinit": 20, "tfinal": 40})
 
 
 @pytest.mark.slow
 def test_the_first_stage_refuses_wrong_options(
-    workplace: Path,
-    stage: Callable[..., subprocess.CompletedProcess[str]],
-    refused: Callable[..., None],
+    workspace: Path,
+    run_stage: Callable[..., subprocess.CompletedProcess[str]],
+    assert_user_error: Callable[..., None],
 ):
-    run = stage("base", "text.jsonl", "brought", changes={"train.options": {"adam_beta": 0.9}})
-    refused(run, workplace / "brought", "train.options: SFTConfig has no option adam_beta")
+    run = run_stage("base", "text.jsonl", "brought", changes={"train.options": {"adam_beta": 0.9}})
+    assert_user_error(
+        run, workspace / "brought", "train.options: SFTConfig has no option adam_beta"
+    )

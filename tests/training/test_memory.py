@@ -61,30 +61,35 @@ def saved_bytes(trainer: Any) -> int:
     ],
 )
 def test_activations_are_estimated_within_a_factor_of_two(
-    trained: Callable[..., Any], objective: str, strategy: str
+    run_training: Callable[..., Any], objective: str, strategy: str
 ):
     same = {"strategy": strategy, "epochs": 0.1, "dropout": {}, "batch_size": 4}
-    trainer = trained(objective=objective, **same)
+    trainer = run_training(objective=objective, **same)
     estimate = memory.estimate_activations(trainer.model.config, trainer.plan)
     assert 0.5 < estimate / saved_bytes(trainer) < 2
 
 
 def test_the_reference_of_full_preference_tuning_is_counted(
-    launch: Callable[..., Launch], trained: Callable[..., Any]
+    make_launch: Callable[..., Launch], run_training: Callable[..., Any]
 ):
-    whole = trained(objective="dpo", strategy="full", epochs=0.1)
+    whole = run_training(objective="dpo", strategy="full", epochs=0.1)
     parameters = whole.model.num_parameters()
-    pool, *_ = memory.split_memory(memory.estimate_memory(whole, whole.plan), launch(), "cpu")
+    pool, *_ = memory.split_memory(memory.estimate_memory(whole, whole.plan), make_launch(), "cpu")
     assert pool.needed.weights == 2 * 4 * parameters
-    adapted = trained("other", objective="dpo", strategy="lora", epochs=0.1)
-    pool, *_ = memory.split_memory(memory.estimate_memory(adapted, adapted.plan), launch(), "cpu")
+    adapted = run_training("other", objective="dpo", strategy="lora", epochs=0.1)
+    pool, *_ = memory.split_memory(
+        memory.estimate_memory(adapted, adapted.plan), make_launch(), "cpu"
+    )
     assert pool.needed.weights < 1.5 * 4 * parameters
 
 
 def test_weights_that_do_not_fit_are_refused_before_they_are_read(
-    launch: Callable[..., Launch], plan: Callable[..., Any], tiny: Path, tmp_path: Path
+    make_launch: Callable[..., Launch],
+    make_plan: Callable[..., Any],
+    tiny_model: Path,
+    tmp_path: Path,
 ):
-    memory.check_weights(tiny, plan(), launch(), "cpu")
+    memory.check_weights(tiny_model, make_plan(), make_launch(), "cpu")
     size = 4 * 10**12  # a sparse file, larger than the disk; only its header is read
     header = json.dumps(
         {"w": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, size]}}
@@ -95,17 +100,19 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read(
     with pytest.raises(
         UserError, match=r"1000\.0 billion parameters need 4000\.0 GB for train\.strat"
     ):
-        memory.check_weights(tmp_path, plan(), launch(), "cpu")
+        memory.check_weights(tmp_path, make_plan(), make_launch(), "cpu")
 
 
-def test_logits_that_are_computed_in_tiles_do_not_count(plan: Callable[..., Any], loaded: Any):
+def test_logits_that_are_computed_in_tiles_do_not_count(
+    make_plan: Callable[..., Any], loaded_model: Any
+):
     """TRL computes them in tiles (chunked_logprob) for DPO and KTO, but not for ORPO and SimPO."""
-    more = copy.deepcopy(loaded.config)
+    more = copy.deepcopy(loaded_model.config)
     more.vocab_size *= 50
     for objective, counted in {"dpo": False, "kto": False, "orpo": True, "simpo": True}.items():
-        planned = plan(objective=objective)
+        planned = make_plan(objective=objective)
         wide, narrow = (
-            memory.estimate_activations(config, planned) for config in (more, loaded.config)
+            memory.estimate_activations(config, planned) for config in (more, loaded_model.config)
         )
         assert (wide > narrow) is counted, objective
 
@@ -124,18 +131,18 @@ def test_logits_that_are_computed_in_tiles_do_not_count(plan: Callable[..., Any]
     ids=str,
 )  # fmt: skip
 def test_a_reference_model_is_expected_where_the_trainer_has_one(
-    trained: Callable[..., Any], changes: dict[str, Any], copies: int
+    run_training: Callable[..., Any], changes: dict[str, Any], copies: int
 ):
-    trainer = trained(epochs=0.1, evaluation_tokens=4, **changes)
+    trainer = run_training(epochs=0.1, evaluation_tokens=4, **changes)
     assert memory.has_reference_model(trainer.plan) == (copies == 2)
     assert (getattr(trainer, "ref_model", None) is not None) == (copies == 2)
 
 
 def test_a_machine_must_hold_the_whole_model_once_per_process(
-    launch: Callable[..., Launch],
-    plan: Callable[..., Any],
+    make_launch: Callable[..., Launch],
+    make_plan: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
-    tiny: Path,
+    tiny_model: Path,
 ):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**15, 10**15))
     monkeypatch.setattr(memory, "count_parameters", lambda base: 10**11)
@@ -144,16 +151,16 @@ def test_a_machine_must_hold_the_whole_model_once_per_process(
         UserError,
         match=r"400\.0 GB .*, but the machine has .*; use more machines or a smaller base",
     ):
-        memory.check_weights(tiny, plan(strategy="full"), launch(**eight), "cuda")
+        memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**eight), "cuda")
     parts = {**eight, "strategy": "deepspeed", "zero_stage": 3}
-    memory.check_weights(tiny, plan(strategy="full"), launch(**parts), "cuda")
+    memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**parts), "cuda")
 
 
 def test_processes_of_one_machine_share_its_memory(
-    launch: Callable[..., Launch],
+    make_launch: Callable[..., Launch],
 ):
-    alone = memory.split_memory(PARTS, launch(), "cpu")[0].available
-    assert memory.split_memory(PARTS, launch(processes=4), "cpu")[0].available < alone / 2
+    alone = memory.split_memory(PARTS, make_launch(), "cpu")[0].available
+    assert memory.split_memory(PARTS, make_launch(processes=4), "cpu")[0].available < alone / 2
 
 
 @pytest.mark.parametrize(
@@ -169,14 +176,14 @@ def test_processes_of_one_machine_share_its_memory(
     ids=str,
 )  # fmt: skip
 def test_each_of_eight_processes_needs_its_shard(
-    launch: Callable[..., Launch],
+    make_launch: Callable[..., Launch],
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     device: tuple[int, ...],
     machine: tuple[int, ...] | None,
 ):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (1, 1))
-    pools = memory.split_memory(PARTS, launch(processes=8, **changes), "cuda")
+    pools = memory.split_memory(PARTS, make_launch(processes=8, **changes), "cuda")
     assert [pool.name for pool in pools] == ["device", "machine"][: len(pools)]
     assert [tuple(asdict(pool.needed).values()) for pool in pools] == [
         parts for parts in (device, machine) if parts

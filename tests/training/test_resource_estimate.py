@@ -20,9 +20,11 @@ def estimate_of(needed: Memory, available: int) -> ResourceEstimate:
     )
 
 
-def test_parts_are_those_of_the_model(launch: Callable[..., Launch], trained: Callable[..., Any]):
-    trainer = trained(strategy="full", epochs=0.1)
-    estimate = estimate_resources(trainer, trainer.plan, launch())
+def test_parts_are_those_of_the_model(
+    make_launch: Callable[..., Launch], run_training: Callable[..., Any]
+):
+    trainer = run_training(strategy="full", epochs=0.1)
+    estimate = estimate_resources(trainer, trainer.plan, make_launch())
     needed = estimate.pools[0].needed
     parameters = sum(p.numel() for p in trainer.model.parameters())
     assert needed.gradients == 4 * parameters
@@ -49,10 +51,13 @@ def test_parts_are_those_of_the_model(launch: Callable[..., Launch], trained: Ca
     ],
 )
 def test_a_training_that_does_not_fit_is_refused_with_a_remedy(
-    launch: Callable[..., Launch], plan: Callable[..., Any], memory: tuple[int, ...], remedy: str
+    make_launch: Callable[..., Launch],
+    make_plan: Callable[..., Any],
+    memory: tuple[int, ...],
+    remedy: str,
 ):
     names = ("weights", "gradients", "optimizer", "activations")
     needed = Memory(**{n: part * 10**9 for n, part in zip(names, memory, strict=True)})
-    estimate_of(needed, needed.total).check_memory(plan(), launch())
+    estimate_of(needed, needed.total).check_memory(make_plan(), make_launch())
     with pytest.raises(UserError, match=f"the device has .*; {remedy}"):
-        estimate_of(needed, needed.total - 1).check_memory(plan(), launch())
+        estimate_of(needed, needed.total - 1).check_memory(make_plan(), make_launch())

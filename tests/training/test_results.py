@@ -18,32 +18,36 @@ INITIALIZATIONS = ["pissa", "olora"]
 
 
 @pytest.fixture
-def adapter(trained: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
+def train_adapter(run_training: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
     """Return the folder of a trained adapter."""
 
     def make(strategy: str, **changes: Any) -> Path:
         folder = tmp_path / "adapter"
         same = {"learning_rate": 3e-2, "epochs": 4.0}
-        trained(strategy=strategy, **{**same, **changes}).save_result(folder, 1.0)
+        run_training(strategy=strategy, **{**same, **changes}).save_result(folder, 1.0)
         return folder
 
     return make
 
 
-def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
+def encode_prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
     """Return the token ids of a few prompts."""
     return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_adapter_is_merged_into_the_original_base(
-    adapter: Callable[..., Path], tiny: Path, tokenizer: Any, corpus: list[Record], strategy: str
+    train_adapter: Callable[..., Path],
+    tiny_model: Path,
+    tokenizer: Any,
+    corpus: list[Record],
+    strategy: str,
 ):
     import torch
 
-    folder = adapter(strategy)
-    prompt_ids = prompts(tokenizer, corpus)
-    base = model_io.load_model(tiny, "float32", "eager", "cpu")
+    folder = train_adapter(strategy)
+    prompt_ids = encode_prompts(tokenizer, corpus)
+    base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
     before = merging.compute_logits(base, prompt_ids)
     merged, difference = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
     assert difference <= 1e-3
@@ -55,8 +59,8 @@ def test_every_adapter_is_merged_into_the_original_base(
 
 @pytest.mark.parametrize("initialization", INITIALIZATIONS)
 def test_an_initialization_from_the_base_is_converted_to_the_original_base(
-    trained: Callable[..., Any],
-    tiny: Path,
+    run_training: Callable[..., Any],
+    tiny_model: Path,
     tokenizer: Any,
     corpus: list[Record],
     initialization: str,
@@ -68,11 +72,11 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
     lora = {
         "r": 4, "lora_alpha": 4, "init_lora_weights": initialization, "target_modules": "all-linear"
     }  # fmt: skip
-    trainer = trained(strategy="lora", adapter=lora, learning_rate=1e-2)
+    trainer = run_training(strategy="lora", adapter=lora, learning_rate=1e-2)
     trainer.save_result(tmp_path / "adapter", 1.0)
-    prompt_ids = prompts(tokenizer, corpus)
+    prompt_ids = encode_prompts(tokenizer, corpus)
     reference = merging.compute_logits(trainer.model.eval(), prompt_ids)
-    base = model_io.load_model(tiny, "float32", "eager", "cpu")
+    base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
     merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
     for ours, theirs in zip(merging.compute_logits(merged, prompt_ids), reference, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
@@ -80,36 +84,44 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
 
 @pytest.mark.parametrize("objective", ["classification", "regression", "reward"])
 def test_a_head_is_saved_and_merged(
-    adapter: Callable[..., Path], tiny: Path, tokenizer: Any, corpus: list[Record], objective: str
+    train_adapter: Callable[..., Path],
+    tiny_model: Path,
+    tokenizer: Any,
+    corpus: list[Record],
+    objective: str,
 ):
-    folder = adapter("lora", objective=objective)
+    folder = train_adapter("lora", objective=objective)
     head = model_io.read_head(folder)
     assert head is not None
-    base = model_io.load_model(tiny, "float32", "eager", "cpu", head=head)
-    prompt_ids = prompts(tokenizer, corpus)
+    base = model_io.load_model(tiny_model, "float32", "eager", "cpu", head=head)
+    prompt_ids = encode_prompts(tokenizer, corpus)
     merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
     assert merging.compute_logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
 
 
 @pytest.mark.parametrize("strategy", ["prompt", "p_tuning", "prefix"])
 def test_a_soft_prompt_comes_before_every_input(
-    adapter: Callable[..., Path], tiny: Path, tokenizer: Any, corpus: list[Record], strategy: str,
+    train_adapter: Callable[..., Path],
+    tiny_model: Path,
+    tokenizer: Any,
+    corpus: list[Record],
+    strategy: str,
     tmp_path: Path,
-):  # fmt: skip
+):
     """Batches, choices and generated answers agree with PEFT, which gets one prompt at a time."""
     import torch
     from peft import PeftModel
 
-    folder = adapter(strategy)
-    prompt_ids = prompts(tokenizer, corpus)
-    base = model_io.load_model(tiny, "float32", "eager", "cpu")
+    folder = train_adapter(strategy)
+    prompt_ids = encode_prompts(tokenizer, corpus)
+    base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
     merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
     model_io.save_model(merged, tmp_path / "merged", 1.0)
     model_io.save_tokenizer(tokenizer, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
     ours = model_io.load_model(tmp_path / "merged", "auto", "eager", "cpu")
     theirs = PeftModel.from_pretrained(
-        model_io.load_model(tiny, "float32", "eager", "cpu"), folder
+        model_io.load_model(tiny_model, "float32", "eager", "cpu"), folder
     ).eval()
 
     choices = [chat.encode_answer(tokenizer, text) for text in ("track", "cancel order")]

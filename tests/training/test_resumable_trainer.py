@@ -38,55 +38,55 @@ def result(trainer: Any) -> tuple[Any, ...]:
     return tensors, logged, training_log.list_evaluations(history)
 
 
-def compare(trained: Callable[..., Any], steps: list[int], **changes: Any) -> None:
+def compare(run_training: Callable[..., Any], steps: list[int], **changes: Any) -> None:
     """Assert that a run killed at these steps ends in the same bytes as an uninterrupted run."""
     changes = {"adapter": LORA, **SETTINGS, **changes}
-    whole = result(trained("whole", **changes))
+    whole = result(run_training("whole", **changes))
     for step in steps:
-        trained("killed", killed_at=step, **changes)
-    resumed = result(trained("killed", **changes))
+        run_training("killed", killed_at=step, **changes)
+    resumed = result(run_training("killed", **changes))
     assert resumed[1:] == whole[1:]
     assert resumed[0] == whole[0]
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 8])
-def test_killed_within_an_epoch_and_between_two(trained: Callable[..., Any], step: int):
-    compare(trained, [step])
+def test_killed_within_an_epoch_and_between_two(run_training: Callable[..., Any], step: int):
+    compare(run_training, [step])
 
 
 @pytest.mark.parametrize("step", [4, 9])
-def test_interrupted_within_an_evaluation(trained: Callable[..., Any], step: int):
+def test_interrupted_within_an_evaluation(run_training: Callable[..., Any], step: int):
     """After the last evaluation there is no step left to save at."""
-    whole = result(trained("whole", **SETTINGS))
-    interrupted = trained("interrupted", interrupted_at=step, **SETTINGS)
+    whole = result(run_training("whole", **SETTINGS))
+    interrupted = run_training("interrupted", interrupted_at=step, **SETTINGS)
     assert interrupted.state.global_step == step
     assert interrupted.checkpoints.newest() == interrupted.checkpoints.path(step)
-    assert result(trained("interrupted", **SETTINGS)) == whole
+    assert result(run_training("interrupted", **SETTINGS)) == whole
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
-def test_with_every_strategy(trained: Callable[..., Any], strategy: str):
+def test_with_every_strategy(run_training: Callable[..., Any], strategy: str):
     options = {"lora": LORA, "adalora": {**ADALORA, "target_modules": "all-linear"}}
-    compare(trained, [5], strategy=strategy, adapter=options.get(strategy, ADAPTERS[strategy]))
+    compare(run_training, [5], strategy=strategy, adapter=options.get(strategy, ADAPTERS[strategy]))
 
 
 @pytest.mark.parametrize("objective", get_args(Objective))
-def test_with_every_objective(trained: Callable[..., Any], objective: str):
+def test_with_every_objective(run_training: Callable[..., Any], objective: str):
     options = {"num_generations": 2} if objective == "grpo" else {}
-    compare(trained, [5], objective=objective, options=options, evaluation_tokens=4)
+    compare(run_training, [5], objective=objective, options=options, evaluation_tokens=4)
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "loss_ratio"])
-def test_with_trained_task_weights(trained: Callable[..., Any], weighting: str):
-    compare(trained, [2, 5], sft__weighting=weighting)
+def test_with_trained_task_weights(run_training: Callable[..., Any], weighting: str):
+    compare(run_training, [2, 5], sft__weighting=weighting)
 
 
-def test_another_seed_thread_count_or_dropout_gives_other_bytes(trained: Callable[..., Any]):
+def test_another_seed_thread_count_or_dropout_gives_other_bytes(run_training: Callable[..., Any]):
     """The comparisons above can fail."""
 
     def weights(folder: str, **changes: Any) -> dict[str, bytes]:
         settings = {"adapter": LORA, **SETTINGS} if "strategy" not in changes else SETTINGS
-        tensors: dict[str, bytes] = result(trained(folder, **{**settings, **changes}))[0]
+        tensors: dict[str, bytes] = result(run_training(folder, **{**settings, **changes}))[0]
         return tensors
 
     plain = weights("plain")

@@ -25,14 +25,14 @@ def gradients(trainer: Any, compute_loss: Callable[..., Any], batch: Any, **kwar
     ("strategy", "smoothing"), [("full", 0.0), ("full", 0.1), ("prompt", 0.0), ("prefix", 0.0)]
 )
 def test_the_loss_of_answers_is_that_of_trl(
-    trained: Callable[..., Any], tokens: int | None, strategy: str, smoothing: float
+    run_training: Callable[..., Any], tokens: int | None, strategy: str, smoothing: float
 ):
     """Unlike SFTTrainer, it computes no logits of prompts; loss and gradients are the same."""
     import torch
     from trl import SFTTrainer
 
     options = {"label_smoothing_factor": smoothing}
-    trainer = trained(strategy=strategy, epochs=0.1, dropout={}, options=options)
+    trainer = run_training(strategy=strategy, epochs=0.1, dropout={}, options=options)
     batch = next(iter(trainer.get_train_dataloader()))
     assert (batch["labels"] == IGNORE_INDEX).any()
     theirs = partial(SFTTrainer.compute_loss, trainer)
@@ -43,19 +43,19 @@ def test_the_loss_of_answers_is_that_of_trl(
     torch.testing.assert_close(ours, reference, rtol=1e-3, atol=1e-5)
 
 
-def test_training_lowers_the_training_loss(trained: Callable[..., Any]):
-    trainer = trained(strategy="full", epochs=8.0, learning_rate=1e-2)
+def test_training_lowers_the_training_loss(run_training: Callable[..., Any]):
+    trainer = run_training(strategy="full", epochs=8.0, learning_rate=1e-2)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_accumulated_batches_equal_a_large_batch(trained: Callable[..., Any]):
+def test_accumulated_batches_equal_a_large_batch(run_training: Callable[..., Any]):
     """Rows have different lengths, so the mean of the batches' means would be another loss."""
     import torch
 
     same = {"strategy": "full", "epochs": 1.0, "batching": "random", "dropout": {}}
-    large = trained("large", batch_size=4, accumulation_steps=1, **same)
-    small = trained("small", batch_size=2, accumulation_steps=2, **same)
+    large = run_training("large", batch_size=4, accumulation_steps=1, **same)
+    small = run_training("small", batch_size=2, accumulation_steps=2, **same)
     one, other = (dict(t.model.named_parameters()) for t in (large, small))
     for name, tensor in one.items():
         torch.testing.assert_close(tensor, other[name], rtol=1e-3, atol=1e-5)
@@ -63,29 +63,29 @@ def test_accumulated_batches_equal_a_large_batch(trained: Callable[..., Any]):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_accumulated_batches_equal_a_large_batch_under_regression(trained: Callable[..., Any]):
+def test_accumulated_batches_equal_a_large_batch_under_regression(run_training: Callable[..., Any]):
     """The loss is a mean over the rows of a batch; transformers would add up the means."""
     same = {"objective": "regression", "strategy": "full", "epochs": 1.0, "batching": "random"}
-    large = trained("large", batch_size=4, accumulation_steps=1, dropout={}, **same)
-    small = trained("small", batch_size=2, accumulation_steps=2, dropout={}, **same)
+    large = run_training("large", batch_size=4, accumulation_steps=1, dropout={}, **same)
+    small = run_training("small", batch_size=2, accumulation_steps=2, dropout={}, **same)
     norms = [[e["grad_norm"] for e in t.state.log_history if "loss" in e] for t in (large, small)]
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
-def test_packed_rows_do_not_see_each_other(trained: Callable[..., Any]):
+def test_packed_rows_do_not_see_each_other(run_training: Callable[..., Any]):
     """Rows packed into one sequence have the same loss as padded rows."""
     same = {"strategy": "full", "epochs": 1.0, "dropout": {}, "batch_size": 12}
-    padded = trained("padded", batching="random", **same)
-    packed = trained("packed", batching="packed", **same)
+    padded = run_training("padded", batching="random", **same)
+    packed = run_training("packed", batching="packed", **same)
     first = [t.state.log_history[0]["loss"] for t in (padded, packed)]
     assert first[0] == pytest.approx(first[1], rel=1e-4)
 
 
-def test_the_weight_of_a_task_multiplies_its_loss(trained: Callable[..., Any]):
+def test_the_weight_of_a_task_multiplies_its_loss(run_training: Callable[..., Any]):
     import torch
 
     def first_loss(**weights: float) -> float:
-        trainer = trained(
+        trainer = run_training(
             f"run{weights}", strategy="full", epochs=1.0, sft={"task_weights": weights}
         )
         batch = next(iter(trainer.get_train_dataloader()))

@@ -30,16 +30,16 @@ EVALUATION_METRICS = {
 
 
 @pytest.fixture(scope="module")
-def plain() -> dict[float, dict[str, bytes]]:
+def default_weights() -> dict[float, dict[str, bytes]]:
     """Cache of the weights without any option, by number of epochs."""
     return {}
 
 
-def losses(trainer: Any) -> list[float]:
+def list_losses(trainer: Any) -> list[float]:
     return training_log.list_losses(trainer.state.log_history)
 
 
-def weights(trainer: Any) -> dict[str, bytes]:
+def read_weights(trainer: Any) -> dict[str, bytes]:
     import torch
 
     return {
@@ -50,10 +50,10 @@ def weights(trainer: Any) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("objective", get_args(Objective))
 def test_each_objective_is_trained_and_evaluated(
-    trained: Callable[..., Any], objective: str, tmp_path: Path
+    run_training: Callable[..., Any], objective: str, tmp_path: Path
 ):
     options = {"num_generations": 4} if objective == "grpo" else {}
-    trainer = trained(
+    trainer = run_training(
         objective=objective, strategy="full", learning_rate=3e-3, options=options,
         epochs=1.0 if objective == "grpo" else 6.0, evaluation_tokens=4,
     )  # fmt: skip
@@ -80,10 +80,10 @@ def test_each_objective_is_trained_and_evaluated(
     ids=str,
 )
 def test_grpo_adds_up_the_weighted_rewards(
-    trained: Callable[..., Any], rewards: list[dict[str, Any]]
+    run_training: Callable[..., Any], rewards: list[dict[str, Any]]
 ):
     """A random model gets the reward for short answers, since it generates 4 tokens at most."""
-    trainer = trained(
+    trainer = run_training(
         objective="grpo", strategy="full", options={"num_generations": 4}, epochs=0.25,
         evaluation_tokens=4, grpo={"rewards": rewards},
     )  # fmt: skip
@@ -100,11 +100,11 @@ def test_grpo_adds_up_the_weighted_rewards(
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_each_strategy_trains_what_it_says(
-    trained: Callable[..., Any], strategy: str, tmp_path: Path
+    run_training: Callable[..., Any], strategy: str, tmp_path: Path
 ):
-    trainer = trained(strategy=strategy, learning_rate=1e-2)
-    start = trained("start", strategy=strategy, epochs=1.0)
-    before, after = weights(start), weights(trainer)
+    trainer = run_training(strategy=strategy, learning_rate=1e-2)
+    start = run_training("start", strategy=strategy, epochs=1.0)
+    before, after = read_weights(start), read_weights(trainer)
     trained_names = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
     changed = {name for name in before if before[name] != after[name]}
     assert changed
@@ -163,23 +163,25 @@ def test_each_strategy_trains_what_it_says(
     ids=str,
 )  # fmt: skip
 def test_each_option_takes_effect(
-    trained: Callable[..., Any], plain: dict[float, dict[str, bytes]], changes: dict[str, Any]
+    run_training: Callable[..., Any],
+    default_weights: dict[float, dict[str, bytes]],
+    changes: dict[str, Any],
 ):
     same = {"adapter": LORA, "learning_rate": 1e-2, "max_dropped_fraction": 1.0}
     epochs = changes.get("epochs", 2.0)
-    if epochs not in plain:
-        plain[epochs] = weights(trained("plain", **same, epochs=epochs))
-    assert weights(trained("other", **{**same, **changes})) != plain[epochs]
+    if epochs not in default_weights:
+        default_weights[epochs] = read_weights(run_training("plain", **same, epochs=epochs))
+    assert read_weights(run_training("other", **{**same, **changes})) != default_weights[epochs]
 
 
-def test_activation_checkpointing_computes_the_same(trained: Callable[..., Any]):
+def test_activation_checkpointing_computes_the_same(run_training: Callable[..., Any]):
     """It changes memory, not results; the layers show that it is on."""
     same = {"strategy": "full", "learning_rate": 1e-2}
-    plain, checkpointed = (
-        trained(str(on), activation_checkpointing=on, **same) for on in (False, True)
+    default, checkpointed = (
+        run_training(str(on), activation_checkpointing=on, **same) for on in (False, True)
     )
-    assert losses(plain) == pytest.approx(losses(checkpointed), rel=1e-5)
-    layers = [t.model.model.layers[0] for t in (plain, checkpointed)]
+    assert list_losses(default) == pytest.approx(list_losses(checkpointed), rel=1e-5)
+    layers = [t.model.model.layers[0] for t in (default, checkpointed)]
     assert [layer.gradient_checkpointing for layer in layers] == [False, True]
 
 
@@ -193,7 +195,7 @@ def test_activation_checkpointing_computes_the_same(trained: Callable[..., Any])
     ],
 )
 def test_evaluation_during_training_changes_no_weight(
-    trained: Callable[..., Any], optimizer: str, objective: str
+    run_training: Callable[..., Any], optimizer: str, objective: str
 ):
     """The evaluation has answers, dropout and an optimizer that swaps weights for it."""
     same = {
@@ -206,18 +208,18 @@ def test_evaluation_during_training_changes_no_weight(
         "learning_rate": 1e-2,
         "evaluation_tokens": 4,
     }
-    often = trained("often", evaluation_steps=1, evaluation_answers=3, **same)
-    never = trained("never", evaluation_steps=0, **same)
+    often = run_training("often", evaluation_steps=1, evaluation_answers=3, **same)
+    never = run_training("never", evaluation_steps=0, **same)
     evaluations = [len(training_log.list_evaluations(t.state.log_history)) for t in (often, never)]
     assert evaluations[1] == 1 < evaluations[0]
-    assert weights(often) == weights(never)
+    assert read_weights(often) == read_weights(never)
 
 
-def test_early_stopping_keeps_the_best_weights(trained: Callable[..., Any]):
+def test_early_stopping_keeps_the_best_weights(run_training: Callable[..., Any]):
     """The learning rate ruins the model after some steps; the result are the weights before."""
     same = {"strategy": "full", "learning_rate": 3e-2, "schedule": "constant", "warmup": 0.0}
     stopping = {"patience": 3, "metric": "loss", "min_change": 0.0}
-    trainer = trained(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)
+    trainer = run_training(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)
     measured = [
         metrics["loss"] for _, metrics in training_log.list_evaluations(trainer.state.log_history)
     ]
@@ -228,7 +230,7 @@ def test_early_stopping_keeps_the_best_weights(trained: Callable[..., Any]):
     assert trainer.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
 
 
-def test_the_metric_of_early_stopping_is_ignored_without_patience(trained: Callable[..., Any]):
+def test_the_metric_of_early_stopping_is_ignored_without_patience(run_training: Callable[..., Any]):
     unread = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
-    trainer = trained(evaluation_steps=1, epochs=0.5, early_stopping=unread)
+    trainer = run_training(evaluation_steps=1, epochs=0.5, early_stopping=unread)
     assert trainer.state.global_step == trainer.state.max_steps

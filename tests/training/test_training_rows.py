@@ -14,21 +14,23 @@ from lockstep.training import training_rows
 from lockstep.training.train_params import TrainParams
 from lockstep.training.training_plan import Params, choose_head
 
-MakeParams = Callable[..., TrainParams]
+MakeTrainParams = Callable[..., TrainParams]
 
 
 @pytest.fixture
-def params(settings: Callable[..., Params]) -> MakeParams:
+def make_train_params(make_params: Callable[..., Params]) -> MakeTrainParams:
     """Return section `train` for long rows, with changes."""
 
     def make(**changes: Any) -> TrainParams:
-        return settings(**{"max_length": 1000, "max_dropped_fraction": 0.0, **changes}).train
+        return make_params(**{"max_length": 1000, "max_dropped_fraction": 0.0, **changes}).train
 
     return make
 
 
-def test_renders_every_record_in_order(tokenizer: Any, corpus: list[Record], params: MakeParams):
-    rendered = training_rows.render_rows(tokenizer, corpus, params())
+def test_renders_every_record_in_order(
+    tokenizer: Any, corpus: list[Record], make_train_params: MakeTrainParams
+):
+    rendered = training_rows.render_rows(tokenizer, corpus, make_train_params())
     for row, record in zip(rendered.rows, corpus, strict=True):
         example = chat.encode_example(tokenizer, record, 1000)
         assert row.values == {"input_ids": example.input_ids, "labels": example.labels}
@@ -40,62 +42,72 @@ def test_renders_every_record_in_order(tokenizer: Any, corpus: list[Record], par
     )
 
 
-def test_only_records_of_the_tasks_are_selected(corpus: list[Record], params: MakeParams):
-    selection = training_rows.select_records(corpus, params(tasks=["slots"]), "training")
+def test_only_records_of_the_tasks_are_selected(
+    corpus: list[Record], make_train_params: MakeTrainParams
+):
+    selection = training_rows.select_records(corpus, make_train_params(tasks=["slots"]), "training")
     assert [record.task for record in selection.records] == ["slots"] * 4
-    assert training_rows.select_records(corpus, params(), "training").records == corpus
+    assert training_rows.select_records(corpus, make_train_params(), "training").records == corpus
     with pytest.raises(UserError, match=r"no training record of tasks .*: add sources, or change"):
-        training_rows.select_records(corpus, params(tasks=["nothing"]), "training")
+        training_rows.select_records(corpus, make_train_params(tasks=["nothing"]), "training")
 
 
 @pytest.mark.parametrize(
     ("objective", "skipped"), [("sft", 4), ("grpo", 4), ("kto", 0), ("dpo", 0)]
 )
 def test_undesirable_answers_are_skipped_where_answers_are_imitated(
-    corpus: list[Record], params: MakeParams, objective: str, skipped: int
+    corpus: list[Record], make_train_params: MakeTrainParams, objective: str, skipped: int
 ):
     records = [replace(r, desirable=index % 3 > 0) for index, r in enumerate(corpus)]
-    settings = params(objective=objective)
-    selection = training_rows.select_records(records, settings, "training")
+    params = make_train_params(objective=objective)
+    selection = training_rows.select_records(records, params, "training")
     assert selection.skipped == skipped
     assert selection.records == [r for r in records if r.desirable or not skipped]
 
 
 def test_a_split_with_undesirable_answers_only_is_refused_under_sft(
-    corpus: list[Record], params: MakeParams
+    corpus: list[Record], make_train_params: MakeTrainParams
 ):
     records = [replace(record, desirable=False) for record in corpus]
     with pytest.raises(
         UserError, match="no validation record with a desirable answer, which sft needs"
     ):
-        training_rows.select_records(records, params(), "validation")
+        training_rows.select_records(records, make_train_params(), "validation")
 
 
 def test_counts_an_answer_that_lost_its_end(
-    tokenizer: Any, conversation: Callable[..., Record], params: MakeParams
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
-    record = conversation("q", "a long answer")
+    record = make_record("q", "a long answer")
     length = len(chat.encode_example(tokenizer, record, 1000).input_ids)
-    assert training_rows.render_rows(tokenizer, [record], params(max_length=length)).truncated == 0
     assert (
-        training_rows.render_rows(tokenizer, [record], params(max_length=length - 1)).truncated == 1
+        training_rows.render_rows(
+            tokenizer, [record], make_train_params(max_length=length)
+        ).truncated
+        == 0
+    )
+    assert (
+        training_rows.render_rows(
+            tokenizer, [record], make_train_params(max_length=length - 1)
+        ).truncated
+        == 1
     )
 
 
 def test_rows_that_lose_their_whole_answer_are_named(
-    tokenizer: Any, conversation: Callable[..., Record], params: MakeParams
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
-    short, long = conversation("q", "a"), conversation("q" * 300, "a")
-    half = params(max_length=60, max_dropped_fraction=0.5)
+    short, long = make_record("q", "a"), make_record("q" * 300, "a")
+    half = make_train_params(max_length=60, max_dropped_fraction=0.5)
     rendered = training_rows.render_rows(tokenizer, [short, long], half)
     assert len(rendered.rows) == 1
     assert rendered.dropped == [long.origin]
-    less = params(max_length=60, max_dropped_fraction=0.49)
+    less = make_train_params(max_length=60, max_dropped_fraction=0.49)
     with pytest.raises(UserError, match=r"1 of 2 rows .* train\.max_length 60 \(s\.csv:qqq"):
         training_rows.render_rows(tokenizer, [short, long], less)
     with pytest.raises(UserError, match="1 of 1 rows"):
         training_rows.render_rows(
-            tokenizer, [long], params(max_length=60, max_dropped_fraction=1.0)
+            tokenizer, [long], make_train_params(max_length=60, max_dropped_fraction=1.0)
         )
 
 
@@ -107,9 +119,9 @@ def test_whole_weights_repeat_a_record(corpus: list[Record]):
 
 
 def test_a_fractional_weight_keeps_about_that_share_always_the_same_records(
-    conversation: Callable[..., Record],
+    make_record: Callable[..., Record],
 ):
-    many = [replace(conversation(str(i), "a"), weight=0.25) for i in range(2000)]
+    many = [replace(make_record(str(i), "a"), weight=0.25) for i in range(2000)]
     sample = training_rows.repeat_by_weight(many)
     assert 420 < len(sample) < 580  # 4 standard deviations of a binomial (2000, 0.25)
     assert training_rows.repeat_by_weight(reversed(many)) == sample[::-1]
@@ -130,33 +142,39 @@ def test_a_fractional_weight_keeps_about_that_share_always_the_same_records(
     ],
 )
 def test_a_record_that_does_not_suit_the_objective_is_refused_by_name(
-    tokenizer: Any, conversation: Callable[..., Record], params: MakeParams,
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams,
     objective: str, message: str,
 ):  # fmt: skip
-    record = conversation("q", "a")
+    record = make_record("q", "a")
     head = Head("single_label_classification", ["b", "c"])
     if objective == "regression":
         head = Head("regression", [])
     with pytest.raises(UserError, match=rf"s\.csv:q: {message}"):
-        training_rows.render_rows(tokenizer, [record], params(objective=objective), head)
+        training_rows.render_rows(tokenizer, [record], make_train_params(objective=objective), head)
 
 
 def test_a_pair_is_prompt_and_two_answers(
-    tokenizer: Any, conversation: Callable[..., Record], params: MakeParams
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
-    record = replace(conversation("q", "good"), rejected="bad one")
-    (row,) = training_rows.render_rows(tokenizer, [record], params(objective="dpo")).rows
+    record = replace(make_record("q", "good"), rejected="bad one")
+    (row,) = training_rows.render_rows(tokenizer, [record], make_train_params(objective="dpo")).rows
     assert row.values["prompt_ids"] == chat.encode_prompt(tokenizer, record.prompt)
     assert row.values["chosen_ids"] == chat.encode_answer(tokenizer, "good")
     assert row.values["rejected_ids"] == chat.encode_answer(tokenizer, "bad one")
-    (whole,) = training_rows.render_rows(tokenizer, [record], params(objective="reward")).rows
+    (whole,) = training_rows.render_rows(
+        tokenizer, [record], make_train_params(objective="reward")
+    ).rows
     assert whole.values["chosen_ids"] == row.values["prompt_ids"] + row.values["chosen_ids"]
-    good, bad = training_rows.render_rows(tokenizer, [record], params(objective="kto")).rows
+    good, bad = training_rows.render_rows(
+        tokenizer, [record], make_train_params(objective="kto")
+    ).rows
     assert (good.values["label"], bad.values["label"]) == (True, False)
     assert bad.values["completion_ids"] == row.values["rejected_ids"]
 
 
-def test_loss_on_all_trains_on_every_assistant_turn(tokenizer: Any, params: MakeParams):
+def test_loss_on_all_trains_on_every_assistant_turn(
+    tokenizer: Any, make_train_params: MakeTrainParams
+):
     turns = [("user", "one"), ("assistant", "first"), ("user", "two"), ("assistant", "second")]
     record = Record(
         messages=[{"role": role, "content": text} for role, text in turns],
@@ -164,7 +182,9 @@ def test_loss_on_all_trains_on_every_assistant_turn(tokenizer: Any, params: Make
     )  # fmt: skip
 
     def trained_text(loss_on: str) -> str:
-        (row,) = training_rows.render_rows(tokenizer, [record], params(sft__loss_on=loss_on)).rows
+        (row,) = training_rows.render_rows(
+            tokenizer, [record], make_train_params(sft__loss_on=loss_on)
+        ).rows
         return tokenizer.decode([i for i in row.values["labels"] if i != chat.IGNORE_INDEX])
 
     end = tokenizer.eos_token
@@ -173,26 +193,26 @@ def test_loss_on_all_trains_on_every_assistant_turn(tokenizer: Any, params: Make
 
 
 def test_labels_become_their_indices(
-    tokenizer: Any, conversation: Callable[..., Record], params: MakeParams
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
-    settings = params(objective="classification")
-    single = [conversation("q", "b"), conversation("r", "a")]
-    head = choose_head(settings, single, {"intent": ["a", "b"], "other": ["z"]})
+    params = make_train_params(objective="classification")
+    single = [make_record("q", "b"), make_record("r", "a")]
+    head = choose_head(params, single, {"intent": ["a", "b"], "other": ["z"]})
     assert head == Head("single_label_classification", ["a", "b"])
-    rendered = training_rows.render_rows(tokenizer, single, settings, head)
+    rendered = training_rows.render_rows(tokenizer, single, params, head)
     assert [row.values["labels"] for row in rendered.rows] == [1, 0]
-    several = [conversation("q", '["a","b"]'), conversation("r", "a")]
-    head = choose_head(settings, several, {"intent": ["a", "b", "c"]})
+    several = [make_record("q", '["a","b"]'), make_record("r", "a")]
+    head = choose_head(params, several, {"intent": ["a", "b", "c"]})
     assert head == Head("multi_label_classification", ["a", "b", "c"])
-    rendered = training_rows.render_rows(tokenizer, several, settings, head)
+    rendered = training_rows.render_rows(tokenizer, several, params, head)
     assert [row.values["labels"] for row in rendered.rows] == [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     for answer, count in (('["a","b"]', 2), ("[]", 0)):
         with pytest.raises(
             UserError, match=rf"has {count} labels, but every training record has one; name other"
         ):
             training_rows.render_rows(
-                tokenizer, [conversation("q", answer)], settings,
+                tokenizer, [make_record("q", answer)], params,
                 Head("single_label_classification", ["a", "b"]),
             )  # fmt: skip
     with pytest.raises(UserError, match="classification needs at least two labels"):
-        choose_head(settings, single, {"intent": ["a"]})
+        choose_head(params, single, {"intent": ["a"]})

@@ -23,12 +23,12 @@ LINEAR_LAYERS = 14
 
 @pytest.mark.parametrize("double_quantization", [True, False])
 def test_qlora_loads_the_base_in_4_bits(
-    tiny: Path, settings: Callable[..., Params], double_quantization: bool
+    tiny_model: Path, make_params: Callable[..., Params], double_quantization: bool
 ):
     from bitsandbytes.nn import Linear4bit
 
     options = {"r": 4, "double_quantization": double_quantization}
-    model = load_model(tiny, settings(strategy="qlora", adapter=options), None, "cpu")
+    model = load_model(tiny_model, make_params(strategy="qlora", adapter=options), None, "cpu")
     assert count_quantized_layers(model) == LINEAR_LAYERS
     layers = [module for module in model.modules() if isinstance(module, Linear4bit)]
     assert len(layers) == LINEAR_LAYERS
@@ -47,9 +47,9 @@ def test_qlora_loads_the_base_in_4_bits(
     ],
 )
 def test_trained_weights_are_loaded_in_32_bits_and_frozen_ones_in_the_precision(
-    tiny: Path, settings: Callable[..., Params], strategy: str, precision: str, dtype: str
+    tiny_model: Path, make_params: Callable[..., Params], strategy: str, precision: str, dtype: str
 ):
-    model = load_model(tiny, settings(strategy=strategy, precision=precision), None, "cpu")
+    model = load_model(tiny_model, make_params(strategy=strategy, precision=precision), None, "cpu")
     assert {str(p.dtype) for p in model.parameters()} == {f"torch.{dtype}"}
 
 
@@ -64,11 +64,13 @@ def count_elements(folder: Path) -> int:
 
 @pytest.mark.parametrize("strategy", ["lora", "full", "freeze"])
 def test_the_summary_counts_trained_and_all_parameters(
-    workplace: Path, performed: Callable[..., str], strategy: str
+    workspace: Path, run_stage_in_process: Callable[..., str], strategy: str
 ):
-    stderr = performed(*ARGUMENTS, "out", changes={"train.strategy": strategy, "train.epochs": 0.5})
-    summary = json.loads((workplace / "out/summary.json").read_text())
-    base, saved = count_elements(workplace / "base"), count_elements(workplace / "out/model")
+    stderr = run_stage_in_process(
+        *ARGUMENTS, "out", changes={"train.strategy": strategy, "train.epochs": 0.5}
+    )
+    summary = json.loads((workspace / "out/summary.json").read_text())
+    base, saved = count_elements(workspace / "base"), count_elements(workspace / "out/model")
     if strategy == "lora":  # the file has the adapter alone
         assert (summary["trained_parameters"], summary["parameters"]) == (saved, base + saved)
     elif strategy == "full":
@@ -79,24 +81,24 @@ def test_the_summary_counts_trained_and_all_parameters(
 
 
 def test_rows_with_an_undesirable_answer_are_skipped_and_counted(
-    workplace: Path, performed: Callable[..., str], corpus: list[Record]
+    workspace: Path, run_stage_in_process: Callable[..., str], corpus: list[Record]
 ):
     """sft with default settings trains on an unpaired preference set."""
     rows = [replace(row, desirable=index % 3 > 0) for index, row in enumerate(corpus)]
-    records.write(workplace / "augmented/train.jsonl", rows)
-    records.write(workplace / "prepared/validation.jsonl", rows)
-    stderr = performed(*ARGUMENTS, "out", changes={"train.epochs": 0.5})
+    records.write(workspace / "augmented/train.jsonl", rows)
+    records.write(workspace / "prepared/validation.jsonl", rows)
+    stderr = run_stage_in_process(*ARGUMENTS, "out", changes={"train.epochs": 0.5})
     assert "train: 4 rows with an undesirable answer are skipped" in stderr
-    summary = json.loads((workplace / "out/summary.json").read_text())
+    summary = json.loads((workspace / "out/summary.json").read_text())
     assert (summary["rows"], summary["rows_skipped"]) == (8, 4)
 
 
 def test_large_trained_weights_are_written_as_shards(
-    workplace: Path, performed: Callable[..., str]
+    workspace: Path, run_stage_in_process: Callable[..., str]
 ):
     changes = {"train.strategy": "full", "train.epochs": 0.5, "weights.max_shard_gb": 1e-4}
-    performed(*ARGUMENTS, "out", changes=changes)
-    folder = workplace / "out/model"
+    run_stage_in_process(*ARGUMENTS, "out", changes=changes)
+    folder = workspace / "out/model"
     index = json.loads((folder / "model.safetensors.index.json").read_text())
     shards = {path.name for path in folder.glob("*.safetensors")}
     assert set(index["weight_map"].values()) == shards

@@ -11,8 +11,10 @@ from lockstep.cli.sections import Parameters
 FOLDER = Path(all_checks.__file__).parent
 
 
-def test_the_real_parameters_have_no_mistake(check: Callable[[dict[str, Any]], list[str]]) -> None:
-    assert check({}) == []
+def test_the_real_parameters_have_no_mistake(
+    find_param_mistakes: Callable[[dict[str, Any]], list[str]],
+) -> None:
+    assert find_param_mistakes({}) == []
 
 
 def test_every_check_is_in_the_list() -> None:

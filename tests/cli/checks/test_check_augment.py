@@ -21,12 +21,14 @@ import pytest
     ],
 )  # fmt: skip
 def test_names_must_be_those_of_the_sources(
-    check: Callable[[dict[str, Any]], list[str]], key: str, value: Any, line: str
+    find_param_mistakes: Callable[[dict[str, Any]], list[str]], key: str, value: Any, line: str
 ) -> None:
-    (mistake,) = check({f"augment.{key}": value})
+    (mistake,) = find_param_mistakes({f"augment.{key}": value})
     assert mistake.startswith(line)
 
 
-def test_the_mix_may_name_the_task(check: Callable[[dict[str, Any]], list[str]]) -> None:
+def test_the_mix_may_name_the_task(
+    find_param_mistakes: Callable[[dict[str, Any]], list[str]],
+) -> None:
     shares = {"intent": 0.5, "slots": 0.5}
-    assert check({"augment.mix": [{"slice": "task", "shares": shares}]}) == []
+    assert find_param_mistakes({"augment.mix": [{"slice": "task", "shares": shares}]}) == []

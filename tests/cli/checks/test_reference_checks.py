@@ -17,7 +17,7 @@ INTENT = Suite(task="intent", answer="choice")
 
 
 @pytest.fixture
-def check(corpus: list[Record]) -> Callable[..., None]:
+def check_against_corpus(corpus: list[Record]) -> Callable[..., None]:
     """Return a function that checks suites against the corpus and further records."""
 
     def run(*suites: Suite, more: tuple[Record, ...] = (), train: tuple[Record, ...] = ()) -> None:
@@ -39,19 +39,21 @@ def check(corpus: list[Record]) -> Callable[..., None]:
     ],
 )
 def test_a_suite_that_the_records_do_not_fit_is_refused(
-    check: Callable[..., None], task: str, answer: AnswerForm, line: str
+    check_against_corpus: Callable[..., None], task: str, answer: AnswerForm, line: str
 ) -> None:
     with pytest.raises(UserError, match=rf"^params\.yaml: predict\.suites: {line}"):
-        check(INTENT, Suite(task=task, answer=answer))
+        check_against_corpus(INTENT, Suite(task=task, answer=answer))
 
 
 def test_a_suite_that_the_records_fit_passes(
-    check: Callable[..., None], conversation: Callable[..., Record]
+    check_against_corpus: Callable[..., None], make_record: Callable[..., Record]
 ) -> None:
-    check(INTENT, Suite(task="slots", answer="json"), Suite(task="reply", answer="text"))
-    check(
+    check_against_corpus(
+        INTENT, Suite(task="slots", answer="json"), Suite(task="reply", answer="text")
+    )
+    check_against_corpus(
         Suite(task="rating", answer="written_number"),
-        more=(conversation("How warm?", "21.5", "rating"),),
+        more=(make_record("How warm?", "21.5", "rating"),),
     )
 
 
@@ -70,20 +72,20 @@ def test_a_suite_without_records_is_refused() -> None:
     ],
 )
 def test_a_reference_that_no_answer_can_match_is_refused_with_its_place(
-    check: Callable[..., None],
-    conversation: Callable[..., Record],
+    check_against_corpus: Callable[..., None],
+    make_record: Callable[..., Record],
     answer: AnswerForm,
     reference: str,
     line: str,
 ) -> None:
-    good = conversation("So?", {"rules": RULES, "refusal": "safe", "json": "{}"}[answer], "own")
-    bad = conversation("Hm?", reference, "own")
+    good = make_record("So?", {"rules": RULES, "refusal": "safe", "json": "{}"}[answer], "own")
+    bad = make_record("Hm?", reference, "own")
     suite = Suite(task="own", answer=answer)
-    check(suite, more=(good,), train=(good,))
+    check_against_corpus(suite, more=(good,), train=(good,))
     with pytest.raises(UserError, match=rf"^s\.csv:Hm\?: {line}"):
-        check(suite, more=(good, bad))
+        check_against_corpus(suite, more=(good, bad))
     with pytest.raises(UserError, match=rf"^s\.csv:Hm\?: {line}"):
-        check(suite, more=(good,), train=(bad,))
+        check_against_corpus(suite, more=(good,), train=(bad,))
 
 
 def test_a_suite_of_calls_needs_functions_with_schemas() -> None:
@@ -91,16 +93,16 @@ def test_a_suite_of_calls_needs_functions_with_schemas() -> None:
     messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
     record = Record(messages=messages, task="t", source="a", origin="a:1")
 
-    def check(record: Record) -> None:
+    def check_record(record: Record) -> None:
         check_suites([record], [suite], {}, {})
 
     with pytest.raises(UserError, match="no record that offers tools"):
-        check(record)
+        check_record(record)
     odd = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
     record = replace(record, tools=[odd])
     with pytest.raises(UserError, match="no record that expects a call, so a model that never"):
-        check(record)
+        check_record(record)
     with pytest.raises(UserError, match=r"a:1: task t: the reference '{\"name\": \"f\"' is a call"):
-        check(record.with_answer('{"name": "f"'))
+        check_record(record.with_answer('{"name": "f"'))
     with pytest.raises(UserError, match=r"a:1: tools: f: parameters: .*\$\.type: 'dict'"):
-        check(record.with_answer('{"name": "f", "arguments": {}}'))
+        check_record(record.with_answer('{"name": "f", "arguments": {}}'))
