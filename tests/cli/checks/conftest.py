@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY, change_params
 
 
 @pytest.fixture
-def find_param_mistakes() -> Callable[[dict[str, Any]], list[str]]:
+def find_mistakes() -> Callable[[dict[str, Any]], list[str]]:
     """Return the mistakes that the fast checks find after changes by dotted path."""
 
     def run(changes: dict[str, Any]) -> list[str]:

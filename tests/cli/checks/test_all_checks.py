@@ -12,9 +12,9 @@ FOLDER = Path(all_checks.__file__).parent
 
 
 def test_the_real_parameters_have_no_mistake(
-    find_param_mistakes: Callable[[dict[str, Any]], list[str]],
+    find_mistakes: Callable[[dict[str, Any]], list[str]],
 ) -> None:
-    assert find_param_mistakes({}) == []
+    assert find_mistakes({}) == []
 
 
 def test_every_check_is_in_the_list() -> None:

@@ -21,14 +21,14 @@ import pytest
     ],
 )  # fmt: skip
 def test_names_must_be_those_of_the_sources(
-    find_param_mistakes: Callable[[dict[str, Any]], list[str]], key: str, value: Any, line: str
+    find_mistakes: Callable[[dict[str, Any]], list[str]], key: str, value: Any, line: str
 ) -> None:
-    (mistake,) = find_param_mistakes({f"augment.{key}": value})
+    (mistake,) = find_mistakes({f"augment.{key}": value})
     assert mistake.startswith(line)
 
 
 def test_the_mix_may_name_the_task(
-    find_param_mistakes: Callable[[dict[str, Any]], list[str]],
+    find_mistakes: Callable[[dict[str, Any]], list[str]],
 ) -> None:
     shares = {"intent": 0.5, "slots": 0.5}
-    assert find_param_mistakes({"augment.mix": [{"slice": "task", "shares": shares}]}) == []
+    assert find_mistakes({"augment.mix": [{"slice": "task", "shares": shares}]}) == []

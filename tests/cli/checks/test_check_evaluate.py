@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-Check = Callable[[dict[str, Any]], list[str]]
+FindMistakes = Callable[[dict[str, Any]], list[str]]
 
 GATE = {
     "suite": "slots", "metric": "field_f1", "variant": "merged", "direction": "at_least",
@@ -15,61 +15,67 @@ SUITES = [{"task": "slots", "answer": "json"}, {"task": "reply", "answer": "text
 
 
 @pytest.mark.parametrize("key", ["slices", "summary_slices"])
-def test_a_slice_must_be_one_of_a_source_or_of_the_pipeline(check: Check, key: str) -> None:
-    (line,) = check({f"evaluate.{key}": ["fraseing", "language", "source", "length"]})
+def test_a_slice_must_be_one_of_a_source_or_of_the_pipeline(
+    find_mistakes: FindMistakes, key: str
+) -> None:
+    (line,) = find_mistakes({f"evaluate.{key}": ["fraseing", "language", "source", "length"]})
     assert line.startswith(f"evaluate.{key}: no source has the slice fraseing; known: behaviour, ")
 
 
-def test_depth_is_a_slice_of_retrieval_alone(check: Check) -> None:
-    assert check({"evaluate.slices": ["depth"]}) == []
-    (line,) = check({"evaluate.slices": ["depth"], "predict.retrieval": {"lengths": []}})
+def test_depth_is_a_slice_of_retrieval_alone(find_mistakes: FindMistakes) -> None:
+    assert find_mistakes({"evaluate.slices": ["depth"]}) == []
+    (line,) = find_mistakes({"evaluate.slices": ["depth"], "predict.retrieval": {"lengths": []}})
     assert line.startswith("evaluate.slices: no source has the slice depth; known: ")
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("metrics", ["valid"]), ("json_schemas", {"type": "object"})]
 )
-def test_metrics_and_schemas_belong_to_a_suite(check: Check, key: str, value: Any) -> None:
-    (line,) = check({f"evaluate.{key}": {"slot": value}})
+def test_metrics_and_schemas_belong_to_a_suite(
+    find_mistakes: FindMistakes, key: str, value: Any
+) -> None:
+    (line,) = find_mistakes({f"evaluate.{key}": {"slot": value}})
     assert line.startswith(f"evaluate.{key}: no suite slot; known: behaviour, ")
-    (line,) = check({f"evaluate.{key}": {"intent": value}, "predict.suites": SUITES})
+    (line,) = find_mistakes({f"evaluate.{key}": {"intent": value}, "predict.suites": SUITES})
     assert line == f"evaluate.{key}: no suite intent; known: reply, slots"
 
 
-def test_a_metric_must_fit_the_answer_form(check: Check) -> None:
+def test_a_metric_must_fit_the_answer_form(find_mistakes: FindMistakes) -> None:
     changes = {"predict.suites": SUITES, "evaluate.metrics": {"slots": ["bleu", "field_f1"]}}
-    (line,) = check(changes)
+    (line,) = find_mistakes(changes)
     assert line.startswith("evaluate.metrics: slots: json answers have no metric bleu; known: ")
 
 
-def test_schema_valid_needs_a_schema(check: Check) -> None:
+def test_schema_valid_needs_a_schema(find_mistakes: FindMistakes) -> None:
     changes = {"predict.suites": SUITES, "evaluate.metrics": {"slots": ["schema_valid"]}}
-    (line,) = check(changes)
+    (line,) = find_mistakes(changes)
     assert line.startswith("evaluate.metrics: slots: json answers have no metric schema_valid")
-    assert check({**changes, "evaluate.json_schemas": {"slots": {"type": "object"}}}) == []
+    assert find_mistakes({**changes, "evaluate.json_schemas": {"slots": {"type": "object"}}}) == []
 
 
-def test_a_gate_must_be_on_a_metric_of_a_suite(check: Check) -> None:
-    assert check({"evaluate.gates": [GATE], "predict.suites": SUITES}) == []
-    (line,) = check({"evaluate.gates": [{**GATE, "suite": "slot"}]})
+def test_a_gate_must_be_on_a_metric_of_a_suite(find_mistakes: FindMistakes) -> None:
+    assert find_mistakes({"evaluate.gates": [GATE], "predict.suites": SUITES}) == []
+    (line,) = find_mistakes({"evaluate.gates": [{**GATE, "suite": "slot"}]})
     assert line.startswith("evaluate.gates: no suite slot; known: behaviour, intent, ")
-    (line,) = check({"evaluate.gates": [{**GATE, "metric": "bleu"}], "predict.suites": SUITES})
+    (line,) = find_mistakes(
+        {"evaluate.gates": [{**GATE, "metric": "bleu"}], "predict.suites": SUITES}
+    )
     assert line.startswith("evaluate.gates: suite slots has no metric bleu; known: exact_match, ")
 
 
-def test_a_gate_may_be_on_a_metric_that_evaluate_names(check: Check) -> None:
+def test_a_gate_may_be_on_a_metric_that_evaluate_names(find_mistakes: FindMistakes) -> None:
     changes: dict[str, Any] = {
         "predict.suites": SUITES,
         "evaluate.metrics": {"slots": ["valid"]},
         "evaluate.gates": [{**GATE, "metric": "valid"}],
     }
-    assert check(changes) == []
-    (line,) = check({**changes, "evaluate.gates": [GATE]})
+    assert find_mistakes(changes) == []
+    (line,) = find_mistakes({**changes, "evaluate.gates": [GATE]})
     assert line == "evaluate.gates: suite slots has no metric field_f1; known: valid"
 
 
-def test_perplexity_is_a_suite_of_its_own(check: Check) -> None:
+def test_perplexity_is_a_suite_of_its_own(find_mistakes: FindMistakes) -> None:
     gate = {**GATE, "suite": "perplexity", "metric": "perplexity"}
-    assert check({"evaluate.gates": [gate]}) == []
-    (line,) = check({"evaluate.gates": [{**gate, "metric": "accuracy"}]})
+    assert find_mistakes({"evaluate.gates": [gate]}) == []
+    (line,) = find_mistakes({"evaluate.gates": [{**gate, "metric": "accuracy"}]})
     assert line.startswith("evaluate.gates: suite perplexity has no metric accuracy; known: ")

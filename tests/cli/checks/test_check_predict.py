@@ -5,44 +5,46 @@ from typing import Any
 
 import pytest
 
-Check = Callable[[dict[str, Any]], list[str]]
+FindMistakes = Callable[[dict[str, Any]], list[str]]
 
 
-def suite(task: str, answer: str) -> dict[str, Any]:
+def make_suite(task: str, answer: str) -> dict[str, Any]:
     return {"task": task, "answer": answer}
 
 
-def test_a_suite_needs_a_source(check: Check) -> None:
-    (line,) = check({"predict.suites": [suite("slot", "json")]})
+def test_a_suite_needs_a_source(find_mistakes: FindMistakes) -> None:
+    (line,) = find_mistakes({"predict.suites": [make_suite("slot", "json")]})
     assert line.startswith("predict.suites: no source has task slot; known: behaviour, ")
 
 
-def test_a_choice_needs_labels(check: Check) -> None:
-    changes = {"predict.suites": [suite("slots", "choice")]}
+def test_a_choice_needs_labels(find_mistakes: FindMistakes) -> None:
+    changes = {"predict.suites": [make_suite("slots", "choice")]}
     line = "predict.suites: task slots has no labels to choose from; set its answer to json or text"
-    assert check(changes) == [line]
+    assert find_mistakes(changes) == [line]
 
 
-def test_a_column_of_tasks_has_labels_if_its_source_is_labelled(check: Check) -> None:
+def test_a_column_of_tasks_has_labels_if_its_source_is_labelled(
+    find_mistakes: FindMistakes,
+) -> None:
     changes: dict[str, Any] = {
-        "predict.suites": [suite("slots", "choice")],
+        "predict.suites": [make_suite("slots", "choice")],
         "prepare.sources.4.columns": {"task": "kind"},
     }
-    assert len(check(changes)) == 1
+    assert len(find_mistakes(changes)) == 1
     changes["prepare.sources.0.columns"] = {"label": "intent", "task": "kind"}
-    assert check(changes) == []
+    assert find_mistakes(changes) == []
 
 
-def test_the_objective_and_the_answer_forms_must_fit(check: Check) -> None:
+def test_the_objective_and_the_answer_forms_must_fit(find_mistakes: FindMistakes) -> None:
     changes = {
         "train.objective": "regression",
         "predict.suites": [
-            suite("intent", "number"),
-            suite("slots", "json"),
-            suite("reply", "text"),
+            make_suite("intent", "number"),
+            make_suite("slots", "json"),
+            make_suite("reply", "text"),
         ],
     }
-    assert check({**changes}) == [
+    assert find_mistakes({**changes}) == [
         "predict.suites: task slots: a model trained for regression gives no json; "
         "set its answer to number",
         "predict.suites: task reply: a model trained for regression gives no text; "
@@ -50,18 +52,18 @@ def test_the_objective_and_the_answer_forms_must_fit(check: Check) -> None:
     ]
 
 
-def test_a_generative_model_gives_no_number(check: Check) -> None:
-    (line,) = check({"predict.suites": [suite("intent", "number")]})
+def test_a_generative_model_gives_no_number(find_mistakes: FindMistakes) -> None:
+    (line,) = find_mistakes({"predict.suites": [make_suite("intent", "number")]})
     assert line.startswith("predict.suites: task intent: a model trained for sft gives no number")
 
 
-def test_a_model_with_a_head_is_asked_no_text_by_lm_eval(check: Check) -> None:
+def test_a_model_with_a_head_is_asked_no_text_by_lm_eval(find_mistakes: FindMistakes) -> None:
     changes = {
         "train.objective": "reward",
-        "predict.suites": [suite("reply", "preference")],
+        "predict.suites": [make_suite("reply", "preference")],
         "predict.lm_eval.tasks": ["mmlu"],
     }
-    assert check(changes) == [
+    assert find_mistakes(changes) == [
         "predict.lm_eval: a model trained for reward generates no text; set tasks to []"
     ]
 
@@ -77,15 +79,15 @@ def test_a_model_with_a_head_is_asked_no_text_by_lm_eval(check: Check) -> None:
     ],
 )  # fmt: skip
 def test_perturbations_name_suites_and_slices(
-    check: Check, key: str, value: Any, line: str
+    find_mistakes: FindMistakes, key: str, value: Any, line: str
 ) -> None:
-    (mistake,) = check({f"predict.robustness.{key}": value})
+    (mistake,) = find_mistakes({f"predict.robustness.{key}": value})
     assert mistake.startswith(line)
 
 
-def test_perturbed_tasks_must_be_among_the_suites(check: Check) -> None:
+def test_perturbed_tasks_must_be_among_the_suites(find_mistakes: FindMistakes) -> None:
     changes = {
-        "predict.suites": [suite("reply", "text")],
+        "predict.suites": [make_suite("reply", "text")],
         "predict.robustness.tasks": ["intent"],
     }
-    assert check(changes) == ["predict.robustness.tasks: no suite intent; known: reply"]
+    assert find_mistakes(changes) == ["predict.robustness.tasks: no suite intent; known: reply"]

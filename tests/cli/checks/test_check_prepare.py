@@ -3,26 +3,29 @@
 from collections.abc import Callable
 from typing import Any
 
-Check = Callable[[dict[str, Any]], list[str]]
+FindMistakes = Callable[[dict[str, Any]], list[str]]
 
 
-def test_a_stratum_must_be_a_slice_of_a_source(check: Check) -> None:
-    (line,) = check({"prepare.split.by": ["task", "answer", "tusk", "language"]})
+def test_a_stratum_must_be_a_slice_of_a_source(find_mistakes: FindMistakes) -> None:
+    (line,) = find_mistakes({"prepare.split.by": ["task", "answer", "tusk", "language"]})
     assert line.startswith(
         "prepare.split.by: no source has the slice tusk; known: answer, behaviour, "
     )
 
 
-def test_a_source_of_rules_must_not_be_trained_on(check: Check) -> None:
+def test_a_source_of_rules_must_not_be_trained_on(find_mistakes: FindMistakes) -> None:
     line = (
         "prepare.sources: slots.jsonl: the answers of task slots are rules for scoring and must "
         "not be trained on; set its split to test"
     )
-    assert check({"prepare.sources.3.answer": "rules"}) == [line]
-    assert check({"prepare.sources.3.answer": "rules", "prepare.sources.3.split": "test"}) == []
+    assert find_mistakes({"prepare.sources.3.answer": "rules"}) == [line]
+    assert (
+        find_mistakes({"prepare.sources.3.answer": "rules", "prepare.sources.3.split": "test"})
+        == []
+    )
 
 
-def test_a_suite_may_say_that_answers_are_rules(check: Check) -> None:
+def test_a_suite_may_say_that_answers_are_rules(find_mistakes: FindMistakes) -> None:
     suites = [{"task": "slots", "answer": "rules"}, {"task": "reply", "answer": "text"}]
-    (line,) = check({"predict.suites": suites})
+    (line,) = find_mistakes({"predict.suites": suites})
     assert line.startswith("prepare.sources: slots.jsonl: the answers of task slots are rules")

@@ -15,19 +15,17 @@ from tests.conftest import REPOSITORY, change_params
     ("key", "value"), [("tasks", ["intend"]), ("sft.task_weights", {"intend": 2.0})]
 )
 def test_tasks_must_be_those_of_the_sources(
-    find_param_mistakes: Callable[[dict[str, Any]], list[str]], key: str, value: Any
+    find_mistakes: Callable[[dict[str, Any]], list[str]], key: str, value: Any
 ) -> None:
-    (line,) = find_param_mistakes({f"train.{key}": value})
+    (line,) = find_mistakes({f"train.{key}": value})
     assert line.startswith(f"train.{key}: no source has task intend; known: behaviour, ")
 
 
 def test_a_column_of_tasks_may_hold_any_task(
-    find_param_mistakes: Callable[[dict[str, Any]], list[str]],
+    find_mistakes: Callable[[dict[str, Any]], list[str]],
 ) -> None:
     columns = {"label": "intent", "task": "kind"}
-    assert (
-        find_param_mistakes({"train.tasks": ["intend"], "prepare.sources.0.columns": columns}) == []
-    )
+    assert find_mistakes({"train.tasks": ["intend"], "prepare.sources.0.columns": columns}) == []
 
 
 def test_options_that_a_library_refuses_are_found_without_a_model() -> None:
