@@ -18,7 +18,7 @@ from lockstep.errors import UserError
 from lockstep.training import trainer_arguments
 from lockstep.training.training_plan import Params, check_options
 
-Settings = Callable[..., Params]
+MakeParams = Callable[..., Params]
 
 
 def error_message(params: Params) -> str:
@@ -63,16 +63,16 @@ def error_message(params: Params) -> str:
     ids=str,
 )  # fmt: skip
 def test_an_option_that_the_library_does_not_take(
-    settings: Settings, changes: dict[str, Any], line: str
+    make_params: MakeParams, changes: dict[str, Any], line: str
 ):
-    message = error_message(settings(**changes))
+    message = error_message(make_params(**changes))
     assert message.startswith(f"params.yaml: {line}"), message
     assert "\n" not in message
 
 
-def test_all_mistakes_at_once(settings: Settings):
+def test_all_mistakes_at_once(make_params: MakeParams):
     message = error_message(
-        settings(
+        make_params(
             options={"bete": 1, "adam_beta1": "x", "seed": 3},
             adapter={"alpha": 1, "loraplus_lr_ratio": 0},
         )
@@ -101,10 +101,10 @@ def test_all_mistakes_at_once(settings: Settings):
     ids=str,
 )  # fmt: skip
 def test_settings_that_cannot_be_combined(
-    settings: Settings, changes: dict[str, Any], message: str
+    make_params: MakeParams, changes: dict[str, Any], message: str
 ):
     with pytest.raises(ValueError, match=message):
-        settings(**changes)
+        make_params(**changes)
 
 
 def test_an_option_that_the_library_refuses_when_it_has_the_model(run_training: Callable[..., Any]):
