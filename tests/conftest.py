@@ -113,7 +113,7 @@ def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_params(workspace: Path, changes: dict[str, Any]) -> None:
-    """Write the params for a tiny model to the place's params.yaml."""
+    """Write the params for a tiny model to the workspace's params.yaml."""
     with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(tiny_params(changes), stream)
 
@@ -181,7 +181,7 @@ def loaded_model(tiny_model: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def make_record() -> Callable[..., Record]:
-    """Make a record of one question and its answer."""
+    """Return a record of one question and its answer."""
 
     def make(question: str, answer: str, task: str = "intent", system: str = "") -> Record:
         turns = [("system", system)] * bool(system) + [("user", question), ("assistant", answer)]
@@ -250,7 +250,10 @@ def workspace(tmp_path: Path, tiny_model: Path, corpus: list[Record], documents:
 
 @pytest.fixture
 def start_stage(workspace: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a stage in the workspace with changed params, by default with `python -m`."""
+    """Start a stage in the workspace with changed params, by default with `python -m`.
+
+    The call returns the running process, which is killed at the end of the test.
+    """
     processes = []
 
     def start(
@@ -280,7 +283,7 @@ def start_stage(workspace: Path) -> Iterator[Callable[..., subprocess.Popen[str]
 def run_stage(
     start_stage: Callable[..., subprocess.Popen[str]],
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m stages.NAME ARGUMENTS` in the workspace with changed params."""
+    """Run `python -m stages.NAME ARGUMENTS` in the workspace with changed params to its end."""
 
     def run(
         *arguments: str, changes: dict[str, Any] | None = None
@@ -298,7 +301,7 @@ def run_stage_in_process(
 ) -> Callable[..., str]:
     """Run a stage in the workspace within this process and return what it printed on stderr.
 
-    It saves the seconds in which a new process imports torch.
+    This is faster than `run_stage`, which starts a process that imports torch.
     """
 
     def run(*arguments: str, changes: dict[str, Any] | None = None) -> str:
@@ -328,7 +331,10 @@ def read_folder() -> Callable[[Path], dict[str, bytes]]:
 
 @pytest.fixture(scope="session")
 def assert_user_error() -> Callable[..., None]:
-    """Assert that a run failed with exit code 2, one line on stderr with these words, no output."""
+    """Assert that a run failed with exit code 2 and one line on stderr that has these words.
+
+    The run must leave no output at `out`.
+    """
 
     def check(run: subprocess.CompletedProcess[str], out: Path, *words: str) -> None:
         assert run.returncode == 2, run.stderr

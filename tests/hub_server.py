@@ -23,7 +23,7 @@ class Hub(ThreadingHTTPServer):
         """Method, file and Range header of each request for a file."""
         self.faults: dict[str, list[str]] = {}
         """Faults at the next GETs of a file: break, stall, corrupt or an HTTP status."""
-        self.refusal: tuple[int, str] | None = None
+        self.error: tuple[int, str] | None = None
         """Status and X-Error-Code of every response about the repository."""
         self.portal = False
         """Whether every response is the login page of a proxy."""
@@ -39,7 +39,7 @@ class Hub(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def gets(self, name: str) -> list[str | None]:
+    def list_ranges(self, name: str) -> list[str | None]:
         """Return the Range header of each GET of a file."""
         return [part for method, file, part in self.requests if (method, file) == ("GET", name)]
 
@@ -57,23 +57,23 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.tokens.add(self.headers.get("Authorization"))
         path = urlsplit(self.path).path
-        if self.server.refusal:
-            status, code = self.server.refusal
-            self.answer(status, headers={"X-Error-Code": code} if code else {})
+        if self.server.error:
+            status, code = self.server.error
+            self.send(status, headers={"X-Error-Code": code} if code else {})
         elif self.server.portal:
-            self.answer(200, b"<html>Log in to the network</html>")
+            self.send(200, b"<html>Log in to the network</html>")
         elif path == f"/api/models/{MODEL}/revision/{REVISION}":
-            siblings = [self.listed(name) for name in self.server.files]
+            siblings = [self.describe_file(name) for name in self.server.files]
             body = {"id": MODEL, "sha": REVISION, "siblings": siblings}
-            self.answer(200, json.dumps(body).encode())
+            self.send(200, json.dumps(body).encode())
         elif self.server.gated:
-            self.answer(403, headers={"X-Error-Code": "GatedRepo"})
+            self.send(403, headers={"X-Error-Code": "GatedRepo"})
         elif path.startswith(f"/{MODEL}/resolve/{REVISION}/"):
-            self.resolve(path.rpartition("/")[2])
+            self.send_file(path.rpartition("/")[2])
         else:
-            self.answer(404, headers={"X-Error-Code": "RepoNotFound"})
+            self.send(404, headers={"X-Error-Code": "RepoNotFound"})
 
-    def listed(self, name: str) -> dict:
+    def describe_file(self, name: str) -> dict:
         content = self.server.files[name]
         size = self.server.claimed.get(name, len(content))
         if not name.endswith(".safetensors"):
@@ -84,14 +84,14 @@ class Handler(BaseHTTPRequestHandler):
         lfs = {"size": size, "sha256": hashlib.sha256(content).hexdigest(), "pointerSize": 134}
         return {"rfilename": name, "size": size, "blobId": "0" * 40, "lfs": lfs}
 
-    def resolve(self, name: str) -> None:
+    def send_file(self, name: str) -> None:
         content = self.server.files[name]
         part = self.headers.get("Range")
         self.server.requests.append((self.command, name, part))
         faults = self.server.faults.get(name, [])
         fault = faults.pop(0) if faults and self.command == "GET" else ""
         if fault.isdigit():
-            return self.answer(int(fault))
+            return self.send(int(fault))
         start = int(part.removeprefix("bytes=").removesuffix("-")) if part else 0
         headers = {
             "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
@@ -102,9 +102,9 @@ class Handler(BaseHTTPRequestHandler):
         if part:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         body = b"?" * len(content) if fault == "corrupt" else content[start:]
-        self.answer(206 if part else 200, body, headers, fault)
+        self.send(206 if part else 200, body, headers, fault)
 
-    def answer(
+    def send(
         self, status: int, body: bytes = b"", headers: dict | None = None, fault: str = ""
     ) -> None:
         self.send_response(status)
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = incomplete
 
 
-def environment(url: str, home: Path) -> dict[str, str]:
+def make_environment(url: str, home: Path) -> dict[str, str]:
     """Return the environment of a process that uses this server as the hub, offline by default."""
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},

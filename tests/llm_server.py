@@ -87,7 +87,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(reply: Callable[[dict[str, Any]], str]) -> Iterator[Endpoint]:
+def run_endpoint(reply: Callable[[dict[str, Any]], str]) -> Iterator[Endpoint]:
     """Run a server until the block ends."""
     with Endpoint(reply) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

@@ -34,27 +34,28 @@ GUARD = "if __name__ == '__main__':\n    run(main)"
 GUARD_OF_FIRST_STAGE = "if __name__ == '__main__':\n    run(main, first=True)"
 
 
-def verbs() -> set[str]:
+def list_stage_files() -> set[str]:
     """Return the files directly in stages/ that end with the guard of a stage."""
     first = next(iter(STAGES))
     return {
         file
         for file in MODULES
         if file.count("/") == 1
-        and last_statement(file) == (GUARD_OF_FIRST_STAGE if Path(file).stem == first else GUARD)
+        and unparse_last_statement(file)
+        == (GUARD_OF_FIRST_STAGE if Path(file).stem == first else GUARD)
     }
 
 
-def last_statement(file: str) -> str:
+def unparse_last_statement(file: str) -> str:
     return "".join(ast.unparse(node) for node in ast.parse((ROOT / file).read_bytes()).body[-1:])
 
 
-def main_of(stage: str) -> click.Command:
+def load_command(stage: str) -> click.Command:
     command: click.Command = importlib.import_module(f"stages.{stage}").main
     return command
 
 
-def paths(entry: dict[str, Any], key: str) -> set[str]:
+def list_paths(entry: dict[str, Any], key: str) -> set[str]:
     """Return the deps or outs of a stage; an entry with settings maps its path to them."""
     return {item if isinstance(item, str) else next(iter(item)) for item in entry.get(key, [])}
 
@@ -78,15 +79,15 @@ FILES = {
 
 
 def test_stages_are_the_same_in_pipeline_and_code() -> None:
-    assert verbs() == {f"stages/{stage}.py" for stage in STAGES}
+    assert list_stage_files() == {f"stages/{stage}.py" for stage in STAGES}
     for stage in STAGES:
-        assert isinstance(main_of(stage), click.Command)
+        assert isinstance(load_command(stage), click.Command)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_the_packages_that_the_stage_imports(stage: str) -> None:
     needed = import_closure.find_closure(f"stages/{stage}.py", ROOT)
-    declared = {path for path in paths(STAGES[stage], "deps") if import_closure.is_code(path)}
+    declared = {path for path in list_paths(STAGES[stage], "deps") if import_closure.is_code(path)}
     missing = {file for file in needed if not import_closure.is_within(file, declared)}
     assert not missing, f"dvc.yaml: {stage} imports what its deps lack"
     unused = {
@@ -98,7 +99,7 @@ def test_deps_are_the_packages_that_the_stage_imports(stage: str) -> None:
 
 
 def test_files_are_dependencies_for_a_reason() -> None:
-    deps = {path for entry in STAGES.values() for path in paths(entry, "deps")}
+    deps = {path for entry in STAGES.values() for path in list_paths(entry, "deps")}
     files = {path for path in deps if path.startswith("lockstep/") and path.endswith(".py")}
     assert files == set(FILES)
 
@@ -122,7 +123,7 @@ def test_only_exempt_modules_import_by_name_at_run_time() -> None:
 
 
 def test_stages_are_imported_by_no_module() -> None:
-    stages = verbs()
+    stages = list_stage_files()
     for file in MODULES:
         assert not import_closure.find_imports(file, ROOT) & stages, file
 
@@ -147,7 +148,7 @@ def test_docstrings_are_sentences_and_functions_have_names() -> None:
                 assert not FRAGMENTS.match(text), f"{file}:{node.lineno}: {text[:60]}"
 
 
-def subject(file: str) -> str:
+def find_subject(file: str) -> str:
     return "stages" if file.startswith("stages/") else Path(file).parts[1]
 
 
@@ -155,12 +156,12 @@ def test_subjects_do_not_import_each_other_in_a_circle() -> None:
     """A subject is a package of lockstep/, a module beside them, or stages/."""
     graph: dict[str, set[str]] = defaultdict(set)
     for file in MODULES:
-        subjects = {subject(other) for other in import_closure.find_imports(file, ROOT)}
-        graph[subject(file)] |= subjects - {subject(file)}
+        subjects = {find_subject(other) for other in import_closure.find_imports(file, ROOT)}
+        graph[find_subject(file)] |= subjects - {find_subject(file)}
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
-def sections(stage: str) -> dict[str, type[Any]]:
+def list_sections(stage: str) -> dict[str, type[Any]]:
     """Return the sections that a stage reads with their classes; object for a plain value."""
     fields = importlib.import_module(f"stages.{stage}").Params.model_fields
     kinds = {name: field.annotation for name, field in fields.items()}
@@ -173,7 +174,7 @@ def test_params_are_the_sections_that_the_stage_reads(stage: str) -> None:
     declared = STAGES[stage].get("params", [])
     assert sorted(declared) == sorted(
         f"{name}.{key}" if issubclass(kind, params.Part) else name
-        for name, kind in sections(stage).items()
+        for name, kind in list_sections(stage).items()
         for key in (kind.model_fields if issubclass(kind, params.Part) else [""])
     )
 
@@ -212,11 +213,11 @@ def test_command_is_the_stage_with_its_paths_alone(stage: str) -> None:
     assert not re.search(r"[;&|<>`\n]|\$[^{]", command)
     start, given = shlex.split(command)[:4], shlex.split(command)[4:]
     assert start == ["exec", "python", "-m", f"stages.{stage}"]
-    arguments = main_of(stage).params
+    arguments = load_command(stage).params
     assert all(isinstance(argument, click.Argument) for argument in arguments)
     assert len(given) == len(arguments)
-    deps = {path for path in paths(STAGES[stage], "deps") if not import_closure.is_code(path)}
-    outs = {path for key in ("outs", "metrics", "plots") for path in paths(STAGES[stage], key)}
+    deps = {path for path in list_paths(STAGES[stage], "deps") if not import_closure.is_code(path)}
+    outs = {path for key in ("outs", "metrics", "plots") for path in list_paths(STAGES[stage], key)}
     declared = deps | outs
     assert all(any(is_given(path, place, stage) for place in given) for path in declared)
     assert all(any(is_given(path, place, stage) for path in declared) for place in given)

@@ -1,4 +1,4 @@
-"""What the documentation names exists: links, stages, commands, parameters, metrics, files."""
+"""Links, stages, commands, parameters, metrics and files in the documentation exist."""
 
 import importlib.util
 import re
@@ -78,7 +78,7 @@ def is_key(path: str) -> bool:
     return True
 
 
-def stands_in_file(path: str) -> bool:
+def is_in_file(path: str) -> bool:
     """Whether a dotted path is a key in params.yaml itself."""
     values: Any = REAL
     for name in path.split("."):
@@ -88,13 +88,13 @@ def stands_in_file(path: str) -> bool:
     return True
 
 
-def overlay(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merge_changes(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return the values with changes to keys at any depth; lists are replaced."""
     result = dict(values)
     for name, change in changes.items():
         old = result.get(name)
         is_merged = isinstance(change, dict) and isinstance(old, dict)
-        result[name] = overlay(old, change) if is_merged else change
+        result[name] = merge_changes(old, change) if is_merged else change
     return result
 
 
@@ -182,7 +182,7 @@ def test_experiments_set_keys_that_dvc_accepts(page: str) -> None:
     for code in list_code(page):
         for plus, path in re.findall(r"-S [\"']?(\+?)([a-z_.]+)=", code):
             assert is_key(path), path
-            assert stands_in_file(path) == (not plus), path
+            assert is_in_file(path) == (not plus), path
 
 
 def iterate_yaml_blocks() -> Iterator[Any]:
@@ -195,7 +195,7 @@ def iterate_yaml_blocks() -> Iterator[Any]:
 @pytest.mark.parametrize("block", [*iterate_yaml_blocks()])
 def test_yaml_blocks_are_valid_changes_of_params_yaml(block: str) -> None:
     changes = YAML(typ="safe", pure=True).load(block)
-    Parameters.model_validate(overlay(REAL, changes))
+    Parameters.model_validate(merge_changes(REAL, changes))
 
 
 def test_each_block_of_adapter_options_is_accepted_by_its_strategies() -> None:

@@ -68,7 +68,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_metric_that_the_code_adds_asks_no_model(repository: Path) -> None:
+def test_a_new_metric_reruns_evaluate_and_report_only(repository: Path) -> None:
     registry = repository / "lockstep/metrics/registry.py"
     source = registry.read_text(encoding="utf-8")
     registry.write_text(f"{source}\nMETRICS['text']['characters'] = METRICS['text']['bleu']\n")
@@ -88,7 +88,7 @@ def test_a_metric_that_the_code_adds_asks_no_model(repository: Path) -> None:
         ("predict.max_new_tokens", 81, VARIANTS),
     ],
 )
-def test_only_a_change_of_the_question_asks_the_model_again(
+def test_only_params_of_predict_rerun_predict(
     repository: Path, key: str, value: Any, stages: set[str]
 ) -> None:
     """DVC names the stages whose own dependencies changed; report follows when evaluate has run."""

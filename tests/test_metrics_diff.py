@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(__file__).parents[1] / "dvc.yaml")
 
 
-def run(root: Path, *command: str) -> str:
+def run_command(root: Path, *command: str) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     identity = {
         f"GIT_{who}_{key}": "a" for who in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
@@ -38,8 +38,8 @@ def commit_results(root: Path, accuracy: float, seconds: float) -> None:
     for name, content in files.items():
         (root / "reports" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "reports" / name).write_text(json.dumps(content))
-    run(root, "git", "add", "--all")
-    run(root, "git", "commit", "--quiet", "--message", "A run")
+    run_command(root, "git", "add", "--all")
+    run_command(root, "git", "commit", "--quiet", "--message", "A run")
 
 
 @pytest.mark.slow
@@ -51,11 +51,11 @@ def test_metrics_diff_shows_quality_and_no_timings(tmp_path: Path) -> None:
     }
     listed = {"stages": stages} | {key: PIPELINE[key] for key in ("metrics", "plots")}
     (tmp_path / "dvc.yaml").write_text(json.dumps(listed))
-    run(tmp_path, "git", "init", "--quiet")
-    run(tmp_path, sys.executable, "-m", "dvc", "init", "--quiet")
+    run_command(tmp_path, "git", "init", "--quiet")
+    run_command(tmp_path, sys.executable, "-m", "dvc", "init", "--quiet")
     commit_results(tmp_path, accuracy=0.8, seconds=10)
     commit_results(tmp_path, accuracy=0.9, seconds=20)
-    output = run(
+    output = run_command(
         tmp_path, sys.executable, "-m", "dvc", "metrics", "diff", "--json", "HEAD~1", "HEAD"
     )
     changes = {

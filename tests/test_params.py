@@ -24,7 +24,7 @@ class Parameters(Section):
 GOOD = "train: {epochs: 3, learning_rate: 2e-4, dropout: 0.1, schedule: no}\n"
 
 
-def write(folder: Path, text: str | bytes) -> Path:
+def write_params(folder: Path, text: str | bytes) -> Path:
     file = folder / "params.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return file
@@ -37,10 +37,10 @@ def read_mistakes(file: Path) -> list[str]:
 
 
 def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path: Path) -> None:
-    train = params.read(Parameters, write(tmp_path, GOOD)).train
+    train = params.read(Parameters, write_params(tmp_path, GOOD)).train
     assert train.learning_rate == 2e-4 and isinstance(train.learning_rate, float)
     assert train.schedule == "no"
-    assert params.parse(write(tmp_path, "a: [on, yes, 010, true]\n"))["a"] == [
+    assert params.parse(write_params(tmp_path, "a: [on, yes, 010, true]\n"))["a"] == [
         "on",
         "yes",
         10,
@@ -49,7 +49,7 @@ def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path: Path) -> None:
 
 
 def test_sections_of_other_stages_are_not_read(tmp_path: Path) -> None:
-    assert params.read(Parameters, write(tmp_path, GOOD + "other: 1\n")).train.epochs == 3
+    assert params.read(Parameters, write_params(tmp_path, GOOD + "other: 1\n")).train.epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,13 @@ def test_sections_of_other_stages_are_not_read(tmp_path: Path) -> None:
 def test_a_wrong_value_is_one_line_with_its_path_and_value(
     tmp_path: Path, wrong: str, right: str, line: str
 ) -> None:
-    assert read_mistakes(write(tmp_path, GOOD.replace(wrong, right, 1))) == [f": {line}"]
+    assert read_mistakes(write_params(tmp_path, GOOD.replace(wrong, right, 1))) == [f": {line}"]
 
 
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
-    lines = read_mistakes(write(tmp_path, "train: {epochs: -1, learning_rte: 2e-4, schedule: x}\n"))
+    lines = read_mistakes(
+        write_params(tmp_path, "train: {epochs: -1, learning_rte: 2e-4, schedule: x}\n")
+    )
     assert sorted(line.split(":")[1] for line in lines) == [
         " train.dropout", " train.epochs", " train.learning_rate", " train.learning_rte",
     ]  # fmt: skip
@@ -101,7 +103,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_file_is_refused_in_one_line(tmp_path: Path, text: str | bytes, line: str) -> None:
-    (mistake,) = read_mistakes(write(tmp_path, text))
+    (mistake,) = read_mistakes(write_params(tmp_path, text))
     assert mistake.startswith(line)
 
 
@@ -110,7 +112,7 @@ def test_a_missing_file_names_the_folder_to_run_from(tmp_path: Path) -> None:
     assert line == ": not found; run from the root of the repository"
 
 
-def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+def test_a_folder_instead_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").mkdir()
     (line,) = read_mistakes(tmp_path / "params.yaml")
     assert line == ": is a folder; restore the file (git checkout)"

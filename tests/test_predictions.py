@@ -16,7 +16,7 @@ PREDICTION = Prediction(
 BARE = Prediction(id="b", task="t", slices={}, question="", prompt="", reference="")
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     file = tmp_path / "predictions.jsonl"
     predictions.write(file, [PREDICTION, BARE])
     assert predictions.read(file) == [PREDICTION, BARE]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run_preflight(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run the command in a folder with the outputs of base, prepare and augment."""
     (workspace / "data").mkdir()
     for name in ("base", "augmented", "prepared"):
@@ -28,8 +28,10 @@ def run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
     return invoke
 
 
-def test_it_prints_the_estimate_and_the_time(run: Callable[..., Result], workspace: Path):
-    result = run()
+def test_preflight_prints_the_estimate_and_the_time(
+    run_preflight: Callable[..., Result], workspace: Path
+):
+    result = run_preflight()
     assert result.exit_code == 0, result.output
     rows, memory, disk, seconds = result.stdout.splitlines()
     assert rows.startswith("12 rows, ")
@@ -43,14 +45,16 @@ def test_it_prints_the_estimate_and_the_time(run: Callable[..., Result], workspa
     ]  # fmt: skip
 
 
-def test_it_refuses_outdated_data(run: Callable[..., Result]):
-    result = run(status="false")
+def test_outdated_data_is_refused(run_preflight: Callable[..., Result]):
+    result = run_preflight(status="false")
     assert result.exit_code == 2
     assert "data/ does not match params.yaml" in result.output
 
 
-def test_a_model_that_is_sharded_is_checked_by_its_weights_only(run: Callable[..., Result]):
-    result = run(
+def test_a_model_that_is_sharded_is_checked_by_its_weights_only(
+    run_preflight: Callable[..., Result],
+):
+    result = run_preflight(
         train__strategy="full",
         train__accumulation_steps=2,
         runtime__launch={"processes": 2, "strategy": "fsdp"},

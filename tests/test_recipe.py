@@ -21,7 +21,7 @@ from tests.conftest import LABELS, REPOSITORY, write_random_model
 REAL = REPOSITORY / "params.yaml"
 
 
-def merged_text(name: str) -> str:
+def merge_into_params(name: str) -> str:
     """Return params.yaml of the repository with a recipe merged."""
     recipe = REPOSITORY / f"recipes/{name}.yaml"
     return merge_recipe(REAL.read_text(encoding="utf-8"), recipe.read_text(encoding="utf-8"))
@@ -30,19 +30,20 @@ def merged_text(name: str) -> str:
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_is_valid_and_keeps_the_comments(name: str, tmp_path: Path):
     file = tmp_path / "params.yaml"
-    file.write_text(merged_text(name), encoding="utf-8")
+    file.write_text(merge_into_params(name), encoding="utf-8")
     check_parameters(file)
     comments = [
-        re.findall(r"#.*", part) for part in (REAL.read_text(encoding="utf-8"), merged_text(name))
+        re.findall(r"#.*", part)
+        for part in (REAL.read_text(encoding="utf-8"), merge_into_params(name))
     ]
     remaining = sum(comment in comments[1] for comment in comments[0])
     assert remaining > 0.8 * len(comments[0])
     recipe = YAML(typ="safe").load(REPOSITORY / f"recipes/{name}.yaml")
-    base = YAML(typ="safe").load(merged_text(name))["base"]
+    base = YAML(typ="safe").load(merge_into_params(name))["base"]
     assert {key: base[key] for key in recipe["base"]} == recipe["base"]
 
 
-def test_merging_a_value_that_is_there_changes_nothing():
+def test_merging_a_value_that_is_already_set_changes_nothing():
     real = REAL.read_text(encoding="utf-8")
     assert merge_recipe(real, "seed: 7\ntrain: {objective: sft}") == real
 
@@ -63,7 +64,7 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
     assert file.read_text(encoding="utf-8") == REAL.read_text(encoding="utf-8")
     done = run("prompt-tuning")
     assert done.returncode == 0, done.stderr
-    assert file.read_text(encoding="utf-8") == merged_text("prompt-tuning")
+    assert file.read_text(encoding="utf-8") == merge_into_params("prompt-tuning")
     file.write_text("seed: 7\n")
     broken = run("prompt-tuning")
     assert broken.returncode == 2
@@ -129,7 +130,7 @@ seed: 7
 def test_a_recipe_trains_its_architecture(
     name: str, tmp_path: Path, tiny_model: Path, corpus: list[Record]
 ):
-    values = YAML(typ="safe", pure=True).load(merged_text(name))
+    values = YAML(typ="safe", pure=True).load(merge_into_params(name))
     values["train"]["warmup"] = 0.1  # the run is shorter than the recipe's warm-up
     settings = Params.model_validate({section: values[section] for section in Params.model_fields})
     params, base = settings.train, tmp_path / "base"

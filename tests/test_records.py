@@ -122,7 +122,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @given(st.lists(RECORDS, max_size=30), st.integers(0, 40))
-def test_a_sample_has_the_wanted_size_and_keeps_the_order(rows: list[Record], number: int) -> None:
+def test_a_sample_has_the_requested_size_and_keeps_the_order(
+    rows: list[Record], number: int
+) -> None:
     sample = records.sample_evenly(rows, number)
     assert len(sample) == min(number, len(rows))
     indices = [next(i for i, row in enumerate(rows) if row is record) for record in sample]

@@ -61,7 +61,7 @@ def test_suites_that_the_params_name_replace_those_of_the_data() -> None:
     assert resolve_suites(named, TASKS, "sft") == named
 
 
-def test_retrieval_is_asked_of_generative_models_alone() -> None:
+def test_retrieval_is_added_for_generative_models_only() -> None:
     generative = [Suite(task="chat", answer="text")]
     with_head = [Suite(task="intent", answer="label")]
     retrieval = Suite(task="retrieval", answer="rules")

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from lockstep.augmentation import back_translation, methods, paraphrase
 from lockstep.augmentation.methods import PARAPHRASE_PROMPT, Method, Question, Resources
 from lockstep.models.compute import ComputeParams
-from tests.llm_server import serving
+from tests.llm_server import run_endpoint
 
 COMPUTE = ComputeParams(threads=1, attention="eager")
 TEXTS = ["Where is my blue parcel?", "Send the parcel back please"]
@@ -75,7 +75,7 @@ def test_an_endpoint_gets_the_params_of_the_method(
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving(lambda request: "rephrased") as server:
+    with run_endpoint(lambda request: "rephrased") as server:
         settings = {"method": "paraphrase", "url": server.url, "model": "m"}
         assert rephrase(settings, ["a"]) == ["rephrased"]
         changes = {"prompt": "Reword.", "temperature": 0.0, "seed": 5}

@@ -10,7 +10,7 @@ import pytest
 from lockstep.augmentation import paraphrase
 from lockstep.errors import UserError
 from lockstep.models.compute import ComputeParams
-from tests.llm_server import Endpoint, serving
+from tests.llm_server import Endpoint, run_endpoint
 
 
 def reverse_text(request: dict[str, Any]) -> str:
@@ -21,7 +21,7 @@ def reverse_text(request: dict[str, Any]) -> str:
 def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    with serving(reverse_text) as server:
+    with run_endpoint(reverse_text) as server:
         yield server
 
 

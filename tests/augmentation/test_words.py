@@ -83,7 +83,7 @@ def test_homophones_sound_the_same() -> None:
     assert lazy_pinyin(list(after)) == lazy_pinyin(list("请问退款多久到账"))
 
 
-def test_width_and_case() -> None:
+def test_width_and_case_change_latin_characters_only() -> None:
     assert noise.widen_characters("ab,1 中", 1.0, random.Random(1), []) == "ａｂ，１ 中"
     assert noise.swap_case("Ab 中", 1.0, random.Random(1), []) == "aB 中"
 

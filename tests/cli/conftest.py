@@ -60,7 +60,7 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(**more: str) -> dict[str, str]:
+def make_environment(**more: str) -> dict[str, str]:
     """Return the environment of the command, by default outside of DVC."""
     inherited = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     return {**inherited, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **more}
@@ -70,7 +70,7 @@ def run_command(workspace: Path, *arguments: str, **more: str) -> tuple[int, lis
     """Run the command and return its exit code and the lines on stderr."""
     done = subprocess.run(
         [sys.executable, "command.py", *arguments],
-        cwd=workspace, env=environment(**more), capture_output=True, text=True,
+        cwd=workspace, env=make_environment(**more), capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout == "", "stdout is not for messages"
     return done.returncode, done.stderr.splitlines()

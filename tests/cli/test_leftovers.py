@@ -14,5 +14,5 @@ def test_each_leftover_is_one_line_with_its_remedy(tmp_path: Path) -> None:
     ]
 
 
-def test_the_repository_has_none() -> None:
+def test_the_repository_has_no_leftovers() -> None:
     assert describe_leftovers() == []

@@ -96,14 +96,14 @@ def test_keys_of_the_file_and_defaults_are_set(
     }  # fmt: skip
 
 
-def test_a_forgotten_plus_is_explained_and_quotes_too(
+def test_a_forgotten_plus_and_wrong_quotes_are_explained(
     run_command: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     """The first message is DVC's own; docs/params.md quotes it."""
-    refused = run_command("dvc", "exp", "run", "-S", "prepare.max_characters=5000")
-    assert refused.returncode == 255
-    assert "use +prepare.max_characters=5000: Key 'max_characters' is not in" in refused.stderr
-    quoted = run_command("dvc", "exp", "run", "-S", "train.learning_rate='2e-4'")
-    assert quoted.returncode == 255
+    without_plus = run_command("dvc", "exp", "run", "-S", "prepare.max_characters=5000")
+    assert without_plus.returncode == 255
+    assert "use +prepare.max_characters=5000: Key 'max_characters' is not in" in without_plus.stderr
+    with_quotes = run_command("dvc", "exp", "run", "-S", "train.learning_rate='2e-4'")
+    assert with_quotes.returncode == 255
     line = "train.learning_rate: input should be a valid number, not '2e-4'; remove the quotes"
-    assert line in quoted.stderr + quoted.stdout
+    assert line in with_quotes.stderr + with_quotes.stdout

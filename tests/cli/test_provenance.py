@@ -9,7 +9,7 @@ TIMINGS = "reports/timings/evaluate-base.json"
 PROVENANCE = "reports/provenance/evaluate-base.json"
 
 
-def test_the_timing_is_that_of_the_run_that_first_made_the_result(workspace: Path) -> None:
+def test_a_rerun_with_the_same_result_keeps_its_timing(workspace: Path) -> None:
     assert run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base") == (DONE, ["done"])
     timings, provenance = workspace / TIMINGS, workspace / PROVENANCE
     assert list_outputs(workspace) == [
@@ -30,7 +30,7 @@ def test_the_timing_is_that_of_the_run_that_first_made_the_result(workspace: Pat
     assert timings.read_bytes() != altered
 
 
-def test_a_stage_may_add_what_it_measured(workspace: Path) -> None:
+def test_a_stage_may_add_its_own_measurements(workspace: Path) -> None:
     run_command(workspace, "measure", "out", DVC_STAGE="evaluate@base")
     assert json.loads((workspace / TIMINGS).read_bytes())["tokens_per_second"] == 12.5
 
@@ -40,6 +40,6 @@ def test_a_failed_run_has_no_timing(workspace: Path) -> None:
     assert list_outputs(workspace) == []
 
 
-def test_a_process_that_a_stage_started_writes_none(workspace: Path) -> None:
+def test_a_child_process_of_a_stage_writes_no_timing(workspace: Path) -> None:
     run_command(workspace, "nothing", "out", DVC_STAGE="train", LOCKSTEP_RUN="x")
     assert list_outputs(workspace) == ["out", "out/a"]

@@ -1,4 +1,4 @@
-"""How a stage ends: its exit code, one line on stderr, and no partial output."""
+"""A stage ends with a documented exit code and without partial output."""
 
 import resource
 import signal
@@ -13,8 +13,8 @@ from tests.cli.conftest import (
     BUG,
     DONE,
     MISTAKE,
-    environment,
     list_outputs,
+    make_environment,
     run_command,
     wait_until,
 )
@@ -23,7 +23,7 @@ from tests.cli.conftest import (
 def stop(
     workspace: Path, number: signal.Signals, before: Callable[[], object] | None = None
 ) -> tuple[int, str]:
-    """Start the command, stop it by a signal in its middle; return its exit code and stderr.
+    """Start the command, stop it by a signal while it works; return its exit code and stderr.
 
     `before` runs in the new process before the command.
     """
@@ -31,7 +31,7 @@ def stop(
     (workspace / "out" / "old").write_text("old")
     stage = subprocess.Popen(
         [sys.executable, "command.py", "wait", "out"],
-        cwd=workspace, env=environment(), stderr=subprocess.PIPE, text=True, preexec_fn=before,
+        cwd=workspace, env=make_environment(), stderr=subprocess.PIPE, text=True, preexec_fn=before,
     )  # fmt: skip
     try:
         assert wait_until((workspace / "ready").exists)
@@ -42,7 +42,7 @@ def stop(
     return stage.returncode, message
 
 
-def test_done_is_0_and_the_output_is_whole(workspace: Path) -> None:
+def test_success_exits_with_0_and_leaves_the_complete_output(workspace: Path) -> None:
     assert run_command(workspace, "nothing", "out") == (DONE, ["done"])
     assert list_outputs(workspace) == ["out", "out/a"], (
         "a run outside of DVC writes its output alone"
@@ -64,7 +64,7 @@ def ignore_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def test_a_stage_in_a_shell_s_background_ends_cleanly_by_sigterm(workspace: Path) -> None:
+def test_sigterm_ends_a_background_stage_cleanly(workspace: Path) -> None:
     """A shell without job control ignores SIGINT for what it starts by `&`."""
     message = "stopped by SIGTERM; no partial output was left\n"
     assert stop(workspace, signal.SIGTERM, ignore_sigint) == (143, message)
@@ -74,7 +74,7 @@ def test_a_stage_in_a_shell_s_background_ends_cleanly_by_sigterm(workspace: Path
 def test_nohup_keeps_a_stage_running(workspace: Path) -> None:
     stage = subprocess.Popen(
         ["nohup", sys.executable, "command.py", "wait", "out"],
-        cwd=workspace, env=environment(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+        cwd=workspace, env=make_environment(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -88,20 +88,20 @@ def test_nohup_keeps_a_stage_running(workspace: Path) -> None:
     assert list_outputs(workspace) == []
 
 
-def test_a_user_s_mistakes_are_2_and_one_line_each(workspace: Path) -> None:
+def test_user_errors_exit_with_2_and_print_one_line_each(workspace: Path) -> None:
     lines = ["error: a.csv:3: empty_text; repair it", "error: a.csv:9: control_token"]
     assert run_command(workspace, "refuse", "out") == (MISTAKE, lines)
     assert list_outputs(workspace) == []
 
 
-def test_a_bug_is_1_and_a_traceback(workspace: Path) -> None:
+def test_a_bug_exits_with_1_and_prints_a_traceback(workspace: Path) -> None:
     code, lines = run_command(workspace, "bug", "out")
     assert code == BUG
     assert lines[0].startswith("Traceback") and lines[-1] == "RuntimeError: a bug"
     assert list_outputs(workspace) == []
 
 
-def test_wrong_arguments_are_2_in_one_line(workspace: Path) -> None:
+def test_wrong_arguments_exit_with_2_and_print_one_line(workspace: Path) -> None:
     code, lines = run_command(workspace, "nothing")
     assert code == MISTAKE
     assert lines == ["error: Missing argument 'OUT'; see --help"]
@@ -122,13 +122,13 @@ def test_help_needs_no_parameters(workspace: Path) -> None:
     (workspace / "params.yaml").unlink()
     done = subprocess.run(
         [sys.executable, "command.py", "--help"],
-        cwd=workspace, env=environment(), capture_output=True, text=True,
+        cwd=workspace, env=make_environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (DONE, "")
     assert done.stdout.startswith("Usage: command.py [OPTIONS] ACTION OUT")
 
 
-def test_a_file_in_the_output_s_place_is_kept(workspace: Path) -> None:
+def test_a_file_at_the_output_path_is_not_overwritten(workspace: Path) -> None:
     (workspace / "out").write_text("notes")
     code, lines = run_command(workspace, "wait", "out")
     assert code == MISTAKE
@@ -136,13 +136,13 @@ def test_a_file_in_the_output_s_place_is_kept(workspace: Path) -> None:
     assert (workspace / "out").read_text() == "notes"
 
 
-def test_a_full_disk_is_2_in_one_line_and_the_old_output_stays(workspace: Path) -> None:
+def test_a_full_disk_exits_with_2_and_keeps_the_old_output(workspace: Path) -> None:
     (workspace / "out").mkdir()
     (workspace / "out" / "old").write_text("old")
     limit = 100_000
     done = subprocess.run(
         [sys.executable, "command.py", "large", "out"],
-        cwd=workspace, env=environment(), capture_output=True, text=True,
+        cwd=workspace, env=make_environment(), capture_output=True, text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert done.returncode == MISTAKE, done.stderr
@@ -160,7 +160,7 @@ def test_a_full_disk_is_recognized_inside_a_library_s_own_error(workspace: Path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists on Linux only")
-def test_a_stage_dies_with_dvc(workspace: Path) -> None:
+def test_a_stage_ends_when_dvc_is_killed(workspace: Path) -> None:
     """The parent is killed by SIGKILL; the stage still cleans up."""
     code = (
         "import subprocess, sys\n"
@@ -170,7 +170,7 @@ def test_a_stage_dies_with_dvc(workspace: Path) -> None:
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code],
-        cwd=workspace, env=environment(DVC_STAGE="train"),
+        cwd=workspace, env=make_environment(DVC_STAGE="train"),
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     try:

@@ -1,4 +1,4 @@
-"""The sections of params.yaml stand once; each stage reads some of them."""
+"""Each section of params.yaml is defined once, and each stage reads some of them."""
 
 import importlib
 from typing import Any

@@ -70,7 +70,7 @@ def test_an_unreadable_benchmark_is_refused(
 ) -> None:
     if data is not None:
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as error:
         contamination.read_benchmarks(tmp_path, [name])
-    assert refusal.value.message.startswith(f"{tmp_path}/{message}")
-    assert "prepare.sources" not in refusal.value.message
+    assert error.value.message.startswith(f"{tmp_path}/{message}")
+    assert "prepare.sources" not in error.value.message

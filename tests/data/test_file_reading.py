@@ -107,10 +107,10 @@ def test_an_unreadable_file_is_refused_in_one_line(
     tmp_path: Path, name: str, data: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError) as error:
         list(file_reading.read_rows(tmp_path / name, "utf-8", NO_COLUMNS))
-    assert refusal.value.message.startswith(f"{tmp_path / name}: {message}")
-    assert "\n" not in refusal.value.message
+    assert error.value.message.startswith(f"{tmp_path / name}: {message}")
+    assert "\n" not in error.value.message
 
 
 def test_missing_and_repeated_columns_are_refused(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Annotations come back as labels, and the agreement of the annotators is measured.
+"""Annotations are read as labels, and the agreement of the annotators is measured.
 
 label_studio_export.json was written by label-studio-sdk 2.1.2 (LabelInterface, AnnotationValue)
 from the tasks and the interface that this module writes; the SDK's validate_task and
-validate_prediction accepted those.
+validate_prediction accepted them.
 """
 
 import json

@@ -73,11 +73,11 @@ def find_reason(folder: Path, row: Any, format: str = "prompt_completion", **val
     return rejected.reason
 
 
-def find_refusal(folder: Path, data: str | bytes, source: Source) -> str:
-    with pytest.raises(UserError) as refusal:
+def find_user_error(folder: Path, data: str | bytes, source: Source) -> str:
+    with pytest.raises(UserError) as error:
         convert_file(folder, data, source)
-    assert "\n" not in refusal.value.message
-    return refusal.value.message.removeprefix(f"{folder}/")
+    assert "\n" not in error.value.message
+    return error.value.message.removeprefix(f"{folder}/")
 
 
 @pytest.mark.parametrize(
@@ -419,11 +419,11 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path, container: str) -> None:
 def test_an_unreadable_file_is_refused(
     tmp_path: Path, path: str, data: str | bytes, message: str
 ) -> None:
-    assert find_refusal(tmp_path, data, make_source(path)).startswith(message)
+    assert find_user_error(tmp_path, data, make_source(path)).startswith(message)
 
 
 def test_a_csv_without_the_column_of_a_slice_is_refused(tmp_path: Path) -> None:
-    message = find_refusal(
+    message = find_user_error(
         tmp_path, "prompt,completion\na,b\n", make_source("a.csv", slices=["language"])
     )
     assert message.startswith("a.csv: no column language; it has prompt, completion")
@@ -438,7 +438,9 @@ def test_a_cell_may_be_long(tmp_path: Path) -> None:
 
 def test_a_column_that_the_source_names_must_exist(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"format": "alpaca", "columns": {"input": "context"}}
-    message = find_refusal(tmp_path, "instruction,output\na,b\n", make_source("a.csv", **settings))
+    message = find_user_error(
+        tmp_path, "instruction,output\na,b\n", make_source("a.csv", **settings)
+    )
     assert message.startswith("a.csv: no column context; it has instruction, output")
     assert find_reason(tmp_path, {"instruction": "a", "output": "b"}, **settings) == "missing_input"
 
@@ -455,13 +457,13 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 def test_an_invalid_labels_file_is_refused(tmp_path: Path, labels: str) -> None:
     (tmp_path / "labels.json").write_text(labels)
     source = make_source("a.csv", "classification", labels="labels.json")
-    message = find_refusal(tmp_path, "text,label\na,b\n", source)
+    message = find_user_error(tmp_path, "text,label\na,b\n", source)
     assert message == "labels.json: must be a JSON list of label names"
 
 
 def test_a_missing_labels_file_is_refused(tmp_path: Path) -> None:
     source = make_source("a.csv", "classification", labels="labels.json")
-    assert find_refusal(tmp_path, "text,label\na,b\n", source).startswith(
+    assert find_user_error(tmp_path, "text,label\na,b\n", source).startswith(
         "labels.json: no such file or directory; correct labels in prepare.sources"
     )
 
@@ -508,8 +510,8 @@ def test_any_bytes_are_converted_rejected_or_refused(
     source = make_source(f"a.{container}", format, encoding=encoding)
     try:
         rows = convert_file(tmp_path, data, source)
-    except UserError as refusal:
-        assert refusal.message
+    except UserError as error:
+        assert error.message
         return
     rejected_rows.write_rejected(
         tmp_path / "rejected", [r for r in rows if isinstance(r, RejectedRow)]

@@ -88,11 +88,11 @@ def test_hash_gives_the_shares_on_average() -> None:
 
 def test_records_go_to_the_split_of_their_source() -> None:
     groups = make_singles(20)
-    groups += [[make_record("held out", source="t.csv")], [make_record("tuned", source="v.csv")]]
-    groups += [[make_record("trained", source="n.csv")]]
+    groups += [[make_record("test", source="t.csv")], [make_record("validation", source="v.csv")]]
+    groups += [[make_record("train", source="n.csv")]]
     splits = split_groups(groups, make_params(validation=0.0, test=0.0))
-    assert [record.question for record in splits["test"]] == ["held out"]
-    assert [record.question for record in splits["validation"]] == ["tuned"]
+    assert [record.question for record in splits["test"]] == ["test"]
+    assert [record.question for record in splits["validation"]] == ["validation"]
     assert len(splits["train"]) == 21
 
 
@@ -126,12 +126,12 @@ def test_the_result_depends_on_the_seed_and_not_on_the_order(method: str) -> Non
     groups = make_singles(100)
     shuffled = random.Random(1).sample(groups, len(groups))
 
-    def test_ids(some_groups: Groups, seed: int) -> set[str]:
+    def list_test_ids(some_groups: Groups, seed: int) -> set[str]:
         splits = split_groups(some_groups, make_params(method=method), seed)
         return {record.id for record in splits["test"]}
 
-    assert test_ids(groups, 7) == test_ids(groups, 7) == test_ids(shuffled, 7)
-    assert test_ids(groups, 7) != test_ids(groups, 8)
+    assert list_test_ids(groups, 7) == list_test_ids(groups, 7) == list_test_ids(shuffled, 7)
+    assert list_test_ids(groups, 7) != list_test_ids(groups, 8)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))

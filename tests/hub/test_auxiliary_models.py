@@ -13,7 +13,7 @@ from lockstep.augmentation import back_translation, paraphrase
 from lockstep.errors import UserError
 from lockstep.hub import auxiliary_models
 from lockstep.models.compute import ComputeParams
-from tests.hub_server import MODEL, REVISION, Hub, environment
+from tests.hub_server import MODEL, REVISION, Hub, make_environment
 
 ROOT = Path(__file__).parents[2]
 MARIAN = {
@@ -40,13 +40,14 @@ def test_a_revision_of_the_hub_is_downloaded_once(hub: Hub, tmp_path: Path) -> N
     for _ in range(2):
         process = subprocess.run(
             [sys.executable, "-c", code, f"{MODEL}@{REVISION}"],
-            cwd=ROOT, env={**environment(hub.url, tmp_path / "home"), "DVC_ROOT": str(tmp_path)},
+            cwd=ROOT,
+            env={**make_environment(hub.url, tmp_path / "home"), "DVC_ROOT": str(tmp_path)},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         folders.add(process.stdout.strip())
     (folder,) = map(Path, folders)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == MARIAN
-    assert len(hub.gets("model.safetensors")) == 1
+    assert len(hub.list_ranges("model.safetensors")) == 1
     assert not list((tmp_path / ".scratch" / "base").iterdir())
 
 

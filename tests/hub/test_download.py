@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_server import MODEL, REVISION, TOKEN, Hub, environment
+from tests.hub_server import MODEL, REVISION, TOKEN, Hub, make_environment
 
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 SHARD_BYTES = 12 * 2**20  # more than the 10 MB that huggingface_hub reads before it writes any
@@ -62,16 +62,16 @@ class Client:
     """Downloads in a process of its own, offline except for the download, as under `dvc repro`."""
 
     def __init__(self, tmp_path: Path, url: str) -> None:
-        self.root, self.into = tmp_path / "root", tmp_path / "into"
+        self.root, self.output = tmp_path / "root", tmp_path / "into"
         self.environment = {
-            **environment(url, tmp_path / "home"),
+            **make_environment(url, tmp_path / "home"),
             "DVC_ROOT": str(self.root),
         }
 
     def start(self, *options: str, model_id: str = MODEL) -> subprocess.Popen[str]:
-        self.into.mkdir(exist_ok=True)
+        self.output.mkdir(exist_ok=True)
         return subprocess.Popen(
-            [sys.executable, "-c", DRIVER, model_id, REVISION, self.into, *options],
+            [sys.executable, "-c", DRIVER, model_id, REVISION, self.output, *options],
             cwd=Path(__file__).parents[2],
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -91,7 +91,7 @@ class Client:
         process = self.start(*options, model_id=model_id)
         _, error = process.communicate(timeout=30)
         assert process.returncode == 2, error
-        assert not any(self.into.iterdir())
+        assert not any(self.output.iterdir())
         lines = [line for line in error.splitlines() if line.startswith("error: ")]
         assert len(lines) == 1
         assert "Traceback" not in error
@@ -112,7 +112,7 @@ def test_weights_config_and_tokenizer_are_downloaded_and_nothing_else(hub: Hub, 
     others = ("pytorch_model.bin", "modeling_x.py", "README.md", "consolidated.safetensors")
     hub.files |= dict.fromkeys((*others, "onnx/model.safetensors"), b"x")
     client.succeed()
-    assert {path.name: path.read_bytes() for path in client.into.iterdir()} == expected
+    assert {path.name: path.read_bytes() for path in client.output.iterdir()} == expected
     assert {name for _, name, _ in hub.requests} == set(expected)
     assert client.scratch_files() == []
 
@@ -130,18 +130,18 @@ def test_the_token_is_sent_but_never_written(hub: Hub, client: Client, tmp_path:
 def test_a_download_continues_after_a_broken_connection(hub: Hub, client: Client):
     hub.faults = {SHARDS[0]: ["break"]}
     client.succeed()
-    first, second = hub.gets(SHARDS[0])
+    first, second = hub.list_ranges(SHARDS[0])
     assert first is None
     assert second == f"bytes={10 * 2**20}-"
-    assert (client.into / SHARDS[0]).read_bytes() == hub.files[SHARDS[0]]
+    assert (client.output / SHARDS[0]).read_bytes() == hub.files[SHARDS[0]]
 
 
 def test_finished_files_are_not_downloaded_again(hub: Hub, client: Client):
     hub.faults = {SHARDS[1]: ["503"]}
     assert "answered 503; run again, finished files are kept" in client.fail()
     client.succeed()
-    assert len(hub.gets(SHARDS[0])) == len(hub.gets("tokenizer.json")) == 1
-    assert len(hub.gets(SHARDS[1])) == 2
+    assert len(hub.list_ranges(SHARDS[0])) == len(hub.list_ranges("tokenizer.json")) == 1
+    assert len(hub.list_ranges(SHARDS[1])) == 2
     assert client.scratch_files() == []
 
 
@@ -157,14 +157,14 @@ def test_a_killed_download_continues(hub: Hub, client: Client, number: int):
     client.fail("refuse")
     assert not [path for path in client.scratch_files() if path.name.endswith(".incomplete")]
     client.succeed()
-    assert len(hub.gets(SHARDS[0])) == 1
+    assert len(hub.list_ranges(SHARDS[0])) == 1
     assert client.scratch_files() == []
 
 
 def test_a_model_that_the_check_refuses_is_not_downloaded_again(hub: Hub, client: Client):
     assert "the check refused" in client.fail("refuse")
     client.succeed()
-    assert len(hub.gets(SHARDS[0])) == len(hub.gets(SHARDS[1])) == 1
+    assert len(hub.list_ranges(SHARDS[0])) == len(hub.list_ranges(SHARDS[1])) == 1
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", SHARDS[1]])
@@ -172,11 +172,11 @@ def test_a_file_with_another_hash_is_an_error(hub: Hub, client: Client, name: st
     hub.faults = {name: ["corrupt"]}
     assert f"{name}: its hash is not the one on the hub; run again" in client.fail()
     client.succeed()
-    assert (client.into / name).read_bytes() == hub.files[name]
+    assert (client.output / name).read_bytes() == hub.files[name]
 
 
 @pytest.mark.parametrize(
-    ("refusal", "message"),
+    ("error", "message"),
     [
         ((404, "RepoNotFound"), "no such model"),
         ((404, "RevisionNotFound"), "no such revision"),
@@ -186,10 +186,10 @@ def test_a_file_with_another_hash_is_an_error(hub: Hub, client: Client, name: st
         ((500, ""), "answered 500; run again"),
     ],
 )
-def test_a_refusal_of_the_hub_is_one_line(
-    hub: Hub, client: Client, refusal: tuple[int, str], message: str
+def test_an_error_status_of_the_hub_is_one_line(
+    hub: Hub, client: Client, error: tuple[int, str], message: str
 ):
-    hub.refusal = refusal
+    hub.error = error
     line = client.fail()
     assert line.startswith(f"error: {MODEL}@{REVISION[:12]}: ")
     assert message in line
@@ -235,10 +235,10 @@ def test_an_incomplete_repository_is_an_error_before_any_download(
 def test_an_index_that_names_an_unlisted_shard_is_an_error(hub: Hub, client: Client):
     del hub.files[SHARDS[1]]
     assert f"names '{SHARDS[1]}', which is missing" in client.fail()
-    assert hub.gets(SHARDS[0]) == []
+    assert hub.list_ranges(SHARDS[0]) == []
 
 
 def test_a_model_larger_than_the_disk_is_an_error_before_its_download(hub: Hub, client: Client):
     hub.claimed = {SHARDS[0]: 10**18}
     assert "the download needs 1000000000.0 GB and the disk has" in client.fail()
-    assert hub.gets(SHARDS[0]) == []
+    assert hub.list_ranges(SHARDS[0]) == []

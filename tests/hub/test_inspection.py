@@ -162,7 +162,7 @@ def test_untied_embeddings_need_a_tensor_of_their_own(model: Path):
         inspect_base(model, [])
 
 
-def test_tied_embeddings_need_one_of_the_two(model: Path):
+def test_tied_embeddings_need_one_of_their_two_tensors(model: Path):
     edit_weights(model, lambda t: t.pop("model.embed_tokens.weight"))
     with pytest.raises(UserError, match=r"model.embed_tokens.weight"):
         inspect_base(model, [])

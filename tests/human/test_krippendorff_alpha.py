@@ -14,45 +14,45 @@ BINARY = ["0100000010", "1110010000"]
 MISSING = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]
 
 
-def units(observers: list[str]) -> list[list[int]]:
+def make_units(observers: list[str]) -> list[list[int]]:
     return [[int(value) for value in unit if value != "."] for unit in zip(*observers, strict=True)]
 
 
 def test_alpha_equals_that_of_the_paper() -> None:
-    assert krippendorff_alpha(units(BINARY)) == pytest.approx(0.095, abs=5e-4)
-    assert krippendorff_alpha(units(MISSING)) == pytest.approx(0.815, abs=5e-4)
+    assert krippendorff_alpha(make_units(BINARY)) == pytest.approx(0.095, abs=5e-4)
+    assert krippendorff_alpha(make_units(MISSING)) == pytest.approx(0.815, abs=5e-4)
 
 
 def test_alpha_equals_that_of_the_krippendorff_library() -> None:
     """The values are those of krippendorff 0.9.0 with level_of_measurement="ordinal"."""
-    assert krippendorff_alpha(units(MISSING)) == pytest.approx(0.8153875037548814, abs=1e-12)
-    assert krippendorff_alpha(units(["5432154321", "5432143215"])) == pytest.approx(
+    assert krippendorff_alpha(make_units(MISSING)) == pytest.approx(0.8153875037548814, abs=1e-12)
+    assert krippendorff_alpha(make_units(["5432154321", "5432143215"])) == pytest.approx(
         0.525, abs=1e-12
     )
-    assert krippendorff_alpha(units(["1155", "5511"])) == pytest.approx(-0.75, abs=1e-12)
+    assert krippendorff_alpha(make_units(["1155", "5511"])) == pytest.approx(-0.75, abs=1e-12)
 
 
 @given(
     st.lists(st.lists(st.integers(1, 5), min_size=2, max_size=4), min_size=2, max_size=8).filter(
-        lambda given: len({value for unit in given for value in unit}) > 1
+        lambda ratings: len({value for unit in ratings for value in unit}) > 1
     )
 )
-def test_alpha_equals_that_of_nltk_with_the_ordinal_metric(given: list[list[int]]) -> None:
-    values = [value for unit in given for value in unit]
+def test_alpha_equals_that_of_nltk_with_the_ordinal_metric(ratings: list[list[int]]) -> None:
+    values = [value for unit in ratings for value in unit]
 
-    def distance(one: Any, other: Any) -> float:
-        low, high = sorted((one, other))
+    def distance(first: Any, other: Any) -> float:
+        low, high = sorted((first, other))
         ends = values.count(low) + values.count(high)
         return (sum(low <= value <= high for value in values) - ends / 2) ** 2
 
     data = [
-        (rater, unit, value) for unit, row in enumerate(given) for rater, value in enumerate(row)
+        (rater, unit, value) for unit, row in enumerate(ratings) for rater, value in enumerate(row)
     ]
-    assert krippendorff_alpha(given) == pytest.approx(
+    assert krippendorff_alpha(ratings) == pytest.approx(
         AnnotationTask(data, distance).alpha(), abs=1e-9
     )
 
 
-@pytest.mark.parametrize("given", [[], [[3]], [[3], [4], []], [[3, 3], [3, 3, 3]]])
-def test_alpha_is_undefined_if_no_two_ratings_can_differ(given: list[list[int]]) -> None:
-    assert krippendorff_alpha(given) is None
+@pytest.mark.parametrize("ratings", [[], [[3]], [[3], [4], []], [[3, 3], [3, 3, 3]]])
+def test_alpha_is_undefined_if_no_two_ratings_can_differ(ratings: list[list[int]]) -> None:
+    assert krippendorff_alpha(ratings) is None

@@ -63,7 +63,7 @@ def test_a_sheet_for_each_rater_and_a_project_for_label_studio_are_written(
     assert all(row[3:] == ["", "", ""] for row in one)
 
 
-def test_the_bytes_of_a_sheet(workspace: Path) -> None:
+def test_a_sheet_has_a_byte_order_mark_and_crlf_line_ends(workspace: Path) -> None:
     """The sheet has a byte order mark and CR LF, as spreadsheet programs want them."""
     write_human_params(workspace, variants=["base"], records=2, raters=1)
     assert run_command().exit_code == 0

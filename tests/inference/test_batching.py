@@ -1,3 +1,5 @@
+"""Rows are batched by length and padded."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

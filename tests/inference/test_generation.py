@@ -1,3 +1,5 @@
+"""Batched generation equals greedy decoding of one prompt at a time."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Likelihoods equal those of single forward passes of transformers."""
+
 import math
 from typing import Any
 
@@ -15,7 +17,7 @@ PROMPTS = [[1, 9, 8, 7, 30, 31, 32], [1, 5], [1], [40, 41, 42, 43, 44, 45, 46, 4
 CHOICES = [[100, 101, 102, 2], [103, 2], [104, 105, 106, 107, 108, 109, 2]]
 
 
-def log_likelihood(model: Any, prompt: list[int], choice: list[int]) -> float:
+def compute_log_likelihood(model: Any, prompt: list[int], choice: list[int]) -> float:
     """Compute log p(choice | prompt) with one forward pass, without padding or a cache."""
     import torch
 
@@ -32,7 +34,8 @@ def test_scores_of_choices_equal_those_of_single_forward_passes(
 ):
     scores = likelihood.score_choices(loaded_model, PROMPTS, choices, batch_size)
     expected = [
-        [log_likelihood(loaded_model, prompt, choice) for choice in choices] for prompt in PROMPTS
+        [compute_log_likelihood(loaded_model, prompt, choice) for choice in choices]
+        for prompt in PROMPTS
     ]
     for row, expected_row in zip(scores, expected, strict=True):
         assert row == pytest.approx(expected_row, abs=1e-4)
@@ -122,7 +125,7 @@ def test_window_losses_are_summed_per_example():
     ]
 
 
-def test_the_loss_of_windows_is_that_of_each_token_after_its_context(loaded_model: Any):
+def test_the_loss_over_windows_sums_the_loss_of_each_token_given_its_context(loaded_model: Any):
     """The expected loss adds the log-probability of each token, given its window up to it."""
     import torch
 
@@ -133,11 +136,11 @@ def test_the_loss_of_windows_is_that_of_each_token_after_its_context(loaded_mode
     [(total, tokens)] = likelihood.sum_window_losses(losses, [len(windows)])
     assert tokens == 7
 
-    def nats(context: list[int], token: int) -> float:
+    def compute_loss(context: list[int], token: int) -> float:
         with torch.inference_mode():
             logits = loaded_model(input_ids=torch.tensor([context])).logits[0, -1].float()
         return -float(logits.log_softmax(-1)[token])
 
     starts = {1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 4, 7: 4}
-    expected = sum(nats(ids[starts[at] : at], ids[at]) for at in range(1, 8))
+    expected = sum(compute_loss(ids[starts[at] : at], ids[at]) for at in range(1, 8))
     assert total == pytest.approx(expected, rel=1e-4)

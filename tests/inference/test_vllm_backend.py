@@ -21,7 +21,7 @@ from lockstep.suites import Suite
 from tests.conftest import REPOSITORY, tiny_params
 
 LENGTH = 12
-STARTED: list[dict[str, Any]] = []
+STARTED_ENGINES: list[dict[str, Any]] = []
 """Options of each engine that the stand-in has started; `running` is False once it is closed."""
 
 
@@ -55,7 +55,7 @@ class LLM:
     ) -> None:
         assert (skip_tokenizer_init, generation_config) == (True, "vllm")
         self.options = {"dtype": dtype, "running": True}
-        STARTED.append(self.options)
+        STARTED_ENGINES.append(self.options)
         self.model = model_io.load_model(Path(model), dtype, "eager", "cpu")
         core = SimpleNamespace(shutdown=lambda: self.options.update(running=False))
         self.llm_engine = SimpleNamespace(engine_core=core)
@@ -93,7 +93,7 @@ class LLM:
 
 
 @pytest.fixture
-def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def vllm_stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Install the stand-in, and the metadata that pip writes for the extra's packages."""
     module = ModuleType("vllm")
     module.LLM = LLM  # type: ignore[attr-defined]
@@ -106,7 +106,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(tmp_path / "site")
     for name in vllm_backend.ENVIRONMENT:
         monkeypatch.setenv(name, "")  # restores after the test what an engine sets
-    STARTED.clear()
+    STARTED_ENGINES.clear()
 
 
 @pytest.fixture
@@ -127,7 +127,11 @@ def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
 
 
 def test_greedy_answers_equal_those_of_transformers(
-    installed: None, tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
+    vllm_stand_in: None,
+    tiny_model: Path,
+    loaded_model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
 ):
     expected = generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
     assert len(set(expected)) > 1
@@ -135,7 +139,11 @@ def test_greedy_answers_equal_those_of_transformers(
 
 
 def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
-    installed: None, tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
+    vllm_stand_in: None,
+    tiny_model: Path,
+    loaded_model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
 ):
     """The end of turn is set to a token that this model generates."""
     unstopped = generate_greedily(loaded_model, prompts[0])
@@ -148,7 +156,7 @@ def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
 
 
 def test_a_sample_depends_on_its_prompt_and_seed_alone(
-    installed: None, tiny_model: Path, tokenizer: Any, prompts: list[list[int]]
+    vllm_stand_in: None, tiny_model: Path, tokenizer: Any, prompts: list[list[int]]
 ):
     generator = vllm_backend.VllmGenerator(tiny_model, tokenizer)
     prompt, other = prompts[:2]
@@ -164,17 +172,17 @@ def test_a_sample_depends_on_its_prompt_and_seed_alone(
 
 
 def test_the_dtype_of_the_folder_is_passed_to_vllm(
-    installed: None, tiny_model_copy: Path, tokenizer: Any
+    vllm_stand_in: None, tiny_model_copy: Path, tokenizer: Any
 ):
     """vLLM would otherwise load 32-bit weights in 16 bits."""
     vllm_backend.VllmGenerator(tiny_model_copy, tokenizer)
     rewrite_config(tiny_model_copy, dtype="bfloat16")
     vllm_backend.VllmGenerator(tiny_model_copy, tokenizer)
-    assert [options["dtype"] for options in STARTED] == ["float32", "bfloat16"]
+    assert [options["dtype"] for options in STARTED_ENGINES] == ["float32", "bfloat16"]
 
 
 def test_the_error_for_a_model_that_vllm_cannot_load_is_one_line(
-    installed: None, tiny_model_copy: Path, tokenizer: Any
+    vllm_stand_in: None, tiny_model_copy: Path, tokenizer: Any
 ):
     (tiny_model_copy / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"vllm cannot load it .*set predict.backend to transf"):
@@ -182,7 +190,7 @@ def test_the_error_for_a_model_that_vllm_cannot_load_is_one_line(
 
 
 def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
-    installed: None, tiny_model: Path, loaded_model: Any, corpus: list[Record]
+    vllm_stand_in: None, tiny_model: Path, loaded_model: Any, corpus: list[Record]
 ):
     suite = Suite(task="reply", answer="text")
     rows = [row for row in corpus if row.task == "reply"]
@@ -198,18 +206,18 @@ def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
         answers = model.answer(suite, rows, [])
         return [GeneratedAnswer(answer.text, answer.truncated) for answer in answers]
 
-    def running() -> list[bool]:
-        return [options["running"] for options in STARTED]
+    def list_running() -> list[bool]:
+        return [options["running"] for options in STARTED_ENGINES]
 
     assert generate() == expected
     assert len(model.sample([(row, 0) for row in rows], 7)) == len(rows)
-    assert running() == [True], "samples come from the same engine"
+    assert list_running() == [True], "samples come from the same engine"
     losses = model.compute_reference_losses(rows)
-    assert running() == [False]
+    assert list_running() == [False]
     assert generate() == expected
-    assert running() == [False, True]
+    assert list_running() == [False, True]
     assert model.compute_reference_losses(rows) == losses
-    assert running() == [False, False]
+    assert list_running() == [False, False]
 
 
 def generate_greedily(model: Any, prompt: list[int]) -> list[int]:
@@ -237,7 +245,7 @@ def test_a_missing_package_is_an_error(tiny_model: Path, monkeypatch: pytest.Mon
 
 
 def test_a_machine_without_a_gpu_is_an_error(
-    installed: None, set_cuda: Callable[[bool], None], tiny_model: Path
+    vllm_stand_in: None, set_cuda: Callable[[bool], None], tiny_model: Path
 ):
     set_cuda(False)
     with pytest.raises(
@@ -256,8 +264,8 @@ def test_a_machine_without_a_gpu_is_an_error(
         ),
     ],
 )
-def test_a_model_that_vllm_would_load_otherwise_is_an_error(
-    installed: None,
+def test_a_model_that_vllm_would_load_differently_is_an_error(
+    vllm_stand_in: None,
     set_cuda: Callable[[bool], None],
     tiny_model_copy: Path,
     changes: dict[str, Any],
@@ -271,7 +279,7 @@ def test_a_model_that_vllm_would_load_otherwise_is_an_error(
 
 
 def test_a_model_with_a_soft_prompt_is_an_error(
-    installed: None, set_cuda: Callable[[bool], None], tiny_model_copy: Path
+    vllm_stand_in: None, set_cuda: Callable[[bool], None], tiny_model_copy: Path
 ):
     set_cuda(True)
     (tiny_model_copy / soft_prompt.FILE).touch()
@@ -280,7 +288,7 @@ def test_a_model_with_a_soft_prompt_is_an_error(
 
 
 @pytest.mark.slow
-def test_predict_stops_before_weights_load_and_the_first_stage_before_any_work(
+def test_a_missing_vllm_stops_predict_before_loading_weights_and_the_first_stage_at_once(
     workspace: Path, run_stage: Callable[..., Any], assert_user_error: Callable[..., None]
 ):
     """This holds on the CPU, with and without vLLM."""

@@ -13,7 +13,7 @@ TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He
 SHAREGPT = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
 
 
-def write(folder: Path, rows: list[Any], name: str = "rows.jsonl") -> Path:
+def write_rows(folder: Path, rows: list[Any], name: str = "rows.jsonl") -> Path:
     path = folder / name
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return path
@@ -41,31 +41,31 @@ def write(folder: Path, rows: list[Any], name: str = "rows.jsonl") -> Path:
 def test_each_format_is_recognized_by_its_columns(
     tmp_path: Path, row: dict[str, Any], format: str, columns: dict[str, str]
 ):
-    guess = guess_source(write(tmp_path, [row] * 4))
+    guess = guess_source(write_rows(tmp_path, [row] * 4))
     assert (guess.format, guess.columns) == (format, columns)
 
 
 def test_preferences_train_by_dpo_and_texts_by_sft(tmp_path: Path):
-    pair = write(tmp_path, [{"prompt": "a", "chosen": "b", "rejected": "c"}])
+    pair = write_rows(tmp_path, [{"prompt": "a", "chosen": "b", "rejected": "c"}])
     assert guess_source(pair).objective == "dpo"
-    assert guess_source(write(tmp_path, [{"text": "a"}])).objective == "sft"
+    assert guess_source(write_rows(tmp_path, [{"text": "a"}])).objective == "sft"
 
 
 def test_a_column_with_as_many_values_as_rows_is_no_label(tmp_path: Path):
     rows = [{"query": f"q{n}", "category": f"c{n}"} for n in range(9)]
     with pytest.raises(UserError, match="no format fits the columns query, category"):
-        guess_source(write(tmp_path, rows))
+        guess_source(write_rows(tmp_path, rows))
 
 
 def test_answers_to_compare_are_not_taken_for_a_conversation(tmp_path: Path):
     row = {"conversations": SHAREGPT, "chosen": {"value": "a"}, "rejected": {"value": "b"}}
     with pytest.raises(UserError, match="no format fits the columns conversations, chosen"):
-        guess_source(write(tmp_path, [row]))
+        guess_source(write_rows(tmp_path, [row]))
 
 
 def test_labels_languages_and_lengths_are_counted(tmp_path: Path):
     rows = [{"text": "lost card", "label": "lost"}] * 3 + [{"text": "卡丢了", "label": "lost"}]
-    guess = guess_source(write(tmp_path, [*rows, {"text": "late", "label": "late"}]))
+    guess = guess_source(write_rows(tmp_path, [*rows, {"text": "late", "label": "late"}]))
     assert guess.labels == {"lost": 4, "late": 1}
     assert guess.languages == {"latin": 4, "zh": 1}
     assert guess.characters == (14, 14)

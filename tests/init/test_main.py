@@ -19,7 +19,7 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def init(workspace: Path, path: str) -> subprocess.CompletedProcess[str]:
+def run_init(workspace: Path, path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lockstep.init", path],
         cwd=workspace, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
@@ -30,7 +30,7 @@ def test_a_file_becomes_the_only_source(workspace: Path):
     (workspace / "tickets.csv").write_text(
         "utterance,intent\n" + "where is it?,track\nstop,cancel\n" * 5
     )
-    done = init(workspace, "tickets.csv")
+    done = run_init(workspace, "tickets.csv")
     assert done.returncode == 0, done.stderr
     assert "tickets.csv: classification, 10 rows inspected" in done.stdout
     assert "2 labels: track 5, cancel 5" in done.stdout
@@ -56,7 +56,7 @@ def test_preferences_set_the_objective(workspace: Path):
     (workspace / "data/raw/pairs.jsonl").write_text(
         '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 3
     )
-    assert init(workspace, "data/raw/pairs.jsonl").returncode == 0
+    assert run_init(workspace, "data/raw/pairs.jsonl").returncode == 0
     values = YAML(typ="safe", pure=True).load((workspace / "params.yaml").read_text())
     assert values["train"]["objective"] == "dpo"
     assert [path.name for path in (workspace / "data/raw").iterdir()] == ["pairs.jsonl"]
@@ -68,7 +68,7 @@ def test_a_mistake_changes_nothing(workspace: Path):
     (workspace / "text.jsonl").write_text('{"text": "a"}\n')
     (workspace / "data/raw/text.jsonl").write_text("other")
     for name, line in (("odd.csv", "no format fits the columns a, b"), ("text.jsonl", "exists")):
-        done = init(workspace, name)
+        done = run_init(workspace, name)
         assert done.returncode == 2
         assert done.stderr.startswith("error: ") and line in done.stderr
         assert len(done.stderr.splitlines()) == 1

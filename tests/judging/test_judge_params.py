@@ -1,4 +1,4 @@
-"""Invalid judge params are refused before anything is asked, and almost all have defaults."""
+"""Invalid judge params are refused, and every key except `by` has a default."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_invalid_params_are_refused(changes: dict[str, Any], words: str) -> None
         make_params(**changes)
 
 
-def test_who_judges_is_the_only_key_without_a_default() -> None:
+def test_by_is_the_only_key_without_a_default() -> None:
     required = [name for name, key in JudgeParams.model_fields.items() if key.is_required()]
     assert required == ["by"]
     settings = JudgeParams(by="none")

@@ -1,4 +1,4 @@
-"""Both orders are asked, and a judge that looks at the position only finds ties."""
+"""Each pair is judged in both orders, so a judge that prefers a position finds only ties."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ CASES = [
 ]
 
 
-def shown_answers(prompt: Prompt) -> list[str]:
+def read_shown_answers(prompt: Prompt) -> list[str]:
     lines = [line for line in prompt.user.splitlines() if line.startswith("answer")]
     return [json.loads(line.partition(": ")[2]) for line in lines]
 
@@ -40,16 +40,16 @@ def judge_with(
     verdict: Callable[[list[str]], object],
 ) -> tuple[list[Prompt], list[Judgement]]:
     """Judge all cases by a function of the shown answers; return prompts and judgements."""
-    asked: list[Prompt] = []
+    sent: list[Prompt] = []
 
     def ask(prompts: list[Prompt]) -> list[str]:
-        asked.extend(prompts)
-        return [json.dumps({"fluency": verdict(shown_answers(prompt))}) for prompt in prompts]
+        sent.extend(prompts)
+        return [json.dumps({"fluency": verdict(read_shown_answers(prompt))}) for prompt in prompts]
 
-    return asked, judge_cases(CASES, RUBRIC, make_params(), ask)
+    return sent, judge_cases(CASES, RUBRIC, make_params(), ask)
 
 
-def rates(judgements: list[Judgement]) -> dict[str, float]:
+def compute_rates(judgements: list[Judgement]) -> dict[str, float]:
     """Return the win, tie and loss rates and the agreement on fluency."""
     metrics = compute_judge_metrics(judgements, make_params())
     fluency = metrics["reply"]["compared"]["merged_against_base"]["dimensions"]["fluency"]
@@ -59,13 +59,18 @@ def rates(judgements: list[Judgement]) -> dict[str, float]:
 def test_a_judge_that_prefers_a_position_finds_only_ties() -> None:
     for position in ("A", "B"):
         _, judgements = judge_with(lambda answers, position=position: position)
-        assert rates(judgements) == {"win": 0.0, "tie": 1.0, "loss": 0.0, "agreement": 0.0}
+        assert compute_rates(judgements) == {"win": 0.0, "tie": 1.0, "loss": 0.0, "agreement": 0.0}
 
 
 def test_a_judge_that_compares_the_answers_finds_wins_and_losses() -> None:
     _, judgements = judge_with(lambda answers: "A" if len(answers[0]) > len(answers[1]) else "B")
     third = round(1 / 3, 4)
-    assert rates(judgements) == {"win": third, "tie": third, "loss": third, "agreement": 1.0}
+    assert compute_rates(judgements) == {
+        "win": third,
+        "tie": third,
+        "loss": third,
+        "agreement": 1.0,
+    }
     assert [(judgement.shown, judgement.verdicts) for judgement in judgements] == [
         (["merged", "base"], {"fluency": "merged"}),
         (["base", "merged"], {"fluency": "merged"}),
@@ -75,9 +80,9 @@ def test_a_judge_that_compares_the_answers_finds_wins_and_losses() -> None:
     ]
 
 
-def test_both_orders_are_asked_and_equal_answers_are_not() -> None:
-    asked, judgements = judge_with(lambda answers: "tie")
-    assert [shown_answers(prompt) for prompt in asked] == [
+def test_both_orders_are_judged_and_equal_answers_are_a_tie_without_a_prompt() -> None:
+    sent, judgements = judge_with(lambda answers: "tie")
+    assert [read_shown_answers(prompt) for prompt in sent] == [
         ["within three days", "soon"],
         ["soon", "within three days"],
         ["here", "there, in the shop"],
@@ -86,16 +91,16 @@ def test_both_orders_are_asked_and_equal_answers_are_not() -> None:
     assert judgements[-1].reply is None
 
 
-def test_equal_prompts_are_asked_once() -> None:
-    asked: list[Prompt] = []
+def test_equal_prompts_are_sent_once() -> None:
+    sent: list[Prompt] = []
 
     def ask(prompts: list[Prompt]) -> list[str]:
-        asked.extend(prompts)
-        return [json.dumps({"fluency": len(shown_answers(prompt)[0])}) for prompt in prompts]
+        sent.extend(prompts)
+        return [json.dumps({"fluency": len(read_shown_answers(prompt)[0])}) for prompt in prompts]
 
     settings = make_params(compare=[], score=["base", "merged"])
     judgements = judge_cases([CASES[2]], RUBRIC, settings, ask)
-    assert len(asked) == 1
+    assert len(sent) == 1
     assert [(judgement.shown, judgement.verdicts) for judgement in judgements] == [
         (["base"], {"fluency": 2}),
         (["merged"], {"fluency": 2}),
@@ -104,17 +109,17 @@ def test_equal_prompts_are_asked_once() -> None:
 
 def test_the_reference_is_shown_unless_it_is_switched_off() -> None:
     for shown in (True, False):
-        asked: list[Prompt] = []
+        sent: list[Prompt] = []
 
-        def ask(prompts: list[Prompt], asked: list[Prompt] = asked) -> list[str]:
-            asked.extend(prompts)
+        def ask(prompts: list[Prompt], sent: list[Prompt] = sent) -> list[str]:
+            sent.extend(prompts)
             return ["" for _ in prompts]
 
         judge_cases(CASES, RUBRIC, make_params(reference=shown), ask)
-        assert asked and all(('reference: "yes"' in prompt.user) == shown for prompt in asked)
+        assert sent and all(('reference: "yes"' in prompt.user) == shown for prompt in sent)
 
 
-def test_an_unreadable_reply_is_kept_word_for_word() -> None:
+def test_an_unreadable_reply_is_kept_verbatim() -> None:
     judgements = judge_cases(CASES[:1], RUBRIC, make_params(), lambda prompts: ["A!", "B!"])
     assert [(judgement.reply, judgement.verdicts) for judgement in judgements] == [
         ("A!", None),

@@ -1,4 +1,4 @@
-"""Prompts are sent to the judge of the params with all its settings."""
+"""Prompts are sent to the judge that the params name, with all its settings."""
 
 from pathlib import Path
 from typing import Any
@@ -11,20 +11,20 @@ from lockstep.judging.judges import ask_judge
 from lockstep.llm_client import chat_completions
 from lockstep.models.compute import ComputeParams
 from tests.judging.judge_settings import make_params
-from tests.llm_server import serving
+from tests.llm_server import run_endpoint
 
 PROMPTS = [Prompt("Judge.", "a"), Prompt("Judge.", "b")]
 COMPUTE = ComputeParams(threads=1, attention="eager")
 
 
 @pytest.fixture(autouse=True)
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def set_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 def test_an_endpoint_gets_the_prompts_with_the_options() -> None:
-    with serving(lambda request: request["messages"][-1]["content"] * 2) as server:
+    with run_endpoint(lambda request: request["messages"][-1]["content"] * 2) as server:
         endpoint = {"url": server.url, "model": "m", "options": {"top_p": 0.5}}
         settings = make_params(endpoint=endpoint)
         assert ask_judge(PROMPTS, settings, COMPUTE, 7) == ["aa", "bb"]
@@ -33,11 +33,11 @@ def test_an_endpoint_gets_the_prompts_with_the_options() -> None:
     ]
 
 
-def test_an_endpoint_without_data_is_given_up_after_the_timeout(
+def test_a_silent_endpoint_is_an_error_after_the_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(chat_completions, "_RETRIES", 0)
-    with serving(lambda request: "") as server:
+    with run_endpoint(lambda request: "") as server:
         server.replies_left = 0
         endpoint = {"url": server.url, "model": "m", "timeout_seconds": 1}
         with pytest.raises(UserError, match="no data for 1 s"):

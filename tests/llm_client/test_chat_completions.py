@@ -9,14 +9,14 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.llm_client import chat_completions, response_cache
-from tests.llm_server import Endpoint, serving
+from tests.llm_server import Endpoint, run_endpoint
 
 
 @pytest.fixture
 def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    with serving(lambda request: f"{request['messages'][-1]['content']}!") as server:
+    with run_endpoint(lambda request: f"{request['messages'][-1]['content']}!") as server:
         yield server
 
 

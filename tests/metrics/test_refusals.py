@@ -95,7 +95,7 @@ def test_all_refusals_of_the_sample_are_recognized_and_no_replies() -> None:
     ("text", "is_refusal"),
     [("Sorry, no.", True), ("不可以。", True), ("Stop it. I cannot tell which one it is.", False)],
 )
-def test_known_mistakes(text: str, is_refusal: bool) -> None:
+def test_known_mistakes_are_still_made(text: str, is_refusal: bool) -> None:
     """docs/evaluation.md lists these mistakes; remove one from both when it is repaired."""
     assert refusals.is_refusal(text) is not is_refusal
 

@@ -56,7 +56,7 @@ def draw_labels(labels: Sequence[str], count: int, seed: int = 7) -> tuple[list[
     return references, predictions
 
 
-def test_the_examples_of_scikit_learns_documentation() -> None:
+def test_metrics_equal_the_examples_of_scikit_learns_documentation() -> None:
     assert compute("choice", "accuracy", "0123", "0213") == 0.5  # accuracy_score
     pair = "012012", "021001"
     assert compute("choice", "macro_f1", *pair) == pytest.approx(0.267, abs=5e-4)
@@ -136,7 +136,7 @@ def test_roc_auc_equals_that_of_scikit_learn() -> None:
     assert math.isnan(compute("choice", "roc_auc", "aa", "aa", option_scores[:2]))
 
 
-def test_calibration_error_by_hand() -> None:
+def test_calibration_error_equals_a_calculation_by_hand() -> None:
     """Two predictions of confidence 0.9, one of them right; one of confidence 0.6, right."""
     nine, six = {"a": math.log(0.9), "b": math.log(0.1)}, {"a": math.log(0.6), "b": math.log(0.4)}
     error = compute("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
@@ -174,7 +174,7 @@ def test_bleu_splits_chinese_into_characters() -> None:
     assert bleu == pytest.approx(100 * math.exp(-0.5))
 
 
-def test_lengths_and_diversity() -> None:
+def test_length_ratio_and_distinct_2_equal_a_calculation_by_hand() -> None:
     assert compute("text", "length_ratio", ["one two", "three four"], ["one", "two"]) == 0.5
     assert compute("text", "distinct_2", ["-"] * 2, ["a b a b", "a b"]) == pytest.approx(2 / 4)
 
@@ -213,7 +213,7 @@ def test_metrics_of_written_numbers_are_over_the_answers_that_are_numbers(
     assert compute("written_number", "valid", references, predictions) == 4 / 6
 
 
-def test_metrics_of_numbers_that_are_not_defined_are_nan() -> None:
+def test_undefined_metrics_of_numbers_are_nan() -> None:
     for form in ("number", "written_number"):
         assert math.isnan(compute(form, "r2", ["3", "3"], ["2", "3"])), "references are equal"
         assert math.isnan(compute(form, "r2", ["3"], ["2"])), "one record has no variance"
@@ -250,7 +250,7 @@ ANSWERS = {
 """Answer form -> answers that its metrics can read; other forms read 1, 2 and 3."""
 
 
-def test_a_label_without_a_reference_in_a_resample_is_no_class_of_it() -> None:
+def test_a_label_without_a_reference_in_a_resample_is_no_class() -> None:
     """Most resamples lack some of many labels, but models still write them."""
     rows = make_predictions(["a", "a", "c"], ["a", "c", "c"])
     macro_f1 = METRICS["written_label"]["macro_f1"]
@@ -259,8 +259,8 @@ def test_a_label_without_a_reference_in_a_resample_is_no_class_of_it() -> None:
 
 
 @pytest.mark.parametrize("form", METRICS)
-def test_a_weighted_metric_equals_the_metric_of_a_part(form: str) -> None:
-    """Slices and resamples then need no second look at the records."""
+def test_weights_of_0_and_1_give_the_metric_of_the_selected_records(form: str) -> None:
+    """Metrics of slices and resamples therefore need no second pass over the records."""
     references, predictions = draw_labels(ANSWERS.get(form, "123"), 20)
     options: dict[str, Any] = {"1": -1.0, "2": -2.0, "3": -3.0, "chosen": 1.0, "rejected": 0.5}
     rows = make_predictions(references, predictions, [options] * 20)

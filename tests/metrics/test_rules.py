@@ -34,7 +34,7 @@ def is_met(rule: dict[str, Any], answer: str) -> bool:
         ("paragraphs", "one\nstill one\n\n \ntwo\n", 2),
     ],
 )
-def test_counts(rule: str, text: str, count: int) -> None:
+def test_a_count_must_lie_within_its_limits(rule: str, text: str, count: int) -> None:
     assert is_met({"rule": rule, "at_least": count, "at_most": count}, text)
     assert not is_met({"rule": rule, "at_least": count + 1}, text)
     assert not is_met({"rule": rule, "at_most": count - 1}, text)

@@ -29,7 +29,7 @@ def test_leaves_are_the_values_without_children() -> None:
     assert {path for path, _ in leaves} == {"/a/b/0", "/a/b/1", "/c"}
 
 
-def test_rouge_of_the_example_in_its_documentation() -> None:
+def test_rouge_equals_the_example_in_its_documentation() -> None:
     # rouge-score's README; longest common subsequence "the quick brown jumps the": 5 of 9 and 8
     reference, prediction = (
         "The quick brown fox jumps over the lazy dog",
@@ -75,7 +75,7 @@ def test_meteor_matches_words_and_stems() -> None:
     ("text", "number"),
     [("1e3", True), (" -0.5\n", True), ("nan", False), ("inf", False), ("x", False), ("", False)],
 )
-def test_a_number_is_finite(text: str, number: bool) -> None:
+def test_only_finite_numbers_count_as_numbers(text: str, number: bool) -> None:
     assert scores.is_number(text) is number
 
 

@@ -17,7 +17,7 @@ from lockstep.statistics import paired_tests
 from lockstep.suites import AnswerForm
 
 ODD = "退\ufffd\x00\r\n\x85\u2028</p>"
-"""A piece of a character, and characters that other readers take for the end of a line."""
+"""A piece of a character, and characters that other readers treat as the end of a line."""
 SCHEMA = {"$defs": {"id": {"type": "integer"}}, "properties": {"order": {"$ref": "#/$defs/id"}}}
 
 

@@ -73,7 +73,7 @@ def test_several_calls_are_parsed_in_order() -> None:
     assert tool_calls.parse_calls(f"First {with_text}.") == [("clock", {}), ("weather", {})]
 
 
-def test_a_mark_within_an_argument_is_text() -> None:
+def test_a_marker_within_an_argument_is_text() -> None:
     assert tool_calls.parse_calls(make_call("clock", note="<tool_call>")) == [
         ("clock", {"note": "<tool_call>"})
     ]
@@ -118,7 +118,7 @@ def test_calls_are_compared_in_any_order_and_arguments_by_value() -> None:
     )
 
 
-def test_metrics_by_hand() -> None:
+def test_metrics_equal_a_calculation_by_hand() -> None:
     metrics = compute_metrics(
         (make_call("weather", city="Bern", days=2), make_call("weather", city="Bern", days=2)),
         (make_call("weather", city="Bern", days=2), make_call("weather", city="Bern", days=0)),

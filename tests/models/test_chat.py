@@ -1,3 +1,5 @@
+"""Prompts, answers and labels follow the chat template of the base."""
+
 import copy
 from collections.abc import Callable
 from typing import Any

@@ -41,6 +41,6 @@ def test_every_parameter_of_merge_has_a_default():
 
 
 @pytest.mark.parametrize("changes", [{"prompts": 0}, {"tolerance": 0.0}])
-def test_a_comparison_of_nothing_is_an_error(changes: dict[str, Any]):
+def test_zero_prompts_or_zero_tolerance_is_an_error(changes: dict[str, Any]):
     with pytest.raises(ValueError, match="greater than 0"):
         merging.MergeParams(**changes)

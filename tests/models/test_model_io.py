@@ -65,7 +65,9 @@ def test_a_model_larger_than_max_shard_gb_is_saved_as_shards_with_an_index(
 def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded_model: Any, tmp_path: Path):
     from peft import LoraConfig, get_peft_model
 
-    base = model_io.load_model(save_to(tmp_path / "base", loaded_model), "auto", "eager", "cpu")
+    base = model_io.load_model(
+        save_model_to(tmp_path / "base", loaded_model), "auto", "eager", "cpu"
+    )
     modules = ["v_proj", "q_proj", "down_proj", "o_proj"]
     adapted = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
     adapted.save_pretrained(tmp_path / "adapter")
@@ -78,12 +80,12 @@ def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded_model: A
     assert json.loads(text)["target_modules"] == sorted(modules)
 
 
-def save_to(folder: Path, model: Any) -> Path:
+def save_model_to(folder: Path, model: Any) -> Path:
     model_io.save_model(model, folder, 1.0)
     return folder
 
 
-def test_a_saved_config_says_nothing_about_how_it_was_made(tiny_model: Path):
+def test_a_saved_config_holds_nothing_about_the_run(tiny_model: Path):
     assert (
         not {"_name_or_path", "transformers_version", "use_cache"}
         & json.loads((tiny_model / "config.json").read_text()).keys()

@@ -39,7 +39,7 @@ def test_lm_eval_agrees_on_the_same_records(
     assert accuracy == pytest.approx(correct / len(rows))
 
 
-def lm_eval_params(*tasks: str, limit: int = 0) -> LmEvalParams:
+def make_params(*tasks: str, limit: int = 0) -> LmEvalParams:
     return LmEvalParams(records=0, tasks=list(tasks), limit=limit)
 
 
@@ -63,10 +63,10 @@ def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
     rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
     lm_eval_tasks.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
     ours = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
-    results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, lm_eval_params("own"), tmp_path, 8)
+    results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, make_params("own"), tmp_path, 8)
     assert results["own"]["acc"] == ours
     assert results["own"]["acc_stderr"] >= 0
-    limited = lm_eval_params("own", limit=3)
+    limited = make_params("own", limit=3)
     few = lm_eval_tasks.run_tasks(loaded_model, tokenizer, limited, tmp_path, 8)
     assert few["own"]["acc"] * 3 == pytest.approx(round(few["own"]["acc"] * 3))
     arguments = [
@@ -102,5 +102,5 @@ def test_a_task_that_cannot_run_is_refused(
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}}
     (tmp_path / "own.yaml").write_text(json.dumps({"task": "own", **source, **lm_eval_tasks.TASK}))
     with pytest.raises(UserError, match=line) as error:
-        lm_eval_tasks.check_tasks(lm_eval_params(*tasks), tmp_path)
+        lm_eval_tasks.check_tasks(make_params(*tasks), tmp_path)
     assert "\n" not in error.value.message

@@ -10,14 +10,14 @@ TEXT = Suite(task="reply", answer="text")
 GENERATED = Suite(task=RETRIEVAL, answer="rules")
 
 
-def predict_params(**changes: Any) -> PredictParams:
+def make_params(**changes: Any) -> PredictParams:
     values = {"suites": [], "max_new_tokens": 8, "batch_size": 4, "backend": "vllm"}
     return PredictParams.model_validate({**values, **changes})
 
 
 def test_vllm_is_needed_only_if_a_suite_has_generated_answers():
-    params = predict_params()
+    params = make_params()
     assert not params.uses_vllm([CHOICE])
     assert params.uses_vllm([CHOICE, TEXT])
     assert params.uses_vllm([CHOICE, GENERATED])
-    assert not predict_params(backend="transformers").uses_vllm([TEXT])
+    assert not make_params(backend="transformers").uses_vllm([TEXT])

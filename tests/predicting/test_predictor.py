@@ -1,4 +1,4 @@
-"""Predictor: the records that it asks, the head that they need, and their slices."""
+"""Predictor: which records a suite uses, which head it needs, and how lengths are named."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ def test_a_base_without_a_head_gets_the_one_that_its_suites_need():
     assert choose_head([intent, tags], labels) == Head(multi, ["cancel", "new", "track"])
 
 
-def test_a_suite_asks_no_record_whose_answer_is_undesirable(make_record: Callable[..., Record]):
+def test_a_suite_skips_records_with_an_undesirable_answer(make_record: Callable[..., Record]):
     good, unlabelled = make_record("a", "b", "reply"), make_record("c", "d", "reply")
     bad = replace(good, desirable=False)
     good = replace(good, desirable=True)

@@ -16,7 +16,7 @@ DEPTHS = [0.0, 0.25, 1.0]
 PARAMS = RetrievalParams(lengths=LENGTHS, depths=DEPTHS, languages=["en", "zh"], records=2)
 
 
-def prompt_length(tokenizer: Any, row: Record) -> int:
+def count_prompt_tokens(tokenizer: Any, row: Record) -> int:
     return len(chat.encode_prompt(tokenizer, row.prompt))
 
 
@@ -39,7 +39,7 @@ def test_a_prompt_is_less_than_one_sentence_shorter_than_its_length(tokenizer: A
         sentences = re.split(r"(?<=[.。]) ?", row.question.split("\n\n")[1])
         longest = max(len(chat.encode_text(tokenizer, f" {sentence}")) for sentence in sentences)
         length = int(row.slices["length"])
-        assert length - longest - 2 <= prompt_length(tokenizer, row) <= length, row.origin
+        assert length - longest - 2 <= count_prompt_tokens(tokenizer, row) <= length, row.origin
 
 
 def test_the_fact_stands_at_its_depth_and_has_the_only_number(tokenizer: Any) -> None:
@@ -47,9 +47,9 @@ def test_the_fact_stands_at_its_depth_and_has_the_only_number(tokenizer: Any) ->
         (code,) = re.findall(r"\d+", row.question)
         log = row.question.split("\n\n")[1]
         sentences = [text for text in re.split(r"(?<=[.。]) ?", log) if text]
-        (place,) = [index for index, text in enumerate(sentences) if code in text]
+        (position,) = [index for index, text in enumerate(sentences) if code in text]
         depth = float(row.slices["depth"])
-        assert place == pytest.approx(depth * (len(sentences) - 1), abs=0.5)
+        assert position == pytest.approx(depth * (len(sentences) - 1), abs=0.5)
         assert rules.check_rules(row.answer, f"It is {code}.") == [True]
         assert rules.check_rules(row.answer, f"It is 1{code}.") == [False]
 
@@ -72,4 +72,4 @@ def test_a_length_that_does_not_hold_the_fact_is_refused(tokenizer: Any) -> None
 def test_a_text_longer_than_all_sentences_repeats_them(tokenizer: Any) -> None:
     params = RetrievalParams(lengths=[60_000], depths=[0.5], languages=["zh"], records=1)
     (row,) = generate_records(tokenizer, params, 7)
-    assert 59_900 < prompt_length(tokenizer, row) <= 60_000
+    assert 59_900 < count_prompt_tokens(tokenizer, row) <= 60_000

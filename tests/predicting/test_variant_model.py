@@ -41,9 +41,9 @@ def replies(corpus: list[Record]) -> list[Record]:
 def test_a_choice_has_the_log_likelihood_of_each_label(
     make_model: Callable[..., VariantModel], loaded_model: Any, tokenizer: Any, corpus: list[Record]
 ):
-    asked = [record for record in corpus if record.task == "intent"]
-    answers = make_model().answer(CHOICE, asked, LABELS)
-    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in asked]
+    intents = [record for record in corpus if record.task == "intent"]
+    answers = make_model().answer(CHOICE, intents, LABELS)
+    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in intents]
     labels = [chat.encode_answer(tokenizer, label) for label in LABELS]
     for answer, prompt in zip(answers, prompts, strict=True):
         (scores,) = likelihood.score_choices(loaded_model, [prompt], labels, 1)

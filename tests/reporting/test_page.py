@@ -26,7 +26,7 @@ def test_long_texts_are_clipped_with_their_length() -> None:
     assert page.clip("x" * 1240) == "x" * 600 + "… (1,240 characters)"
 
 
-def results_with_tests(*steps: tuple[float, float]) -> EvaluationResults:
+def make_tested_results(*steps: tuple[float, float]) -> EvaluationResults:
     """Return results with the difference and the p-value of each step, in accuracy of intent."""
     differences = {
         step: {
@@ -47,7 +47,7 @@ def results_with_tests(*steps: tuple[float, float]) -> EvaluationResults:
 
 
 def test_a_change_is_judged_by_its_direction_and_its_p_value() -> None:
-    results = results_with_tests((0.85, 0.0), (-0.01, 0.4))
+    results = make_tested_results((0.85, 0.0), (-0.01, 0.4))
     cells = page.build_cells(results, "intent", "accuracy", [0.1, 0.95, 0.94])
     assert [(cell.text, cell.change, cell.judgement) for cell in cells] == [
         ("10.0%", "", ""),
@@ -64,14 +64,14 @@ def test_a_change_is_judged_by_its_direction_and_its_p_value() -> None:
 
 
 def test_a_change_without_a_test_is_untested_and_a_metric_without_a_best_value_has_no_bar() -> None:
-    results = results_with_tests((0, 1), (0, 1))
+    results = make_tested_results((0, 1), (0, 1))
     cells = page.build_cells(results, "perplexity", "perplexity", [9.0, 2.0, 2.5])
     assert [cell.judgement for cell in cells] == ["", "untested", "untested"]
     assert [(cell.bar, cell.interval) for cell in cells] == [(None, "")] * 3
 
 
 def test_an_undefined_metric_has_an_empty_cell_and_its_successor_no_change() -> None:
-    results = results_with_tests((0.85, 0.0), (-0.01, 0.4))
+    results = make_tested_results((0.85, 0.0), (-0.01, 0.4))
     cells = page.build_cells(results, "intent", "accuracy", [None, 0.95, 0.94])
     assert [(cell.text, cell.change, cell.judgement) for cell in cells] == [
         ("", "", ""),

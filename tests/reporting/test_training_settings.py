@@ -13,7 +13,7 @@ TRAIN = {
 }
 
 
-def test_settings_are_flat_sorted_and_those_of_the_objective() -> None:
+def test_settings_are_flat_sorted_and_limited_to_the_objective() -> None:
     assert list_settings(TRAIN) == [
         ("epochs", "4.0"),
         ("objective", "sft"),

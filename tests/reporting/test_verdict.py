@@ -50,11 +50,13 @@ def list_concerns(results: EvaluationResults) -> list[str]:
         ),
     ],
 )
-def test_headline(accuracies: Any, sentence: str) -> None:
+def test_the_headline_states_the_changes_of_tuning_and_quantization(
+    accuracies: Any, sentence: str
+) -> None:
     assert verdict.write_headline(make_results(accuracies), NF4) == sentence
 
 
-def test_the_headline_of_a_metric_where_lower_is_better() -> None:
+def test_the_headline_suits_a_metric_where_lower_is_better() -> None:
     results = make_results((None, None, None))
     results.variants["base"]["perplexity"] = 9.0
     results.variants["quantized"]["perplexity"] = 2.5
@@ -63,7 +65,7 @@ def test_the_headline_of_a_metric_where_lower_is_better() -> None:
     )
 
 
-def test_the_headline_without_any_metric() -> None:
+def test_without_any_metric_the_headline_says_so() -> None:
     results = make_results((None, None, None))
     for metrics in results.variants.values():
         del metrics["perplexity"]
@@ -163,7 +165,7 @@ def test_slices_hold_a_part_of_a_suite_and_are_in_the_order_of_their_numbers() -
     assert slices == [("length", "1-16"), ("length", "17-128"), ("length", "129-256")]
 
 
-def test_a_slice_in_which_the_base_has_no_metric_is_shown_all_the_same() -> None:
+def test_a_slice_in_which_the_base_has_no_metric_is_still_shown() -> None:
     results = make_results((0.1, 0.9, 0.9))
     for variant, accuracy in (("base", None), ("merged", 0.5), ("quantized", 0.4)):
         part = {"records": 20} if accuracy is None else {"records": 20, "accuracy": accuracy}

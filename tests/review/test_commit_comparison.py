@@ -21,7 +21,7 @@ GATE = {
 }  # fmt: skip
 
 
-def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run_command(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     who = {
         f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
@@ -32,11 +32,11 @@ def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def compare(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "lockstep.review.commit_comparison", *arguments)
+def compare_commits(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(root, sys.executable, "-m", "lockstep.review.commit_comparison", *arguments)
 
 
-def write(root: Path, right: int, records: int = 60, answer: str = "choice") -> None:
+def write_predictions(root: Path, right: int, records: int = 60, answer: str = "choice") -> None:
     """Write predictions of all variants; those of the tuned ones are right in so many records."""
     for variant in ("base", "merged", "quantized"):
         folder = root / "data/predicted" / variant
@@ -52,7 +52,7 @@ def write(root: Path, right: int, records: int = 60, answer: str = "choice") -> 
 
 
 @pytest.fixture
-def two_commits(tmp_path: Path) -> Callable[[int, int], Path]:
+def commit_results(tmp_path: Path) -> Callable[[int, int], Path]:
     """Make a repository with a commit for each number of right answers of the tuned models."""
 
     def make(*rights: int) -> Path:
@@ -68,14 +68,14 @@ def two_commits(tmp_path: Path) -> Callable[[int, int], Path]:
             "outs": [f"data/predicted/{v}" for v in ("base", "merged", "quantized")],
         }
         (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": {"predict": stage}}))
-        run(tmp_path, "git", "init", "-q")
-        assert run(tmp_path, sys.executable, "-m", "dvc", "init", "-q").returncode == 0
+        run_command(tmp_path, "git", "init", "-q")
+        assert run_command(tmp_path, sys.executable, "-m", "dvc", "init", "-q").returncode == 0
         for right in rights:
-            write(tmp_path, right)
-            done = run(tmp_path, sys.executable, "-m", "dvc", "commit", "-q", "-f")
+            write_predictions(tmp_path, right)
+            done = run_command(tmp_path, sys.executable, "-m", "dvc", "commit", "-q", "-f")
             assert done.returncode == 0, done.stderr
-            run(tmp_path, "git", "add", "-A")
-            assert run(tmp_path, "git", "commit", "-qm", f"{right} right").returncode == 0
+            run_command(tmp_path, "git", "add", "-A")
+            assert run_command(tmp_path, "git", "commit", "-qm", f"{right} right").returncode == 0
         return tmp_path
 
     return make
@@ -83,44 +83,44 @@ def two_commits(tmp_path: Path) -> Callable[[int, int], Path]:
 
 @pytest.mark.slow
 def test_a_model_that_is_significantly_worse_than_the_one_before_fails(
-    two_commits: Callable[..., Path],
+    commit_results: Callable[..., Path],
 ) -> None:
-    root = two_commits(58, 40)
-    worse = compare(root)
+    root = commit_results(58, 40)
+    worse = compare_commits(root)
     assert worse.returncode == 1, worse.stderr
     assert "merged intent accuracy" in worse.stdout and "−30.0 points" in worse.stdout
     failed = (
         "FAILED: merged: intent accuracy minus that of the previous commit, at least 0.0 points"
     )
     assert failed in worse.stdout
-    same = compare(root, "HEAD")
+    same = compare_commits(root, "HEAD")
     assert same.returncode == 0, same.stderr
     assert "passed: merged: intent accuracy" in same.stdout
-    write(root, 59)
-    run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
-    uncommitted = compare(root)
+    write_predictions(root, 59)
+    run_command(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
+    uncommitted = compare_commits(root)
     assert uncommitted.returncode == 0, "the earlier commit is HEAD, with 40 right answers"
     assert "+31.7 points" in uncommitted.stdout
 
 
 @pytest.mark.slow
 def test_suites_with_another_answer_form_are_not_compared(
-    two_commits: Callable[..., Path],
+    commit_results: Callable[..., Path],
 ) -> None:
-    root = two_commits(58)
-    write(root, 58, answer="written_label")
-    run(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
-    changed = compare(root)
+    root = commit_results(58)
+    write_predictions(root, 58, answer="written_label")
+    run_command(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
+    changed = compare_commits(root)
     assert changed.returncode == 1, changed.stderr
     assert "  intent: not compared; both have no record in common\n" in changed.stdout
 
 
 @pytest.mark.slow
 def test_without_earlier_results_the_gate_against_them_fails(
-    two_commits: Callable[..., Path],
+    commit_results: Callable[..., Path],
 ) -> None:
-    root = two_commits(50)
-    first = compare(root)
+    root = commit_results(50)
+    first = compare_commits(root)
     assert first.returncode == 1
     assert (
         first.stderr
@@ -130,7 +130,7 @@ def test_without_earlier_results_the_gate_against_them_fails(
         "FAILED: merged: intent accuracy minus that of the previous commit"
     )
     assert "result: not measured" in first.stdout
-    named = compare(root, "nowhere")
+    named = compare_commits(root, "nowhere")
     assert (named.returncode, named.stderr) == (
         2, "error: nowhere: no such commit; name a commit by REVISION=…\n",
     )  # fmt: skip
@@ -138,11 +138,11 @@ def test_without_earlier_results_the_gate_against_them_fails(
 
 @pytest.mark.slow
 def test_results_that_no_cache_has_are_an_error_of_one_line(
-    two_commits: Callable[..., Path],
+    commit_results: Callable[..., Path],
 ) -> None:
-    root = two_commits(50, 51)
+    root = commit_results(50, 51)
     shutil.rmtree(root / ".dvc/cache")
-    lost = compare(root, "HEAD~1")
+    lost = compare_commits(root, "HEAD~1")
     assert lost.returncode == 2
     assert len(lost.stderr.splitlines()) == 1
     assert "not available" in lost.stderr and "dvc fetch --all-commits" in lost.stderr

@@ -1,3 +1,5 @@
+"""Folds are summarized with the corrected interval of Nadeau and Bengio."""
+
 import math
 
 import pytest

@@ -1,3 +1,5 @@
+"""Experiments are read from DVC with the inputs that determine their metrics."""
+
 from typing import Any
 
 import pytest
@@ -81,7 +83,7 @@ def test_a_stage_that_has_not_run_since_a_change_is_named() -> None:
         collect_inputs(outdated)
 
 
-def test_stages_that_ran_with_different_seeds_are_no_run() -> None:
+def test_stages_that_ran_with_different_seeds_are_an_error() -> None:
     mixed = make_lock()
     mixed["prepare"]["params"]["params.yaml"]["seed"] = 8
     with pytest.raises(ValueError, match="unfinished: prepare ran with another seed than others"):

@@ -1,3 +1,5 @@
+"""Learning curves average over seeds and measure the gain of the last doubling."""
+
 import math
 
 import pytest

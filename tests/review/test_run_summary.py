@@ -37,7 +37,7 @@ PIPELINE = {
 PARAMS = {"seed": 7, "prepare": {"split": {"folds": 0, "fold": 0, "train_fraction": 1.0}}}
 
 
-def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run_command(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     who = {
         f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
@@ -48,12 +48,12 @@ def run(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "dvc", *arguments)
+def run_dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(root, sys.executable, "-m", "dvc", *arguments)
 
 
-def summarize(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(root, sys.executable, "-m", "lockstep.review.run_summary", *arguments)
+def run_summary(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_command(root, sys.executable, "-m", "lockstep.review.run_summary", *arguments)
 
 
 def run_experiments(root: Path, named: dict[str, list[str]]) -> None:
@@ -63,9 +63,9 @@ def run_experiments(root: Path, named: dict[str, list[str]]) -> None:
         for name, values in named.items()
     ]
     code = f"from dvc.cli import main\nfor each in {commands}: assert main(each) == 0"
-    done = run(root, sys.executable, "-c", code)
+    done = run_command(root, sys.executable, "-c", code)
     assert done.returncode == 0, done.stderr
-    run(root, "git", "checkout", "-q", ".")
+    run_command(root, "git", "checkout", "-q", ".")
 
 
 @pytest.fixture
@@ -75,12 +75,12 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "dvc.yaml").write_text(json.dumps({"stages": PIPELINE}))
     (tmp_path / "params.yaml").write_text(json.dumps(PARAMS))
     (tmp_path / ".gitignore").write_text("/data\n__pycache__\n")
-    run(tmp_path, "git", "init", "-q", "-b", "main")
-    dvc(tmp_path, "init", "-q")
-    done = dvc(tmp_path, "repro", "-q")
+    run_command(tmp_path, "git", "init", "-q", "-b", "main")
+    run_dvc(tmp_path, "init", "-q")
+    done = run_dvc(tmp_path, "repro", "-q")
     assert done.returncode == 0, done.stderr
-    run(tmp_path, "git", "add", "-A")
-    assert run(tmp_path, "git", "commit", "-qm", "one").returncode == 0
+    run_command(tmp_path, "git", "add", "-A")
+    assert run_command(tmp_path, "git", "commit", "-qm", "one").returncode == 0
     return tmp_path
 
 
@@ -94,8 +94,8 @@ def test_experiments_become_a_curve_and_folds(repository: Path) -> None:
         **{f"fold-{n}": [f"{share}=1.0", "seed=7", f"{folds}=4", f"{fold}={n}"] for n in range(3)},
     }
     run_experiments(repository, named)
-    dvc(repository, "exp", "run", "-q", "--queue", "-n", "waiting", "-S", "seed=9")
-    done = summarize(repository, "--json", "build/runs.json")
+    run_dvc(repository, "exp", "run", "-q", "--queue", "-n", "waiting", "-S", "seed=9")
+    done = run_summary(repository, "--json", "build/runs.json")
     assert (done.returncode, done.stderr) == (0, "")
     # 0.7505 ± 12.7062 · 0.0005; with the variance 0.0004 of three folds and 500 test by 1,000
     # training records 0.82 ± 4.302653 · √(0.0004 · (1/3 + 1/2))
@@ -138,9 +138,9 @@ left out: waiting (queued)
     assert written["curves"][0]["suites"][0]["points"][2]["mean"] == pytest.approx(0.7505)
     assert written["folds"][0]["suites"][0]["missing"] == [[7, 3]]
     assert written["losses"][0]["gap"] == pytest.approx(0.25)
-    run(repository, "git", "commit", "-qm", "two", "--allow-empty")
-    assert "no learning curve yet" in summarize(repository).stdout
-    earlier = summarize(repository, "--num", "2").stdout
+    run_command(repository, "git", "commit", "-qm", "two", "--allow-empty")
+    assert "no learning curve yet" in run_summary(repository).stdout
+    earlier = run_summary(repository, "--num", "2").stdout
     assert "missing for intent: fold 3 of seed 7" in earlier, (
         "the experiments are on the commit before"
     )
@@ -149,7 +149,7 @@ left out: waiting (queued)
 
 @pytest.mark.slow
 def test_without_such_runs_it_prints_commands_that_run_them(repository: Path) -> None:
-    done = summarize(repository)
+    done = run_summary(repository)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == [
         "no learning curve yet; to run one: dvc exp run --queue -S "
@@ -159,15 +159,15 @@ def test_without_such_runs_it_prints_commands_that_run_them(repository: Path) ->
     ]
     for line in done.stdout.splitlines()[-2:]:
         command = line.partition(": ")[2].partition(" && ")[0].replace("dvc", "python -m dvc", 1)
-        queued = run(
+        queued = run_command(
             repository, "bash", "-c", f"PATH={Path(sys.executable).parent}:$PATH {command}"
         )
         assert queued.returncode == 0, queued.stderr
-    assert summarize(repository).stdout.count("(queued)") == 9 + 5
+    assert run_summary(repository).stdout.count("(queued)") == 9 + 5
 
 
 def test_outside_a_repository_it_is_an_error_of_one_line(tmp_path: Path) -> None:
-    done = summarize(tmp_path)
+    done = run_summary(tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "DVC lists no runs" in done.stderr and "root of the repository" in done.stderr

@@ -35,21 +35,21 @@ def test_a_suite_that_only_one_variant_answered_is_shown() -> None:
     assert format_table(metrics)[1:] == ["price  mean absolute error  2.00"]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
 
 
-def test_it_prints_the_table_and_the_page(tmp_path: Path) -> None:
+def test_the_command_prints_the_table_and_the_path_of_the_page(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
-    result = run("-m", "lockstep.review.terminal_summary", str(tmp_path))
+    result = run_python("-m", "lockstep.review.terminal_summary", str(tmp_path))
     assert result.returncode == 0
     assert "intent      accuracy  12.0%   91.3%     100.0%" in result.stdout
     assert str(tmp_path / "index.html") in result.stdout
 
 
-def test_it_names_leftovers_of_older_versions(
+def test_the_command_names_leftovers_of_older_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An upgrade by `git pull` and `make` need not run the first stage."""
@@ -63,13 +63,13 @@ def test_it_names_leftovers_of_older_versions(
     )
 
 
-def test_without_metrics_it_says_what_to_run(tmp_path: Path) -> None:
-    result = run("-m", "lockstep.review.terminal_summary", str(tmp_path))
+def test_without_metrics_the_command_says_what_to_run(tmp_path: Path) -> None:
+    result = run_python("-m", "lockstep.review.terminal_summary", str(tmp_path))
     assert result.returncode != 0
     assert result.stderr == f"error: {tmp_path / 'metrics.json'}: not found; run `dvc repro`\n"
 
 
-def test_it_imports_nothing_heavy() -> None:
+def test_the_command_imports_nothing_heavy() -> None:
     code = "import sys, lockstep.review.terminal_summary; print(*sys.modules)"
     heavy = {"torch", "jinja2", "pydantic", "numpy", "dvc"}
-    assert not heavy & set(run("-c", code).stdout.split())
+    assert not heavy & set(run_python("-c", code).stdout.split())

@@ -15,7 +15,9 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
-def clone(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def pipeline_workspace(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """A folder with a base and the repository's small files, which is the working directory."""
     shutil.copytree(tiny_model, tmp_path / "data/base")
     for folder in ("raw", "human", "tasks"):
@@ -31,7 +33,7 @@ def clone(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def run_pipeline(clone: Path) -> Callable[[], None]:
+def run_pipeline(pipeline_workspace: Path) -> Callable[[], None]:
     """Run the command of each stage after base, as dvc.yaml has it."""
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Outputs of the stages before evaluate, written by hand, so that no test of it needs a model."""
+"""Outputs of the stages before evaluate, written by hand, so that its tests need no model."""
 
 import json
 import math
@@ -101,7 +101,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
     with (root / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(change_params(values, changes), stream)
 
-    def split(records: int, **more: int) -> dict[str, Any]:
+    def make_split(records: int, **more: int) -> dict[str, Any]:
         return {"records": records, "tasks": {"intent": records - 2, "reply": 1, "slots": 1} | more}
 
     prepared = {
@@ -111,11 +111,15 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         "cleaned": {"space": 2},
         "labels": {"intent": {"cancel": 8, "track": 6, SCRIPT: 1}},
         "unlearnt_labels": {"intent": {SCRIPT: 1}},
-        "splits": {"train": split(16), "validation": split(4), "test": split(6, refusal=77)},
+        "splits": {
+            "train": make_split(16),
+            "validation": make_split(4),
+            "test": make_split(6, refusal=77),
+        },
     }
     write_json(root / "data/prepared/card.json", prepared)
     augmented = {"parents": 16, "children": 5, "methods": {"deletion": {"kept": 5}}}
-    write_json(root / "data/augmented/card.json", {**augmented, "train": split(21)})
+    write_json(root / "data/augmented/card.json", {**augmented, "train": make_split(21)})
     trained = {
         "objective": "sft",
         "strategy": "lora",
@@ -150,7 +154,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
 
 
 def write_variants(root: Path, by_variant: Mapping[str, Sequence[Prediction]]) -> None:
-    """Write the output of predict for each variant, with nothing but answers to test records."""
+    """Write the output of predict for each variant, with predictions on test records only."""
     for variant, rows in by_variant.items():
         folder = root / "data/predicted" / variant
         write_json(folder / "lm_eval.json", {"suites": {}, "tasks": {}})
@@ -184,7 +188,7 @@ def write_inputs(root: Path) -> None:
         predictions.write(folder / "splits.jsonl", splits)
 
 
-def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_module(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a module in a folder with a clean environment."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     return subprocess.run(
@@ -197,14 +201,14 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def evaluate(root: Path) -> subprocess.CompletedProcess[str]:
+def run_evaluate(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the stage evaluate as dvc.yaml does, but not under DVC."""
-    return run(root, "stages.evaluate", "data", "reports")
+    return run_module(root, "stages.evaluate", "data", "reports")
 
 
-def report(root: Path) -> subprocess.CompletedProcess[str]:
+def run_report(root: Path) -> subprocess.CompletedProcess[str]:
     """Run the stage report as dvc.yaml does, but not under DVC."""
-    return run(root, "stages.report", "data", "reports/details.json", "reports")
+    return run_module(root, "stages.report", "data", "reports/details.json", "reports")
 
 
 def list_files(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""evaluate: every number that a reviewer sees, from predictions written by hand."""
+"""The stage evaluate computes all metrics, checked on predictions written by hand."""
 
 import json
 import math
@@ -15,9 +15,9 @@ from tests.stages.stage_outputs import (
     ANSWERS,
     CHANGES,
     SCRIPT,
-    evaluate,
     list_files,
     make_predictions,
+    run_evaluate,
     write_inputs,
     write_json,
     write_outputs,
@@ -41,7 +41,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_inputs(root)
     (root / "reports/timings").mkdir(parents=True)
     (root / "reports/timings/train.json").write_text("{}")
-    result = evaluate(root)
+    result = run_evaluate(root)
     assert result.returncode == 0, result.stderr
     assert result.stderr == "evaluate: 3 suites, 1 gates failed\n"
     return root / "reports"
@@ -153,7 +153,7 @@ def test_plots_are_tables_without_gaps(reports: Path) -> None:
 
 def test_two_folders_give_the_same_bytes(reports: Path, tmp_path: Path) -> None:
     write_inputs(tmp_path)
-    assert evaluate(tmp_path).returncode == 0
+    assert run_evaluate(tmp_path).returncode == 0
     for name in OUTPUTS:
         assert (tmp_path / "reports" / name).read_bytes() == (reports / name).read_bytes(), name
 
@@ -176,7 +176,7 @@ def test_params_choose_metrics_slices_and_examples(tmp_path: Path) -> None:
         for variant in ANSWERS
     }
     write_variants(tmp_path, by_variant)
-    result = evaluate(tmp_path)
+    result = run_evaluate(tmp_path)
     assert result.returncode == 0, result.stderr
     details = json.loads((tmp_path / "reports/details.json").read_text())
     merged = details["merged"]
@@ -194,90 +194,90 @@ def test_params_choose_metrics_slices_and_examples(tmp_path: Path) -> None:
     assert metrics["merged"]["intent"] == {"accuracy": 0.75}
 
 
-def infinite_loss(root: Path) -> None:
+def write_infinite_loss(root: Path) -> None:
     path = root / "data/trained/summary.json"
     write_json(path, {**json.loads(path.read_text()), "loss": math.nan})
 
 
-def without_quantized(root: Path) -> None:
+def remove_quantized(root: Path) -> None:
     (root / "data/predicted/quantized/predictions.jsonl").unlink()
 
 
-def without_lm_eval(root: Path) -> None:
+def remove_lm_eval(root: Path) -> None:
     (root / "data/predicted/merged/lm_eval.json").unlink()
 
 
-def without_judgements(root: Path) -> None:
+def remove_judgements(root: Path) -> None:
     (root / "data/judged/judgements.jsonl").unlink()
 
 
-def diverged(root: Path) -> None:
+def append_infinite_loss(root: Path) -> None:
     with (root / "data/trained/log.csv").open("a", encoding="utf-8") as log:
         log.write("6,3.0,inf,,0.0,1.0\n")
 
 
-def other_records(root: Path) -> None:
+def remove_a_record(root: Path) -> None:
     path = root / "data/predicted/base/predictions.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
 
 
-def other_form(root: Path) -> None:
+def change_answer_form(root: Path) -> None:
     path = root / "data/predicted/base/predictions.jsonl"
     path.write_text(path.read_text().replace('"choice"', '"written_label"'))
 
 
-def record_twice(root: Path) -> None:
+def repeat_a_record(root: Path) -> None:
     path = root / "data/predicted/quantized/predictions.jsonl"
     path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[0])
 
 
-def loss_in_words(root: Path) -> None:
+def replace_loss_by_text(root: Path) -> None:
     path = root / "data/predicted/merged/predictions.jsonl"
     text = path.read_text()
     (loss,) = {json.loads(line)["loss"] for line in text.splitlines()}
     path.write_text(text.replace(str(loss), '"high"', 1))
 
 
-def metric_of_another_form(root: Path) -> None:
+def name_an_unsuitable_metric(root: Path) -> None:
     path = root / "params.yaml"
     path.write_text(path.read_text().replace("bleu", "roc_auc"))
 
 
 @pytest.mark.parametrize(
-    ("spoil", "line"),
+    ("damage", "line"),
     [
         (
-            other_form,
+            change_answer_form,
             "data/predicted/base: task intent has written_label answers, but choice answers in "
             "merged; run `dvc repro`",
         ),
         (
-            record_twice,
+            repeat_a_record,
             "data/predicted/quantized: predictions.jsonl has a record twice; run `dvc repro`",
         ),
         (
-            loss_in_words,
+            replace_loss_by_text,
             "data/predicted/merged/predictions.jsonl: line 1: not a prediction: loss: Input should "
             "be a valid number; run `dvc repro`",
         ),
-        (infinite_loss, "data/trained/summary.json: loss is nan"),
-        (without_quantized, "data/predicted/quantized/predictions.jsonl: not found; run `dvc repr"),
-        (without_lm_eval, "data/predicted/merged/lm_eval.json: not found; run `dvc repro`"),
-        (without_judgements, "data/judged/judgements.jsonl: not found; run `dvc repro`"),
-        (diverged, "data/trained/log.csv:4: loss is inf"),
-        (other_records, "data/predicted/base: the test records differ from those of merged"),
+        (write_infinite_loss, "data/trained/summary.json: loss is nan"),
+        (remove_quantized, "data/predicted/quantized/predictions.jsonl: not found; run `dvc repr"),
+        (remove_lm_eval, "data/predicted/merged/lm_eval.json: not found; run `dvc repro`"),
+        (remove_judgements, "data/judged/judgements.jsonl: not found; run `dvc repro`"),
+        (append_infinite_loss, "data/trained/log.csv:4: loss is inf"),
+        (remove_a_record, "data/predicted/base: the test records differ from those of merged"),
         (
-            metric_of_another_form,
+            name_an_unsuitable_metric,
             "params.yaml: evaluate.metrics: reply: roc_auc is no metric of text answers; known: ",
         ),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    spoil: Callable[[Path], None], line: str, tmp_path: Path
+    damage: Callable[[Path], None], line: str, tmp_path: Path
 ) -> None:
     write_inputs(tmp_path)
-    spoil(tmp_path)
-    result = evaluate(tmp_path)
+    damage(tmp_path)
+    result = run_evaluate(tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {line}")
     assert len(result.stderr.splitlines()) == 1
@@ -301,7 +301,7 @@ def test_judgements_and_ratings_become_metrics(tmp_path: Path) -> None:
     item = make_code(identifier, ANSWERS["merged"][5])
     sheet = f"item,fluency,relevance,safety,factuality\n{item},3,,,\n"
     (tmp_path / "data/human/anna.csv").write_text(sheet)
-    result = evaluate(tmp_path)
+    result = run_evaluate(tmp_path)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
     assert metrics["judge"]["reply_merged_against_base_fluency_win"] == 1.0
@@ -312,6 +312,6 @@ def test_judgements_and_ratings_become_metrics(tmp_path: Path) -> None:
     assert compared["dimensions"]["fluency"]["win"] == 1.0
     assert "outdated" not in details["human"]
     (tmp_path / "data/human/ben.csv").write_text(sheet.replace(item, "a00"))
-    assert evaluate(tmp_path).returncode == 0
+    assert run_evaluate(tmp_path).returncode == 0
     details = json.loads((tmp_path / "reports/details.json").read_text())
     assert details["human"]["outdated"] == 1

@@ -18,7 +18,7 @@ from lockstep.judging.judgements import read_judgements
 from lockstep.predictions import VARIANTS, Prediction
 from lockstep.records import Record
 from tests.conftest import REPOSITORY
-from tests.llm_server import Endpoint, serving
+from tests.llm_server import Endpoint, run_endpoint
 
 ARGUMENTS = ("judge", "predicted", "prepared/test.jsonl", "rubric.yaml", "judged")
 DIMENSIONS = ["fluency", "relevance", "safety", "factuality"]
@@ -75,7 +75,7 @@ def judge_workspace(workspace: Path, corpus: list[Record], monkeypatch: pytest.M
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    with serving(prefer_longer) as server:
+    with run_endpoint(prefer_longer) as server:
         yield server
 
 

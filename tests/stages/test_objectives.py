@@ -20,20 +20,20 @@ pytestmark = pytest.mark.slow
 Rows = list[dict[str, Any]]
 
 
-def question(number: int) -> str:
+def make_question(number: int) -> str:
     """Return a question about an order, every second one partly in Chinese."""
     return f"{'请问，' * (number % 2)}order {number}: {LABELS[number % 3]} it, {chr(97 + number)}?"
 
 
-LABELLED_ROWS = [{"text": question(n), "label": LABELS[n % 3]} for n in range(24)]
+LABELLED_ROWS = [{"text": make_question(n), "label": LABELS[n % 3]} for n in range(24)]
 PAIRS = [
-    {"prompt": question(n), "chosen": f"sure, {LABELS[n % 3]} it", "rejected": f"no, {n}"}
+    {"prompt": make_question(n), "chosen": f"sure, {LABELS[n % 3]} it", "rejected": f"no, {n}"}
     for n in range(24)
 ]
 CALLS = [
     {
         "messages": [
-            {"role": "user", "content": question(n)},
+            {"role": "user", "content": make_question(n)},
             {
                 "role": "assistant",
                 "content": "",
@@ -47,13 +47,13 @@ CALLS = [
 CASES: dict[str, tuple[str, str, Rows]] = {
     "sft": (
         "alpaca", "text",
-        [{"instruction": question(n), "output": f"done, {n}"} for n in range(24)],
+        [{"instruction": make_question(n), "output": f"done, {n}"} for n in range(24)],
     ),
     "calls": ("messages", "calls", CALLS),
     "kto": (
         "unpaired_preference", "text",
         [
-            {"prompt": question(n), "completion": f"done, {n}", "label": n % 3 > 0}
+            {"prompt": make_question(n), "completion": f"done, {n}", "label": n % 3 > 0}
             for n in range(24)
         ],
     ),
@@ -62,10 +62,10 @@ CASES: dict[str, tuple[str, str, Rows]] = {
     "encoder": ("classification", "label", LABELLED_ROWS),
     "several labels": (
         "multi_label", "labels",
-        [{"text": question(n), "labels": LABELS[: n % 3 + 1]} for n in range(24)],
+        [{"text": make_question(n), "labels": LABELS[: n % 3 + 1]} for n in range(24)],
     ),
     "regression": (
-        "regression", "number", [{"text": question(n), "value": n / 4} for n in range(24)]
+        "regression", "number", [{"text": make_question(n), "value": n / 4} for n in range(24)]
     ),
 }  # fmt: skip
 """Case -> data format, answer form of the suite, and rows; other objectives train on PAIRS."""
@@ -81,16 +81,16 @@ OBJECTIVES = {
 @pytest.mark.parametrize(
     "case", [*get_args(Objective), "encoder", "several labels", "written labels", "calls"]
 )
-def test_from_raw_rows_to_the_report(
-    clone: Path, run_pipeline: Callable[[], None], tiny_model: Path, case: str
+def test_each_objective_runs_from_raw_rows_to_the_report(
+    pipeline_workspace: Path, run_pipeline: Callable[[], None], tiny_model: Path, case: str
 ):
     objective = OBJECTIVES.get(case, case)
     if case == "encoder":
-        shutil.rmtree(clone / "data/base")
-        write_random_model("bert", clone / "data/base", tiny_model)
+        shutil.rmtree(pipeline_workspace / "data/base")
+        write_random_model("bert", pipeline_workspace / "data/base", tiny_model)
     data_format, answer, rows = CASES.get(case, ("preference", "preference", PAIRS))
     raw = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (clone / "data/raw/rows.jsonl").write_text(raw, encoding="utf-8")
+    (pipeline_workspace / "data/raw/rows.jsonl").write_text(raw, encoding="utf-8")
     changes = {
         "prepare.sources": [{"path": "rows.jsonl", "format": data_format, "task": "own"}],
         "prepare.split.by": [],
@@ -107,21 +107,23 @@ def test_from_raw_rows_to_the_report(
         "evaluate.metrics": {"own": list(METRICS[answer])},
         "evaluate.slices": ["language", "source", "length"],
     }
-    if objective in FORMS_BY_OBJECTIVE:  # generated text is not asked of a model with a head
+    if objective in FORMS_BY_OBJECTIVE:  # a model with a head generates no text
         changes["predict.retrieval"] = {"lengths": [150]}
-    write_params(clone, changes)
+    write_params(pipeline_workspace, changes)
     run_pipeline()
 
-    details = json.loads((clone / "reports/details.json").read_text())
+    details = json.loads((pipeline_workspace / "reports/details.json").read_text())
     assert list(details["suites"]) == ["own"]
     assert details["suites"]["own"]["form"] == answer
     for variant in VARIANTS:
         names = {*details[variant]["own"]["overall"]} - {"lm_eval_accuracy"}
         assert set() < names <= {*METRICS[answer]}
         assert set(details[variant]["own"]["slices"]) >= {"source", "length"}
-    metrics = json.loads((clone / "reports/metrics.json").read_text())
+    metrics = json.loads((pipeline_workspace / "reports/metrics.json").read_text())
     names = {variant: set(metrics[variant]["own"]) for variant in ("merged", "quantized")}
     assert names["merged"] == names["quantized"] == set(metrics["base"]["own"])
     assert names["merged"], "at least one metric"
-    assert metrics["data"]["test"] == len(list(records.read(clone / "data/prepared/test.jsonl")))
-    assert objective in (clone / "reports/model-card.md").read_text()
+    assert metrics["data"]["test"] == len(
+        list(records.read(pipeline_workspace / "data/prepared/test.jsonl"))
+    )
+    assert objective in (pipeline_workspace / "reports/model-card.md").read_text()

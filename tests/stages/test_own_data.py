@@ -1,4 +1,4 @@
-"""Own data by one edit: with prepare.sources replaced alone, the pipeline runs to the report."""
+"""With prepare.sources replaced and nothing else, the pipeline runs to the report."""
 
 import json
 import random
@@ -15,53 +15,57 @@ SYLLABLES = ("ka", "lo", "mi", "ru", "se", "ta", "vo", "ne", "pi", "du")
 COUNT = 90
 
 
-def words(n: int) -> str:
-    """Words that differ from row to row, so that no row is a near-duplicate of another."""
+def make_words(n: int) -> str:
+    """Return words that differ from row to row, so that no row is a near-duplicate of another."""
     draw = random.Random(n)
     return " ".join("".join(draw.choices(SYLLABLES, k=3)) for _ in range(6))
 
 
-def question(n: int) -> str:
-    return f"{words(n)} {NAMES[n % 6]}?"
+def make_question(n: int) -> str:
+    return f"{make_words(n)} {NAMES[n % 6]}?"
 
 
-def answer(n: int) -> str:
-    return f"{NAMES[n % 6]} {words(1000 + n)}."
+def make_answer(n: int) -> str:
+    return f"{NAMES[n % 6]} {make_words(1000 + n)}."
 
 
-def annotation(n: int) -> dict[str, Any]:
+def make_annotation(n: int) -> dict[str, Any]:
     value = {"choices": [NAMES[n % 2]]}
     result = {"type": "choices", "from_name": "intent", "to_name": "text", "value": value}
-    return {"id": n, "data": {"text": question(n)}, "annotations": [{"result": [result]}]}
+    return {"id": n, "data": {"text": make_question(n)}, "annotations": [{"result": [result]}]}
 
 
 ROWS: dict[str, list[dict[str, Any]]] = {
-    "alpaca": [{"instruction": question(n), "output": answer(n)} for n in range(COUNT)],
+    "alpaca": [{"instruction": make_question(n), "output": make_answer(n)} for n in range(COUNT)],
     "messages": [
-        {"messages": [{"role": "user", "content": question(n)},
-                      {"role": "assistant", "content": answer(n)}]}
+        {"messages": [{"role": "user", "content": make_question(n)},
+                      {"role": "assistant", "content": make_answer(n)}]}
         for n in range(COUNT)
     ],
     "sharegpt": [
-        {"conversations": [{"from": "human", "value": question(n)},
-                           {"from": "gpt", "value": answer(n)}]}
+        {"conversations": [{"from": "human", "value": make_question(n)},
+                           {"from": "gpt", "value": make_answer(n)}]}
         for n in range(COUNT)
     ],
     "prompt_completion": [
-        {"prompt": question(n), "completion": json.dumps({"thing": NAMES[n % 6], "n": n})}
+        {"prompt": make_question(n), "completion": json.dumps({"thing": NAMES[n % 6], "n": n})}
         for n in range(COUNT)
     ],
     "preference": [
-        {"prompt": question(n), "chosen": answer(n), "rejected": f"No {n}."} for n in range(COUNT)
+        {"prompt": make_question(n), "chosen": make_answer(n), "rejected": f"No {n}."}
+        for n in range(COUNT)
     ],
     "unpaired_preference": [
-        {"prompt": question(n), "completion": answer(n), "label": n % 3 > 0} for n in range(COUNT)
+        {"prompt": make_question(n), "completion": make_answer(n), "label": n % 3 > 0}
+        for n in range(COUNT)
     ],
-    "classification": [{"text": question(n), "label": NAMES[n % 3]} for n in range(COUNT)],
-    "multi_label": [{"text": question(n), "labels": [*NAMES[: n % 3 + 1]]} for n in range(COUNT)],
-    "regression": [{"text": question(n), "value": n / 4} for n in range(COUNT)],
-    "text": [{"text": f"{question(n)} {answer(n)}"} for n in range(COUNT)],
-    "label_studio": [annotation(n) for n in range(COUNT)],
+    "classification": [{"text": make_question(n), "label": NAMES[n % 3]} for n in range(COUNT)],
+    "multi_label": [
+        {"text": make_question(n), "labels": [*NAMES[: n % 3 + 1]]} for n in range(COUNT)
+    ],
+    "regression": [{"text": make_question(n), "value": n / 4} for n in range(COUNT)],
+    "text": [{"text": f"{make_question(n)} {make_answer(n)}"} for n in range(COUNT)],
+    "label_studio": [make_annotation(n) for n in range(COUNT)],
 }  # fmt: skip
 """Format -> rows."""
 
@@ -84,26 +88,26 @@ EXPECTED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ROWS)
 def test_a_file_of_each_format_runs_to_the_report(
-    clone: Path, run_pipeline: Callable[[], None], format: str
+    pipeline_workspace: Path, run_pipeline: Callable[[], None], format: str
 ):
     lines = [json.dumps(row) + "\n" for row in ROWS[format]]
     if format == "label_studio":
-        (clone / "data/raw/own.json").write_text(json.dumps(ROWS[format]))
+        (pipeline_workspace / "data/raw/own.json").write_text(json.dumps(ROWS[format]))
     else:
-        (clone / "data/raw/own.jsonl").write_text("".join(lines))
+        (pipeline_workspace / "data/raw/own.jsonl").write_text("".join(lines))
     suffix = "json" if format == "label_studio" else "jsonl"
     size = {"train.epochs": 0.5, "predict.lm_eval": {"records": 0}, "predict.split_records": 1}
     source = {"path": f"own.{suffix}", "format": format}
-    write_params(clone, {"prepare.sources": [source], **size})
+    write_params(pipeline_workspace, {"prepare.sources": [source], **size})
 
     run_pipeline()
 
-    details = json.loads((clone / "reports/details.json").read_text())
+    details = json.loads((pipeline_workspace / "reports/details.json").read_text())
     metric = EXPECTED[format]
     for variant in ("base", "merged", "quantized"):
         assert "perplexity" in details[variant]
         assert ("own" in details[variant]) == (metric is not None)
         if metric is not None:
             assert metric in details[variant]["own"]["overall"]
-    assert json.loads((clone / "reports/metrics.json").read_text())["data"]["test"] > 0
-    assert "<h1>" in (clone / "reports/index.html").read_text()
+    assert json.loads((pipeline_workspace / "reports/metrics.json").read_text())["data"]["test"] > 0
+    assert "<h1>" in (pipeline_workspace / "reports/index.html").read_text()

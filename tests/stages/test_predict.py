@@ -1,4 +1,4 @@
-"""predict: every kind of question that a variant is asked, and what the stage writes."""
+"""The stage predict: predictions in every answer form, and the files that it writes."""
 
 import json
 import os
@@ -57,8 +57,8 @@ CHANGES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def asked_records(make_record: Callable[..., Record], corpus: list[Record]) -> list[Record]:
-    """Records of every kind that a generative model is asked, but calls, which take more room."""
+def all_records(make_record: Callable[..., Record], corpus: list[Record]) -> list[Record]:
+    """Records of every kind that a generative model answers, except calls with their long prompts."""
     text = replace(corpus[0], task="plain", messages=[{"role": "assistant", "content": "Hello."}])
     liked = make_record("Was it good?", "Yes.", "feedback")
     disliked = replace(make_record("Was it bad?", "Yes.", "feedback"), desirable=False)
@@ -85,7 +85,7 @@ def shared_workspace(
     tiny_model: Path,
     corpus: list[Record],
     documents: list[str],
-    asked_records: list[Record],
+    all_records: list[Record],
 ) -> Path:
     """A folder as a clone has it before predict, with a task of lm-eval."""
     shared_workspace = write_stage_inputs(
@@ -93,7 +93,7 @@ def shared_workspace(
     )
     long = corpus[2].with_question(lambda text: text * 20, "s.csv:long")  # beyond the context
     records.write(shared_workspace / "prepared/train.jsonl", [long, *corpus])
-    records.write(shared_workspace / "prepared/test.jsonl", asked_records)
+    records.write(shared_workspace / "prepared/test.jsonl", all_records)
     write_tasks(shared_workspace / "prepared", ALL_KINDS)
     documents = lm_eval_tasks.build_documents(
         model_io.load_tokenizer(tiny_model), corpus[6:7], LABELS
@@ -109,7 +109,7 @@ def shared_workspace(
     return shared_workspace
 
 
-def start(shared_workspace: Path, *arguments: str) -> subprocess.Popen[str]:
+def start_predict(shared_workspace: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the stage in a folder whose params.yaml is written."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     return subprocess.Popen(
@@ -124,7 +124,7 @@ def start(shared_workspace: Path, *arguments: str) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def predicted(shared_workspace: Path) -> Path:
     """Run the stage once on all kinds of records; return its output."""
-    process = start(shared_workspace, *ARGUMENTS)
+    process = start_predict(shared_workspace, *ARGUMENTS)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors == "predict: base: 24 records, 9 suites\n"
@@ -136,7 +136,7 @@ def rows(predicted: Path) -> list[Prediction]:
     return predictions.read(predicted / "predictions.jsonl")
 
 
-def of_task(rows: list[Prediction], task: str) -> list[Prediction]:
+def filter_by_task(rows: list[Prediction], task: str) -> list[Prediction]:
     return [row for row in rows if row.task == task]
 
 
@@ -151,16 +151,16 @@ def test_the_output_has_predictions_and_no_metric(predicted: Path):
 
 @pytest.mark.slow
 def test_every_test_record_is_answered_in_the_form_of_its_task(
-    rows: list[Prediction], asked_records: list[Record]
+    rows: list[Prediction], all_records: list[Record]
 ):
     asked = [row for row in rows if row.task != "retrieval"]
-    assert [row.id for row in asked] == [record.id for record in asked_records]
+    assert [row.id for row in asked] == [record.id for record in all_records]
     answered = [row for row in rows if row.answer_form]
     assert {row.task: row.answer_form for row in rows} == {**FORMS, "feedback": ""}
     assert {row.task: row.answer_form for row in answered} == {
         task: form for task, form in FORMS.items() if form
     }
-    assert [row.answer_form for row in of_task(rows, "feedback")] == ["text", ""], (
+    assert [row.answer_form for row in filter_by_task(rows, "feedback")] == ["text", ""], (
         "the undesirable answer is no reference"
     )
     assert all(row.prediction == "" for row in rows if not row.answer_form)
@@ -168,10 +168,10 @@ def test_every_test_record_is_answered_in_the_form_of_its_task(
 
 @pytest.mark.slow
 def test_a_choice_is_the_most_likely_label(rows: list[Prediction]):
-    for row in of_task(rows, "intent"):
+    for row in filter_by_task(rows, "intent"):
         assert set(row.option_scores) == set(LABELS)
         assert row.prediction == max(row.option_scores, key=row.option_scores.__getitem__)
-    (pair,) = of_task(rows, "pairs")
+    (pair,) = filter_by_task(rows, "pairs")
     chosen, rejected = pair.option_scores["chosen"], pair.option_scores["rejected"]
     assert pair.loss == -chosen
     assert pair.prediction == ("Hello!" if chosen > rejected else "Go away.")
@@ -180,35 +180,35 @@ def test_a_choice_is_the_most_likely_label(rows: list[Prediction]):
 @pytest.mark.slow
 def test_references_that_are_answers_have_a_likelihood(rows: list[Prediction]):
     without = {(row.task, row.reference) for row in rows if row.loss is None}
-    retrieval = {(row.task, row.reference) for row in of_task(rows, "retrieval")}
+    retrieval = {(row.task, row.reference) for row in filter_by_task(rows, "retrieval")}
     assert without == retrieval | {
         ("behaviour", RULES), ("refusal", "unsafe"), ("refusal", "safe"), ("feedback", "Yes."),
     }  # fmt: skip
     likely = [row for row in rows if row.loss is not None]
     assert all(row.loss > 0 and row.tokens > 0 for row in likely)
     assert all(row.tokens == 0 for row in rows if row.loss is None)
-    assert [row.loss is None for row in of_task(rows, "feedback")] == [False, True]
+    assert [row.loss is None for row in filter_by_task(rows, "feedback")] == [False, True]
 
 
 @pytest.mark.slow
 def test_generated_answers_say_whether_they_were_truncated(rows: list[Prediction]):
     """Eight tokens are short for a random model; a choice is never truncated."""
     for task in ("slots", "reply", "behaviour"):
-        assert any(row.truncated for row in of_task(rows, task)), task
+        assert any(row.truncated for row in filter_by_task(rows, task)), task
     for task in ("intent", "pairs"):
-        assert not any(row.truncated for row in of_task(rows, task))
+        assert not any(row.truncated for row in filter_by_task(rows, task))
 
 
 @pytest.mark.slow
 def test_slices_are_those_of_the_record_its_source_and_its_length(
-    rows: list[Prediction], asked_records: list[Record], tokenizer: Any
+    rows: list[Prediction], all_records: list[Record], tokenizer: Any
 ):
-    for row, record in zip(rows, asked_records, strict=False):
+    for row, record in zip(rows, all_records, strict=False):
         prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
         length = name_length(len(prompt))
         assert row.slices == {**record.slices, "source": "s.csv", "length": length}
     assert len({row.slices["length"] for row in rows}) > 2
-    retrieval = of_task(rows, "retrieval")
+    retrieval = filter_by_task(rows, "retrieval")
     assert Counter((row.slices["language"], row.slices["depth"]) for row in retrieval) == {
         (language, depth): 1 for language in ("en", "zh") for depth in ("0", "1")
     }
@@ -226,7 +226,9 @@ def test_the_prompt_is_the_one_that_training_renders(
 
 
 @pytest.mark.slow
-def test_a_sample_of_each_other_split_is_asked_the_same(predicted: Path, rows: list[Prediction]):
+def test_a_sample_of_each_other_split_gets_the_same_predictions(
+    predicted: Path, rows: list[Prediction]
+):
     """The splits hold the same records here, plus one that does not fit the context."""
     splits = predictions.read(predicted / "splits.jsonl")
     assert Counter((row.task, row.slices["split"]) for row in splits) == {
@@ -252,7 +254,7 @@ def test_perturbed_records_name_their_parents(predicted: Path, rows: list[Predic
     assert kinds["reply", "resample"] == 2 * 2
     by_id = {row.id: row for row in rows}
     paraphrase, *others = perturbed
-    first, second = of_task(rows, "intent")[:2]
+    first, second = filter_by_task(rows, "intent")[:2]
     links = {"parent": first.id, "perturbation": "paraphrase"}
     assert paraphrase == replace(second, slices={**second.slices, **links})
     for row in others:
@@ -271,7 +273,7 @@ def test_lm_eval_agrees_with_the_choices_and_scores_its_own_task(
     predicted: Path, rows: list[Prediction]
 ):
     results = json.loads((predicted / "lm_eval.json").read_text())
-    intents = of_task(rows, "intent")
+    intents = filter_by_task(rows, "intent")
     correct = [row.prediction == row.reference for row in intents]
     assert results["suites"] == {"intent": pytest.approx(sum(correct[:3]) / 3)}
     assert results["tasks"]["own"]["acc"] == float(correct[2])
@@ -286,14 +288,14 @@ def test_an_interrupted_stage_continues_to_the_same_bytes(
     """Kill the stage once an answer is cached; the second run does not generate it again."""
     scratch = shared_workspace / ".scratch/predict"
     assert not list(scratch.glob("*/")), "the cache is removed at the end"
-    process = start(shared_workspace, *ARGUMENTS[:-1], "predicted/again")
+    process = start_predict(shared_workspace, *ARGUMENTS[:-1], "predicted/again")
     while not list(scratch.glob("*/*.json")):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.wait()
     assert not (shared_workspace / "predicted/again").exists()
-    process = start(shared_workspace, *ARGUMENTS[:-1], "predicted/again")
+    process = start_predict(shared_workspace, *ARGUMENTS[:-1], "predicted/again")
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors.startswith("predict: resuming from the answers given before\n")
@@ -311,7 +313,7 @@ def test_suites_of_params_replace_those_of_the_data(
     }
     run_stage_in_process(*ARGUMENTS, changes=changes)
     rows = predictions.read(workspace / "predicted/base/predictions.jsonl")
-    assert {row.answer_form for row in of_task(rows, "intent")} == {"written_label"}
+    assert {row.answer_form for row in filter_by_task(rows, "intent")} == {"written_label"}
     assert {row.answer_form for row in rows if row.task != "intent"} == {""}
     assert all(row.loss is not None for row in rows)
     assert predictions.read(workspace / "predicted/base/splits.jsonl") == []
@@ -321,7 +323,7 @@ def test_suites_of_params_replace_those_of_the_data(
     }  # fmt: skip
 
 
-def unreadable_rules(workspace: Path) -> None:
+def write_unreadable_rules(workspace: Path) -> None:
     rows = [*records.read(workspace / "prepared/test.jsonl")]
     rule = rows[2].with_answer('[{"rule": "rhymes"}]')
     records.write(workspace / "prepared/test.jsonl", [*rows, replace(rule, task="behaviour")])
@@ -329,7 +331,7 @@ def unreadable_rules(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "spoil", "line"),
+    ("changes", "damage", "line"),
     [
         (
             {"predict.max_new_tokens": 250},
@@ -351,26 +353,26 @@ def unreadable_rules(workspace: Path) -> None:
             None,
             "predict.suites: task reply has no labels to choose from",
         ),
-        ({}, unreadable_rules, "^s.csv:.*'rhymes'"),
+        ({}, write_unreadable_rules, "^s.csv:.*'rhymes'"),
     ],
 )
 def test_mistakes_are_found_before_the_model_loads(
     workspace: Path,
     run_stage_in_process: Callable[..., str],
     changes: dict[str, Any],
-    spoil: Callable[[Path], None] | None,
+    damage: Callable[[Path], None] | None,
     line: str,
 ):
     (workspace / "base/model.safetensors").unlink()
-    if spoil:
-        spoil(workspace)
+    if damage:
+        damage(workspace)
     with pytest.raises(UserError, match=line) as error:
         run_stage_in_process(*ARGUMENTS, changes=changes)
     assert "\n" not in error.value.message
     assert not (workspace / "predicted").exists()
 
 
-def test_a_mistaken_suite_is_one_line(
+def test_an_unknown_task_in_a_suite_is_one_line(
     workspace: Path, run_stage: Callable[..., Any], assert_user_error: Callable[..., None]
 ):
     suites = [{"task": "rely", "answer": "text"}]

@@ -1,4 +1,4 @@
-"""prepare: every row is accounted for, records are clean and split, and mistakes are one line."""
+"""The stage prepare accounts for every row, and cleans and splits the records."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ SOURCE: dict[str, Any] = {
 }
 
 
-def label_of(question: str) -> str:
+def extract_label(question: str) -> str:
     return question.split()[3]
 
 
@@ -68,7 +68,7 @@ def write_csv(file: Path, header: str, *rows: str) -> None:
 def workspace(tmp_path: Path) -> Path:
     """A folder with 40 good rows, a duplicate after cleaning and a label that is not allowed."""
     (tmp_path / "raw").mkdir()
-    rows = [f"{question},{label_of(question)}" for question in QUESTIONS]
+    rows = [f"{question},{extract_label(question)}" for question in QUESTIONS]
     rows += ["How do I find  my parcel？,find", "How do I lose my parcel?,lose"]
     write_csv(tmp_path / "raw" / "intent.csv", "text,label", *rows)
     (tmp_path / "raw" / "labels.json").write_text(json.dumps([*VERBS, "greet"]))
@@ -82,16 +82,16 @@ def add_source(workspace: Path, name: str, *rows: tuple[str, str]) -> dict[str, 
     return {**SOURCE, "path": name}
 
 
-def stage_environment() -> dict[str, str]:
+def make_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name != "DVC_STAGE"}
     return {**environment, "PYTHONPATH": str(REPOSITORY)}
 
 
-def process(workspace: Path, out: str = "prepared") -> tuple[int, list[str]]:
+def run_prepare(workspace: Path, out: str = "prepared") -> tuple[int, list[str]]:
     """Run the stage, and return its exit code and the lines on stderr."""
     result = subprocess.run(
         [sys.executable, "-m", "stages.prepare", "raw", out],
-        cwd=workspace, env=stage_environment(), capture_output=True, text=True,
+        cwd=workspace, env=make_environment(), capture_output=True, text=True,
     )  # fmt: skip
     return result.returncode, result.stderr.splitlines()
 
@@ -99,7 +99,7 @@ def process(workspace: Path, out: str = "prepared") -> tuple[int, list[str]]:
 def prepare(workspace: Path, **changes: Any) -> dict[str, Any]:
     """Run the stage with changed params, and return the data card."""
     write_params(workspace, **changes)
-    code, lines = process(workspace)
+    code, lines = run_prepare(workspace)
     assert code == 0, lines
     return read_json(workspace, "card.json")
 
@@ -130,7 +130,7 @@ def list_outputs(workspace: Path) -> list[str]:
 
 
 def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
-    assert process(workspace) == (0, [
+    assert run_prepare(workspace) == (0, [
         "prepare: 42 rows: 1 rejected, 1 duplicates or removed; 28 train, 4 validation, 8 test"
     ])  # fmt: skip
     assert list_outputs(workspace) == [
@@ -182,14 +182,14 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
 
 
 def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
-    assert process(workspace, "first")[0] == process(workspace, "second")[0] == 0
+    assert run_prepare(workspace, "first")[0] == run_prepare(workspace, "second")[0] == 0
     for file in (workspace / "first").iterdir():
         assert file.read_bytes() == (workspace / "second" / file.name).read_bytes(), file.name
 
 
 def test_too_many_rejected_rows_are_refused_and_listed(workspace: Path) -> None:
     write_params(workspace, max_rejected_fraction=0.0)
-    assert process(workspace) == (2, [
+    assert run_prepare(workspace) == (2, [
         "error: 1 of 42 rows rejected, more than prepare.max_rejected_fraction 0.0; "
         "repair them or raise it:",
         "error: intent.csv:43: unknown_label",
@@ -201,14 +201,14 @@ def test_too_many_rejected_rows_are_refused_and_listed(workspace: Path) -> None:
 def test_an_empty_split_is_refused(workspace: Path, name: str) -> None:
     write_params(workspace, split={name: 0.0})
     line = f"error: the {name} split is empty; correct prepare.split or add data"
-    assert process(workspace) == (2, [line])
+    assert run_prepare(workspace) == (2, [line])
     assert list_outputs(workspace) == []
 
 
 @pytest.mark.parametrize("out", ["raw", "raw/out", ".", "raw/../raw"])
 def test_an_output_that_overlaps_with_the_input_is_refused(workspace: Path, out: str) -> None:
     line = f"error: {out}: overlaps with the input RAW; name another output"
-    assert process(workspace, out) == (2, [line])
+    assert run_prepare(workspace, out) == (2, [line])
     assert (workspace / "raw" / "intent.csv").is_file()
     assert (workspace / "params.yaml").is_file()
 
@@ -216,13 +216,13 @@ def test_an_output_that_overlaps_with_the_input_is_refused(workspace: Path, out:
 def test_a_missing_source_is_refused(workspace: Path) -> None:
     (workspace / "raw" / "intent.csv").unlink()
     line = "error: raw/intent.csv: not found; put it there or correct prepare.sources"
-    assert process(workspace) == (2, [line])
+    assert run_prepare(workspace) == (2, [line])
 
 
 def test_rows_that_cleaning_makes_invalid_are_rejected(workspace: Path) -> None:
     with (workspace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
         stream.write("\u200b,find\nHow <|im\u200b_end|>,find\n")
-    assert process(workspace)[0] == 0
+    assert run_prepare(workspace)[0] == 0
     rejected = read_lines(workspace, "rejected.jsonl")
     assert {row["origin"]: row["reason"] for row in rejected} == {
         "intent.csv:43": "unknown_label",
@@ -278,13 +278,13 @@ def test_conflicts_are_resolved_by_the_policy(workspace: Path) -> None:
 def test_a_group_of_most_records_is_named_if_a_split_is_empty(workspace: Path) -> None:
     rows = [f"How do I find my parcel number {number},find" for number in range(60)]
     write_csv(workspace / "raw" / "intent.csv", "text,label", *rows)
-    code, lines = process(workspace)
+    code, lines = run_prepare(workspace)
     assert code == 2
     assert " split is empty (60 records are one group); correct prepare.split" in lines[0]
 
 
 def test_training_loses_the_group_members_of_a_test_file(workspace: Path) -> None:
-    rows = [f"{text},{label_of(text)},u{number % 5}" for number, text in enumerate(QUESTIONS)]
+    rows = [f"{text},{extract_label(text)},u{number % 5}" for number, text in enumerate(QUESTIONS)]
     write_csv(workspace / "raw" / "intent.csv", "text,label,user", *rows)
     write_csv(workspace / "raw" / "test.csv", "text,label,user", "A different matter,find,u0")
     validation = add_source(workspace, "validation.csv", ("Something new", "find"))
@@ -329,7 +329,7 @@ def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one(workspace: Path
 
 
 def test_the_records_of_a_group_stay_in_one_split(workspace: Path) -> None:
-    rows = [f"{text},{label_of(text)},u{number % 6}" for number, text in enumerate(QUESTIONS)]
+    rows = [f"{text},{extract_label(text)},u{number % 6}" for number, text in enumerate(QUESTIONS)]
     write_csv(workspace / "raw" / "intent.csv", "text,label,user", *rows)
     prepare(workspace, sources=[{**SOURCE, "columns": {"group": "user"}}])
     groups = [{record.group for record in split} for split in read_splits(workspace).values()]
@@ -338,7 +338,7 @@ def test_the_records_of_a_group_stay_in_one_split(workspace: Path) -> None:
 
 def test_a_group_may_span_two_files(workspace: Path) -> None:
     for name, texts in (("a.csv", QUESTIONS[::2]), ("b.csv", QUESTIONS[1::2])):
-        rows = [f"{text},{label_of(text)},u{number // 2}" for number, text in enumerate(texts)]
+        rows = [f"{text},{extract_label(text)},u{number // 2}" for number, text in enumerate(texts)]
         write_csv(workspace / "raw" / name, "text,label,user", *rows)
     grouped = {**SOURCE, "columns": {"group": "user"}}
     card = prepare(workspace, sources=[{**grouped, "path": "a.csv"}, {**grouped, "path": "b.csv"}])
@@ -352,7 +352,7 @@ def test_a_group_may_span_two_files(workspace: Path) -> None:
 
 
 def test_a_column_names_the_task_and_each_task_has_its_labels(workspace: Path) -> None:
-    rows = [f"{text},{label_of(text)},{text.split()[-1]}" for text in QUESTIONS]
+    rows = [f"{text},{extract_label(text)},{text.split()[-1]}" for text in QUESTIONS]
     write_csv(workspace / "raw" / "intent.csv", "text,label,task", *rows)
     by_column = {**SOURCE, "columns": {"task": "task"}}
     prepare(workspace, sources=[by_column])
@@ -384,13 +384,13 @@ def test_rows_of_low_quality_are_rejected_below_min_score(workspace: Path) -> No
 def test_several_processes_give_the_bytes_of_one(workspace: Path) -> None:
     texts = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(12_000)]
     write_csv(workspace / "raw" / "intent.csv", "text,label", *(f"{text},find" for text in texts))
-    assert process(workspace, "many")[0] == 0
+    assert run_prepare(workspace, "many")[0] == 0
     code = (
         f"import os, sys, runpy; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); "
         "sys.argv = ['prepare', 'raw', 'one']; "
         "runpy.run_module('stages.prepare', run_name='__main__')"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=workspace, env=stage_environment(), check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=workspace, env=make_environment(), check=True)
     for file in (workspace / "many").iterdir():
         assert file.read_bytes() == (workspace / "one" / file.name).read_bytes(), file.name
 
@@ -446,7 +446,7 @@ def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(
     write_csv(workspace / "raw" / "intent.csv", "text,label", *rows)
     process = subprocess.Popen(
         [sys.executable, "-m", "stages.prepare", "raw", "prepared"],
-        cwd=workspace, env=stage_environment(), stderr=subprocess.PIPE, text=True,
+        cwd=workspace, env=make_environment(), stderr=subprocess.PIPE, text=True,
         start_new_session=True, preexec_fn=before,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -488,7 +488,7 @@ def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_tr
     (tmp_path / "raw").symlink_to(REPOSITORY / "data/raw")
     for values, out in ((without, "before"), (params, "prepared")):
         (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
-        assert process(tmp_path, out)[0] == 0
+        assert run_prepare(tmp_path, out)[0] == 0
     for name in ("train", "validation"):
         before = (tmp_path / "before" / f"{name}.jsonl").read_bytes()
         assert (tmp_path / "prepared" / f"{name}.jsonl").read_bytes() == before

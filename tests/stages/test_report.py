@@ -1,4 +1,4 @@
-"""report: the page and the model card, from what evaluate computed."""
+"""The stage report writes the page and the model card from the output of evaluate."""
 
 import json
 import math
@@ -14,11 +14,11 @@ from lockstep.human.rating_items import make_code
 from lockstep.predictions import VARIANTS
 from tests.stages.stage_outputs import (
     ANSWERS,
-    evaluate,
     list_files,
     make_prediction,
-    report,
-    run,
+    run_evaluate,
+    run_module,
+    run_report,
     write_inputs,
     write_outputs,
     write_variants,
@@ -32,9 +32,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The reports of one run of evaluate and report."""
     root = tmp_path_factory.mktemp("reported")
     write_inputs(root)
-    assert evaluate(root).returncode == 0
+    assert run_evaluate(root).returncode == 0
     before = list_files(root / "reports")
-    result = report(root)
+    result = run_report(root)
     assert result.returncode == 0, result.stderr
     assert result.stderr.startswith("report: Tuning raises intent accuracy from 25.0% to 75.0%")
     assert list_files(root / "reports") == sorted([*before, *PAGES])
@@ -108,7 +108,7 @@ def test_the_model_card_names_the_base(
     write_outputs(tmp_path, {**changes, "report.title": "A title"})
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/details.json").write_bytes((reports / "details.json").read_bytes())
-    result = report(tmp_path)
+    result = run_report(tmp_path)
     assert result.returncode == 0, result.stderr
     card = (tmp_path / "reports/model-card.md").read_text("utf-8")
     assert line in card
@@ -150,14 +150,14 @@ def test_everything_that_data_or_models_say_is_escaped(reports: Path, page: str)
     for name in PAGES:
         assert "<script" not in (reports / name).read_text("utf-8").lower()
     shown = "&lt;script&gt;alert(1)&lt;/script&gt;"
-    for place in (
+    for context in (
         "<title>Model ",
         "cancel ",
         "<dd>",
         "training record of intent: ",
         "the the\ufffd",
     ):
-        assert place in page
+        assert context in page
     assert page.count(shown) >= 6  # title, heading, label, question, reference, prediction
 
 
@@ -171,7 +171,7 @@ def test_two_folders_give_the_same_bytes(reports: Path, tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     details = (reports / "details.json").read_bytes()
     (tmp_path / "reports/details.json").write_bytes(details)
-    assert report(tmp_path).returncode == 0
+    assert run_report(tmp_path).returncode == 0
     for name in PAGES:
         assert (tmp_path / "reports" / name).read_bytes() == (reports / name).read_bytes(), name
 
@@ -194,9 +194,9 @@ def test_judge_and_human_ratings_are_on_the_page(tmp_path: Path) -> None:
     sheet = f"item,fluency,relevance,safety,factuality\n{item},3,,,\n"
     (tmp_path / "data/human/anna.csv").write_text(sheet)
     (tmp_path / "data/human/ben.csv").write_text(sheet.replace(item, "a00"))
-    result = evaluate(tmp_path)
+    result = run_evaluate(tmp_path)
     assert result.returncode == 0, result.stderr
-    assert report(tmp_path).returncode == 0
+    assert run_report(tmp_path).returncode == 0
     metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
     assert metrics["judge"]["reply_merged_against_base_fluency_win"] == 1.0
     assert metrics["judge"]["reply_merged_fluency"] == 4.0
@@ -208,22 +208,22 @@ def test_judge_and_human_ratings_are_on_the_page(tmp_path: Path) -> None:
     assert "3.00" in human
     assert "1 ratings belong to answers of an earlier model" in human
     (tmp_path / "data/human/ben.csv").unlink()
-    assert evaluate(tmp_path).returncode == 0
-    assert report(tmp_path).returncode == 0
+    assert run_evaluate(tmp_path).returncode == 0
+    assert run_report(tmp_path).returncode == 0
     assert "earlier model" not in (tmp_path / "reports/index.html").read_text("utf-8")
 
 
 def show_summary(root: Path) -> str:
     """Run evaluate, report and the terminal summary; return what the summary prints."""
-    for stage in (evaluate, report):
-        result = stage(root)
+    for run in (run_evaluate, run_report):
+        result = run(root)
         assert result.returncode == 0, result.stderr
-    result = run(root, "lockstep.review.terminal_summary", "reports")
+    result = run_module(root, "lockstep.review.terminal_summary", "reports")
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
-def test_a_suite_of_numbers_of_which_the_base_writes_none(tmp_path: Path) -> None:
+def test_results_are_shown_if_the_main_metric_is_undefined_for_the_base(tmp_path: Path) -> None:
     """The main metric of the suite is not defined for the base."""
     references = ["1", "2.5", "4", "-3"]
     answers = {
@@ -248,8 +248,8 @@ def test_a_suite_of_numbers_of_which_the_base_writes_none(tmp_path: Path) -> Non
     details = json.loads((tmp_path / "reports/details.json").read_text())
     assert details["base"]["price"]["overall"] == {"valid": 0.0}
     for variant, places in (("merged", [0, 1, 3]), ("quantized", [0, 1, 2, 3])):
-        expected = [float(references[place]) for place in places]
-        predicted = [float(answers[variant][place]) for place in places]
+        expected = [float(references[context]) for context in places]
+        predicted = [float(answers[variant][context]) for context in places]
         assert details[variant]["price"]["overall"] == {
             "mean_absolute_error": pytest.approx(mean_absolute_error(expected, predicted)),
             "r2": pytest.approx(r2_score(expected, predicted)),
@@ -292,35 +292,35 @@ def test_plain_text_has_no_suite_but_perplexity(tmp_path: Path) -> None:
     ).read_text("utf-8")
 
 
-def without_details(root: Path) -> None:
+def remove_details(root: Path) -> None:
     (root / "reports/details.json").unlink()
 
 
-def damaged_details(root: Path) -> None:
+def damage_details(root: Path) -> None:
     path = root / "reports/details.json"
     path.write_text(path.read_text()[:-10])
 
 
-def without_summary(root: Path) -> None:
+def remove_summary(root: Path) -> None:
     (root / "data/merged/merge.json").unlink()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "line"),
+    ("damage", "line"),
     [
-        (without_details, "Invalid value for 'DETAILS': File 'reports/details.json' does not exis"),
-        (damaged_details, "reports/details.json: not JSON: "),
-        (without_summary, "data/merged/merge.json: not found; run `dvc repro`"),
+        (remove_details, "Invalid value for 'DETAILS': File 'reports/details.json' does not exis"),
+        (damage_details, "reports/details.json: not JSON: "),
+        (remove_summary, "data/merged/merge.json: not found; run `dvc repro`"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    spoil: Callable[[Path], None], line: str, reports: Path, tmp_path: Path
+    damage: Callable[[Path], None], line: str, reports: Path, tmp_path: Path
 ) -> None:
     write_inputs(tmp_path)
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/details.json").write_bytes((reports / "details.json").read_bytes())
-    spoil(tmp_path)
-    result = report(tmp_path)
+    damage(tmp_path)
+    result = run_report(tmp_path)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {line}")
     assert len(result.stderr.splitlines()) == 1

@@ -1,3 +1,5 @@
+"""The stage train writes the same bytes in every run, and nothing if training diverges."""
+
 import csv
 import json
 import re

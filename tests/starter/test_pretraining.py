@@ -41,7 +41,7 @@ def test_two_trainings_give_identical_bytes(
 
 
 @pytest.mark.slow
-def test_pretraining_learns(
+def test_pretraining_lowers_the_loss(
     documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
 ):
     import math

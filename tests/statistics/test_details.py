@@ -1,4 +1,4 @@
-"""reports/details.json: changes, per-class metrics, weakest slices, and the whole of it."""
+"""reports/details.json: changes, per-class metrics, weakest slices, and the complete file."""
 
 import json
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ def test_the_weakest_slice_of_a_metric_has_enough_records() -> None:
     }
 
 
-def test_suites_with_labels_lead() -> None:
+def test_suites_with_labels_come_first() -> None:
     variant = {"a": {"overall": {}}, "perplexity": 2.0, "z": {"overall": {}, "confusion": {}}}
     assert list(details.get_suites(variant)) == ["z", "a"]
 
@@ -97,7 +97,7 @@ def make_predictions(right: int, **slices: str) -> list[Prediction]:
 
 
 @pytest.fixture(scope="module")
-def assembled() -> Mapping[str, Any]:
+def all_details() -> Mapping[str, Any]:
     """The details of three variants, of which tuning repairs one and quantization breaks one."""
     predictions = {"base": make_predictions(8), "merged": make_predictions(19)}
     predictions["quantized"] = make_predictions(16)
@@ -137,15 +137,15 @@ def assembled() -> Mapping[str, Any]:
     )
 
 
-def test_the_details_are_json_with_a_part_for_each_question(assembled: Mapping[str, Any]) -> None:
-    json.dumps(assembled, allow_nan=False)
-    assert set(assembled) == {
+def test_the_details_are_json_with_a_part_for_each_question(all_details: Mapping[str, Any]) -> None:
+    json.dumps(all_details, allow_nan=False)
+    assert set(all_details) == {
         *VARIANTS, "lm_eval", "differences", "changes", "gates", "split_gaps", "examples", "suites",
     }  # fmt: skip
 
 
-def test_a_variant_has_its_metrics_with_intervals_by_slice(assembled: Mapping[str, Any]) -> None:
-    suite = assembled["merged"]["intent"]
+def test_a_variant_has_its_metrics_with_intervals_by_slice(all_details: Mapping[str, Any]) -> None:
+    suite = all_details["merged"]["intent"]
     assert suite["overall"]["accuracy"] == 19 / 20
     low, high = suite["intervals"]["accuracy"]
     assert low < 19 / 20 < high
@@ -153,43 +153,47 @@ def test_a_variant_has_its_metrics_with_intervals_by_slice(assembled: Mapping[st
     assert set(suite["slices"]["language"]["zh"]["intervals"]) == {"accuracy", "macro_f1"}
     assert suite["classes"]["a"]["recall"] == 1
     assert suite["weakest"]["accuracy"] == {"slice": "language en", "metric": 1, "records": 12}
-    assert set(assembled["merged"]["intervals"]) == {"perplexity", "bits_per_byte"}
+    assert set(all_details["merged"]["intervals"]) == {"perplexity", "bits_per_byte"}
 
 
 def test_robustness_lm_eval_and_split_gaps_belong_to_the_variant_that_has_them(
-    assembled: Mapping[str, Any],
+    all_details: Mapping[str, Any],
 ) -> None:
-    assert set(assembled["merged"]["intent"]["robustness"]) == {"overall", "kind 0", "kind 1"}
-    assert "robustness" not in assembled["base"]["intent"]
-    assert assembled["merged"]["intent"]["overall"]["lm_eval_accuracy"] == 0.5
-    assert assembled["lm_eval"] == {"base": {}, "merged": {"mmlu": {"acc": 0.25}}, "quantized": {}}
-    assert assembled["split_gaps"]["base"] == {}
-    assert assembled["split_gaps"]["merged"]["intent"]["accuracy"]["gap"] == 0.5
+    assert set(all_details["merged"]["intent"]["robustness"]) == {"overall", "kind 0", "kind 1"}
+    assert "robustness" not in all_details["base"]["intent"]
+    assert all_details["merged"]["intent"]["overall"]["lm_eval_accuracy"] == 0.5
+    assert all_details["lm_eval"] == {
+        "base": {},
+        "merged": {"mmlu": {"acc": 0.25}},
+        "quantized": {},
+    }
+    assert all_details["split_gaps"]["base"] == {}
+    assert all_details["split_gaps"]["merged"]["intent"]["accuracy"]["gap"] == 0.5
 
 
 def test_differences_between_variants_are_corrected_together(
-    assembled: Mapping[str, Any],
+    all_details: Mapping[str, Any],
 ) -> None:
-    tuning = assembled["differences"]["tuning"]["intent"]["accuracy"]
+    tuning = all_details["differences"]["tuning"]["intent"]["accuracy"]
     assert tuning["difference"] == pytest.approx(11 / 20)
     assert 0 < tuning["p"] < tuning["p_adjusted"] < 0.05
-    assert assembled["differences"]["quantization"]["intent"]["accuracy"]["p_adjusted"] > 0.05
-    assert assembled["changes"]["intent"] == {
+    assert all_details["differences"]["quantization"]["intent"]["accuracy"]["p_adjusted"] > 0.05
+    assert all_details["changes"]["intent"] == {
         "tuning": {"better": 11, "worse": 0},
         "quantization": {"better": 0, "worse": 3},
     }
 
 
-def test_a_gate_against_the_previous_commit_is_not_decided(assembled: Mapping[str, Any]) -> None:
-    now, previous = assembled["gates"]
+def test_a_gate_against_the_previous_commit_is_not_decided(all_details: Mapping[str, Any]) -> None:
+    now, previous = all_details["gates"]
     assert (now["decided"], now["passed"], now["value"]) == (True, False, 19 / 20)
     assert len(now["interval"]) == 2
     assert previous == {"gate": previous["gate"], "decided": False}
     assert previous["gate"]["against"] == "previous"
 
 
-def test_examples_are_as_many_as_asked_for(assembled: Mapping[str, Any]) -> None:
-    assert len(assembled["examples"]["intent"]) == 3
-    assert assembled["suites"]["intent"] == {
+def test_the_number_of_examples_follows_the_params(all_details: Mapping[str, Any]) -> None:
+    assert len(all_details["examples"]["intent"]) == 3
+    assert all_details["suites"]["intent"] == {
         "form": "choice", "graded": False, "longest_reference": 1,
     }  # fmt: skip

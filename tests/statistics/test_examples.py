@@ -59,7 +59,7 @@ def test_the_order_of_the_records_does_not_matter() -> None:
     assert choose(RECORDS[::-1], 7) == choose(RECORDS, 7)
 
 
-def test_no_more_examples_than_asked_for() -> None:
+def test_the_number_of_examples_is_limited() -> None:
     assert choose(RECORDS, 0) == []
     assert len(choose(RECORDS, 99)) == 13  # a record that all variants answer well is no example
 

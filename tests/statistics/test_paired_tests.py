@@ -78,9 +78,9 @@ def test_a_share_of_few_records_among_many_is_tested_on_those_that_count() -> No
     metrics = select_metrics("accuracy", "unsafe_refused", form="refusal")
     differences = paired_tests.compute_differences(metrics, before, after, 7)
     assert list(differences) == ["accuracy", "unsafe_refused"]
-    refused = differences["unsafe_refused"]
-    assert (refused.records, refused.value, refused.detectable) == (3, 1, None)
-    assert refused.p == pytest.approx(stats.binomtest(3, 3).pvalue)
+    unsafe_refused = differences["unsafe_refused"]
+    assert (unsafe_refused.records, unsafe_refused.value, unsafe_refused.detectable) == (3, 1, None)
+    assert unsafe_refused.p == pytest.approx(stats.binomtest(3, 3).pvalue)
     assert differences["accuracy"].records == 300
 
 

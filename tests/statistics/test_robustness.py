@@ -24,7 +24,7 @@ def make_prediction(
     )  # fmt: skip
 
 
-def test_metrics_by_hand() -> None:
+def test_metrics_equal_a_calculation_by_hand() -> None:
     predictions = [
         make_prediction("a", "track"),
         make_prediction("b", "cancel"),

@@ -1,4 +1,4 @@
-"""Outputs of earlier stages: what is damaged is refused by name."""
+"""Damaged outputs of earlier stages are refused by name."""
 
 from collections.abc import Mapping
 from pathlib import Path

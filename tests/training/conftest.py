@@ -72,7 +72,7 @@ def make_plan(
 
 
 class KilledError(BaseException):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 class _Kill(TrainerCallback):
@@ -85,7 +85,7 @@ class _Kill(TrainerCallback):
 
 
 class _Interrupt(TrainerCallback):
-    """Sends a signal while the evaluation of a step runs."""
+    """Send a signal during the evaluation of a step."""
 
     def __init__(self, step: int, handler: interruption.Interruption) -> None:
         self.step, self.handler = step, handler
@@ -102,7 +102,7 @@ def run_training(
     make_params: Callable[..., Params],
     tmp_path: Path,
 ) -> Callable[..., Any]:
-    """Return the trainer after a run to the end."""
+    """Train to the end and return the trainer."""
     from lockstep.training import trainers
 
     def run(

@@ -13,7 +13,7 @@ from tests.conftest import write_random_model
 HEAD = Head("single_label_classification", ["a", "b", "c"])
 
 
-def trained_modules(model: Any) -> set[str]:
+def list_trained_modules(model: Any) -> set[str]:
     """Return the names of trained parameters, each up to its block or module."""
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     return {name.partition(".layer.")[2].split(".")[0] or name for name in names}
@@ -32,7 +32,7 @@ def test_the_last_layers_of_an_encoder_are_trained(encoder: Any, layers: int, bl
         "bert.pooler.dense.weight", "bert.pooler.dense.bias", "classifier.weight", "classifier.bias"
     }  # fmt: skip
     freeze_layers(encoder, layers)
-    assert trained_modules(encoder) == blocks | after
+    assert list_trained_modules(encoder) == blocks | after
     block = sum(p.numel() for p in encoder.bert.encoder.layer[1].parameters())
     top = sum(
         p.numel() for p in [*encoder.bert.pooler.parameters(), *encoder.classifier.parameters()]

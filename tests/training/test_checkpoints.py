@@ -15,7 +15,7 @@ from lockstep.models.compute import read_runtime
 from lockstep.training.checkpoints import Checkpoints, open_checkpoints
 
 
-def save(checkpoints: Checkpoints, step: int) -> Path:
+def write_checkpoint(checkpoints: Checkpoints, step: int) -> Path:
     """Write a checkpoint and return its folder."""
     partial = checkpoints.partial_path(step)
     (partial / "inner").mkdir(parents=True)
@@ -25,11 +25,11 @@ def save(checkpoints: Checkpoints, step: int) -> Path:
     return checkpoints.path(step)
 
 
-def test_the_newest_is_found_and_only_the_limit_stays(tmp_path: Path):
+def test_the_newest_checkpoint_is_found_and_the_oldest_are_removed(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 1, 2)
     assert checkpoints.newest() is None
     for step in (9, 10, 100):
-        save(checkpoints, step)
+        write_checkpoint(checkpoints, step)
     assert checkpoints.newest() == checkpoints.path(100)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000010", "step-000000100"]
 
@@ -40,8 +40,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(
     tmp_path: Path, name: str, damage: str, capsys: pytest.CaptureFixture[str]
 ):
     checkpoints = Checkpoints(tmp_path, 1, 2)
-    save(checkpoints, 1)
-    file = save(checkpoints, 2) / name
+    write_checkpoint(checkpoints, 1)
+    file = write_checkpoint(checkpoints, 2) / name
     content = file.read_bytes()
     match damage:
         case "deleted":
@@ -59,15 +59,15 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(
     assert stderr.count("\n") == 1
 
 
-def test_an_additional_file_is_damage(tmp_path: Path):
+def test_a_checkpoint_with_an_additional_file_is_not_read(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 1, 1)
-    (save(checkpoints, 1) / "more").write_bytes(b"")
+    (write_checkpoint(checkpoints, 1) / "more").write_bytes(b"")
     assert checkpoints.newest() is None
 
 
 def test_a_partial_checkpoint_is_not_read(tmp_path: Path):
     with open_checkpoints(tmp_path, "key", read_runtime()) as checkpoints:
-        save(checkpoints, 1)
+        write_checkpoint(checkpoints, 1)
         checkpoints.partial_path(2).mkdir()
         (checkpoints.partial_path(2) / "weights").write_bytes(b"half")
         assert checkpoints.newest() == checkpoints.path(1)
@@ -106,7 +106,7 @@ def test_a_second_process_with_the_same_key_waits_and_names_the_first(tmp_path: 
 
 
 def test_the_manifest_is_a_digest_of_every_file(tmp_path: Path):
-    folder = save(Checkpoints(tmp_path, 1, 1), 3)
+    folder = write_checkpoint(Checkpoints(tmp_path, 1, 1), 3)
     assert json.loads((folder / "manifest.json").read_text()) == {
         "inner/state": hashlib.sha256(b"state").hexdigest(),
         "weights": hashlib.sha256(bytes([3]) * 100).hexdigest(),

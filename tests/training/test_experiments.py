@@ -36,7 +36,7 @@ CHANGES = {
 
 @pytest.fixture
 def start_command(workspace: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Make the workspace a repository with one stage, and return how to start a command in it."""
+    """Start a command in the workspace, which becomes a repository with one stage."""
     values = tiny_params(CHANGES)
     with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
@@ -80,7 +80,7 @@ def read_output_hash(lock: str) -> Any:
     return YAML(typ="safe").load(lock)["stages"]["train"]["outs"][0]["md5"]
 
 
-def experiments(start_command: Callable[..., subprocess.Popen[str]]) -> Sequence[str]:
+def list_experiment_hashes(start_command: Callable[..., subprocess.Popen[str]]) -> Sequence[str]:
     """Return the hash of the output of each experiment."""
     refs = finish(start_command("git", "for-each-ref", "--format=%(refname)", "refs/exps")).split()
     names = [ref for ref in refs if re.search(r"/[a-z]+-[a-z]+$", ref)]
@@ -103,11 +103,11 @@ def test_a_killed_experiment_resumes(
     while list((workspace / ".scratch/train").glob("*.lock")):
         assert time.monotonic() < deadline, "the stage still runs after dvc has ended"
         time.sleep(0.1)
-    assert not experiments(start_command)
+    assert not list_experiment_hashes(start_command)
 
     out = finish(start_command("dvc", "exp", "run", "--temp"))
     assert re.search(r"train: resumes at step \d+ of 120", out)
-    (killed,) = experiments(start_command)
+    (killed,) = list_experiment_hashes(start_command)
     finish(start_command("dvc", "repro", "-f"))
     assert killed == read_output_hash((workspace / "dvc.lock").read_text())
 
@@ -116,7 +116,7 @@ def test_a_killed_experiment_resumes(
     finish(start_command("dvc", "exp", "run", "--queue", "-S", "seed=8"))
     finish(start_command("dvc", "queue", "start", "-j", "1"))
     deadline = time.monotonic() + 120
-    while len(experiments(start_command)) < 2:
+    while len(list_experiment_hashes(start_command)) < 2:
         assert time.monotonic() < deadline, finish(start_command("dvc", "queue", "status"))
         time.sleep(1)
-    assert len(set(experiments(start_command))) == 2
+    assert len(set(list_experiment_hashes(start_command))) == 2

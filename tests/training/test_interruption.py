@@ -13,7 +13,7 @@ class ArrivedError(Exception):
 
 
 @pytest.fixture(autouse=True)
-def handler() -> Iterator[None]:
+def raise_on_sighup() -> Iterator[None]:
     """Let SIGHUP raise an exception, and restore its handler afterwards."""
 
     def arrive(*_: object) -> None:

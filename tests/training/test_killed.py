@@ -36,7 +36,7 @@ No answer is ever correct, so the first evaluation stays the best, and the seven
 
 
 @pytest.fixture
-def train(
+def train_in_process(
     run_stage_in_process: Callable[..., str],
     workspace: Path,
     read_folder: Callable[[Path], dict[str, bytes]],
@@ -60,9 +60,9 @@ def wait_for(process: subprocess.Popen[str], step: int) -> None:
 
 
 def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
-    start_stage: Start, train: Any, workspace: Path
+    start_stage: Start, train_in_process: Any, workspace: Path
 ):
-    whole, stderr = train("whole")
+    whole, stderr = train_in_process("whole")
     assert "resumes" not in stderr
     assert "train: step 14/24" in stderr
     assert "train: step 15/24" not in stderr  # early stopping
@@ -95,7 +95,7 @@ def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
     assert int(newest.name[5:]) > int(resumed[1])  # saved although no checkpoint was due
     file = draw.choice([path for path in newest.rglob("*") if path.is_file()])
     file.write_bytes(file.read_bytes()[:-3])
-    resumed_files, stderr = train("ended")
+    resumed_files, stderr = train_in_process("ended")
     assert f"{newest.name}: " in stderr
     assert "resumes at step" in stderr
     assert resumed_files == whole

@@ -1,4 +1,4 @@
-"""Several real processes on this machine, by gloo, give the loss curve of one process."""
+"""Training in several real processes (gloo) gives the loss curve of one process."""
 
 import csv
 import os
@@ -42,7 +42,7 @@ def find_free_port() -> int:
         return port
 
 
-def loss_curve(folder: Path) -> list[tuple[float, float]]:
+def read_loss_curve(folder: Path) -> list[tuple[float, float]]:
     """Return (loss, validation loss or 0) at each step."""
     with (folder / "log.csv").open(encoding="utf-8", newline="") as stream:
         return [
@@ -97,7 +97,7 @@ def test_two_processes_give_the_curve_of_one(
     """Each step sees the same rows; only the order of floating-point sums differs."""
     one, two = train_once("one"), train_once(strategy)
     assert read_folder(one).keys() == read_folder(two).keys()
-    for ours, theirs in zip(loss_curve(one), loss_curve(two), strict=True):
+    for ours, theirs in zip(read_loss_curve(one), read_loss_curve(two), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
@@ -160,7 +160,7 @@ def test_two_machines_are_two_launches(
     stderr = first.communicate(timeout=300)[1], second.communicate(timeout=300)[1]
     assert (first.returncode, second.returncode) == (0, 0), stderr
     assert not (other / "both").exists()
-    for ours, theirs in zip(loss_curve(one), loss_curve(workspace / "both"), strict=True):
+    for ours, theirs in zip(read_loss_curve(one), read_loss_curve(workspace / "both"), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 

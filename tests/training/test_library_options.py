@@ -21,7 +21,7 @@ from lockstep.training.training_plan import Params, check_options
 MakeParams = Callable[..., Params]
 
 
-def error_message(params: Params) -> str:
+def read_error_message(params: Params) -> str:
     """Return the message about the options of a library."""
     with pytest.raises(UserError) as error:
         check_options(params.train, 7, "cpu")
@@ -62,16 +62,16 @@ def error_message(params: Params) -> str:
     ],
     ids=str,
 )  # fmt: skip
-def test_an_option_that_the_library_does_not_take(
+def test_a_wrong_option_is_refused_in_one_line(
     make_params: MakeParams, changes: dict[str, Any], line: str
 ):
-    message = error_message(make_params(**changes))
+    message = read_error_message(make_params(**changes))
     assert message.startswith(f"params.yaml: {line}"), message
     assert "\n" not in message
 
 
-def test_all_mistakes_at_once(make_params: MakeParams):
-    message = error_message(
+def test_all_wrong_options_are_reported_at_once(make_params: MakeParams):
+    message = read_error_message(
         make_params(
             options={"bete": 1, "adam_beta1": "x", "seed": 3},
             adapter={"alpha": 1, "loraplus_lr_ratio": 0},
@@ -100,21 +100,23 @@ def test_all_mistakes_at_once(make_params: MakeParams):
     ],
     ids=str,
 )  # fmt: skip
-def test_settings_that_cannot_be_combined(
+def test_settings_that_cannot_be_combined_are_refused(
     make_params: MakeParams, changes: dict[str, Any], message: str
 ):
     with pytest.raises(ValueError, match=message):
         make_params(**changes)
 
 
-def test_an_option_that_the_library_refuses_when_it_has_the_model(run_training: Callable[..., Any]):
+def test_an_option_that_only_the_loaded_model_rules_out_is_refused(
+    run_training: Callable[..., Any],
+):
     with pytest.raises(
         UserError, match="`r` should be a positive integer value but the value passed"
     ):
         run_training(adapter={"r": 0, "target_modules": "all-linear"})
 
 
-def test_more_frozen_layers_than_there_are(
+def test_more_layers_than_the_base_has_are_refused(
     make_plan: Callable[..., Any], run_training: Callable[..., Any]
 ):
     with pytest.raises(
@@ -124,7 +126,7 @@ def test_more_frozen_layers_than_there_are(
 
 
 @pytest.mark.parametrize("key", ["attention_dropuot", "hidden_size"])
-def test_a_dropout_that_the_base_lacks(make_plan: Callable[..., Any], key: str):
+def test_a_dropout_key_that_the_base_lacks_is_refused(make_plan: Callable[..., Any], key: str):
     with pytest.raises(
         UserError,
         match=rf"train\.dropout\.{key}: the base has no such key; known: attention_dropout",
@@ -132,7 +134,7 @@ def test_a_dropout_that_the_base_lacks(make_plan: Callable[..., Any], key: str):
         make_plan(dropout={key: 0.1})
 
 
-def test_rows_beyond_the_base_s_context(
+def test_rows_longer_than_the_context_of_the_base_are_refused(
     tiny_model: Path, tmp_path: Path, make_plan: Callable[..., Any]
 ):
     longest = max(make_plan().train_rows.lengths + make_plan().validation_rows.lengths)
@@ -149,7 +151,7 @@ def test_rows_beyond_the_base_s_context(
         make_plan(base=narrow)
 
 
-def test_a_warm_up_longer_than_the_run(make_plan: Callable[..., Any]):
+def test_a_warm_up_longer_than_the_run_is_refused(make_plan: Callable[..., Any]):
     with pytest.raises(
         UserError, match=r"train\.warmup: 50 steps, but the run has 6, so it would never"
     ):
@@ -157,26 +159,26 @@ def test_a_warm_up_longer_than_the_run(make_plan: Callable[..., Any]):
     assert make_plan(warmup=5.0).steps == 6
 
 
-def test_a_token_that_the_base_has_not(run_training: Callable[..., Any]):
+def test_a_token_index_beyond_the_vocabulary_is_refused(run_training: Callable[..., Any]):
     with pytest.raises(
         UserError, match="train: sft with strategy trainable_tokens: index 999999 is out"
     ):
         run_training(strategy="trainable_tokens", adapter={"token_indices": [999999]})
 
 
-def test_a_target_that_no_layer_has(run_training: Callable[..., Any]):
+def test_a_target_module_that_no_layer_has_is_refused(run_training: Callable[..., Any]):
     """PEFT accepts a list of names if it knows one of them."""
     with pytest.raises(UserError, match="the base has no layer v_prj; did you mean v_proj\\?"):
         run_training(adapter={"target_modules": ["q_proj", "v_prj"]})
 
 
-def test_weights_that_are_not_finite(run_training: Callable[..., Any]):
+def test_a_learning_rate_that_makes_training_diverge_is_refused(run_training: Callable[..., Any]):
     with pytest.raises(UserError, match="training diverged"):
         run_training(strategy="full", learning_rate=1e9)
 
 
 @pytest.mark.parametrize("objective", trainer_arguments.LOSS_TYPES)
-def test_the_losses_are_those_that_the_library_computes(objective: str):
+def test_the_known_loss_types_are_those_of_the_library(objective: str):
     """TRL's trainers compare the names in a method, or list them in an error message."""
     text = inspect.getsource(sys.modules[getattr(trl, f"{objective.upper()}Trainer").__module__])
     for name in trainer_arguments.LOSS_TYPES[objective]:
@@ -185,7 +187,7 @@ def test_the_losses_are_those_that_the_library_computes(objective: str):
     assert compared <= set(trainer_arguments.LOSS_TYPES[objective])
 
 
-def test_adalora_whose_phases_are_longer_than_the_run(run_training: Callable[..., Any]):
+def test_adalora_phases_longer_than_the_run_are_refused(run_training: Callable[..., Any]):
     with pytest.raises(UserError, match="tinit \\+ tfinal must be below the run's 6 steps, not 60"):
         run_training(strategy="adalora", adapter={"tinit": 20, "tfinal": 40})
 

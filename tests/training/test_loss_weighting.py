@@ -12,12 +12,12 @@ LOSSES = torch.tensor([[1.0, 2.0], [4.0, 0.0], [8.0, 8.0]])
 TASKS = torch.tensor([0, 1, 1])
 
 
-def test_fixed_multiplies_each_row():
+def test_fixed_weights_multiply_the_loss_of_each_row():
     weights = loss_weighting.FixedWeights(["a", "b"], {"b": 0.5})
     assert weights(LOSSES, TASKS).item() == 3 + 0.5 * 20
 
 
-def test_uncertainty_is_the_paper_s_sum():
+def test_uncertainty_weighting_equals_the_formula_of_the_paper():
     weights = loss_weighting.UncertaintyWeights(["a", "b"])
     assert weights(LOSSES, TASKS).item() == 23
     with torch.no_grad():
@@ -26,7 +26,7 @@ def test_uncertainty_is_the_paper_s_sum():
     assert weights(LOSSES, TASKS).item() == pytest.approx(reference)
 
 
-def test_uncertainty_is_stationary_at_the_loss():
+def test_uncertainty_weighting_has_its_minimum_at_the_loss():
     """exp(-s) L + s / 2 has its minimum where exp(s) = 2 L, so the gradient is 0 there."""
     weights = loss_weighting.UncertaintyWeights(["a"])
     with torch.no_grad():
@@ -36,7 +36,7 @@ def test_uncertainty_is_stationary_at_the_loss():
     assert weights.log_variance.grad.item() == pytest.approx(0, abs=1e-5)
 
 
-def test_loss_ratio_is_the_softmax_of_the_last_two_epochs():
+def test_loss_ratio_weights_are_a_softmax_over_the_last_two_epochs():
     weights = loss_weighting.LossRatioWeights(["a", "b"])
     for a, b in ((4.0, 4.0), (2.0, 4.0)):  # the loss of a falls by half, that of b does not fall
         assert weights(torch.tensor([[a], [b]]), torch.tensor([0, 1])).item() == a + b

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.slow
 PARTS = Memory(weights=80, gradients=160, optimizer=240, activations=8)
 
 
-def batch_size(batch: dict[str, Any]) -> int:
+def count_batch_elements(batch: dict[str, Any]) -> int:
     """Return the number of elements of a batch's tensors."""
     return sum(part.numel() for part in batch.values() if hasattr(part, "numel"))
 
 
-def saved_bytes(trainer: Any) -> int:
+def measure_saved_bytes(trainer: Any) -> int:
     """Return the bytes that autograd saves for the backward pass of the longest batch."""
     import torch
 
@@ -40,7 +40,7 @@ def saved_bytes(trainer: Any) -> int:
         return tensor
 
     batches = list(trainer.get_train_dataloader())
-    batch = max(batches, key=batch_size)
+    batch = max(batches, key=count_batch_elements)
     trainer.model.train()
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         loss = trainer.compute_loss(trainer.model, dict(batch))
@@ -66,7 +66,7 @@ def test_activations_are_estimated_within_a_factor_of_two(
     same = {"strategy": strategy, "epochs": 0.1, "dropout": {}, "batch_size": 4}
     trainer = run_training(objective=objective, **same)
     estimate = memory.estimate_activations(trainer.model.config, trainer.plan)
-    assert 0.5 < estimate / saved_bytes(trainer) < 2
+    assert 0.5 < estimate / measure_saved_bytes(trainer) < 2
 
 
 def test_the_reference_of_full_preference_tuning_is_counted(

@@ -13,14 +13,14 @@ from lockstep.training.resource_estimate import ResourceEstimate, estimate_resou
 pytestmark = pytest.mark.slow
 
 
-def estimate_of(needed: Memory, available: int) -> ResourceEstimate:
+def make_estimate(needed: Memory, available: int) -> ResourceEstimate:
     pools = [MemoryPool("device", needed, available)]
     return ResourceEstimate(
         rows=1, skipped_rows=0, tokens=1, steps=1, padding=0.0, pools=pools, checkpoint_bytes=1
     )
 
 
-def test_parts_are_those_of_the_model(
+def test_the_estimate_equals_the_sizes_of_the_model(
     make_launch: Callable[..., Launch], run_training: Callable[..., Any]
 ):
     trainer = run_training(strategy="full", epochs=0.1)
@@ -58,6 +58,6 @@ def test_a_training_that_does_not_fit_is_refused_with_a_remedy(
 ):
     names = ("weights", "gradients", "optimizer", "activations")
     needed = Memory(**{n: part * 10**9 for n, part in zip(names, memory, strict=True)})
-    estimate_of(needed, needed.total).check_memory(make_plan(), make_launch())
+    make_estimate(needed, needed.total).check_memory(make_plan(), make_launch())
     with pytest.raises(UserError, match=f"the device has .*; {remedy}"):
-        estimate_of(needed, needed.total - 1).check_memory(make_plan(), make_launch())
+        make_estimate(needed, needed.total - 1).check_memory(make_plan(), make_launch())

@@ -27,7 +27,7 @@ LORA = {"r": 4, "lora_dropout": 0.2, "target_modules": "all-linear"}
 ADALORA = {"tinit": 1, "tfinal": 2, "deltaT": 1, "init_r": 4, "target_r": 2}
 
 
-def result(trainer: Any) -> tuple[Any, ...]:
+def read_result(trainer: Any) -> tuple[Any, ...]:
     """Return the bytes of the weights, and the log."""
     tensors = {
         name: p.detach().contiguous().view(torch.uint8).numpy().tobytes()
@@ -38,65 +38,69 @@ def result(trainer: Any) -> tuple[Any, ...]:
     return tensors, logged, training_log.list_evaluations(history)
 
 
-def compare(run_training: Callable[..., Any], steps: list[int], **changes: Any) -> None:
+def assert_resumes(run_training: Callable[..., Any], steps: list[int], **changes: Any) -> None:
     """Assert that a run killed at these steps ends in the same bytes as an uninterrupted run."""
     changes = {"adapter": LORA, **SETTINGS, **changes}
-    whole = result(run_training("whole", **changes))
+    whole = read_result(run_training("whole", **changes))
     for step in steps:
         run_training("killed", killed_at=step, **changes)
-    resumed = result(run_training("killed", **changes))
+    resumed = read_result(run_training("killed", **changes))
     assert resumed[1:] == whole[1:]
     assert resumed[0] == whole[0]
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 8])
-def test_killed_within_an_epoch_and_between_two(run_training: Callable[..., Any], step: int):
-    compare(run_training, [step])
+def test_a_run_killed_at_any_step_resumes(run_training: Callable[..., Any], step: int):
+    assert_resumes(run_training, [step])
 
 
 @pytest.mark.parametrize("step", [4, 9])
-def test_interrupted_within_an_evaluation(run_training: Callable[..., Any], step: int):
+def test_a_run_interrupted_during_an_evaluation_resumes(
+    run_training: Callable[..., Any], step: int
+):
     """After the last evaluation there is no step left to save at."""
-    whole = result(run_training("whole", **SETTINGS))
+    whole = read_result(run_training("whole", **SETTINGS))
     interrupted = run_training("interrupted", interrupted_at=step, **SETTINGS)
     assert interrupted.state.global_step == step
     assert interrupted.checkpoints.newest() == interrupted.checkpoints.path(step)
-    assert result(run_training("interrupted", **SETTINGS)) == whole
+    assert read_result(run_training("interrupted", **SETTINGS)) == whole
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
-def test_with_every_strategy(run_training: Callable[..., Any], strategy: str):
+def test_every_strategy_resumes(run_training: Callable[..., Any], strategy: str):
     options = {"lora": LORA, "adalora": {**ADALORA, "target_modules": "all-linear"}}
-    compare(run_training, [5], strategy=strategy, adapter=options.get(strategy, ADAPTERS[strategy]))
+    assert_resumes(
+        run_training, [5], strategy=strategy, adapter=options.get(strategy, ADAPTERS[strategy])
+    )
 
 
 @pytest.mark.parametrize("objective", get_args(Objective))
-def test_with_every_objective(run_training: Callable[..., Any], objective: str):
+def test_every_objective_resumes(run_training: Callable[..., Any], objective: str):
     options = {"num_generations": 2} if objective == "grpo" else {}
-    compare(run_training, [5], objective=objective, options=options, evaluation_tokens=4)
+    assert_resumes(run_training, [5], objective=objective, options=options, evaluation_tokens=4)
 
 
 @pytest.mark.parametrize("weighting", ["uncertainty", "loss_ratio"])
-def test_with_trained_task_weights(run_training: Callable[..., Any], weighting: str):
-    compare(run_training, [2, 5], sft__weighting=weighting)
+def test_task_weights_resume(run_training: Callable[..., Any], weighting: str):
+    assert_resumes(run_training, [2, 5], sft__weighting=weighting)
 
 
 def test_another_seed_thread_count_or_dropout_gives_other_bytes(run_training: Callable[..., Any]):
-    """The comparisons above can fail."""
+    """This shows that the comparisons above can fail."""
 
-    def weights(folder: str, **changes: Any) -> dict[str, bytes]:
+    def train_weights(folder: str, **changes: Any) -> dict[str, bytes]:
         settings = {"adapter": LORA, **SETTINGS} if "strategy" not in changes else SETTINGS
-        tensors: dict[str, bytes] = result(run_training(folder, **{**settings, **changes}))[0]
+        tensors: dict[str, bytes] = read_result(run_training(folder, **{**settings, **changes}))[0]
         return tensors
 
-    plain = weights("plain")
-    assert weights("again") == plain
-    assert weights("dropout", dropout={"attention_dropout": 0.11}) != plain
-    assert weights("seed", seed=8) != plain
+    plain = train_weights("plain")
+    assert train_weights("again") == plain
+    assert train_weights("dropout", dropout={"attention_dropout": 0.11}) != plain
+    assert train_weights("seed", seed=8) != plain
     threads = torch.get_num_threads()
-    many = weights("threads", strategy="full", max_length=100)
+    many = train_weights("threads", strategy="full", max_length=100)
     torch.set_num_threads(1 if threads > 1 else 2)
     try:
-        assert weights("thread", strategy="full", max_length=100) != many
+        assert train_weights("thread", strategy="full", max_length=100) != many
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""GRPO's rewards, on answers written here."""
+"""GRPO's rewards on literal answers."""
 
 from lockstep.training.rewards import FUNCTIONS
 

@@ -1,3 +1,5 @@
+"""The supervised trainer computes the losses and gradients of TRL."""
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,7 +11,9 @@ from lockstep.models.chat import IGNORE_INDEX
 pytestmark = pytest.mark.slow
 
 
-def gradients(trainer: Any, compute_loss: Callable[..., Any], batch: Any, **kwargs: Any) -> Any:
+def compute_gradients(
+    trainer: Any, compute_loss: Callable[..., Any], batch: Any, **kwargs: Any
+) -> Any:
     """Return the loss of a batch and all gradients."""
     import torch
 
@@ -36,8 +40,8 @@ def test_the_loss_of_answers_is_that_of_trl(
     batch = next(iter(trainer.get_train_dataloader()))
     assert (batch["labels"] == IGNORE_INDEX).any()
     theirs = partial(SFTTrainer.compute_loss, trainer)
-    loss, ours = gradients(trainer, trainer.compute_loss, batch, num_items_in_batch=tokens)
-    other, reference = gradients(trainer, theirs, batch, num_items_in_batch=tokens)
+    loss, ours = compute_gradients(trainer, trainer.compute_loss, batch, num_items_in_batch=tokens)
+    other, reference = compute_gradients(trainer, theirs, batch, num_items_in_batch=tokens)
     assert loss == pytest.approx(other, rel=1e-5)
     assert ours.norm() > 0
     torch.testing.assert_close(ours, reference, rtol=1e-3, atol=1e-5)
@@ -89,7 +93,7 @@ def test_the_weight_of_a_task_multiplies_its_loss(run_training: Callable[..., An
             f"run{weights}", strategy="full", epochs=1.0, sft={"task_weights": weights}
         )
         batch = next(iter(trainer.get_train_dataloader()))
-        return float(torch.tensor(gradients(trainer, trainer.compute_loss, batch)[0]))
+        return float(torch.tensor(compute_gradients(trainer, trainer.compute_loss, batch)[0]))
 
     plain, heavy = first_loss(intent=1.0), first_loss(intent=1.0, slots=9.0, reply=9.0)
     assert heavy > 2 * plain

@@ -99,7 +99,7 @@ def test_grpo_adds_up_the_weighted_rewards(
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
-def test_each_strategy_trains_what_it_says(
+def test_each_strategy_trains_only_its_parameters(
     run_training: Callable[..., Any], strategy: str, tmp_path: Path
 ):
     trainer = run_training(strategy=strategy, learning_rate=1e-2)
@@ -216,7 +216,7 @@ def test_evaluation_during_training_changes_no_weight(
 
 
 def test_early_stopping_keeps_the_best_weights(run_training: Callable[..., Any]):
-    """The learning rate ruins the model after some steps; the result are the weights before."""
+    """The learning rate ruins the model after some steps; the result is the weights before that."""
     same = {"strategy": "full", "learning_rate": 3e-2, "schedule": "constant", "warmup": 0.0}
     stopping = {"patience": 3, "metric": "loss", "min_change": 0.0}
     trainer = run_training(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)

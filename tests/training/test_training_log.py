@@ -1,4 +1,4 @@
-"""log.csv, the best evaluation, and early stopping, on a log written here."""
+"""log.csv, the best evaluation, and early stopping, on a literal log."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ HISTORY = [
 ]
 
 
-def losses(*values: float) -> list[dict[str, Any]]:
+def make_history(*values: float) -> list[dict[str, Any]]:
     """Return the log of evaluations with these losses."""
     return [{"step": step, "eval_loss": value} for step, value in enumerate(values, 1)]
 
@@ -43,7 +43,7 @@ def test_evaluations_have_the_names_of_log_csv():
     [(0.0, 3, False), (0.05, 3, False), (0.15, 2, True), (0.45, 3, False), (5.0, 0, True)],
 )
 def test_an_improvement_below_min_change_does_not_count(min_change: float, best: int, stops: bool):
-    history = losses(4.0, 3.5, 3.125, 3.0)  # better by 0.5, 0.375 and 0.125
+    history = make_history(4.0, 3.5, 3.125, 3.0)  # better by 0.5, 0.375 and 0.125
     stopping = EarlyStoppingParams(patience=1, metric="loss", min_change=min_change)
     assert training_log.find_best_evaluation(history, stopping) == best
     assert training_log.must_stop_early(history, stopping) == stops
@@ -52,7 +52,7 @@ def test_an_improvement_below_min_change_does_not_count(min_change: float, best:
 def test_small_improvements_add_up():
     """min_change compares with the best evaluation, not with the one before."""
     stopping = EarlyStoppingParams(patience=1, metric="loss", min_change=0.25)
-    assert training_log.find_best_evaluation(losses(4.0, 3.875, 3.7), stopping) == 2
+    assert training_log.find_best_evaluation(make_history(4.0, 3.875, 3.7), stopping) == 2
 
 
 def test_a_metric_other_than_the_loss_must_rise():
@@ -63,5 +63,5 @@ def test_a_metric_other_than_the_loss_must_rise():
 
 def test_without_patience_nothing_stops_and_the_metric_need_not_be_measured():
     stopping = EarlyStoppingParams(patience=0, metric="accuracy", min_change=0.0)
-    assert not training_log.must_stop_early(losses(1.0, 2.0, 3.0), stopping)
+    assert not training_log.must_stop_early(make_history(1.0, 2.0, 3.0), stopping)
     assert training_log.find_best_evaluation([], stopping) == -1

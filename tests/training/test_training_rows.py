@@ -1,4 +1,4 @@
-"""Records become rows of token ids, and none is lost unseen."""
+"""Records become rows of token ids, and every dropped record is reported."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def make_train_params(make_params: Callable[..., Params]) -> MakeTrainParams:
     return make
 
 
-def test_renders_every_record_in_order(
+def test_every_record_is_rendered_in_order(
     tokenizer: Any, corpus: list[Record], make_train_params: MakeTrainParams
 ):
     rendered = training_rows.render_rows(tokenizer, corpus, make_train_params())
@@ -75,7 +75,7 @@ def test_a_split_with_undesirable_answers_only_is_refused_under_sft(
         training_rows.select_records(records, make_train_params(), "validation")
 
 
-def test_counts_an_answer_that_lost_its_end(
+def test_truncated_answers_are_counted(
     tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
     record = make_record("q", "a long answer")

@@ -1,3 +1,5 @@
+"""Undeclared reads, writes and sockets of a stage are found."""
+
 import pytest
 
 from lockstep.verify import accesses

@@ -1,3 +1,5 @@
+"""A clone for verification has a clean environment."""
+
 from pathlib import Path
 
 import pytest

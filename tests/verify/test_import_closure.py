@@ -1,3 +1,5 @@
+"""The import closure of a stage contains every module that it imports."""
+
 from pathlib import Path
 
 from lockstep.verify import import_closure

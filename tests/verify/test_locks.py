@@ -1,3 +1,5 @@
+"""Two versions of dvc.lock are compared entry by entry."""
+
 from lockstep.verify import locks
 
 

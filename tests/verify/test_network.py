@@ -1,3 +1,5 @@
+"""A stage may connect only if its params name the hub or an endpoint."""
+
 from pathlib import Path
 from typing import Any
 

@@ -124,7 +124,7 @@ class Repository:
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the tiny pipeline under git and dvc without running it."""
     path = tmp_path_factory.mktemp("pristine") / "repository"
     shutil.copytree(
@@ -153,16 +153,18 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def repository(pristine: Path, tmp_path: Path) -> Repository:
-    return Repository(shutil.copytree(pristine, tmp_path / "repository"))
+def repository(original_repository: Path, tmp_path: Path) -> Repository:
+    return Repository(shutil.copytree(original_repository, tmp_path / "repository"))
 
 
 @pytest.fixture(scope="module")
 def undeclared_accesses(
-    pristine: Path, tmp_path_factory: pytest.TempPathFactory
+    original_repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, str]:
     """Return the exit code and output of verify for a pipeline with undeclared accesses."""
-    path = shutil.copytree(pristine, tmp_path_factory.mktemp("undeclared") / "repository")
+    path = shutil.copytree(
+        original_repository, tmp_path_factory.mktemp("undeclared") / "repository"
+    )
     repository = Repository(path)
     (path / "secret.txt").write_text("undeclared\n")
     (path / "shown.txt").write_text("undeclared\n")
@@ -184,7 +186,7 @@ def undeclared_accesses(
 
 
 @pytest.mark.slow
-def test_passes_and_removes_the_clone(repository: Repository) -> None:
+def test_a_reproducible_commit_passes_and_its_clone_is_removed(repository: Repository) -> None:
     repository.commit()
     code, output = repository.verify()
     assert code == 0, output
@@ -269,7 +271,7 @@ def test_declared_accesses_are_not_named(undeclared_accesses: tuple[int, str]) -
     assert "7 undeclared accesses" in output
 
 
-def test_refuses_uncommitted_changes_and_missing_results(repository: Repository) -> None:
+def test_uncommitted_changes_and_missing_results_are_refused(repository: Repository) -> None:
     code, output = repository.verify()
     assert code == 2
     assert "no commit to verify" in output
@@ -293,7 +295,7 @@ def test_the_origin_is_a_stage_that_depends_on_no_other_differing_stage() -> Non
         }
 
     lock = {
-        "report": entry("reports/a.json", "data/judged/figures.json", "data/base"),
+        "report": entry("reports/a.json", "data/judged/judgements.jsonl", "data/base"),
         "base": entry("data/base", "seed.txt"),
         "judge": entry("data/judged", "data/base"),
     }

@@ -1,4 +1,4 @@
-"""The real params.yaml with changes, and what the checks across its sections say."""
+"""Run the checks across sections on the real params.yaml with changes."""
 
 from collections.abc import Callable
 from typing import Any

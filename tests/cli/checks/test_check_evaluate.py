@@ -1,4 +1,4 @@
-"""Checks of metrics, slices and gates."""
+"""Checks of the section `evaluate`: metrics, slices and gates."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Checks of the suites that the model is asked."""
+"""Checks of the section `predict`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,12 +52,12 @@ def test_the_objective_and_the_answer_forms_must_fit(find_mistakes: FindMistakes
     ]
 
 
-def test_a_generative_model_gives_no_number(find_mistakes: FindMistakes) -> None:
+def test_a_number_suite_needs_a_regression_model(find_mistakes: FindMistakes) -> None:
     (line,) = find_mistakes({"predict.suites": [make_suite("intent", "number")]})
     assert line.startswith("predict.suites: task intent: a model trained for sft gives no number")
 
 
-def test_a_model_with_a_head_is_asked_no_text_by_lm_eval(find_mistakes: FindMistakes) -> None:
+def test_lm_eval_tasks_need_a_generative_model(find_mistakes: FindMistakes) -> None:
     changes = {
         "train.objective": "reward",
         "predict.suites": [make_suite("reply", "preference")],

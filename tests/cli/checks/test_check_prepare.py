@@ -25,7 +25,9 @@ def test_a_source_of_rules_must_not_be_trained_on(find_mistakes: FindMistakes) -
     )
 
 
-def test_a_suite_may_say_that_answers_are_rules(find_mistakes: FindMistakes) -> None:
+def test_a_source_must_not_be_trained_on_if_its_suite_has_rules(
+    find_mistakes: FindMistakes,
+) -> None:
     suites = [{"task": "slots", "answer": "rules"}, {"task": "reply", "answer": "text"}]
     (line,) = find_mistakes({"predict.suites": suites})
     assert line.startswith("prepare.sources: slots.jsonl: the answers of task slots are rules")
