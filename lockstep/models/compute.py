@@ -20,7 +20,7 @@ class ComputeParams(Section):
     """Attention kernel. eager is faster for short rows on a CPU, sdpa on a GPU."""
 
 
-class Launch(Section):
+class LaunchParams(Section):
     """The processes that train together; their number does not change the batch of a step."""
 
     processes: PositiveInt = 1
@@ -41,7 +41,7 @@ class Launch(Section):
     """Whether fsdp and deepspeed keep the divided tensors in CPU memory instead of on the GPU."""
 
     @model_validator(mode="after")
-    def _check_machine(self) -> "Launch":
+    def _check_machine(self) -> "LaunchParams":
         if self.machine >= self.machines:
             raise ValueError(f"machine: {self.machine} must be less than machines {self.machines}")
         return self
@@ -61,7 +61,7 @@ class RuntimeParams(Section):
     """Optimizer steps between two checkpoints; 0 saves one only when the training is stopped."""
     checkpoints_kept: PositiveInt = 2
     """Number of newest checkpoints that are kept while the training runs."""
-    launch: Launch = Launch()
+    launch: LaunchParams = LaunchParams()
     """The processes that train together (docs/scale.md)."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.errors import UserError
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.processes import WORKER_FOLDER, die_with_parent
 from lockstep.training.interruption import handled_signals
 from lockstep.training.train_params import TrainParams
@@ -19,7 +19,7 @@ def worker_folder() -> Path | None:
     return Path(os.environ[WORKER_FOLDER]) if WORKER_FOLDER in os.environ else None
 
 
-def needs_workers(launch: Launch) -> bool:
+def needs_workers(launch: LaunchParams) -> bool:
     """Whether this process must start workers instead of training itself."""
     return launch.world > 1 and worker_folder() is None
 
@@ -29,24 +29,24 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def is_sharded(launch: Launch) -> bool:
+def is_sharded(launch: LaunchParams) -> bool:
     """Whether each process holds only a part of the model, by FSDP or DeepSpeed."""
     return launch.strategy != "ddp" and launch.world > 1
 
 
-def is_sharded_on_load(launch: Launch) -> bool:
+def is_sharded_on_load(launch: LaunchParams) -> bool:
     """Whether the weights are sharded while they are read, by ZeRO-3: no process holds them all."""
     return is_sharded(launch) and launch.strategy == "deepspeed" and launch.zero_stage == 3
 
 
-def loading_device(launch: Launch, device: str) -> str | None:
+def loading_device(launch: LaunchParams, device: str) -> str | None:
     """Return the device to which a process loads the weights; None leaves it to the launcher."""
     if not is_sharded(launch):
         return device
     return None if is_sharded_on_load(launch) else "cpu"
 
 
-def check_launch(launch: Launch, params: TrainParams) -> None:
+def check_launch(launch: LaunchParams, params: TrainParams) -> None:
     """Raise UserError if the params need something that several processes cannot do."""
     where = "params.yaml: runtime.launch:"
     sharded = is_sharded(launch)
@@ -66,7 +66,7 @@ def check_launch(launch: Launch, params: TrainParams) -> None:
 
 
 def start_workers(
-    launch: Launch, module: str, arguments: Sequence[str], folder: Path, device: str
+    launch: LaunchParams, module: str, arguments: Sequence[str], folder: Path, device: str
 ) -> None:
     """Run `python -m module arguments` in all processes of this machine and wait for them.
 
@@ -104,7 +104,7 @@ def start_workers(
         )
 
 
-def launch_command(launch: Launch) -> list[str]:
+def launch_command(launch: LaunchParams) -> list[str]:
     """Return the `accelerate launch` command line for `runtime.launch`."""
     words = [
         *(sys.executable, "-m", "accelerate.commands.launch"),

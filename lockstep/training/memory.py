@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from lockstep.errors import UserError
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.training.launch import is_sharded, is_sharded_on_load
 from lockstep.training.training_plan import Plan
 
@@ -118,7 +118,7 @@ def estimate_activations(config: Any, plan: Plan) -> int:
     return tokens * token_bytes * width_factor + scored_tokens * config.vocab_size * 4 * 3
 
 
-def check_weights(base: Path, plan: Plan, launch: Launch, device: str) -> None:
+def check_weights(base: Path, plan: Plan, launch: LaunchParams, device: str) -> None:
     """Raise UserError if the weights alone do not fit into memory, before they are loaded."""
     params, parameters = plan.params, count_parameters(base)
     adapter_bytes = 4.0 if params.precision == "fp32" else 2.0
@@ -144,7 +144,7 @@ def check_weights(base: Path, plan: Plan, launch: Launch, device: str) -> None:
             )
 
 
-def split_memory(needed: Memory, launch: Launch, device: str) -> list[MemoryPool]:
+def split_memory(needed: Memory, launch: LaunchParams, device: str) -> list[MemoryPool]:
     """Split the memory of a whole training into what one process needs on device and machine.
 
     FSDP and ZeRO-3 shard weights, gradients and optimizer state, ZeRO-2 shards the latter two
@@ -171,7 +171,7 @@ def split_memory(needed: Memory, launch: Launch, device: str) -> list[MemoryPool
     return [MemoryPool("device", both, _available_bytes(device, launch))]
 
 
-def suggest_remedy(needed: Memory, plan: Plan, launch: Launch) -> str:
+def suggest_remedy(needed: Memory, plan: Plan, launch: LaunchParams) -> str:
     """Return which parameter to change so that the largest part of the memory shrinks."""
     params = plan.params
     if needed.activations >= max(needed.weights, needed.optimizer):
@@ -215,7 +215,7 @@ def _parameter_size(parameter: Any) -> int:
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def _available_bytes(device: str, launch: Launch) -> int:
+def _available_bytes(device: str, launch: LaunchParams) -> int:
     """Return the bytes for one process; all processes of a machine share its memory."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0] + torch.cuda.memory_allocated()
@@ -223,7 +223,7 @@ def _available_bytes(device: str, launch: Launch) -> int:
     return int(psutil.virtual_memory().available / launch.processes + resident)
 
 
-def _suggest_smaller(plan: Plan, launch: Launch) -> str:
+def _suggest_smaller(plan: Plan, launch: LaunchParams) -> str:
     """Return which changes make the weights smaller, out of those that can be combined."""
     if is_sharded(launch):
         return "use more machines or a smaller base"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.training import memory
 from lockstep.training.memory import GB, MemoryPool
 from lockstep.training.training_plan import Plan
@@ -41,7 +41,7 @@ class ResourceEstimate:
         yield from map(str, self.pools)
         yield f"checkpoints of {self.checkpoint_bytes / GB:.2f} GB"
 
-    def check_memory(self, plan: Plan, launch: Launch) -> None:
+    def check_memory(self, plan: Plan, launch: LaunchParams) -> None:
         """Raise UserError if the training does not fit into memory; the message says what helps."""
         for pool in self.pools:
             if pool.is_exceeded:
@@ -52,7 +52,7 @@ class ResourceEstimate:
                 )
 
 
-def estimate_resources(trainer: Any, plan: Plan, launch: Launch) -> ResourceEstimate:
+def estimate_resources(trainer: Any, plan: Plan, launch: LaunchParams) -> ResourceEstimate:
     """Return the estimate for a trainer that is ready to train.
 
     Call it before FSDP or DeepSpeed shards the model.

@@ -57,7 +57,7 @@ def train_and_save(
     plan: Plan,
     settings: Params,
     checkpoints: Checkpoints,
-    launch_params: compute.Launch,
+    launch_params: compute.LaunchParams,
     out: Path,
 ) -> None:
     """Train the base as planned and write model, log.csv and summary.json to `out`.
@@ -111,7 +111,7 @@ def load_model(base: Path, settings: Params, head: Head | None, device: str | No
 
 
 def train_model(
-    model: Any, plan: Plan, checkpoints: Checkpoints, launch_params: compute.Launch
+    model: Any, plan: Plan, checkpoints: Checkpoints, launch_params: compute.LaunchParams
 ) -> Any:
     """Train the model to the end and return its trainer.
 

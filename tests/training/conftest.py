@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments
 from lockstep.training.checkpoints import Checkpoints
@@ -137,10 +137,10 @@ def run_training(
 
 
 @pytest.fixture
-def make_launch() -> Callable[..., Launch]:
+def make_launch() -> Callable[..., LaunchParams]:
     """Return a `runtime.launch` of one process, with changes."""
     values = {
         "processes": 1, "machines": 1, "machine": 0, "address": "", "port": 29500,
         "strategy": "ddp", "zero_stage": 3, "offload": False,
     }  # fmt: skip
-    return lambda **changes: Launch.model_validate(values | changes)
+    return lambda **changes: LaunchParams.model_validate(values | changes)

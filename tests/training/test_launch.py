@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.records import Record
 from lockstep.training.launch import check_launch, launch_command
 from lockstep.training.train_params import TrainParams
@@ -165,7 +165,7 @@ def test_two_machines_are_two_launches(
 
 
 def test_settings_that_several_processes_cannot_have_are_refused(
-    make_launch: Callable[..., Launch],
+    make_launch: Callable[..., LaunchParams],
 ):
     params = TrainParams.model_validate(tiny_params({"train.early_stopping.patience": 3})["train"])
     check_launch(make_launch(), params)
@@ -182,7 +182,7 @@ def test_settings_that_several_processes_cannot_have_are_refused(
         )
 
 
-def test_the_command_line_follows_runtime_launch(make_launch: Callable[..., Launch]):
+def test_the_command_line_follows_runtime_launch(make_launch: Callable[..., LaunchParams]):
     words = launch_command(make_launch(processes=4, machines=2, machine=1, address="10.0.0.1"))
     line = " ".join(words[1:])
     assert line.startswith("-m accelerate.commands.launch --num_processes 8 --num_machines 2 ")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.training import memory
 from lockstep.training.memory import Memory
 
@@ -70,7 +70,7 @@ def test_activations_are_estimated_within_a_factor_of_two(
 
 
 def test_the_reference_of_full_preference_tuning_is_counted(
-    make_launch: Callable[..., Launch], run_training: Callable[..., Any]
+    make_launch: Callable[..., LaunchParams], run_training: Callable[..., Any]
 ):
     whole = run_training(objective="dpo", strategy="full", epochs=0.1)
     parameters = whole.model.num_parameters()
@@ -84,7 +84,7 @@ def test_the_reference_of_full_preference_tuning_is_counted(
 
 
 def test_weights_that_do_not_fit_are_refused_before_they_are_read(
-    make_launch: Callable[..., Launch],
+    make_launch: Callable[..., LaunchParams],
     make_plan: Callable[..., Any],
     tiny_model: Path,
     tmp_path: Path,
@@ -139,7 +139,7 @@ def test_a_reference_model_is_expected_where_the_trainer_has_one(
 
 
 def test_a_machine_must_hold_the_whole_model_once_per_process(
-    make_launch: Callable[..., Launch],
+    make_launch: Callable[..., LaunchParams],
     make_plan: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     tiny_model: Path,
@@ -157,7 +157,7 @@ def test_a_machine_must_hold_the_whole_model_once_per_process(
 
 
 def test_processes_of_one_machine_share_its_memory(
-    make_launch: Callable[..., Launch],
+    make_launch: Callable[..., LaunchParams],
 ):
     alone = memory.split_memory(PARTS, make_launch(), "cpu")[0].available
     assert memory.split_memory(PARTS, make_launch(processes=4), "cpu")[0].available < alone / 2
@@ -176,7 +176,7 @@ def test_processes_of_one_machine_share_its_memory(
     ids=str,
 )  # fmt: skip
 def test_each_of_eight_processes_needs_its_shard(
-    make_launch: Callable[..., Launch],
+    make_launch: Callable[..., LaunchParams],
     monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any],
     device: tuple[int, ...],

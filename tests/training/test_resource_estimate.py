@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models.compute import Launch
+from lockstep.models.compute import LaunchParams
 from lockstep.training.memory import Memory, MemoryPool
 from lockstep.training.resource_estimate import ResourceEstimate, estimate_resources
 
@@ -21,7 +21,7 @@ def make_estimate(needed: Memory, available: int) -> ResourceEstimate:
 
 
 def test_the_estimate_equals_the_sizes_of_the_model(
-    make_launch: Callable[..., Launch], run_training: Callable[..., Any]
+    make_launch: Callable[..., LaunchParams], run_training: Callable[..., Any]
 ):
     trainer = run_training(strategy="full", epochs=0.1)
     estimate = estimate_resources(trainer, trainer.plan, make_launch())
@@ -51,7 +51,7 @@ def test_the_estimate_equals_the_sizes_of_the_model(
     ],
 )
 def test_a_training_that_does_not_fit_is_refused_with_a_remedy(
-    make_launch: Callable[..., Launch],
+    make_launch: Callable[..., LaunchParams],
     make_plan: Callable[..., Any],
     memory: tuple[int, ...],
     remedy: str,
