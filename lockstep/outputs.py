@@ -72,11 +72,11 @@ def hash_path(path: Path) -> str:
 
 def link_or_copy(source: Path, target: Path) -> None:
     """Create `target` as a hard link to `source`, or as a copy if the file system cannot link."""
-    real = Path(os.path.realpath(source))
+    resolved = Path(os.path.realpath(source))
     try:
-        os.link(real, target)
+        os.link(resolved, target)
     except OSError:
-        shutil.copyfile(real, target)
+        shutil.copyfile(resolved, target)
 
 
 def remove(path: Path) -> None:

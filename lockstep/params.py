@@ -1,7 +1,7 @@
 """Read params.yaml into typed sections.
 
-A schema is a pydantic class derived from `Section`. A field without a default must stand in
-params.yaml; a field with a default may be left out there. The string below a field is its
+A schema is a pydantic class derived from `Section`. params.yaml must set each field without a
+default and may leave out the others. The string below a field is its
 documentation, which `make params` prints.
 """
 
@@ -115,32 +115,32 @@ def _spells_number(value: Any) -> bool:
 def _drop_tags(path: tuple[str | int, ...], schema: type[Section]) -> Iterator[str | int]:
     """Yield the parts of pydantic's path that stand in the file: not the tags of unions."""
     for place, part in enumerate(path):
-        keys = _keys_at(path[:place], schema)
+        keys = _find_keys_at(path[:place], schema)
         if part in keys or not keys or isinstance(part, int) or place == len(path) - 1:
             yield part
 
 
 def _suggest_key(path: tuple[str | int, ...], schema: type[Section]) -> str:
-    known = sorted(_keys_at(path[:-1], schema))
+    known = sorted(_find_keys_at(path[:-1], schema))
     matches = difflib.get_close_matches(str(path[-1]), known, n=1)
     if matches:
         return f"; did you mean {matches[0]}?"
     return f"; known keys: {', '.join(known)}" if known else "; remove it"
 
 
-def _keys_at(path: tuple[str | int, ...], schema: type[Section]) -> set[str]:
+def _find_keys_at(path: tuple[str | int, ...], schema: type[Section]) -> set[str]:
     """Return the keys that are valid at a path, through nested sections, lists and unions."""
     schemas: list[type[Section]] = [schema]
     for part in path:
         fields = [cls.model_fields[part] for cls in schemas if part in cls.model_fields]
         if fields:
-            schemas = [cls for field in fields for cls in sections_in(field.annotation)]
+            schemas = [cls for field in fields for cls in find_sections(field.annotation)]
         # any other part is the index of a list or the tag of a union
     return {name for cls in schemas for name in cls.model_fields}
 
 
-def sections_in(annotation: Any) -> list[type[Section]]:
+def find_sections(annotation: Any) -> list[type[Section]]:
     """Return the Section classes that a type annotation contains."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    return [cls for part in getattr(annotation, "__args__", ()) for cls in sections_in(part)]
+    return [cls for part in getattr(annotation, "__args__", ()) for cls in find_sections(part)]

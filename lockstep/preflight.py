@@ -81,7 +81,7 @@ def check_trainer(plan: Plan, settings: Params, device: str, scratch: Path) -> N
     checkpoints = Checkpoints(scratch, runtime.checkpoint_steps, runtime.checkpoints_kept)
     trainer.prepare_to_resume(checkpoints, interruption.Interruption(), plan)
     estimate = resource_estimate.estimate_resources(trainer, plan, runtime.launch)
-    for line in estimate.lines():
+    for line in estimate.format_lines():
         click.echo(line)
     estimate.check_memory(plan, runtime.launch)
     Checkpoints(Path(), checkpoints.save_steps, checkpoints.limit).check_space(

@@ -32,7 +32,7 @@ def merge_recipe(params: str, recipe: str) -> str:
     Comments and order of params.yaml stay; sections that the recipe does not change stay as they
     are. Mappings are merged; lists, plain values and the options of libraries are replaced.
     """
-    changes = _yaml().load(recipe)
+    changes = _create_yaml().load(recipe)
     return SECTION.sub(lambda section: _merge_section(section[0], changes), params)
 
 
@@ -59,9 +59,9 @@ def _merge_section(section: str, changes: Mapping[str, Any]) -> str:
     name = section.partition(":")[0]
     if name not in changes:
         return section
-    yaml = _yaml()
+    yaml = _create_yaml()
     values, before = yaml.load(section), yaml.load(section)
-    _merge(values, {name: changes[name]}, "")
+    _merge_values(values, {name: changes[name]}, "")
     if values == before:
         return section
     text = io.StringIO()
@@ -69,7 +69,7 @@ def _merge_section(section: str, changes: Mapping[str, Any]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def _yaml() -> YAML:
+def _create_yaml() -> YAML:
     """Return a YAML reader and writer that keeps comments, quotes and indentation."""
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -78,12 +78,12 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _merge(values: CommentedMap, changes: Mapping[str, Any], path: str) -> None:
+def _merge_values(values: CommentedMap, changes: Mapping[str, Any], path: str) -> None:
     for name, change in changes.items():
         change_path = f"{path}.{name}" if path else name
         is_merged = isinstance(change, Mapping) and change_path not in OPTION_BLOCKS
         if is_merged and isinstance(values.get(name), Mapping):
-            _merge(values[name], change, change_path)
+            _merge_values(values[name], change, change_path)
         else:
             values[name] = change
 

@@ -36,7 +36,7 @@ LABEL_FORMS = ("choice", "label", "labels")
 GENERATED_FORMS = ("written_label", "written_number", "json", "calls", "text", "refusal", "rules")
 """Forms whose answers are generated freely."""
 JUDGED_FORMS = ("refusal", "rules")
-"""Forms whose reference says how to judge an answer and is itself no answer."""
+"""Forms whose reference says how to judge an answer and is not an answer itself."""
 GENERATIVE_FORMS = tuple(form for form in get_args(AnswerForm) if form not in HEAD_FORMS)
 """Forms that a generative model can give."""
 
@@ -93,10 +93,10 @@ def resolve_suites(
 ) -> list[Suite]:
     """Return the suites of params.yaml or, where it names none, one for each task of the data.
 
-    `tasks` is the content of tasks.json: {task: {kind, slices, records}}. A task follows from the
-    data if it has test records and an answer form for its kind under the objective; plain text
-    has none, only its perplexity is measured. Raise UserError if a suite's task has no test
-    records.
+    `tasks` is the content of tasks.json: {task: {kind, slices, records}}. A task of
+    the data becomes a suite if it has test records and its kind has an answer form under the
+    objective. Plain text has none: only its perplexity is measured. Raise UserError if a suite's
+    task has no test records.
     """
     if not suites:
         forms = _HEAD_FORMS_BY_KIND.get(objective, _GENERATIVE_FORMS_BY_KIND)
@@ -116,7 +116,7 @@ def resolve_suites(
 
 
 def add_retrieval(suites: Sequence[Suite], lengths: Sequence[int], objective: str) -> list[Suite]:
-    """Return the suites plus long-context retrieval, if it has lengths and the model generates."""
+    """Return the suites plus long-context retrieval, if lengths are set and it is generative."""
     if not lengths or objective in FORMS_BY_OBJECTIVE:
         return list(suites)
     return [*suites, Suite(task=RETRIEVAL, answer="rules")]

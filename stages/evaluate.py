@@ -52,7 +52,9 @@ def main(data: Path, reports: Path) -> None:
     judgements = read_judgements(data / "judged/judgements.jsonl")
     details["judge"] = compute_judge_metrics(judgements, settings.judge)
     details["human"] = compute_rating_metrics(data / "human", predictions, settings.human)
-    metrics = summary_metrics.summarize(details, summaries, settings.evaluate.summary_slices)
+    metrics = summary_metrics.summarize_results(
+        details, summaries, settings.evaluate.summary_slices
+    )
     for name, value in ("details", details), ("metrics", metrics):
         with outputs.atomic_file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)

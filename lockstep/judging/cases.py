@@ -1,4 +1,4 @@
-"""The test records that are judged, with the answers of the variants."""
+"""Select the test records that are judged, with the answers of the variants."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ def read_cases(predicted: Path, test: Path, settings: JudgeParams) -> list[Case]
     files: dict[str, Path] = {
         variant: predicted / variant / "predictions.jsonl" for variant in settings.variants
     }
-    answered = {variant: _read_answered(file) for variant, file in files.items()}
+    by_variant = {variant: _read_answered(file) for variant, file in files.items()}
     test_records = list(records.read(test))
     sampled = [
         record
-        for suite in _select_suites(settings.suites, answered)
+        for suite in _select_suites(settings.suites, by_variant)
         for record in records.sample_evenly(
             [record for record in test_records if record.task == suite], settings.records
         )
     ]
     for variant, file in files.items():
-        _check_complete(file, answered[variant], sampled)
+        _check_complete(file, by_variant[variant], sampled)
     return [
         Case(
             record,
-            {variant: by_id[record.id].prediction for variant, by_id in answered.items()},
+            {variant: by_id[record.id].prediction for variant, by_id in by_variant.items()},
         )
         for record in sampled
     ]
@@ -54,13 +54,13 @@ def _read_answered(file: Path) -> dict[str, Prediction]:
 
 
 def _select_suites(
-    suites: Sequence[str], answered: Mapping[str, Mapping[str, Prediction]]
+    suites: Sequence[str], by_variant: Mapping[str, Mapping[str, Prediction]]
 ) -> Sequence[str]:
     """Return the named suites, or all with free-text answers if none is named.
 
     Raise UserError if a named suite has no free-text answers, or if none has.
     """
-    rows = (row for by_id in answered.values() for row in by_id.values())
+    rows = (row for by_id in by_variant.values() for row in by_id.values())
     text_suites = sorted({row.task for row in rows if row.answer_form == "text"})
     if not text_suites:
         raise UserError(
@@ -75,11 +75,9 @@ def _select_suites(
     return suites or text_suites
 
 
-def _check_complete(
-    file: Path, answered: Mapping[str, Prediction], sampled: Sequence[Record]
-) -> None:
+def _check_complete(file: Path, by_id: Mapping[str, Prediction], sampled: Sequence[Record]) -> None:
     for record in sampled:
-        if record.id not in answered:
+        if record.id not in by_id:
             raise UserError(
                 f"{file}: no answer to record {record.id} of task {record.task}; run `dvc repro`"
             )

@@ -1,4 +1,4 @@
-"""The metrics of a judge's verdicts: win rates of compared variants and mean scores."""
+"""Compute the metrics of a judge's verdicts: win rates of compared variants and mean scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,21 +25,21 @@ def compute_judge_metrics(judgements: Sequence[Judgement], settings: JudgeParams
     """
     metrics = {}
     for task in dict.fromkeys(judgement.task for judgement in judgements):
-        of_task = [judgement for judgement in judgements if judgement.task == task]
+        task_judgements = [judgement for judgement in judgements if judgement.task == task]
         metrics[task] = {
             "compared": {
-                comparison.name: _compare(of_task, comparison, settings.dimensions)
+                comparison.name: _compare_variants(task_judgements, comparison, settings.dimensions)
                 for comparison in settings.compare
             },
             "scored": {
-                variant: _average_scores(of_task, variant, settings.dimensions)
+                variant: _average_scores(task_judgements, variant, settings.dimensions)
                 for variant in settings.score
             },
         }
     return metrics
 
 
-def _compare(
+def _compare_variants(
     judgements: Sequence[Judgement], comparison: Comparison, dimensions: Sequence[str]
 ) -> dict[str, Any]:
     """Return the win, tie and loss rates of a variant against another one.
@@ -50,28 +50,30 @@ def _compare(
     verdicts agree. `interval` is the 95% interval of the win rate, and `p` the p-value of a sign
     test of wins against losses.
     """
-    forward = _select(judgements, [comparison.variant, comparison.against])
-    reverse = _select(judgements, [comparison.against, comparison.variant])
+    forward = _select_judgements(judgements, [comparison.variant, comparison.against])
+    reverse = _select_judgements(judgements, [comparison.against, comparison.variant])
     # equal answers are judged in one order only, as a tie
     verdicts = _drop_unreadable(
-        [(one.verdicts, reverse.get(id_, one).verdicts) for id_, one in forward.items()]
+        [(first.verdicts, reverse.get(id_, first).verdicts) for id_, first in forward.items()]
     )
-    asked_twice = _drop_unreadable(
-        [(forward[id_].verdicts, other.verdicts) for id_, other in reverse.items()]
+    in_both_orders = _drop_unreadable(
+        [(forward[id_].verdicts, second.verdicts) for id_, second in reverse.items()]
     )
     by_dimension: dict[str, Any] = {}
     for name in dimensions if verdicts else ():
-        wins = sum(one[name] == other[name] == comparison.variant for one, other in verdicts)
-        losses = sum(one[name] == other[name] == comparison.against for one, other in verdicts)
-        agreeing = sum(one[name] == other[name] for one, other in asked_twice)
+        wins = sum(first[name] == second[name] == comparison.variant for first, second in verdicts)
+        losses = sum(
+            first[name] == second[name] == comparison.against for first, second in verdicts
+        )
+        agreeing = sum(first[name] == second[name] for first, second in in_both_orders)
         counts = {"win": wins, "tie": len(verdicts) - wins - losses, "loss": losses}
         by_dimension[name] = {
-            **{outcome: _ratio(count, len(verdicts)) for outcome, count in counts.items()},
-            "interval": _bounds(compute_share_interval(wins, len(verdicts))),
+            **{outcome: _round_ratio(count, len(verdicts)) for outcome, count in counts.items()},
+            "interval": _round_interval(compute_share_interval(wins, len(verdicts))),
             "p": round(compute_mcnemar_p(wins, losses), 4),
         }
-        if asked_twice:
-            by_dimension[name]["agreement"] = _ratio(agreeing, len(asked_twice))
+        if in_both_orders:
+            by_dimension[name]["agreement"] = _round_ratio(agreeing, len(in_both_orders))
     return _summarize([*forward.values(), *reverse.values()], len(verdicts), by_dimension)
 
 
@@ -79,27 +81,29 @@ def _average_scores(
     judgements: Sequence[Judgement], variant: str, dimensions: Sequence[str]
 ) -> dict[str, Any]:
     """Return the mean score of a variant, 1 to 5, in each dimension."""
-    of_variant = list(_select(judgements, [variant]).values())
-    readable = [judgement.verdicts for judgement in of_variant if judgement.verdicts]
+    variant_judgements = list(_select_judgements(judgements, [variant]).values())
+    readable = [judgement.verdicts for judgement in variant_judgements if judgement.verdicts]
     by_dimension = {
-        name: _mean([int(verdicts[name]) for verdicts in readable])
+        name: _summarize_scores([int(verdicts[name]) for verdicts in readable])
         for name in (dimensions if readable else ())
     }
-    return _summarize(of_variant, len(readable), by_dimension)
+    return _summarize(variant_judgements, len(readable), by_dimension)
 
 
-def _mean(scores: Sequence[int]) -> dict[str, Any]:
-    """Return the mean of scores and, of two or more scores, its 95% interval."""
-    mean: dict[str, Any] = {"mean": _ratio(sum(scores), len(scores))}
+def _summarize_scores(scores: Sequence[int]) -> dict[str, Any]:
+    """Return the mean of scores, with its 95% interval if there are two scores or more."""
+    mean: dict[str, Any] = {"mean": _round_ratio(sum(scores), len(scores))}
     interval = compute_mean_interval(scores, min(SCALE), max(SCALE))
-    return mean | ({"interval": _bounds(interval)} if interval else {})
+    return mean | ({"interval": _round_interval(interval)} if interval else {})
 
 
-def _bounds(interval: Interval) -> list[float]:
+def _round_interval(interval: Interval) -> list[float]:
     return [round(interval.low, 4), round(interval.high, 4)]
 
 
-def _select(judgements: Sequence[Judgement], variants: list[str]) -> dict[str, Judgement]:
+def _select_judgements(
+    judgements: Sequence[Judgement], variants: list[str]
+) -> dict[str, Judgement]:
     """Return the judgements of these variants, shown in this order, by record id."""
     return {judgement.id: judgement for judgement in judgements if judgement.shown == variants}
 
@@ -107,7 +111,7 @@ def _select(judgements: Sequence[Judgement], variants: list[str]) -> dict[str, J
 def _drop_unreadable(
     pairs: Sequence[tuple[Verdicts | None, Verdicts | None]],
 ) -> list[tuple[Verdicts, Verdicts]]:
-    return [(one, other) for one, other in pairs if one and other]
+    return [(first, second) for first, second in pairs if first and second]
 
 
 def _summarize(
@@ -118,9 +122,9 @@ def _summarize(
     unreadable = sum(judgement.verdicts is None for judgement in replied)
     summary: dict[str, Any] = {"records": records, "dimensions": by_dimension}
     if replied:
-        summary["unreadable"] = _ratio(unreadable, len(replied))
+        summary["unreadable"] = _round_ratio(unreadable, len(replied))
     return summary
 
 
-def _ratio(count: int, total: int) -> float:
+def _round_ratio(count: int, total: int) -> float:
     return round(count / total, 4)

@@ -57,12 +57,12 @@ class Comparison(Section):
 
     @property
     def name(self) -> str:
-        """The name of the comparison in the metrics."""
+        """Name of the comparison in the metrics."""
         return f"{self.variant}_against_{self.against}"
 
 
 class JudgeParams(Section):
-    """Who judges the answers of which variants, and on which dimensions."""
+    """The judge, the suites and variants whose answers it judges, and the dimensions."""
 
     by: Literal["none", "endpoint", "model"]
     """Who judges: none (nobody), endpoint (`judge.endpoint`) or model (`judge.model`)."""
@@ -115,6 +115,6 @@ class JudgeParams(Section):
 
     @property
     def variants(self) -> list[Variant]:
-        """All variants whose answers are judged, in alphabetical order."""
+        """Variants whose answers are judged, in alphabetical order."""
         pairs = [variant for pair in self.compare for variant in (pair.variant, pair.against)]
         return sorted({*pairs, *self.score})

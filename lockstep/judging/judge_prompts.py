@@ -12,14 +12,14 @@ _CONTROL_CHARACTERS = re.compile("[<\\[\u0085\u2028\u2029]")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation that a judge is asked to continue."""
+    """The conversation that is sent to the judge."""
 
     system: str
     user: str
 
     @property
     def messages(self) -> list[Message]:
-        """The prompt as a list of chat messages."""
+        """Chat messages of the prompt."""
         return [
             {"role": "system", "content": self.system},
             {"role": "user", "content": self.user},
@@ -45,22 +45,22 @@ def build_score_prompt(rubric: Rubric, record: Record, answer: str, with_referen
     )
 
 
-def _build_system_turn(rubric: Rubric, task: str) -> str:
+def _build_system_turn(rubric: Rubric, instruction: str) -> str:
     dimensions = "\n".join(f"- {name}: {text.strip()}" for name, text in rubric.dimensions.items())
-    return f"{rubric.instruction.strip()}\n\nDimensions:\n{dimensions}\n\n{task.strip()}"
+    return f"{rubric.instruction.strip()}\n\nDimensions:\n{dimensions}\n\n{instruction.strip()}"
 
 
 def _build_user_turn(
     record: Record, named_answers: list[tuple[str, str]], with_reference: bool
 ) -> str:
     """Return the conversation, the reference and the answers, each on a line after its name."""
-    parts = [(message["role"], _message_text(message)) for message in record.prompt]
+    parts = [(message["role"], _format_message(message)) for message in record.prompt]
     if with_reference:
         parts.append(("reference", record.answer))
     return "\n".join(f"{name}: {_quote(text)}" for name, text in [*parts, *named_answers])
 
 
-def _message_text(message: Message) -> str:
+def _format_message(message: Message) -> str:
     """Return the content of a message, or all of it as JSON if it has other fields too."""
     if message.keys() == {"role", "content"}:
         return message["content"]

@@ -1,4 +1,4 @@
-"""Strict parsing of a judge's replies: a reply of another form has no verdict."""
+"""Parse a judge's replies strictly: a reply in another form has no verdict."""
 
 import re
 from collections.abc import Sequence

@@ -37,16 +37,18 @@ class Judgement:
 def judge_cases(
     cases: Sequence[Case], rubric: Rubric, settings: JudgeParams, ask: AskJudge
 ) -> list[Judgement]:
-    """Return all judgements, record by record; equal prompts are asked once."""
-    tasks = [(case, variants) for case in cases for variants in _select_variants(case, settings)]
+    """Return all judgements, record by record; equal prompts are sent once."""
+    requests = [(case, variants) for case in cases for variants in _select_variants(case, settings)]
     prompts = [
-        _build_prompt(rubric, case, variants, settings.reference) for case, variants in tasks
+        _build_prompt(rubric, case, variants, settings.reference) for case, variants in requests
     ]
-    distinct = list(dict.fromkeys(prompt for prompt in prompts if prompt))
-    replies = dict(zip(distinct, ask(distinct) if distinct else [], strict=True))
+    distinct_prompts = list(dict.fromkeys(prompt for prompt in prompts if prompt))
+    replies = dict(
+        zip(distinct_prompts, ask(distinct_prompts) if distinct_prompts else [], strict=True)
+    )
     return [
         _read_reply(case, variants, replies[prompt] if prompt else None, settings.dimensions)
-        for (case, variants), prompt in zip(tasks, prompts, strict=True)
+        for (case, variants), prompt in zip(requests, prompts, strict=True)
     ]
 
 

@@ -62,7 +62,7 @@ class ShareMetric(SumMetric):
 
 @dataclass(frozen=True, slots=True)
 class JointMetric:
-    """Metric that is no function of sums: it needs all records at once."""
+    """Metric that is not a function of sums over records, so it needs all records at once."""
 
     from_predictions: Callable[[Sequence[Prediction]], WeightedMetric]
     """Function that returns the metric of predictions as a function of their weights."""

@@ -46,7 +46,7 @@ def count_labels(predictions: Sequence[Prediction]) -> Numbers:
 def count_written_labels(predictions: Sequence[Prediction]) -> Numbers:
     """Count generated labels over all that occur as reference, (records, 3 × labels).
 
-    Any other text that a model generates is wrong, and no label of its own.
+    Any other text that a model generates counts as wrong and is not a label of its own.
     """
     stripped = [_strip_spaces(row) for row in predictions]
     return _count(stripped, {row.reference for row in stripped})

@@ -1,4 +1,4 @@
-"""Display of metrics: title, unit, number of digits, and which direction is better."""
+"""Display of metrics: title, unit, number of digits, and whether higher or lower is better."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ DISPLAYS = {
     "field_f1": MetricDisplay(title="field F1", percent=True, top=1),
     "name_accuracy": MetricDisplay(title="correct function called", percent=True, top=1),
     "argument_f1": MetricDisplay(title="argument F1", percent=True, top=1),
-    "called_rightly": MetricDisplay(title="called where expected", percent=True, top=1),
+    "call_decision_accuracy": MetricDisplay(title="call decision accuracy", percent=True, top=1),
     "schema_valid": MetricDisplay(title="matches the schema", percent=True, top=1),
     "token_f1": MetricDisplay(title="token F1", percent=True, top=1),
     "valid": MetricDisplay(title="valid", percent=True, top=1),

@@ -157,7 +157,7 @@ METRICS: dict[str, dict[str, Metric]] = {
     },
     "calls": {
         "exact_match": make_share_metric(tool_calls.call_match),
-        "called_rightly": make_share_metric(tool_calls.call_decision_match),
+        "call_decision_accuracy": make_share_metric(tool_calls.call_decision_match),
         "valid": ShareMetric(tool_calls.count_readable_calls, divide_sums),
         "schema_valid": ShareMetric(tool_calls.count_schema_matches, divide_sums),
         "name_accuracy": ShareMetric(tool_calls.count_name_matches, divide_sums),
@@ -205,7 +205,13 @@ DEFAULT_METRICS: dict[AnswerForm, tuple[str, ...]] = {
     "written_label": ("accuracy", "macro_f1"),
     "written_number": ("mean_absolute_error", "r2", "valid"),
     "json": ("exact_match", "field_f1", "valid"),
-    "calls": ("exact_match", "name_accuracy", "argument_f1", "called_rightly", "schema_valid"),
+    "calls": (
+        "exact_match",
+        "name_accuracy",
+        "argument_f1",
+        "call_decision_accuracy",
+        "schema_valid",
+    ),
     "text": ("rouge_l", "chrf", "bleu", "meteor", "exact_match"),
     "preference": ("accuracy", "margin"),
     "refusal": ("accuracy", "unsafe_refused", "safe_answered"),

@@ -63,7 +63,7 @@ class Range(Section):
 
 
 class Count(Range):
-    """The answer has a number of words, characters, sentences, lines, bullets or paragraphs.
+    """The number of words, characters, sentences, lines, bullets or paragraphs is in a range.
 
     A Chinese character is a word. Characters do not include white space. Bullets are lines that
     begin with `-`, `*` or `•`. Paragraphs are separated by blank lines.
@@ -76,7 +76,7 @@ class Count(Range):
 
 
 class Times(Range):
-    """A text occurs a number of times in the answer."""
+    """The number of times that a text occurs in the answer is in a range."""
 
     rule: Literal["times"]
     text: Text
@@ -161,7 +161,7 @@ class Language(Section):
 
 
 class Case(Section):
-    """All letters of the answer are upper or lower case, and it has such letters (str.isupper)."""
+    """All letters of the answer are upper case, or all are lower case; it has at least one."""
 
     rule: Literal["case"]
     case: Literal["upper", "lower"]
@@ -210,8 +210,8 @@ def check_rules(reference: str, prediction: str) -> list[bool]:
 def check_rules_loosely(reference: str, prediction: str) -> list[bool]:
     """Return whether each rule is met by one of IFEval's variants of the answer.
 
-    The variants lack the first line, the last line or both, which often frame the answer; each of
-    them and the answer itself also without asterisks.
+    The variants lack the first line, the last line or both, since these lines often frame the
+    answer. Each variant and the answer itself also count without asterisks.
     """
     lines = prediction.split("\n")
     inner_lines = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
@@ -242,7 +242,7 @@ def count_rules_loosely(predictions: Sequence[Prediction]) -> Numbers:
 
 
 def count_occurrences(part: str, text: str) -> int:
-    """Count a text in another, in any case, not as a part of a longer word or number."""
+    """Count how often `part` occurs in a text, in any case, but not inside a word or number."""
     return len(json_answers.compile_whole_text(part).findall(text))
 
 

@@ -109,7 +109,7 @@ def group_by_suite(
 ) -> list[PredictionGroup]:
     """Return a group for each suite with predictions, plus one for perplexity.
 
-    The latter has all predictions whose reference has a likelihood, whatever their task.
+    The group for perplexity has all predictions whose reference has a likelihood, of any task.
     """
     groups = [
         PredictionGroup(
@@ -134,9 +134,9 @@ def compute_metrics(
 ) -> dict[str, Any]:
     """Return {task: metrics of the suite}, plus perplexity and bits per byte of all references.
 
-    A suite has `records`, `overall` {metric: value}, `slices` {slice: {value: {records, metrics}}};
-    generated answers also `truncated`, their number that reached max_new_tokens; labels also
-    `confusion` {reference: {prediction: count}}.
+    Each suite has `records`, `overall` {metric: value} and `slices` {slice: {value: {records and
+    metrics}}}. Suites of generated answers also have `truncated`, the number of answers that
+    reached max_new_tokens. Suites of labels also have `confusion` {reference: {prediction: count}}.
     """
     result: dict[str, Any] = {}
     forms = {suite.task: suite.form for suite in suites}

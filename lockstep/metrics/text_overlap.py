@@ -49,17 +49,17 @@ def count_chrf_ngrams(predictions: Sequence[Prediction]) -> Numbers:
     reference, and of those that match.
     """
     texts = [row.prediction for row in predictions], [[row.reference for row in predictions]]
-    return np.array(_chrf()._extract_corpus_statistics(*texts), dtype=float)
+    return np.array(_get_chrf()._extract_corpus_statistics(*texts), dtype=float)
 
 
 def chrf(sums: Numbers) -> Numbers:
     """Return the chrF of a corpus (Popović, 2015), 0 to 100, by sacrebleu."""
-    compute_score = _chrf()._compute_f_score
+    compute_score = _get_chrf()._compute_f_score
     return np.asarray(np.apply_along_axis(lambda row: compute_score(list(row)), -1, sums))
 
 
 def distinct_2(predictions: Sequence[Prediction]) -> WeightedMetric:
-    """Return distinct-2 (Li et al., 2016): different pairs of words among all pairs of words."""
+    """Return distinct-2 (Li et al., 2016): the share of distinct pairs among word pairs."""
     from scipy.sparse import csr_array
 
     counts = [Counter(itertools.pairwise(split_words(row.prediction))) for row in predictions]
@@ -93,7 +93,7 @@ def count_words(predictions: Sequence[Prediction]) -> Numbers:
 
 
 @cache
-def _chrf() -> Any:
+def _get_chrf() -> Any:
     from sacrebleu.metrics import CHRF
 
     return CHRF()

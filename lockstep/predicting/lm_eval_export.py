@@ -2,7 +2,7 @@
 
 `python -m lockstep.predicting.lm_eval_export data/merged data/prepared OUT`, then
 `lm_eval run --model hf --model_args pretrained=data/merged --tasks intent --include_path OUT`
-measures the accuracy that evaluate measures. The model's own template renders the prompts.
+measures the same accuracy as evaluate. The model's own chat template renders the prompts.
 """
 
 from pathlib import Path
@@ -31,14 +31,14 @@ def main(folder: Path, prepared: Path, out: Path) -> None:
     settings = params.read(Params)
     tasks = read_tasks(prepared / "tasks.json")
     suites = resolve_suites(settings.predict.suites, tasks, settings.train.objective)
-    choices = [suite for suite in suites if suite.answer == "choice"]
-    if not choices:
+    choice_suites = [suite for suite in suites if suite.answer == "choice"]
+    if not choice_suites:
         raise UserError("params.yaml: predict.suites: no suite has the answer form choice")
     tokenizer = model_io.load_tokenizer(folder)
     test_records = list(records.read(prepared / "test.jsonl"))
     labels = outputs.read_json(prepared / "labels.json")
     with outputs.atomic_folder(out) as partial:
-        for suite in choices:
+        for suite in choice_suites:
             lm_eval_tasks.write_task(
                 partial,
                 out,
@@ -47,7 +47,7 @@ def main(folder: Path, prepared: Path, out: Path) -> None:
                 [record for record in test_records if record.task == suite.task],
                 labels[suite.task],
             )
-    click.echo(f"{out}: {', '.join(suite.task for suite in choices)}", err=True)
+    click.echo(f"{out}: {', '.join(suite.task for suite in choice_suites)}", err=True)
 
 
 if __name__ == "__main__":

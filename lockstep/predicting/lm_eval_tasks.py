@@ -1,4 +1,4 @@
-"""Score with lm-eval: the records of choice suites as a second opinion, and tasks of its own."""
+"""Score a model by lm-eval: on records of choice suites as a second opinion, and on its tasks."""
 
 import contextlib
 import io
@@ -31,13 +31,13 @@ RESAMPLES = 100
 
 
 class LmEvalParams(Section):
-    """Records and tasks that lm-eval scores as well."""
+    """Records and tasks that lm-eval scores in addition."""
 
     records: NaturalInt = 50
     """Maximum number of records of each choice suite, sampled evenly, that lm-eval scores as a
     second opinion; 0 disables this."""
     tasks: list[str] = []
-    """Tasks of lm-eval, or of the configurations in data/tasks, that are scored as well."""
+    """Tasks of lm-eval, or of the configurations in data/tasks, that are scored in addition."""
     limit: NaturalInt = 0
     """Maximum number of documents of each of these tasks; 0 takes all."""
 
@@ -60,7 +60,7 @@ def build_documents(
 def measure_accuracy(
     model: Any, tokenizer: Any, rows: Sequence[Record], labels: Sequence[str], batch_size: int
 ) -> float:
-    """Return the accuracy of lm-eval's multiple-choice scoring of the same prompts."""
+    """Return the accuracy that lm-eval's multiple-choice scoring gives for these records."""
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
@@ -72,15 +72,15 @@ def measure_accuracy(
 
 
 def run_tasks(
-    model: Any, tokenizer: Any, settings: LmEvalParams, tasks: Path, batch_size: int
+    model: Any, tokenizer: Any, settings: LmEvalParams, folder: Path, batch_size: int
 ) -> dict[str, dict[str, float]]:
     """Return {task: {metric: value}} of lm-eval's tasks and groups, with its standard errors.
 
-    The folder `tasks` has configurations beyond lm-eval's own.
+    `folder` has configurations of further tasks.
     """
     if not settings.tasks:
         return {}
-    scores = _evaluate(model, tokenizer, _load_tasks(settings, tasks), batch_size, settings.limit)
+    scores = _evaluate(model, tokenizer, _load_tasks(settings, folder), batch_size, settings.limit)
     return {
         task: {
             name.removesuffix(",none"): value
@@ -91,15 +91,15 @@ def run_tasks(
     }
 
 
-def check_tasks(settings: LmEvalParams, tasks: Path) -> None:
-    """Raise UserError for a task that lm-eval and the folder lack, or whose data is missing."""
+def check_tasks(settings: LmEvalParams, folder: Path) -> None:
+    """Raise UserError if neither lm-eval nor the folder has a task, or if its data is missing."""
     if settings.tasks:
-        _load_tasks(settings, tasks)
+        _load_tasks(settings, folder)
 
 
 def write_task(
     folder: Path,
-    place: Path,
+    final_folder: Path,
     name: str,
     tokenizer: Any,
     rows: Sequence[Record],
@@ -107,29 +107,29 @@ def write_task(
 ) -> None:
     """Write a suite as a task of lm-eval into `folder`: its documents and its configuration.
 
-    The configuration names the documents by their final place, `place`.
+    `folder` may be temporary: the configuration refers to the documents in `final_folder`.
     """
     from ruamel.yaml import YAML
 
     with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as stream:
         for document in build_documents(tokenizer, rows, labels):
             stream.write(json.dumps(document, ensure_ascii=False) + "\n")
-    files = {"test": str(place / f"{name}.jsonl")}
+    files = {"test": str(final_folder / f"{name}.jsonl")}
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": files}}
     with (folder / f"{name}.yaml").open("w", encoding="utf-8") as stream:
         YAML().dump({"task": name, **source, **TASK}, stream)
 
 
-def _load_tasks(settings: LmEvalParams, tasks: Path) -> dict[str, Any]:
-    with _quiet():
-        manager = _manager(tasks, with_defaults=False)
+def _load_tasks(settings: LmEvalParams, folder: Path) -> dict[str, Any]:
+    with _suppress_output():
+        manager = _build_task_manager(folder, with_defaults=False)
         if not set(settings.tasks) <= set(manager.all_tasks):
-            manager = _manager(tasks, with_defaults=True)
+            manager = _build_task_manager(folder, with_defaults=True)
         unknown = [name for name in settings.tasks if name not in manager.all_tasks]
         if unknown:
             raise UserError(
                 f"params.yaml: predict.lm_eval.tasks: lm-eval has no {', '.join(unknown)}; "
-                f"`lm_eval ls tasks` lists them, {tasks} may hold more"
+                f"`lm_eval ls tasks` lists them, {folder} may hold more"
             )
         try:
             return dict(manager.load(settings.tasks))
@@ -143,7 +143,7 @@ def _load_tasks(settings: LmEvalParams, tasks: Path) -> dict[str, Any]:
 
 
 @cache
-def _manager(folder: Path, with_defaults: bool) -> Any:
+def _build_task_manager(folder: Path, with_defaults: bool) -> Any:
     """Return lm-eval's task manager; indexing its own tasks takes 13 s."""
     from lm_eval.tasks import TaskManager
 
@@ -156,9 +156,9 @@ def _evaluate(
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
 
-    with _quiet():  # progress bars of seconds
+    with _suppress_output():  # hides progress bars
         scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
-        # not simple_evaluate, which looks at the whole machine first: pip list, git, CPU
+        # simple_evaluate would first inspect the machine (pip list, git, CPU)
         output = evaluate(
             scorer, dict(tasks), limit=limit or None, bootstrap_iters=RESAMPLES, log_samples=False
         )
@@ -166,7 +166,7 @@ def _evaluate(
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_output() -> Iterator[None]:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     with contextlib.redirect_stderr(io.StringIO()):
         yield

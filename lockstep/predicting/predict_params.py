@@ -20,19 +20,20 @@ class PredictParams(Section):
     batch_size: PositiveInt
     """Number of prompts in one forward pass."""
     max_length: PositiveInt = 256
-    """Tokens read at once where likelihoods are computed; longer records are read in windows."""
+    """Maximum number of tokens of a row where likelihoods are computed; longer records are split
+    into windows."""
     backend: Literal["transformers", "vllm"] = "transformers"
     """Engine that generates answers; vllm needs a GPU. Likelihoods and the outputs of a head
     always come from transformers."""
     split_records: NaturalInt = 60
-    """Number of training and of validation records of each suite that are asked as well, to
-    compare with the test records; 0 disables this."""
+    """Number of training records, and of validation records, of each suite that the model also
+    answers, to compare the splits; 0 disables this."""
     lm_eval: LmEvalParams = LmEvalParams()
-    """Records and tasks that lm-eval scores as well."""
+    """Records and tasks that lm-eval scores in addition."""
     robustness: RobustnessParams = RobustnessParams()
-    """Perturbed test records that the model answers as well."""
+    """Perturbed test records that the model also answers."""
     retrieval: RetrievalParams = RetrievalParams()
-    """Long-context records that are generated and asked as well."""
+    """Generated long-context records that the model also answers."""
 
     def uses_vllm(self, suites: Sequence[Suite]) -> bool:
         """Whether vLLM generates any answer to these suites."""

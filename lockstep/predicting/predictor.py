@@ -1,4 +1,4 @@
-"""Ask one variant of the model everything that is to be evaluated."""
+"""Compute the predictions of one variant of the model on all records that are evaluated."""
 
 import hashlib
 from collections import Counter
@@ -18,7 +18,7 @@ from lockstep.suites import GENERATED_FORMS, JUDGED_FORMS, RETRIEVAL, Suite
 
 
 class Predictor:
-    """The records that one variant is asked, and its predictions.
+    """Records that one variant of the model answers, and its predictions.
 
     Every answer goes through a resume cache, so an interrupted stage continues where it stopped.
     """
@@ -36,7 +36,7 @@ class Predictor:
 
         `suites` may include long-context retrieval, whose records are generated here.
         `labels` are the labels of each task. `split_records` are the records of the other splits;
-        an even sample of them is asked as well, except what the model's context does not hold.
+        an even sample of them is answered too, without records that exceed the model's context.
         """
         self.model = model
         self.settings = model.settings
@@ -47,19 +47,19 @@ class Predictor:
         if any(suite.task == RETRIEVAL for suite in self.suites):
             generated = retrieval.generate_records(model.tokenizer, self.settings.retrieval, seed)
         self.test_records = [*test_records, *generated]
-        self.perturbed = {suite.task: self._perturb(suite) for suite in self.suites}
+        self.perturbed = {suite.task: self._perturb_records(suite) for suite in self.suites}
         self.split_samples = {
-            split: [record for suite in suites for record in self._sample(suite, part)]
+            split: [record for suite in suites for record in self._sample_records(suite, part)]
             for split, part in split_records.items()
         }
 
     def check(self) -> None:
-        """Raise UserError, before weights are loaded, for what vLLM or the context cannot hold."""
+        """Raise UserError, before weights load, if vLLM or the context cannot hold a prompt."""
         if self.settings.uses_vllm(self.suites):
             vllm_backend.check_model(self.model.folder)
         for suite in self.suites:
             suite_records = [*select_records(suite, self.test_records), *self.perturbed[suite.task]]
-            self.model.check_context(suite, suite_records, self._labels(suite))
+            self.model.check_context(suite, suite_records, self._get_labels(suite))
 
     def predict(self, cache: ResumeCache) -> list[Prediction]:
         """Answer the test records of all suites, and compute the likelihood of each reference."""
@@ -81,13 +81,14 @@ class Predictor:
 
         `predictions` are those of the test records.
         """
-        by = self.settings.robustness.paraphrases
-        linked = perturbations.link_paraphrases(predictions, by) if by else []
+        slice_name = self.settings.robustness.paraphrases
+        linked = perturbations.link_paraphrases(predictions, slice_name) if slice_name else []
         result = [row for row in linked if perturbations.PARENT in row.slices]
         for suite in self.suites:
             pairs = self._answer_perturbed(suite, cache)
             result += [
-                add_answer(self._unanswered(record), suite, answer) for record, answer in pairs
+                add_answer(self._build_prediction(record), suite, answer)
+                for record, answer in pairs
             ]
         return result
 
@@ -97,7 +98,7 @@ class Predictor:
         return {
             suite.task: self.model.measure_lm_eval_accuracy(
                 records.sample_evenly(select_records(suite, self.test_records), number),
-                self._labels(suite),
+                self._get_labels(suite),
             )
             for suite in self.suites
             if suite.answer == "choice" and number
@@ -113,10 +114,10 @@ class Predictor:
         ]
         return self.model.measure_latency(records.sample_evenly(generated, latency.PROMPTS))
 
-    def _labels(self, suite: Suite) -> list[str]:
+    def _get_labels(self, suite: Suite) -> list[str]:
         return self.labels.get(suite.task, [])
 
-    def _perturb(self, suite: Suite) -> list[Record]:
+    def _perturb_records(self, suite: Suite) -> list[Record]:
         """Return the perturbed versions of a sample of the suite's records."""
         settings = self.settings.robustness
         if not settings.covers(suite):
@@ -127,17 +128,17 @@ class Predictor:
                 select_records(suite, self.test_records), settings.records
             )
             for version in perturbations.perturb(
-                record, suite.answer, self._labels(suite), settings, self.seed
+                record, suite.answer, self._get_labels(suite), settings, self.seed
             )
         ]
 
-    def _sample(self, suite: Suite, part: Sequence[Record]) -> list[Record]:
+    def _sample_records(self, suite: Suite, part: Sequence[Record]) -> list[Record]:
         sample = records.sample_evenly(select_records(suite, part), self.settings.split_records)
-        labels = self._labels(suite)
+        labels = self._get_labels(suite)
         return [record for record in sample if self.model.fits_context(suite, record, labels)]
 
     def _generate(self, cache: ResumeCache) -> None:
-        """Generate all answers first, into the cache: vLLM starts once, before our weights load."""
+        """Generate all answers into the cache, so vLLM starts once, before transformers loads."""
         for suite in self.suites:
             if suite.answer in GENERATED_FORMS:
                 self._answer("answers", suite, select_records(suite, self.test_records), cache)
@@ -146,35 +147,39 @@ class Predictor:
                     self._answer(f"{split} answers", suite, select_records(suite, sample), cache)
 
     def _predict(
-        self, asked_records: Sequence[Record], cache: ResumeCache, prefix: str = ""
+        self, all_records: Sequence[Record], cache: ResumeCache, prefix: str = ""
     ) -> list[Prediction]:
         answers: dict[str, tuple[Suite, Answer]] = {}
         for suite in self.suites:
-            part = select_records(suite, asked_records)
+            part = select_records(suite, all_records)
             for record, answer in zip(
                 part, self._answer(f"{prefix}answers", suite, part, cache), strict=True
             ):
                 answers[record.id] = (suite, answer)
-        judged = {suite.task for suite in self.suites if suite.answer in JUDGED_FORMS}
-        likely = [
+        judged_tasks = {suite.task for suite in self.suites if suite.answer in JUDGED_FORMS}
+        with_likelihood = [
             record
-            for record in asked_records
+            for record in all_records
             if self.model.head is None
-            and record.task not in judged
+            and record.task not in judged_tasks
             and record.desirable is not False
         ]
-        losses = cache.map(f"{prefix}losses", likely, self.model.compute_reference_losses)
-        by_id = {
-            record.id: (loss, tokens) for record, (loss, tokens) in zip(likely, losses, strict=True)
+        losses = cache.map(f"{prefix}losses", with_likelihood, self.model.compute_reference_losses)
+        losses_by_id = {
+            record.id: (loss, tokens)
+            for record, (loss, tokens) in zip(with_likelihood, losses, strict=True)
         }
         unanswered = [
-            self._unanswered(record, *by_id.get(record.id, (None, 0))) for record in asked_records
+            self._build_prediction(record, *losses_by_id.get(record.id, (None, 0)))
+            for record in all_records
         ]
         return [
             add_answer(row, *answers[row.id]) if row.id in answers else row for row in unanswered
         ]
 
-    def _unanswered(self, record: Record, loss: float | None = None, tokens: int = 0) -> Prediction:
+    def _build_prediction(
+        self, record: Record, loss: float | None = None, tokens: int = 0
+    ) -> Prediction:
         """Return the prediction of a record before it is answered.
 
         The record's own slices take precedence over `source` and `length`.
@@ -183,7 +188,11 @@ class Predictor:
         return Prediction(
             id=record.id,
             task=record.task,
-            slices={"source": record.source, "length": name_length(len(prompt)), **record.slices},
+            slices={
+                "source": record.source,
+                "length": format_length_range(len(prompt)),
+                **record.slices,
+            },
             tools=record.tools,
             question=record.question,
             prompt=hash_prompt(prompt),
@@ -195,12 +204,14 @@ class Predictor:
     def _answer(
         self, kind: str, suite: Suite, part: Sequence[Record], cache: ResumeCache
     ) -> list[Answer]:
-        labels = self._labels(suite)
+        labels = self._get_labels(suite)
 
-        def work(batch: Sequence[Record]) -> list[Any]:
+        def answer_batch(batch: Sequence[Record]) -> list[Any]:
             return [asdict(answer) for answer in self.model.answer(suite, batch, labels)]
 
-        return [Answer(**values) for values in cache.map(f"{kind} {suite.task}", part, work)]
+        return [
+            Answer(**values) for values in cache.map(f"{kind} {suite.task}", part, answer_batch)
+        ]
 
     def _answer_perturbed(self, suite: Suite, cache: ResumeCache) -> list[tuple[Record, Answer]]:
         """Return the perturbed records of a suite with their answers; resampled ones come last."""
@@ -208,10 +219,10 @@ class Predictor:
         resampled = [record for record in versions if perturbations.is_resampled(record)]
         others = [record for record in versions if not perturbations.is_resampled(record)]
 
-        def work(batch: Sequence[tuple[Record, int]]) -> list[Any]:
+        def sample_batch(batch: Sequence[tuple[Record, int]]) -> list[Any]:
             return [asdict(answer) for answer in self.model.sample(batch, self.seed)]
 
-        samples = cache.map(f"resampled {suite.task}", number_repeats(resampled), work)
+        samples = cache.map(f"resampled {suite.task}", number_repeats(resampled), sample_batch)
         answers = [
             *self._answer("perturbed", suite, others, cache),
             *(Answer(**values) for values in samples),
@@ -227,8 +238,10 @@ def choose_head(suites: Sequence[Suite], labels: Mapping[str, Sequence[str]]) ->
     if not forms & {"label", "labels"}:
         return None
     names = sorted({label for suite in suites for label in labels[suite.task]})
-    several = "labels" in forms
-    return Head("multi_label_classification" if several else "single_label_classification", names)
+    is_multi_label = "labels" in forms
+    return Head(
+        "multi_label_classification" if is_multi_label else "single_label_classification", names
+    )
 
 
 def select_records(suite: Suite, part: Sequence[Record]) -> list[Record]:
@@ -265,9 +278,9 @@ def hash_prompt(ids: list[int]) -> str:
     return hashlib.sha256(" ".join(map(str, ids)).encode()).hexdigest()[:16]
 
 
-def name_length(tokens: int) -> str:
-    """Return the band of a length, between powers of four: 1-16, 17-64, 65-256 …"""
-    below, top = 0, 16
-    while tokens > top:
-        below, top = top, 4 * top
-    return f"{below + 1}-{top}"
+def format_length_range(tokens: int) -> str:
+    """Return the range of a length, whose ends grow fourfold: 1-16, 17-64, 65-256 …"""
+    low, high = 1, 16
+    while tokens > high:
+        low, high = high + 1, 4 * high
+    return f"{low}-{high}"

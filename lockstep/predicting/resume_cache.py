@@ -1,4 +1,4 @@
-"""Resume cache of an interrupted predict stage: the answers that a model has given already."""
+"""Resume cache of an interrupted predict stage: the answers that the model gave before."""
 
 import fcntl
 import hashlib
@@ -31,9 +31,9 @@ class ResumeCache:
         """Number of items between two saves."""
 
     def map(
-        self, name: str, items: Sequence[Item], work: Callable[[Sequence[Item]], list[Any]]
+        self, name: str, items: Sequence[Item], compute: Callable[[Sequence[Item]], list[Any]]
     ) -> list[Any]:
-        """Apply `work` to the items part by part and return all results, which JSON can represent.
+        """Apply `compute` to the items part by part and return all results, which must be JSON.
 
         A part that is in the cache is read from there. Every run divides the items into the same
         parts, so batches do not differ between runs.
@@ -43,7 +43,7 @@ class ResumeCache:
             file = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-{start}.json"
             if not file.exists():
                 with outputs.atomic_file(file) as partial:
-                    partial.write_text(json.dumps(work(items[start : start + self.part_size])))
+                    partial.write_text(json.dumps(compute(items[start : start + self.part_size])))
             results += json.loads(file.read_text())
         return results
 

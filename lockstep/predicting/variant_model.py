@@ -42,7 +42,7 @@ class VariantModel:
     ) -> None:
         """Read the tokenizer of a model folder.
 
-        `new_head` is put on a base that has no head: it is random, so its answers are at chance.
+        `new_head` is added to a base that has no head. It is random, so its answers are at chance.
         """
         self.settings, self.folder, self.attention = settings, folder, attention
         saved_head = model_io.read_head(folder)
@@ -54,7 +54,7 @@ class VariantModel:
 
     @property
     def model(self) -> Any:
-        """Return the loaded weights; vLLM frees the device first."""
+        """Return the model that transformers loads; a vLLM engine is closed first."""
         if self._model is None:
             if self._engine is not None:
                 self._engine.close()
@@ -68,7 +68,7 @@ class VariantModel:
 
     @property
     def generator(self) -> AnswerGenerator:
-        """Return the engine that generates answers; our weights leave before vLLM starts."""
+        """Return the engine that generates answers; the model is unloaded before vLLM starts."""
         if self.settings.backend == "transformers":
             return TransformersGenerator(self.model, self.tokenizer, self.settings.batch_size)
         if self._engine is None:
@@ -104,15 +104,19 @@ class VariantModel:
         for record in records:
             if not self.fits_context(suite, record, labels):
                 length = len(self.encode_prompt(record))
+                answer_length = self._count_answer_tokens(suite, labels)
                 raise UserError(
                     f"{record.origin}: a prompt of {length} tokens leaves no "
-                    f"room for an answer of {self._answer_length(suite, labels)} in the model's "
+                    f"room for an answer of {answer_length} in the model's "
                     f"context of {self.context}; shorten it, or lower predict.max_new_tokens"
                 )
 
     def fits_context(self, suite: Suite, record: Record, labels: Sequence[str]) -> bool:
         """Whether the context has room for the prompt and the longest answer."""
-        return len(self.encode_prompt(record)) + self._answer_length(suite, labels) <= self.context
+        return (
+            len(self.encode_prompt(record)) + self._count_answer_tokens(suite, labels)
+            <= self.context
+        )
 
     def encode_prompt(self, record: Record) -> list[int]:
         """Return the token ids that the model reads before it answers."""
@@ -123,11 +127,11 @@ class VariantModel:
     def answer(
         self, suite: Suite, records: Sequence[Record], labels: Sequence[str]
     ) -> list[Answer]:
-        """Answer each record of a suite; `labels` are those of its task."""
+        """Answer each record of a suite; `labels` are the labels of its task."""
         if suite.answer == "choice":
             return self._choose_label(records, labels)
         if suite.answer == "preference":
-            return self._prefer(records)
+            return self._choose_preferred(records)
         if self.head is not None:
             return self._classify(self.head, records)
         prompts = [self.encode_prompt(record) for record in records]
@@ -176,7 +180,7 @@ class VariantModel:
             self.model, self.tokenizer, self.settings.lm_eval, tasks, self.settings.batch_size
         )
 
-    def _answer_length(self, suite: Suite, labels: Sequence[str]) -> int:
+    def _count_answer_tokens(self, suite: Suite, labels: Sequence[str]) -> int:
         """Return the number of tokens of the longest possible answer."""
         if suite.answer in GENERATED_FORMS:
             return self.settings.max_new_tokens
@@ -190,16 +194,16 @@ class VariantModel:
         return [Answer(max(options, key=options.__getitem__), options) for options in by_label]
 
     def _classify(self, head: Head, records: Sequence[Record]) -> list[Answer]:
-        outputs = self._head_outputs([self.encode_prompt(record) for record in records])
+        outputs = self._compute_head_outputs([self.encode_prompt(record) for record in records])
         return [
             Answer(head_outputs.format_answer(head, row), dict(zip(head.labels, row, strict=False)))
             for row in outputs
         ]
 
-    def _prefer(self, records: Sequence[Record]) -> list[Answer]:
+    def _choose_preferred(self, records: Sequence[Record]) -> list[Answer]:
         """Return the answer with the higher reward or, for a generative model, likelihood."""
         others = [record.with_answer(record.rejected or "") for record in records]
-        scores = zip(self._pair_scores(records), self._pair_scores(others), strict=True)
+        scores = zip(self._score_answers(records), self._score_answers(others), strict=True)
         return [
             Answer(
                 (record if chosen > rejected else other).answer,
@@ -208,7 +212,7 @@ class VariantModel:
             for record, other, (chosen, rejected) in zip(records, others, scores, strict=True)
         ]
 
-    def _pair_scores(self, records: Sequence[Record]) -> list[float]:
+    def _score_answers(self, records: Sequence[Record]) -> list[float]:
         """Return the reward of each answer or, for a generative model, its log-likelihood."""
         if self.head is None:
             return [-loss for loss, _ in self.compute_reference_losses(records)]
@@ -216,9 +220,9 @@ class VariantModel:
         inputs = [
             chat.encode_example(self.tokenizer, record, length).input_ids for record in records
         ]
-        return [row[0] for row in self._head_outputs(inputs)]
+        return [row[0] for row in self._compute_head_outputs(inputs)]
 
-    def _head_outputs(self, inputs: Sequence[list[int]]) -> list[list[float]]:
+    def _compute_head_outputs(self, inputs: Sequence[list[int]]) -> list[list[float]]:
         return head_outputs.compute_outputs(
             self.model, inputs, self.tokenizer.pad_token_id, self.settings.batch_size
         )

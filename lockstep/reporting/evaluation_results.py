@@ -1,4 +1,4 @@
-"""Read reports/details.json, which evaluate writes, as the objects that the page shows."""
+"""Read reports/details.json, which evaluate writes, into the objects that the page shows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class EvaluationResults:
         """Return the suites of the merged variant, in the order of display."""
         return get_suites(self.variants["merged"])
 
-    def interval(self, variant: str, suite: str, metric: str) -> Interval | None:
+    def get_interval(self, variant: str, suite: str, metric: str) -> Interval | None:
         """Return the interval of a metric; None if it has none."""
         metrics = self.variants[variant]
         intervals = metrics.get(suite, metrics) if isinstance(metrics.get(suite), dict) else metrics
@@ -48,16 +48,16 @@ def read_results(path: Path) -> EvaluationResults:
         variants={variant: details[variant] for variant in VARIANTS},
         differences={
             step: {
-                task: {name: _difference(values) for name, values in by_metric.items()}
+                task: {name: _parse_difference(values) for name, values in by_metric.items()}
                 for task, by_metric in by_suite.items()
             }
             for step, by_suite in details["differences"].items()
         },
-        gates=[_gate(values) for values in details["gates"]],
+        gates=[_parse_gate(values) for values in details["gates"]],
     )
 
 
-def _difference(values: dict[str, Any]) -> Difference:
+def _parse_difference(values: dict[str, Any]) -> Difference:
     return Difference(
         records=values["records"],
         value=values["difference"],
@@ -68,7 +68,7 @@ def _difference(values: dict[str, Any]) -> Difference:
     )
 
 
-def _gate(values: dict[str, Any]) -> tuple[Gate, GateOutcome | None]:
+def _parse_gate(values: dict[str, Any]) -> tuple[Gate, GateOutcome | None]:
     gate = Gate.model_validate(values["gate"])
     if not values["decided"]:
         return gate, None

@@ -12,6 +12,7 @@ CERTAINTY = {
     "proven": ", proven by the whole 95% interval",
     "not_refuted": ", unless the whole 95% interval refutes it",
 }
+"""Certainty of a gate -> its description at the end of the condition."""
 
 
 def describe_condition(gate: Gate) -> str:
@@ -37,8 +38,8 @@ def describe_value(outcome: GateOutcome) -> str:
         return "not defined"
     display = describe_metric(outcome.gate.metric)
     is_difference = outcome.gate.against != "nothing"
-    show = display.format_difference if is_difference else display.format
-    return f"{show(outcome.value)}{_between(outcome.interval, show)}"
+    format_value = display.format_difference if is_difference else display.format
+    return f"{format_value(outcome.value)}{_format_interval(outcome.interval, format_value)}"
 
 
 def describe_failures(outcomes: Iterable[GateOutcome | None]) -> list[str]:
@@ -50,5 +51,5 @@ def describe_failures(outcomes: Iterable[GateOutcome | None]) -> list[str]:
     ]
 
 
-def _between(interval: Interval | None, show: Callable[[float], str]) -> str:
-    return f" ({show(interval.low)} to {show(interval.high)})" if interval else ""
+def _format_interval(interval: Interval | None, format_value: Callable[[float], str]) -> str:
+    return f" ({format_value(interval.low)} to {format_value(interval.high)})" if interval else ""

@@ -31,8 +31,10 @@ class Curve:
 def draw_curve(log: Sequence[dict[str, Any]]) -> Curve:
     """Return the curves of training and validation loss over steps; both axes start at zero."""
     losses = [(row["step"], row["loss"]) for row in log if row["loss"] is not None]
-    checks = [(r["step"], r["validation_loss"]) for r in log if r["validation_loss"] is not None]
-    points = losses + checks
+    validation_losses = [
+        (r["step"], r["validation_loss"]) for r in log if r["validation_loss"] is not None
+    ]
+    points = losses + validation_losses
     xs = choose_ticks(max((step for step, _ in points), default=1.0))
     ys = choose_ticks(max((loss for _, loss in points), default=1.0))
     last = max(max((step for step, _ in points), default=1.0), 1.0)
@@ -50,7 +52,7 @@ def draw_curve(log: Sequence[dict[str, Any]]) -> Curve:
         right=WIDTH - RIGHT,
         bottom=HEIGHT - BOTTOM,
         loss=[(x(step), y(loss)) for step, loss in losses],
-        validation=[(x(step), y(loss)) for step, loss in checks],
+        validation=[(x(step), y(loss)) for step, loss in validation_losses],
         x_ticks=[(x(value), f"{value:,g}") for value in xs if value <= last],
         y_ticks=[(y(value), f"{value:,g}") for value in ys],
     )

@@ -153,7 +153,7 @@ def collect_values(
         "bits": verdict.BITS[quantized["method"]],
         "curve": loss_curve.draw_curve(log),
         "training": training_settings.list_settings(settings["train"]),
-        "loader": training_settings.name_loader(summaries["trained"]["objective"]),
+        "loader": training_settings.get_loader_name(summaries["trained"]["objective"]),
         "splits": _collect_splits(summaries),
     }
 
@@ -196,7 +196,7 @@ def build_cells(
             row.append(Cell(variant=variant, text="", bar=None))
             continue
         step, before = steps[index], values[index - 1] if index else None
-        interval = results.interval(variant, task, name) if results else None
+        interval = results.get_interval(variant, task, name) if results else None
         test = results.differences[step].get(task, {}).get(name) if results and step else None
         bar = round(100 * min(1.0, max(0.0, value / display.top)), 1) if display.top else None
         row.append(
@@ -210,8 +210,8 @@ def build_cells(
                     else ""
                 ),
                 change=display.format_change(before, value) if before is not None else "",
-                judgement=_judge(display, before, value, test) if before is not None else "",
-                explanation=_explain(display, test) if test else "",
+                judgement=_judge_change(display, before, value, test) if before is not None else "",
+                explanation=_explain_test(display, test) if test else "",
             )
         )
     return row
@@ -289,7 +289,9 @@ def _collect_splits(summaries: Mapping[str, Metrics]) -> list[tuple[str, list[in
     ]
 
 
-def _judge(display: MetricDisplay, before: float, after: float, test: Difference | None) -> str:
+def _judge_change(
+    display: MetricDisplay, before: float, after: float, test: Difference | None
+) -> str:
     if display.compute_change(before, after) == 0:
         return "same"
     if test is None:
@@ -299,7 +301,7 @@ def _judge(display: MetricDisplay, before: float, after: float, test: Difference
     return "better" if display.is_better(before, after) else "worse"
 
 
-def _explain(display: MetricDisplay, test: Difference) -> str:
+def _explain_test(display: MetricDisplay, test: Difference) -> str:
     low, high = test.interval.low, test.interval.high
     ends = f"{display.format_difference(low)} to {display.format_difference(high)}"
     smallest = ""

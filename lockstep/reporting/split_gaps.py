@@ -41,7 +41,11 @@ class GapRow:
 
     @property
     def is_proven(self) -> bool:
-        """Whether training records do better beyond chance, and beyond what the base shows."""
+        """Whether the metric is significantly better on training than on validation records.
+
+        The gap must also differ significantly from that of the base, which shows how much easier
+        the training records are.
+        """
         intervals = [self.gap_interval]
         if self.base_gap:
             intervals.append(
@@ -55,7 +59,7 @@ def list_gaps(results: EvaluationResults) -> list[GapRow]:
     """Return the main metric of each suite, and the perplexity of its references."""
     gaps = results.details["split_gaps"]
     return [
-        _gap_row(task, name, by_metric[name], gaps["base"].get(task, {}).get(name))
+        _build_gap_row(task, name, by_metric[name], gaps["base"].get(task, {}).get(name))
         for task, by_metric in gaps["merged"].items()
         for name in dict.fromkeys([sort_metrics(dict.fromkeys(by_metric, 0.0))[0], PERPLEXITY])
         if name in by_metric
@@ -77,7 +81,7 @@ def describe_gaps(rows: Sequence[GapRow]) -> Iterator[str]:
         )
 
 
-def _gap_row(task: str, name: str, values: Metrics, base: Metrics | None) -> GapRow:
+def _build_gap_row(task: str, name: str, values: Metrics, base: Metrics | None) -> GapRow:
     return GapRow(
         task=task,
         name=name,

@@ -15,25 +15,25 @@ def list_settings(train: dict[str, Any]) -> list[tuple[str, str]]:
     return sorted(_flatten({name: value for name, value in train.items() if name not in blocks}))
 
 
-def name_loader(objective: str) -> str:
+def get_loader_name(objective: str) -> str:
     """Return the class of transformers that loads the model."""
     kind = "SequenceClassification" if objective in FORMS_BY_OBJECTIVE else "CausalLM"
     return f"AutoModelFor{kind}"
 
 
-def _flatten(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{above}{name}.")
+            yield from _flatten(value, f"{prefix}{name}.")
         elif value not in ([], None):
-            yield f"{above}{name}", _text(value)
+            yield f"{prefix}{name}", _format_value(value)
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_format_value, value))
     if isinstance(value, dict):
-        return " ".join(f"{name} {_text(inner)}" for name, inner in value.items())
+        return " ".join(f"{name} {_format_value(inner)}" for name, inner in value.items())
     return str(value)

@@ -79,12 +79,12 @@ def _write_headline(
         tuning = (
             f"Tuning {verb} {subject} from {display.format(before)} to {display.format(merged)}"
         )
-        tuning += _doubt(results.differences["tuning"], task, name)
+        tuning += _describe_doubt(results.differences["tuning"], task, name)
     if after is None:
         return f"{tuning}; {describe_quantization(None, False, quantized, '')}."
     difference = display.compute_change(merged, after)
     gain = -difference if display.lower_is_better else difference
-    doubt = _doubt(results.differences["quantization"], task, name) if difference else ""
+    doubt = _describe_doubt(results.differences["quantization"], task, name) if difference else ""
     return f"{tuning}; {describe_quantization(gain, display.percent, quantized, doubt)}."
 
 
@@ -122,7 +122,7 @@ def list_slices(results: EvaluationResults) -> list[SliceRow]:
         for task, suite in results.suites.items()
         for main in sort_metrics(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
-        for value, part in sorted(parts.items(), key=lambda item: _natural_key(item[0]))
+        for value, part in sorted(parts.items(), key=lambda item: _build_natural_sort_key(item[0]))
         if part["records"] < suite["records"] and main in part
     ]
 
@@ -148,33 +148,33 @@ def list_concerns(
     """
     merged = results.variants["merged"]
     return [
-        *_losses_by_tuning(results),
-        *_losses_by_quantization(results),
-        *_weak_slice(results),
-        *_untrained_labels(merged, prepared["unlearnt_labels"]),
-        *_unrecognized_labels(merged),
-        *_truncated_answers(merged),
-        *_overfitting(log),
-        *_truncated_rows(train),
-        *_few_records(merged),
+        *_report_declines_by_tuning(results),
+        *_report_declines_by_quantization(results),
+        *_report_weakest_slice(results),
+        *_report_untrained_labels(merged, prepared["unlearnt_labels"]),
+        *_report_unrecognized_labels(merged),
+        *_report_truncated_answers(merged),
+        *_report_overfitting(log),
+        *_report_truncated_rows(train),
+        *_report_few_records(merged),
     ]
 
 
-def _losses_by_tuning(results: EvaluationResults) -> Iterator[str]:
-    for task, name, before, after in _worsened(results, "base", "merged"):
-        doubt = _doubt(results.differences["tuning"], task, name)
-        yield _worse("Tuning", task, name, before, after) + f"{doubt}."
+def _report_declines_by_tuning(results: EvaluationResults) -> Iterator[str]:
+    for task, name, before, after in _find_declines(results, "base", "merged"):
+        doubt = _describe_doubt(results.differences["tuning"], task, name)
+        yield _describe_decline("Tuning", task, name, before, after) + f"{doubt}."
 
 
-def _losses_by_quantization(results: EvaluationResults) -> Iterator[str]:
+def _report_declines_by_quantization(results: EvaluationResults) -> Iterator[str]:
     """Yield losses that chance does not explain."""
     tests = results.differences["quantization"]
-    for task, name, before, after in _worsened(results, "merged", "quantized"):
+    for task, name, before, after in _find_declines(results, "merged", "quantized"):
         if name in tests.get(task, {}) and not tests[task][name].could_be_chance:
-            yield _worse("Quantization", task, name, before, after) + "."
+            yield _describe_decline("Quantization", task, name, before, after) + "."
 
 
-def _worsened(
+def _find_declines(
     results: EvaluationResults, old: str, new: str
 ) -> Iterator[tuple[str, str, float, float]]:
     """Yield (suite, metric, before, after) of each metric that is shown as worse."""
@@ -186,7 +186,7 @@ def _worsened(
                 yield task, name, before, after
 
 
-def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
+def _describe_decline(step: str, task: str, name: str, before: float, after: float) -> str:
     display = describe_metric(name)
     return (
         f"{step} makes {spell_out(task)} {display.title} worse: "
@@ -194,12 +194,12 @@ def _worse(step: str, task: str, name: str, before: float, after: float) -> str:
     )
 
 
-def _doubt(tests: dict[str, dict[str, Difference]], task: str, name: str) -> str:
+def _describe_doubt(tests: dict[str, dict[str, Difference]], task: str, name: str) -> str:
     difference = tests.get(task, {}).get(name)
     return " (which could be chance)" if difference and difference.could_be_chance else ""
 
 
-def _weak_slice(results: EvaluationResults) -> Iterator[str]:
+def _report_weakest_slice(results: EvaluationResults) -> Iterator[str]:
     weakest = find_weakest_slice(list_slices(results))
     if weakest:
         display = describe_metric(weakest.metric)
@@ -210,7 +210,7 @@ def _weak_slice(results: EvaluationResults) -> Iterator[str]:
         )
 
 
-def _unrecognized_labels(merged: Metrics) -> Iterator[str]:
+def _report_unrecognized_labels(merged: Metrics) -> Iterator[str]:
     for task, suite in get_suites(merged).items():
         never = [
             label
@@ -221,7 +221,7 @@ def _unrecognized_labels(merged: Metrics) -> Iterator[str]:
             yield f"Never predicted correctly in {spell_out(task)}: {_list_names(never)}."
 
 
-def _untrained_labels(merged: Metrics, labels: dict[str, dict[str, int]]) -> Iterator[str]:
+def _report_untrained_labels(merged: Metrics, labels: dict[str, dict[str, int]]) -> Iterator[str]:
     for task in get_suites(merged):
         if task in labels:
             yield f"In no training record of {spell_out(task)}: {_list_names([*labels[task]])}."
@@ -232,7 +232,7 @@ def _list_names(labels: Sequence[str]) -> str:
     return f"{', '.join(map(spell_out, labels[:MAX_NAMES]))}{more}"
 
 
-def _truncated_answers(merged: Metrics) -> Iterator[str]:
+def _report_truncated_answers(merged: Metrics) -> Iterator[str]:
     for task, suite in get_suites(merged).items():
         truncated, records = suite.get("truncated", 0), suite["records"]
         if truncated > MAX_TRUNCATED * records:
@@ -242,7 +242,7 @@ def _truncated_answers(merged: Metrics) -> Iterator[str]:
             )
 
 
-def _overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _report_overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
     losses = [
         (row["validation_loss"], row["step"]) for row in log if row["validation_loss"] is not None
     ]
@@ -254,13 +254,13 @@ def _overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
         )
 
 
-def _truncated_rows(train: Metrics) -> Iterator[str]:
+def _report_truncated_rows(train: Metrics) -> Iterator[str]:
     for name, fate in (("rows_truncated", "truncated"), ("rows_dropped", "dropped as too long")):
         if train[name]:
             yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."
 
 
-def _few_records(merged: Metrics) -> Iterator[str]:
+def _report_few_records(merged: Metrics) -> Iterator[str]:
     for task, suite in get_suites(merged).items():
         if suite["records"] < MIN_SUITE:
             yield (
@@ -269,6 +269,6 @@ def _few_records(merged: Metrics) -> Iterator[str]:
             )
 
 
-def _natural_key(text: str) -> list[tuple[str, int]]:
+def _build_natural_sort_key(text: str) -> list[tuple[str, int]]:
     """Return a sort key that orders the numbers in texts by value."""
     return [(letters, int(number or 0)) for letters, number in _NUMBERED.findall(text)]

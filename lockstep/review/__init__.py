@@ -1,4 +1,4 @@
-"""Print results, compare the model with earlier commits, sum up experiments.
+"""Print results, compare the model with earlier commits, summarize experiments.
 
 Start reading in `terminal_summary` for the table of `make`, in `commit_comparison` for `make gates`
 and in `run_summary` for `make runs`. No stage uses this package.

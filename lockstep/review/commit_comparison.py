@@ -64,12 +64,12 @@ def format_differences(differences: dict[str, dict[str, dict[str, Difference]]])
                     continue
                 display = describe_metric(name)
                 low, high = difference.interval.low, difference.interval.high
-                ends = f"{display.format_difference(low)} to {display.format_difference(high)}"
+                interval = f"{display.format_difference(low)} to {display.format_difference(high)}"
                 p_value = f"p {difference.p_adjusted:.2g}"
                 significance = "could be chance" if difference.could_be_chance else p_value
                 title = f"{variant} {spell_out(task)} {display.title}"
                 shown = display.format_difference(difference.value)
-                yield f"{title:<40} {shown:>13}  ({ends}; {significance})"
+                yield f"{title:<40} {shown:>13}  ({interval}; {significance})"
     yield f"{unchanged} metrics are unchanged"
 
 
@@ -94,12 +94,13 @@ def read_earlier(
     compared = {group.task for group in groups}
     for suite in suites:
         if suite.task not in compared:
-            click.echo(f"  {spell_out(suite.task)}: not compared; both have no record in common")
+            task = spell_out(suite.task)
+            click.echo(f"  {task}: not compared; the commits have no test record in common")
     return evidence
 
 
 def decide_gate(gate: Gate, evidence: Evidence, earlier: Evidence | None) -> GateOutcome:
-    """Decide a gate, if need be against the earlier commit."""
+    """Return the outcome of a gate; `earlier` decides gates against the previous commit."""
     if gate.against != "previous":
         return compute_outcome(gate, evidence)
     if earlier is None:

@@ -1,4 +1,4 @@
-"""Sum up k-fold cross-validation: each metric over the folds that were the test split and seeds."""
+"""Summarize k-fold cross-validation: mean and spread of each metric over folds and seeds."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -102,8 +102,8 @@ def estimate_spread(
     runs is multiplied by 1/J + ratio, since the runs share training records (Nadeau and Bengio,
     2003); the interval has J - 1 degrees of freedom. The same holds for repeated k-fold (Bouckaert
     and Frank, 2004). No estimate from one k-fold is unbiased (Bengio and Grandvalet, 2004): without
-    the ratio the interval is too narrow, with it the error is smaller. The interval is clipped to
-    [lowest, highest].
+    the ratio the interval is too narrow, and the ratio reduces this bias. The interval is clipped
+    to [lowest, highest].
     """
     runs, mean = len(values), fmean(values)
     error = stdev(values) * math.sqrt(1 / runs + ratio)

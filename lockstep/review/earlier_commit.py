@@ -1,4 +1,4 @@
-"""Read the predictions of an earlier commit: git has the commit, DVC's cache or remote the file."""
+"""Read the predictions of an earlier commit from DVC's cache or remote."""
 
 import subprocess
 from collections.abc import Sequence

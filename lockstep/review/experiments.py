@@ -26,7 +26,7 @@ PREDICTIONS = "data/predicted/merged"
 METRIC_INPUTS = ("evaluate.json_schemas", "evaluate.metrics", "lockstep/metrics")
 """Params and deps of `evaluate` that can change a metric of the merged model."""
 WORKSPACE = "workspace"
-"""DVC's name for the workspace, where a commit has its hash."""
+"""DVC's name for the workspace, in the place of a commit's hash."""
 
 Lock = Mapping[str, Mapping[str, Any]]
 """Stages of a dvc.lock."""
@@ -54,7 +54,7 @@ class Losses(Part):
 
 
 class RunMetrics(Part):
-    """The part of metrics.json that is used here."""
+    """The part of metrics.json that the summary of runs uses."""
 
     base: SuiteMetrics
     merged: SuiteMetrics
@@ -107,13 +107,13 @@ def collect_runs(commits: int) -> tuple[list[Run], dict[str, str]]:
         except ValueError as error:
             left_out[name] = str(error)
             continue
-        first = runs.setdefault(identify(run), run)
+        first = runs.setdefault(build_run_key(run), run)
         if first is not run and name != WORKSPACE:
             left_out[name] = f"the same params, code and data as {first.name}"
     return list(runs.values()), left_out
 
 
-def identify(run: Run, ignored: Sequence[str] = ()) -> str:
+def build_run_key(run: Run, ignored: Sequence[str] = ()) -> str:
     """Return a string that is equal for runs whose inputs are equal, apart from the ignored ones.
 
     The numbers 1 and 1.0 are equal.
@@ -127,18 +127,18 @@ def identify(run: Run, ignored: Sequence[str] = ()) -> str:
 
 
 def list_experiments(commits: int) -> list[dict[str, Any]]:
-    """Return what `dvc exp show --json` lists for so many commits.
+    """Return what `dvc exp show --json` lists for this number of commits.
 
     No other documented interface of DVC gives the metrics of experiments as numbers.
     """
-    done = subprocess.run(  # noqa: S603 - fixed words and a number, no shell line
+    process = subprocess.run(  # noqa: S603 - fixed words and a number, no shell line
         [sys.executable, "-m", "dvc", "exp", "show", "--json", "--num", str(commits)],
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
-    if done.returncode:
-        reason = " ".join(done.stderr.split()).removeprefix("ERROR: ")[:200]
+    if process.returncode:
+        reason = " ".join(process.stderr.split()).removeprefix("ERROR: ")[:200]
         raise UserError(f"DVC lists no runs ({reason}); run from the root of the repository")
-    listing: list[dict[str, Any]] = json.loads(done.stdout)
+    listing: list[dict[str, Any]] = json.loads(process.stdout)
     return listing
 
 

@@ -63,7 +63,8 @@ class Curve:
     metric: str
     points: list[Point]
     gain: Gain | None
-    """Gain by the last doubling; None if no seed has the largest share and at most half of it."""
+    """Gain by the last doubling; None if no seed has a run at the largest share and one at half of
+    it or less."""
 
 
 def compute_curves(runs: Iterable[Run]) -> list[Group[Curve]]:

@@ -1,4 +1,4 @@
-"""Group runs whose inputs differ only in what a table varies, and look up their metrics."""
+"""Group runs that differ only in the inputs that a table varies, and look up their metrics."""
 
 import math
 from collections import defaultdict
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics
-from lockstep.review.experiments import Run, SuiteMetrics, identify
+from lockstep.review.experiments import Run, SuiteMetrics, build_run_key
 
 PERPLEXITY = "perplexity"
 """Suite of all records; its name is the title of its only metric."""
@@ -31,7 +31,7 @@ def group_runs(runs: Iterable[Run], varied: Sequence[str]) -> list[list[Run]]:
     """Group the runs that have equal inputs, apart from the varied ones."""
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        groups[identify(run, varied)].append(run)
+        groups[build_run_key(run, varied)].append(run)
     return list(groups.values())
 
 

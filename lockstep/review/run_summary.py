@@ -1,4 +1,4 @@
-"""Sum up the experiments that have run (`make runs`).
+"""Summarize the experiments that have run (`make runs`).
 
 Prints learning curves over shares of the training records, k-fold summaries, and the losses on
 training and validation records. It reads the results of this commit, of the experiments on it and
@@ -36,7 +36,7 @@ MISSING = "–"
 def format_summary(
     curves: Sequence[Group[Curve]], folds: Sequence[Group[FoldSummary]], runs: Sequence[Run]
 ) -> Iterator[str]:
-    """Yield the lines of the summary; without curves or folds, a command that would run them."""
+    """Yield the lines of the summary; if curves or folds are missing, a command to run them."""
     for curve_group in curves:
         yield from (format_heading("Learning curve", curve_group), "")
         for curve in curve_group.suites:
@@ -62,15 +62,15 @@ def format_heading(kind: str, group: Group[Any]) -> str:
 def format_curve(curve: Curve) -> Iterator[str]:
     """Yield a table of a metric by share of the training records, and the last gain."""
     display = describe_suite_metric(curve.suite, curve.metric)
-    yield " ".join(title_cells(curve.suite, display)).strip()
+    yield " ".join(format_title(curve.suite, display)).strip()
     header = ("", "training records", "runs", "mean", "95% interval")
-    rows = [point_cells(point, display) for point in curve.points]
+    rows = [format_point(point, display) for point in curve.points]
     for line in align_columns([header, *rows], texts=0):
         yield f"  {line}"
     yield f"  {describe_gain(curve.gain, display)}"
 
 
-def point_cells(point: Point, display: MetricDisplay) -> tuple[str, ...]:
+def format_point(point: Point, display: MetricDisplay) -> tuple[str, ...]:
     """Return the row of a learning curve for one share."""
     return (
         format_share(point.fraction) if point.fraction else "base",
@@ -84,7 +84,7 @@ def point_cells(point: Point, display: MetricDisplay) -> tuple[str, ...]:
 def describe_gain(gain: Gain | None, display: MetricDisplay) -> str:
     """Describe the gain by the last doubling of the training records and its uncertainty."""
     if gain is None:
-        return "No seed has the largest share and at most half of it, so no gain is known."
+        return "No seed has runs at both the largest share and half of it, so no gain is known."
     certainty = "one seed only: it could be chance"
     if gain.interval:
         low, high = (
@@ -103,18 +103,18 @@ def describe_gain(gain: Gain | None, display: MetricDisplay) -> str:
 def format_folds(summaries: Sequence[FoldSummary]) -> Iterator[str]:
     """Yield a table of each suite's main metric over folds, and the folds without a run."""
     header = ("", "", "folds", "runs", "base", "mean", "SD", "SE", "95% interval", "min", "max")
-    yield from align_columns([header, *map(fold_cells, summaries)], texts=2)
+    yield from align_columns([header, *map(format_fold, summaries)], texts=2)
     for missing in sorted({tuple(summary.missing) for summary in summaries if summary.missing}):
         suites = [spell_out(s.suite) for s in summaries if tuple(s.missing) == missing]
         folds = ", ".join(f"fold {fold} of seed {seed}" for seed, fold in missing)
         yield f"missing for {', '.join(suites)}: {folds}"
 
 
-def fold_cells(summary: FoldSummary) -> tuple[str, ...]:
+def format_fold(summary: FoldSummary) -> tuple[str, ...]:
     """Return the row of a suite in the table of folds."""
     display = describe_suite_metric(summary.suite, summary.metric)
     return (
-        *title_cells(summary.suite, display),
+        *format_title(summary.suite, display),
         f"{summary.folds_run} of {summary.folds}",
         str(summary.runs),
         MISSING if summary.base is None else display.format(summary.base),
@@ -146,7 +146,7 @@ def format_losses(runs: Sequence[Run]) -> Iterator[str]:
     yield from align_columns([header, *rows], texts=1)
 
 
-def title_cells(suite: str, display: MetricDisplay) -> tuple[str, str]:
+def format_title(suite: str, display: MetricDisplay) -> tuple[str, str]:
     """Return the names of a suite and its metric; perplexity is both."""
     return spell_out(suite), "" if suite == PERPLEXITY else display.title
 
@@ -164,7 +164,7 @@ def format_interval(interval: Interval | None, display: MetricDisplay) -> str:
 
 
 def list_losses(run: Run) -> dict[str, object]:
-    """Return the losses of a run and the inputs that tell it from other runs."""
+    """Return the losses of a run and the inputs that distinguish it from other runs."""
     losses = run.metrics.train
     return {
         "run": run.name, "fraction": run.fraction, "folds": run.folds, "fold": run.fold,
@@ -179,7 +179,7 @@ def list_losses(run: Run) -> dict[str, object]:
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path),
               help="File to write the same numbers to, as JSON.")  # fmt: skip
 def main(commits: int, out: Path | None) -> None:
-    """Print the summary and, if asked, write its numbers to a file."""
+    """Print the summary, and write its numbers to a file with `--json`."""
     runs, left_out = experiments.collect_runs(commits)
     runs = sorted(runs, key=lambda run: (run.folds, run.fraction, run.seed, run.fold, run.name))
     curves = learning_curves.compute_curves(runs)

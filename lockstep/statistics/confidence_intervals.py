@@ -74,8 +74,8 @@ def compute_difference_interval(
 ) -> Interval:
     """Return the interval of first minus second, from (value, interval) of independent samples.
 
-    For shares with Wilson's intervals it is Newcombe's (1998, method 10), for other metrics that
-    of Zou and Donner (2008).
+    For shares with Wilson's intervals this is the method of Newcombe (1998, method 10), for other
+    metrics that of Zou and Donner (2008).
     """
     (value, interval), (other_value, other_interval) = first, second
     difference = value - other_value
@@ -87,7 +87,7 @@ def compute_difference_interval(
 def bootstrap(metrics: WeightedMetrics, records: int, seed: int) -> list[Uncertainty]:
     """Return the percentile bootstrap interval of each metric (Efron, 1979).
 
-    Each resample draws `records` records with replacement, two at least, for all metrics at once.
+    Each resample draws `records` records (at least 2) with replacement and serves all metrics.
     """
 
     def compute_resampled(indices: NDArray[np.int64], axis: int) -> Numbers:
@@ -99,7 +99,7 @@ def bootstrap(metrics: WeightedMetrics, records: int, seed: int) -> list[Uncerta
             (np.arange(records),),
             compute_resampled,
             n_resamples=RESAMPLES,
-            batch=_batch_size(records),
+            batch=_compute_batch_size(records),
             vectorized=True,
             confidence_level=CONFIDENCE,
             method="percentile",
@@ -118,8 +118,8 @@ def jackknife(metrics: WeightedMetrics, records: int) -> list[Uncertainty]:
     values = metrics(np.ones(records))
     without_one = np.concatenate(
         [
-            metrics(1 - np.eye(records)[start : start + _batch_size(records)])
-            for start in range(0, records, _batch_size(records))
+            metrics(1 - np.eye(records)[start : start + _compute_batch_size(records)])
+            for start in range(0, records, _compute_batch_size(records))
         ],
         axis=-1,
     )
@@ -153,8 +153,8 @@ def compute_permutation_p(metrics: WeightedMetrics, records: int, seed: int) -> 
     observed = np.abs(compute_differences(np.zeros((1, records))))
     threshold = observed - 1e-9 * np.maximum(1, observed)  # differences equal up to rounding count
     as_large = np.zeros(len(observed))
-    for start in range(0, PERMUTATIONS, _batch_size(2 * records)):
-        size = min(_batch_size(2 * records), PERMUTATIONS - start)
+    for start in range(0, PERMUTATIONS, _compute_batch_size(2 * records)):
+        size = min(_compute_batch_size(2 * records), PERMUTATIONS - start)
         exchanged = generator.integers(0, 2, size=(size, records)).astype(float)
         as_large += (np.abs(compute_differences(exchanged)) >= threshold).sum(axis=-1)
     return [float(p) for p in (1 + as_large) / (1 + PERMUTATIONS)]
@@ -202,5 +202,5 @@ def _count_draws(indices: NDArray[np.int64], records: int) -> Weights:
     return counts.reshape(*indices.shape[:-1], records).astype(float)
 
 
-def _batch_size(records: int) -> int:
+def _compute_batch_size(records: int) -> int:
     return max(1, _BATCH // records)

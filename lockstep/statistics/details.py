@@ -21,7 +21,7 @@ MIN_RECORDS = 10
 """Minimum number of records of a slice or label that the report names as weakest."""
 
 Metrics = dict[str, Any]
-"""Metrics, and what belongs to them, as JSON."""
+"""Metrics and related values, as JSON."""
 
 
 def assemble_details(
@@ -37,9 +37,9 @@ def assemble_details(
 ) -> Metrics:
     """Return the content of details.json: everything that the report shows of the predictions.
 
-    All arguments are by variant: `predictions` on the test records, `perturbed` on perturbed
-    records, `splits` on train and validation records, and `lm_eval` the results of lm-eval.
-    `example_number` is the number of examples of each suite.
+    `predictions` are those on the test records, `perturbed` on perturbed records, `splits` on train
+    and validation records. `lm_eval` has the results of lm-eval by variant. `example_number` is
+    the number of examples of each suite.
     """
     evidence = Evidence(predictions, suites, seed)
     comparisons = {suite.task: examples.compare_variants(predictions, suite) for suite in suites}
@@ -260,7 +260,7 @@ def _format_split_gap(gap: SplitGap) -> Metrics:
 def _describe_suite(
     suite: MeasuredSuite, comparisons: Sequence[examples.ComparedRecord]
 ) -> Metrics:
-    """Return what the report needs to know of a suite, whatever its metrics."""
+    """Return what the report needs to know about a suite beside its metrics."""
     lengths = [len(comparison.reference) for comparison in comparisons]
     return {
         "form": suite.form,

@@ -10,7 +10,7 @@ from lockstep.statistics.gates import Gate
 
 
 class EvaluateParams(Section):
-    """Metrics that are computed from the predictions; a change does not ask the model again."""
+    """Metrics that are computed from the predictions; a change does not run the model again."""
 
     metrics: dict[str, list[str]]
     """Task -> names of its metrics; other tasks have the default metrics of their answer form."""
@@ -29,7 +29,7 @@ class EvaluateParams(Section):
 
     @field_validator("metrics")
     @classmethod
-    def _name_each_once(cls, metrics: dict[str, list[str]]) -> dict[str, list[str]]:
+    def _check_repeated_names(cls, metrics: dict[str, list[str]]) -> dict[str, list[str]]:
         for task, names in metrics.items():
             if len({*names}) < len(names):
                 raise ValueError(f"{task}: a metric is named twice; name each once")

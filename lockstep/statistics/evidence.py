@@ -21,7 +21,7 @@ class Evidence:
         suites: Sequence[MeasuredSuite],
         seed: int,
     ) -> None:
-        """Group the predictions of each variant by suite; `seed` is that of all resampling."""
+        """Group the predictions of each variant by suite; `seed` determines the resampling."""
         self.groups = {
             variant: group_by_suite(rows, suites) for variant, rows in predictions.items()
         }

@@ -69,11 +69,11 @@ def compute_differences(
     if not before:
         return {}
     differences: dict[str, Difference] = {}
-    for names, places in _group_by_counting_records(metrics, before):
+    for names, positions in _group_by_counting_records(metrics, before):
         differences |= _compute_differences(
             {name: metrics[name] for name in names},
-            [before[place] for place in places],
-            [after[place] for place in places],
+            [before[position] for position in positions],
+            [after[position] for position in positions],
             seed,
         )
     return {name: differences[name] for name in metrics if name in differences}
@@ -107,7 +107,7 @@ def _group_by_counting_records(
 ) -> Iterator[tuple[list[str], list[int]]]:
     """Yield (metrics, positions of the records that count in them).
 
-    A share of few among many records would be undefined in some resamples of all of them.
+    Otherwise a share in which few records count would be undefined in some resamples.
     """
     groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, metric in metrics.items():
@@ -115,8 +115,8 @@ def _group_by_counting_records(
         if isinstance(metric, ShareMetric):
             counts = metric.summands(predictions)[:, 1]
         groups[tuple(np.flatnonzero(counts).tolist())].append(name)
-    for places, names in groups.items():
-        yield names, list(places)
+    for positions, names in groups.items():
+        yield names, list(positions)
 
 
 def _compute_differences(

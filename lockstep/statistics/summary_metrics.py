@@ -14,7 +14,9 @@ from lockstep.predictions import VARIANTS
 from lockstep.statistics.details import Metrics, get_suites, round_digits
 
 
-def summarize(details: Metrics, summaries: Mapping[str, Metrics], slices: Sequence[str]) -> Metrics:
+def summarize_results(
+    details: Metrics, summaries: Mapping[str, Metrics], slices: Sequence[str]
+) -> Metrics:
     """Return the content of metrics.json, rounded.
 
     `summaries` are the summaries of the earlier stages, by folder. The main metric of each suite
@@ -72,13 +74,13 @@ def _summarize_variant(
         main = main_metrics.get(task)
         if main is None or main not in suite["overall"]:
             continue
-        values = {plain_key(main): round_digits(suite["overall"][main])}
+        values = {make_plain_key(main): round_digits(suite["overall"][main])}
         for name in slices:
             for value, metrics in suite["slices"].get(name, {}).items():
                 if main in metrics:
-                    key = plain_key(f"{main}_{name}_{value}")
-                    _add(values, key, round_digits(metrics[main]), task)
-        _add(result, plain_key(task), values, "the suites")
+                    key = make_plain_key(f"{main}_{name}_{value}")
+                    _add_value(values, key, round_digits(metrics[main]), task)
+        _add_value(result, make_plain_key(task), values, "the suites")
     return result
 
 
@@ -96,7 +98,7 @@ def summarize_judge(suites: Metrics) -> Metrics:
         for variant, part in suite["scored"].items()
         for name, values in part["dimensions"].items()
     }
-    return {plain_key(name): value for name, value in {**wins, **scores}.items()}
+    return {make_plain_key(name): value for name, value in {**wins, **scores}.items()}
 
 
 def summarize_human(suites: Metrics) -> Metrics:
@@ -114,16 +116,16 @@ def summarize_human(suites: Metrics) -> Metrics:
         for name, metrics in suite["agreement"].items()
         if "alpha" in metrics
     }
-    return {plain_key(name): value for name, value in {**means, **alphas}.items()}
+    return {make_plain_key(name): value for name, value in {**means, **alphas}.items()}
 
 
-def plain_key(name: str) -> str:
+def make_plain_key(name: str) -> str:
     """Return a name in [a-z0-9_], which DVC shows best; other letters become code points."""
     ascii_only = re.sub(r"[^\x00-\x7f]", lambda c: f"_u{ord(c.group()):x}", name.lower())
     return re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
 
 
-def _add(values: Metrics, name: str, value: Any, where: str) -> None:
+def _add_value(values: Metrics, name: str, value: Any, where: str) -> None:
     """Add a value under a new name; raise UserError if the name is in use."""
     if name in values:
         raise UserError(

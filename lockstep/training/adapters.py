@@ -11,6 +11,7 @@ from lockstep.training import library_options
 from lockstep.training.train_params import FreezeOptions, Options, Strategy, TrainParams
 
 WHERE = "train.adapter"
+"""Path in params.yaml of the options, for messages."""
 
 RESERVED = {
     "task_type": "the objective sets it; leave it out",
@@ -29,7 +30,7 @@ EXTRA_OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Options of a strategy beside those of its PEFT class."""
 
-CONVERTING_INITIALIZATIONS = ("pissa", "olora", "corda", "loftq")
+BASE_CHANGING_INITIALIZATIONS = ("pissa", "olora", "corda", "loftq")
 """Values of `init_lora_weights` that move a part of the base's weights into the adapter."""
 
 DATA_INITIALIZATIONS = ("corda", "loftq", "eva")
@@ -51,7 +52,7 @@ def build_adapter_config(params: TrainParams, base: Path) -> Any:
         fixed["total_step"] = 2**31  # `prepare_model` sets it to the steps of the run
     if params.strategy == "prompt" and options.get("prompt_tuning_init") == "TEXT":
         fixed["tokenizer_name_or_path"] = str(base)
-    cls = _config_class(params.strategy)
+    cls = _get_config_class(params.strategy)
     return library_options.build_config(cls, options, fixed, RESERVED, WHERE, params.strategy)
 
 
@@ -103,7 +104,10 @@ def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: i
 
 
 def check_target_modules(config: Any, model: Any) -> None:
-    """Raise UserError if a target is no layer; PEFT accepts a list in which one name is known."""
+    """Raise UserError if a target module is not a layer of the model.
+
+    PEFT itself accepts a list as soon as one of its names is known.
+    """
     targets = getattr(config, "target_modules", None)
     if not isinstance(targets, list | set):
         return
@@ -136,7 +140,7 @@ def freeze_layers(model: Any, trained_layers: int) -> None:
             f"{trained_layers}; lower it, or set train.strategy to full"
         )
     model.requires_grad_(False)
-    for module in [*blocks[len(blocks) - trained_layers :], *_modules_after(model, blocks)]:
+    for module in [*blocks[len(blocks) - trained_layers :], *_iterate_modules_after(model, blocks)]:
         module.requires_grad_(True)
 
 
@@ -145,10 +149,12 @@ def count_trained_parameters(model: Any) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def is_converting(adapter_config: Any) -> bool:
-    """Whether the adapter starts from a part of the base's weights (PiSSA, OLoRA)."""
-    start = getattr(adapter_config, "init_lora_weights", True)
-    return isinstance(start, str) and start.lower().startswith(CONVERTING_INITIALIZATIONS)
+def changes_base_weights(adapter_config: Any) -> bool:
+    """Whether the adapter moves a part of the base's weights into itself (PiSSA, OLoRA)."""
+    initialization = getattr(adapter_config, "init_lora_weights", True)
+    return isinstance(initialization, str) and initialization.lower().startswith(
+        BASE_CHANGING_INITIALIZATIONS
+    )
 
 
 def save_initial_adapter(model: Any, folder: Path) -> None:
@@ -159,7 +165,7 @@ def save_initial_adapter(model: Any, folder: Path) -> None:
     config.init_lora_weights = initialization
 
 
-def _config_class(strategy: Strategy) -> Any:
+def _get_config_class(strategy: Strategy) -> Any:
     """Return PEFT's configuration class.
 
     PEFT has no bottleneck adapter as in Houlsby et al. (2019). PEANuT is the closest adapter that
@@ -182,26 +188,28 @@ def _config_class(strategy: Strategy) -> Any:
 
 def _check_initialization(options: Options, strategy: Strategy) -> None:
     """Raise UserError if the adapter cannot be initialized as `init_lora_weights` says."""
-    start = str(options.get("init_lora_weights", "")).lower()
+    initialization = str(options.get("init_lora_weights", "")).lower()
     where = f"params.yaml: {WHERE}.init_lora_weights"
-    if start.startswith(DATA_INITIALIZATIONS):
-        raise UserError(f"{where}: {start} needs data of its own, which cannot be passed here")
-    if strategy == "qlora" and start.startswith(CONVERTING_INITIALIZATIONS):
+    if initialization.startswith(DATA_INITIALIZATIONS):
         raise UserError(
-            f"{where}: {start} changes the base's weights, which qlora keeps in 4 bits; set "
-            "train.strategy to lora"
+            f"{where}: {initialization} needs data of its own, which cannot be passed here"
+        )
+    if strategy == "qlora" and initialization.startswith(BASE_CHANGING_INITIALIZATIONS):
+        raise UserError(
+            f"{where}: {initialization} changes the base's weights, which qlora keeps in 4 bits; "
+            "set train.strategy to lora"
         )
 
 
-def _modules_after(model: Any, blocks: Any) -> Iterator[Any]:
+def _iterate_modules_after(model: Any, blocks: Any) -> Iterator[Any]:
     """Yield the modules without children outside of the blocks and the input embeddings."""
-    excluded = {id(module) for module in [*blocks.modules(), *_embedding_modules(model)]}
+    excluded = {id(module) for module in [*blocks.modules(), *_iterate_embedding_modules(model)]}
     for module in model.modules():
         if not list(module.children()) and id(module) not in excluded:
             yield module
 
 
-def _embedding_modules(model: Any) -> Iterator[Any]:
+def _iterate_embedding_modules(model: Any) -> Iterator[Any]:
     """Yield all modules of each part that holds the input embeddings but no transformer block."""
     embeddings = model.get_input_embeddings()
     blocks = {id(block) for block in model_io.find_blocks(model)}

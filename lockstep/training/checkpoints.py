@@ -1,4 +1,7 @@
-"""Checkpoints of a training run: each is complete or absent, and the resume key finds it again."""
+"""Checkpoints of a training run, in a folder that the resume key names.
+
+A checkpoint is either complete or absent.
+"""
 
 import fcntl
 import hashlib
@@ -23,7 +26,7 @@ class Checkpoints:
     """The checkpoints of one training run: a folder per optimizer step.
 
     `save_steps` is the number of optimizer steps between two checkpoints; 0 saves one only when
-    the run is interrupted. `limit` is the number of newest checkpoints that stay.
+    the run is interrupted. `limit` is the number of newest checkpoints that are kept.
     """
 
     def __init__(self, folder: Path, save_steps: int, limit: int) -> None:
@@ -31,7 +34,7 @@ class Checkpoints:
         self.save_steps = save_steps
         self.limit = limit
 
-    def newest(self) -> Path | None:
+    def find_newest(self) -> Path | None:
         """Return the newest intact checkpoint, or None if there is none.
 
         Damaged checkpoints are removed, with a line on stderr.
@@ -44,24 +47,24 @@ class Checkpoints:
                 return checkpoint
         return None
 
-    def path(self, step: int) -> Path:
+    def get_path(self, step: int) -> Path:
         """Return the folder of the checkpoint of an optimizer step."""
         return self.folder / f"step-{step:09d}"
 
-    def partial_path(self, step: int) -> Path:
+    def get_partial_path(self, step: int) -> Path:
         """Return the folder to which a checkpoint is written before it is complete."""
         return self.folder / f".step-{step:09d}.partial"
 
     def commit(self, step: int) -> None:
-        """Turn the folder `partial_path(step)` into a checkpoint and remove the oldest ones.
+        """Turn the folder `get_partial_path(step)` into a checkpoint and remove the oldest ones.
 
         The bytes reach the disk before the folder gets its final name.
         """
-        partial = self.partial_path(step)
+        partial = self.get_partial_path(step)
         outputs.write_json(partial / MANIFEST, _hash_files(partial))
         outputs.flush(partial)
-        outputs.remove(self.path(step))
-        partial.rename(self.path(step))
+        outputs.remove(self.get_path(step))
+        partial.rename(self.get_path(step))
         outputs.flush(self.folder)
         for old in sorted(self._list())[: -self.limit]:
             outputs.remove(old)
@@ -89,8 +92,8 @@ class Checkpoints:
 def open_checkpoints(root: Path, key: str, runtime: RuntimeParams) -> Iterator[Checkpoints]:
     """Yield the checkpoints of the run with this resume key, in a folder below `root`.
 
-    The folder is locked: a second process with the same key waits until the block ends. Of
-    several machines only machine 0 takes the lock, for all of them.
+    The folder is locked: a second process with the same key waits until the block ends. If
+    several machines train, only machine 0 takes the lock.
     """
     folder = root / key
     checkpoints = Checkpoints(folder, runtime.checkpoint_steps, runtime.checkpoints_kept)

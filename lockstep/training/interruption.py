@@ -1,4 +1,4 @@
-"""Signals that end a training: they wait until a checkpoint is saved."""
+"""Signals that interrupt a training: they take effect after a checkpoint is saved."""
 
 import signal
 from collections.abc import Iterator
@@ -9,11 +9,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Signals that interrupt a training."""
 
 
-def handled_signals() -> list[signal.Signals]:
+def list_handled_signals() -> list[signal.Signals]:
     """Return the signals that interrupt a training.
 
     A signal that the process ignores stays ignored: SIGINT in a shell's background, SIGHUP under
-    nohup. If it were noted, training would stop and then continue as if it were complete.
+    nohup. Otherwise training would stop early at such a signal, and since the signal has no effect
+    afterwards, the stage would continue as if the training were complete.
     """
     return [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
@@ -32,7 +33,7 @@ class Interruption:
 def defer_signals() -> Iterator[Interruption]:
     """Hold back the handled signals within the block; raise the last one after it."""
     interruption = Interruption()
-    handlers = {number: signal.signal(number, interruption) for number in handled_signals()}
+    handlers = {number: signal.signal(number, interruption) for number in list_handled_signals()}
     try:
         yield interruption
     finally:

@@ -10,18 +10,18 @@ from pathlib import Path
 from lockstep.errors import UserError
 from lockstep.models.compute import LaunchParams
 from lockstep.processes import WORKER_FOLDER, die_with_parent
-from lockstep.training.interruption import handled_signals
+from lockstep.training.interruption import list_handled_signals
 from lockstep.training.train_params import TrainParams
 
 
-def worker_folder() -> Path | None:
+def get_worker_folder() -> Path | None:
     """Return the checkpoint folder that a worker was started for; None outside of a worker."""
     return Path(os.environ[WORKER_FOLDER]) if WORKER_FOLDER in os.environ else None
 
 
 def needs_workers(launch: LaunchParams) -> bool:
     """Whether this process must start workers instead of training itself."""
-    return launch.world > 1 and worker_folder() is None
+    return launch.world > 1 and get_worker_folder() is None
 
 
 def is_first_process() -> bool:
@@ -39,7 +39,7 @@ def is_sharded_on_load(launch: LaunchParams) -> bool:
     return is_sharded(launch) and launch.strategy == "deepspeed" and launch.zero_stage == 3
 
 
-def loading_device(launch: LaunchParams, device: str) -> str | None:
+def choose_loading_device(launch: LaunchParams, device: str) -> str | None:
     """Return the device to which a process loads the weights; None leaves it to the launcher."""
     if not is_sharded(launch):
         return device
@@ -78,7 +78,7 @@ def start_workers(
         environment["ACCELERATE_USE_CPU"] = "true"
     parent = os.getpid()
     process = subprocess.Popen(  # noqa: S603 - a fixed command as a list of words, no shell
-        [*launch_command(launch), "-m", module, *arguments],
+        [*build_launch_command(launch), "-m", module, *arguments],
         env=environment,
         preexec_fn=lambda: die_with_parent(signal.SIGTERM, parent),
     )
@@ -88,7 +88,7 @@ def start_workers(
         received.append(number)
         process.terminate()
 
-    handlers = {number: signal.signal(number, pass_on) for number in handled_signals()}
+    handlers = {number: signal.signal(number, pass_on) for number in list_handled_signals()}
     try:
         code = process.wait()
     finally:
@@ -104,7 +104,7 @@ def start_workers(
         )
 
 
-def launch_command(launch: LaunchParams) -> list[str]:
+def build_launch_command(launch: LaunchParams) -> list[str]:
     """Return the `accelerate launch` command line for `runtime.launch`."""
     words = [
         *(sys.executable, "-m", "accelerate.commands.launch"),

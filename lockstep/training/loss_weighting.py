@@ -1,4 +1,4 @@
-"""Weights of the tasks' losses: fixed, or trained along. Imports torch."""
+"""Weights of the tasks' losses: fixed, trained, or computed from past losses. Imports torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

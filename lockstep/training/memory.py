@@ -1,4 +1,4 @@
-"""Estimate of the memory that a training needs, and of where it lies. Imports torch."""
+"""Estimate the memory that a training needs, on the device and the machine. Imports torch."""
 
 import json
 import math
@@ -28,7 +28,7 @@ PAIRED_OBJECTIVES = ("dpo", "orpo", "simpo", "reward")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes that one process needs."""
+    """Memory that one process needs, in bytes."""
 
     weights: int
     gradients: int
@@ -67,18 +67,21 @@ class MemoryPool:
 
 
 def estimate_memory(trainer: Any, plan: Plan) -> Memory:
-    """Return the memory of a trainer that is ready to train and whose model is not sharded yet."""
+    """Return the memory that a trainer needs.
+
+    The trainer must be ready to train, and its model not sharded yet.
+    """
     models = [trainer.model, getattr(trainer, "ref_model", None)]
-    trained = sum(_parameter_size(p) for p in trainer.model.parameters() if p.requires_grad)
+    trained = sum(_count_elements(p) for p in trainer.model.parameters() if p.requires_grad)
     return Memory(
         weights=sum(
-            _parameter_size(p) * p.element_size()
+            _count_elements(p) * p.element_size()
             for model in models
             if model is not None
             for p in model.parameters()
         ),
         gradients=trained * 4,
-        optimizer=trained * _optimizer_bytes(plan.params.optimizer),
+        optimizer=trained * _get_optimizer_bytes(plan.params.optimizer),
         activations=estimate_activations(trainer.model.config, plan),
     )
 
@@ -128,13 +131,13 @@ def check_weights(base: Path, plan: Plan, launch: LaunchParams, device: str) -> 
     needed = Memory(
         weights=int(parameters * parameter_bytes * (2 if has_reference_model(plan) else 1)),
         gradients=trained * 4,
-        optimizer=trained * _optimizer_bytes(params.optimizer),
+        optimizer=trained * _get_optimizer_bytes(params.optimizer),
         activations=0,
     )
     loading = []
     if is_sharded(launch) and not is_sharded_on_load(launch):  # each process loads the whole model
         whole = replace(needed, gradients=0, optimizer=0)
-        loading = [MemoryPool("machine", whole, _available_bytes("cpu", launch))]
+        loading = [MemoryPool("machine", whole, _measure_available_bytes("cpu", launch))]
     for pool in [*loading, *split_memory(needed, launch, device)]:
         if pool.is_exceeded:
             raise UserError(
@@ -151,7 +154,7 @@ def split_memory(needed: Memory, launch: LaunchParams, device: str) -> list[Memo
     (Rajbhandari et al., 2020). Offloading moves the shards to the machine's memory.
     """
     if not is_sharded(launch):
-        return [MemoryPool("device", needed, _available_bytes(device, launch))]
+        return [MemoryPool("device", needed, _measure_available_bytes(device, launch))]
     shards_weights = launch.strategy == "fsdp" or launch.zero_stage == 3
     shard = Memory(
         weights=needed.weights // launch.world if shards_weights else 0,
@@ -164,15 +167,15 @@ def split_memory(needed: Memory, launch: LaunchParams, device: str) -> list[Memo
     )
     if launch.offload and device != "cpu":
         return [
-            MemoryPool("device", whole, _available_bytes(device, launch)),
-            MemoryPool("machine", shard, _available_bytes("cpu", launch)),
+            MemoryPool("device", whole, _measure_available_bytes(device, launch)),
+            MemoryPool("machine", shard, _measure_available_bytes("cpu", launch)),
         ]
-    both = replace(shard, weights=shard.weights + whole.weights, activations=whole.activations)
-    return [MemoryPool("device", both, _available_bytes(device, launch))]
+    total = replace(shard, weights=shard.weights + whole.weights, activations=whole.activations)
+    return [MemoryPool("device", total, _measure_available_bytes(device, launch))]
 
 
 def suggest_remedy(needed: Memory, plan: Plan, launch: LaunchParams) -> str:
-    """Return which parameter to change so that the largest part of the memory shrinks."""
+    """Return advice on which parameter to change to shrink the largest part of the memory."""
     params = plan.params
     if needed.activations >= max(needed.weights, needed.optimizer):
         if not params.activation_checkpointing:
@@ -206,16 +209,19 @@ def has_reference_model(plan: Plan) -> bool:
     return plan.params.objective == "grpo" and plan.trainer_config.beta > 0
 
 
-def _optimizer_bytes(optimizer: str) -> int:
+def _get_optimizer_bytes(optimizer: str) -> int:
     return next((size for name, size in OPTIMIZER_BYTES.items() if name in optimizer), 8)
 
 
-def _parameter_size(parameter: Any) -> int:
-    """Return the number of elements; under ZeRO-3 the tensor is empty and DeepSpeed knows it."""
+def _count_elements(parameter: Any) -> int:
+    """Return the number of elements of a parameter.
+
+    Under ZeRO-3 the tensor is empty, and DeepSpeed stores the number in `ds_numel`.
+    """
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def _available_bytes(device: str, launch: LaunchParams) -> int:
+def _measure_available_bytes(device: str, launch: LaunchParams) -> int:
     """Return the bytes for one process; all processes of a machine share its memory."""
     if device == "cuda":
         return torch.cuda.mem_get_info()[0] + torch.cuda.memory_allocated()
@@ -224,7 +230,7 @@ def _available_bytes(device: str, launch: LaunchParams) -> int:
 
 
 def _suggest_smaller(plan: Plan, launch: LaunchParams) -> str:
-    """Return which changes make the weights smaller, out of those that can be combined."""
+    """Return advice on how to make the weights smaller."""
     if is_sharded(launch):
         return "use more machines or a smaller base"
     changes = []

@@ -1,4 +1,4 @@
-"""Estimate of the memory, disk and padding of a training, before its first step. Imports torch."""
+"""Estimate the memory, disk and padding of a training before its first step. Imports torch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class ResourceEstimate:
     checkpoint_bytes: int
     """Size of one checkpoint."""
 
-    def lines(self) -> Iterator[str]:
+    def format_lines(self) -> Iterator[str]:
         """Yield the estimate as lines of text."""
         yield (
             f"{self.rows:,} rows, {self.tokens:,} tokens an epoch, {self.padding:.0%} of the "
@@ -63,18 +63,20 @@ def estimate_resources(trainer: Any, plan: Plan, launch: LaunchParams) -> Resour
         skipped_rows=plan.skipped_rows,
         tokens=plan.train_rows.tokens,
         steps=plan.steps,
-        padding=_padding_share(trainer, plan),
+        padding=_compute_padding_share(trainer, plan),
         pools=memory.split_memory(needed, launch, trainer.args.device.type),
         checkpoint_bytes=needed.gradients + needed.optimizer,
     )
 
 
-def _padding_share(trainer: Any, plan: Plan) -> float:
+def _compute_padding_share(trainer: Any, plan: Plan) -> float:
     """Return the share of padding among the tokens that the first epoch computes."""
     if plan.params.batching == "packed" or plan.params.objective == "grpo":
         return 0.0
     order, size = list(trainer._get_train_sampler()), plan.params.batch_size
     lengths = plan.train_rows.lengths
-    batches = [[lengths[i] for i in order[at : at + size]] for at in range(0, len(order), size)]
+    batches = [
+        [lengths[i] for i in order[start : start + size]] for start in range(0, len(order), size)
+    ]
     computed = sum(max(batch) * len(batch) for batch in batches)
     return 1 - sum(map(sum, batches)) / computed

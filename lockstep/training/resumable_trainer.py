@@ -53,15 +53,15 @@ class ResumableTrainer(Trainer):
 
         With early stopping, the model has its best weights afterwards.
         """
-        newest = self.checkpoints.newest()
+        newest = self.checkpoints.find_newest()
         self.resumed_from = next(newest.glob("checkpoint-*")) if newest else None
         self.train(resume_from_checkpoint=str(self.resumed_from) if self.resumed_from else None)
-        if optimizer := self._averaging_optimizer():
+        if optimizer := self._get_averaging_optimizer():
             optimizer.eval()
         if self.best_weights:
             self._load_trained_tensors(self.best_weights)
 
-    def result_evaluation(self) -> int:
+    def find_result_evaluation(self) -> int:
         """Return the index of the evaluation that measured the final weights: best or last."""
         history = self.state.log_history
         if not self.early_stopping.patience:
@@ -69,27 +69,28 @@ class ResumableTrainer(Trainer):
         return training_log.find_best_evaluation(history, self.early_stopping)
 
     def is_finished(self) -> bool:
-        """Whether nothing is left to train; step and log decide, so a resumed run agrees."""
+        """Whether training is complete; only step and log decide, so a resumed run ends alike."""
         if self.state.global_step >= self.state.max_steps:
             return True
         return training_log.must_stop_early(self.state.log_history, self.early_stopping)
 
     def save_result(self, folder: Path, max_shard_gb: float) -> None:
         """Write the trained model or adapter, the tokenizer and the description of the head."""
-        start = Path(self.args.output_dir) / "start"
+        initial_adapter = Path(self.args.output_dir) / "start"
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         state = self.accelerator.get_state_dict(self.model_wrapped) if sharded else None
         if not self.args.should_save:  # this process only had to contribute its shard
             return
         model = self.accelerator.unwrap_model(self.model_wrapped)
-        model_io.save_model(model, folder, max_shard_gb, start if start.exists() else None, state)
+        initial = initial_adapter if initial_adapter.exists() else None
+        model_io.save_model(model, folder, max_shard_gb, initial, state)
         model_io.save_tokenizer(self.plan.tokenizer, folder)
         if self.plan.head:
             model_io.write_head(self.plan.head, folder)
 
-    def method_state(self) -> dict[str, Any]:
+    def get_method_state(self) -> dict[str, Any]:
         """Return the state that the method keeps beside the weights: tensors and numbers."""
-        if allocator := self._rank_allocator():
+        if allocator := self._get_rank_allocator():
             names = ("ipt", "exp_avg_ipt", "exp_avg_unc")
             return {
                 "allocator": {name: getattr(allocator, name) for name in names},
@@ -98,21 +99,21 @@ class ResumableTrainer(Trainer):
         return {}
 
     def load_method_state(self, state: dict[str, Any]) -> None:
-        """Restore the state that `method_state` returned."""
-        if allocator := self._rank_allocator():
+        """Restore the state that `get_method_state` returned."""
+        if allocator := self._get_rank_allocator():
             for name, value in state["allocator"].items():
                 setattr(allocator, name, value)
             self.model.peft_config["default"].rank_pattern = state["rank_pattern"]
 
     def finish_step(self) -> None:
         """Update the method after the optimizer's step, before gradients are cleared."""
-        if self._rank_allocator() and not self.accelerator.optimizer_step_was_skipped:
+        if self._get_rank_allocator() and not self.accelerator.optimizer_step_was_skipped:
             self.model.base_model.update_and_allocate(self.state.global_step)
 
     def start_next_epoch(self) -> None:
         """Update the method between two epochs."""
 
-    def _rank_allocator(self) -> Any:
+    def _get_rank_allocator(self) -> Any:
         """Return AdaLoRA's allocator, which moves ranks between matrices by their importance."""
         return getattr(getattr(self.model, "base_model", None), "rankallocator", None)
 
@@ -120,7 +121,7 @@ class ResumableTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate without changing weights, optimizer or random numbers; keep the best weights."""
-        with _unchanged_random_state(), self._averaged_weights():
+        with _keep_random_state(), self._use_averaged_weights():
             metrics = super().evaluate(*args, **kwargs)
             if self.early_stopping.patience:
                 history = self.state.log_history
@@ -128,7 +129,7 @@ class ResumableTrainer(Trainer):
                 if best == len(training_log.list_evaluations(history)) - 1:
                     self.best_weights = {
                         name: tensor.detach().cpu().clone()
-                        for name, tensor in self._trained_tensors()
+                        for name, tensor in self._iterate_trained_tensors()
                     }
         return metrics
 
@@ -142,22 +143,24 @@ class ResumableTrainer(Trainer):
         return output
 
     @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
+    def _use_averaged_weights(self) -> Iterator[None]:
         """Evaluate the average of the weights if a schedule-free optimizer keeps one.
 
         The optimizer itself restores the weights only up to rounding, so they are copied back.
         """
-        optimizer = self._averaging_optimizer() if self.is_in_train else None
+        optimizer = self._get_averaging_optimizer() if self.is_in_train else None
         if optimizer is None:
             yield
             return
-        weights = {name: tensor.detach().clone() for name, tensor in self._trained_tensors()}
+        weights = {
+            name: tensor.detach().clone() for name, tensor in self._iterate_trained_tensors()
+        }
         optimizer.eval()
         yield
         optimizer.train()
         self._load_trained_tensors(weights)
 
-    def _averaging_optimizer(self) -> Any:
+    def _get_averaging_optimizer(self) -> Any:
         """Return the optimizer if it keeps an average of the weights (Defazio et al., 2024)."""
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
         return optimizer if callable(getattr(optimizer, "eval", None)) else None
@@ -192,7 +195,7 @@ class ResumableTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         step, output_dir = self.state.global_step, self.args.output_dir
-        partial = self.checkpoints.partial_path(step)
+        partial = self.checkpoints.get_partial_path(step)
         self.args.output_dir = str(partial)
         try:
             super()._save_checkpoint(model, trial)
@@ -202,7 +205,7 @@ class ResumableTrainer(Trainer):
         progress = {
             "loss": self._tr_loss.item(),
             "logged": self._globalstep_last_logged,
-            "method": self.method_state(),
+            "method": self.get_method_state(),
         }
         torch.save(progress, folder / PROGRESS.format(self.args.process_index))
         if self.best_weights and self.args.should_save:
@@ -213,7 +216,7 @@ class ResumableTrainer(Trainer):
         self.accelerator.wait_for_everyone()
 
     def load_progress(self) -> None:
-        """Restore what a checkpoint holds beside the state of transformers."""
+        """Restore the state that a checkpoint holds in addition to that of transformers."""
         if self.resumed_from is not None:
             file = self.resumed_from / PROGRESS.format(self.args.process_index)
             progress = torch.load(file, weights_only=True)
@@ -227,7 +230,7 @@ class ResumableTrainer(Trainer):
             super().save_model(output_dir, _internal_call)
         elif self.args.should_save and output_dir is not None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
-            tensors = {name: p.detach().contiguous() for name, p in self._trained_tensors()}
+            tensors = {name: p.detach().contiguous() for name, p in self._iterate_trained_tensors()}
             save_file(tensors, Path(output_dir) / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -238,7 +241,7 @@ class ResumableTrainer(Trainer):
         best = Path(resume_from_checkpoint) / BEST_WEIGHTS
         self.best_weights = load_file(best) if best.exists() else {}
 
-    def is_true_anywhere(self, condition: bool) -> bool:
+    def is_true_in_any_process(self, condition: bool) -> bool:
         """Whether the condition holds in any process; all of them must save at the same step."""
         if self.args.world_size == 1:
             return condition
@@ -248,14 +251,14 @@ class ResumableTrainer(Trainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write no model card; TRL would write one into each checkpoint."""
 
-    def _trained_tensors(self) -> Iterator[tuple[str, Any]]:
+    def _iterate_trained_tensors(self) -> Iterator[tuple[str, Any]]:
         """Yield the tensors that training can change: trained parameters and all buffers."""
         yield from ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
         yield from self.model.named_buffers()
 
     def _load_trained_tensors(self, tensors: dict[str, Any]) -> None:
         with torch.no_grad():
-            for name, tensor in self._trained_tensors():
+            for name, tensor in self._iterate_trained_tensors():
                 tensor.copy_(tensors[name])
 
 
@@ -286,7 +289,7 @@ class EpochSampler(Sampler[int]):
 
 
 @contextmanager
-def _unchanged_random_state() -> Iterator[None]:
+def _keep_random_state() -> Iterator[None]:
     """Restore the global random number generators at the end of the block."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all()

@@ -24,14 +24,14 @@ class StepCallback(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Tell the trainer that a new epoch starts, unless the run resumes within an epoch."""
-        epoch = math.ceil(len(kwargs["train_dataloader"]) / args.gradient_accumulation_steps)
-        if state.global_step and state.global_step % epoch == 0:
+        epoch_steps = math.ceil(len(kwargs["train_dataloader"]) / args.gradient_accumulation_steps)
+        if state.global_step and state.global_step % epoch_steps == 0:
             self.trainer.start_next_epoch()
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop a training that diverges."""
         logs, params = dict(kwargs["logs"]), self.trainer.plan.params
-        if params.precision == "fp16":  # infinite if the loss scale was too high: a skipped step
+        if params.precision == "fp16":  # infinite if the step was skipped for its loss scale
             logs.pop("grad_norm", None)
         check_divergence(logs, state.global_step, params.objective)
 
@@ -60,7 +60,7 @@ class StepCallback(TrainerCallback):
             click.echo(f"train: step {state.global_step} is saved; run again to continue", err=True)
 
     def _stop_if_interrupted(self, control: Any) -> None:
-        if self.trainer.is_true_anywhere(self.interruption.signal is not None):
+        if self.trainer.is_true_in_any_process(self.interruption.signal is not None):
             control.should_save = control.should_training_stop = True
 
 
@@ -68,7 +68,7 @@ def check_divergence(logs: dict[str, Any], step: int, objective: Objective) -> N
     """Raise UserError at the first loss or gradient norm that is not finite.
 
     For sft a gradient norm of exactly 0 is an error as well: if activations overflow, a norm layer
-    divides by infinity, and the ruined model gives uniform answers with a finite loss.
+    divides by infinity, and the model then predicts all tokens alike, with a finite loss.
     """
     for name in ("loss", "grad_norm", "eval_loss"):
         if name in logs and not math.isfinite(float(logs[name])):

@@ -34,7 +34,7 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
     task_weights: TaskWeights | None = None
     padding_collator: TaskCollator
     """Collator that pads rows instead of packing them."""
-    always_answer_loss = False
+    computes_loss_on_gpu = False
     """Whether the loss is computed here on a GPU as well."""
 
     def compute_loss(
@@ -46,7 +46,7 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
     ) -> Any:
         """Return the mean loss over the answer tokens of the batch, weighted by task."""
         tasks = inputs.pop("tasks", None)
-        if self._rank_allocator():  # AdaLoRA adds its regularization to the model's own loss
+        if self._get_rank_allocator():  # AdaLoRA adds its regularization to the model's own loss
             return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
         smoothing = self.args.label_smoothing_factor  # TRL needs a second forward pass for it
         if return_outputs or not self._computes_answer_loss(smoothing):
@@ -63,7 +63,9 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         """Whether the loss is computed here and not by TRL."""
         if self.aux_loss_enabled or self.args.loss_type != "nll":
             return False
-        return bool(self.args.use_cpu or self.task_weights or self.always_answer_loss or smoothing)
+        return bool(
+            self.args.use_cpu or self.task_weights or self.computes_loss_on_gpu or smoothing
+        )
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate with the mean loss over all answer tokens; the library averages over batches.
@@ -116,9 +118,9 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         if self.task_weights is not None:
             self.task_weights.end_epoch()
 
-    def method_state(self) -> dict[str, Any]:
+    def get_method_state(self) -> dict[str, Any]:
         """Return the state of the method, with that of the task weights."""
-        state = super().method_state()
+        state = super().get_method_state()
         if self.task_weights is not None:
             state["task_weights"] = self.task_weights.state_dict()
         return state

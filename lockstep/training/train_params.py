@@ -58,7 +58,7 @@ class SftParams(Section):
     """Settings of the objective sft."""
 
     loss_on: Literal["last", "all"] = "last"
-    """Assistant turns in the loss: the last one, or all."""
+    """Assistant turns that count in the loss: the last one, or all."""
     weighting: Literal["fixed", "uncertainty", "loss_ratio"] = "fixed"
     """Weights of the tasks' losses: fixed (`task_weights`), or trained by uncertainty (Kendall, Gal
     and Cipolla, 2018) or by loss_ratio (Liu, Johns and Davison, 2019)."""
@@ -148,8 +148,8 @@ class TrainParams(Section):
     """Dropout probabilities during training, by key of the base's config.json, e.g.
     {attention_dropout: 0.1}; other keys keep the base's value."""
     activation_checkpointing: bool = False
-    """Whether activations are computed again in the backward pass: less memory, about a third
-    slower."""
+    """Whether activations are computed again in the backward pass; training then needs less memory
+    and is about a third slower."""
     log_steps: PositiveInt
     """Number of optimizer steps between two rows of log.csv."""
     evaluation_steps: NaturalInt

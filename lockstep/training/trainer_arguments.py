@@ -48,7 +48,7 @@ LOSS_TYPES = {
 """Values of `loss_type` that TRL would check only when it computes the first loss."""
 
 EVALUATION_BATCH_FACTOR = 4
-"""Batch size of evaluations divided by that of training: no activations are kept."""
+"""Batch size of evaluations divided by that of training; evaluations keep no activations."""
 
 
 def build_trainer_config(
@@ -64,9 +64,9 @@ def build_trainer_config(
 
     if params.precision == "fp16" and device == "cpu":
         raise UserError("params.yaml: train.precision: fp16 needs a GPU; set it to fp32 or bf16")
-    cls = _config_class(params.objective)
-    fixed = _common_arguments(params, seed, device, scratch, processes)
-    fixed |= _objective_arguments(params)
+    cls = _get_config_class(params.objective)
+    fixed = _build_common_arguments(params, seed, device, scratch, processes)
+    fixed |= _build_objective_arguments(params)
     options = dict(params.options)
     if params.objective == "simpo":
         options.setdefault("cpo_alpha", 0.0)  # a larger value adds CPO's term to the loss
@@ -81,9 +81,9 @@ def build_trainer_config(
 
 
 def count_steps(rows: int, params: TrainParams) -> int:
-    """Return the number of optimizer steps for so many rows, as transformers' trainer counts them.
+    """Return the number of optimizer steps that transformers' trainer takes for `rows` rows.
 
-    For grpo a row of a batch is an answer, and each prompt has several.
+    For grpo a row of a batch is an answer, and each prompt has several answers.
     """
     answers = params.options.get("num_generations", 8) if params.objective == "grpo" else 1
     if not isinstance(answers, int):  # `build_trainer_config` refuses other types
@@ -93,7 +93,7 @@ def count_steps(rows: int, params: TrainParams) -> int:
     return math.ceil(params.epochs * epoch_steps)
 
 
-def _common_arguments(
+def _build_common_arguments(
     params: TrainParams, seed: int, device: str, scratch: Path, processes: int
 ) -> dict[str, Any]:
     """Return the arguments that all objectives have in common."""
@@ -127,7 +127,7 @@ def _common_arguments(
     }
 
 
-def _objective_arguments(params: TrainParams) -> dict[str, Any]:
+def _build_objective_arguments(params: TrainParams) -> dict[str, Any]:
     """Return the arguments that depend on the objective; rows are truncated already."""
     match params.objective:
         case "sft":
@@ -148,7 +148,7 @@ def _objective_arguments(params: TrainParams) -> dict[str, Any]:
             return {}
 
 
-def _config_class(objective: Objective) -> Any:
+def _get_config_class(objective: Objective) -> Any:
     """Return the configuration class of the objective's trainer; TRL takes seconds to import."""
     import trl
     from transformers import TrainingArguments

@@ -48,7 +48,10 @@ class RewardModelTrainer(TokenizedTrainer, RewardTrainer):
 
 
 class PairTrainer(ResumableTrainer):
-    """Base of ORPO and CPO, which tokenize row by row; the token ids of the rows are used."""
+    """Base of the trainers of ORPO and CPO, which tokenize row by row.
+
+    The rows have token ids already, so `tokenize_row` only renames them.
+    """
 
     def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:
         """Return the columns that TRL's tokenization would return."""
@@ -127,7 +130,7 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
     adapters.prepare_model(model, params, adapter_config, plan.steps)
     set_seed(config.seed)  # the adapter is initialized at random below
     if config.torch_compile:
-        torch.use_deterministic_algorithms(True)  # the compiler's choice of kernels as well
+        torch.use_deterministic_algorithms(True)  # includes the compiler's choice of kernels
     common = {
         "model": model,
         "args": config,
@@ -155,7 +158,7 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
             trainer = GrpoTrainer(**common, peft_config=adapter_config, reward_funcs=functions)
         case _:
             trainer = _build_head_trainer(common, plan)
-    if adapters.is_converting(adapter_config):
+    if adapters.changes_base_weights(adapter_config):
         adapters.save_initial_adapter(trainer.model, Path(config.output_dir) / "start")
     if plan.head or params.strategy == "qlora":
         _convert_trained_to_float32(trainer.model)
@@ -198,7 +201,7 @@ def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedT
     trainer.padding_collator = collator
     if adapts_output:
         trainer.model = trainer.model_wrapped = get_peft_model(trainer.model, plan.adapter_config)
-        trainer.always_answer_loss = True
+        trainer.computes_loss_on_gpu = True
     task_weights = loss_weighting.create_task_weights(
         params.sft.weighting, plan.train_rows.tasks, params.sft.task_weights
     )
@@ -242,15 +245,15 @@ def _compute_squared_error(prediction: Any) -> dict[str, float]:
 def _build_dataset(rows: Rows, params: TrainParams, tasks: Sequence[str]) -> Any:
     """Return the rows as a dataset.
 
-    `tasks` are the tasks of the training rows; task weights go by their index. Other tasks occur
-    in validation only, where weights do not count; they get index 0.
+    `tasks` are the tasks of the training rows; a task weight is found by the index of its task.
+    Other tasks occur in validation only, where weights do not count; they get index 0.
     """
     values = [dict(row.values) for row in rows.rows]
-    weights_tasks = params.sft.task_weights or params.sft.weighting != "fixed"
-    if params.objective == "sft" and weights_tasks:
+    has_task_weights = params.sft.task_weights or params.sft.weighting != "fixed"
+    if params.objective == "sft" and has_task_weights:
         for row, value in zip(rows.rows, values, strict=True):
             value["task"] = tasks.index(row.task) if row.task in tasks else 0
-    if params.objective == "kto":  # answers to other prompts estimate the divergence from the base
+    if params.objective == "kto":  # TRL estimates the KL divergence from answers to other prompts
         half = len(values) // 2
         for index, value in enumerate(values):
             room = max(1, params.max_length - len(value["prompt_ids"]))

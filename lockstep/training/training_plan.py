@@ -1,4 +1,4 @@
-"""A training run before a model is loaded: its rows, its configurations, and all their checks."""
+"""Plan a training run: render its rows, build its configurations, check both before it loads."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Plan:
     lora_plus_ratio: float | None
     """Learning rate of LoRA's B divided by that of A; None without LoRA+."""
     answer_sample: answer_sample.AnswerSample | None
-    """Validation records that are answered at each evaluation; None for no answers."""
+    """Validation records that are answered at each evaluation; None if there are none."""
 
     @property
     def steps(self) -> int:
@@ -147,8 +147,8 @@ def choose_head(
             "params.yaml: train.objective: classification needs at least two labels; name tasks "
             "that have labels in train.tasks"
         )
-    single = all(record.answer in names for record in records)
-    return Head("single_label_classification" if single else "multi_label_classification", names)
+    is_single = all(record.answer in names for record in records)
+    return Head("single_label_classification" if is_single else "multi_label_classification", names)
 
 
 def check_dropout(config: Any, dropout: Mapping[str, float]) -> None:

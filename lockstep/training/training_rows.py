@@ -81,12 +81,12 @@ def select_records(records: Iterable[Record], params: TrainParams, split: str) -
     sft and grpo skip records whose answer is marked undesirable. `split` names the records in the
     message. Raise UserError if no record is left.
     """
-    of_tasks = [r for r in records if not params.tasks or r.task in params.tasks]
+    task_records = [r for r in records if not params.tasks or r.task in params.tasks]
     if params.objective in ANSWER_OBJECTIVES:
-        selected = [record for record in of_tasks if record.desirable is not False]
+        selected = [record for record in task_records if record.desirable is not False]
     else:
-        selected = of_tasks
-    if not of_tasks:
+        selected = task_records
+    if not task_records:
         tasks = f" of tasks {', '.join(params.tasks)}" if params.tasks else ""
         raise UserError(
             f"no {split} record{tasks}: add sources, or change prepare.split or train.tasks in "
@@ -97,14 +97,14 @@ def select_records(records: Iterable[Record], params: TrainParams, split: str) -
             f"no {split} record with a desirable answer, which {params.objective} needs: add "
             "sources, or set train.objective to kto in params.yaml"
         )
-    return Selection(selected, len(of_tasks) - len(selected))
+    return Selection(selected, len(task_records) - len(selected))
 
 
 def repeat_by_weight(records: Iterable[Record]) -> list[Record]:
     """Repeat each record as often as its weight says.
 
-    A hash of the record's id decides on the fraction: a weight of 0.5 keeps about half of
-    the records.
+    A hash of the record's id rounds the weight up or down: of records with weight 0.5, about half
+    are used once and the others are left out.
     """
     return [record for record in records for _ in range(_count_repeats(record))]
 
@@ -155,7 +155,7 @@ class RowRenderer:
             "regression": self._render_target,
         }
         self.render = methods[params.objective]
-        """Yields the rows of a record."""
+        """Function that yields the rows of a record."""
 
     def _render_example(self, record: Record) -> Iterator[Row]:
         """Yield the whole conversation, with labels for the answers in the loss."""
@@ -172,7 +172,7 @@ class RowRenderer:
     def _render_pair(self, record: Record) -> Iterator[Row]:
         """Yield a prompt with the chosen and the rejected answer."""
         if record.rejected is None:
-            raise _unsuitable(
+            raise _build_error(
                 record,
                 f"has no rejected answer, but {self.params.objective} compares two answers",
                 "sft",
@@ -180,7 +180,7 @@ class RowRenderer:
         prompt = self._encode_prompt(record)
         chosen = chat.encode_last_turn(self.tokenizer, record, prompt)
         rejected = chat.encode_answer(self.tokenizer, record.rejected)
-        room = self._room_after(prompt)
+        room = self._count_free_tokens(prompt)
         truncated = max(len(chosen), len(rejected)) > room
         chosen, rejected = chosen[:room], rejected[:room]
         values = {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
@@ -197,9 +197,9 @@ class RowRenderer:
     def _render_unpaired(self, record: Record) -> Iterator[Row]:
         """Yield each answer with its prompt and whether it is desirable."""
         if record.rejected is None and record.desirable is None:
-            raise _unsuitable(record, "does not say whether its answer is desirable", "sft")
+            raise _build_error(record, "does not say whether its answer is desirable", "sft")
         prompt = self._encode_prompt(record)
-        room = self._room_after(prompt)
+        room = self._count_free_tokens(prompt)
         answer = chat.encode_last_turn(self.tokenizer, record, prompt)
         answers = [(answer, record.desirable is not False)]
         if record.rejected is not None:
@@ -227,8 +227,8 @@ class RowRenderer:
     def _encode_prompt(self, record: Record) -> list[int]:
         return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
 
-    def _room_after(self, prompt: list[int]) -> int:
-        """Return how many tokens an answer to the prompt may have."""
+    def _count_free_tokens(self, prompt: list[int]) -> int:
+        """Return the number of tokens that the prompt leaves for an answer."""
         return max(0, self.params.max_length - len(prompt))
 
 
@@ -240,15 +240,15 @@ def read_target(record: Record, head: Head) -> float | int | list[float]:
     answer = record.answer[:40]
     if head.problem == "regression":
         if not scores.is_number(record.answer):
-            raise _unsuitable(record, f"has the answer {answer!r}, which is not a number", "sft")
+            raise _build_error(record, f"has the answer {answer!r}, which is not a number", "sft")
         return float(record.answer)
     names = parse_labels(record.answer)
     if not set(names) <= set(head.labels):
-        raise _unsuitable(record, f"has the answer {answer!r}, which is not a label", "sft")
+        raise _build_error(record, f"has the answer {answer!r}, which is not a label", "sft")
     if head.problem == "multi_label_classification":
         return [float(label in names) for label in head.labels]
     if len(names) != 1:
-        raise _unsuitable(
+        raise _build_error(
             record, f"has {len(names)} labels, but every training record has one", "sft"
         )
     return head.labels.index(names[0])
@@ -260,8 +260,8 @@ def _count_repeats(record: Record) -> int:
     return int(whole) + (draw < fraction)
 
 
-def _unsuitable(record: Record, problem: str, objective: Objective) -> UserError:
-    """Return the error for a record that does not suit the objective, and one that it suits."""
+def _build_error(record: Record, problem: str, objective: Objective) -> UserError:
+    """Return the error for a record that does not suit the objective; it suits `objective`."""
     return UserError(
         f"{record.origin}: {problem}; name other tasks in train.tasks, or set train.objective to "
         f"{objective}"

@@ -40,7 +40,7 @@ def open_run(
     They are removed when the block ends without an exception, i.e. when the result is written.
     A worker process of a run gets the checkpoints of the process that started it.
     """
-    folder = launch.worker_folder()
+    folder = launch.get_worker_folder()
     if folder is not None:
         yield Checkpoints(folder, runtime.checkpoint_steps, runtime.checkpoints_kept)
         return
@@ -68,7 +68,9 @@ def train_and_save(
 
     device = compute.select_device()
     memory.check_weights(base, plan, launch_params, device)
-    model = load_model(base, settings, plan.head, launch.loading_device(launch_params, device))
+    model = load_model(
+        base, settings, plan.head, launch.choose_loading_device(launch_params, device)
+    )
     trainer = train_model(model, plan, checkpoints, launch_params)
     summary = summarize_training(trainer, plan)
     if not launch.is_first_process():
@@ -88,7 +90,7 @@ def train_and_save(
 def load_model(base: Path, settings: Params, head: Head | None, device: str | None) -> Any:
     """Return the base model in the form that the strategy trains.
 
-    full and freeze train weights in 32 bits, qlora loads them in 4 bits, the other adapters in
+    full and freeze load the weights in 32 bits, qlora in 4 bits, and the other strategies in
     `train.precision`. A `device` of None leaves the placement to the launcher.
     """
     import torch
@@ -97,8 +99,8 @@ def load_model(base: Path, settings: Params, head: Head | None, device: str | No
     torch.manual_seed(settings.seed)  # a new head is initialized at random
     config = None
     if strategy == "qlora":
-        double = adapters.read_double_quantization(settings.train)
-        config = quantization.build_config("nf4", double, precision)
+        double_quantization = adapters.read_double_quantization(settings.train)
+        config = quantization.build_config("nf4", double_quantization, precision)
     return model_io.load_model(
         base,
         "float32" if strategy in ("full", "freeze") else model_io.DTYPES[precision],
@@ -115,8 +117,8 @@ def train_model(
 ) -> Any:
     """Train the model to the end and return its trainer.
 
-    A signal saves a checkpoint first and takes effect then. Raise UserError if the training needs
-    more memory or disk than there is, or if it diverges.
+    At a signal, a checkpoint is saved before the signal takes effect. Raise UserError if the
+    training needs more memory or disk than there is, or if it diverges.
     """
     from lockstep.training import progress, resource_estimate, trainers
 
@@ -128,7 +130,7 @@ def train_model(
         estimate.check_memory(plan, launch_params)
         checkpoints.check_space(estimate.checkpoint_bytes)
         if launch.is_first_process():
-            click.echo("\n".join(f"train: {line}" for line in estimate.lines()), err=True)
+            click.echo("\n".join(f"train: {line}" for line in estimate.format_lines()), err=True)
         trainer.train_to_end()
     if not model_io.has_finite_parameters(trainer.model):
         raise UserError("training diverged: weights are not finite; lower train.learning_rate")
@@ -138,7 +140,7 @@ def train_model(
 def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
     """Return the content of summary.json: sizes, truncation, and the losses of the result."""
     history, rows = trainer.state.log_history, plan.train_rows
-    step, metrics = training_log.list_evaluations(history)[trainer.result_evaluation()]
+    step, metrics = training_log.list_evaluations(history)[trainer.find_result_evaluation()]
     return {
         "objective": plan.params.objective,
         "strategy": plan.params.strategy,

@@ -66,7 +66,7 @@ def read_declaration(stage: str, entry: dict[str, Any], root: Path) -> Declarati
 
 
 def measure_seconds(log: list[Access]) -> float:
-    """Return the time between the first and the last access of a log."""
+    """Return the seconds between the first and the last access of a log."""
     times = [access.time for access in log]
     return max(times) - min(times)
 

@@ -63,12 +63,12 @@ class Clone:
     def reproduce(self) -> bool:
         """Run `dvc repro` from nothing with its output on stderr; return whether it succeeded."""
         (self.root / "dvc.lock").unlink()
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "dvc", "repro"],
             cwd=self.root, env=self.build_variables(), umask=self.environment.umask,
             stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False,
         )  # fmt: skip
-        return done.returncode == 0
+        return process.returncode == 0
 
     def build_variables(self) -> dict[str, str]:
         """Return the environment variables under which the clone runs."""
@@ -114,14 +114,14 @@ def clone_commit(source: Path, commit: str, scratch: Path, environment: Environm
 
 def run_git(root: Path, *arguments: str) -> str:
     """Run git in `root` and return its stdout; raises CalledProcessError if it fails."""
-    done = subprocess.run(  # noqa: S603
+    process = subprocess.run(  # noqa: S603
         ["git", *arguments],  # noqa: S607
         cwd=root,
         check=True,
         capture_output=True,
         encoding="utf-8",
     )
-    return done.stdout
+    return process.stdout
 
 
 def parse_lock(text: str) -> dict[str, Any]:

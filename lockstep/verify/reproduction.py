@@ -1,10 +1,10 @@
-"""Prove that the commit gives the same bytes elsewhere, from what its stages declare alone.
+"""Prove that the commit gives the same bytes elsewhere, from only what its stages declare.
 
 The committed state is cloned into a temporary folder with another path, HOME, time zone, locale,
 umask and hash seed and an empty cache. The clone runs from nothing, and every hash of its dvc.lock
 is compared with the committed one. If the committed dvc.lock comes from another machine class, two
-such clones are compared with each other instead. The disk must hold one or two whole runs; TMPDIR
-sets where.
+such clones are compared with each other instead. The disk must hold one or two whole runs;
+TMPDIR names the folder.
 
 lockstep/verify/hook/sitecustomize.py logs which files of the repository each stage opens and which
 sockets it uses. A stage may connect to the network only if its params name an endpoint or a model
@@ -65,18 +65,20 @@ def check_committed(root: Path) -> str:
 def verify(root: Path, commit: str, scratch: Path) -> bool:
     """Run one or two clones of the commit, print the result and return whether it is verified."""
     clones = [clone_commit(root, commit, scratch, FIRST)]
-    recorded = read_machine_classes(clones[0].root)
+    recorded_machines = read_machine_classes(clones[0].root)
     if not _run_clone(clones[0], commit):
         return False
     lock, caches = clones[0].read_lock(), [clones[0].cache, _find_cache(root)]
     committed_lock = parse_lock(run_git(root, "show", f"{commit}:dvc.lock"))
     differences = list(locks.compare_locks(committed_lock, lock))
-    here = read_machine_class()
-    origin = find_origin(lock, list(dict.fromkeys(one.stage for one in differences)))
-    foreign = {}
-    if origin and (machine := recorded.get(origin.replace("@", "-"), here)) != here:
-        foreign = {origin: machine}
-    if foreign:  # which explains the differences, so compare two clones made on this machine
+    this_machine = read_machine_class()
+    origin = find_origin(lock, list(dict.fromkeys(difference.stage for difference in differences)))
+    other_machines = {}
+    if origin:
+        machine = recorded_machines.get(origin.replace("@", "-"), this_machine)
+        if machine != this_machine:
+            other_machines = {origin: machine}
+    if other_machines:  # explains the differences, so compare two clones of this machine
         clones.append(clone_commit(root, commit, scratch, SECOND))
         if not _run_clone(clones[1], commit):
             return False
@@ -93,7 +95,7 @@ def verify(root: Path, commit: str, scratch: Path) -> bool:
         click.echo(describe_difference(difference, caches, clones[0].root))
     for line in [*sorted(undeclared), *sorted(_find_unobserved(clones))]:
         click.echo(line)
-    click.echo(_format_verdict(commit, foreign, here, differing, undeclared))
+    click.echo(_format_verdict(commit, other_machines, this_machine, differing, undeclared))
     return not differences and not undeclared
 
 
@@ -165,19 +167,19 @@ def _find_unobserved(clones: list[Clone]) -> set[str]:
 
 def _format_verdict(
     commit: str,
-    foreign: dict[str, Any],
-    here: dict[str, Any],
+    other_machines: dict[str, Any],
+    this_machine: dict[str, Any],
     differing: Collection[str],
     undeclared: Collection[str],
 ) -> str:
     reference, note = "its committed dvc.lock", ""
-    if foreign:
-        stage, machine = next(iter(foreign.items()))
+    if other_machines:
+        stage, machine = next(iter(other_machines.items()))
         reference = "a second clone"
         note = (
             f"The committed dvc.lock was made on another machine class ({stage}: "
-            f"{_format_machine(machine)}) than this one ({_format_machine(here)}), so its hashes "
-            "may differ. "
+            f"{_format_machine(machine)}) than this one ({_format_machine(this_machine)}), "
+            "so its hashes may differ. "
         )
     if differing or undeclared:
         problems = [f"{len(differing)} stages differ from {reference}"] if differing else []
@@ -195,14 +197,14 @@ def _format_machine(machine: dict[str, Any]) -> str:
 
 def _find_cache(root: Path) -> Path:
     """Return the DVC cache of the work tree, wherever its configuration puts it."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "dvc", "cache", "dir"],
         cwd=root,
         stdout=subprocess.PIPE,
         encoding="utf-8",
         check=True,
     )
-    return Path(done.stdout.strip())
+    return Path(process.stdout.strip())
 
 
 def _list_changed_tracked_files(path: str, root: Path) -> list[str]:

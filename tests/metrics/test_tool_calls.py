@@ -100,7 +100,7 @@ def test_text_has_no_call(text: str) -> None:
 def test_a_broken_call_is_neither_a_call_nor_text(text: str) -> None:
     assert tool_calls.parse_calls(text) is None
     assert compute_metrics(("It is late.", text))["exact_match"] == 0
-    assert compute_metrics(("It is late.", text))["called_rightly"] == 0
+    assert compute_metrics(("It is late.", text))["call_decision_accuracy"] == 0
 
 
 def test_calls_are_compared_in_any_order_and_arguments_by_value() -> None:
@@ -129,7 +129,7 @@ def test_metrics_equal_a_calculation_by_hand() -> None:
     )
     assert metrics == {
         "exact_match": 2 / 6,
-        "called_rightly": 4 / 6,
+        "call_decision_accuracy": 4 / 6,
         "valid": 3 / 4,
         "schema_valid": 1 / 4,  # wrong: days below 1, a function that is not offered, no call
         "name_accuracy": 2 / 4,

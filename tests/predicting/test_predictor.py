@@ -6,7 +6,12 @@ from dataclasses import replace
 import pytest
 
 from lockstep.models.model_io import Head
-from lockstep.predicting.predictor import choose_head, name_length, number_repeats, select_records
+from lockstep.predicting.predictor import (
+    choose_head,
+    format_length_range,
+    number_repeats,
+    select_records,
+)
 from lockstep.records import Record
 from lockstep.suites import Suite
 
@@ -16,7 +21,7 @@ from lockstep.suites import Suite
     [(1, "1-16"), (16, "1-16"), (17, "17-64"), (64, "17-64"), (65, "65-256"), (257, "257-1024")],
 )
 def test_a_length_lies_between_powers_of_four(tokens: int, name: str):
-    assert name_length(tokens) == name
+    assert format_length_range(tokens) == name
 
 
 def test_a_base_without_a_head_gets_the_one_that_its_suites_need():

@@ -1,6 +1,6 @@
 """The settings of training in the model card."""
 
-from lockstep.reporting.training_settings import list_settings, name_loader
+from lockstep.reporting.training_settings import get_loader_name, list_settings
 
 TRAIN = {
     "objective": "sft",
@@ -29,5 +29,5 @@ def test_settings_are_flat_sorted_and_limited_to_the_objective() -> None:
 
 
 def test_the_loader_depends_on_the_objective() -> None:
-    assert name_loader("sft") == "AutoModelForCausalLM"
-    assert name_loader("reward") == "AutoModelForSequenceClassification"
+    assert get_loader_name("sft") == "AutoModelForCausalLM"
+    assert get_loader_name("reward") == "AutoModelForSequenceClassification"

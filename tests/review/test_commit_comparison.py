@@ -112,7 +112,7 @@ def test_suites_with_another_answer_form_are_not_compared(
     run_command(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
     changed = compare_commits(root)
     assert changed.returncode == 1, changed.stderr
-    assert "  intent: not compared; both have no record in common\n" in changed.stdout
+    assert "  intent: not compared; the commits have no test record in common\n" in changed.stdout
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from lockstep import predictions, records
 from lockstep.errors import UserError
 from lockstep.models import chat, model_io
 from lockstep.predicting import lm_eval_tasks
-from lockstep.predicting.predictor import hash_prompt, name_length
+from lockstep.predicting.predictor import format_length_range, hash_prompt
 from lockstep.predictions import Prediction
 from lockstep.records import Record
 from tests.conftest import KINDS, LABELS, REPOSITORY, write_params, write_stage_inputs, write_tasks
@@ -205,7 +205,7 @@ def test_slices_are_those_of_the_record_its_source_and_its_length(
 ):
     for row, record in zip(rows, all_records, strict=False):
         prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
-        length = name_length(len(prompt))
+        length = format_length_range(len(prompt))
         assert row.slices == {**record.slices, "source": "s.csv", "length": length}
     assert len({row.slices["length"] for row in rows}) > 2
     retrieval = filter_by_task(rows, "retrieval")

@@ -12,12 +12,12 @@ from lockstep.statistics import summary_metrics
 
 @given(st.text())
 def test_keys_are_plain(name: str) -> None:
-    assert re.fullmatch("[a-z0-9_]*", summary_metrics.plain_key(name))
+    assert re.fullmatch("[a-z0-9_]*", summary_metrics.make_plain_key(name))
 
 
 def test_keys_stay_readable_and_different() -> None:
-    assert summary_metrics.plain_key("accuracy_language_zh-CN") == "accuracy_language_zh_cn"
-    assert summary_metrics.plain_key("难") != summary_metrics.plain_key("易")
+    assert summary_metrics.make_plain_key("accuracy_language_zh-CN") == "accuracy_language_zh_cn"
+    assert summary_metrics.make_plain_key("难") != summary_metrics.make_plain_key("易")
 
 
 def test_two_slices_of_one_name_are_refused() -> None:

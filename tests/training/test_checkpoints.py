@@ -17,20 +17,20 @@ from lockstep.training.checkpoints import Checkpoints, open_checkpoints
 
 def write_checkpoint(checkpoints: Checkpoints, step: int) -> Path:
     """Write a checkpoint and return its folder."""
-    partial = checkpoints.partial_path(step)
+    partial = checkpoints.get_partial_path(step)
     (partial / "inner").mkdir(parents=True)
     (partial / "weights").write_bytes(bytes([step]) * 100)
     (partial / "inner/state").write_bytes(b"state")
     checkpoints.commit(step)
-    return checkpoints.path(step)
+    return checkpoints.get_path(step)
 
 
 def test_the_newest_checkpoint_is_found_and_the_oldest_are_removed(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 1, 2)
-    assert checkpoints.newest() is None
+    assert checkpoints.find_newest() is None
     for step in (9, 10, 100):
         write_checkpoint(checkpoints, step)
-    assert checkpoints.newest() == checkpoints.path(100)
+    assert checkpoints.find_newest() == checkpoints.get_path(100)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000010", "step-000000100"]
 
 
@@ -52,9 +52,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(
             file.write_bytes(content[:2] + bytes([content[2] ^ 1]) + content[3:])
         case "emptied":
             file.write_bytes(b"")
-    assert checkpoints.newest() == checkpoints.path(1)
+    assert checkpoints.find_newest() == checkpoints.get_path(1)
     stderr = capsys.readouterr().err
-    assert stderr.startswith(f"train: {checkpoints.path(2)}: ")
+    assert stderr.startswith(f"train: {checkpoints.get_path(2)}: ")
     assert stderr.endswith("; an earlier state is used\n")
     assert stderr.count("\n") == 1
 
@@ -62,15 +62,15 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(
 def test_a_checkpoint_with_an_additional_file_is_not_read(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 1, 1)
     (write_checkpoint(checkpoints, 1) / "more").write_bytes(b"")
-    assert checkpoints.newest() is None
+    assert checkpoints.find_newest() is None
 
 
 def test_a_partial_checkpoint_is_not_read(tmp_path: Path):
     with open_checkpoints(tmp_path, "key", read_runtime()) as checkpoints:
         write_checkpoint(checkpoints, 1)
-        checkpoints.partial_path(2).mkdir()
-        (checkpoints.partial_path(2) / "weights").write_bytes(b"half")
-        assert checkpoints.newest() == checkpoints.path(1)
+        checkpoints.get_partial_path(2).mkdir()
+        (checkpoints.get_partial_path(2) / "weights").write_bytes(b"half")
+        assert checkpoints.find_newest() == checkpoints.get_path(1)
     with open_checkpoints(tmp_path, "key", read_runtime()) as checkpoints:
         assert [path.name for path in checkpoints.folder.iterdir()] == ["step-000000001"]
         checkpoints.remove()

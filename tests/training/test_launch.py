@@ -18,7 +18,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.models.compute import LaunchParams
 from lockstep.records import Record
-from lockstep.training.launch import check_launch, launch_command
+from lockstep.training.launch import build_launch_command, check_launch
 from lockstep.training.train_params import TrainParams
 from tests.conftest import REPOSITORY, tiny_params, write_params, write_stage_inputs
 
@@ -183,12 +183,16 @@ def test_settings_that_several_processes_cannot_have_are_refused(
 
 
 def test_the_command_line_follows_runtime_launch(make_launch: Callable[..., LaunchParams]):
-    words = launch_command(make_launch(processes=4, machines=2, machine=1, address="10.0.0.1"))
+    words = build_launch_command(
+        make_launch(processes=4, machines=2, machine=1, address="10.0.0.1")
+    )
     line = " ".join(words[1:])
     assert line.startswith("-m accelerate.commands.launch --num_processes 8 --num_machines 2 ")
     assert "--machine_rank 1" in line
     assert "--main_process_ip 10.0.0.1" in line
     assert "--multi_gpu" in words
-    line = " ".join(launch_command(make_launch(strategy="deepspeed", zero_stage=3, offload=True)))
+    line = " ".join(
+        build_launch_command(make_launch(strategy="deepspeed", zero_stage=3, offload=True))
+    )
     assert "--use_deepspeed --zero_stage 3 --offload_optimizer_device cpu" in line
     assert "--offload_param_device cpu" in line

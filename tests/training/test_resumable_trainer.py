@@ -31,7 +31,7 @@ def read_result(trainer: Any) -> tuple[Any, ...]:
     """Return the bytes of the weights, and the log."""
     tensors = {
         name: p.detach().contiguous().view(torch.uint8).numpy().tobytes()
-        for name, p in trainer._trained_tensors()
+        for name, p in trainer._iterate_trained_tensors()
     }
     history = trainer.state.log_history
     logged = [(e["step"], e.get("loss"), e.get("grad_norm")) for e in history if "loss" in e]
@@ -62,7 +62,7 @@ def test_a_run_interrupted_during_an_evaluation_resumes(
     whole = read_result(run_training("whole", **SETTINGS))
     interrupted = run_training("interrupted", interrupted_at=step, **SETTINGS)
     assert interrupted.state.global_step == step
-    assert interrupted.checkpoints.newest() == interrupted.checkpoints.path(step)
+    assert interrupted.checkpoints.find_newest() == interrupted.checkpoints.get_path(step)
     assert read_result(run_training("interrupted", **SETTINGS)) == whole
 
 

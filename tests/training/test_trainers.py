@@ -225,7 +225,7 @@ def test_early_stopping_keeps_the_best_weights(run_training: Callable[..., Any])
     ]
     best = min(measured)
     assert measured.index(best) == len(measured) - 4
-    assert trainer.result_evaluation() == len(measured) - 4
+    assert trainer.find_result_evaluation() == len(measured) - 4
     assert trainer.state.global_step < trainer.state.max_steps
     assert trainer.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
 

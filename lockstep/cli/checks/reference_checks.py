@@ -11,6 +11,7 @@ from lockstep.records import Record
 from lockstep.suites import LABEL_FORMS, RESERVED, Suite
 
 WHERE = "params.yaml: predict.suites:"
+"""Opening of the messages: the place of the mistake."""
 
 
 def check_suites(
@@ -29,13 +30,13 @@ def check_suites(
     if reserved := sorted(set(tasks) & set(RESERVED)):
         raise UserError(f"{WHERE} {', '.join(reserved)}: reserved name; give the task another one")
     for suite in suites:
-        of_task = [record for record in records if record.task == suite.task]
-        if not of_task:
+        task_records = [record for record in records if record.task == suite.task]
+        if not task_records:
             known = ", ".join(sorted({record.task for record in records})) or "none"
             raise UserError(f"{WHERE} no test record has task {suite.task}; the tasks are {known}")
-        if problem := _form_problem(suite, of_task, labels):
+        if problem := _find_form_problem(suite, task_records, labels):
             raise UserError(f"{WHERE} task {suite.task} {problem}")
-        check_references(suite, of_task)
+        check_references(suite, task_records)
         for part in other_splits.values():
             check_references(suite, [record for record in part if record.task == suite.task])
 
@@ -56,7 +57,7 @@ def check_references(suite: Suite, records: Sequence[Record]) -> None:
             )
 
 
-def _form_problem(
+def _find_form_problem(
     suite: Suite, records: Sequence[Record], labels: Mapping[str, Sequence[str]]
 ) -> str | None:
     """Return why the answer form does not fit the records, and what to do; None if it fits."""
