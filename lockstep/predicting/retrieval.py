@@ -1,6 +1,6 @@
 """Generate long-context retrieval records: a long text with one fact, and a question about it.
 
-This follows the "needle in a haystack" test (Kamradt, 2023) with facts and sentences of our own.
+This follows the "needle in a haystack" test (Kamradt, 2023) with other facts and sentences.
 """
 
 import bisect
@@ -54,7 +54,7 @@ _SUBJECTS = {
            "夜班保安", "穿绿衣服的顾客", "擦窗工人", "音乐老师"),
 }  # fmt: skip
 _ACTIONS = {
-    "en": ("asked for a upper ribbon", "left an umbrella by the door", "praised the new lamps",
+    "en": ("asked for a longer ribbon", "left an umbrella by the door", "praised the new lamps",
            "moved the plants to the window", "sang while the rain fell", "wiped the front desk",
            "brought back a wooden tray", "looked for the blue scarf", "laughed about the weather",
            "counted the empty boxes", "watered the fern"),

@@ -95,9 +95,11 @@ def test_a_task_that_cannot_run_is_refused(
     tasks: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    manager = lm_eval_tasks._manager
+    manager = lm_eval_tasks._build_task_manager
     monkeypatch.setattr(
-        lm_eval_tasks, "_manager", lambda folder, **_: manager(folder, with_defaults=False)
+        lm_eval_tasks,
+        "_build_task_manager",
+        lambda folder, **_: manager(folder, with_defaults=False),
     )
     source = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": "gone.jsonl"}}}
     (tmp_path / "own.yaml").write_text(json.dumps({"task": "own", **source, **lm_eval_tasks.TASK}))
