@@ -32,7 +32,7 @@ class Record:
     slices: dict[str, str] = field(default_factory=dict)
     """Values by which metrics are broken down, e.g. {language: en}."""
     weight: float = 1.0
-    """Training weight: 2.0 uses the record twice, 0.5 every second time."""
+    """Training weight: 2.0 uses the record twice, 0.5 uses about half of such records."""
     rejected: str | None = None
     """Preference pairs: the answer that is worse than the last message."""
     desirable: bool | None = None

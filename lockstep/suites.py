@@ -51,7 +51,7 @@ generative models."""
 RETRIEVAL = "retrieval"
 """Task of the long-context records that predict generates."""
 RESERVED = ("perplexity", "bits_per_byte", "lm_eval", RETRIEVAL)
-"""Names that stand beside the suites in metrics.json; no task may have one of them."""
+"""Keys beside the suites in metrics.json; a task cannot have one of these names."""
 
 _GENERATIVE_FORMS_BY_KIND: dict[str, AnswerForm] = {
     "label": "choice",
@@ -93,10 +93,10 @@ def resolve_suites(
 ) -> list[Suite]:
     """Return the suites of params.yaml or, where it names none, one for each task of the data.
 
-    `tasks` is the content of tasks.json: {task: {kind, slices, records}}. A task of
-    the data becomes a suite if it has test records and its kind has an answer form under the
-    objective. Plain text has none: only its perplexity is measured. Raise UserError if a suite's
-    task has no test records.
+    `tasks` is the content of tasks.json: {task: {kind, slices, records}}. A task of the data
+    becomes a suite if it has test records and its kind has an answer form under the objective.
+    Plain text has no answer form: only its perplexity is measured. Raise UserError if the task of
+    a suite in params.yaml has no test records.
     """
     if not suites:
         forms = _HEAD_FORMS_BY_KIND.get(objective, _GENERATIVE_FORMS_BY_KIND)
@@ -116,7 +116,7 @@ def resolve_suites(
 
 
 def add_retrieval(suites: Sequence[Suite], lengths: Sequence[int], objective: str) -> list[Suite]:
-    """Return the suites plus long-context retrieval, if lengths are set and it is generative."""
+    """Return the suites plus long-context retrieval, if it has lengths and a generative model."""
     if not lengths or objective in FORMS_BY_OBJECTIVE:
         return list(suites)
     return [*suites, Suite(task=RETRIEVAL, answer="rules")]

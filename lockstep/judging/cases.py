@@ -28,7 +28,7 @@ def read_cases(predicted: Path, test: Path, settings: JudgeParams) -> list[Case]
     files: dict[str, Path] = {
         variant: predicted / variant / "predictions.jsonl" for variant in settings.variants
     }
-    by_variant = {variant: _read_answered(file) for variant, file in files.items()}
+    by_variant = {variant: _read_predictions_by_id(file) for variant, file in files.items()}
     test_records = list(records.read(test))
     sampled = [
         record
@@ -48,7 +48,7 @@ def read_cases(predicted: Path, test: Path, settings: JudgeParams) -> list[Case]
     ]
 
 
-def _read_answered(file: Path) -> dict[str, Prediction]:
+def _read_predictions_by_id(file: Path) -> dict[str, Prediction]:
     """Return the predictions of records that belong to a suite, by record id."""
     return {row.id: row for row in predictions.read(file) if row.answer_form}
 

@@ -19,12 +19,12 @@ SCALE = (1, 2, 3, 4, 5)
 _FENCE = re.compile(r"```(?:json)?\n(.*)\n```", re.DOTALL)
 """A Markdown code fence around the whole reply."""
 
-V = TypeVar("V", str, int)
+Verdict = TypeVar("Verdict", str, int)
 
 
 def parse_verdicts(
-    reply: str, dimensions: Sequence[str], allowed: Sequence[V]
-) -> dict[str, V] | None:
+    reply: str, dimensions: Sequence[str], allowed: Sequence[Verdict]
+) -> dict[str, Verdict] | None:
     """Return the verdict by dimension from a reply that is a JSON object, or None.
 
     The object must have each dimension once with an allowed verdict, and may have a reason. A

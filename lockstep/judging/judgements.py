@@ -13,7 +13,7 @@ from lockstep.judging.judge_prompts import Prompt
 from lockstep.judging.judge_replies import TIE
 from lockstep.judging.rubric import Rubric
 
-AskJudge = Callable[[list[Prompt]], list[str]]
+JudgeFunction = Callable[[list[Prompt]], list[str]]
 """A function that returns the judge's reply to each prompt."""
 
 
@@ -35,7 +35,7 @@ class Judgement:
 
 
 def judge_cases(
-    cases: Sequence[Case], rubric: Rubric, settings: JudgeParams, ask: AskJudge
+    cases: Sequence[Case], rubric: Rubric, settings: JudgeParams, ask: JudgeFunction
 ) -> list[Judgement]:
     """Return all judgements, record by record; equal prompts are sent once."""
     requests = [(case, variants) for case in cases for variants in _select_variants(case, settings)]

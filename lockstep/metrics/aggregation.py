@@ -54,9 +54,9 @@ class SumMetric:
 
 
 class ShareMetric(SumMetric):
-    """Share of the records that are right among the records that count.
+    """Share of correct records among the records that count.
 
-    Its summands are (right and counts, counts), both 0 or 1, (records, 2).
+    Its summands are (correct and counts, counts), both 0 or 1, (records, 2).
     """
 
 
@@ -67,8 +67,8 @@ class JointMetric:
     from_predictions: Callable[[Sequence[Prediction]], WeightedMetric]
     """Function that returns the metric of predictions as a function of their weights."""
     by_jackknife: bool = False
-    """Whether its interval comes from the jackknife: the bootstrap draws records twice, and some
-    metrics, such as the share of distinct words, are lower for repeated records."""
+    """Whether the interval comes from the jackknife and not from the bootstrap. The bootstrap
+    repeats records, which lowers some metrics, such as the share of distinct words."""
 
     def compute(self, predictions: Sequence[Prediction]) -> float:
         return float(self.from_predictions(predictions)(np.ones(len(predictions))))

@@ -24,7 +24,7 @@ from lockstep.records import parse_labels
 BINS = 15
 """Number of bins of equal width of the calibration error (Guo et al., 2017)."""
 OTHER = "another text"
-"""Column of a confusion table for generated texts that are no label of any reference."""
+"""Column of a confusion matrix for generated texts that are not the label of any reference."""
 _PAIRS = 2**22
 """Maximum number of pairs of records that are compared at once."""
 
@@ -69,7 +69,7 @@ def count_label_sets(predictions: Sequence[Prediction]) -> Numbers:
 
 
 def replace_other_texts(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Replace generated texts that are no label of any reference by OTHER."""
+    """Replace generated texts that are not the label of any reference with OTHER."""
     stripped = [_strip_spaces(row) for row in predictions]
     labels = {row.reference for row in stripped}
     return [row if row.prediction in labels else replace(row, prediction=OTHER) for row in stripped]
@@ -81,7 +81,7 @@ def precision(correct: Numbers, support: Numbers, predicted: Numbers) -> Numbers
 
 
 def recall(correct: Numbers, support: Numbers, predicted: Numbers) -> Numbers:
-    """Return the recall of each label; 0 for a label that is no reference."""
+    """Return the recall of each label; 0 for a label that is never the reference."""
     return divide_or_zero(correct, support)
 
 
@@ -138,8 +138,8 @@ def bin_confidences(predictions: Sequence[Prediction]) -> Numbers:
 def calibration_error(sums: Numbers) -> Numbers:
     """Return the expected calibration error (Guo et al., 2017).
 
-    It is the absolute difference between mean confidence and accuracy of each bin, averaged over
-    bins, each weighted by its number of records.
+    It is the average over bins, weighted by their number of records, of the absolute difference
+    between the mean confidence and the accuracy of a bin.
     """
     bins = sums[..., :-1].reshape(*sums.shape[:-1], 2, BINS)
     confidence, correct = np.moveaxis(bins, -2, 0)
@@ -147,12 +147,13 @@ def calibration_error(sums: Numbers) -> Numbers:
 
 
 def roc_auc(predictions: Sequence[Prediction]) -> WeightedMetric:
-    """Return the area under the ROC curve, each label against the rest, averaged (scikit-learn).
+    """Return the mean over labels of the area under the ROC curve, each label against the rest.
 
-    The area of a label is the share of pairs, one record with this reference and one without, in
-    which the former has the higher probability of the label; a tie is half a pair (Hanley and
-    McNeil, 1982). It is NaN if a label is the reference of no record or of all records. A resample
-    that lacks a label averages the areas of the others.
+    This is scikit-learn's `roc_auc_score` with `multi_class="ovr"`. For each label, records with
+    this reference are paired with records without it. The area is the share of pairs in which the
+    record with the label has the higher probability of it; a tie counts as half a pair (Hanley and
+    McNeil, 1982). The result is NaN if a label is the reference of no record or of all records. A
+    resample that lacks a label averages the areas of the others.
     """
     labels = list(predictions[0].option_scores)
     option_scores = np.array(

@@ -10,7 +10,7 @@ from typing import Any
 INVALID = object()
 """Value of a text that is not JSON."""
 MAX_DEPTH = 200
-"""Maximum depth of nested objects and lists; Python's stack limits what can be compared."""
+"""Maximum depth of nested objects and lists; deeper values would overflow Python's stack."""
 _CODE_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL | re.IGNORECASE)
 _DEPTH_CHANGES = {"[": 1, "{": 1, "]": -1, "}": -1}
 
@@ -67,7 +67,7 @@ def normalize(value: Any) -> Any:
 
 
 def compile_whole_text(text: str) -> re.Pattern[str]:
-    """Compile a pattern that finds a text in any case, but not as a part of a longer word.
+    """Compile a pattern that finds a text, ignoring case, but not as a part of a longer word.
 
     Only ASCII letters and digits extend a word: 42 is found in 订单42号, not in 1420.
     """

@@ -1,4 +1,4 @@
-"""Check JSON Schemas, and whether JSON values match them (jsonschema)."""
+"""Check JSON Schemas, and check whether JSON values match them, with the package jsonschema."""
 
 import json
 from collections.abc import Iterator
@@ -36,8 +36,8 @@ def check_schema(schema: Schema) -> None:
 def matches_schema(value: Any, schema: Schema) -> bool:
     """Whether a value matches a schema that `check_schema` accepts.
 
-    A value that the validator cannot decide does not match: schemas may refer to themselves
-    forever, and 1e999 has no remainder.
+    A value on which the validator fails does not match: a schema may refer to itself without end,
+    and `multipleOf` cannot divide 1e999.
     """
     try:
         return _get_validator(_serialize(schema)).is_valid(value)

@@ -62,7 +62,7 @@ def compute_margins(predictions: Sequence[Prediction]) -> Numbers:
 def compute_errors(predictions: Sequence[Prediction]) -> Numbers:
     """Return (squared error, absolute error, reference, its square, 1) of numbers, (records, 5).
 
-    A prediction that is not a number adds 0 to every sum: the metrics are over parsed answers.
+    A prediction that is not a number adds 0 to every sum, so the metrics cover numbers only.
     """
     return np.array([_compute_error(row) for row in predictions])
 

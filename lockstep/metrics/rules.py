@@ -1,4 +1,4 @@
-"""Rules for the form of an answer that a program can check.
+"""Check rules for the form of an answer, such as its length or its language.
 
 This follows IFEval (Zhou et al., 2023) and its four metrics. The rules are our own and work for
 English and Chinese. The reference of a record is the JSON list of its rules.
@@ -58,8 +58,9 @@ class Range(Section):
 
     def includes(self, number: int) -> bool:
         """Whether the number is in the range."""
-        low = self.at_least is None or number >= self.at_least
-        return low and (self.at_most is None or number <= self.at_most)
+        if self.at_least is not None and number < self.at_least:
+            return False
+        return self.at_most is None or number <= self.at_most
 
 
 class Count(Range):
@@ -116,7 +117,7 @@ class Lacks(Section):
 
 
 class Edge(Section):
-    """The answer starts or ends with a text, in any case; white space does not count."""
+    """The answer starts or ends with a text, ignoring case and surrounding white space."""
 
     rule: Literal["starts", "ends"]
     text: Text
@@ -127,7 +128,7 @@ class Edge(Section):
 
 
 class OneOf(Section):
-    """The answer is one of several texts, in any case, with or without a full stop."""
+    """The answer is one of several texts, ignoring case and a full stop at the end."""
 
     rule: Literal["one_of"]
     texts: Annotated[list[Text], Field(min_length=1)]
@@ -151,7 +152,7 @@ class Json(Section):
 
 
 class Language(Section):
-    """The answer is in a language, judged by its script: en is any language in Latin letters."""
+    """The answer is in a language. Only its script counts: en is any language in Latin letters."""
 
     rule: Literal["language"]
     language: Literal["en", "zh"]
@@ -211,7 +212,7 @@ def check_rules_loosely(reference: str, prediction: str) -> list[bool]:
     """Return whether each rule is met by one of IFEval's variants of the answer.
 
     The variants lack the first line, the last line or both, since these lines often frame the
-    answer. Each variant and the answer itself also count without asterisks.
+    answer. Each variant, and the answer itself, is also tried without asterisks.
     """
     lines = prediction.split("\n")
     inner_lines = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
@@ -242,7 +243,7 @@ def count_rules_loosely(predictions: Sequence[Prediction]) -> Numbers:
 
 
 def count_occurrences(part: str, text: str) -> int:
-    """Count how often `part` occurs in a text, in any case, but not inside a word or number."""
+    """Count how often `part` occurs in a text, ignoring case, but not inside a word or number."""
     return len(json_answers.compile_whole_text(part).findall(text))
 
 

@@ -70,8 +70,8 @@ def token_f1(reference: str, prediction: str) -> float:
 def meteor(reference: str, prediction: str) -> float:
     """Return METEOR (Banerjee and Lavie, 2005) by NLTK over words, stems and Chinese characters.
 
-    WordNet's synonyms are left out, since no package holds them: the metric is a little lower
-    than with them.
+    WordNet's synonyms are not used, since no package contains them, so the metric is a little
+    lower than with them.
     """
     from nltk.translate.meteor_score import single_meteor_score
 

@@ -155,7 +155,8 @@ def compute_metrics(
     with_likelihood = _select_with_likelihood(predictions)
     for name, metric in LIKELIHOOD_METRICS.items():
         value = metric.compute(with_likelihood) if with_likelihood else math.nan
-        result |= {name: value} if math.isfinite(value) else {}
+        if math.isfinite(value):
+            result[name] = value
     return result
 
 

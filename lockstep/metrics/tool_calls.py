@@ -32,9 +32,9 @@ def parse_calls(answer: str) -> list[Call] | None:
 
     A call is a JSON object with `name` and `arguments` (Llama: `parameters`). Several calls follow
     each other or are items of a list. They are the whole answer, possibly in a code fence, or
-    follow a mark of a chat template with text around them. An answer that begins like JSON but is
-    not JSON, such as a truncated call, counts as a call that cannot be read, since not every
-    template has a mark.
+    follow a mark of a chat template, with text around them. An answer that begins like JSON but is
+    not JSON, such as a truncated call, counts as a call that cannot be read: not every template
+    has a mark.
     """
     if json_answers.is_too_deep(answer):
         return None
@@ -55,14 +55,17 @@ def parse_calls(answer: str) -> list[Call] | None:
 
 
 def call_match(reference: str, prediction: str) -> float:
-    """Return 1 if the calls are equal, in any order; also if both have no call."""
+    """Return 1 if the calls are equal, in any order, or if neither text has a call."""
     calls = parse_calls(prediction)
     expected = parse_calls(reference) or []
     return float(calls is not None and _count_calls(expected) == _count_calls(calls))
 
 
 def call_decision_match(reference: str, prediction: str) -> float:
-    """Return 1 if prediction and reference both call something, or both call nothing."""
+    """Return 1 if the prediction calls a function exactly when the reference does.
+
+    The leaderboard names the two cases relevance and irrelevance detection.
+    """
     return float(bool(parse_calls(reference)) == (parse_calls(prediction) != []))
 
 
@@ -113,10 +116,11 @@ def argument_f1(sums: Numbers) -> Numbers:
     return divide_sums(np.stack([2 * correct, expected + predicted], axis=-1))
 
 
-def _count_where_called(predictions: Sequence[Prediction], is_right: Sequence[bool]) -> Numbers:
+def _count_where_called(predictions: Sequence[Prediction], is_correct: Sequence[bool]) -> Numbers:
+    """Return (correct and a call is expected, a call is expected), (records, 2)."""
     is_expected = [bool(parse_calls(row.reference)) for row in predictions]
-    pairs = zip(is_right, is_expected, strict=True)
-    return np.array([(right and expected, expected) for right, expected in pairs], dtype=float)
+    pairs = zip(is_correct, is_expected, strict=True)
+    return np.array([(correct and expected, expected) for correct, expected in pairs], dtype=float)
 
 
 def _matches_tools(row: Prediction) -> bool:

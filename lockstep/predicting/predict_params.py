@@ -20,7 +20,7 @@ class PredictParams(Section):
     batch_size: PositiveInt
     """Number of prompts in one forward pass."""
     max_length: PositiveInt = 256
-    """Maximum number of tokens of a row where likelihoods are computed; longer records are split
+    """Maximum number of tokens of a row when likelihoods are computed; longer records are split
     into windows."""
     backend: Literal["transformers", "vllm"] = "transformers"
     """Engine that generates answers; vllm needs a GPU. Likelihoods and the outputs of a head

@@ -97,7 +97,8 @@ def collect_runs(commits: int) -> tuple[list[Run], dict[str, str]]:
     """Return the complete runs, and the name and reason of each run that is left out.
 
     The runs are those of the last `commits` commits (first parents; -1 for all), of the experiments
-    on them and of the workspace. Runs with equal inputs give equal bytes, so one of them stays.
+    on them and of the workspace. Runs with equal inputs give equal bytes, so only one of them is
+    returned.
     """
     runs: dict[str, Run] = {}
     left_out: dict[str, str] = {}

@@ -84,7 +84,7 @@ def format_point(point: Point, display: MetricDisplay) -> tuple[str, ...]:
 def describe_gain(gain: Gain | None, display: MetricDisplay) -> str:
     """Describe the gain by the last doubling of the training records and its uncertainty."""
     if gain is None:
-        return "No seed has runs at both the largest share and half of it, so no gain is known."
+        return "No gain is known: no seed has runs at the largest share and at half of it or less."
     certainty = "one seed only: it could be chance"
     if gain.interval:
         low, high = (
@@ -95,7 +95,7 @@ def describe_gain(gain: Gain | None, display: MetricDisplay) -> str:
     interpolation = "; the value at half is interpolated" if gain.interpolated else ""
     return (
         f"The last doubling, from {format_share(gain.half)} to {format_share(gain.whole)} of the "
-        f"training records, changed it by {display.format_difference(gain.value)} "
+        f"training records, changed the metric by {display.format_difference(gain.value)} "
         f"({certainty}{interpolation})."
     )
 

@@ -25,7 +25,7 @@ RESAMPLES = 2000
 """Number of resamples of the bootstrap."""
 PERMUTATIONS = 5000
 """Number of random exchanges of a permutation test."""
-_BATCH = 2**22
+_MAX_WEIGHTS = 2**22
 """Maximum number of weights in a batch of resamples."""
 
 
@@ -48,7 +48,7 @@ class Uncertainty:
 def compute_share_interval(right: int, records: int) -> Interval:
     """Return Wilson's interval of a share (Wilson, 1927).
 
-    It keeps its confidence for few records and for shares near 0 or 1.
+    Its coverage stays close to CONFIDENCE for few records and for shares near 0 or 1.
     """
     result = scipy.stats.binomtest(right, records).proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(result.low), float(result.high))
@@ -142,7 +142,7 @@ def compute_permutation_p(metrics: WeightedMetrics, records: int, seed: int) -> 
 
     The paired permutation test (Fisher, 1935) exchanges the two answers to a record at random; p
     is estimated as by Phipson and Smyth (2010). `metrics` takes weights of the answers of both
-    variants, those before first, (…, 2 × records).
+    variants, (…, 2 × records): first those before, then those after.
     """
     generator = np.random.default_rng(seed)
 
@@ -183,7 +183,7 @@ def compute_detectable_difference(standard_error: float) -> float:
 
 
 def compute_fewest_changes() -> int:
-    """Return how many answers must change, all in one direction, for McNemar's p below LEVEL."""
+    """Return how many answers must change, all in one direction, for a McNemar p below LEVEL."""
     return math.ceil(math.log2(2 / LEVEL))
 
 
@@ -203,4 +203,4 @@ def _count_draws(indices: NDArray[np.int64], records: int) -> Weights:
 
 
 def _compute_batch_size(records: int) -> int:
-    return max(1, _BATCH // records)
+    return max(1, _MAX_WEIGHTS // records)

@@ -75,8 +75,8 @@ class GateOutcome:
 def compute_outcome(gate: Gate, evidence: Evidence, against: str | None = None) -> GateOutcome:
     """Measure a gate's metric or difference.
 
-    `against` replaces `gate.against` as the variant to compare with: the caller knows the name
-    under which the evidence holds the previous commit's predictions.
+    `against` replaces `gate.against` as the variant to compare with, for example by the name under
+    which the evidence holds the predictions of the previous commit.
     """
     after = evidence.compute_metric(gate.variant, gate.suite, gate.metric)
     if gate.against == "nothing":

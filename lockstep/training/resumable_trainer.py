@@ -69,7 +69,7 @@ class ResumableTrainer(Trainer):
         return training_log.find_best_evaluation(history, self.early_stopping)
 
     def is_finished(self) -> bool:
-        """Whether training is complete; only step and log decide, so a resumed run ends alike."""
+        """Whether training is complete; step and log alone decide, as a resumed run needs."""
         if self.state.global_step >= self.state.max_steps:
             return True
         return training_log.must_stop_early(self.state.log_history, self.early_stopping)

@@ -1,4 +1,4 @@
-"""Plan a training run: render its rows, build its configurations, check both before it loads."""
+"""Plan a training run before a model loads: render rows, build configurations, check both."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

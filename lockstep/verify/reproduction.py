@@ -1,4 +1,4 @@
-"""Prove that the commit gives the same bytes elsewhere, from only what its stages declare.
+"""Prove that a commit gives the same bytes elsewhere and that its stages declare all they use.
 
 The committed state is cloned into a temporary folder with another path, HOME, time zone, locale,
 umask and hash seed and an empty cache. The clone runs from nothing, and every hash of its dvc.lock
@@ -78,7 +78,7 @@ def verify(root: Path, commit: str, scratch: Path) -> bool:
         machine = recorded_machines.get(origin.replace("@", "-"), this_machine)
         if machine != this_machine:
             other_machines = {origin: machine}
-    if other_machines:  # explains the differences, so compare two clones of this machine
+    if other_machines:  # they explain the differences: compare two clones on this machine
         clones.append(clone_commit(root, commit, scratch, SECOND))
         if not _run_clone(clones[1], commit):
             return False

@@ -110,7 +110,7 @@ intent accuracy
    25%               250     1  70.0%               –
    50%               500     2  75.0%  74.4% to 75.7%
   100%             1,000     1  80.0%               –
-  The last doubling, from 50% to 100% of the training records, changed it by +5.0 points \
+  The last doubling, from 50% to 100% of the training records, changed the metric by +5.0 points \
 (one seed only: it could be chance).
 
 Folds
