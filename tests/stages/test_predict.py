@@ -58,7 +58,7 @@ CHANGES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def all_records(make_record: Callable[..., Record], corpus: list[Record]) -> list[Record]:
-    """Records of every kind that a generative model answers, except calls with their long prompts."""
+    """Records of all kinds that a generative model answers, except calls with long prompts."""
     text = replace(corpus[0], task="plain", messages=[{"role": "assistant", "content": "Hello."}])
     liked = make_record("Was it good?", "Yes.", "feedback")
     disliked = replace(make_record("Was it bad?", "Yes.", "feedback"), desirable=False)
