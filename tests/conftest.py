@@ -164,7 +164,7 @@ def tiny_model(
 @pytest.fixture
 def tiny_model_copy(tiny_model: Path, tmp_path: Path) -> Path:
     """Copy of the tiny model's folder, which a test may damage."""
-    return shutil.copytree(tiny_model, tmp_path / "spoilt")
+    return shutil.copytree(tiny_model, tmp_path / "damaged")
 
 
 @pytest.fixture

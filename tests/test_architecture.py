@@ -200,9 +200,9 @@ TAKE_FOLDERS = ("predict", "judge", "evaluate", "report")
 """Stages whose arguments may be folders of the files that they declare."""
 
 
-def is_given(path: str, place: str, stage: str) -> bool:
-    """Whether the argument `place` stands for the declared `path`."""
-    return path == place or (stage in TAKE_FOLDERS and path.startswith(f"{place}/"))
+def covers_path(path: str, argument: str, stage: str) -> bool:
+    """Whether the argument stands for the declared `path`."""
+    return path == argument or (stage in TAKE_FOLDERS and path.startswith(f"{argument}/"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -211,16 +211,20 @@ def test_command_is_the_stage_with_its_paths_alone(stage: str) -> None:
     command = STAGES[stage]["cmd"]
     assert set(re.findall(r"\$\{.*?\}", command)) <= {"${item.variant}"}
     assert not re.search(r"[;&|<>`\n]|\$[^{]", command)
-    start, given = shlex.split(command)[:4], shlex.split(command)[4:]
+    start, arguments = shlex.split(command)[:4], shlex.split(command)[4:]
     assert start == ["exec", "python", "-m", f"stages.{stage}"]
-    arguments = load_command(stage).params
-    assert all(isinstance(argument, click.Argument) for argument in arguments)
-    assert len(given) == len(arguments)
+    parameters = load_command(stage).params
+    assert all(isinstance(parameter, click.Argument) for parameter in parameters)
+    assert len(arguments) == len(parameters)
     deps = {path for path in list_paths(STAGES[stage], "deps") if not import_closure.is_code(path)}
     outs = {path for key in ("outs", "metrics", "plots") for path in list_paths(STAGES[stage], key)}
     declared = deps | outs
-    assert all(any(is_given(path, place, stage) for place in given) for path in declared)
-    assert all(any(is_given(path, place, stage) for path in declared) for place in given)
+    assert all(
+        any(covers_path(path, argument, stage) for argument in arguments) for path in declared
+    )
+    assert all(
+        any(covers_path(path, argument, stage) for path in declared) for argument in arguments
+    )
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -15,12 +15,12 @@ from lockstep.models import model_io
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("tokenizer.json", "{}", "spoilt: the tokenizer does not load (KeyError: 'added_tokens')"),
-        ("tokenizer.json", "x", "spoilt: the tokenizer does not load (JSONDecodeError: "),
+        ("tokenizer.json", "{}", "damaged: the tokenizer does not load (KeyError: 'added_tokens')"),
+        ("tokenizer.json", "x", "damaged: the tokenizer does not load (JSONDecodeError: "),
         ("chat_template.jinja", "{% for", "the base's chat template refuses user, assistant"),
-        ("generation_config.json", "{", "spoilt/generation_config.json: not JSON; fetch it again"),
-        ("chat_template.jinja", None, "spoilt: the base has no chat template"),
-        ("tokenizer.json", None, "spoilt: no tokenizer.json or tokenizer.model"),
+        ("generation_config.json", "{", "damaged/generation_config.json: not JSON; fetch it again"),
+        ("chat_template.jinja", None, "damaged: the base has no chat template"),
+        ("tokenizer.json", None, "damaged: no tokenizer.json or tokenizer.model"),
     ],
 )
 def test_the_error_for_a_damaged_or_missing_file_names_the_user_s_folder(

@@ -156,7 +156,7 @@ def test_only_weight_files_are_counted(tmp_path: Path):
 def test_the_error_for_a_damaged_file_is_one_line(tiny_model_copy: Path, name: str):
     file = tiny_model_copy / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"spoilt: the (model|tokenizer) does not load") as error:
+    with pytest.raises(UserError, match=r"damaged: the (model|tokenizer) does not load") as error:
         model_io.load_tokenizer(tiny_model_copy)
         model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
     assert "\n" not in error.value.message

@@ -153,8 +153,8 @@ def test_the_output_has_predictions_and_no_metric(predicted: Path):
 def test_every_test_record_is_answered_in_the_form_of_its_task(
     rows: list[Prediction], all_records: list[Record]
 ):
-    asked = [row for row in rows if row.task != "retrieval"]
-    assert [row.id for row in asked] == [record.id for record in all_records]
+    answered_records = [row for row in rows if row.task != "retrieval"]
+    assert [row.id for row in answered_records] == [record.id for record in all_records]
     answered = [row for row in rows if row.answer_form]
     assert {row.task: row.answer_form for row in rows} == {**FORMS, "feedback": ""}
     assert {row.task: row.answer_form for row in answered} == {
