@@ -95,7 +95,8 @@ def measure_datasketch(file: Path, scratch: Path) -> float:
     def clean_row(row: dict[str, str]) -> dict[str, str]:
         texts = (ftfy.fix_text(row[name]) for name in ("prompt", "completion"))
         done = [
-            cleaner.clean(personal_data.mask(unicodedata.normalize("NFC", t)))[0] for t in texts
+            cleaner.clean(personal_data.mask_personal_data(unicodedata.normalize("NFC", t)))[0]
+            for t in texts
         ]
         return {"prompt": done[0], "completion": done[1]}
 

@@ -43,7 +43,7 @@ def main() -> None:
 
 def plan_from_data(settings: Params, device: str, scratch: Path) -> Plan:
     """Return the plan of the training run on the outputs in data/."""
-    processes = compute.read_runtime().launch.world
+    processes = compute.read_runtime().launch.world_size
     return training_plan.plan_training(
         BASE,
         list(records.read(Path("data/augmented/train.jsonl"))),
@@ -65,7 +65,8 @@ def check_weights(plan: Plan, device: str) -> bool:
     if launch.is_sharded(launch_params):
         click.echo(
             f"the weights fit; {launch_params.strategy} shards the rest among "
-            f"{launch_params.world} processes, which print their estimate before the first step"
+            f"{launch_params.world_size} processes, which print their estimate before the first "
+            "step"
         )
         return False
     return True
@@ -88,7 +89,7 @@ def check_trainer(plan: Plan, settings: Params, device: str, scratch: Path) -> N
         estimate.checkpoint_bytes
     )
     seconds = time_training_step(trainer)
-    passes = estimate.steps * settings.train.accumulation_steps / runtime.launch.world
+    passes = estimate.steps * settings.train.accumulation_steps / runtime.launch.world_size
     click.echo(
         f"{seconds:.3f} s per forward and backward pass: about {format_time(seconds * passes)}"
     )

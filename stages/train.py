@@ -28,7 +28,7 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
     train = augmented / "train.jsonl"
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         config = trainer_arguments.build_trainer_config(
-            settings.train, settings.seed, device, Path(scratch), runtime.launch.world
+            settings.train, settings.seed, device, Path(scratch), runtime.launch.world_size
         )
         plan = plan_training(
             base,

@@ -29,7 +29,7 @@ def describe_augmentation(
             "before": measure_diversity([record.question for record in parents]),
             "after": measure_diversity([record.question for record in train]),
         },
-        "train": data_card.describe(data_card.compute_statistics(train)),
+        "train": data_card.describe_records(data_card.compute_statistics(train)),
     }
 
 
@@ -46,11 +46,11 @@ def measure_diversity(texts: Sequence[str]) -> dict[str, float]:
     return {
         "distinct_1": round(len(set(words)) / max(1, len(words)), 4),
         "distinct_2": round(len(set(bigrams)) / max(1, len(bigrams)), 4),
-        "self_bleu": round(_self_bleu([" ".join(text) for text in tokenized]), 2),
+        "self_bleu": round(_compute_self_bleu([" ".join(text) for text in tokenized]), 2),
     }
 
 
-def _self_bleu(texts: Sequence[str]) -> float:
+def _compute_self_bleu(texts: Sequence[str]) -> float:
     """Return the mean BLEU of each sampled text against the others."""
     from sacrebleu.metrics import BLEU
 

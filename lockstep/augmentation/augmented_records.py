@@ -118,25 +118,25 @@ def find_protected_texts(record: Record) -> list[str]:
 
     These are values of a JSON answer, numbers that stand in the answer too, and blocks of code.
     """
-    values = [value for value in _json_values(record.answer) if value in record.question]
+    values = [value for value in _list_json_values(record.answer) if value in record.question]
     code_blocks = _CODE_BLOCK.findall(record.question)
     numbers = set(_DIGITS.findall(record.question)) & set(_DIGITS.findall(record.answer))
     return [*values, *code_blocks, *sorted(numbers)]
 
 
-def _json_values(text: str) -> list[str]:
+def _list_json_values(text: str) -> list[str]:
     """Return all texts and numbers in a JSON object or list, nested ones included."""
     try:
         value = json.loads(text)
     except ValueError:
         return []
-    return list(_leaves(value)) if isinstance(value, dict | list) else []
+    return list(_walk_leaves(value)) if isinstance(value, dict | list) else []
 
 
-def _leaves(value: Any) -> Iterable[str]:
+def _walk_leaves(value: Any) -> Iterable[str]:
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(part)
+            yield from _walk_leaves(part)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield str(value)
 

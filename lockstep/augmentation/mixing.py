@@ -36,7 +36,7 @@ def reweight_records(records: Sequence[Record], mix: Mix) -> list[Record]:
     """
     weights: defaultdict[str, float] = defaultdict(float)
     for record in records:
-        weights[_slice_value(record, mix.slice)] += record.weight
+        weights[_get_slice_value(record, mix.slice)] += record.weight
     weights.pop("", None)
     if unmatched := sorted(set(weights) ^ set(mix.shares)):
         known = ", ".join(sorted(weights)) or "none"
@@ -50,9 +50,9 @@ def reweight_records(records: Sequence[Record], mix: Mix) -> list[Record]:
 
 
 def _scale_weight(record: Record, factors: Mapping[str, float], slice_name: str) -> Record:
-    factor = factors.get(_slice_value(record, slice_name), 1.0)
+    factor = factors.get(_get_slice_value(record, slice_name), 1.0)
     return replace(record, weight=round(record.weight * factor, 6))
 
 
-def _slice_value(record: Record, slice_name: str) -> str:
+def _get_slice_value(record: Record, slice_name: str) -> str:
     return record.task if slice_name == "task" else record.slices.get(slice_name, "")

@@ -47,7 +47,7 @@ def add_keyboard_typos(
     text: str, rate: float, rng: random.Random, protected: Collection[str]
 ) -> str:
     """Replace a share of the letters by a neighbour on a QWERTY keyboard."""
-    return _change_characters(text, rate, rng, protected, _LETTER, _random_neighbour)
+    return _change_characters(text, rate, rng, protected, _LETTER, _draw_neighbour)
 
 
 def replace_homophones(
@@ -97,13 +97,13 @@ def _change_characters(
     return "".join(characters)
 
 
-def _random_neighbour(letter: str, rng: random.Random) -> str:
-    neighbour = rng.choice(_neighbours()[letter.lower()])
+def _draw_neighbour(letter: str, rng: random.Random) -> str:
+    neighbour = rng.choice(_list_neighbours()[letter.lower()])
     return neighbour.upper() if letter.isupper() else neighbour
 
 
 @cache
-def _neighbours() -> dict[str, str]:
+def _list_neighbours() -> dict[str, str]:
     """Return the keys that touch each key; each row is shifted by half a key."""
     positions = {
         key: (row, column + row / 2)
@@ -123,13 +123,13 @@ def _neighbours() -> dict[str, str]:
 def _find_homophones(word: str) -> list[str]:
     """Return the other words, or Chinese characters, with the same sound."""
     if _HAN.fullmatch(word):
-        return [other for other in _by_sound().get(_sound(word), []) if other != word]
+        return [other for other in _group_by_sound().get(_read_sound(word), []) if other != word]
     groups = [group.split() for group in _HOMOPHONES]
     return [other for group in groups if word in group for other in group if other != word]
 
 
 @cache
-def _by_sound() -> dict[str, list[str]]:
+def _group_by_sound() -> dict[str, list[str]]:
     """Group the 3,755 commonest Chinese characters (level 1 of GB 2312) by sound."""
     characters = [
         bytes((row, cell)).decode("gb2312")
@@ -139,12 +139,12 @@ def _by_sound() -> dict[str, list[str]]:
     ]
     groups: dict[str, list[str]] = {}
     for character in characters:
-        groups.setdefault(_sound(character), []).append(character)
+        groups.setdefault(_read_sound(character), []).append(character)
     return groups
 
 
 @cache
-def _sound(character: str) -> str:
+def _read_sound(character: str) -> str:
     """Return the first reading of a Chinese character in pinyin with its tone."""
     from pypinyin import Style, lazy_pinyin
 

@@ -25,7 +25,7 @@ def paraphrase_by_endpoint(
             "temperature": temperature,
             "seed": seed,
         }
-        for messages in _conversations(prompt, texts)
+        for messages in _build_conversations(prompt, texts)
     ]
     replies = chat_completions.request_replies(requests, url, _TIMEOUT_SECONDS)
     return [reply.strip() for reply in replies]
@@ -41,14 +41,14 @@ def paraphrase_locally(
     max_new_tokens: int,
 ) -> list[str]:
     """Return a paraphrase of each text from the chat model in a folder, decoded greedily."""
-    conversations = _conversations(prompt, texts)
+    conversations = _build_conversations(prompt, texts)
     replies = local_model.generate_replies(
         conversations, folder, compute_params, seed, batch_size, max_new_tokens
     )
     return [reply.strip() for reply in replies]
 
 
-def _conversations(prompt: str, texts: Sequence[str]) -> list[list[Message]]:
+def _build_conversations(prompt: str, texts: Sequence[str]) -> list[list[Message]]:
     return [
         [{"role": "system", "content": prompt}, {"role": "user", "content": text}] for text in texts
     ]

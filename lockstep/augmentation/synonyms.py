@@ -25,7 +25,7 @@ def replace_synonyms(
     Where entries overlap, the longest is used. A Chinese entry matches only whole words of the
     segmented sentence.
     """
-    matches = [m.span() for m in _entry_pattern(frozenset(synonyms)).finditer(text)]
+    matches = [m.span() for m in _build_entry_pattern(frozenset(synonyms)).finditer(text)]
     # re.IGNORECASE also matches the Turkish ı with i; casefold does not
     entries = [(start, end) for start, end in matches if text[start:end].casefold() in synonyms]
     edges = {edge for span in words.find_words(text) for edge in span}
@@ -112,7 +112,7 @@ class WordNet:
 
 
 @cache
-def _entry_pattern(entries: frozenset[str]) -> re.Pattern[str]:
+def _build_entry_pattern(entries: frozenset[str]) -> re.Pattern[str]:
     """Return a pattern of all entries, longest first; alphabetic entries match whole words."""
     ordered = sorted(entries, key=lambda entry: (-len(entry), entry))
     parts = [rf"\b{re.escape(e)}\b" if not _HAN.search(e) else re.escape(e) for e in ordered]

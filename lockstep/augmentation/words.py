@@ -20,7 +20,7 @@ def find_words(text: str, protected: Collection[str] = ()) -> list[Span]:
     words: list[Span] = []
     for match in _WORD.finditer(text):
         if _HAN.match(match.group()):
-            segments = _jieba().tokenize(match.group(), HMM=False)
+            segments = _load_jieba().tokenize(match.group(), HMM=False)
             words += [(match.start() + start, match.start() + end) for _, start, end in segments]
         else:
             words.append(match.span())
@@ -50,7 +50,7 @@ def delete_words(text: str, rate: float, rng: random.Random, protected: Collecti
     words = find_words(text, protected)
     if len(words) < 3:
         return text
-    deleted = rng.sample(words, _share(rate, len(words) - 1))
+    deleted = rng.sample(words, _count_share(rate, len(words) - 1))
     return re.sub(r" {2,}", " ", _substitute(text, deleted, lambda word: "")).strip()
 
 
@@ -60,7 +60,7 @@ def swap_words(text: str, rate: float, rng: random.Random, protected: Collection
     if len(spans) < 2:
         return text
     words = [text[start:end] for start, end in spans]
-    for _ in range(_share(rate, len(words))):
+    for _ in range(_count_share(rate, len(words))):
         first, second = rng.sample(range(len(words)), 2)
         words[first], words[second] = words[second], words[first]
     parts, previous_end = [], 0
@@ -88,7 +88,7 @@ def replace_words(
         replacement = rng.choice(find_replacements(word.casefold()))
         return replacement[0].upper() + replacement[1:] if word[0].isupper() else replacement
 
-    return _substitute(text, rng.sample(spans, _share(rate, len(spans))), replace)
+    return _substitute(text, rng.sample(spans, _count_share(rate, len(spans))), replace)
 
 
 def _substitute(text: str, spans: list[Span], replace: Callable[[str], str]) -> str:
@@ -97,13 +97,13 @@ def _substitute(text: str, spans: list[Span], replace: Callable[[str], str]) -> 
     return text
 
 
-def _share(rate: float, count: int) -> int:
+def _count_share(rate: float, count: int) -> int:
     """Return `rate` of `count`, rounded, from 1 to `count`."""
     return min(max(1, round(rate * count)), count)
 
 
 @cache
-def _jieba() -> Any:
+def _load_jieba() -> Any:
     import logging
 
     import jieba

@@ -28,20 +28,20 @@ def remove_moved_keys(values: dict[str, Any]) -> list[str]:
     return [
         f"{old}: moved to {new}"
         for old, new in MOVED_KEYS.items()
-        if _remove(values, old.split("."))
+        if _remove_key(values, old.split("."))
     ]
 
 
-def _remove(values: Any, path: list[str]) -> bool:
+def _remove_key(values: Any, path: list[str]) -> bool:
     """Remove a key at a path; return whether it was there."""
     first, *rest = path
     if first == "*":
         items = list(values.values()) if isinstance(values, dict) else values
-        removed = [_remove(item, rest) for item in items] if isinstance(items, list) else []
+        removed = [_remove_key(item, rest) for item in items] if isinstance(items, list) else []
         return any(removed)
     if not isinstance(values, dict) or first not in values:
         return False
     if rest:
-        return _remove(values[first], rest)
+        return _remove_key(values[first], rest)
     del values[first]
     return True

@@ -60,10 +60,10 @@ class Key:
 def list_keys() -> list[Key]:
     """Return all keys of params.yaml in the order of the pipeline, sections before their keys."""
     schema = Parameters.model_json_schema()
-    return list(_walk(schema, schema["$defs"], ""))
+    return list(_walk_keys(schema, schema["$defs"], ""))
 
 
-def _walk(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -> Iterator[Key]:
+def _walk_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -> Iterator[Key]:
     for name, field in schema["properties"].items():
         path = f"{prefix}{name}"
         sections = _find_sections(field, definitions)
@@ -77,7 +77,9 @@ def _walk(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -> I
             is_section=is_section,
         )
         if len(sections) == 1:
-            yield from _walk(sections[0], definitions, f"{path}." if is_section else f"{path}.*.")
+            yield from _walk_keys(
+                sections[0], definitions, f"{path}." if is_section else f"{path}.*."
+            )
         elif sections:
             yield from _walk_choices(sections, definitions, f"{path}.*.")
 
@@ -90,16 +92,16 @@ def _walk_choices(
     The kinds are the names that a key of each section allows, e.g. `method`.
     """
     kinds: dict[Key, list[str]] = {}
-    every: list[str] = []
+    all_names: list[str] = []
     for section in sections:
         fields = section["properties"].values()
         names = [name for field in fields for name in field.get("enum", [field.get("const")])]
         names = [name for name in names if name]
-        every += names
-        for key in _walk(section, definitions, prefix):
+        all_names += names
+        for key in _walk_keys(section, definitions, prefix):
             kinds.setdefault(key, []).extend(names)
     for key, names in kinds.items():
-        is_plain = names == every or key.values == " | ".join(names)
+        is_plain = names == all_names or key.values == " | ".join(names)
         suffix = "" if is_plain else f" ({', '.join(names)})"
         yield replace(key, documentation=f"{key.documentation}{suffix}")
 
@@ -180,11 +182,11 @@ def render_values(values: dict[str, Any]) -> Iterator[str]:
         elif "*" in key.path:
             yield f"{key.path}" + (f"  (default {key.default})" if key.default else "")
         else:
-            given = _look_up(values, key.path) is not ...
+            is_in_file = _look_up(values, key.path) is not ...
             value = _look_up(resolved, key.path)
             is_list = bool(value) and isinstance(value, list) and isinstance(value[0], dict)
             text = "" if is_list else f" {_to_json(value)}"
-            yield f"{key.path} ={text}" + ("" if given else "  (default)")
+            yield f"{key.path} ={text}" + ("" if is_in_file else "  (default)")
             if is_list:
                 yield from (f"  - {_to_json(item)}" for item in value)
         yield textwrap.fill(

@@ -47,7 +47,7 @@ def run(main: click.Command, *, first: bool = False) -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, _terminate)
     try:
-        sys.exit(_run(main, first))
+        sys.exit(_run_command(main, first))
     except click.UsageError as error:  # click would print three lines
         click.echo(f"error: {error.format_message().rstrip('.')}; see --help", err=True)
         sys.exit(error.exit_code)
@@ -66,10 +66,10 @@ def run(main: click.Command, *, first: bool = False) -> None:
         sys.exit(2)
 
 
-def _run(main: click.Command, first: bool) -> int:
+def _run_command(main: click.Command, first: bool) -> int:
     started = time.perf_counter()
     try:
-        context = main.make_context(_command_name(), sys.argv[1:])
+        context = main.make_context(_build_command_name(), sys.argv[1:])
     except click.exceptions.Exit as end:  # --help
         return end.exit_code
     with context:
@@ -99,7 +99,7 @@ def _check_output(arguments: dict[str, Any]) -> None:
             )
 
 
-def _command_name() -> str:
+def _build_command_name() -> str:
     spec = sys.modules["__main__"].__spec__
     return f"python -m {spec.name}" if spec else sys.argv[0]
 

@@ -183,7 +183,7 @@ class Cleaner:
             "width": partial(_apply_outside_code, _narrow_alphanumerics),
             "punctuation": _unify_punctuation,
             "boilerplate": partial(_delete_boilerplate, patterns),
-            "personal_data": personal_data.mask,
+            "personal_data": personal_data.mask_personal_data,
             "space": _collapse_space,
         }
         self.steps = [(step, functions[step]) for step in steps]

@@ -92,4 +92,4 @@ def _find_strings(value: Any) -> Iterator[str]:
 
 
 def _compute_word_ngrams(words: int, texts: list[str]) -> ngrams.NGrams:
-    return ngrams.word_ngrams(ngrams.normalize_texts(texts), words)
+    return ngrams.hash_word_ngrams(ngrams.normalize_texts(texts), words)

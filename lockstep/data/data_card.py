@@ -50,7 +50,7 @@ def measure_lengths(rows: Sequence[Record]) -> Lengths:
     return np.array(lengths, np.int32).reshape(-1, 3)
 
 
-def describe(statistics: RecordStatistics) -> dict[str, Any]:
+def describe_records(statistics: RecordStatistics) -> dict[str, Any]:
     """Return counts by task, source, language, slice and quality, and lengths in characters."""
     columns = zip(("question", "answer", "whole"), statistics.lengths.T, strict=True)
     return {
@@ -71,7 +71,7 @@ def count_labels(
     tasks = {
         values.task for split in splits for values in split.metadata if values.source in sources
     }
-    return _count_answers(splits, tasks)
+    return _count_task_labels(splits, tasks)
 
 
 def find_untrained_labels(
@@ -81,7 +81,7 @@ def find_untrained_labels(
 
     `labels` are the counts over all splits. Tasks without any training record are left out.
     """
-    trained = _count_answers([splits["train"]], labels.keys())
+    trained = _count_task_labels([splits["train"]], labels.keys())
     untrained = {
         task: {label: count for label, count in counts.items() if label not in trained[task]}
         for task, counts in labels.items()
@@ -104,7 +104,7 @@ def measure_drift(
     strata, tasks, languages and lengths.
     """
     count_values: dict[str, Callable[[RecordStatistics], Counter[Any]]] = {
-        "strata": lambda split: split.count(lambda values: values.stratum(strata)),
+        "strata": lambda split: split.count(lambda values: values.get_stratum(strata)),
         "task": lambda split: split.count(lambda values: values.task),
         "language": lambda split: split.count(lambda values: values.language),
         "length": lambda split: Counter(np.frexp(split.lengths[:, 2])[1].tolist()),  # powers of 2
@@ -118,7 +118,7 @@ def measure_drift(
     }
 
 
-def _count_answers(
+def _count_task_labels(
     splits: Collection[RecordStatistics], tasks: Collection[str]
 ) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {task: Counter() for task in sorted(tasks)}

@@ -15,9 +15,9 @@ from pydantic import Field
 from lockstep.params import Section
 from lockstep.records import Record
 
-_NO_WORD = re.compile(r"[\W_]+")
+_NON_WORD = re.compile(r"[\W_]+")
 _ASCII_WORDS = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
-"""Translation table that does what case folding and `_NO_WORD` do, for ASCII, ten times faster."""
+"""Translation table that does what case folding and `_NON_WORD` do, for ASCII, ten times faster."""
 
 GroupIds = npt.NDArray[np.int32]
 """Number of each record's group: (records,)."""
@@ -68,7 +68,7 @@ def compute_keys(records: Iterable[Record]) -> tuple[Keys, Keys, Keys]:
     return _digest_all(inputs), _digest_all(contents), _digest_all(groups)
 
 
-def find_losers(answers: Sequence[str], policy: str) -> list[int]:
+def find_removed_answers(answers: Sequence[str], policy: str) -> list[int]:
     """Return the indices of the answers to one input that the conflict policy removes.
 
     If no answer has a majority, `majority` removes all of them.
@@ -131,4 +131,4 @@ def _extract_words(text: str) -> str:
     if text.isascii():
         return b" ".join(text.encode().translate(_ASCII_WORDS).split()).decode() or text
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return _NO_WORD.sub(" ", folded).strip() or text
+    return _NON_WORD.sub(" ", folded).strip() or text

@@ -76,7 +76,7 @@ def _open_uncompressed(path: Path) -> Iterator[IO[bytes]]:
             elif path.suffix == ".zip":
                 with (
                     zipfile.ZipFile(file) as archive,
-                    archive.open(_single_file(archive)) as stream,
+                    archive.open(_find_single_file(archive)) as stream,
                 ):
                     yield stream
             else:
@@ -94,7 +94,7 @@ def _open_uncompressed(path: Path) -> Iterator[IO[bytes]]:
         raise UserError(f"{path}: cannot be unpacked: {error}; download it again") from None
 
 
-def _single_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+def _find_single_file(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     files = [info for info in archive.infolist() if not info.is_dir()]
     if len(files) != 1:
         raise zipfile.BadZipFile(f"it contains {len(files)} files, not one")
@@ -204,7 +204,7 @@ def _read_array(text: str, start: int, path: Path) -> Iterator[tuple[int, str]]:
         raise UserError(f"{path}:{line}: text after the end of the array; remove it")
 
 
-def _delimited_reader(delimiter: str) -> Callable[..., PlacedRows]:
+def _make_delimited_reader(delimiter: str) -> Callable[..., PlacedRows]:
     """Return a reader of tables with this delimiter."""
 
     def read(stream: IO[bytes], path: Path, encoding: str, columns: Columns) -> PlacedRows:
@@ -283,8 +283,8 @@ def _read_parquet(stream: IO[bytes], path: Path, encoding: str, columns: Columns
 FILE_READERS: dict[str, Callable[[IO[bytes], Path, str, Columns], PlacedRows]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
-    ".csv": _delimited_reader(","),
-    ".tsv": _delimited_reader("\t"),
+    ".csv": _make_delimited_reader(","),
+    ".tsv": _make_delimited_reader("\t"),
     ".parquet": _read_parquet,
 }
 """Reader of each file format, by suffix."""

@@ -32,7 +32,7 @@ class Vote(NamedTuple):
     annotator: str
     task: str
     answer: str
-    question: str
+    question_type: str
     """Type of the question: choices, text or rating."""
 
 
@@ -68,10 +68,10 @@ def measure_agreement(votes: Sequence[Vote]) -> dict[str, float]:
     """
     from nltk.metrics.agreement import AnnotationTask
 
-    by_task = defaultdict(list)
+    votes_by_task = defaultdict(list)
     for vote in votes:
-        by_task[vote.task].append(vote)
-    shared = [vote for group in by_task.values() if len(group) > 1 for vote in group]
+        votes_by_task[vote.task].append(vote)
+    shared = [vote for group in votes_by_task.values() if len(group) > 1 for vote in group]
     result: dict[str, float] = {
         "annotators": len({vote.annotator for vote in votes}),
         "tasks_answered_twice": len({vote.task for vote in shared}),
@@ -123,20 +123,20 @@ def _read_annotation(annotation: Any, task: str) -> Iterator[Vote]:
     results = annotation.get("result")
     for result in results if isinstance(results, list) else []:
         value = result.get("value") if isinstance(result, dict) else None
-        answer, question = _read_answer(value) if isinstance(value, dict) else ("", "")
+        answer, question_type = _read_answer(value) if isinstance(value, dict) else ("", "")
         if answer:
-            yield Vote(str(annotator), task, answer, question)
+            yield Vote(str(annotator), task, answer, question_type)
             return
 
 
 def _read_answer(value: dict[str, Any]) -> tuple[str, str]:
     """Return an answer and the type of its question, or two empty strings."""
-    for question in ("choices", "text", "rating"):
-        answer = value.get(question)
+    for question_type in ("choices", "text", "rating"):
+        answer = value.get(question_type)
         if isinstance(answer, list) and answer and all(isinstance(part, str) for part in answer):
-            return "\n".join(answer), question
+            return "\n".join(answer), question_type
         if isinstance(answer, str | int) and not isinstance(answer, bool):
-            return str(answer), question
+            return str(answer), question_type
     return "", ""
 
 

@@ -37,14 +37,16 @@ def compute_bands(texts: ngrams.NormalizedTexts, threshold: float) -> Bands:
     rows = _count_rows(threshold)
     if len(texts.offsets) == 1:
         return np.empty((0, PERMUTATIONS // rows), np.uint64)
-    character_ngrams = ngrams.character_ngrams(texts, NGRAM_LENGTH)
+    character_ngrams = ngrams.hash_character_ngrams(texts, NGRAM_LENGTH)
     digest = RMinHash.digest_matrix_from_flat_token_hashes(
         character_ngrams.hashes, character_ngrams.offsets.astype(np.uint64), PERMUTATIONS, _SEED
     )
     flat = b"".join(array("I", row) for row in digest.to_rows())  # three times faster than np.array
     signatures = np.frombuffer(flat, np.uint32).reshape(-1, PERMUTATIONS // rows, rows)
-    odd = np.array([pow(0x9E3779B97F4A7C15, k, 2**64) for k in range(1, rows + 1)], np.uint64)
-    return (signatures * odd).sum(2, dtype=np.uint64)
+    multipliers = np.array(
+        [pow(0x9E3779B97F4A7C15, k, 2**64) for k in range(1, rows + 1)], np.uint64
+    )
+    return (signatures * multipliers).sum(2, dtype=np.uint64)
 
 
 def find_near_pairs(bands: Bands, get_text: Callable[[int], str], threshold: float) -> Pairs:
@@ -58,18 +60,18 @@ def find_near_pairs(bands: Bands, get_text: Callable[[int], str], threshold: flo
 
 def find_near_texts(texts: Sequence[str], others: Sequence[str], threshold: float) -> set[int]:
     """Return the indices of the texts that are near-duplicates of one of the others."""
-    keys, other_keys = (ngrams.to_keys(ngrams.normalize_texts(part)) for part in (texts, others))
-    near = {*keys} & {*other_keys}
-    undecided = {key: text for key, text in zip(keys, texts, strict=True) if key not in near}
+    keys, other_keys = (ngrams.make_keys(ngrams.normalize_texts(part)) for part in (texts, others))
+    near_keys = {*keys} & {*other_keys}
+    undecided = {key: text for key, text in zip(keys, texts, strict=True) if key not in near_keys}
     unique_others = [*dict(zip(other_keys, others, strict=True)).values()]
-    names, all_texts = [*undecided], [*undecided.values(), *unique_others]
-    if names and unique_others:
+    undecided_keys, all_texts = [*undecided], [*undecided.values(), *unique_others]
+    if undecided_keys and unique_others:
         bands = _compute_all_bands([*undecided.values()], threshold)
-        for pairs in _pair_across(bands, _compute_all_bands(unique_others, threshold)):
-            shifted = pairs + np.array([0, len(names)])
+        for pairs in _find_candidate_pairs(bands, _compute_all_bands(unique_others, threshold)):
+            shifted = pairs + np.array([0, len(undecided_keys)])
             confirmed = _confirm_pairs(shifted, all_texts.__getitem__, threshold)
-            near |= {names[index] for index in confirmed[:, 0].tolist()}
-    return {index for index, key in enumerate(keys) if key in near}
+            near_keys |= {undecided_keys[index] for index in confirmed[:, 0].tolist()}
+    return {index for index, key in enumerate(keys) if key in near_keys}
 
 
 def _compute_all_bands(texts: Sequence[str], threshold: float) -> Bands:
@@ -89,7 +91,7 @@ def _count_rows(threshold: float) -> int:
     return max((rows for rows in candidates if miss_rates[rows] <= 0.02), default=1)
 
 
-def _pair_across(bands: Bands, other_bands: Bands) -> Iterator[Pairs]:
+def _find_candidate_pairs(bands: Bands, other_bands: Bands) -> Iterator[Pairs]:
     """Yield pairs (index, index in the others) with a band in common, about a million at a time."""
     order = np.argsort(other_bands, axis=0, kind="stable")
     ordered = np.take_along_axis(other_bands, order, axis=0)
@@ -146,7 +148,7 @@ def _confirm_pairs(pairs: Pairs, get_text: Callable[[int], str], threshold: floa
 def _compute_similarity(texts: Sequence[str], pairs: Pairs) -> npt.NDArray[np.float64]:
     """Return the Jaccard similarity of each pair's n-grams; 1 for two empty texts: (pairs,)."""
     normalized = ngrams.normalize_texts(texts)
-    unique = ngrams.unique_ngrams(ngrams.character_ngrams(normalized, NGRAM_LENGTH))
+    unique = ngrams.deduplicate_ngrams(ngrams.hash_character_ngrams(normalized, NGRAM_LENGTH))
     sizes = np.diff(unique.offsets)[pairs]
     shared = ngrams.count_shared(unique.select(pairs[:, 0]), unique.select(pairs[:, 1]))
     union = sizes.sum(1) - shared

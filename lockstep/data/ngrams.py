@@ -61,27 +61,29 @@ def normalize_texts(texts: Sequence[str]) -> NormalizedTexts:
     raw = np.frombuffer("".join(folded).encode("utf-32-le"), dtype=np.uint32)
     ends = np.cumsum([0, *map(len, folded)])
     classes = _character_classes()[raw]
-    is_kept = classes != _IGNORED
+    is_in_word = classes != _IGNORED
     starts_word = np.ones(len(raw), dtype=bool)
-    starts_word[1:] = ~is_kept[:-1] | (classes[1:] == _WORD_ALONE) | (classes[:-1] == _WORD_ALONE)
+    starts_word[1:] = (
+        ~is_in_word[:-1] | (classes[1:] == _WORD_ALONE) | (classes[:-1] == _WORD_ALONE)
+    )
     starts_word[ends[:-1][ends[:-1] < len(raw)]] = True
-    codes = np.where(classes == _DIGIT, np.uint32(ord("0")), raw)[is_kept]
-    new_positions = np.concatenate([[0], np.cumsum(is_kept)])
-    return NormalizedTexts(codes, starts_word[is_kept], new_positions[ends])
+    codes = np.where(classes == _DIGIT, np.uint32(ord("0")), raw)[is_in_word]
+    new_positions = np.concatenate([[0], np.cumsum(is_in_word)])
+    return NormalizedTexts(codes, starts_word[is_in_word], new_positions[ends])
 
 
-def to_keys(texts: NormalizedTexts) -> list[bytes]:
+def make_keys(texts: NormalizedTexts) -> list[bytes]:
     """Return a key for each text; keys are equal if and only if the normalized texts are."""
     bounds = zip(texts.offsets[:-1].tolist(), texts.offsets[1:].tolist(), strict=True)
     return [texts.codes[begin:end].tobytes() for begin, end in bounds]
 
 
-def character_ngrams(texts: NormalizedTexts, n: int) -> NGrams:
+def hash_character_ngrams(texts: NormalizedTexts, n: int) -> NGrams:
     """Return the n-grams of characters; a text shorter than n counts as one n-gram."""
     return _hash_runs(_mix_bits(texts.codes.astype(np.uint64)), texts.offsets, n)
 
 
-def word_ngrams(texts: NormalizedTexts, n: int) -> NGrams:
+def hash_word_ngrams(texts: NormalizedTexts, n: int) -> NGrams:
     """Return the n-grams of words; a text with fewer than n words has none. n = 0 gives none."""
     starts = np.flatnonzero(texts.starts_word)
     offsets = np.searchsorted(starts, texts.offsets)
@@ -96,7 +98,7 @@ def word_ngrams(texts: NormalizedTexts, n: int) -> NGrams:
     return _hash_runs(words, offsets, n, keep_short=False)
 
 
-def unique_ngrams(ngrams: NGrams) -> NGrams:
+def deduplicate_ngrams(ngrams: NGrams) -> NGrams:
     """Return each text's n-grams once, sorted. Only the first 51 bits of each hash are kept.
 
     One sort of numbers that begin with the text's index is ten times faster than a sort by two
@@ -115,7 +117,7 @@ def count_shared(first: NGrams, second: NGrams) -> npt.NDArray[np.int64]:
     return np.bincount((shared >> _HASH_BITS).astype(np.int64), minlength=len(first.offsets) - 1)
 
 
-def concatenate(parts: Sequence[NGrams]) -> NGrams:
+def concatenate_ngrams(parts: Sequence[NGrams]) -> NGrams:
     """Return the n-grams of the texts of all parts, in order."""
     counts = np.concatenate([np.empty(0, np.int64), *(np.diff(part.offsets) for part in parts)])
     hashes = np.concatenate([np.empty(0, np.uint64), *(part.hashes for part in parts)])

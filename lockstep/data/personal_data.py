@@ -28,7 +28,7 @@ _TELEPHONE = re.compile(
 )
 
 
-def mask(text: str) -> str:
+def mask_personal_data(text: str) -> str:
     """Replace e-mail addresses and telephone, identity and bank numbers by placeholders.
 
     Numbers with a checksum (Chinese resident identity cards, payment cards, IBANs) are replaced
@@ -38,7 +38,7 @@ def mask(text: str) -> str:
         text = _EMAIL.sub("[EMAIL]", text)
     if not _NUMBER.search(text):
         return text
-    for pattern, is_valid, placeholder in _number_kinds():
+    for pattern, is_valid, placeholder in _list_number_kinds():
         text = pattern.sub(partial(_replace_valid, is_valid, placeholder), text)
     return text
 
@@ -48,7 +48,7 @@ def _replace_valid(is_valid: Callable[[str], bool], placeholder: str, match: re.
 
 
 @cache
-def _number_kinds() -> list[tuple[re.Pattern[str], Callable[[str], bool], str]]:
+def _list_number_kinds() -> list[tuple[re.Pattern[str], Callable[[str], bool], str]]:
     """Return the pattern, the validity check and the placeholder of each kind of number."""
     return [
         (_CHINESE_ID, ric.is_valid, "[ID]"),

@@ -18,23 +18,23 @@ def build_card(
 ) -> dict[str, Any]:
     """Return the data card. `benchmarks` maps the path of a benchmark to its texts."""
     splits = selection.split_statistics()
-    kept = sum(map(len, splits.values()))
-    duplicates = selection.reasons.get("duplicate", 0)
+    record_count = sum(map(len, splits.values()))
+    duplicates = selection.removal_counts.get("duplicate", 0)
     labels = data_card.count_labels(
         splits.values(), {source.path for source in params.labelled_sources}
     )
     return {
         "rows": {
-            "read": kept + len(converted.rejected) + len(selection.removed),
-            "kept": kept,
+            "read": record_count + len(converted.rejected) + len(selection.removed),
+            "kept": record_count,
             "rejected": len(converted.rejected),
             "duplicates": duplicates,
             "removed": len(selection.removed) - duplicates,
         },
         "rejected": data_card.sort_by_name(Counter(row.reason for row in converted.rejected)),
-        "removed": selection.reasons,
-        "conflicts": selection.conflicts,
-        "near_duplicate_groups": selection.shared_groups,
+        "removed": selection.removal_counts,
+        "conflicts": selection.conflict_count,
+        "near_duplicate_groups": selection.shared_group_count,
         "cleaned": {step: converted.cleaned[step] for step in params.clean},
         "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
         "agreement": _measure_agreement(converted),
@@ -42,7 +42,7 @@ def build_card(
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
         "licences": {source.path: source.licence for source in params.sources},
         "drift": data_card.measure_drift(splits, params.strata),
-        "splits": {name: data_card.describe(split) for name, split in splits.items()},
+        "splits": {name: data_card.describe_records(split) for name, split in splits.items()},
         "benchmark_texts": {path: len(texts) for path, texts in benchmarks.items()},
     }
 

@@ -88,7 +88,7 @@ def find_faults(record: Record, params: QualityParams) -> list[str]:
     return faults
 
 
-def score(faults: Iterable[str]) -> float:
+def compute_score(faults: Iterable[str]) -> float:
     """Return the share of signals that found no fault."""
     return round(1 - len(list(faults)) / len(SIGNALS), 4)
 
@@ -103,12 +103,12 @@ def _is_truncated(answer: str) -> bool:
 
 def _find_json_faults(question: str, answer: str) -> list[str]:
     try:
-        slots: Any = json.loads(answer)
+        fields: Any = json.loads(answer)
     except ValueError:
         return []
-    if not isinstance(slots, dict):
+    if not isinstance(fields, dict):
         return []
-    values = list(slots.values())
+    values = list(fields.values())
     faults = []
     if not values or any(value in (None, "") for value in values):
         faults.append("incomplete")

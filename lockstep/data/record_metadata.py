@@ -22,10 +22,10 @@ class RecordMetadata(NamedTuple):
     answer: str
     """Answer of a record whose task has labels or whose stratum depends on it; otherwise empty."""
 
-    def stratum(self, by: Sequence[str]) -> tuple[str, ...]:
+    def get_stratum(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the values of `task`, `answer` or slices; "" for a slice the record lacks."""
         values = {**dict(self.slices), "task": self.task, "answer": self.answer}
-        return tuple(values.get(name, "") for name in by)
+        return tuple(values.get(name, "") for name in names)
 
 
 def extract_metadata(record: Record, with_answer: bool = False) -> RecordMetadata:
@@ -36,12 +36,12 @@ def extract_metadata(record: Record, with_answer: bool = False) -> RecordMetadat
         language=record.language,
         quality=record.quality,
         slices=tuple(record.slices.items()),
-        kind=answer_kind(record),
+        kind=find_answer_kind(record),
         answer=record.answer if with_answer else "",
     )
 
 
-def answer_kind(record: Record) -> str:
+def find_answer_kind(record: Record) -> str:
     """Return preference, unpaired_preference, calls, plain_text, json or text."""
     if record.rejected is not None:
         return "preference"

@@ -93,7 +93,7 @@ class TableBuilder:
                 f"{self.seed}/{key}" for key in leader_keys.tolist()
             ),
             bands=near_duplicates.compute_bands(texts, self.threshold),
-            word_ngrams=ngrams.word_ngrams(texts, self.words),
+            word_ngrams=ngrams.hash_word_ngrams(texts, self.words),
         )
 
 
@@ -119,5 +119,5 @@ def concatenate_tables(tables: Sequence[RecordTable]) -> RecordTable:
         leader_keys=np.concatenate([table.leader_keys for table in tables]),
         positions=np.concatenate([table.positions for table in tables]),
         bands=np.concatenate([table.bands for table in tables]),
-        word_ngrams=ngrams.concatenate([table.word_ngrams for table in tables]),
+        word_ngrams=ngrams.concatenate_ngrams([table.word_ngrams for table in tables]),
     )

@@ -75,24 +75,24 @@ class RowConverter:
             rejected = self._clean_message({"content": rejected}, changed)["content"]
             if rejected == messages[-1]["content"]:
                 raise InvalidRowError("chosen_equals_rejected")
-        if not self._allows_labels(messages[-1]["content"]):
+        if not self._are_labels_allowed(messages[-1]["content"]):
             raise InvalidRowError("unknown_label")
         record = Record(
             messages=messages,
-            task=row_fields.word_field(row, self.source, "task") or self.source.task,
+            task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
             source=self.source.path,
             origin=origin,
-            slices={name: row_fields.slice_field(row, name) for name in self.source.slices},
+            slices={name: row_fields.get_slice_value(row, name) for name in self.source.slices},
             weight=self.source.weight,
             rejected=rejected,
             desirable=conversation.desirable,
             tools=conversation.tools,
             group=self._read_group(row),
-            language=language.detect_language(_user_text(messages)),
+            language=language.detect_language(_join_user_texts(messages)),
         )
         faults = quality.find_faults(record, self.limits)
         if faults:
-            record = replace(record, quality=quality.score(faults))
+            record = replace(record, quality=quality.compute_score(faults))
             if record.quality < self.limits.min_score:
                 raise InvalidRowError("low_quality")
             converted.faults.update(faults)
@@ -115,12 +115,12 @@ class RowConverter:
             row |= self.source.constants
         return row
 
-    def _allows_labels(self, answer: str) -> bool:
+    def _are_labels_allowed(self, answer: str) -> bool:
         return self.labels is None or self.labels >= set(parse_labels(answer))
 
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group column and its value: files with the same column share groups."""
-        name = row_fields.word_field(row, self.source, "group")
+        name = row_fields.get_named_field(row, self.source, "group")
         return name and f"{self.source.columns['group']}={name}"
 
     def _clean_message(self, message: Message, changed: set[str]) -> Message:
@@ -169,7 +169,7 @@ class RowConverter:
         return text
 
 
-def _user_text(messages: list[Message]) -> str:
+def _join_user_texts(messages: list[Message]) -> str:
     """Return `Record.user_text` before the record exists: creating it twice would cost too much."""
     texts = [message["content"] for message in messages if message["role"] == "user"]
     return "\n".join(texts) or messages[-1]["content"]

@@ -14,38 +14,38 @@ CONTROL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>")
 """Tokens by which chat templates mark turns; inside data they would forge a turn."""
 
 
-def optional_field(row: Row, source: Source, name: str) -> Any:
+def get_optional_field(row: Row, source: Source, name: str) -> Any:
     """Return a field or None; if the source names its column, the column must exist."""
-    column = source.column_of(name)
+    column = source.get_column(name)
     if name in source.columns and column not in row:
         raise InvalidRowError(f"missing_{name}")
     return row.get(column)
 
 
-def required_field(row: Row, source: Source, name: str) -> Any:
+def get_required_field(row: Row, source: Source, name: str) -> Any:
     """Return a field that must exist and must not be null."""
-    column = source.column_of(name)
+    column = source.get_column(name)
     if row.get(column) is None:
         raise InvalidRowError(f"missing_{name}" if column not in row else f"{name}_is_null")
     return row[column]
 
 
-def text_field(row: Row, source: Source, name: str) -> str:
+def get_text_field(row: Row, source: Source, name: str) -> str:
     """Return a field that must be a string with visible content."""
-    return check_text(required_field(row, source, name), name)
+    return check_text(get_required_field(row, source, name), name)
 
 
-def word_field(row: Row, source: Source, name: str) -> str:
+def get_named_field(row: Row, source: Source, name: str) -> str:
     """Return the value of a column that the source names for the field; "" if it names none."""
     if name not in source.columns:
         return ""
-    value = slice_field(row, source.columns[name])
+    value = get_slice_value(row, source.columns[name])
     if not value:
         raise InvalidRowError(f"empty_{name}")
     return value
 
 
-def slice_field(row: Row, column: str) -> str:
+def get_slice_value(row: Row, column: str) -> str:
     """Return the value of a slice, which must be a string or an integer."""
     value = row.get(column)
     if value is None:

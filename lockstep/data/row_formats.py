@@ -35,7 +35,7 @@ class Conversation:
 def parse_row(row: Row, source: Source) -> Conversation:
     """Return the conversation in a row; raise InvalidRowError if there is none."""
     conversation = ROW_PARSERS[source.format](row, source)
-    tools = row_fields.optional_field(row, source, "tools")
+    tools = row_fields.get_optional_field(row, source, "tools")
     if tools not in (None, "", []):
         conversation.tools = message_parsing.parse_tools(tools)
     system = _read_system(row, source)
@@ -48,25 +48,25 @@ def parse_row(row: Row, source: Source) -> Conversation:
 def _read_system(row: Row, source: Source) -> str:
     """Return the system message from the row's column, or from the source."""
     if "system" in source.columns:
-        system = row_fields.optional_field(row, source, "system")
+        system = row_fields.get_optional_field(row, source, "system")
         if system not in (None, ""):
             return row_fields.check_text(system, "system")
     return source.system
 
 
 def _parse_alpaca(row: Row, source: Source) -> Conversation:
-    extra = row_fields.optional_field(row, source, "input")
-    prompt = row_fields.text_field(row, source, "instruction")
+    extra = row_fields.get_optional_field(row, source, "input")
+    prompt = row_fields.get_text_field(row, source, "instruction")
     if extra not in (None, ""):
         prompt = f"{prompt}\n{row_fields.check_text(extra, 'input')}"
     turns = [*_read_history(row, source), ("user", prompt)]
-    turns.append(("assistant", row_fields.text_field(row, source, "output")))
+    turns.append(("assistant", row_fields.get_text_field(row, source, "output")))
     return Conversation([{"role": role, "content": text} for role, text in turns])
 
 
 def _read_history(row: Row, source: Source) -> Iterator[tuple[str, str]]:
     """Yield the turns of earlier (question, answer) pairs."""
-    pairs = row_fields.optional_field(row, source, "history") or []
+    pairs = row_fields.get_optional_field(row, source, "history") or []
     if isinstance(pairs, str):
         pairs = row_fields.parse_json(pairs, "history")
     if not isinstance(pairs, list):
@@ -79,19 +79,19 @@ def _read_history(row: Row, source: Source) -> Iterator[tuple[str, str]]:
 
 
 def _parse_messages(row: Row, source: Source) -> Conversation:
-    value = row_fields.required_field(row, source, "messages")
+    value = row_fields.get_required_field(row, source, "messages")
     return Conversation(message_parsing.parse_messages(value, "messages", source))
 
 
 def _parse_sharegpt(row: Row, source: Source) -> Conversation:
-    value = row_fields.required_field(row, source, "conversations")
+    value = row_fields.get_required_field(row, source, "conversations")
     return Conversation(message_parsing.parse_messages(value, "conversations", source))
 
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
-    value = row_fields.required_field(row, source, "prompt")
+    value = row_fields.get_required_field(row, source, "prompt")
     prompt = message_parsing.parse_text_or_messages(value, "prompt", "user", source)
-    value = row_fields.required_field(row, source, "completion")
+    value = row_fields.get_required_field(row, source, "completion")
     return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
 
 
@@ -99,12 +99,12 @@ def _parse_preference(row: Row, source: Source) -> Conversation:
     """Read `prompt`, `chosen` and `rejected`, or two conversations with different answers."""
     chosen, rejected = (
         message_parsing.parse_text_or_messages(
-            row_fields.required_field(row, source, name), name, "assistant", source
+            row_fields.get_required_field(row, source, name), name, "assistant", source
         )
         for name in ("chosen", "rejected")
     )
     if len(chosen) == len(rejected) == 1:
-        value = row_fields.required_field(row, source, "prompt")
+        value = row_fields.get_required_field(row, source, "prompt")
         prompt = message_parsing.parse_text_or_messages(value, "prompt", "user", source)
     else:
         prompt = chosen[:-1]
@@ -119,11 +119,11 @@ def _parse_preference(row: Row, source: Source) -> Conversation:
 
 def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
     """Read `messages`, or `prompt` and `completion`, and a `label` that is true or false."""
-    if source.column_of("messages") in row:
+    if source.get_column("messages") in row:
         conversation = _parse_messages(row, source)
     else:
         conversation = _parse_prompt_completion(row, source)
-    label = row_fields.required_field(row, source, "label")
+    label = row_fields.get_required_field(row, source, "label")
     if isinstance(label, str):
         label = label.strip().lower()
     if not isinstance(label, bool | int | str) or label not in _TRUTH_VALUES:
@@ -133,25 +133,25 @@ def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
 
 
 def _parse_classification(row: Row, source: Source) -> Conversation:
-    text = row_fields.text_field(row, source, "text")
-    return _make_pair(text, row_fields.text_field(row, source, "label"))
+    text = row_fields.get_text_field(row, source, "text")
+    return _make_pair(text, row_fields.get_text_field(row, source, "label"))
 
 
 def _parse_multi_label(row: Row, source: Source) -> Conversation:
     """Read `labels`, a list or its JSON text; the answer is the sorted list as JSON."""
-    value = row_fields.required_field(row, source, "labels")
+    value = row_fields.get_required_field(row, source, "labels")
     if isinstance(value, str):
         value = row_fields.parse_json(value, "labels")
     if not isinstance(value, list):
         raise InvalidRowError("labels_not_a_list")
     labels = sorted({row_fields.check_text(label, "label") for label in value})
     answer = orjson.dumps(labels).decode()
-    return _make_pair(row_fields.text_field(row, source, "text"), answer)
+    return _make_pair(row_fields.get_text_field(row, source, "text"), answer)
 
 
 def _parse_regression(row: Row, source: Source) -> Conversation:
     """Read `value`, a finite number; the answer has 15 significant digits at most."""
-    value = row_fields.required_field(row, source, "value")
+    value = row_fields.get_required_field(row, source, "value")
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         value = None
     try:
@@ -160,11 +160,11 @@ def _parse_regression(row: Row, source: Source) -> Conversation:
         number = math.nan
     if not math.isfinite(number):
         raise InvalidRowError("value_not_a_number")
-    return _make_pair(row_fields.text_field(row, source, "text"), f"{number:.15g}")
+    return _make_pair(row_fields.get_text_field(row, source, "text"), f"{number:.15g}")
 
 
 def _parse_text(row: Row, source: Source) -> Conversation:
-    text = row_fields.text_field(row, source, "text")
+    text = row_fields.get_text_field(row, source, "text")
     return Conversation([{"role": "assistant", "content": text}])
 
 

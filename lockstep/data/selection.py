@@ -48,15 +48,15 @@ class Selection:
         """Groups of near-duplicates and of records with the same group column."""
         self.splits: splitting.SplitIds = np.full(len(table), TRAIN, np.int8)
         self.removed: list[RemovedRecord] = []
-        self.conflicts = 0
+        self.conflict_count = 0
         """Number of inputs with several different answers."""
-        self.largest_group = 0
+        self.largest_group_size = 0
         """Number of records in the largest group."""
-        self.shared_groups = 0
+        self.shared_group_count = 0
         """Number of groups with two or more records."""
 
     @property
-    def reasons(self) -> dict[str, int]:
+    def removal_counts(self) -> dict[str, int]:
         """Number of removed records by reason."""
         return data_card.sort_by_name(Counter(removed.reason for removed in self.removed))
 
@@ -74,8 +74,8 @@ class Selection:
         for rows in self._find_equal_inputs():
             answers = [self.table.load_record(row).answer for row in rows]
             if len(set(answers)) > 1:
-                self.conflicts += 1
-                losers = duplicates.find_losers(answers, policy)
+                self.conflict_count += 1
+                losers = duplicates.find_removed_answers(answers, policy)
                 winners = [index for index in range(len(rows)) if index not in losers]
                 for loser in losers:
                     cause = winners[0] if winners else int(loser == 0)
@@ -88,8 +88,8 @@ class Selection:
         """Keep one of exact duplicates: the first in the split of highest priority."""
         order = self.rows[np.argsort(self.source_splits[self.rows], kind="stable")]
         pairs = order[duplicates.find_equal_pairs(self.table.content_keys[order])]
-        for kept, row in pairs.tolist():
-            self._record_removal(row, "duplicate", self._origin(kept))
+        for first, row in pairs.tolist():
+            self._record_removal(row, "duplicate", self._origin(first))
         self._keep_only(~np.isin(self.rows, pairs[:, 1]))
 
     def group_near_duplicates(self, params: DuplicatesParams) -> None:
@@ -104,8 +104,8 @@ class Selection:
         self.near_groups = duplicates.group_pairs(len(self.rows), [near_pairs])
         self.groups = duplicates.group_pairs(len(self.rows), [near_pairs, column_pairs])
         sizes = np.bincount(self.groups)
-        self.shared_groups = int((sizes > 1).sum())
-        self.largest_group = int(sizes.max(initial=0))
+        self.shared_group_count = int((sizes > 1).sum())
+        self.largest_group_size = int(sizes.max(initial=0))
 
     def assign_splits(self, params: SplitParams, strata: Sequence[str]) -> None:
         """Assign each record to a split; `strata` names what the strata are made of.
@@ -115,7 +115,7 @@ class Selection:
         """
         numbers: dict[tuple[str, ...], int] = {}
         stratum_ids = [
-            numbers.setdefault(values.stratum(strata), len(numbers))
+            numbers.setdefault(values.get_stratum(strata), len(numbers))
             for values in self.table.metadata
         ]
         self.splits = splitting.assign_splits(
@@ -147,11 +147,11 @@ class Selection:
             is_unused = (self.splits == TRAIN) & (positions >= fraction)
             self._remove(is_unused, "train_fraction", itertools.repeat(""))
 
-    def refuse_empty_splits(self) -> None:
+    def check_splits(self) -> None:
         """Raise UserError if a split has no records."""
         for name in SPLITS:
             if not len(self.split_rows(name)):
-                number = self.largest_group
+                number = self.largest_group_size
                 is_majority = number * 2 > len(self.rows)
                 reason = f" ({number} records are one group)" if is_majority else ""
                 raise UserError(
@@ -195,7 +195,7 @@ class Selection:
 
     def _remove_outside_first_split(self, groups: duplicates.GroupIds, reason: str) -> None:
         """Keep only the records of each group that are in its split of highest priority."""
-        first_split = splitting.group_minimum(self.splits, groups)[groups]
+        first_split = splitting.compute_group_minimum(self.splits, groups)[groups]
         is_outside = first_split < self.splits
         causes = [PRIORITY[split] for split in first_split[is_outside].tolist()]
         self._remove(is_outside, reason, causes)
@@ -236,5 +236,5 @@ def select_records(
     selection.assign_splits(params.split, params.strata)
     selection.remove_contaminated(benchmarks)
     selection.reduce_training(params.split.train_fraction, seed)
-    selection.refuse_empty_splits()
+    selection.check_splits()
     return selection

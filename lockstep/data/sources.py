@@ -154,7 +154,7 @@ class Source(Section):
     @property
     def required_columns(self) -> Collection[str]:
         """Columns that the file must have."""
-        columns = [self.column_of(name) for name in REQUIRED_FIELDS[self.format]]
+        columns = [self.get_column(name) for name in REQUIRED_FIELDS[self.format]]
         unique = dict.fromkeys([*columns, *self.columns.values(), *self.slices])
         return [name for name in unique if name not in self.constants]
 
@@ -162,8 +162,8 @@ class Source(Section):
     def used_columns(self) -> Collection[str]:
         """Columns of the file that are read if they exist."""
         fields = (*self.fields, *UNNAMED_COMMON_FIELDS)
-        return {*map(self.column_of, fields), *self.required_columns}
+        return {*map(self.get_column, fields), *self.required_columns}
 
-    def column_of(self, field: str) -> str:
+    def get_column(self, field: str) -> str:
         """Return the name of the column that holds a field."""
         return self.columns.get(field, field)

@@ -72,15 +72,15 @@ class SplitParams(Section):
         train = 1 - (self.test_share + self.validation)
         return {"test": self.test_share, "validation": self.validation, "train": train}
 
-    def assign(self, positions: Uniform) -> SplitIds:
+    def assign_positions(self, positions: Uniform) -> SplitIds:
         """Return the splits of positions in [0, 1).
 
         The fold is the test split, the interval after it is the validation split.
         """
-        from_test = (positions - self.fold * self.test_share * bool(self.folds)) % 1.0
-        is_held_out = from_test < self.test_share + self.validation
-        not_test = np.where(is_held_out, VALIDATION, TRAIN)
-        return np.where(from_test < self.test_share, TEST, not_test).astype(np.int8)
+        distance = (positions - self.fold * self.test_share * bool(self.folds)) % 1.0
+        is_evaluation = distance < self.test_share + self.validation
+        not_test = np.where(is_evaluation, VALIDATION, TRAIN)
+        return np.where(distance < self.test_share, TEST, not_test).astype(np.int8)
 
 
 def assign_splits(
@@ -100,19 +100,19 @@ def assign_splits(
     A group without such a record goes where its leader goes, the record with the smallest leader
     key: by the leader's position, or by the group's rank in its stratum.
     """
-    group_splits = group_minimum(source_splits, groups)
-    is_open = [*(params.shares[name] > 0 for name in PRIORITY[:AUTO]), True]
-    group_splits[~np.array(is_open)[group_splits]] = TRAIN
+    group_splits = compute_group_minimum(source_splits, groups)
+    has_share = [*(params.shares[name] > 0 for name in PRIORITY[:AUTO]), True]
+    group_splits[~np.array(has_share)[group_splits]] = TRAIN
     is_free = group_splits == AUTO
     if params.method == "hash":
-        group_positions = _positions_of_leaders(groups, leader_keys, positions)
+        group_positions = _find_leader_positions(groups, leader_keys, positions)
     else:
-        group_positions = _positions_by_rank(groups, leader_keys, strata, is_free)
-    group_splits[is_free] = params.assign(group_positions[is_free])
+        group_positions = _compute_rank_positions(groups, leader_keys, strata, is_free)
+    group_splits[is_free] = params.assign_positions(group_positions[is_free])
     return np.where(source_splits == AUTO, group_splits[groups], source_splits)
 
 
-def group_minimum(values: npt.NDArray[Any], groups: GroupIds) -> npt.NDArray[Any]:
+def compute_group_minimum(values: npt.NDArray[Any], groups: GroupIds) -> npt.NDArray[Any]:
     """Return the minimum of each group's values: (groups,)."""
     minimum = np.full(groups.max(initial=-1) + 1, values.max(initial=0))
     np.minimum.at(minimum, groups, values)
@@ -125,22 +125,22 @@ def hash_to_uniform(texts: Iterable[str]) -> Uniform:
     return (np.frombuffer(digests, ">u8") >> 8) / 2**56
 
 
-def _positions_of_leaders(groups: GroupIds, leader_keys: Uniform, positions: Uniform) -> Uniform:
+def _find_leader_positions(groups: GroupIds, leader_keys: Uniform, positions: Uniform) -> Uniform:
     """Return the position of each group's leader: (groups,)."""
-    is_leader = leader_keys == group_minimum(leader_keys, groups)[groups]
+    is_leader = leader_keys == compute_group_minimum(leader_keys, groups)[groups]
     group_positions = np.zeros(groups.max(initial=-1) + 1)
     group_positions[groups[is_leader]] = positions[is_leader]
     return group_positions
 
 
-def _positions_by_rank(
+def _compute_rank_positions(
     groups: GroupIds, leader_keys: Uniform, strata: StratumIds, is_free: npt.NDArray[np.bool_]
 ) -> Uniform:
     """Return the middle of each group's interval in its stratum, ordered by leader: (groups,)."""
     sizes = np.bincount(groups, minlength=len(is_free)) * is_free
     group_strata = np.zeros(len(is_free), np.int64)
     group_strata[groups[::-1]] = strata[::-1]  # the stratum of the group's first record
-    order = np.lexsort((group_minimum(leader_keys, groups), group_strata))
+    order = np.lexsort((compute_group_minimum(leader_keys, groups), group_strata))
     before = np.cumsum(sizes[order]) - sizes[order]
     totals = np.bincount(group_strata, sizes)
     begins = np.concatenate([[0], np.cumsum(totals)])[:-1]

@@ -38,10 +38,10 @@ def describe_tasks(
     each with the path of its source.
     """
     kinds = find_source_kinds(sources, votes)
-    by_task: dict[str, set[RecordMetadata]] = {}
+    metadata_by_task: dict[str, set[RecordMetadata]] = {}
     for split in splits.values():
         for values in split.metadata:
-            by_task.setdefault(values.task, set()).add(values)
+            metadata_by_task.setdefault(values.task, set()).add(values)
     counts = {name: split.count(lambda values: values.task) for name, split in splits.items()}
     return {
         task: {
@@ -49,7 +49,7 @@ def describe_tasks(
             "slices": sorted({name for values in metadata for name, _ in values.slices}),
             "records": {name: counts[name][task] for name in splits},
         }
-        for task, metadata in by_task.items()
+        for task, metadata in metadata_by_task.items()
     }
 
 
@@ -66,7 +66,7 @@ def find_source_kinds(
         for source in sources
         if source.format in _FORMAT_KINDS
     }
-    questions = {(path, vote.question) for path, vote in votes}
+    questions = {(path, vote.question_type) for path, vote in votes}
     for question, kind in _QUESTION_KINDS.items():
         kinds |= {path: kind for path, name in questions if name == question}
     return kinds | {source.path: source.answer for source in sources if source.answer}

@@ -80,7 +80,7 @@ def _download_each(
     _check_space(scratch, [listing[name].size for name in names if not (scratch / name).exists()])
     for name in names:
         hf_hub_download(model_id, name, revision=revision, local_dir=scratch)
-        _verify(scratch / name, listing[name], where)
+        _verify_file(scratch / name, listing[name], where)
 
 
 def _list_files(model_id: str, revision: str) -> dict[str, ListedFile]:
@@ -105,7 +105,7 @@ def _check_space(scratch: Path, sizes: list[int]) -> None:
         )
 
 
-def _verify(path: Path, listed: ListedFile, where: str) -> None:
+def _verify_file(path: Path, listed: ListedFile, where: str) -> None:
     """Delete a file and raise UserError if its hash is not the one that the hub lists."""
     if listed.sha256:
         expected, digest = listed.sha256, hashlib.sha256()

@@ -122,7 +122,7 @@ def _read_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         line, is_header = 1, True
         try:
             for row in reader:
-                if is_header and "item" not in map(_column_name, row):
+                if is_header and "item" not in map(_parse_column_name, row):
                     break
                 yield line, row
                 line, is_header = reader.line_num + 1, False
@@ -136,7 +136,7 @@ def _read_rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _find_columns(path: Path, header: list[str], dimensions: Collection[str]) -> dict[str, int]:
     """Return the index of the column of the item and of each dimension."""
-    names = [_column_name(cell) for cell in header]
+    names = [_parse_column_name(cell) for cell in header]
     for name in ("item", *dimensions):
         if names.count(name) != 1:
             raise UserError(
@@ -146,7 +146,7 @@ def _find_columns(path: Path, header: list[str], dimensions: Collection[str]) ->
     return {name: names.index(name) for name in ("item", *dimensions)}
 
 
-def _column_name(cell: str) -> str:
+def _parse_column_name(cell: str) -> str:
     """Return the name in a heading, which the question to the raters follows after a colon."""
     return cell.partition(":")[0].strip().casefold()
 

@@ -35,7 +35,7 @@ def compute_rating_metrics(
             by_suite[items[entry.item].task].append(entry)
     outdated = sum(entry.item not in items for entry in entries)
     metrics: Metrics = {
-        suite: _suite_metrics(suite_entries, items, settings)
+        suite: _compute_suite_metrics(suite_entries, items, settings)
         for suite, suite_entries in sorted(by_suite.items())
     }
     return metrics | ({"outdated": outdated} if outdated else {})
@@ -53,7 +53,7 @@ def average_records(values: Sequence[float], lowest: float, highest: float) -> M
     return metrics
 
 
-def krippendorff_alpha(units: Iterable[Sequence[int]]) -> float | None:
+def compute_krippendorff_alpha(units: Iterable[Sequence[int]]) -> float | None:
     """Return Krippendorff's alpha of ordinal ratings: 1 is agreement, 0 is chance level.
 
     A unit has all ratings of one item, in any order; units with fewer than two ratings do not
@@ -80,7 +80,7 @@ def krippendorff_alpha(units: Iterable[Sequence[int]]) -> float | None:
     return 1 - (totals.total() - 1) * observed / expected if expected else None
 
 
-def _suite_metrics(
+def _compute_suite_metrics(
     entries: Sequence[Entry], items: Mapping[str, Item], settings: HumanParams
 ) -> Metrics:
     metrics: Metrics = {"variants": {}, "changes": {}, "agreement": {}}
@@ -98,12 +98,12 @@ def _suite_metrics(
             average["ratings"] = sum(map(len, by_record.values()))
             metrics["variants"].setdefault(variant, {})[dimension] = average
         for step, (before, after) in STEPS.items():
-            changes = _record_changes(by_variant.get(before, {}), by_variant.get(after, {}))
+            changes = _compute_record_changes(by_variant.get(before, {}), by_variant.get(after, {}))
             if changes:
                 span = HIGHEST - LOWEST
                 average = average_records(changes, -span, span)
                 metrics["changes"].setdefault(step, {})[dimension] = average
-        metrics["agreement"][dimension] = _agreement(by_item)
+        metrics["agreement"][dimension] = _compute_agreement(by_item)
     return metrics
 
 
@@ -116,7 +116,7 @@ def _group_by_variant(by_item: Ratings, items: Mapping[str, Item]) -> dict[str, 
     return dict(by_variant)
 
 
-def _record_changes(before: Ratings, after: Ratings) -> list[float]:
+def _compute_record_changes(before: Ratings, after: Ratings) -> list[float]:
     """Return the mean change of each record's rating, over raters who rated both answers.
 
     The restriction to these raters removes differences between strict and mild raters.
@@ -129,12 +129,12 @@ def _record_changes(before: Ratings, after: Ratings) -> list[float]:
     return [fmean(differences) for differences in differences_by_record.values() if differences]
 
 
-def _agreement(by_item: Ratings) -> Metrics:
+def _compute_agreement(by_item: Ratings) -> Metrics:
     """Return the agreement of the raters on the answers that two or more rated."""
     shared = [ratings for ratings in by_item.values() if len(ratings) > 1]
     metrics: Metrics = {
         "raters": len({rater for ratings in by_item.values() for rater in ratings}),
         "answers": len(shared),
     }
-    alpha = krippendorff_alpha([[*ratings.values()] for ratings in shared])
+    alpha = compute_krippendorff_alpha([[*ratings.values()] for ratings in shared])
     return metrics if alpha is None else metrics | {"alpha": round(alpha, 4)}

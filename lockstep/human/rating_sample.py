@@ -34,14 +34,14 @@ def sample_records(predictions: Sequence[Prediction], settings: HumanParams) -> 
                 f"{len(strata)} strata of {suite}; raise it or name fewer slices in human.strata"
             )
         sizes = {stratum: len(ids) for stratum, ids in strata.items()}
-        shares = apportion(sizes, settings.records)
+        shares = apportion_records(sizes, settings.records)
         for stratum, ids in strata.items():
-            ranked = sorted(ids, key=lambda record_id: _random_rank(settings.seed, record_id))
+            ranked = sorted(ids, key=lambda record_id: _hash_rank(settings.seed, record_id))
             sampled += ranked[: shares[stratum]]
     return sampled
 
 
-def apportion(sizes: Mapping[Stratum, int], number: int) -> dict[Stratum, int]:
+def apportion_records(sizes: Mapping[Stratum, int], number: int) -> dict[Stratum, int]:
     """Divide `number` records among the strata in proportion to their sizes, at least one each.
 
     This is the method of equal proportions by Huntington and Hill, which apportions the seats of
@@ -66,7 +66,7 @@ def order_items(items: Sequence[Item], seed: str) -> list[Item]:
     The first round has one random answer to each record, the second round another one, and so
     on. Two answers to one record are neighbours only if no other record is left between them.
     """
-    shuffled = sorted(items, key=lambda item: _random_rank(seed, item.code))
+    shuffled = sorted(items, key=lambda item: _hash_rank(seed, item.code))
     remaining: Counter[str] = Counter()
     rounds = {}
     for item in shuffled:
@@ -109,7 +109,7 @@ def _group_by_stratum(
     slices = settings.strata or _choose_slices(rows, settings.records)
     strata: dict[Stratum, list[str]] = defaultdict(list)
     for row in rows:
-        strata[_stratum(row, slices)].append(row.id)
+        strata[_get_stratum(row, slices)].append(row.id)
     return dict(sorted(strata.items()))
 
 
@@ -120,15 +120,15 @@ def _choose_slices(rows: Sequence[Prediction], number: int) -> list[str]:
     """
     slices: list[str] = []
     for name in sorted({name for row in rows for name in row.slices} - {*COMMON_SLICES}):
-        strata = {_stratum(row, [*slices, name]) for row in rows}
+        strata = {_get_stratum(row, [*slices, name]) for row in rows}
         if len(strata) <= max(1, number // 2):
             slices.append(name)
     return slices
 
 
-def _stratum(row: Prediction, slices: Sequence[str]) -> Stratum:
+def _get_stratum(row: Prediction, slices: Sequence[str]) -> Stratum:
     return tuple(row.slices.get(name, "") for name in slices)
 
 
-def _random_rank(seed: int | str, text: str) -> str:
+def _hash_rank(seed: int | str, text: str) -> str:
     return hashlib.sha256(f"{seed}\n{text}".encode()).hexdigest()

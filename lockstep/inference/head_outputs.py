@@ -27,7 +27,7 @@ def compute_outputs(
     return outputs
 
 
-def mean_absolute_change(
+def compute_mean_change(
     before: Sequence[Sequence[float]], after: Sequence[Sequence[float]]
 ) -> float:
     """Return the mean absolute difference between the outputs of two models on the same inputs."""

@@ -34,7 +34,7 @@ def measure_quantization_loss(
         _compute_head_outputs(folder, tokenizer, records, settings, attention)
         for folder in (original, quantized)
     )
-    return {"mean_output_change": round(head_outputs.mean_absolute_change(before, after), 4)}
+    return {"mean_output_change": round(head_outputs.compute_mean_change(before, after), 4)}
 
 
 def _compute_perplexity(

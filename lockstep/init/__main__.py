@@ -22,11 +22,11 @@ from lockstep.init.guess_source import SourceGuess, guess_source
 
 RAW = Path("data/raw")
 PARAMS = Path("params.yaml")
-LARGE = 50_000_000
+MAX_COPIED_BYTES = 50_000_000
 """Number of bytes above which a file does not belong into git."""
 
 
-def place(path: Path) -> Path:
+def place_file(path: Path) -> Path:
     """Copy a file into data/raw, or link a large one; return its path relative to data/raw."""
     if RAW.resolve() in path.resolve().parents:
         return path.resolve().relative_to(RAW.resolve())
@@ -34,14 +34,14 @@ def place(path: Path) -> Path:
     if target.exists():
         raise UserError(f"{target}: exists; rename {path}, or remove the old file")
     RAW.mkdir(parents=True, exist_ok=True)
-    if path.stat().st_size > LARGE:
+    if path.stat().st_size > MAX_COPIED_BYTES:
         outputs.link_or_copy(path, target)
     else:
         shutil.copyfile(path, target)
     return Path(path.name)
 
 
-def source_entry(path: Path, guess: SourceGuess) -> dict[str, Any]:
+def build_source_entry(path: Path, guess: SourceGuess) -> dict[str, Any]:
     """Return the entry of prepare.sources for a file below data/raw."""
     task = re.sub(r"\W+", "_", file_reading.file_stem(path.name)).strip("_").lower()
     entry: dict[str, Any] = {"path": path.as_posix(), "format": guess.format, "task": task}
@@ -66,15 +66,15 @@ def edit_params(text: str, entry: dict[str, Any], objective: str) -> str:
     return stream.getvalue()
 
 
-def describe(path: Path, guess: SourceGuess) -> str:
+def describe_file(path: Path, guess: SourceGuess) -> str:
     """Describe a file in a few lines."""
-    middle, longest = guess.characters
+    median, longest = guess.characters
     languages = ", ".join(f"{name} {count}" for name, count in guess.languages.items())
     lines = [
         f"{path}: {guess.format}, {guess.rows:,} rows inspected",
         f"  columns: {', '.join(guess.fields)}",
         f"  language by script: {languages}",
-        f"  characters of a row: median {middle:,}, at most {longest:,}",
+        f"  characters of a row: median {median:,}, at most {longest:,}",
     ]
     if guess.labels:
         shown = ", ".join(f"{name} {count}" for name, count in list(guess.labels.items())[:8])
@@ -87,19 +87,19 @@ def describe(path: Path, guess: SourceGuess) -> str:
 def main(data: Path) -> None:
     guess = guess_source(data)
     before = PARAMS.read_text(encoding="utf-8")
-    placed = place(data)
-    after = edit_params(before, source_entry(placed, guess), guess.objective)
+    raw_path = place_file(data)
+    after = edit_params(before, build_source_entry(raw_path, guess), guess.objective)
     with outputs.atomic_file(PARAMS) as partial:
         partial.write_text(after, encoding="utf-8", newline="\n")
         check_parameters(partial)
-    click.echo(describe(data, guess))
+    click.echo(describe_file(data, guess))
     click.echo("\nparams.yaml changed:")
     lines = before.splitlines(), after.splitlines()
     click.echo("\n".join(list(difflib.unified_diff(*lines, n=0, lineterm=""))[2:]))
-    click.echo(f"\nThe data is {RAW / placed}; run `make`.")
-    if data.stat().st_size > LARGE:
+    click.echo(f"\nThe data is {RAW / raw_path}; run `make`.")
+    if data.stat().st_size > MAX_COPIED_BYTES:
         click.echo(
-            f"It is large for git: `dvc add {RAW / placed}` keeps it in DVC's cache and writes a "
+            f"It is large for git: `dvc add {RAW / raw_path}` keeps it in DVC's cache and writes a "
             "small .dvc file for git to track; `dvc push` copies it to your remote."
         )
 

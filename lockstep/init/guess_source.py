@@ -13,7 +13,7 @@ from lockstep.data import file_reading, language
 from lockstep.data.file_reading import Columns
 from lockstep.errors import UserError
 
-SAMPLE = 2000
+MAX_ROWS = 2000
 """Maximum number of rows that are inspected."""
 MAX_LABELS = 200
 """A column with more different texts is not taken for a label."""
@@ -95,7 +95,7 @@ def _read_rows(path: Path) -> tuple[str, list[Row]]:
         )
     encoding = "utf-8"
     try:
-        rows = _parse(path, encoding)
+        rows = _parse_rows(path, encoding)
     except UserError as error:
         if "not utf-8" not in error.message:
             raise
@@ -105,15 +105,15 @@ def _read_rows(path: Path) -> tuple[str, list[Row]]:
         if best is None:
             raise
         encoding = best.encoding.replace("_", "-")
-        rows = _parse(path, encoding)
+        rows = _parse_rows(path, encoding)
     if not rows:
         raise UserError(f"{path}: no rows that are objects; fill the file")
     return encoding, rows
 
 
-def _parse(path: Path, encoding: str) -> list[Row]:
+def _parse_rows(path: Path, encoding: str) -> list[Row]:
     rows = file_reading.read_rows(path, encoding, Columns(required=(), used=()))
-    parsed = (_parse_row(row) for _, row in islice(rows, SAMPLE))
+    parsed = (_parse_row(row) for _, row in islice(rows, MAX_ROWS))
     return [row for row in parsed if isinstance(row, dict)]
 
 
@@ -126,11 +126,11 @@ def _parse_row(row: Any) -> Any:
         return None
 
 
-def _find(rows: Sequence[Row], field: str, accepts: Callable[[Any], bool]) -> str | None:
+def _find_column(rows: Sequence[Row], field: str, accepts: Callable[[Any], bool]) -> str | None:
     """Return the first column named like a field whose values are all acceptable or missing."""
-    lower = {name.lower(): name for row in rows for name in row}
+    columns = {name.lower(): name for row in rows for name in row}
     for name in SYNONYMS[field]:
-        column = lower.get(name)
+        column = columns.get(name)
         values = (
             [row[column] for row in rows if row.get(column) not in (None, "")] if column else []
         )
@@ -139,11 +139,11 @@ def _find(rows: Sequence[Row], field: str, accepts: Callable[[Any], bool]) -> st
     return None
 
 
-def _find_all(rows: Sequence[Row], **fields: Callable[[Any], bool]) -> dict[str, str] | None:
+def _find_columns(rows: Sequence[Row], **fields: Callable[[Any], bool]) -> dict[str, str] | None:
     """Return {field: column} if every field has a column of its own."""
     columns: dict[str, str] = {}
     for field, accepts in fields.items():
-        column = _find(rows, field, accepts)
+        column = _find_column(rows, field, accepts)
         if column is None or column in columns.values():
             return None
         columns[field] = column
@@ -158,11 +158,11 @@ def _is_text_or_turns(value: Any) -> bool:
     return isinstance(value, str | list)
 
 
-def _is_turns(value: Any) -> bool:
+def _is_turn_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(turn, dict) for turn in value)
 
 
-def _is_truth(value: Any) -> bool:
+def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool) or str(value).strip().lower() in ("true", "false")
 
 
@@ -182,39 +182,39 @@ def _is_label_list(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(label, str) for label in value)
 
 
-def _preference(rows: Sequence[Row]) -> dict[str, str] | None:
-    pair = _find_all(rows, chosen=_is_text_or_turns, rejected=_is_text_or_turns)
+def _match_preference(rows: Sequence[Row]) -> dict[str, str] | None:
+    pair = _find_columns(rows, chosen=_is_text_or_turns, rejected=_is_text_or_turns)
     if pair is None:
         return None
-    prompt = _find(rows, "prompt", _is_text_or_turns)
+    prompt = _find_column(rows, "prompt", _is_text_or_turns)
     return {**({"prompt": prompt} if prompt else {}), **pair}
 
 
-def _unpaired_preference(rows: Sequence[Row]) -> dict[str, str] | None:
-    label = _find(rows, "label", _is_truth)
+def _match_unpaired_preference(rows: Sequence[Row]) -> dict[str, str] | None:
+    label = _find_column(rows, "label", _is_boolean)
     if label is None:
         return None
-    messages = _find_all(rows, messages=_is_turns)
-    texts = messages or _find_all(rows, prompt=_is_text_or_turns, completion=_is_text_or_turns)
+    messages = _find_columns(rows, messages=_is_turn_list)
+    texts = messages or _find_columns(rows, prompt=_is_text_or_turns, completion=_is_text_or_turns)
     return None if texts is None else {**texts, "label": label}
 
 
-def _conversation(rows: Sequence[Row], field: str) -> dict[str, str] | None:
+def _match_conversation(rows: Sequence[Row], field: str) -> dict[str, str] | None:
     """Return the column of conversations, unless other columns hold answers to compare."""
-    if any(_find(rows, name, lambda value: True) for name in ("chosen", "rejected")):
+    if any(_find_column(rows, name, lambda value: True) for name in ("chosen", "rejected")):
         return None
-    return _find_all(rows, **{field: _is_turns})
+    return _find_columns(rows, **{field: _is_turn_list})
 
 
-def _classification(rows: Sequence[Row]) -> dict[str, str] | None:
-    columns = _find_all(rows, text=_is_text, label=_is_text)
+def _match_classification(rows: Sequence[Row]) -> dict[str, str] | None:
+    columns = _find_columns(rows, text=_is_text, label=_is_text)
     if columns is None:
         return None
     labels = {row.get(columns["label"]) for row in rows}
     return columns if len(labels) <= min(MAX_LABELS, max(2, len(rows) // 2)) else None
 
 
-def _label_studio(rows: Sequence[Row]) -> dict[str, str] | None:
+def _match_label_studio(rows: Sequence[Row]) -> dict[str, str] | None:
     if not all("annotations" in row and isinstance(row.get("data"), dict) for row in rows):
         return None
     texts = [
@@ -224,48 +224,48 @@ def _label_studio(rows: Sequence[Row]) -> dict[str, str] | None:
 
 
 FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
-    "label_studio": _label_studio,
-    "preference": _preference,
-    "unpaired_preference": _unpaired_preference,
-    "messages": lambda rows: _conversation(rows, "messages"),
-    "sharegpt": lambda rows: _conversation(rows, "conversations"),
-    "alpaca": lambda rows: _find_all(rows, instruction=_is_text, output=_is_text),
-    "multi_label": lambda rows: _find_all(rows, text=_is_text, labels=_is_label_list),
-    "regression": lambda rows: _find_all(rows, text=_is_text, value=_is_number),
-    "classification": _classification,
-    "prompt_completion": lambda rows: _find_all(
+    "label_studio": _match_label_studio,
+    "preference": _match_preference,
+    "unpaired_preference": _match_unpaired_preference,
+    "messages": lambda rows: _match_conversation(rows, "messages"),
+    "sharegpt": lambda rows: _match_conversation(rows, "conversations"),
+    "alpaca": lambda rows: _find_columns(rows, instruction=_is_text, output=_is_text),
+    "multi_label": lambda rows: _find_columns(rows, text=_is_text, labels=_is_label_list),
+    "regression": lambda rows: _find_columns(rows, text=_is_text, value=_is_number),
+    "classification": _match_classification,
+    "prompt_completion": lambda rows: _find_columns(
         rows, prompt=_is_text_or_turns, completion=_is_text_or_turns
     ),
-    "text": lambda rows: _find_all(rows, plain_text=_is_text),
+    "text": lambda rows: _find_columns(rows, plain_text=_is_text),
 }
 """Format -> function that returns its columns if it fits the rows; the first match counts."""
 
 
-def _renamed(columns: dict[str, str]) -> dict[str, str]:
+def _select_renamed(columns: dict[str, str]) -> dict[str, str]:
     """Return the fields whose column has another name."""
     fields = {field.removeprefix("plain_"): column for field, column in columns.items()}
     return {field: column for field, column in fields.items() if field != column}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _find_texts(value: Any) -> Iterator[str]:
     """Yield all texts in a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for child in value.values() if isinstance(value, dict) else value:
-            yield from _texts(child)
+            yield from _find_texts(child)
 
 
 def _describe(
     format: str, columns: dict[str, str], encoding: str, rows: Sequence[Row], fields: list[str]
 ) -> SourceGuess:
-    values = [" ".join(_texts(row)) for row in rows]
+    values = [" ".join(_find_texts(row)) for row in rows]
     lengths = [len(value) for value in values]
     label = columns.get("label") if format == "classification" else None
     labels = Counter(str(row.get(label)) for row in rows) if label else Counter()
     return SourceGuess(
         format=format,
-        columns=_renamed(columns),
+        columns=_select_renamed(columns),
         encoding=encoding,
         rows=len(rows),
         fields=fields,

@@ -44,7 +44,7 @@ def _send_all(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: fl
             timeout=timeout_seconds,
         )
         with ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads:
-            for _ in threads.map(lambda item: _send(client, url, *item), requests.items()):
+            for _ in threads.map(lambda item: _send_request(client, url, *item), requests.items()):
                 pass
     except openai.APITimeoutError:
         raise UserError(
@@ -54,9 +54,11 @@ def _send_all(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: fl
     except openai.APIConnectionError:
         raise UserError(f"{url}: no connection; start the endpoint or correct its url") from None
     except openai.APIStatusError as error:
-        temporary = error.status_code == 429 or error.status_code >= 500
+        is_temporary = error.status_code == 429 or error.status_code >= 500
         remedy = (
-            "run again: all replies so far are cached" if temporary else "correct url, model or key"
+            "run again: all replies so far are cached"
+            if is_temporary
+            else "correct url, model or key"
         )
         raise UserError(f"{url}: {_shorten(error.message)}; {remedy}") from None
     except (openai.OpenAIError, ValueError) as error:
@@ -65,7 +67,7 @@ def _send_all(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: fl
         ) from None
 
 
-def _send(client: Any, url: str, key: str, request: dict[str, Any]) -> None:
+def _send_request(client: Any, url: str, key: str, request: dict[str, Any]) -> None:
     """Send one request and cache its reply under the key."""
     arguments = {"model": request["model"], "messages": request["messages"]}
     other_fields = {name: value for name, value in request.items() if name not in arguments}

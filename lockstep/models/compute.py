@@ -21,7 +21,7 @@ class ComputeParams(Section):
 
 
 class LaunchParams(Section):
-    """The processes that train together; their number does not change the batch of a step."""
+    """Processes that train together; their number does not change the batch of a step."""
 
     processes: PositiveInt = 1
     """Number of processes on this machine, one for each GPU."""
@@ -47,7 +47,7 @@ class LaunchParams(Section):
         return self
 
     @property
-    def world(self) -> int:
+    def world_size(self) -> int:
         """Number of processes on all machines."""
         return self.processes * self.machines
 

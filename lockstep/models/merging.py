@@ -52,7 +52,7 @@ def merge_adapter(
         soft_prompt.attach_soft_prompt(merged, tensors)
     else:
         merged = adapted.merge_and_unload(safe_merge=True)
-    difference = largest_difference(expected, compute_logits(merged, prompts))
+    difference = compute_largest_difference(expected, compute_logits(merged, prompts))
     if not difference <= tolerance:
         raise UserError(
             f"merged logits differ by {difference:.3g} from base plus adapter, more than "
@@ -79,7 +79,7 @@ def compute_logits(model: Any, prompts: list[list[int]]) -> list[Any]:
         ]
 
 
-def largest_difference(logits: list[Any], other_logits: list[Any]) -> float:
+def compute_largest_difference(logits: list[Any], other_logits: list[Any]) -> float:
     """Return the largest absolute difference between two lists of tensors; NaN if one has NaN."""
     import torch
 

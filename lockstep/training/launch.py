@@ -21,7 +21,7 @@ def get_worker_folder() -> Path | None:
 
 def needs_workers(launch: LaunchParams) -> bool:
     """Whether this process must start workers instead of training itself."""
-    return launch.world > 1 and get_worker_folder() is None
+    return launch.world_size > 1 and get_worker_folder() is None
 
 
 def is_first_process() -> bool:
@@ -31,7 +31,7 @@ def is_first_process() -> bool:
 
 def is_sharded(launch: LaunchParams) -> bool:
     """Whether each process holds only a part of the model, by FSDP or DeepSpeed."""
-    return launch.strategy != "ddp" and launch.world > 1
+    return launch.strategy != "ddp" and launch.world_size > 1
 
 
 def is_sharded_on_load(launch: LaunchParams) -> bool:
@@ -55,7 +55,7 @@ def check_launch(launch: LaunchParams, params: TrainParams) -> None:
             f"{where} {launch.strategy} keeps no whole model in one process, but early_stopping "
             "and evaluation_answers need one; set strategy to ddp or leave them out"
         )
-    if launch.world > 1 and params.sft.weighting != "fixed":
+    if launch.world_size > 1 and params.sft.weighting != "fixed":
         raise UserError(
             f"{where} trained task weights work in one process only; set sft.weighting to fixed"
         )
@@ -99,8 +99,8 @@ def start_workers(
         signal.raise_signal(received[0])
     if code:
         raise UserError(
-            f"one of {launch.world} processes failed with exit code {code}; its message is above; "
-            "the next run continues from the last checkpoint"
+            f"one of {launch.world_size} processes failed with exit code {code}; its message is "
+            "above; the next run continues from the last checkpoint"
         )
 
 
@@ -108,7 +108,7 @@ def build_launch_command(launch: LaunchParams) -> list[str]:
     """Return the `accelerate launch` command line for `runtime.launch`."""
     words = [
         *(sys.executable, "-m", "accelerate.commands.launch"),
-        *("--num_processes", str(launch.world), "--num_machines", str(launch.machines)),
+        *("--num_processes", str(launch.world_size), "--num_machines", str(launch.machines)),
         *("--machine_rank", str(launch.machine), "--main_process_port", str(launch.port)),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
     ]

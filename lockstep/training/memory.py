@@ -157,9 +157,9 @@ def split_memory(needed: Memory, launch: LaunchParams, device: str) -> list[Memo
         return [MemoryPool("device", needed, _measure_available_bytes(device, launch))]
     shards_weights = launch.strategy == "fsdp" or launch.zero_stage == 3
     shard = Memory(
-        weights=needed.weights // launch.world if shards_weights else 0,
-        gradients=needed.gradients // launch.world,
-        optimizer=needed.optimizer // launch.world,
+        weights=needed.weights // launch.world_size if shards_weights else 0,
+        gradients=needed.gradients // launch.world_size,
+        optimizer=needed.optimizer // launch.world_size,
         activations=0,
     )
     whole = replace(

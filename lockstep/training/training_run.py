@@ -44,7 +44,7 @@ def open_run(
     if folder is not None:
         yield Checkpoints(folder, runtime.checkpoint_steps, runtime.checkpoints_kept)
         return
-    processes = [device, runtime.launch.world, runtime.launch.strategy]
+    processes = [device, runtime.launch.world_size, runtime.launch.strategy]
     key = compute_resume_key("train", inputs, settings.model_dump(), LIBRARIES, processes)
     with open_checkpoints(CHECKPOINTS, key, runtime) as checkpoints:
         yield checkpoints

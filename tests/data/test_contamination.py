@@ -11,7 +11,7 @@ from lockstep.errors import UserError
 
 
 def find_contaminated(texts: list[str], forbidden: list[str], words: int) -> list[str]:
-    grams = ngrams.word_ngrams(ngrams.normalize_texts(texts), words)
+    grams = ngrams.hash_word_ngrams(ngrams.normalize_texts(texts), words)
     hashes = contamination.collect_ngrams(forbidden, words)
     is_contaminated = contamination.contains_any(grams, hashes)
     return [text for text, found in zip(texts, is_contaminated, strict=True) if found]

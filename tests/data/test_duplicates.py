@@ -32,10 +32,10 @@ def test_plain_text_and_preferences_never_conflict() -> None:
 
 def test_the_conflict_policy_decides_which_answers_are_removed() -> None:
     answers = ["x", "y", "x"]
-    assert duplicates.find_losers(answers, "keep") == []
-    assert duplicates.find_losers(answers, "drop") == [0, 1, 2]
-    assert duplicates.find_losers(answers, "majority") == [1]
-    assert duplicates.find_losers(answers[:2], "majority") == [0, 1]
+    assert duplicates.find_removed_answers(answers, "keep") == []
+    assert duplicates.find_removed_answers(answers, "drop") == [0, 1, 2]
+    assert duplicates.find_removed_answers(answers, "majority") == [1]
+    assert duplicates.find_removed_answers(answers[:2], "majority") == [0, 1]
 
 
 def test_records_with_equal_group_keys_are_one_group_and_others_have_none() -> None:

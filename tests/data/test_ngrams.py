@@ -20,11 +20,11 @@ def hashes_by_text(grams: NGrams) -> list[list[int]]:
 
 
 def character_ngrams(texts: list[str], n: int) -> NGrams:
-    return ngrams.character_ngrams(ngrams.normalize_texts(texts), n)
+    return ngrams.hash_character_ngrams(ngrams.normalize_texts(texts), n)
 
 
 def word_ngrams(texts: list[str], n: int) -> list[list[int]]:
-    return hashes_by_text(ngrams.word_ngrams(ngrams.normalize_texts(texts), n))
+    return hashes_by_text(ngrams.hash_word_ngrams(ngrams.normalize_texts(texts), n))
 
 
 def test_case_width_punctuation_blanks_and_digit_values_are_removed() -> None:
@@ -42,7 +42,7 @@ def test_a_word_is_a_run_of_letters_or_one_chinese_character() -> None:
 @given(TEXTS, st.integers(1, 6))
 def test_character_ngrams_do_not_depend_on_the_other_texts(texts: list[str], n: int) -> None:
     normalized = ngrams.normalize_texts(texts)
-    together = hashes_by_text(ngrams.character_ngrams(normalized, n))
+    together = hashes_by_text(ngrams.hash_character_ngrams(normalized, n))
     lengths = np.diff(normalized.offsets).tolist()
     for text, length, hashes in zip(texts, lengths, together, strict=True):
         assert len(hashes) == (max(1, length - n + 1) if length else 0)
@@ -74,8 +74,8 @@ def test_unique_and_shared_ngrams_equal_those_of_python_sets(
     first, second = character_ngrams(texts[:count], 2), character_ngrams(others[:count], 2)
     pairs = zip(hashes_by_text(first), hashes_by_text(second), strict=True)
     expected = [len({*a} & {*b}) for a, b in pairs]
-    unique = ngrams.unique_ngrams(first)
-    assert ngrams.count_shared(unique, ngrams.unique_ngrams(second)).tolist() == expected
+    unique = ngrams.deduplicate_ngrams(first)
+    assert ngrams.count_shared(unique, ngrams.deduplicate_ngrams(second)).tolist() == expected
     assert [len(hashes) for hashes in hashes_by_text(unique)] == [
         len({*hashes}) for hashes in hashes_by_text(first)
     ]
@@ -89,4 +89,4 @@ def test_selected_and_concatenated_texts_keep_their_ngrams(
     indices = data.draw(st.lists(st.integers(0, len(texts) - 1)) if texts else st.just([]))
     expected = [hashes_by_text(grams)[index] for index in indices]
     assert hashes_by_text(grams.select(np.array(indices, np.int64))) == expected
-    assert hashes_by_text(ngrams.concatenate([grams, grams])) == hashes_by_text(grams) * 2
+    assert hashes_by_text(ngrams.concatenate_ngrams([grams, grams])) == hashes_by_text(grams) * 2

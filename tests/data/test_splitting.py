@@ -34,7 +34,9 @@ def make_singles(count: int, answer: str = "yes", **slices: str) -> Groups:
 def split_groups(groups: Groups, params: SplitParams, seed: int = 7) -> RecordsBySplit:
     records = [record for group in groups for record in group]
     group_ids = [number for number, group in enumerate(groups) for _ in group]
-    strata = [extract_metadata(record, with_answer=True).stratum(params.by) for record in records]
+    strata = [
+        extract_metadata(record, with_answer=True).get_stratum(params.by) for record in records
+    ]
     table = build_table(records, seed)
     split_ids = splitting.assign_splits(
         np.array(group_ids, np.int32),

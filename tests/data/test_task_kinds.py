@@ -4,7 +4,7 @@ import pytest
 
 from lockstep.data import data_card, task_kinds
 from lockstep.data.label_studio import Vote
-from lockstep.data.record_metadata import answer_kind
+from lockstep.data.record_metadata import find_answer_kind
 from lockstep.records import Message, Record
 from tests.data.examples import make_source
 
@@ -37,7 +37,7 @@ CALLING: Message = {"role": "assistant", "content": "", "tool_calls": [CALL]}
     ],
 )
 def test_the_kind_of_an_answer_follows_from_its_record(record: Record, kind: str) -> None:
-    assert answer_kind(record) == kind
+    assert find_answer_kind(record) == kind
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nltk.metrics.agreement import AnnotationTask
 
-from lockstep.human.rating_metrics import krippendorff_alpha
+from lockstep.human.rating_metrics import compute_krippendorff_alpha
 
 # Krippendorff, Computing Krippendorff's Alpha-Reliability (2011); one row per observer
 BINARY = ["0100000010", "1110010000"]
@@ -19,17 +19,21 @@ def make_units(observers: list[str]) -> list[list[int]]:
 
 
 def test_alpha_equals_that_of_the_paper() -> None:
-    assert krippendorff_alpha(make_units(BINARY)) == pytest.approx(0.095, abs=5e-4)
-    assert krippendorff_alpha(make_units(MISSING)) == pytest.approx(0.815, abs=5e-4)
+    assert compute_krippendorff_alpha(make_units(BINARY)) == pytest.approx(0.095, abs=5e-4)
+    assert compute_krippendorff_alpha(make_units(MISSING)) == pytest.approx(0.815, abs=5e-4)
 
 
 def test_alpha_equals_that_of_the_krippendorff_library() -> None:
     """The values are those of krippendorff 0.9.0 with level_of_measurement="ordinal"."""
-    assert krippendorff_alpha(make_units(MISSING)) == pytest.approx(0.8153875037548814, abs=1e-12)
-    assert krippendorff_alpha(make_units(["5432154321", "5432143215"])) == pytest.approx(
+    assert compute_krippendorff_alpha(make_units(MISSING)) == pytest.approx(
+        0.8153875037548814, abs=1e-12
+    )
+    assert compute_krippendorff_alpha(make_units(["5432154321", "5432143215"])) == pytest.approx(
         0.525, abs=1e-12
     )
-    assert krippendorff_alpha(make_units(["1155", "5511"])) == pytest.approx(-0.75, abs=1e-12)
+    assert compute_krippendorff_alpha(make_units(["1155", "5511"])) == pytest.approx(
+        -0.75, abs=1e-12
+    )
 
 
 @given(
@@ -48,11 +52,11 @@ def test_alpha_equals_that_of_nltk_with_the_ordinal_metric(ratings: list[list[in
     data = [
         (rater, unit, value) for unit, row in enumerate(ratings) for rater, value in enumerate(row)
     ]
-    assert krippendorff_alpha(ratings) == pytest.approx(
+    assert compute_krippendorff_alpha(ratings) == pytest.approx(
         AnnotationTask(data, distance).alpha(), abs=1e-9
     )
 
 
 @pytest.mark.parametrize("ratings", [[], [[3]], [[3], [4], []], [[3, 3], [3, 3, 3]]])
 def test_alpha_is_undefined_if_no_two_ratings_can_differ(ratings: list[list[int]]) -> None:
-    assert krippendorff_alpha(ratings) is None
+    assert compute_krippendorff_alpha(ratings) is None

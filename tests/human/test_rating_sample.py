@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lockstep.errors import UserError
 from lockstep.human.rating_items import Item, collect_items
-from lockstep.human.rating_sample import apportion, order_items, sample_records
+from lockstep.human.rating_sample import apportion_records, order_items, sample_records
 from tests.human.answers import make_params, make_prediction, make_predictions
 
 # The apportionment of 2020: population and seats of each state
@@ -34,7 +34,7 @@ STATES = {
 
 def test_shares_equal_the_apportionment_of_the_us_house() -> None:
     assert sum(people for people, _ in STATES.values()) == 331_108_434
-    seats = apportion({(state,): people for state, (people, _) in STATES.items()}, 435)
+    seats = apportion_records({(state,): people for state, (people, _) in STATES.items()}, 435)
     assert seats == {(state,): number for state, (_, number) in STATES.items()}
 
 
@@ -42,7 +42,7 @@ def test_shares_equal_the_apportionment_of_the_us_house() -> None:
 def test_shares_add_up_and_each_stratum_has_one(sizes: list[int], data: st.DataObject) -> None:
     number = data.draw(st.integers(len(sizes), 130))
     strata = {(str(place),): size for place, size in enumerate(sizes)}
-    shares = apportion(strata, number)
+    shares = apportion_records(strata, number)
     assert sum(shares.values()) == min(number, sum(sizes))
     assert all(1 <= shares[key] <= size for key, size in strata.items())
 

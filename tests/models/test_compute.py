@@ -40,10 +40,10 @@ def test_kernels_are_deterministic_and_the_compiler_is_not_loaded():
 def test_every_setting_of_launch_has_a_default():
     runtime = compute.RuntimeParams.model_validate({"device": "cpu"})
     assert runtime.launch == compute.LaunchParams.model_validate({})
-    assert runtime.launch.world == 1
+    assert runtime.launch.world_size == 1
 
 
 def test_a_machine_number_beyond_the_machines_is_an_error():
-    assert compute.LaunchParams(processes=4, machines=2, machine=1).world == 8
+    assert compute.LaunchParams(processes=4, machines=2, machine=1).world_size == 8
     with pytest.raises(ValueError, match="machine: 2 must be less than machines 2"):
         compute.LaunchParams(machines=2, machine=2)

@@ -16,9 +16,9 @@ def test_a_nan_logit_makes_the_difference_nan():
 
     logits, with_nan = torch.zeros(2, 3), torch.tensor([[0.0, float("nan")]])
     assert math.isnan(
-        merging.largest_difference([logits, with_nan, logits], [logits, with_nan, logits])
+        merging.compute_largest_difference([logits, with_nan, logits], [logits, with_nan, logits])
     )
-    assert merging.largest_difference([logits, logits], [logits, logits + 0.5]) == 0.5
+    assert merging.compute_largest_difference([logits, logits], [logits, logits + 0.5]) == 0.5
 
 
 def test_prompts_are_sampled_evenly_and_truncated(

@@ -11,7 +11,7 @@ def check_tasks(prepare: PrepareParams, augment: AugmentParams) -> Iterator[str]
     """Yield a line for each task of a method that no source has."""
     names = SourceNames(prepare.sources)
     for method in augment.methods:
-        for task in names.unknown_tasks(method.tasks):
+        for task in names.find_unknown_tasks(method.tasks):
             yield f"augment.methods: no source has task {task}; {list_known(names.tasks)}"
 
 

@@ -29,8 +29,8 @@ def check_metrics(
     names = SourceNames(prepare.sources)
     forms = {suite.task: suite.answer for suite in predict.suites} | {RETRIEVAL: "rules"}
     for key in ("metrics", "json_schemas"):
-        for task in names.unknown_suites(predict.suites, getattr(evaluate, key)):
-            known = list_known(names.suite_tasks(predict.suites))
+        for task in names.find_unknown_suites(predict.suites, getattr(evaluate, key)):
+            known = list_known(names.list_suite_tasks(predict.suites))
             yield f"evaluate.{key}: no suite {task}; {known}"
     for task, metrics in evaluate.metrics.items():
         if task not in forms:
@@ -52,8 +52,8 @@ def check_gates(
     """Yield a line for each gate on a suite or a metric that is not evaluated."""
     names = SourceNames(prepare.sources)
     suites = [gate.suite for gate in evaluate.gates if gate.suite not in ("perplexity", RETRIEVAL)]
-    for task in names.unknown_suites(predict.suites, suites):
-        known = {*names.suite_tasks(predict.suites), "perplexity", RETRIEVAL}
+    for task in names.find_unknown_suites(predict.suites, suites):
+        known = {*names.list_suite_tasks(predict.suites), "perplexity", RETRIEVAL}
         yield f"evaluate.gates: no suite {task}; {list_known(known)}"
     metrics = {
         suite.task: evaluate.metrics.get(suite.task) or [*DEFAULT_METRICS[suite.answer]]

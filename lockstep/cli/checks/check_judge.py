@@ -13,9 +13,10 @@ def check_suites(
     if judge.by == "none":
         return
     names = SourceNames(prepare.sources)
-    written = {suite.task for suite in predict.suites if suite.answer == "text"}
+    text_tasks = {suite.task for suite in predict.suites if suite.answer == "text"}
     for task in judge.suites:
-        if not predict.suites and names.unknown_tasks([task]):
+        if not predict.suites and names.find_unknown_tasks([task]):
             yield f"judge.suites: no source has task {task}; {list_known(names.tasks)}"
-        elif predict.suites and task not in written:
-            yield f"judge.suites: {task} is no suite with free-text answers; {list_known(written)}"
+        elif predict.suites and task not in text_tasks:
+            known = list_known(text_tasks)
+            yield f"judge.suites: {task} is no suite with free-text answers; {known}"

@@ -11,12 +11,12 @@ def check_tasks(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]
     """Yield a line for each suite whose task no source has, or has without labels."""
     names = SourceNames(prepare.sources)
     for suite in predict.suites:
-        if names.unknown_tasks([suite.task]):
+        if names.find_unknown_tasks([suite.task]):
             yield f"predict.suites: no source has task {suite.task}; {list_known(names.tasks)}"
         elif (
             suite.answer in LABEL_FORMS
             and suite.task not in names.labelled_tasks
-            and not names.labelled_tasks_are_open
+            and not names.allows_any_labelled_task
         ):
             yield (
                 f"predict.suites: task {suite.task} has no labels to choose from; "
@@ -43,8 +43,8 @@ def check_objective(train: TrainParams, predict: PredictParams) -> Iterator[str]
 def check_perturbations(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]:
     """Yield a line for each name in the robustness test that no suite or source defines."""
     names = SourceNames(prepare.sources)
-    for task in names.unknown_suites(predict.suites, predict.robustness.tasks):
-        known = list_known(names.suite_tasks(predict.suites))
+    for task in names.find_unknown_suites(predict.suites, predict.robustness.tasks):
+        known = list_known(names.list_suite_tasks(predict.suites))
         yield f"predict.robustness.tasks: no suite {task}; {known}"
     name = predict.robustness.paraphrases
     if name and name not in names.slices:

@@ -10,7 +10,7 @@ def check_tasks(prepare: PrepareParams, train: TrainParams) -> Iterator[str]:
     """Yield a line for each task that no source has."""
     names = SourceNames(prepare.sources)
     for key, tasks in (("tasks", train.tasks), ("sft.task_weights", train.sft.task_weights)):
-        for task in names.unknown_tasks(tasks):
+        for task in names.find_unknown_tasks(tasks):
             yield f"train.{key}: no source has task {task}; {list_known(names.tasks)}"
 
 

@@ -29,31 +29,31 @@ class SourceNames:
         return {name for source in self.sources for name in source.slices}
 
     @property
-    def tasks_are_open(self) -> bool:
+    def allows_any_task(self) -> bool:
         """Whether a column of some source names the task of each row: any task may occur."""
         return any("task" in source.columns for source in self.sources)
 
     @property
-    def labelled_tasks_are_open(self) -> bool:
+    def allows_any_labelled_task(self) -> bool:
         """Whether a column names the task of rows whose answers are labels."""
         return any(
             "task" in source.columns and source.format in LABELLED_FORMATS
             for source in self.sources
         )
 
-    def unknown_tasks(self, tasks: Collection[str]) -> list[str]:
+    def find_unknown_tasks(self, tasks: Collection[str]) -> list[str]:
         """Return the tasks that no source can have."""
-        return [] if self.tasks_are_open else [task for task in tasks if task not in self.tasks]
+        return [] if self.allows_any_task else [task for task in tasks if task not in self.tasks]
 
-    def suite_tasks(self, suites: Collection[Suite]) -> set[str]:
+    def list_suite_tasks(self, suites: Collection[Suite]) -> set[str]:
         """Return the tasks of the suites or, without any, all tasks: each may become a suite."""
         return {suite.task for suite in suites} or self.tasks
 
-    def unknown_suites(self, suites: Collection[Suite], tasks: Collection[str]) -> list[str]:
+    def find_unknown_suites(self, suites: Collection[Suite], tasks: Collection[str]) -> list[str]:
         """Return the tasks that no suite can have."""
         if not suites:
-            return self.unknown_tasks(tasks)
-        return [task for task in tasks if task not in self.suite_tasks(suites)]
+            return self.find_unknown_tasks(tasks)
+        return [task for task in tasks if task not in self.list_suite_tasks(suites)]
 
 
 def list_known(names: Collection[str]) -> str:
