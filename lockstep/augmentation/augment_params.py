@@ -16,5 +16,5 @@ class AugmentParams(Section):
     """Jaccard similarity to a validation or test record at which an augmented record is discarded,
     0 to 1."""
     mix: list[Mix] = []
-    """Wanted shares of slice values in the training data, set by record weights, e.g.
+    """Target shares of slice values in the training data, set by record weights, e.g.
     [{slice: language, shares: {en: 0.5, zh: 0.5}}]; [] keeps the weights."""

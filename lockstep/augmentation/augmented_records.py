@@ -37,7 +37,7 @@ class Augmentation:
     _children: dict[str, int] = field(default_factory=dict)
 
     def add(self, method: str, parents: Sequence[Record], texts: Sequence[str]) -> None:
-        """Make a record of each parent with the text as its question; keep it if it passes."""
+        """Copy each parent with its text as the question, and add the copies that pass all checks."""
         counts = self.counts.setdefault(method, {"kept": 0})
         candidates = []
         for parent, text in zip(parents, texts, strict=True):
@@ -114,7 +114,7 @@ def make_rng(record: Record, name: str, seed: int) -> random.Random:
 
 
 def find_protected_texts(record: Record) -> list[str]:
-    """Return the parts of the question that a new wording must keep, or the answer is wrong.
+    """Return the parts of the question that a new wording must keep for the answer to stay right.
 
     These are values of a JSON answer, numbers that stand in the answer too, and blocks of code.
     """

@@ -1,4 +1,4 @@
-"""Record weights that give each value of a slice its share of the training data."""
+"""Set record weights so that each value of a slice has its share of the training data."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from lockstep.records import Record
 
 
 class Mix(Section):
-    """Wanted shares of the values of one slice."""
+    """Target shares of the values of one slice."""
 
     slice: Annotated[str, Field(min_length=1)]
     """Name of a slice, or `task`."""

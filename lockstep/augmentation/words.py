@@ -1,4 +1,4 @@
-"""Finding, deleting, swapping and replacing words in English and Chinese text."""
+"""Find, delete, swap and replace words in English and Chinese text."""
 
 import random
 import re
@@ -79,7 +79,7 @@ def replace_words(
 ) -> str:
     """Replace a share of the spans, at least one, by one of the replacements of their text.
 
-    `find_replacements` gets the text in lower case. A first letter in upper case stays so.
+    `find_replacements` gets the text in lower case. An upper-case first letter stays upper-case.
     """
     if not spans:
         return text

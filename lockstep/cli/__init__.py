@@ -1,4 +1,4 @@
-"""Start a stage, check params.yaml, report mistakes, end on signals.
+"""Start a stage, check params.yaml, report mistakes and end on signals.
 
 Nothing here can change a result, so no stage depends on it. Start with `runner.run`;
 `sections.Parameters` lists the sections of params.yaml and `checks.all_checks.CHECKS` the

@@ -26,7 +26,7 @@ def check_parameters(file: Path = params.FILE) -> None:
 
 
 def check_libraries(file: Path = params.FILE) -> None:
-    """Raise UserError with a line for each value that a library refuses. Imports torch."""
+    """Raise UserError with a line for each value that a library refuses; this imports torch."""
     sections, _ = validate_sections(params.parse(file))
     _raise_if_any([*all_checks.find_mistakes(sections, slow=True)], file)
 

@@ -1,6 +1,6 @@
 """Print every parameter with its value and documentation; with --markdown, print docs/params.md.
 
-The documentation stands in the schemas: `sections.Parameters` and the classes that it names.
+The documentation comes from the schemas: `sections.Parameters` and the classes that it names.
 """
 
 import json
@@ -52,7 +52,7 @@ class Key:
     documentation: str
     """Unit and effect; empty if the schema documents nothing."""
     default: str | None
-    """Default as JSON; None if the key must stand in params.yaml."""
+    """Default as JSON; None if params.yaml must have the key."""
     is_section: bool
     """Whether the value is a section, whose keys follow."""
 
@@ -87,7 +87,7 @@ def _walk_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str)
 def _walk_choices(
     sections: list[dict[str, Any]], definitions: dict[str, Any], prefix: str
 ) -> Iterator[Key]:
-    """Yield the keys of sections of several kinds; a key of some kinds only names them.
+    """Yield the keys of sections of several kinds; a key that some kinds lack lists those with it.
 
     The kinds are the names that a key of each section allows, e.g. `method`.
     """

@@ -19,7 +19,7 @@ _timings: dict[str, float] = {}
 
 
 def add_timings(**values: float) -> None:
-    """Add what a stage measured of its own speed to its file in reports/timings."""
+    """Add measurements of a stage's speed to its file in reports/timings."""
     _timings.update(values)
 
 
@@ -27,8 +27,8 @@ def write_provenance(stage: str, out: Path, started: float) -> None:
     """Write wall time, peak memory and machine of the run that first produced this result.
 
     `stage` is DVC's name of the stage, `out` its output and `started` the value of
-    `time.perf_counter` at its start. A rerun that reproduces the same bytes leaves the files as
-    they are, and so the git tree.
+    `time.perf_counter` at its start. A rerun that reproduces the same bytes does not change
+    the files, so the git tree stays clean.
     """
     name = f"{stage.replace('@', '-')}.json"
     provenance = {"machine": read_machine_class(), "result": outputs.hash_path(out)}

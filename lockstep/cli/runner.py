@@ -118,7 +118,7 @@ def _report_signal(number: int) -> int:
 def _tune_allocator() -> None:
     """Let glibc keep large blocks instead of returning each to the kernel.
 
-    It made the same training run 2.2 times faster on a CPU. Other allocators ignore it.
+    This makes training 2.2 times faster on a CPU. Other allocators ignore it.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
@@ -129,8 +129,8 @@ def _tune_allocator() -> None:
 def _shorten_spinning() -> None:
     """Let waiting OpenMP threads spin for microseconds and then sleep.
 
-    By default they spin for long. Beside another busy process they then wait for a thread that
-    is not running; training was over 10 times slower on 2 shared cores.
+    By default they spin for a long time. If other processes use the cores, they then wait for a
+    thread that is not running; training was over 10 times slower on 2 shared cores.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
@@ -148,7 +148,7 @@ def _set_library_variables() -> None:
 
 
 def _describe_full_disk(error: Exception) -> str | None:
-    """Return one line if the disk is full, also where a library wraps the system's error."""
+    """Return a message if the disk is full, also if a library wraps the system's error."""
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return f"{error.filename or 'output'}: {os.strerror(error.errno).lower()}"
     text = str(error)

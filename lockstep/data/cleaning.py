@@ -52,8 +52,8 @@ _NARROW_TO_WIDE = {narrow: wide for wide, narrow in _WIDE_TO_NARROW.items() if n
 _BESIDE_CHINESE = re.compile(rf"(?<={_CHINESE_CHARACTER})[,!?;:]|[,!?;:](?={_CHINESE_CHARACTER})")
 _NARROW_PUNCTUATION = re.compile("[,!?;:]")
 _MOJIBAKE = re.compile("[\u0080-\u2e7f\ue000-\uf8ff\ufb00-\ufb06\ufffd]")
-"""Characters of which text must contain one for ftfy to change it; a quick check that spares
-most Chinese text the slow repair."""
+"""Characters that occur in wrongly decoded text. ftfy changes no text without one of them, so this
+quick check saves most Chinese text the slow repair."""
 _CODE = re.compile(r"(```.*?(?:```|\Z))", re.DOTALL)
 _CODE_OR_BLANKS = re.compile(rf"{_CODE.pattern}|[^\S\n]+", re.DOTALL)
 _UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
@@ -125,8 +125,8 @@ def _widen_punctuation(text: str) -> str:
 def _collapse_space(text: str) -> str:
     """Collapse runs of blanks to one, and remove them at line ends and at both ends of the text.
 
-    Line breaks and code blocks stay. So does the indentation of a line, unless a Chinese
-    character follows, because there it is typography.
+    Line breaks and code blocks stay. The indentation of a line stays too, unless a Chinese
+    character follows it: such an indentation only marks a paragraph.
     """
     if text.isprintable() and "  " not in text:
         return text.strip(" ")  # printable text has no other blanks
@@ -208,7 +208,10 @@ class Cleaner:
         return text, changed
 
     def is_clean(self, text: str) -> bool:
-        """Whether one quick check shows that no step changes the text; False for empty text."""
+        """Whether a quick check shows that no step changes the text.
+
+        False means that the check cannot tell, also for an empty text.
+        """
         if not _CLEAN.fullmatch(text):
             return False
         return not self._patterns or not any(pattern.search(text) for pattern in self._patterns)

@@ -54,7 +54,7 @@ def collect_ngrams(texts: Iterable[str], words: int) -> ngrams.Hashes:
 
 
 def contains_any(texts: ngrams.NGrams, forbidden: ngrams.Hashes) -> npt.NDArray[np.bool_]:
-    """Whether each text has at least one of the forbidden n-grams: (texts,).
+    """Return whether each text has at least one of the forbidden n-grams: (texts,).
 
     A lookup of the first bits rules out most n-grams, which is four times faster than a binary
     search for each.

@@ -26,7 +26,8 @@ RawRow = dict[str, Any] | str | InvalidRowError
 """A row before it is parsed and checked."""
 PlacedRows = Iterator[tuple[str, RawRow]]
 """Pairs (place, row). The place is the number of the line on which the row begins (`line:n` for the
-n-th row that begins on a line), `split:number`, or `row number` in Parquet."""
+n-th row that begins on a line), `split:number` in an object with one array per split, or `row n`
+in Parquet."""
 
 COMPRESSIONS = (".gz", ".zip")
 """Suffixes of compressed files."""
@@ -143,7 +144,7 @@ def _read_lines(stream: IO[bytes], path: Path, encoding: str) -> Iterator[tuple[
 
 
 def _read_json(stream: IO[bytes], path: Path, encoding: str, columns: Columns) -> PlacedRows:
-    """Yield the rows of an array, of an object of arrays (its splits), or of one row per line."""
+    """Yield the rows of an array, of an object with one array per split, or of JSON lines."""
     text = _decode(stream.read(), path, encoding)
     start = len(text) - len(text.lstrip())
     if text[start : start + 1] == "[":

@@ -1,4 +1,4 @@
-"""Label Studio: records go out as annotation tasks, and exports come back as a source.
+"""Write records as Label Studio tasks, and read its exports as a source.
 
 `python -m lockstep.data.label_studio` writes the tasks and the labelling interface.
 """

@@ -89,7 +89,7 @@ def parse_tools(value: Any) -> list[dict[str, Any]]:
 
 
 def check_order(messages: list[Message], source: Source) -> list[Message]:
-    """Return messages that must be in a valid order.
+    """Return the messages if their order is valid; otherwise raise InvalidRowError.
 
     Consecutive messages of one role are joined if the source allows it. Messages of the format
     `text` are not checked.

@@ -20,12 +20,12 @@ NGRAM_LENGTH = 5
 
 PERMUTATIONS = 64
 """Number of hash functions in a MinHash signature."""
-_SEED = 1  # of the permutations; any other seed would miss other pairs, equally few
+_SEED = 1  # of the permutations; another seed would miss different pairs, but not more of them
 _MAX_PAIRS, _MAX_CHARACTERS = 4096, 4_000_000  # limits of one batch of comparisons
 _MAX_WAITING_PAIRS = 1_000_000
 
 Bands = npt.NDArray[np.uint64]
-"""MinHash bands; two near-duplicates most likely have one in common: (texts, bands)."""
+"""MinHash bands; two near-duplicates most likely have a band in common: (texts, bands)."""
 
 
 def compute_bands(texts: ngrams.NormalizedTexts, threshold: float) -> Bands:
@@ -85,7 +85,7 @@ def _compute_chunk_bands(threshold: float, texts: Sequence[str]) -> Bands:
 
 
 def _count_rows(threshold: float) -> int:
-    """Return the most rows per band with which a pair at the threshold is missed in 2 % at most."""
+    """Return the most rows per band that miss at most 2 % of the pairs at the threshold."""
     candidates = [1, 2, 4, 8, 16]
     miss_rates = {rows: (1 - threshold**rows) ** (PERMUTATIONS // rows) for rows in candidates}
     return max((rows for rows in candidates if miss_rates[rows] <= 0.02), default=1)

@@ -99,7 +99,7 @@ def hash_word_ngrams(texts: NormalizedTexts, n: int) -> NGrams:
 
 
 def deduplicate_ngrams(ngrams: NGrams) -> NGrams:
-    """Return each text's n-grams once, sorted. Only the first 51 bits of each hash are kept.
+    """Return each text's n-grams once, sorted, with only the first 51 bits of each hash.
 
     One sort of numbers that begin with the text's index is ten times faster than a sort by two
     keys, and 51 bits are enough to tell the n-grams of one text apart.
@@ -134,7 +134,7 @@ def _prefix_with_index(ngrams: NGrams) -> Hashes:
 
 
 def _hash_runs(units: Hashes, offsets: Offsets, n: int, keep_short: bool = True) -> NGrams:
-    """Hash runs of n units: the hash is the sum of unit k times the k-th power of an odd number.
+    """Hash runs of n units: sum unit k times the k-th power of an odd number over all k.
 
     A text with fewer than n units gives one hash of all of them if `keep_short`, otherwise none.
     """

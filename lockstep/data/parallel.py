@@ -24,7 +24,7 @@ _MIN_CHUNKS = 5
 
 
 def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item]) -> Iterator[Result]:
-    """Yield the function's result for each chunk, in order, for any number of processes.
+    """Yield the function's result for each chunk, in the order of the chunks.
 
     The function, the chunks and the results are pickled. A worker process has one chunk at a
     time, so no pipe ever waits in both directions, and an interruption (Ctrl-C) leaves no process

@@ -1,4 +1,4 @@
-"""Personal data in text: found by form and checksum, and replaced by a placeholder."""
+"""Find personal data in text by form and checksum, and replace it by placeholders."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The data card of `prepare`: what became of each row, and what the splits consist of."""
+"""The data card of `prepare`: how many rows were rejected or removed, and what the splits hold."""
 
 from collections import Counter
 from collections.abc import Mapping

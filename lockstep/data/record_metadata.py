@@ -1,4 +1,4 @@
-"""Metadata of records: what the data card counts and what strata are made of."""
+"""Metadata of records, which the data card counts and which define the strata."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class RecordMetadata(NamedTuple):
     slices: tuple[tuple[str, str], ...]
     """Names and values of the slices."""
     kind: str
-    """Kind of the answer, as far as the record itself shows it."""
+    """Kind of the answer according to the record alone; its source may determine another kind."""
     answer: str
     """Answer of a record whose task has labels or whose stratum depends on it; otherwise empty."""
 
@@ -29,7 +29,7 @@ class RecordMetadata(NamedTuple):
 
 
 def extract_metadata(record: Record, with_answer: bool = False) -> RecordMetadata:
-    """Return the record's metadata, with its answer only if that is wanted."""
+    """Return the record's metadata, with its answer only if `with_answer` is set."""
     return RecordMetadata(
         source=record.source,
         task=record.task,

@@ -37,7 +37,7 @@ class RecordTable:
     group_keys: duplicates.Keys
     """Keys of the groups that a `group` column names."""
     leader_keys: splitting.Uniform
-    """Key of each record; the record of a group with the smallest key leads it: (records,)."""
+    """Random key of each record; the leader of a group has its smallest key: (records,)."""
     positions: splitting.Uniform
     """Position of each record in [0, 1); a leader's position decides the split of its group."""
     bands: near_duplicates.Bands
@@ -55,13 +55,13 @@ class RecordTable:
 
 @dataclass(frozen=True, slots=True)
 class TableBuilder:
-    """Builds tables of records; the settings are those that the columns depend on."""
+    """Builds tables of records with the settings that the columns depend on."""
 
     seed: int
     threshold: float
     """Minimum similarity of near-duplicates."""
     words: int
-    """Length of the n-grams of words; 0: none."""
+    """Length of the n-grams of words; 0 computes none."""
     labelled_tasks: frozenset[str]
     """Tasks whose answers are labels."""
     with_answers: bool
@@ -77,8 +77,8 @@ class TableBuilder:
             metadata_ids.append(metadata.setdefault(values, len(metadata)))
         input_keys, content_keys, group_keys = duplicates.compute_keys(rows)
         user_texts = [record.user_text for record in rows]
-        names = (record.group or text for record, text in zip(rows, user_texts, strict=True))
-        leader_keys = splitting.hash_to_uniform(f"{self.seed}\n{name}" for name in names)
+        group_names = (record.group or text for record, text in zip(rows, user_texts, strict=True))
+        leader_keys = splitting.hash_to_uniform(f"{self.seed}\n{name}" for name in group_names)
         texts = ngrams.normalize_texts(user_texts)
         return RecordTable(
             lines=[records.dump(record) for record in rows],

@@ -48,7 +48,7 @@ class RowConverter:
         limits: QualityParams,
         max_characters: int,
     ) -> None:
-        """`labels` are the allowed labels; None allows all."""
+        """Create a converter; `labels` are the allowed labels, None allows all."""
         self.source = source
         self.labels = labels and {cleaner.clean(label)[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
@@ -119,7 +119,7 @@ class RowConverter:
         return self.labels is None or self.labels >= set(parse_labels(answer))
 
     def _read_group(self, row: dict[str, Any]) -> str:
-        """Return the group column and its value: files with the same column share groups."""
+        """Return the group as `column=value`, so that files with the same column share groups."""
         name = row_fields.get_named_field(row, self.source, "group")
         return name and f"{self.source.columns['group']}={name}"
 
@@ -142,7 +142,7 @@ class RowConverter:
         return message
 
     def _clean_call(self, call: dict[str, Any], changed: set[str]) -> dict[str, Any]:
-        """Return a tool call with clean arguments, so that they still equal the words they copy."""
+        """Return a tool call whose arguments are cleaned in the same way as the question."""
         function = call["function"]
         arguments = self._clean_values(function["arguments"], changed)
         return {**call, "function": {**function, "arguments": arguments}}
@@ -179,7 +179,7 @@ def _parse_line(line: str) -> Any:
     try:
         return strict_json.parse(line)
     except InvalidRowError as error:
-        is_incomplete = line.startswith("{") and line[-1] not in "}\n"  # only a file's last line
+        is_incomplete = line.startswith("{") and line[-1] not in "}\n"  # the last line of a file
         if str(error) == "invalid_json" and is_incomplete:
             raise InvalidRowError("truncated_last_line") from None
         raise

@@ -36,7 +36,7 @@ def get_text_field(row: Row, source: Source, name: str) -> str:
 
 
 def get_named_field(row: Row, source: Source, name: str) -> str:
-    """Return the value of a column that the source names for the field; "" if it names none."""
+    """Return the value of the column that the source names for the field; "" without a column."""
     if name not in source.columns:
         return ""
     value = get_slice_value(row, source.columns[name])

@@ -27,13 +27,13 @@ class RemovedRecord:
     reason: str
     """Reason in snake_case, e.g. `near_duplicate`."""
     because_of: str
-    """Cause of the removal: the origin of the record that is kept instead, or the name of the split
-    (or `benchmarks`) that must not leak. If a conflict removes all of its records, each names
-    another one of them."""
+    """Cause of the removal: the origin of the record that stays instead, or the name of the split
+    (or `benchmarks`) that must not leak. If a conflict removes all of its records, the cause is
+    another one of these records."""
 
 
 class Selection:
-    """Removes records of a table step by step and assigns the others to splits."""
+    """Removes duplicates, conflicts and leaks from a table, and assigns the rest to splits."""
 
     def __init__(self, table: RecordTable, source_splits: Mapping[str, str]) -> None:
         """Start with all records; `source_splits` maps the path of a source to its `split`."""
@@ -75,17 +75,17 @@ class Selection:
             answers = [self.table.load_record(row).answer for row in rows]
             if len(set(answers)) > 1:
                 self.conflict_count += 1
-                losers = duplicates.find_removed_answers(answers, policy)
-                winners = [index for index in range(len(rows)) if index not in losers]
-                for loser in losers:
-                    cause = winners[0] if winners else int(loser == 0)
-                    causes[rows[loser]] = rows[cause]
+                removed = duplicates.find_removed_answers(answers, policy)
+                remaining = [index for index in range(len(rows)) if index not in removed]
+                for index in removed:
+                    cause = remaining[0] if remaining else int(index == 0)
+                    causes[rows[index]] = rows[cause]
         for row in sorted(causes):
             self._record_removal(row, "conflict", self._origin(causes[row]))
         self._keep_only(~np.isin(self.rows, [*causes]))
 
     def merge_duplicates(self) -> None:
-        """Keep one of exact duplicates: the first in the split of highest priority."""
+        """Keep one of each set of exact duplicates: the first in the split of highest priority."""
         order = self.rows[np.argsort(self.source_splits[self.rows], kind="stable")]
         pairs = order[duplicates.find_equal_pairs(self.table.content_keys[order])]
         for first, row in pairs.tolist():
@@ -108,7 +108,7 @@ class Selection:
         self.largest_group_size = int(sizes.max(initial=0))
 
     def assign_splits(self, params: SplitParams, strata: Sequence[str]) -> None:
-        """Assign each record to a split; `strata` names what the strata are made of.
+        """Assign each record to a split; `strata` names the metadata that define the strata.
 
         If sources with different splits have records of one group, remove the records that are
         not in the split of highest priority.
@@ -188,9 +188,9 @@ class Selection:
         first: dict[int, int] = {}
         for index in np.argsort(self.source_splits[self.rows], kind="stable").tolist():
             first.setdefault(int(groups[index]), index)
-        kept = np.array([first[group] for group in groups.tolist()], np.int64)
-        is_merged = kept != np.arange(len(kept))
-        causes = map(self._origin, self.rows[kept[is_merged]].tolist())
+        first_indices = np.array([first[group] for group in groups.tolist()], np.int64)
+        is_merged = first_indices != np.arange(len(first_indices))
+        causes = map(self._origin, self.rows[first_indices[is_merged]].tolist())
         self._remove(is_merged, "near_duplicate", causes)
 
     def _remove_outside_first_split(self, groups: duplicates.GroupIds, reason: str) -> None:
@@ -207,9 +207,9 @@ class Selection:
             self._record_removal(row, reason, cause)
         self._keep_only(~is_removed)
 
-    def _keep_only(self, is_kept: npt.NDArray[np.bool_]) -> None:
-        self.rows, self.splits = self.rows[is_kept], self.splits[is_kept]
-        self.near_groups, self.groups = self.near_groups[is_kept], self.groups[is_kept]
+    def _keep_only(self, stays: npt.NDArray[np.bool_]) -> None:
+        self.rows, self.splits = self.rows[stays], self.splits[stays]
+        self.near_groups, self.groups = self.near_groups[stays], self.groups[stays]
 
     def _record_removal(self, row: int, reason: str, cause: str) -> None:
         self.removed.append(RemovedRecord(self._origin(row), reason, cause))

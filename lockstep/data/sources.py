@@ -101,8 +101,8 @@ class Source(Section):
     system: str = ""
     """System message for conversations that have none; empty: no system message."""
     answer: Literal["", "refusal", "rules"] = ""
-    """Kind of the reference if it is no answer but says how to judge one: refusal (safe or unsafe)
-    or rules (a JSON list of rules); empty: the reference is an answer."""
+    """Kind of reference: refusal (`safe` or `unsafe`), rules (a JSON list of rules that an answer
+    must follow); empty: the reference is an answer."""
     labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""

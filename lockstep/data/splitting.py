@@ -15,17 +15,17 @@ from lockstep.data.duplicates import GroupIds
 from lockstep.params import NaturalInt, Rate, Section
 
 SPLITS = ("train", "validation", "test")
-"""Names of the splits, as users see them."""
+"""Names of the splits, in the order in which users see them."""
 
 PRIORITY = ("test", "validation", "train", "auto")
-"""Splits by their right to keep a duplicate; the numbers of `SplitIds` are places in this list.
+"""Splits in order of priority: of two duplicates, the one in the earlier split stays.
 
-`auto` is the split of a source whose records are divided; such a record yields to any other.
+`auto` is the split of a source whose records are divided. `SplitIds` are indices of this tuple.
 """
 TEST, VALIDATION, TRAIN, AUTO = range(4)
 
 SplitIds = npt.NDArray[np.int8]
-"""Split of each record, as its place in PRIORITY: (records,)."""
+"""Split of each record, as its index in PRIORITY: (records,)."""
 StratumIds = npt.NDArray[np.int32]
 """Number of each record's stratum: (records,)."""
 Uniform = npt.NDArray[np.float64]
@@ -93,12 +93,13 @@ def assign_splits(
 ) -> SplitIds:
     """Return the split of each record; the records of a group go together.
 
-    A record whose source names a split goes there. The other records of its group follow it (to
-    the first of these splits in PRIORITY), unless the share of that split is 0: then it consists
-    of its sources alone, and the others go to training.
+    A record whose source names a split goes there. The other records of its group go to the same
+    split (to the first in PRIORITY if there are several). If the share of that split is 0, it
+    consists of its sources alone, and the other records go to training.
 
-    A group without such a record goes where its leader goes, the record with the smallest leader
-    key: by the leader's position, or by the group's rank in its stratum.
+    A group without such a record is assigned as a whole. Its leader is the record with the
+    smallest leader key. Method `hash` uses the leader's position, method `quota` the rank of the
+    group in its stratum, ordered by leader key.
     """
     group_splits = compute_group_minimum(source_splits, groups)
     has_share = [*(params.shares[name] > 0 for name in PRIORITY[:AUTO]), True]

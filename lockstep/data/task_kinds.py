@@ -58,8 +58,8 @@ def find_source_kinds(
 ) -> dict[str, str]:
     """Return the kind of each source whose settings or annotations determine it, by its path.
 
-    Label Studio asks for choices (label), for ratings (number) or for texts, which are not
-    determined.
+    A question of Label Studio for choices means `label`, one for a rating means `number`. A
+    question for a text determines no kind.
     """
     kinds = {
         source.path: _FORMAT_KINDS[source.format]

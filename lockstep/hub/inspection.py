@@ -54,8 +54,8 @@ QUANTIZATION_KEYS = ("quantization_config", "compression_config")
 def inspect_base(folder: Path, allowed_config_keys: Sequence[str]) -> dict[str, Any]:
     """Return config.json of a base model that is safe to load.
 
-    UserError if the model could run code or if a tensor is missing: transformers would fill it
-    with random values and continue. Only the headers of the weight files are read, and the model
+    Raise UserError if the model could run code or if a tensor is missing: transformers would fill
+    it with random values and continue. Only the headers of the weight files are read, and the model
     is built on the meta device, which takes no memory.
     """
     config = _read_object(folder / CONFIG)
@@ -205,7 +205,7 @@ def _read_headers(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _check_index(folder: Path, headers: dict[str, dict[str, Any]]) -> None:
-    """Raise UserError if an index of shards names another file for a tensor than its own."""
+    """Raise UserError if the index of shards names a wrong file for a tensor."""
     if not (folder / INDEX).exists():
         return
     index = _read_object(folder / INDEX).get("weight_map")
@@ -219,9 +219,9 @@ def _check_index(folder: Path, headers: dict[str, dict[str, Any]]) -> None:
 
 
 def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path) -> None:
-    """Raise UserError for a tensor that the model needs and the files lack, or of another shape.
+    """Raise UserError if a tensor that the model needs is missing or has a wrong shape.
 
-    The empty tensors are loaded as transformers loads real ones, that is renamed, fused and tied.
+    The empty tensors are loaded as transformers loads real ones: renamed, fused and tied.
     """
     import torch
     from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM

@@ -64,8 +64,8 @@ def copy_model(source: Path, into: Path) -> None:
 def list_small_files(names: Collection[str], where: str) -> list[str]:
     """Return the configuration and tokenizer files among `names`, and the index of shards.
 
-    UserError if configuration, weights or tokenizer are missing. `names` may be the listing of a
-    repository on the hub, so this is known before anything is downloaded. `where` names the
+    Raise UserError if configuration, weights or tokenizer are missing. `names` may be the listing
+    of a repository on the hub, so this is known before anything is downloaded. `where` names the
     model in messages.
     """
     if CONFIG not in names:

@@ -23,8 +23,8 @@ class HumanParams(Section):
     records: PositiveInt = 24
     """Number of records sampled from each suite; a sheet has all variants' answers to them."""
     strata: list[str] = []
-    """Slices whose combinations of values are sampled in proportion, at least one record of each;
-    [] means all slices of the data, without those that leave fewer than two records per stratum."""
+    """Slices that define the strata: each combination of their values is sampled in proportion,
+    with at least one record; [] means all slices that leave two or more records per stratum."""
     dimensions: Annotated[dict[Dimension, str], Field(min_length=1)] = {
         "fluency": "Does it read as a native speaker would write?",
         "relevance": "Does it answer what was asked?",

@@ -44,7 +44,7 @@ def make_code(record_id: str, answer: str) -> str:
 def collect_items(predictions: Mapping[str, Sequence[Prediction]]) -> dict[str, Item]:
     """Return the items of all suites by code, from the predictions by variant.
 
-    Variants that answer a record alike share an item: it is rated once and counts for each.
+    Variants with the same answer to a record share an item: it is rated once and counts for each.
     """
     items: dict[str, Item] = {}
     for variant, rows in predictions.items():

@@ -76,7 +76,7 @@ def order_items(items: Sequence[Item], seed: str) -> list[Item]:
     ordered: list[Item] = []
     while waiting:
         others = [item for item in waiting if not ordered or item.record != ordered[-1].record]
-        # a record with more than half of the waiting items would be left with neighbours
+        # a record with more than half of the waiting items must come now to avoid neighbours later
         urgent = [item for item in others if remaining[item.record] > len(waiting) // 2]
         item = (urgent or others or waiting)[0]
         waiting.remove(item)

@@ -7,7 +7,7 @@ from typing import Any
 def batch_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield the indices of rows in batches of similar length, the longest rows first.
 
-    If the memory is too small, it is exhausted by the first batch and not after hours.
+    A batch that does not fit into memory therefore fails first, not after hours.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     for start in range(0, len(order), batch_size):

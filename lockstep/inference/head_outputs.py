@@ -36,7 +36,7 @@ def compute_mean_change(
 
 
 def format_answer(head: Head, outputs: Sequence[float]) -> str:
-    """Return the outputs for one input in the form in which the data write an answer.
+    """Return the outputs for one input as an answer in the format of the data.
 
     This is the label with the largest output, a JSON list of all labels with a positive output
     (a probability above one half), or the number of a regression.

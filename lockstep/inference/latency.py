@@ -1,4 +1,4 @@
-"""Measure how fast a model generates on this machine; a timing, not a result."""
+"""Measure how fast a model generates on this machine."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Compute how likely a model finds given answers: losses, perplexity and scores of choices."""
+"""Compute the likelihood of answers: losses, perplexity and scores of choices."""
 
 import math
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def sum_window_losses(
 def compute_perplexity(losses: Sequence[AnswerLoss]) -> float:
     """Return the exponential of the mean loss per answer token.
 
-    UserError if there is no answer token, or if the perplexity is not a finite number.
+    Raise UserError if there is no answer token, or if the perplexity is not a finite number.
     """
     tokens = sum(count for _, count in losses)
     if not tokens:

@@ -23,7 +23,7 @@ from lockstep.init.guess_source import SourceGuess, guess_source
 RAW = Path("data/raw")
 PARAMS = Path("params.yaml")
 MAX_COPIED_BYTES = 50_000_000
-"""Number of bytes above which a file does not belong into git."""
+"""Size above which a file is linked instead of copied, and is too large for git."""
 
 
 def place_file(path: Path) -> Path:
@@ -53,7 +53,7 @@ def build_source_entry(path: Path, guess: SourceGuess) -> dict[str, Any]:
 
 
 def edit_params(text: str, entry: dict[str, Any], objective: str) -> str:
-    """Return params.yaml with this source alone and the objective; other comments stay."""
+    """Return the text of params.yaml with this source as the only one, and with the objective."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096

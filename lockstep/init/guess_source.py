@@ -16,7 +16,7 @@ from lockstep.errors import UserError
 MAX_ROWS = 2000
 """Maximum number of rows that are inspected."""
 MAX_LABELS = 200
-"""A column with more different texts is not taken for a label."""
+"""Maximum number of different texts in a column of labels."""
 
 Row = dict[str, Any]
 
@@ -140,7 +140,7 @@ def _find_column(rows: Sequence[Row], field: str, accepts: Callable[[Any], bool]
 
 
 def _find_columns(rows: Sequence[Row], **fields: Callable[[Any], bool]) -> dict[str, str] | None:
-    """Return {field: column} if every field has a column of its own."""
+    """Return {field: column} if every field has a different column, otherwise None."""
     columns: dict[str, str] = {}
     for field, accepts in fields.items():
         column = _find_column(rows, field, accepts)

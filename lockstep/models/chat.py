@@ -32,7 +32,7 @@ class Example:
 def encode_prompt(tokenizer: Any, messages: list[Message], tools: Tools = ()) -> list[int]:
     """Return the ids of the conversation and of the header that opens the assistant's turn.
 
-    An empty conversation (plain text) becomes the one token that begins a text.
+    An empty conversation (plain text) becomes the single token that begins a text.
     """
     if not messages:
         begin = tokenizer.bos_token_id
@@ -131,7 +131,7 @@ def get_end_of_turn_id(tokenizer: Any) -> int:
 
 
 def encode_text(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of plain text; the spelling of a control token in it stays text."""
+    """Return the ids of plain text; a control token spelled in it becomes ordinary tokens."""
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
 
 
@@ -165,7 +165,7 @@ def check_tokenizer(tokenizer: Any) -> None:
 def _apply_template(
     tokenizer: Any, messages: list[Message], tools: Tools = (), **options: Any
 ) -> list[int]:
-    """Return the ids that the template writes; UserError if it cannot or must not write them."""
+    """Return the ids that the template writes; raise UserError if it refuses the messages."""
     from jinja2 import TemplateError
 
     if not tokenizer.chat_template:

@@ -107,7 +107,7 @@ def warn_about_slow_bf16(parameter: str, precision: MixedPrecision) -> None:
 
 
 def select_device() -> str:
-    """Return `cuda` or `cpu` according to `runtime.device`; UserError if cuda is missing.
+    """Return `cuda` or `cpu` according to `runtime.device`; raise UserError if cuda is missing.
 
     On a machine with several processes, each one gets its own GPU.
     """

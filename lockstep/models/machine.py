@@ -9,7 +9,7 @@ CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def read_machine_class() -> dict[str, Any]:
-    """Return CPU architecture, maker and instruction sets, and the GPU model.
+    """Return CPU architecture, vendor and instruction sets, and the GPU model.
 
     Two machines for which these are equal give the same bytes.
     """

@@ -39,8 +39,8 @@ def merge_adapter(
 ) -> tuple[Any, float]:
     """Return the merged model and the largest difference of its logits to base plus adapter.
 
-    A soft prompt has no weights to merge; it is attached to the base instead. UserError if the
-    difference exceeds `tolerance`.
+    A soft prompt has no weights to merge; it is attached to the base instead. Raise UserError
+    if the difference exceeds `tolerance`.
     """
     from peft import PeftModel
 

@@ -1,4 +1,4 @@
-"""Load and save models and tokenizers: without running foreign code, and with stable bytes."""
+"""Load models without running foreign code, and save them so that equal models give equal bytes."""
 
 import json
 from collections.abc import Mapping
@@ -82,8 +82,8 @@ def load_model(
     values of its configuration. If `device` is None, the launcher places the weights.
 
     transformers fills missing tensors with random numbers without an error; this function
-    raises UserError instead. It names the attention implementation, because otherwise a folder
-    could choose code.
+    raises UserError instead. It always sets the attention implementation, because a folder could
+    otherwise choose one that loads code.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -146,7 +146,7 @@ def save_model(
 ) -> None:
     """Write weights and configuration so that equal models give equal bytes.
 
-    PiSSA and OLoRA take the initial adapter out of the base's weights. `start` is the folder of
+    PiSSA and OLoRA extract the initial adapter from the base's weights. `start` is the folder of
     that initial adapter; the saved adapter is then converted so that it fits the original base.
     `state` holds all weights if the model itself holds only a part of them.
     """
@@ -206,7 +206,7 @@ def has_finite_parameters(model: Any) -> bool:
 
 
 def find_blocks(model: Any) -> Any:
-    """Return the model's transformer blocks: its longest ModuleList that lies in no other one."""
+    """Return the model's transformer blocks: the longest ModuleList that is not inside another."""
     import torch
 
     lists = {

@@ -10,7 +10,7 @@ QuantizationMethod = Literal["nf4", "int8"]
 
 
 class QuantizeParams(Section):
-    """Number of bits of the shipped model, and the records that measure what it loses."""
+    """Quantization of the merged model, and the records that measure its effect."""
 
     method: QuantizationMethod
     """nf4 is 4-bit NormalFloat (QLoRA), int8 is LLM.int8."""
@@ -29,7 +29,7 @@ class QuantizeParams(Section):
 def build_config(method: QuantizationMethod, double: bool, precision: MixedPrecision) -> Any:
     """Return the configuration with which transformers quantizes a model while it loads it.
 
-    All linear layers but the output layer are quantized. nf4 is the 4-bit NormalFloat of QLoRA
+    All linear layers except the output layer are quantized. nf4 is the 4-bit NormalFloat of QLoRA
     (Dettmers et al., 2023); `double` quantizes its scales as well, and `precision` is that of its
     matrix products. int8 is LLM.int8 (Dettmers et al., 2022).
     """
@@ -47,7 +47,7 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
 
 
 def count_quantized_layers(model: Any) -> int:
-    """Return the number of linear layers in the blocks; UserError if one is not quantized."""
+    """Return the number of quantized layers; raise UserError if a linear layer is not quantized."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from optimum.gptq.utils import get_layers
 

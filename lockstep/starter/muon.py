@@ -58,7 +58,7 @@ class Muon(torch.optim.Optimizer):
         """Add the gradient to the matrix's momentum and return the Nesterov update."""
         momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
         momentum.lerp_(matrix.grad, 1 - MOMENTUM)
-        return torch.lerp(matrix.grad, momentum, MOMENTUM)  # type: ignore[arg-type]  # it has one
+        return torch.lerp(matrix.grad, momentum, MOMENTUM)  # type: ignore[arg-type]  # it has a gradient
 
 
 def _transpose_tall(matrix: torch.Tensor) -> torch.Tensor:

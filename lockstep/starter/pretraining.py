@@ -63,7 +63,7 @@ class StarterParams(Section):
     sequence: PositiveInt = 128
     """Length of a training sequence, in tokens; documents are packed end to end."""
     copying_steps: NaturalInt = 350
-    """Number of first optimizer steps on repeated random tokens, which teach copying."""
+    """Number of initial optimizer steps on repeated random tokens, which teach copying."""
     steps: PositiveInt = 950
     """Number of optimizer steps on the text, after the copying steps."""
     learning_rate: PositiveFloat = 4e-2

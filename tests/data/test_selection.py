@@ -84,7 +84,7 @@ def test_each_record_is_in_one_split_or_removed(
     splits, selection = select(records, duplicates_params, split_params)
     kept = [record for split in splits.values() for record in split]
     assert len(kept) + len(selection.removed) == len(records)
-    assert sum(selection.reasons.values()) == len(selection.removed)
+    assert sum(selection.removal_counts.values()) == len(selection.removed)
     assert len({record.id for record in kept}) == len(kept)
 
 

@@ -1,4 +1,4 @@
-"""Checks of what is computed from the predictions."""
+"""Checks of the section `evaluate`."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Checks of the suites that the model is asked."""
+"""Checks of the section `predict`."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from lockstep.suites import FORMS_BY_OBJECTIVE, GENERATIVE_FORMS, LABEL_FORMS
 
 
 def check_tasks(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]:
-    """Yield a line for each suite whose task no source has, or has without labels."""
+    """Yield a line for each suite whose task no source has or whose task lacks labels."""
     names = SourceNames(prepare.sources)
     for suite in predict.suites:
         if names.find_unknown_tasks([suite.task]):
@@ -55,7 +55,7 @@ def check_perturbations(prepare: PrepareParams, predict: PredictParams) -> Itera
 
 
 def check_vllm(predict: PredictParams) -> Iterator[str]:
-    """Yield a line if vLLM is to generate answers and this machine cannot run it."""
+    """Yield nothing; raise UserError if the backend is vllm and this machine cannot run it."""
     from lockstep.inference import vllm_backend
 
     if predict.backend == "vllm":

@@ -19,9 +19,9 @@ def check_strata(prepare: PrepareParams) -> Iterator[str]:
 
 
 def check_splits_of_judged_tasks(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]:
-    """Yield a line for each source whose answers say how to judge an answer and are no answers.
+    """Yield a line for each source with refusal labels or rules that is not in the test split.
 
-    Training must not see such a source.
+    Such references only score answers; a model must not be trained to give them.
     """
     forms = {suite.task: suite.answer for suite in predict.suites if suite.answer in JUDGED_FORMS}
     for source in prepare.sources:

@@ -15,9 +15,10 @@ def check_tasks(prepare: PrepareParams, train: TrainParams) -> Iterator[str]:
 
 
 def check_library_options(seed: int, train: TrainParams) -> Iterator[str]:
-    """Yield a line for each option that TRL, transformers or PEFT would refuse.
+    """Yield nothing; raise UserError with a line for each option that a library would refuse.
 
-    Importing these libraries takes seconds. Without this check, `train` would fail hours later.
+    The libraries are TRL, transformers and PEFT; importing them takes seconds. Without this check,
+    `train` would fail hours later.
     """
     from lockstep.models.compute import select_device
     from lockstep.training import training_plan
