@@ -37,7 +37,7 @@ class Augmentation:
     _children: dict[str, int] = field(default_factory=dict)
 
     def add(self, method: str, parents: Sequence[Record], texts: Sequence[str]) -> None:
-        """Copy each parent with its text as the question, and add the copies that pass all checks."""
+        """Copy each parent with its text as the question, and add the copies that pass."""
         counts = self.counts.setdefault(method, {"kept": 0})
         candidates = []
         for parent, text in zip(parents, texts, strict=True):

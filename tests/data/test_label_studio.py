@@ -86,7 +86,7 @@ def test_texts_and_ratings_are_answers_too() -> None:
         row = make_task("x")
         row["annotations"][0]["result"] = [{"type": "other", "value": value}]
         assert read_label(row) == answer
-        assert [vote.question for vote in label_studio.read_votes(row)] == [question]
+        assert [vote.question_type for vote in label_studio.read_votes(row)] == [question]
 
 
 def test_every_task_of_an_export_is_read() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.data.personal_data import mask
+from lockstep.data.personal_data import mask_personal_data
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from lockstep.data.personal_data import mask
     ],
 )
 def test_personal_data_is_masked(text: str, masked: str) -> None:
-    assert mask(text) == masked
+    assert mask_personal_data(text) == masked
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
     ],
 )
 def test_other_numbers_stay(text: str) -> None:
-    assert mask(text) == text
+    assert mask_personal_data(text) == text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lockstep.data.quality import SIGNALS, QualityParams, find_faults, score
+from lockstep.data.quality import SIGNALS, QualityParams, compute_score, find_faults
 from tests.data.examples import make_record
 
 PARAMS = QualityParams(max_repetition=0.7, length_ratio=[0.1, 50.0], min_score=0.0)
@@ -41,5 +41,5 @@ def test_faults_are_found(question: str, answer: str, expected: list[str]) -> No
 
 
 def test_the_score_is_the_share_of_clean_signals() -> None:
-    assert score([]) == 1.0
-    assert score(["truncated", "damaged"]) == pytest.approx(1 - 2 / len(SIGNALS))
+    assert compute_score([]) == 1.0
+    assert compute_score(["truncated", "damaged"]) == pytest.approx(1 - 2 / len(SIGNALS))
