@@ -29,6 +29,9 @@ os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 # a shell ignores SIGINT for a job in its background; stages that tests start must not inherit that
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup ignores SIGHUP; no child inherits this handler, and it keeps the tests themselves running
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 REPOSITORY = Path(__file__).parents[1]
 LABELS = ["cancel_order", "track", "refund"]
