@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,13 +49,8 @@ def run(main: click.Command, *, first: bool = False) -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, _terminate)
     try:
-        sys.exit(_run_command(main, first))
-    except click.UsageError as error:  # click would print three lines
-        click.echo(f"error: {error.format_message().rstrip('.')}; see --help", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        with exit_on_mistake():
+            sys.exit(_run_command(main, first))
     except KeyboardInterrupt:
         sys.exit(_report_signal(signal.SIGINT))
     except Terminated as end:
@@ -64,6 +61,19 @@ def run(main: click.Command, *, first: bool = False) -> None:
             raise
         click.echo(f"error: {reason}; free space or quota, then run again", err=True)
         sys.exit(2)
+
+
+@contextmanager
+def exit_on_mistake() -> Iterator[None]:
+    """Exit with code 2 and one line on stderr for each mistake of the user."""
+    try:
+        yield
+    except click.UsageError as error:  # click would print three lines
+        click.echo(f"error: {error.format_message().rstrip('.')}; see --help", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
 
 
 def _run_command(main: click.Command, first: bool) -> int:

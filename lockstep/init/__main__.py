@@ -7,7 +7,6 @@ import difflib
 import io
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ruamel.yaml import YAML
 
 from lockstep import outputs
 from lockstep.cli.params_check import check_parameters
+from lockstep.cli.runner import exit_on_mistake
 from lockstep.data import file_reading
 from lockstep.errors import UserError
 from lockstep.init.guess_source import SourceGuess, guess_source
@@ -105,8 +105,5 @@ def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with exit_on_mistake():
         main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)

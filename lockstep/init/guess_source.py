@@ -107,7 +107,7 @@ def _read_rows(path: Path) -> tuple[str, list[Row]]:
         encoding = best.encoding.replace("_", "-")
         rows = _parse_rows(path, encoding)
     if not rows:
-        raise UserError(f"{path}: no rows that are objects; fill the file")
+        raise UserError(f"{path}: no row with columns; write a header and rows, or JSON objects")
     return encoding, rows
 
 

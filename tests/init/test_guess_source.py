@@ -84,8 +84,8 @@ def test_another_encoding_is_found(tmp_path: Path):
     ("name", "text", "line"),
     [
         ("rows.txt", "a", "must end in .jsonl"),
-        ("rows.jsonl", "", "no rows that are objects"),
-        ("rows.jsonl", "[1]\n2\n", "no rows that are objects"),
+        ("rows.jsonl", "", "no row with columns"),
+        ("rows.jsonl", "[1]\n2\n", "no row with columns"),
     ],
 )
 def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, text: str, line: str):

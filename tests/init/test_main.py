@@ -67,7 +67,12 @@ def test_a_mistake_changes_nothing(workspace: Path):
     (workspace / "odd.csv").write_text("a,b\n1,2\n")
     (workspace / "text.jsonl").write_text('{"text": "a"}\n')
     (workspace / "data/raw/text.jsonl").write_text("other")
-    for name, line in (("odd.csv", "no format fits the columns a, b"), ("text.jsonl", "exists")):
+    for name, line in (
+        ("odd.csv", "no format fits the columns a, b"),
+        ("text.jsonl", "exists"),
+        ("absent.csv", "File 'absent.csv' does not exist; see --help"),
+        ("data", "File 'data' is a directory; see --help"),
+    ):
         done = run_init(workspace, name)
         assert done.returncode == 2
         assert done.stderr.startswith("error: ") and line in done.stderr
