@@ -41,7 +41,7 @@ def run(main: click.Command, *, first: bool = False) -> None:
     The code is 0 for success, 2 for a user's mistake (one line each on stderr), 128+n for an end
     by signal n, and 1 with a traceback for a bug. Under DVC, the wall time and memory of the run
     go to reports/timings, the machine and the result's hash to reports/provenance. The `first`
-    stage of the pipeline also checks the options of libraries.
+    stage of the pipeline, and a stage that finds a mistake, also check the options of libraries.
     """
     if {"DVC_STAGE", WORKER_FOLDER} & os.environ.keys():  # no stage outlives its parent
         die_with_parent(signal.SIGTERM, os.getppid())
@@ -84,18 +84,31 @@ def _run_command(main: click.Command, first: bool) -> int:
         return end.exit_code
     with context:
         _check_output(context.params)
-        check_parameters()
         _tune_allocator()
         _shorten_spinning()
         _set_library_variables()
-        if first:
-            check_libraries()
+        _check_all_parameters(first)
         main.invoke(context)
         is_worker = WORKER_FOLDER in os.environ
         if "DVC_STAGE" in os.environ and not is_worker and "out" in context.params:
             write_provenance(os.environ["DVC_STAGE"], context.params["out"], started)
     gc.freeze()  # without collecting torch's modules the interpreter ends 1.4 s sooner
     return 0
+
+
+def _check_all_parameters(first: bool) -> None:
+    """Check params.yaml, in the first stage or after a mistake also against the libraries.
+
+    Mistakes are shown at once: the libraries take seconds to import.
+    """
+    try:
+        check_parameters()
+    except UserError as error:
+        error.show()
+        check_libraries()
+        sys.exit(error.exit_code)
+    if first:
+        check_libraries()
 
 
 def _check_output(arguments: dict[str, Any]) -> None:

@@ -195,3 +195,18 @@ def test_the_first_stage_checks_libraries(workspace: Path) -> None:
     assert run_command(workspace, "nothing", "out") == (DONE, ["done"]), (
         "later stages do not check it"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--first"]])
+def test_a_mistake_in_one_section_does_not_hide_an_option_that_a_library_refuses(
+    workspace: Path, options: list[str]
+) -> None:
+    text = (workspace / "params.yaml").read_text(encoding="utf-8")
+    wrong = text.replace("schedule: cosine", "schedule: cosin").replace("title: ", "titel: ")
+    (workspace / "params.yaml").write_text(wrong, encoding="utf-8")
+    code, lines = run_command(workspace, "nothing", "out", *options)
+    assert (code, len(lines)) == (MISTAKE, 3), lines
+    assert lines[0].startswith("error: params.yaml: report.title: missing")
+    assert lines[1].startswith("error: params.yaml: report.titel: unknown key")
+    assert lines[2].startswith("error: params.yaml: train.schedule: ")

@@ -25,6 +25,9 @@ class Check:
     is_slow: bool = False
     """Whether the check imports torch. Slow checks run in the first stage only."""
 
+    also_reads: Collection[str] = ()
+    """Sections that the check reads from params.yaml itself."""
+
     @property
     def sections(self) -> Collection[str]:
         """Names of the sections that the check needs."""
@@ -37,7 +40,7 @@ CHECKS = (
     Check(check_augment.check_tasks),
     Check(check_augment.check_slices),
     Check(check_train.check_tasks),
-    Check(check_train.check_library_options, is_slow=True),
+    Check(check_train.check_library_options, is_slow=True, also_reads=("runtime",)),
     Check(check_predict.check_tasks),
     Check(check_predict.check_objective),
     Check(check_predict.check_perturbations),
@@ -56,7 +59,7 @@ def find_mistakes(sections: Mapping[str, Any], *, slow: bool = False) -> Iterato
     section is left out.
     """
     for check in CHECKS:
-        if check.is_slow == slow and sections.keys() >= set(check.sections):
+        if check.is_slow == slow and sections.keys() >= {*check.sections, *check.also_reads}:
             try:
                 yield from check.find_mistakes(**{name: sections[name] for name in check.sections})
             except UserError as error:  # from the library code that a slow check calls

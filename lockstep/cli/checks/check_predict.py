@@ -55,7 +55,7 @@ def check_perturbations(prepare: PrepareParams, predict: PredictParams) -> Itera
 
 
 def check_vllm(predict: PredictParams) -> Iterator[str]:
-    """Yield nothing; raise UserError if the backend is vllm and this machine cannot run it."""
+    """Raise UserError if the backend is vllm and this machine cannot run it; yield nothing."""
     from lockstep.inference import vllm_backend
 
     if predict.backend == "vllm":

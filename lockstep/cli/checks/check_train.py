@@ -15,7 +15,7 @@ def check_tasks(prepare: PrepareParams, train: TrainParams) -> Iterator[str]:
 
 
 def check_library_options(seed: int, train: TrainParams) -> Iterator[str]:
-    """Yield nothing; raise UserError with a line for each option that a library would refuse.
+    """Raise UserError with a line for each option that a library would refuse; yield nothing.
 
     The libraries are TRL, transformers and PEFT; importing them takes seconds. Without this check,
     `train` would fail hours later.
