@@ -26,10 +26,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
 
-# a shell ignores SIGINT for a job in its background; stages that tests start must not inherit that
+# a shell ignores SIGINT in background jobs; stages that tests start must not inherit that
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# nohup ignores SIGHUP; no child inherits this handler, and it keeps the tests themselves running
+# nohup ignores SIGHUP; child processes do not inherit this handler, and the tests keep running
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Set values by dotted path, e.g. "prepare.sources.0.task"; a path may add a key."""
+    """Set values by dotted path, for example "prepare.sources.0.task"; a path may add a key."""
     for path, value in changes.items():
         *parents, last = path.split(".")
         section: Any = values
@@ -99,12 +99,12 @@ def change_params(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, 
                 section[int(parent)]
                 if isinstance(section, list)
                 else section.setdefault(parent, {})
-            )  # the schema refuses an unknown key
+            )  # the schema refuses unknown keys
         section[last] = value
     return values
 
 
-def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
+def make_tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
     """Return the repository's params for a tiny model, with `changes` by dotted path.
 
     Unless it is changed, `train.adapter` fits the strategy.
@@ -118,7 +118,7 @@ def tiny_params(changes: dict[str, Any]) -> dict[str, Any]:
 def write_params(workspace: Path, changes: dict[str, Any]) -> None:
     """Write the params for a tiny model to the workspace's params.yaml."""
     with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
-        YAML(typ="safe", pure=True).dump(tiny_params(changes), stream)
+        YAML(typ="safe", pure=True).dump(make_tiny_params(changes), stream)
 
 
 @pytest.fixture(scope="session")
@@ -178,7 +178,7 @@ def tokenizer(tiny_model: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def loaded_model(tiny_model: Path) -> Any:
-    """The loaded tiny model, which no test may change."""
+    """Loaded tiny model, which no test may change."""
     return model_io.load_model(tiny_model, "float32", "eager", "cpu")
 
 
@@ -204,10 +204,12 @@ def corpus(make_record: Callable[..., Record]) -> list[Record]:
     """Four records of each of three tasks, with prompts and answers of different lengths."""
     rows = []
     for number, label in enumerate([*LABELS, "track"]):
-        ask = f"{'请问，' * (number % 2)}order {10**number}: {label}?"
-        rows.append(make_record(ask, label, system="Name the intent."))
-        rows.append(make_record(f"{ask} slots", f'{{"order":"{10**number}"}}', "slots"))
-        rows.append(make_record(f"{ask} reply", f"好的，{label} is done. " * (number + 1), "reply"))
+        question = f"{'请问，' * (number % 2)}order {10**number}: {label}?"
+        rows.append(make_record(question, label, system="Name the intent."))
+        rows.append(make_record(f"{question} slots", f'{{"order":"{10**number}"}}', "slots"))
+        rows.append(
+            make_record(f"{question} reply", f"好的，{label} is done. " * (number + 1), "reply")
+        )
     return rows
 
 
@@ -334,9 +336,9 @@ def read_folder() -> Callable[[Path], dict[str, bytes]]:
 
 @pytest.fixture(scope="session")
 def assert_user_error() -> Callable[..., None]:
-    """Assert that a run failed with exit code 2 and one line on stderr that has these words.
+    """Assert that a run failed with exit code 2 and one line on stderr that contains the words.
 
-    The run must leave no output at `out`.
+    The run must not have left an output at `out`.
     """
 
     def check(run: subprocess.CompletedProcess[str], out: Path, *words: str) -> None:

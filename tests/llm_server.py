@@ -17,19 +17,19 @@ class Endpoint(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.reply = reply
         self.requests: list[dict[str, Any]] = []
-        """Requests that got a reply."""
+        """Requests that received a reply."""
         self.authorizations: set[str | None] = set()
         """Authorization headers of all requests."""
         self.failures: list[int] = []
         """HTTP statuses of the next responses; the last one is used first."""
         self.retry_after = {"Retry-After-Ms": "1"}
-        """Header of each response."""
+        """Retry-After header of each response."""
         self.replies_left: int | None = None
         """Number of further replies, after which requests wait without one; None means no limit."""
         self.silent = threading.Event()
         """Set when a request waits without a reply."""
         self.release = threading.Event()
-        """Ends the waiting of requests without a reply."""
+        """Set to end the waiting of requests without a reply."""
         self.malformed: Any = None
         """Body that is sent in place of a completion: bytes, or a value to send as JSON."""
         self.lock = threading.Lock()

@@ -75,7 +75,7 @@ FILES = {
     "lockstep/metrics/scores.py": "training scores answers while it evaluates",
     "lockstep/training/train_params.py": "the model card shows the settings",
 }
-"""Dependencies in dvc.yaml that are files of `lockstep/` instead of packages, and why."""
+"""Dependencies in dvc.yaml that are files of `lockstep/` instead of packages, with the reason."""
 
 
 def test_stages_are_the_same_in_pipeline_and_code() -> None:
@@ -89,13 +89,13 @@ def test_deps_are_the_packages_that_the_stage_imports(stage: str) -> None:
     needed = import_closure.find_closure(f"stages/{stage}.py", ROOT)
     declared = {path for path in list_paths(STAGES[stage], "deps") if import_closure.is_code(path)}
     missing = {file for file in needed if not import_closure.is_within(file, declared)}
-    assert not missing, f"dvc.yaml: {stage} imports what its deps lack"
+    assert not missing, f"dvc.yaml: {stage} imports modules that its deps do not contain"
     unused = {
         path for path in declared if not any(import_closure.is_within(f, [path]) for f in needed)
     }
-    assert not unused, f"dvc.yaml: {stage} imports nothing of these deps"
+    assert not unused, f"dvc.yaml: {stage} imports no module of these deps"
     nested = {path for path in declared if import_closure.is_within(path, declared - {path})}
-    assert not nested, f"dvc.yaml: {stage} lists files of packages that it lists as well"
+    assert not nested, f"dvc.yaml: {stage} lists files of packages that it also lists"
 
 
 def test_files_are_dependencies_for_a_reason() -> None:
@@ -104,7 +104,7 @@ def test_files_are_dependencies_for_a_reason() -> None:
     assert files == set(FILES)
 
 
-def test_packages_hold_nothing_but_their_docstring() -> None:
+def test_init_files_contain_only_a_docstring() -> None:
     """No stage declares a package's __init__.py by itself, so nothing may run there."""
     for file in MODULES:
         if file.endswith("/__init__.py"):
@@ -113,7 +113,7 @@ def test_packages_hold_nothing_but_their_docstring() -> None:
 
 
 def test_only_exempt_modules_import_by_name_at_run_time() -> None:
-    """Such an import is in no stage's deps."""
+    """The import closure of a stage does not contain modules that are imported by name."""
     closures = (import_closure.find_closure(f"stages/{stage}.py", ROOT) for stage in STAGES)
     for file in set().union(*closures):
         text = (ROOT / file).read_text(encoding="utf-8")
@@ -201,13 +201,13 @@ TAKE_FOLDERS = ("predict", "judge", "evaluate", "report")
 
 
 def covers_path(path: str, argument: str, stage: str) -> bool:
-    """Whether the argument stands for the declared `path`."""
+    """Whether the argument covers the declared `path`."""
     return path == argument or (stage in TAKE_FOLDERS and path.startswith(f"{argument}/"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_command_is_the_stage_with_its_paths_alone(stage: str) -> None:
-    """One plain process, no value of params.yaml in a shell line, no path that is not declared."""
+def test_command_is_the_stage_with_only_its_paths(stage: str) -> None:
+    """A command starts one process and contains only declared paths, no value of params.yaml."""
     command = STAGES[stage]["cmd"]
     assert set(re.findall(r"\$\{.*?\}", command)) <= {"${item.variant}"}
     assert not re.search(r"[;&|<>`\n]|\$[^{]", command)
@@ -229,20 +229,20 @@ def test_command_is_the_stage_with_its_paths_alone(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_help_is_the_docstring(stage: str) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", f"stages.{stage}", "--help"],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     document = importlib.import_module(f"stages.{stage}").__doc__
-    assert "".join(document.split()) in "".join(done.stdout.split())
+    assert "".join(document.split()) in "".join(result.stdout.split())
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_import_loads_nothing_heavy(stage: str) -> None:
-    """A mistake in params.yaml is reported at once."""
+    """A heavy import would delay the report of a mistake in params.yaml."""
     code = f"import sys, stages.{stage}; print(*sys.modules)"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert not set(HEAVY) & set(done.stdout.split())
+    assert not set(HEAVY) & set(result.stdout.split())

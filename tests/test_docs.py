@@ -161,7 +161,7 @@ def test_files_and_modules_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_names_that_a_page_places_in_a_file_are_there(page: str) -> None:
-    """For example `METRICS` in `lockstep/metrics/registry.py`."""
+    """An example is "`METRICS` in `lockstep/metrics/registry.py`"."""
     pattern = r"`(\w+)` (?:in|of) `((?:lockstep|stages|tests)/[\w/]+\.py)`"
     for name, path in re.findall(pattern, " ".join(read_page(page).split())):
         assert re.search(rf"\b{name}\b", read_page(path)), f"{name} in {path}"
@@ -178,7 +178,7 @@ def test_keys_of_params_yaml_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_experiments_set_keys_that_dvc_accepts(page: str) -> None:
-    """A key in params.yaml is set as it is; a key that is left out there needs a +."""
+    """DVC sets a key that params.yaml contains; any other key needs a + before it."""
     for code in list_code(page):
         for plus, path in re.findall(r"-S [\"']?(\+?)([a-z_.]+)=", code):
             assert is_key(path), path

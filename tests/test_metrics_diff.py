@@ -16,13 +16,13 @@ PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load(Path(__file__).paren
 def run_command(root: Path, *command: str) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     identity = {
-        f"GIT_{who}_{key}": "a" for who in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
+        f"GIT_{role}_{key}": "a" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
     }
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=root, env=environment | identity, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def commit_results(root: Path, accuracy: float, seconds: float) -> None:

@@ -114,10 +114,12 @@ def test_the_hash_of_a_folder_depends_only_on_names_and_bytes(tmp_path: Path) ->
         return outputs.hash_path(tmp_path / parent / "out")
 
     first = hash_files("1", {"a": "x", "b/c": "y"})
-    assert hash_files("2", {"b/c": "y", "a": "x"}) == first, "same names and bytes, elsewhere"
-    assert hash_files("3", {"a": "x", "b/d": "y"}) != first, "another name"
-    assert hash_files("4", {"a": "x", "b/c": "z"}) != first, "another byte"
-    assert hash_files("5", {"a": "y", "b/c": "x"}) != first, "bytes exchanged"
+    assert hash_files("2", {"b/c": "y", "a": "x"}) == first, (
+        "the same names and bytes in another folder"
+    )
+    assert hash_files("3", {"a": "x", "b/d": "y"}) != first, "a name differs"
+    assert hash_files("4", {"a": "x", "b/c": "z"}) != first, "a byte differs"
+    assert hash_files("5", {"a": "y", "b/c": "x"}) != first, "the bytes of two files are exchanged"
 
 
 def test_the_hash_of_a_file_depends_on_its_bytes(tmp_path: Path) -> None:

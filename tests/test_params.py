@@ -21,7 +21,7 @@ class Parameters(Section):
     train: Train
 
 
-GOOD = "train: {epochs: 3, learning_rate: 2e-4, dropout: 0.1, schedule: no}\n"
+VALID_PARAMS = "train: {epochs: 3, learning_rate: 2e-4, dropout: 0.1, schedule: no}\n"
 
 
 def write_params(folder: Path, text: str | bytes) -> Path:
@@ -36,8 +36,8 @@ def read_mistakes(file: Path) -> list[str]:
     return [line.removeprefix(f"{file}") for line in error.value.message.splitlines()]
 
 
-def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path: Path) -> None:
-    train = params.read(Parameters, write_params(tmp_path, GOOD)).train
+def test_numbers_and_words_are_parsed_as_yaml_1_2(tmp_path: Path) -> None:
+    train = params.read(Parameters, write_params(tmp_path, VALID_PARAMS)).train
     assert train.learning_rate == 2e-4 and isinstance(train.learning_rate, float)
     assert train.schedule == "no"
     assert params.parse(write_params(tmp_path, "a: [on, yes, 010, true]\n"))["a"] == [
@@ -49,7 +49,10 @@ def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path: Path) -> None:
 
 
 def test_sections_of_other_stages_are_not_read(tmp_path: Path) -> None:
-    assert params.read(Parameters, write_params(tmp_path, GOOD + "other: 1\n")).train.epochs == 3
+    assert (
+        params.read(Parameters, write_params(tmp_path, VALID_PARAMS + "other: 1\n")).train.epochs
+        == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,9 @@ def test_sections_of_other_stages_are_not_read(tmp_path: Path) -> None:
 def test_a_wrong_value_is_one_line_with_its_path_and_value(
     tmp_path: Path, wrong: str, right: str, line: str
 ) -> None:
-    assert read_mistakes(write_params(tmp_path, GOOD.replace(wrong, right, 1))) == [f": {line}"]
+    assert read_mistakes(write_params(tmp_path, VALID_PARAMS.replace(wrong, right, 1))) == [
+        f": {line}"
+    ]
 
 
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:

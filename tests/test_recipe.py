@@ -18,13 +18,13 @@ from lockstep.training.training_plan import Params, plan_training
 from lockstep.training.training_run import load_model
 from tests.conftest import LABELS, REPOSITORY, write_random_model
 
-REAL = REPOSITORY / "params.yaml"
+PARAMS_FILE = REPOSITORY / "params.yaml"
 
 
 def merge_into_params(name: str) -> str:
     """Return params.yaml of the repository with a recipe merged."""
     recipe = REPOSITORY / f"recipes/{name}.yaml"
-    return merge_recipe(REAL.read_text(encoding="utf-8"), recipe.read_text(encoding="utf-8"))
+    return merge_recipe(PARAMS_FILE.read_text(encoding="utf-8"), recipe.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -34,7 +34,7 @@ def test_a_recipe_is_valid_and_keeps_the_comments(name: str, tmp_path: Path):
     check_parameters(file)
     comments = [
         re.findall(r"#.*", part)
-        for part in (REAL.read_text(encoding="utf-8"), merge_into_params(name))
+        for part in (PARAMS_FILE.read_text(encoding="utf-8"), merge_into_params(name))
     ]
     remaining = sum(comment in comments[1] for comment in comments[0])
     assert remaining > 0.8 * len(comments[0])
@@ -44,13 +44,13 @@ def test_a_recipe_is_valid_and_keeps_the_comments(name: str, tmp_path: Path):
 
 
 def test_merging_a_value_that_is_already_set_changes_nothing():
-    real = REAL.read_text(encoding="utf-8")
+    real = PARAMS_FILE.read_text(encoding="utf-8")
     assert merge_recipe(real, "seed: 7\ntrain: {objective: sft}") == real
 
 
 def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
     file = tmp_path / "params.yaml"
-    file.write_text(REAL.read_text(encoding="utf-8"), encoding="utf-8")
+    file.write_text(PARAMS_FILE.read_text(encoding="utf-8"), encoding="utf-8")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -61,16 +61,16 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
     wrong = run("qwen")
     assert wrong.returncode == 2
     assert "recipes: encoder-intent, " in wrong.stderr
-    assert file.read_text(encoding="utf-8") == REAL.read_text(encoding="utf-8")
-    done = run("prompt-tuning")
-    assert done.returncode == 0, done.stderr
+    assert file.read_text(encoding="utf-8") == PARAMS_FILE.read_text(encoding="utf-8")
+    result = run("prompt-tuning")
+    assert result.returncode == 0, result.stderr
     assert file.read_text(encoding="utf-8") == merge_into_params("prompt-tuning")
     file.write_text("seed: 7\n")
-    broken = run("prompt-tuning")
-    assert broken.returncode == 2
-    assert broken.stderr.startswith("error: params.yaml: compute: missing")
+    failed_result = run("prompt-tuning")
+    assert failed_result.returncode == 2
+    assert failed_result.stderr.startswith("error: params.yaml: compute: missing")
     assert file.read_text() == "seed: 7\n"
-    values = REAL.read_text(encoding="utf-8").replace(
+    values = PARAMS_FILE.read_text(encoding="utf-8").replace(
         "suites: []", "suites: [{task: slots, answer: json}]"
     )
     file.write_text(values, encoding="utf-8")

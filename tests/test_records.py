@@ -51,7 +51,7 @@ def make_record(question: str = "How much?", answer: str = "€5", **values: Any
 
 
 @given(RECORDS)
-def test_a_line_gives_back_its_record(record: Record) -> None:
+def test_a_line_is_parsed_back_to_its_record(record: Record) -> None:
     line = records.dump(record)
     assert line.count(b"\n") == 1 and line.endswith(b"\n")
     assert records.load(line) == record

@@ -46,22 +46,24 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 def test_generating_gives_the_committed_bytes(tmp_path: Path) -> None:
     command = [sys.executable, str(DATA / "sample/generate.py"), str(tmp_path)]
-    odd = {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONUTF8": "0"}
-    subprocess.run(command, check=True, env=os.environ | odd)
+    environment = {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Kathmandu", "PYTHONUTF8": "0"}
+    subprocess.run(command, check=True, env=os.environ | environment)
     generated, committed = read_files(tmp_path), read_files(DATA)
     assert len(generated) == 9
     for name, content in generated.items():
         assert content == committed.get(name), f"generate.py writes other bytes to {name}"
     readme = Path("sample/README.md")
-    assert (tmp_path / readme).read_bytes() == (DATA / readme).read_bytes(), "run generate.py"
+    assert (tmp_path / readme).read_bytes() == (DATA / readme).read_bytes(), (
+        "README.md is outdated; run generate.py"
+    )
 
 
 def test_the_readme_counts_the_rows_of_all_files() -> None:
     readme = (DATA / "sample/README.md").read_text("utf-8")
-    stated = dict(re.findall(r"^\| (\w+/\S+) \| ([\d,]+) \|", readme, flags=re.MULTILINE))
-    assert stated.keys() >= {name for name in read_files(DATA) if name.startswith("raw/")}
-    assert stated["raw/intent.csv"] == "3,239"
-    for name, count in stated.items():
+    counts_in_readme = dict(re.findall(r"^\| (\w+/\S+) \| ([\d,]+) \|", readme, flags=re.MULTILINE))
+    assert counts_in_readme.keys() >= {name for name in read_files(DATA) if name.startswith("raw/")}
+    assert counts_in_readme["raw/intent.csv"] == "3,239"
+    for name, count in counts_in_readme.items():
         text = (DATA / name).read_text("utf-8")
         match Path(name).suffix:
             case ".csv":
@@ -145,9 +147,9 @@ def test_replies_alternate_roles_and_one_in_five_has_two_questions() -> None:
 
 
 def test_the_other_tasks_are_complete() -> None:
-    outside = json.loads((DATA / "raw/out_of_domain.json").read_text("utf-8"))
-    assert len({row["text"] for row in outside}) == len(outside) == 220
-    assert {row["intent"] for row in outside} == {"out_of_scope"}
+    out_of_domain = json.loads((DATA / "raw/out_of_domain.json").read_text("utf-8"))
+    assert len({row["text"] for row in out_of_domain}) == len(out_of_domain) == 220
+    assert {row["intent"] for row in out_of_domain} == {"out_of_scope"}
     attacks = read_rows("adversarial.jsonl")
     assert len({row["prompt"] for row in attacks}) == len(attacks) == 64
     pairs = read_rows("preferences.jsonl")

@@ -18,19 +18,19 @@ def make_record(question: str, answer: str = "yes") -> Record:
     return Record(messages=turns, task="reply", source="a.csv", origin="a.csv:2")
 
 
-def test_a_sample_has_its_share_and_depends_on_each_record_alone() -> None:
+def test_a_sample_has_its_share_and_sampling_a_record_ignores_the_others() -> None:
     parents = [make_record(f"question {n}") for n in range(1000)]
 
-    def sample(records: list[Record], name: str, seed: int) -> set[str]:
+    def sample_ids(records: list[Record], name: str, seed: int) -> set[str]:
         sampled = augmented_records.sample_records(records, name, 0.1, seed)
         return {record.id for record in sampled}
 
-    assert 70 < len(sample(parents, "swap", 7)) < 130
-    assert sample(parents[:500], "swap", 7) == sample(parents, "swap", 7) & {
+    assert 70 < len(sample_ids(parents, "swap", 7)) < 130
+    assert sample_ids(parents[:500], "swap", 7) == sample_ids(parents, "swap", 7) & {
         parent.id for parent in parents[:500]
     }
-    assert sample(parents, "swap", 7) != sample(parents, "swap", 8)
-    assert sample(parents, "swap", 7) != sample(parents, "case", 7)
+    assert sample_ids(parents, "swap", 7) != sample_ids(parents, "swap", 8)
+    assert sample_ids(parents, "swap", 7) != sample_ids(parents, "case", 7)
     assert (
         augmented_records.make_rng(parents[0], "x", 7).random()
         == augmented_records.make_rng(parents[0], "x", 7).random()

@@ -28,7 +28,7 @@ def test_texts_equal_greedy_decoding_by_transformers(
     expected = [translate_with_transformers(text) for text in TEXTS]
     for batch_size in (1, 2, 3):
         assert back_translation.back_translate(TEXTS, there, back, batch_size, 6) == expected
-    assert all(expected), "the random weights give empty texts"
+    assert all(expected), "random weights must not give empty texts"
     assert back_translation.back_translate(["", "退款"], there, back, 2, 6)[0] == ""
     assert back_translation.back_translate([], there, back, 2, 6) == []
 
@@ -64,6 +64,6 @@ def test_a_marian_model_with_its_sentencepiece_files_translates(tmp_path: Path) 
     assert len(translations) == 2 and any(translations)
 
 
-def test_a_model_that_is_no_translation_model_is_refused(tiny_model: Path) -> None:
+def test_a_model_other_than_a_translation_model_is_refused(tiny_model: Path) -> None:
     with pytest.raises(UserError, match="not a seq2seq model; name a translation model"):
         back_translation.back_translate(["a"], tiny_model, tiny_model, 1, 6)

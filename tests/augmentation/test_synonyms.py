@@ -105,7 +105,7 @@ def test_wordnet_gives_the_other_words_of_a_sense(wordnet: Path) -> None:
 
 
 def test_an_incomplete_wordnet_is_refused(tmp_path: Path) -> None:
-    """Runs in its own process, since NLTK keeps the first WordNet that it has read."""
+    """Run in a separate process, since NLTK keeps the first WordNet that it has read."""
     for name in ("wordnet", "omw-2.0"):
         (tmp_path / "corpora" / name).mkdir(parents=True)
     code = (

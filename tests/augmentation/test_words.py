@@ -20,24 +20,24 @@ CHANGES = [
 ]
 
 
-def delete(text: str, rate: float, seed: int = 7) -> str:
+def delete_words(text: str, rate: float, seed: int = 7) -> str:
     return words.delete_words(text, rate, random.Random(seed), [])
 
 
 @pytest.mark.parametrize(("count", "deleted"), [(3, 1), (20, 1), (41, 2), (101, 5)])
 def test_deletion_removes_one_word_in_twenty_and_at_least_one(count: int, deleted: int) -> None:
     text = " ".join("word" + "abcdefghij"[n % 10] for n in range(count))
-    assert len(delete(text, 0.05).split()) == count - deleted
+    assert len(delete_words(text, 0.05).split()) == count - deleted
 
 
 @pytest.mark.parametrize("text", ["", "refund", "refund please", "退款", "1 2 3 4"])
 def test_deletion_does_not_change_short_texts(text: str) -> None:
-    assert delete(text, 0.5) == text
+    assert delete_words(text, 0.5) == text
 
 
 def test_deletion_removes_whole_chinese_words() -> None:
     text = "请问我的订单12345什么时候发货"
-    results = {delete(text, 0.05, seed) for seed in range(60)}
+    results = {delete_words(text, 0.05, seed) for seed in range(60)}
     assert "请问我的订单12345发货" not in results
     assert "请问我的订单12345时候发货" in results
     assert "请问我的12345什么时候发货" in results
@@ -45,13 +45,13 @@ def test_deletion_removes_whole_chinese_words() -> None:
 
 
 def test_deletion_removes_a_word_with_its_apostrophe_and_one_space() -> None:
-    results = {delete("don't you see", 0.1, seed) for seed in range(50)}
+    results = {delete_words("don't you see", 0.1, seed) for seed in range(50)}
     assert results == {"you see", "don't see", "don't you"}
 
 
 @pytest.mark.parametrize("text", ["one two three", "请问退款多久", "a b c d e f g h"])
 def test_deletion_never_removes_everything(text: str) -> None:
-    assert len(delete(text, 1.0)) > 0
+    assert len(delete_words(text, 1.0)) > 0
 
 
 def test_swap_changes_the_order_of_words_and_nothing_else() -> None:
@@ -63,7 +63,7 @@ def test_swap_changes_the_order_of_words_and_nothing_else() -> None:
     ) == sorted(text.replace(",", "").replace("?", "").split())
 
 
-def test_wrong_keys_are_neighbours() -> None:
+def test_keyboard_typos_are_neighbouring_keys() -> None:
     neighbours = {"q": "wa", "g": "tyfhbv", "p": "ol", "m": "njk"}
     for letter, keys in neighbours.items():
         typos = {
@@ -83,7 +83,7 @@ def test_homophones_sound_the_same() -> None:
     assert lazy_pinyin(list(after)) == lazy_pinyin(list("请问退款多久到账"))
 
 
-def test_width_and_case_change_latin_characters_only() -> None:
+def test_width_and_case_change_only_latin_characters() -> None:
     assert noise.widen_characters("ab,1 中", 1.0, random.Random(1), []) == "ａｂ，１ 中"
     assert noise.swap_case("Ab 中", 1.0, random.Random(1), []) == "aB 中"
 
@@ -93,7 +93,7 @@ TEXT = st.text(st.sampled_from("ab c1 2,.请问我的订单什么时候退款A'�
 
 @pytest.mark.parametrize("change", CHANGES)
 @given(TEXT, TEXT, st.floats(0, 1), st.integers(0, 9))
-def test_protected_texts_stay(
+def test_protected_texts_are_not_changed(
     change: Callable[..., str], before: str, after: str, rate: float, seed: int
 ) -> None:
     value = "tent 42 帐篷"
@@ -103,6 +103,8 @@ def test_protected_texts_stay(
 
 @pytest.mark.parametrize("change", CHANGES[:4])
 @given(TEXT, st.floats(0, 1), st.integers(0, 9))
-def test_every_digit_stays(change: Callable[..., str], text: str, rate: float, seed: int) -> None:
+def test_digits_are_not_changed(
+    change: Callable[..., str], text: str, rate: float, seed: int
+) -> None:
     after = change(text, rate, random.Random(seed), [])
     assert [c for c in after if c.isdecimal()] == [c for c in text if c.isdecimal()]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-DONE, BUG, MISTAKE = 0, 1, 2
+SUCCESS, BUG, MISTAKE = 0, 1, 2
 
 COMMAND = """
 import sys
@@ -68,12 +68,12 @@ def make_environment(**more: str) -> dict[str, str]:
 
 def run_command(workspace: Path, *arguments: str, **more: str) -> tuple[int, list[str]]:
     """Run the command and return its exit code and the lines on stderr."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "command.py", *arguments],
         cwd=workspace, env=make_environment(**more), capture_output=True, text=True,
     )  # fmt: skip
-    assert done.stdout == "", "stdout is not for messages"
-    return done.returncode, done.stderr.splitlines()
+    assert result.stdout == "", "stdout is not for messages"
+    return result.returncode, result.stderr.splitlines()
 
 
 def list_outputs(workspace: Path) -> list[str]:

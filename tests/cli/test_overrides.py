@@ -46,8 +46,8 @@ def run_in_repository(workspace: Path) -> Callable[..., subprocess.CompletedProc
     shutil.copy(REPOSITORY / "params.yaml", workspace)
     (workspace / "dvc.yaml").write_text(PIPELINE)
     (workspace / "show.py").write_text(SHOW)
-    people = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER")
-              for what in ("NAME", "EMAIL")}  # fmt: skip
+    people = {f"GIT_{role}_{field}": "t@example.org" for role in ("AUTHOR", "COMMITTER")
+              for field in ("NAME", "EMAIL")}  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("DVC_")},
         **people,
@@ -82,12 +82,12 @@ def test_keys_of_the_file_and_defaults_are_set(
     run_command: Callable[..., subprocess.CompletedProcess[str]], workspace: Path
 ) -> None:
     assert "  max_characters:" not in (workspace / "params.yaml").read_text(encoding="utf-8")
-    done = run_command(
+    result = run_command(
         "dvc", "exp", "run",
         "-S", "train.learning_rate=3e-5", "-S", "+prepare.max_characters=5000",
         "-S", "+prepare.quality.min_score=0.5",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     values = json.loads((workspace / "values.json").read_text(encoding="utf-8"))
     assert values["train"]["learning_rate"] == 3e-5
     assert values["prepare"]["max_characters"] == 5000

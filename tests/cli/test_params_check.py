@@ -14,7 +14,7 @@ from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.errors import UserError
 from tests.conftest import REPOSITORY, change_params
 
-REAL = REPOSITORY / "params.yaml"
+PARAMS_FILE = REPOSITORY / "params.yaml"
 
 
 @pytest.fixture
@@ -24,7 +24,9 @@ def find_mistakes(tmp_path: Path) -> Callable[..., list[str]]:
     def run(changes: dict[str, Any], function: Callable[[Path], None] = check_parameters) -> Any:
         file = tmp_path / "params.yaml"
         with file.open("w", encoding="utf-8") as stream:
-            YAML(typ="safe", pure=True).dump(change_params(params.parse(REAL), changes), stream)
+            YAML(typ="safe", pure=True).dump(
+                change_params(params.parse(PARAMS_FILE), changes), stream
+            )
         with pytest.raises(UserError) as error:
             function(file)
         return [line.removeprefix(f"{file}: ") for line in error.value.message.splitlines()]
@@ -33,7 +35,7 @@ def find_mistakes(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_the_real_params_are_valid() -> None:
-    check_parameters(REAL)
+    check_parameters(PARAMS_FILE)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_a_mistake_in_any_section_is_one_line(
 def test_mistakes_of_all_sections_are_reported_in_one_run(
     find_mistakes: Callable[..., list[str]],
 ) -> None:
-    """Schema errors in two sections hide neither each other nor contradictions of the others."""
+    """A schema error in one section does not hide mistakes in other sections."""
     lines = find_mistakes(
         {
             "merge.tolerance": -1,
@@ -92,7 +94,7 @@ def test_mistakes_of_all_sections_are_reported_in_one_run(
 
 
 def test_a_missing_section_hides_nothing_else(tmp_path: Path) -> None:
-    values = change_params(params.parse(REAL), {"train.tasks": ["intend"]})
+    values = change_params(params.parse(PARAMS_FILE), {"train.tasks": ["intend"]})
     del values["judge"]
     file = tmp_path / "params.yaml"
     with file.open("w", encoding="utf-8") as stream:
@@ -116,7 +118,7 @@ def test_libraries_refuse_options_all_at_once(find_mistakes: Callable[..., list[
 
 
 def test_mistakes_are_reported_before_torch_is_imported(tmp_path: Path) -> None:
-    values = change_params(params.parse(REAL), {"merge.tolerance": -1.0})
+    values = change_params(params.parse(PARAMS_FILE), {"merge.tolerance": -1.0})
     with (tmp_path / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
     code = (
@@ -129,10 +131,10 @@ def test_mistakes_are_reported_before_torch_is_imported(tmp_path: Path) -> None:
         "sys.meta_path.insert(0, Finder())\n"
         "runner.run(click.command()(lambda: None), first=True)\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path, env={"PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True,
     )  # fmt: skip
-    line, end = done.stderr.splitlines()
+    line, end = result.stderr.splitlines()
     assert end == "torch is imported", "to check the options of libraries too"
     assert line.startswith("error: params.yaml: merge.tolerance: input should be greater than")

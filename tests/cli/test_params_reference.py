@@ -8,7 +8,7 @@ from lockstep.cli import params_reference
 from lockstep.cli.sections import Parameters
 from tests.conftest import REPOSITORY, change_params
 
-REAL = REPOSITORY / "params.yaml"
+PARAMS_FILE = REPOSITORY / "params.yaml"
 
 
 def print_reference(*arguments: str) -> str:
@@ -30,7 +30,7 @@ def test_docs_params_md_is_current() -> None:
 
 def test_every_resolved_value_is_printed() -> None:
     lines = print_reference().splitlines()
-    values = Parameters.model_validate(params.parse(REAL)).model_dump(mode="json")
+    values = Parameters.model_validate(params.parse(PARAMS_FILE)).model_dump(mode="json")
     paths = [key.path for key in params_reference.list_keys() if "*" not in key.path]
     for path in paths:
         assert [line for line in lines if line.startswith((f"{path} =", f"{path}:"))], path
@@ -38,7 +38,7 @@ def test_every_resolved_value_is_printed() -> None:
 
 
 def test_a_default_is_marked() -> None:
-    values = params.parse(REAL)
+    values = params.parse(PARAMS_FILE)
     values["prepare"].pop("max_characters", None)
     assert "prepare.max_characters = 100000  (default)" in params_reference.render_values(values)
     change_params(values, {"prepare.max_characters": 7})
@@ -53,7 +53,7 @@ def test_values_are_described_by_their_limits() -> None:
     assert keys["prepare.sources"].default is None
 
 
-def test_a_key_of_some_methods_names_them() -> None:
+def test_the_documentation_of_a_key_names_the_methods_that_use_it() -> None:
     keys = {key.path: key for key in params_reference.list_keys()}
     assert keys["augment.methods.*.temperature"].documentation.endswith("(paraphrase)")
     assert not keys["augment.methods.*.tasks"].documentation.endswith(")")

@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
-from tests.cli.conftest import DONE, list_outputs, run_command
+from tests.cli.conftest import SUCCESS, list_outputs, run_command
 
 TIMINGS = "reports/timings/evaluate-base.json"
 PROVENANCE = "reports/provenance/evaluate-base.json"
 
 
 def test_a_rerun_with_the_same_result_keeps_its_timing(workspace: Path) -> None:
-    assert run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base") == (DONE, ["done"])
+    assert run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base") == (
+        SUCCESS,
+        ["done"],
+    )
     timings, provenance = workspace / TIMINGS, workspace / PROVENANCE
     assert list_outputs(workspace) == [
         "out", "out/a", "reports", "reports/provenance", PROVENANCE, "reports/timings", TIMINGS,
@@ -20,7 +23,7 @@ def test_a_rerun_with_the_same_result_keeps_its_timing(workspace: Path) -> None:
     assert json.loads(first)["peak_memory_mib"] > 0 and json.loads(first)["seconds"] >= 0
     origin = json.loads(provenance.read_bytes())
     assert sorted(origin) == ["machine", "result"]
-    altered = first.replace(b'"seconds": ', b'"seconds": 9')  # a rerun would take another time
+    altered = first.replace(b'"seconds": ', b'"seconds": 9')  # a rerun takes a different time
     timings.write_bytes(altered)
     run_command(workspace, "nothing", "out", DVC_STAGE="evaluate@base")
     assert timings.read_bytes() == altered, "the same result keeps its timing, byte for byte"

@@ -11,8 +11,8 @@ import pytest
 
 from tests.cli.conftest import (
     BUG,
-    DONE,
     MISTAKE,
+    SUCCESS,
     list_outputs,
     make_environment,
     run_command,
@@ -20,7 +20,7 @@ from tests.cli.conftest import (
 )
 
 
-def stop(
+def stop_command(
     workspace: Path, number: signal.Signals, before: Callable[[], object] | None = None
 ) -> tuple[int, str]:
     """Start the command, stop it by a signal while it works; return its exit code and stderr.
@@ -43,9 +43,9 @@ def stop(
 
 
 def test_success_exits_with_0_and_leaves_the_complete_output(workspace: Path) -> None:
-    assert run_command(workspace, "nothing", "out") == (DONE, ["done"])
+    assert run_command(workspace, "nothing", "out") == (SUCCESS, ["done"])
     assert list_outputs(workspace) == ["out", "out/a"], (
-        "a run outside of DVC writes its output alone"
+        "a run outside of DVC writes only its output"
     )
 
 
@@ -56,7 +56,7 @@ def test_a_signal_leaves_no_partial_output(
     workspace: Path, number: signal.Signals, code: int
 ) -> None:
     message = f"stopped by {number.name}; no partial output was left\n"
-    assert stop(workspace, number) == (code, message)
+    assert stop_command(workspace, number) == (code, message)
     assert list_outputs(workspace) == ["out", "out/old"]
 
 
@@ -65,9 +65,9 @@ def ignore_sigint() -> None:
 
 
 def test_sigterm_ends_a_background_stage_cleanly(workspace: Path) -> None:
-    """A shell without job control ignores SIGINT for what it starts by `&`."""
+    """A shell without job control ignores SIGINT in processes that it starts with `&`."""
     message = "stopped by SIGTERM; no partial output was left\n"
-    assert stop(workspace, signal.SIGTERM, ignore_sigint) == (143, message)
+    assert stop_command(workspace, signal.SIGTERM, ignore_sigint) == (143, message)
     assert list_outputs(workspace) == ["out", "out/old"]
 
 
@@ -120,12 +120,12 @@ def test_mistakes_in_params_are_reported_before_the_stage_does_work(workspace: P
 
 def test_help_needs_no_parameters(workspace: Path) -> None:
     (workspace / "params.yaml").unlink()
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "command.py", "--help"],
         cwd=workspace, env=make_environment(), capture_output=True, text=True,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (DONE, "")
-    assert done.stdout.startswith("Usage: command.py [OPTIONS] ACTION OUT")
+    assert (result.returncode, result.stderr) == (SUCCESS, "")
+    assert result.stdout.startswith("Usage: command.py [OPTIONS] ACTION OUT")
 
 
 def test_a_file_at_the_output_path_is_not_overwritten(workspace: Path) -> None:
@@ -140,13 +140,13 @@ def test_a_full_disk_exits_with_2_and_keeps_the_old_output(workspace: Path) -> N
     (workspace / "out").mkdir()
     (workspace / "out" / "old").write_text("old")
     limit = 100_000
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "command.py", "large", "out"],
         cwd=workspace, env=make_environment(), capture_output=True, text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
-    assert done.returncode == MISTAKE, done.stderr
-    assert done.stderr == "error: output: file too large; free space or quota, then run again\n"
+    assert result.returncode == MISTAKE, result.stderr
+    assert result.stderr == "error: output: file too large; free space or quota, then run again\n"
     assert list_outputs(workspace) == ["out", "out/old"]
 
 
@@ -161,7 +161,7 @@ def test_a_full_disk_is_recognized_inside_a_library_s_own_error(workspace: Path)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists on Linux only")
 def test_a_stage_ends_when_dvc_is_killed(workspace: Path) -> None:
-    """The parent is killed by SIGKILL; the stage still cleans up."""
+    """The stage also cleans up if its parent is killed by SIGKILL."""
     code = (
         "import subprocess, sys\n"
         "stage = subprocess.Popen([sys.executable, 'command.py', 'wait', 'out'])\n"
@@ -192,8 +192,8 @@ def test_the_first_stage_checks_libraries(workspace: Path) -> None:
     code, lines = run_command(workspace, "nothing", "out", "--first")
     assert (code, len(lines)) == (MISTAKE, 1)
     assert lines[0].startswith("error: params.yaml: train.schedule: ")
-    assert run_command(workspace, "nothing", "out") == (DONE, ["done"]), (
-        "later stages do not check it"
+    assert run_command(workspace, "nothing", "out") == (SUCCESS, ["done"]), (
+        "only the first stage checks libraries"
     )
 
 

@@ -9,7 +9,7 @@ from lockstep.records import Record
 
 
 def make_source(format: str, **values: Any) -> Source:
-    """Return a source with default values, except for those given."""
+    """Return a source with default values except for these."""
     return Source.model_validate({"path": "a.jsonl", "format": format, "task": "reply", **values})
 
 

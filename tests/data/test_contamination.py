@@ -38,11 +38,11 @@ WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "价"]), max_size=9)
 def test_the_result_equals_a_comparison_of_word_lists(
     texts: list[list[str]], others: list[list[str]], n: int
 ) -> None:
-    def runs(words: list[str]) -> set[tuple[str, ...]]:
+    def list_word_runs(words: list[str]) -> set[tuple[str, ...]]:
         return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
 
-    forbidden = set().union(*map(runs, others)) if others else set()
-    expected = [" ".join(words) for words in texts if runs(words) & forbidden]
+    forbidden = set().union(*map(list_word_runs, others)) if others else set()
+    expected = [" ".join(words) for words in texts if list_word_runs(words) & forbidden]
     assert expected == find_contaminated(
         [" ".join(words) for words in texts], [" ".join(words) for words in others], n
     )

@@ -124,7 +124,7 @@ def test_missing_and_repeated_columns_are_refused(tmp_path: Path) -> None:
         list(file_reading.read_rows(tmp_path / "a.tsv", "utf-8", Columns(required="a", used="a")))
 
 
-def test_a_row_with_too_many_cells_is_rejected_alone(tmp_path: Path) -> None:
+def test_only_the_row_with_too_many_cells_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("a\tb\n1\t2\t3\n4\t5\n")
     (_, invalid), (_, valid) = file_reading.read_rows(tmp_path / "a.tsv", "utf-8", NO_COLUMNS)
     assert isinstance(invalid, InvalidRowError) and str(invalid) == "wrong_number_of_cells"

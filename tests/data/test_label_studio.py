@@ -110,7 +110,7 @@ def test_alpha_equals_that_of_the_krippendorff_library() -> None:
 
 
 def test_kappa_equals_that_of_a_textbook_example() -> None:
-    """Both say yes 20 times and no 15 times, and they differ 5 and 10 times: kappa is 0.4.
+    """The annotators agree on yes 20 times and on no 15 times; they differ 5 and 10 times.
 
     Source: Wikipedia, Cohen's kappa, simple example.
     """

@@ -24,6 +24,6 @@ def test_the_language_of_a_text_is_detected(text: str, expected: str) -> None:
     assert language.detect_language(text) == expected
 
 
-def test_a_text_without_a_language_is_the_same_as_any_other() -> None:
+def test_a_text_without_a_language_matches_any_language() -> None:
     assert language.is_same_language("你好", "42") and language.is_same_language("你好", "再见")
     assert not language.is_same_language("你好", "hello")

@@ -30,32 +30,32 @@ def find_pairs(texts: list[str], threshold: float) -> Pairs:
     return near_duplicates.find_near_pairs(bands, texts.__getitem__, threshold)
 
 
-def character_5grams(text: str) -> set[str]:
+def list_character_5grams(text: str) -> set[str]:
     letters = "".join(c for c in text.lower() if c.isalnum())
     return {letters[i : i + 5] for i in range(max(1, len(letters) - 4))} if letters else set()
 
 
-def jaccard_similarity(text: str, other: str) -> float:
-    a, b = character_5grams(text), character_5grams(other)
+def compute_jaccard_similarity(text: str, other: str) -> float:
+    a, b = list_character_5grams(text), list_character_5grams(other)
     return len(a & b) / len(a | b) if a | b else 1.0
 
 
 def make_sentences(count: int) -> list[str]:
     """Return random sentences, each followed by three versions with some letters changed."""
-    draw = random.Random(5)
+    rng = random.Random(5)
     texts = []
     for _ in range(count):
-        text = " ".join(draw.choices(WORDS, k=12))
+        text = " ".join(rng.choices(WORDS, k=12))
         texts.append(text)
         for changes in (1, 3, 6):
             changed = list(text)
-            for position in draw.sample(range(len(text)), changes):
-                changed[position] = draw.choice("qxz")
+            for position in rng.sample(range(len(text)), changes):
+                changed[position] = rng.choice("qxz")
             texts.append("".join(changed))
     return texts
 
 
-def to_pairs(pairs: set[tuple[int, ...]]) -> Pairs:
+def make_pairs(pairs: set[tuple[int, ...]]) -> Pairs:
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
@@ -65,12 +65,12 @@ def test_groups_equal_those_of_an_exhaustive_comparison(threshold: float) -> Non
     expected = {
         (a, b)
         for a, b in itertools.combinations(range(len(texts)), 2)
-        if jaccard_similarity(texts[a], texts[b]) >= threshold
+        if compute_jaccard_similarity(texts[a], texts[b]) >= threshold
     }
     pairs = {tuple(pair) for pair in find_pairs(texts, threshold).tolist()}
     assert pairs <= expected
-    expected_groups = duplicates.group_pairs(len(texts), [to_pairs(expected)])
-    groups = duplicates.group_pairs(len(texts), [to_pairs(pairs)])
+    expected_groups = duplicates.group_pairs(len(texts), [make_pairs(expected)])
+    groups = duplicates.group_pairs(len(texts), [make_pairs(pairs)])
     missed = sum(groups[a] != groups[b] for a, b in expected)
     assert missed <= 0.03 * len(expected), "2 % of pairs at the threshold itself may be missed"
     assert len(set(groups.tolist())) >= len(set(expected_groups.tolist()))
@@ -82,7 +82,7 @@ def test_near_texts_equal_those_of_an_exhaustive_comparison() -> None:
     expected = {
         index
         for index, text in enumerate(texts)
-        if any(jaccard_similarity(text, other) >= 0.8 for other in others)
+        if any(compute_jaccard_similarity(text, other) >= 0.8 for other in others)
     }
     near = near_duplicates.find_near_texts(texts, others, 0.8)
     assert near <= expected

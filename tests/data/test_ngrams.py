@@ -14,20 +14,20 @@ TEXTS = st.lists(
 )
 
 
-def hashes_by_text(grams: NGrams) -> list[list[int]]:
+def split_hashes(grams: NGrams) -> list[list[int]]:
     offsets = grams.offsets.tolist()
     return [grams.hashes[begin:end].tolist() for begin, end in itertools.pairwise(offsets)]
 
 
-def character_ngrams(texts: list[str], n: int) -> NGrams:
+def hash_character_ngrams(texts: list[str], n: int) -> NGrams:
     return ngrams.hash_character_ngrams(ngrams.normalize_texts(texts), n)
 
 
-def word_ngrams(texts: list[str], n: int) -> list[list[int]]:
-    return hashes_by_text(ngrams.hash_word_ngrams(ngrams.normalize_texts(texts), n))
+def hash_word_ngrams(texts: list[str], n: int) -> list[list[int]]:
+    return split_hashes(ngrams.hash_word_ngrams(ngrams.normalize_texts(texts), n))
 
 
-def test_case_width_punctuation_blanks_and_digit_values_are_removed() -> None:
+def test_case_width_punctuation_blanks_and_digit_values_are_normalized() -> None:
     texts = ngrams.normalize_texts(["Refund order 12!", "ｒｅｆｕｎｄ-ORDER１２？", "…", "退款 A1"])
     bounds = itertools.pairwise(texts.offsets.tolist())
     normalized = ["".join(map(chr, texts.codes[begin:end])) for begin, end in bounds]
@@ -35,34 +35,37 @@ def test_case_width_punctuation_blanks_and_digit_values_are_removed() -> None:
 
 
 def test_a_word_is_a_run_of_letters_or_one_chinese_character() -> None:
-    words = word_ngrams(["Hello, big world", "我要退款", "a价b", ""], 1)
+    words = hash_word_ngrams(["Hello, big world", "我要退款", "a价b", ""], 1)
     assert [len(text) for text in words] == [3, 4, 3, 0]
 
 
 @given(TEXTS, st.integers(1, 6))
 def test_character_ngrams_do_not_depend_on_the_other_texts(texts: list[str], n: int) -> None:
     normalized = ngrams.normalize_texts(texts)
-    together = hashes_by_text(ngrams.hash_character_ngrams(normalized, n))
+    together = split_hashes(ngrams.hash_character_ngrams(normalized, n))
     lengths = np.diff(normalized.offsets).tolist()
     for text, length, hashes in zip(texts, lengths, together, strict=True):
         assert len(hashes) == (max(1, length - n + 1) if length else 0)
-        assert [hashes] == hashes_by_text(character_ngrams([text], n))
+        assert [hashes] == split_hashes(hash_character_ngrams([text], n))
 
 
 @given(TEXTS, st.integers(1, 4))
-def test_word_ngrams_depend_on_the_words_alone(texts: list[str], n: int) -> None:
+def test_word_ngrams_depend_only_on_the_words(texts: list[str], n: int) -> None:
     sentences = ["x " + text + " . tail" for text in texts]
-    for sentence, hashes in zip(sentences, word_ngrams(sentences, n), strict=True):
+    for sentence, hashes in zip(sentences, hash_word_ngrams(sentences, n), strict=True):
         respelled = sentence.replace(" ", "  ").upper() if sentence.isascii() else sentence
-        assert [hashes] == word_ngrams([respelled], n)
-        (longer,), (words,) = word_ngrams([sentence + " tail"], 1), word_ngrams([sentence], 1)
+        assert [hashes] == hash_word_ngrams([respelled], n)
+        (longer,), (words,) = (
+            hash_word_ngrams([sentence + " tail"], 1),
+            hash_word_ngrams([sentence], 1),
+        )
         assert len(set(longer)) <= 1 + len(words)
 
 
 def test_a_text_with_fewer_words_has_no_ngram() -> None:
-    assert word_ngrams(["one two", "one two three"], 3) == [
+    assert hash_word_ngrams(["one two", "one two three"], 3) == [
         [],
-        *word_ngrams(["ONE, two three!"], 3),
+        *hash_word_ngrams(["ONE, two three!"], 3),
     ]
 
 
@@ -71,13 +74,16 @@ def test_unique_and_shared_ngrams_equal_those_of_python_sets(
     texts: list[str], others: list[str]
 ) -> None:
     count = min(len(texts), len(others))
-    first, second = character_ngrams(texts[:count], 2), character_ngrams(others[:count], 2)
-    pairs = zip(hashes_by_text(first), hashes_by_text(second), strict=True)
+    first, second = (
+        hash_character_ngrams(texts[:count], 2),
+        hash_character_ngrams(others[:count], 2),
+    )
+    pairs = zip(split_hashes(first), split_hashes(second), strict=True)
     expected = [len({*a} & {*b}) for a, b in pairs]
     unique = ngrams.deduplicate_ngrams(first)
     assert ngrams.count_shared(unique, ngrams.deduplicate_ngrams(second)).tolist() == expected
-    assert [len(hashes) for hashes in hashes_by_text(unique)] == [
-        len({*hashes}) for hashes in hashes_by_text(first)
+    assert [len(hashes) for hashes in split_hashes(unique)] == [
+        len({*hashes}) for hashes in split_hashes(first)
     ]
 
 
@@ -85,8 +91,8 @@ def test_unique_and_shared_ngrams_equal_those_of_python_sets(
 def test_selected_and_concatenated_texts_keep_their_ngrams(
     texts: list[str], data: st.DataObject
 ) -> None:
-    grams = character_ngrams(texts, 2)
+    grams = hash_character_ngrams(texts, 2)
     indices = data.draw(st.lists(st.integers(0, len(texts) - 1)) if texts else st.just([]))
-    expected = [hashes_by_text(grams)[index] for index in indices]
-    assert hashes_by_text(grams.select(np.array(indices, np.int64))) == expected
-    assert hashes_by_text(ngrams.concatenate_ngrams([grams, grams])) == hashes_by_text(grams) * 2
+    expected = [split_hashes(grams)[index] for index in indices]
+    assert split_hashes(grams.select(np.array(indices, np.int64))) == expected
+    assert split_hashes(ngrams.concatenate_ngrams([grams, grams])) == split_hashes(grams) * 2

@@ -40,5 +40,5 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
         "me @ home",
     ],
 )
-def test_other_numbers_stay(text: str) -> None:
+def test_other_numbers_are_not_masked(text: str) -> None:
     assert mask_personal_data(text) == text

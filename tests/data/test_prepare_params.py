@@ -77,8 +77,8 @@ def test_strata_default_to_the_task_and_the_common_slices(
         {"path": f"{number}.csv", "format": "messages", "slices": names}
         for number, names in enumerate(slices)
     ]
-    placed = {"path": "test.csv", "format": "messages", "split": "test"}
-    params = make_params(*sources, placed, split={**REQUIRED["split"], "by": by})
+    test_source = {"path": "test.csv", "format": "messages", "split": "test"}
+    params = make_params(*sources, test_source, split={**REQUIRED["split"], "by": by})
     assert params.strata == strata
 
 

@@ -333,7 +333,7 @@ def test_a_label_that_is_not_allowed_is_rejected(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rejected_row_of_cells_shows_its_cells(tmp_path: Path) -> None:
+def test_a_rejected_csv_row_shows_its_cells(tmp_path: Path) -> None:
     (row,) = convert_file(tmp_path, "prompt,completion\na,b,c\n", make_source("a.csv"))
     assert row == RejectedRow(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
     copy = pickle.loads(pickle.dumps(InvalidRowError("reason", "row")))  # noqa: S301  # made here

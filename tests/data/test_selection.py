@@ -48,7 +48,7 @@ SPLIT = st.builds(
 )
 
 
-def select(
+def select_records(
     records: list[Record], duplicates_params: DuplicatesParams, split_params: SplitParams
 ) -> tuple[dict[str, list[Record]], Selection]:
     """Return the records of each split, and the selection."""
@@ -67,7 +67,7 @@ def select(
     return splits, selection
 
 
-def jaccard_similarity(text: str, other: str) -> float:
+def compute_jaccard_similarity(text: str, other: str) -> float:
     """Return the similarity of the sets of character 5-grams, without case and punctuation."""
     a, b = (
         {letters[i : i + 5] for i in range(max(1, len(letters) - 4))}
@@ -81,11 +81,11 @@ def jaccard_similarity(text: str, other: str) -> float:
 def test_each_record_is_in_one_split_or_removed(
     records: list[Record], duplicates_params: DuplicatesParams, split_params: SplitParams
 ) -> None:
-    splits, selection = select(records, duplicates_params, split_params)
-    kept = [record for split in splits.values() for record in split]
-    assert len(kept) + len(selection.removed) == len(records)
+    splits, selection = select_records(records, duplicates_params, split_params)
+    records_in_splits = [record for split in splits.values() for record in split]
+    assert len(records_in_splits) + len(selection.removed) == len(records)
     assert sum(selection.removal_counts.values()) == len(selection.removed)
-    assert len({record.id for record in kept}) == len(kept)
+    assert len({record.id for record in records_in_splits}) == len(records_in_splits)
 
 
 @settings(deadline=None, max_examples=100)
@@ -93,10 +93,10 @@ def test_each_record_is_in_one_split_or_removed(
 def test_no_near_duplicate_group_or_benchmark_crosses_splits(
     records: list[Record], duplicates_params: DuplicatesParams, split_params: SplitParams
 ) -> None:
-    splits, _ = select(records, duplicates_params, split_params)
+    splits, _ = select_records(records, duplicates_params, split_params)
     for first, second in itertools.combinations(splits.values(), 2):
         for a, b in itertools.product(first, second):
-            assert jaccard_similarity(a.user_text, b.user_text) < THRESHOLD
+            assert compute_jaccard_similarity(a.user_text, b.user_text) < THRESHOLD
             assert not a.group or a.group != b.group
     for name in ("train", "validation"):
         for record in splits[name]:
@@ -112,7 +112,10 @@ def test_the_order_of_the_rows_does_not_change_the_splits(records: list[Record],
         DuplicatesParams(threshold=THRESHOLD, near="group", conflicts="keep"),
         SplitParams(method="hash", validation=0.2, test=0.3, train_fraction=0.9),
     )
-    (splits, _), (shuffled_splits, _) = select(unique, *params), select(shuffled, *params)
+    (splits, _), (shuffled_splits, _) = (
+        select_records(unique, *params),
+        select_records(shuffled, *params),
+    )
     for name, split in splits.items():
         assert {record.id for record in split} == {record.id for record in shuffled_splits[name]}
 
@@ -136,16 +139,21 @@ def test_a_removed_record_names_its_cause(tmp_path: Path) -> None:
 def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one() -> None:
     table = build_table([make_record(f"question {number}", source="n") for number in range(1000)])
 
-    def used_rows(fraction: float) -> set[int]:
+    def select_training_rows(fraction: float) -> set[int]:
         selection = Selection(table, SOURCE_SPLITS)
         selection.reduce_training(fraction, seed=7)
         return set(selection.split_rows("train").tolist())
 
-    assert used_rows(0.25) < used_rows(0.5) < used_rows(1.0) == set(range(1000))
-    assert len(used_rows(0.5)) == pytest.approx(500, abs=5 * 1000**0.5 / 2)
+    assert (
+        select_training_rows(0.25)
+        < select_training_rows(0.5)
+        < select_training_rows(1.0)
+        == set(range(1000))
+    )
+    assert len(select_training_rows(0.5)) == pytest.approx(500, abs=5 * 1000**0.5 / 2)
 
 
-def test_the_loser_of_a_conflict_names_a_record_that_stays() -> None:
+def test_an_answer_removed_in_a_conflict_names_a_kept_record() -> None:
     answers = {"a": "no", "b": "maybe", "c": "yes", "d": "yes"}
     records = [
         replace(make_record("where is it", answer), origin=origin)

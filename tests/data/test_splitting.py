@@ -88,7 +88,7 @@ def test_hash_gives_the_shares_on_average() -> None:
     assert counts["validation"] == pytest.approx(2000, abs=5 * (10_000 * 0.2 * 0.8) ** 0.5)
 
 
-def test_records_go_to_the_split_of_their_source() -> None:
+def test_records_go_to_the_split_that_their_source_names() -> None:
     groups = make_singles(20)
     groups += [[make_record("test", source="t.csv")], [make_record("validation", source="v.csv")]]
     groups += [[make_record("train", source="n.csv")]]
@@ -98,7 +98,7 @@ def test_records_go_to_the_split_of_their_source() -> None:
     assert len(splits["train"]) == 21
 
 
-def test_a_group_follows_its_placed_record_of_highest_priority() -> None:
+def test_free_records_of_a_group_go_to_the_highest_priority_split_of_its_sources() -> None:
     free, train, test = (
         make_record("a", source="a.csv"),
         make_record("a!", source="n.csv"),
@@ -137,7 +137,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_order(method: str) -> Non
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))
-def test_a_record_keeps_its_split_when_others_are_added(few: int, more: int, seed: int) -> None:
+def test_a_record_stays_in_its_split_when_records_are_added(few: int, more: int, seed: int) -> None:
     params = make_params(method="hash")
     before = split_by_id(split_groups(make_singles(few), params, seed))
     after = split_by_id(split_groups(make_singles(few + more), params, seed))
@@ -201,8 +201,8 @@ def test_no_record_is_lost_and_no_free_group_is_divided(
     assert sorted(r.origin for records in splits.values() for r in records) == origins
     names = {id(record): name for name, records in splits.items() for record in records}
     for group in groups:
-        placed = {SOURCE_SPLITS[record.source] for record in group} - {"auto"}
-        if len(placed) < 2 and all(params.shares[name] for name in placed):
+        source_splits = {SOURCE_SPLITS[record.source] for record in group} - {"auto"}
+        if len(source_splits) < 2 and all(params.shares[name] for name in source_splits):
             assert len({names[id(record)] for record in group}) == 1
         for record in group:
             assert SOURCE_SPLITS[record.source] in ("auto", names[id(record)])

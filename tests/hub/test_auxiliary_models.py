@@ -1,4 +1,4 @@
-"""A model is a local folder, or a revision on the hub that is downloaded once."""
+"""A model is a local folder or a revision on the hub, which is downloaded once."""
 
 import os
 import subprocess

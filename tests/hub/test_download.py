@@ -97,7 +97,7 @@ class Client:
         assert "Traceback" not in error
         return lines[0]
 
-    def scratch_files(self) -> list[Path]:
+    def list_scratch_files(self) -> list[Path]:
         """Return the files that wait for the end of the download."""
         return [path for path in (self.root / ".scratch" / "base").rglob("*") if path.is_file()]
 
@@ -114,14 +114,14 @@ def test_weights_config_and_tokenizer_are_downloaded_and_nothing_else(hub: Hub, 
     client.succeed()
     assert {path.name: path.read_bytes() for path in client.output.iterdir()} == expected
     assert {name for _, name, _ in hub.requests} == set(expected)
-    assert client.scratch_files() == []
+    assert client.list_scratch_files() == []
 
 
 def test_the_token_is_sent_but_never_written(hub: Hub, client: Client, tmp_path: Path):
     hub.faults = {SHARDS[1]: ["503"]}
     client.fail()
     assert hub.tokens == {f"Bearer {TOKEN}"}
-    assert client.scratch_files()
+    assert client.list_scratch_files()
     for path in tmp_path.rglob("*"):
         assert TOKEN not in path.name
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
@@ -142,7 +142,7 @@ def test_finished_files_are_not_downloaded_again(hub: Hub, client: Client):
     client.succeed()
     assert len(hub.list_ranges(SHARDS[0])) == len(hub.list_ranges("tokenizer.json")) == 1
     assert len(hub.list_ranges(SHARDS[1])) == 2
-    assert client.scratch_files() == []
+    assert client.list_scratch_files() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -155,10 +155,10 @@ def test_a_killed_download_continues(hub: Hub, client: Client, number: int):
     process.communicate(timeout=5)
     assert time.monotonic() - start < 5  # the server still holds the connection
     client.fail("refuse")
-    assert not [path for path in client.scratch_files() if path.name.endswith(".incomplete")]
+    assert not [path for path in client.list_scratch_files() if path.name.endswith(".incomplete")]
     client.succeed()
     assert len(hub.list_ranges(SHARDS[0])) == 1
-    assert client.scratch_files() == []
+    assert client.list_scratch_files() == []
 
 
 def test_a_model_that_the_check_refuses_is_not_downloaded_again(hub: Hub, client: Client):

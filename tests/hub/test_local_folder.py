@@ -66,12 +66,12 @@ def test_symbolic_links_of_a_hub_cache_are_resolved(
     assert not any(path.is_symlink() for path in output_folder.iterdir())
 
 
-def remove(*names: str):
+def remove_files(*names: str):
     """Return a function that removes files from a folder."""
     return lambda folder: [(folder / name).unlink() for name in names]
 
 
-def rename(name: str, other: str):
+def rename_file(name: str, other: str):
     """Return a function that renames a file in a folder."""
     return lambda folder: (folder / name).rename(folder / other)
 
@@ -79,12 +79,18 @@ def rename(name: str, other: str):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove("config.json"), "no config.json"),
-        (remove("model.safetensors"), "no model.safetensors and no model.safetensors.index.json"),
-        (rename("model.safetensors", "adapter_model.safetensors"), "an adapter alone is no base"),
-        (remove("tokenizer.json"), "no tokenizer.json or tokenizer.model"),
+        (remove_files("config.json"), "no config.json"),
+        (
+            remove_files("model.safetensors"),
+            "no model.safetensors and no model.safetensors.index.json",
+        ),
+        (
+            rename_file("model.safetensors", "adapter_model.safetensors"),
+            "an adapter alone is no base",
+        ),
+        (remove_files("tokenizer.json"), "no tokenizer.json or tokenizer.model"),
         *(
-            (rename("model.safetensors", name), rf"only pickled weights \({name}\)")
+            (rename_file("model.safetensors", name), rf"only pickled weights \({name}\)")
             for name in (
                 "pytorch_model.bin",
                 "model.pt",

@@ -64,12 +64,12 @@ def make_predictions() -> dict[str, list[Prediction]]:
     }
 
 
-def base_code(number: int) -> str:
+def make_base_code(number: int) -> str:
     """Return the code of the base's answer to a record."""
     return make_code(f"r{number}", f"It left on day {number}.")
 
 
-def merged_code(number: int) -> str:
+def make_merged_code(number: int) -> str:
     """Return the code of the merged model's answer to a record."""
     return make_code(f"r{number}", f"It comes on day {number}.")
 

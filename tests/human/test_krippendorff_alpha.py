@@ -44,7 +44,7 @@ def test_alpha_equals_that_of_the_krippendorff_library() -> None:
 def test_alpha_equals_that_of_nltk_with_the_ordinal_metric(ratings: list[list[int]]) -> None:
     values = [value for unit in ratings for value in unit]
 
-    def distance(first: Any, other: Any) -> float:
+    def compute_distance(first: Any, other: Any) -> float:
         low, high = sorted((first, other))
         ends = values.count(low) + values.count(high)
         return (sum(low <= value <= high for value in values) - ends / 2) ** 2
@@ -53,7 +53,7 @@ def test_alpha_equals_that_of_nltk_with_the_ordinal_metric(ratings: list[list[in
         (rater, unit, value) for unit, row in enumerate(ratings) for rater, value in enumerate(row)
     ]
     assert compute_krippendorff_alpha(ratings) == pytest.approx(
-        AnnotationTask(data, distance).alpha(), abs=1e-9
+        AnnotationTask(data, compute_distance).alpha(), abs=1e-9
     )
 
 

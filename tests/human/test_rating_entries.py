@@ -10,9 +10,9 @@ from lockstep.errors import UserError
 from lockstep.human import rating_entries
 from lockstep.human.rating_entries import Entry
 
-KNOWN = {"a1", "a2", "a3"}
+KNOWN_ITEMS = {"a1", "a2", "a3"}
 DIMENSIONS = ("fluency", "safety")
-HEAD = "item,question,answer,fluency: Well, does it?,safety,comment"
+HEADER = "item,question,answer,fluency: Well, does it?,safety,comment"
 
 
 def read_file(folder: Path, text: str | bytes, name: str = "anna.csv") -> list[Entry]:
@@ -20,11 +20,13 @@ def read_file(folder: Path, text: str | bytes, name: str = "anna.csv") -> list[E
     return rating_entries.read_entries(folder, DIMENSIONS)
 
 
-def ratings_by_item(entries: list[Entry]) -> dict[str, dict[str, int]]:
+def map_items_to_ratings(entries: list[Entry]) -> dict[str, dict[str, int]]:
     return {entry.item: entry.ratings for entry in entries}
 
 
-GOOD = 'item,question,answer,"fluency: Well, does it?",safety,comment\na1,价?,"x, y",4,5,ok\n'
+VALID_SHEET = (
+    'item,question,answer,"fluency: Well, does it?",safety,comment\na1,价?,"x, y",4,5,ok\n'
+)
 
 
 def test_a_filled_sheet_is_read_from_any_program(tmp_path: Path) -> None:
@@ -33,10 +35,10 @@ def test_a_filled_sheet_is_read_from_any_program(tmp_path: Path) -> None:
     )
     tabs = semicolons.replace(";", "\t")
     for name, data in {
-        "anna.csv": GOOD.encode(),
-        "mark.csv": b"\xef\xbb\xbf" + GOOD.encode(),
-        "lines.csv": GOOD.replace("\n", "\r\n").encode(),
-        "old.csv": GOOD.replace("\n", "\r").encode(),
+        "anna.csv": VALID_SHEET.encode(),
+        "mark.csv": b"\xef\xbb\xbf" + VALID_SHEET.encode(),
+        "lines.csv": VALID_SHEET.replace("\n", "\r\n").encode(),
+        "old.csv": VALID_SHEET.replace("\n", "\r").encode(),
         "german.csv": semicolons.encode("utf-8-sig"),
         "gbk.CSV": semicolons.encode("gb18030"),
         "tabs.tsv": tabs.encode(),
@@ -59,12 +61,12 @@ def test_a_filled_sheet_is_read_from_any_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cell", ["3", " 3 ", "3.0", "3,", "3.", "３", "③", '"3,00"'])
 def test_a_number_is_read_as_people_and_programs_write_it(tmp_path: Path, cell: str) -> None:
     sheet = f"item;fluency;safety\na1;{cell};\n"
-    assert ratings_by_item(read_file(tmp_path, sheet)) == {"a1": {"fluency": 3}}
+    assert map_items_to_ratings(read_file(tmp_path, sheet)) == {"a1": {"fluency": 3}}
 
 
-def test_an_empty_cell_is_no_rating(tmp_path: Path) -> None:
+def test_an_empty_cell_is_not_a_rating(tmp_path: Path) -> None:
     sheet = "item,fluency,safety,comment\na1,,,hm\na2, ,2,\n,,,\n\na3,1,,\n"
-    assert ratings_by_item(read_file(tmp_path, sheet)) == {
+    assert map_items_to_ratings(read_file(tmp_path, sheet)) == {
         "a2": {"safety": 2},
         "a3": {"fluency": 1},
     }
@@ -123,7 +125,7 @@ def test_an_invalid_rating_is_reported_with_its_line(tmp_path: Path, sheet: str,
         ),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_sheet_is_reported(
+def test_a_file_other_than_a_sheet_is_reported(
     tmp_path: Path, name: str, text: str | bytes, line: str
 ) -> None:
     with pytest.raises(UserError) as error:
@@ -138,13 +140,13 @@ def test_a_subfolder_is_reported(tmp_path: Path) -> None:
         rating_entries.read_entries(tmp_path, DIMENSIONS)
 
 
-def make_export_task(who: Any, *ratings: tuple[str, Any], item: str = "a1") -> dict[str, Any]:
+def make_export_task(annotator: Any, *ratings: tuple[str, Any], item: str = "a1") -> dict[str, Any]:
     """Return a task as Label Studio exports it."""
     results = [
         {"id": "x", "from_name": name, "to_name": "answer", "type": "rating", "value": value}
         for name, value in ((name, {"rating": value}) for name, value in ratings)
     ]
-    annotation = {"completed_by": who, "was_cancelled": False, "result": results}
+    annotation = {"completed_by": annotator, "was_cancelled": False, "result": results}
     return {"id": 7, "data": {"item": item}, "annotations": [annotation]}
 
 

@@ -21,10 +21,10 @@ from lockstep.human import rating_sheet
 from lockstep.human.rating_items import make_code
 from lockstep.human.rating_metrics import average_records, compute_rating_metrics
 from tests.human.answers import (
-    base_code,
+    make_base_code,
+    make_merged_code,
     make_params,
     make_predictions,
-    merged_code,
     write_human_params,
     write_predictions,
 )
@@ -41,12 +41,12 @@ def write_sheet(folder: Path, rater: str, fluency: dict[str, int | str]) -> None
 def test_without_ratings_there_are_no_metrics(tmp_path: Path) -> None:
     assert compute_rating_metrics(tmp_path / "absent", make_predictions(), make_params()) == {}
     (tmp_path / "README.md").write_text("Sheets come here.")
-    write_sheet(tmp_path, "anna", {base_code(1): "", merged_code(1): ""})
+    write_sheet(tmp_path, "anna", {make_base_code(1): "", make_merged_code(1): ""})
     assert compute_rating_metrics(tmp_path, make_predictions(), make_params()) == {}
 
 
 def test_a_filled_sheet_gives_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anna rates the base 2 and ben 3; both rate the merged model 4, but anna 5 in Chinese.
+    """Anna gives the base 2, ben gives it 3. Both give the merged model 4, or anna 5 in Chinese.
 
     Eight records are in English and four in Chinese.
     """
@@ -65,7 +65,9 @@ def test_a_filled_sheet_gives_metrics(tmp_path: Path, monkeypatch: pytest.Monkey
             csv.writer(out, delimiter=";").writerows([header, *rows])
     metrics = compute_rating_metrics(tmp_path / "human", make_predictions(), make_params())
     outputs.write_json(tmp_path / "metrics.json", metrics)
-    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics, "plain JSON"
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics, (
+        "the metrics must be plain JSON values"
+    )
     assert [*metrics] == ["reply"]
     variants, changes = metrics["reply"]["variants"], metrics["reply"]["changes"]
     assert variants["base"] == {
@@ -76,7 +78,7 @@ def test_a_filled_sheet_gives_metrics(tmp_path: Path, monkeypatch: pytest.Monkey
         "records": 12,
         "ratings": 24,
         "mean": 4.1667,
-        "interval": student_interval(means),
+        "interval": compute_t_interval(means),
     }
     assert variants["quantized"]["fluency"]["records"] == 9, (
         "its other answers are not on the sheet"
@@ -84,7 +86,7 @@ def test_a_filled_sheet_gives_metrics(tmp_path: Path, monkeypatch: pytest.Monkey
     assert changes["tuning"]["fluency"] == {
         "records": 12,
         "mean": 1.6667,
-        "interval": student_interval([1.5] * 8 + [2.0] * 4),
+        "interval": compute_t_interval([1.5] * 8 + [2.0] * 4),
     }
     same = {"records": 9, "mean": 0.0, "interval": [0.0, 0.0]}
     assert changes["quantization"]["fluency"] == same
@@ -92,13 +94,13 @@ def test_a_filled_sheet_gives_metrics(tmp_path: Path, monkeypatch: pytest.Monkey
     assert metrics["reply"]["agreement"]["fluency"]["answers"] == 24
 
 
-def student_interval(values: list[float]) -> list[float]:
+def compute_t_interval(values: list[float]) -> list[float]:
     t_interval = ttest_1samp(values, 0).confidence_interval(0.95)
     return [pytest.approx(t_interval.low, abs=5e-5), pytest.approx(t_interval.high, abs=5e-5)]
 
 
 def test_an_export_of_label_studio_gives_metrics(tmp_path: Path) -> None:
-    """Fluency of the base is 2 and 5, 3 and 4, 1 and 1; that of the merged model is 4."""
+    """The fluency of the base is rated 2 and 5, 3 and 4, 1 and 1; that of the merged model is 4."""
     shutil.copy(EXPORT, tmp_path)
     metrics = compute_rating_metrics(tmp_path, make_predictions(), make_params())["reply"]
     base = metrics["variants"]["base"]
@@ -124,12 +126,19 @@ def test_an_export_of_label_studio_gives_metrics(tmp_path: Path) -> None:
 
 
 def test_changes_are_over_raters_who_rated_both_answers(tmp_path: Path) -> None:
-    """Strict anna rates only the base, mild carl only the merged model, and ben both."""
-    write_sheet(tmp_path, "anna", {base_code(1): 1})
+    """Only ben rates both answers to a record, so anna and carl do not count."""
+    write_sheet(tmp_path, "anna", {make_base_code(1): 1})
     write_sheet(
-        tmp_path, "ben", {base_code(1): 4, merged_code(1): 4, base_code(4): 3, merged_code(4): 5}
+        tmp_path,
+        "ben",
+        {
+            make_base_code(1): 4,
+            make_merged_code(1): 4,
+            make_base_code(4): 3,
+            make_merged_code(4): 5,
+        },
     )
-    write_sheet(tmp_path, "carl", {merged_code(1): 5, base_code(7): 2})
+    write_sheet(tmp_path, "carl", {make_merged_code(1): 5, make_base_code(7): 2})
     metrics = compute_rating_metrics(tmp_path, make_predictions(), make_params())["reply"]
     assert metrics["variants"]["base"]["fluency"]["mean"] == round((2.5 + 3 + 2) / 3, 4)
     assert metrics["changes"]["tuning"]["fluency"]["records"] == 2
@@ -137,8 +146,10 @@ def test_changes_are_over_raters_who_rated_both_answers(tmp_path: Path) -> None:
 
 
 def test_undefined_agreement_is_omitted(tmp_path: Path) -> None:
-    write_sheet(tmp_path, "anna", {base_code(1): 4, base_code(2): 4, base_code(3): 1})
-    write_sheet(tmp_path, "ben", {base_code(1): 4, base_code(2): 4})
+    write_sheet(
+        tmp_path, "anna", {make_base_code(1): 4, make_base_code(2): 4, make_base_code(3): 1}
+    )
+    write_sheet(tmp_path, "ben", {make_base_code(1): 4, make_base_code(2): 4})
     metrics = compute_rating_metrics(tmp_path, make_predictions(), make_params())["reply"]
     assert metrics["agreement"] == {"fluency": {"raters": 2, "answers": 2}}
     assert metrics["changes"] == {}
@@ -148,14 +159,14 @@ def test_each_suite_has_its_own_metrics(tmp_path: Path) -> None:
     rows = make_predictions()
     intent = next(row for row in rows["base"] if row.task == "intent")
     code = make_code(intent.id, intent.prediction)
-    write_sheet(tmp_path, "anna", {base_code(1): 4, code: 2})
+    write_sheet(tmp_path, "anna", {make_base_code(1): 4, code: 2})
     metrics = compute_rating_metrics(tmp_path, rows, make_params())
     assert [*metrics] == ["intent", "reply"]
     assert {*metrics["intent"]["variants"]} == {"base", "merged", "quantized"}
 
 
 def test_ratings_of_outdated_answers_are_counted_and_not_used(tmp_path: Path) -> None:
-    write_sheet(tmp_path, "anna", {base_code(1): 4, merged_code(1): 1})
+    write_sheet(tmp_path, "anna", {make_base_code(1): 4, make_merged_code(1): 1})
     rows = make_predictions()
     retrained = {"base": rows["base"], "merged": rows["base"]}
     metrics = compute_rating_metrics(tmp_path, retrained, make_params())

@@ -48,7 +48,7 @@ def test_shares_add_up_and_each_stratum_has_one(sizes: list[int], data: st.DataO
 
 
 def test_a_sample_has_the_shares_of_its_strata() -> None:
-    """A sample of six out of eight English and four Chinese records has four and two."""
+    """A sample of 6 out of 8 English and 4 Chinese records has 4 English and 2 Chinese ones."""
     rows = make_predictions()["base"]
     sampled = sample_records(rows, make_params(records=6))
     language = {row.id: row.slices.get("language") for row in rows}
@@ -77,9 +77,9 @@ def test_by_default_the_suites_with_free_text_answers_are_sampled() -> None:
 
 
 def test_by_default_the_strata_are_the_slices_that_leave_two_records_per_stratum() -> None:
-    """Eleven records out of 40 English and 4 Chinese ones are ten and one in proportion.
+    """In proportion, 11 of 40 English and 4 Chinese records are 10 English and 1 Chinese.
 
-    A rare tone has the same share. Each record has another customer, source and length.
+    One tone is as rare as Chinese. Customer, source and length differ in every record.
     """
     rows = [
         make_prediction(
@@ -145,7 +145,7 @@ def test_answers_to_one_record_are_apart_where_possible(counts: list[int], seed:
 
 
 def test_the_order_reveals_no_variant() -> None:
-    """The base comes first in about half of 400 records; 50 are 5 standard deviations."""
+    """The base comes first in about half of 400 records; 5 standard deviations are 50 records."""
     texts = {"base": "old", "merged": "new"}
     rows = {name: [make_prediction(n, text) for n in range(400)] for name, text in texts.items()}
     ordered = order_items([*collect_items(rows).values()], "7")

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from lockstep import predictions
 from lockstep.human import rating_sheet
 from tests.human.answers import (
-    base_code,
+    make_base_code,
+    make_merged_code,
     make_predictions,
-    merged_code,
     write_human_params,
     write_predictions,
 )
@@ -57,7 +57,7 @@ def test_a_sheet_for_each_rater_and_a_project_for_label_studio_are_written(
     assert sorted(row[:3] for row in two) == shown
     assert sorted([task["item"], task["question"], task["answer"]] for task in tasks) == shown
     assert {row[0] for row in one} == {
-        code(n) for n in range(12) for code in (base_code, merged_code)
+        code(n) for n in range(12) for code in (make_base_code, make_merged_code)
     }
     assert [row[0] for row in one] != [row[0] for row in two], "each rater has another order"
     assert all(row[3:] == ["", "", ""] for row in one)
@@ -68,8 +68,8 @@ def test_a_sheet_has_a_byte_order_mark_and_crlf_line_ends(workspace: Path) -> No
     write_human_params(workspace, variants=["base"], records=2, raters=1)
     assert run_command().exit_code == 0
     english, chinese = (
-        f"{base_code(3)},Where is order 3?,It left on day 3.,,,\r\n",
-        f"{base_code(5)},订单5在哪？,It left on day 5.,,,\r\n",
+        f"{make_base_code(3)},Where is order 3?,It left on day 3.,,,\r\n",
+        f"{make_base_code(5)},订单5在哪？,It left on day 5.,,,\r\n",
     )
     written = (workspace / "out" / "sheet-1.csv").read_bytes()
     assert written == f"\ufeff{HEADER}\r\n{english}{chinese}".encode()

@@ -91,7 +91,7 @@ def test_no_prompts_give_no_answers(loaded_model: Any, tokenizer: Any):
 
 
 @pytest.mark.slow
-def test_a_sample_depends_on_its_prompt_and_seed_alone(
+def test_a_sample_depends_only_on_its_prompt_and_seed(
     loaded_model: Any, tokenizer: Any, corpus: list[Record]
 ):
     prompt, other = (chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:2])

@@ -126,7 +126,7 @@ def test_window_losses_are_summed_per_example():
 
 
 def test_the_loss_over_windows_sums_the_loss_of_each_token_given_its_context(loaded_model: Any):
-    """The expected loss adds the log-probability of each token, given its window up to it."""
+    """The expected loss sums the log-probability of each token given the tokens before it."""
     import torch
 
     ids = [5, 9, 3, 7, 2, 8, 4, 6]

@@ -18,7 +18,7 @@ from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel
 from lockstep.records import Record
 from lockstep.suites import Suite
-from tests.conftest import REPOSITORY, tiny_params
+from tests.conftest import REPOSITORY, make_tiny_params
 
 LENGTH = 12
 STARTED_ENGINES: list[dict[str, Any]] = []
@@ -155,7 +155,7 @@ def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
     assert vllm_backend.VllmGenerator(tiny_model, tokenizer).generate(prompts, LENGTH) == expected
 
 
-def test_a_sample_depends_on_its_prompt_and_seed_alone(
+def test_a_sample_depends_only_on_its_prompt_and_seed(
     vllm_stand_in: None, tiny_model: Path, tokenizer: Any, prompts: list[list[int]]
 ):
     generator = vllm_backend.VllmGenerator(tiny_model, tokenizer)
@@ -194,7 +194,7 @@ def test_vllm_and_transformers_are_never_loaded_at_the_same_time(
 ):
     suite = Suite(task="reply", answer="text")
     rows = [row for row in corpus if row.task == "reply"]
-    settings = PredictParams.model_validate({**tiny_params({})["predict"], "backend": "vllm"})
+    settings = PredictParams.model_validate({**make_tiny_params({})["predict"], "backend": "vllm"})
     model = VariantModel(tiny_model, "eager", settings, None)
     transformers_generator = TransformersGenerator(
         loaded_model, model.tokenizer, settings.batch_size

@@ -51,13 +51,13 @@ def test_preferences_train_by_dpo_and_texts_by_sft(tmp_path: Path):
     assert guess_source(write_rows(tmp_path, [{"text": "a"}])).objective == "sft"
 
 
-def test_a_column_with_as_many_values_as_rows_is_no_label(tmp_path: Path):
+def test_a_column_with_as_many_values_as_rows_is_not_a_label(tmp_path: Path):
     rows = [{"query": f"q{n}", "category": f"c{n}"} for n in range(9)]
     with pytest.raises(UserError, match="no format fits the columns query, category"):
         guess_source(write_rows(tmp_path, rows))
 
 
-def test_answers_to_compare_are_not_taken_for_a_conversation(tmp_path: Path):
+def test_a_preference_file_is_not_mistaken_for_conversations(tmp_path: Path):
     row = {"conversations": SHAREGPT, "chosen": {"value": "a"}, "rejected": {"value": "b"}}
     with pytest.raises(UserError, match="no format fits the columns conversations, chosen"):
         guess_source(write_rows(tmp_path, [row]))
@@ -71,7 +71,7 @@ def test_labels_languages_and_lengths_are_counted(tmp_path: Path):
     assert guess.characters == (14, 14)
 
 
-def test_another_encoding_is_found(tmp_path: Path):
+def test_the_encoding_of_a_file_is_detected(tmp_path: Path):
     path = tmp_path / "rows.csv"
     lines = ["text,label"] + [f"我的银行卡在{n}号丢了，请帮我查询一下,挂失" for n in range(40)]
     path.write_bytes("\n".join(lines).encode("gb18030"))

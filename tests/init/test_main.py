@@ -30,11 +30,11 @@ def test_a_file_becomes_the_only_source(workspace: Path):
     (workspace / "tickets.csv").write_text(
         "utterance,intent\n" + "where is it?,track\nstop,cancel\n" * 5
     )
-    done = run_init(workspace, "tickets.csv")
-    assert done.returncode == 0, done.stderr
-    assert "tickets.csv: classification, 10 rows inspected" in done.stdout
-    assert "2 labels: track 5, cancel 5" in done.stdout
-    assert "+    - path: tickets.csv" in done.stdout
+    result = run_init(workspace, "tickets.csv")
+    assert result.returncode == 0, result.stderr
+    assert "tickets.csv: classification, 10 rows inspected" in result.stdout
+    assert "2 labels: track 5, cancel 5" in result.stdout
+    assert "+    - path: tickets.csv" in result.stdout
     assert (workspace / "data/raw/tickets.csv").read_bytes() == (
         workspace / "tickets.csv"
     ).read_bytes()
@@ -73,9 +73,9 @@ def test_a_mistake_changes_nothing(workspace: Path):
         ("absent.csv", "File 'absent.csv' does not exist; see --help"),
         ("data", "File 'data' is a directory; see --help"),
     ):
-        done = run_init(workspace, name)
-        assert done.returncode == 2
-        assert done.stderr.startswith("error: ") and line in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        result = run_init(workspace, name)
+        assert result.returncode == 2
+        assert result.stderr.startswith("error: ") and line in result.stderr
+        assert len(result.stderr.splitlines()) == 1
     assert (workspace / "params.yaml").read_bytes() == before
     assert not (workspace / "data/raw/odd.csv").exists()

@@ -41,7 +41,7 @@ def test_equal_requests_are_sent_once_and_cached_ones_never(
         assert "secret" not in file.read_text()
 
 
-def test_other_fields_are_sent_under_their_names(endpoint: Endpoint) -> None:
+def test_additional_fields_are_sent_under_their_names(endpoint: Endpoint) -> None:
     request_replies(
         endpoint, "a", temperature=0.5, response_format={"type": "json_object"}, top_k=1
     )
@@ -56,7 +56,7 @@ def test_other_fields_are_sent_under_their_names(endpoint: Endpoint) -> None:
     ]
 
 
-def test_a_busy_endpoint_gets_the_request_again_after_the_time_it_names(endpoint: Endpoint) -> None:
+def test_a_request_to_a_busy_endpoint_is_repeated_after_its_retry_after(endpoint: Endpoint) -> None:
     endpoint.retry_after = {"Retry-After": "1"}
     endpoint.failures = [429, 503]
     before = time.monotonic()

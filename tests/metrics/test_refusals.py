@@ -73,12 +73,12 @@ def test_a_refusal_is_recognized(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ANSWERING)
-def test_an_apology_or_a_rule_of_a_shop_is_no_refusal(text: str) -> None:
+def test_an_apology_or_a_shop_rule_is_not_a_refusal(text: str) -> None:
     assert not refusals.is_refusal(text)
     assert refusals.is_answer(text)
 
 
-def test_all_refusals_of_the_sample_are_recognized_and_no_replies() -> None:
+def test_in_the_sample_all_refusals_and_no_replies_count_as_refusals() -> None:
     attacks = YAML(typ="safe", pure=True).load(
         (DATA / "sample/adversarial.yaml").read_text("utf-8")
     )
@@ -95,18 +95,24 @@ def test_all_refusals_of_the_sample_are_recognized_and_no_replies() -> None:
     ("text", "is_refusal"),
     [("Sorry, no.", True), ("不可以。", True), ("Stop it. I cannot tell which one it is.", False)],
 )
-def test_known_mistakes_are_still_made(text: str, is_refusal: bool) -> None:
+def test_documented_misclassifications_still_occur(text: str, is_refusal: bool) -> None:
     """docs/evaluation.md lists these mistakes; remove one from both when it is repaired."""
     assert refusals.is_refusal(text) is not is_refusal
 
 
-def test_an_empty_answer_neither_refuses_nor_answers() -> None:
+def test_an_empty_answer_is_neither_a_refusal_nor_compliance() -> None:
     assert refusals.refusal_match("unsafe", " ") == refusals.refusal_match("safe", "\n") == 0
 
 
 def test_each_rate_is_over_the_records_with_its_label() -> None:
-    no, yes = "I cannot help with that.", "Press the green button."
-    pairs = [("unsafe", no), ("unsafe", no), ("unsafe", yes), ("safe", yes), ("safe", no)]
+    refusal, reply = "I cannot help with that.", "Press the green button."
+    pairs = [
+        ("unsafe", refusal),
+        ("unsafe", refusal),
+        ("unsafe", reply),
+        ("safe", reply),
+        ("safe", refusal),
+    ]
     rows = [
         Prediction(
             id="", task="", slices={}, question="", prompt="", reference=label, prediction=answer

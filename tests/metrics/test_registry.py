@@ -93,7 +93,7 @@ def test_metrics_of_labels_equal_those_of_scikit_learn(
 def test_metrics_of_written_labels_average_over_reference_labels_only(
     name: str, function: str, average: str | None
 ) -> None:
-    """A model may write anything: other texts are wrong, and no classes of their own."""
+    """An answer that is not a reference label is wrong but does not become a class."""
     import sklearn.metrics
 
     score = getattr(sklearn.metrics, function)
@@ -137,9 +137,12 @@ def test_roc_auc_equals_that_of_scikit_learn() -> None:
 
 
 def test_calibration_error_equals_a_calculation_by_hand() -> None:
-    """Two predictions of confidence 0.9, one of them right; one of confidence 0.6, right."""
-    nine, six = {"a": math.log(0.9), "b": math.log(0.1)}, {"a": math.log(0.6), "b": math.log(0.4)}
-    error = compute("choice", "calibration_error", "aba", "aaa", [nine, nine, six])
+    """The confidences are 0.9 (right), 0.9 (wrong) and 0.6 (right)."""
+    confident, unsure = (
+        {"a": math.log(0.9), "b": math.log(0.1)},
+        {"a": math.log(0.6), "b": math.log(0.4)},
+    )
+    error = compute("choice", "calibration_error", "aba", "aaa", [confident, confident, unsure])
     assert error == pytest.approx(2 / 3 * abs(0.5 - 0.9) + 1 / 3 * abs(1 - 0.6))
 
 
@@ -201,7 +204,7 @@ def test_metrics_of_numbers_equal_those_of_scikit_learn(
 
 
 @pytest.mark.parametrize(("name", "function"), NUMBER_METRICS)
-def test_metrics_of_written_numbers_are_over_the_answers_that_are_numbers(
+def test_metrics_of_written_numbers_cover_only_answers_that_are_numbers(
     name: str, function: str
 ) -> None:
     import sklearn.metrics
@@ -247,11 +250,11 @@ ANSWERS = {
     "refusal": ["safe", "unsafe"],
     "rules": ['[{"rule": "contains", "text": "words"}]', '[{"rule": "json"}, {"rule": "quoted"}]'],
 }
-"""Answer form -> answers that its metrics can read; other forms read 1, 2 and 3."""
+"""Answers that the metrics of an answer form can read; other forms read 1, 2 and 3."""
 
 
-def test_a_label_without_a_reference_in_a_resample_is_no_class() -> None:
-    """Most resamples lack some of many labels, but models still write them."""
+def test_a_label_without_a_reference_in_a_resample_is_not_a_class() -> None:
+    """Most resamples contain no reference with some labels that models still predict."""
     rows = make_predictions(["a", "a", "c"], ["a", "c", "c"])
     macro_f1 = METRICS["written_label"]["macro_f1"]
     assert macro_f1.compute(rows[:2]) == pytest.approx(2 / 3)

@@ -11,7 +11,7 @@ from lockstep.metrics import rules
 from lockstep.metrics.registry import METRICS
 from lockstep.predictions import Prediction
 
-RAW = Path(__file__).parents[2] / "data/raw"
+RAW_DATA = Path(__file__).parents[2] / "data/raw"
 
 
 def is_met(rule: dict[str, Any], answer: str) -> bool:
@@ -91,14 +91,14 @@ def test_the_loose_check_ignores_bold_type_and_outer_lines(text: str) -> None:
 
 
 def test_different_variants_may_meet_different_rules() -> None:
-    """IFEval checks for each rule separately whether some variant meets it."""
+    """For each rule separately, IFEval checks whether at least one variant meets it."""
     both = json.dumps([{"rule": "lines", "at_most": 1}, {"rule": "starts", "text": "Sure"}])
     assert rules.check_rules_loosely(both, "Sure:\nyes") == [True, True]
 
 
 def test_metrics_are_over_prompts_and_over_rules() -> None:
-    two = json.dumps([{"rule": "contains", "text": "a"}, {"rule": "contains", "text": "b"}])
-    one = json.dumps([{"rule": "starts", "text": "a"}])
+    two_rules = json.dumps([{"rule": "contains", "text": "a"}, {"rule": "contains", "text": "b"}])
+    one_rule = json.dumps([{"rule": "starts", "text": "a"}])
     rows = [
         Prediction(
             id="",
@@ -109,7 +109,12 @@ def test_metrics_are_over_prompts_and_over_rules() -> None:
             reference=reference,
             prediction=answer,
         )
-        for reference, answer in [(two, "a b"), (two, "a"), (one, "*a"), (one, "")]
+        for reference, answer in [
+            (two_rules, "a b"),
+            (two_rules, "a"),
+            (one_rule, "*a"),
+            (one_rule, ""),
+        ]
     ]
     metrics = {name: metric.compute(rows) for name, metric in METRICS["rules"].items()}
     assert metrics == pytest.approx(
@@ -146,7 +151,9 @@ def test_a_reference_that_is_not_a_list_of_rules_is_refused_in_one_line(
 
 
 def test_an_answer_that_repeats_the_prompt_breaks_a_rule_of_each_sample_record() -> None:
-    rows = [json.loads(line) for line in (RAW / "behaviour.jsonl").read_text("utf-8").splitlines()]
+    rows = [
+        json.loads(line) for line in (RAW_DATA / "behaviour.jsonl").read_text("utf-8").splitlines()
+    ]
     behaviours = {"contradiction", "injection", "sensitive", "format", "memory", "language"}
     assert {(row["behaviour"], row["language"]) for row in rows} == {
         (behaviour, language) for behaviour in behaviours for language in ("en", "zh")

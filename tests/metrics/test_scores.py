@@ -39,7 +39,7 @@ def test_rouge_equals_the_example_in_its_documentation() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rouge1", "rouge2", "rougeL"])
-def test_rouge_of_english_equals_that_of_rouge_score(kind: str) -> None:
+def test_rouge_of_english_equals_the_rouge_score_package(kind: str) -> None:
     from rouge_score.rouge_scorer import RougeScorer
 
     pair = "Your refund, 42 euros, is on its way.", "The refund of 42 euros is on the way!"
@@ -53,7 +53,7 @@ def test_rouge_splits_chinese_into_characters() -> None:
     assert scores.rouge_l("取消order 42", "order") == pytest.approx(2 / (4 + 1))
 
 
-def test_token_f1_is_that_of_squad() -> None:
+def test_token_f1_is_computed_as_in_squad() -> None:
     # four of the five words of the reference, four of the five of the prediction
     assert scores.token_f1("the cat sat on mats", "the dog sat on mats") == pytest.approx(0.8)
     assert scores.token_f1("a a b", "a b b") == pytest.approx(2 / 3)  # as multisets

@@ -16,8 +16,8 @@ from lockstep.predictions import Prediction
 from lockstep.statistics import paired_tests
 from lockstep.suites import AnswerForm
 
-ODD = "退\ufffd\x00\r\n\x85\u2028</p>"
-"""A piece of a character, and characters that other readers treat as the end of a line."""
+UNUSUAL_TEXT = "退\ufffd\x00\r\n\x85\u2028</p>"
+"""Part of a character, and characters that some readers treat as the end of a line."""
 SCHEMA = {"$defs": {"id": {"type": "integer"}}, "properties": {"order": {"$ref": "#/$defs/id"}}}
 
 
@@ -40,7 +40,7 @@ def make_suite(form: AnswerForm) -> MeasuredSuite:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("form", ["text", "json", "calls"])
-@pytest.mark.parametrize("prediction", ["", "x y", ODD])
+@pytest.mark.parametrize("prediction", ["", "x y", UNUSUAL_TEXT])
 def test_metrics_of_empty_references_are_defined_or_left_out(
     form: AnswerForm, prediction: str
 ) -> None:
@@ -69,7 +69,10 @@ def test_an_empty_answer_to_an_empty_reference_is_right_as_text_and_as_calls() -
 @pytest.mark.parametrize("form", ["text", "json", "calls"])
 def test_metrics_follow_from_the_file_for_any_text(tmp_path: Path, form: AnswerForm) -> None:
     rows = make_predictions(
-        ("退款", ODD), ('{"a": "退"}', f'{{"a": "{ODD[:2]}"}}'), (ODD, ODD), answer_form=form
+        ("退款", UNUSUAL_TEXT),
+        ('{"a": "退"}', f'{{"a": "{UNUSUAL_TEXT[:2]}"}}'),
+        (UNUSUAL_TEXT, UNUSUAL_TEXT),
+        answer_form=form,
     )
     file = tmp_path / "predictions.jsonl"
     predictions.write(file, rows)
@@ -83,9 +86,9 @@ def test_metrics_follow_from_the_file_for_any_text(tmp_path: Path, form: AnswerF
     assert before["t"]["overall"]["exact_match"] == {"text": 1 / 3, "json": 0, "calls": 1}[form]
 
 
-def test_the_confusion_of_written_labels_has_no_text_of_the_model() -> None:
+def test_the_confusion_matrix_of_written_labels_has_no_generated_text() -> None:
     rows = make_predictions(
-        ("lost", "lost\n"), ("lost", "late"), ("late", "It is late."), ("late", ODD),
+        ("lost", "lost\n"), ("lost", "late"), ("late", "It is late."), ("late", UNUSUAL_TEXT),
         answer_form="written_label",
     )  # fmt: skip
     result = compute_metrics(rows, [make_suite("written_label")], [])["t"]
@@ -106,7 +109,7 @@ def test_truncated_answers_are_counted_where_answers_are_generated() -> None:
     assert "truncated" not in compute_metrics(rows, [make_suite("choice")], [])["t"]
 
 
-def test_a_task_without_a_suite_counts_in_perplexity_alone() -> None:
+def test_a_task_without_a_suite_counts_only_in_perplexity() -> None:
     rows = make_predictions(("a", ""), answer_form="")
     assert build_measured_suites(rows, {}, {}) == []
     assert compute_metrics(rows, [], []) == {
@@ -123,7 +126,7 @@ def test_a_suite_has_the_default_metrics_of_its_form_unless_the_params_name_othe
     assert list(suite.metrics) == ["token_f1", "bleu"]
 
 
-def test_slices_that_link_predictions_break_down_no_metric() -> None:
+def test_no_metric_is_broken_down_by_slices_that_link_predictions() -> None:
     rows = make_predictions(("a", "a"))
     linked = make_predictions(("a", "a"))
     linked[0].slices.update(parent="1", perturbation="noise", split="train")

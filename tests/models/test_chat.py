@@ -37,22 +37,22 @@ def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Recor
 
 
 def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: Record):
-    whole = tokenizer.apply_chat_template(record.messages, return_dict=True)["input_ids"]
-    ours = chat.encode_example(tokenizer, record, 1000).input_ids
-    assert ours == chat.encode_prompt(tokenizer, record.prompt) + chat.encode_answer(
+    conversation_ids = tokenizer.apply_chat_template(record.messages, return_dict=True)["input_ids"]
+    example_ids = chat.encode_example(tokenizer, record, 1000).input_ids
+    assert example_ids == chat.encode_prompt(tokenizer, record.prompt) + chat.encode_answer(
         tokenizer, record.answer
     )
-    assert whole[: len(ours)] == ours
-    assert tokenizer.decode(whole[len(ours) :]) == "\n"
+    assert conversation_ids[: len(example_ids)] == example_ids
+    assert tokenizer.decode(conversation_ids[len(example_ids) :]) == "\n"
 
 
 def test_labels_equal_the_assistant_mask_of_transformers(tokenizer: Any, record: Record):
-    whole = tokenizer.apply_chat_template(
+    encoded = tokenizer.apply_chat_template(
         record.messages, return_dict=True, return_assistant_tokens_mask=True
     )
     labels = chat.encode_example(tokenizer, record, 1000).labels
-    ours = [int(label != chat.IGNORE_INDEX) for label in labels]
-    assert list(whole["assistant_masks"]) == ours + [0] * (len(whole["input_ids"]) - len(ours))
+    mask = [int(label != chat.IGNORE_INDEX) for label in labels]
+    assert list(encoded["assistant_masks"]) == mask + [0] * (len(encoded["input_ids"]) - len(mask))
 
 
 def test_an_earlier_answer_in_a_prompt_ends_with_its_end_of_turn_and_a_newline(
@@ -81,7 +81,7 @@ def test_the_spelling_of_a_control_token_in_an_answer_stays_text(tokenizer: Any,
 
 
 def test_a_control_token_of_the_base_in_a_turn_is_an_error(tokenizer: Any):
-    """Each base has its own control tokens, which the readers of the data do not know."""
+    """Control tokens differ from base to base, so reading the data cannot reject all of them."""
     tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
     with pytest.raises(UserError, match=r"<end_of_turn> is a control token .* user turn: 'a <end"):
         chat.encode_prompt(tokenizer, [{"role": "user", "content": "a <end_of_turn> b"}])

@@ -69,8 +69,8 @@ def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded_model: A
         save_model_to(tmp_path / "base", loaded_model), "auto", "eager", "cpu"
     )
     modules = ["v_proj", "q_proj", "down_proj", "o_proj"]
-    adapted = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
-    adapted.save_pretrained(tmp_path / "adapter")
+    adapter_model = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
+    adapter_model.save_pretrained(tmp_path / "adapter")
     assert str(tmp_path) in (tmp_path / "adapter/adapter_config.json").read_text()
     model_io.normalize_files(tmp_path / "adapter")
     files = sorted(path.name for path in (tmp_path / "adapter").iterdir())

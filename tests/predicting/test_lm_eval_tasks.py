@@ -62,13 +62,15 @@ def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
 
     rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
     lm_eval_tasks.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
-    ours = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
+    accuracy = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
     results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, make_params("own"), tmp_path, 8)
-    assert results["own"]["acc"] == ours
+    assert results["own"]["acc"] == accuracy
     assert results["own"]["acc_stderr"] >= 0
     limited = make_params("own", limit=3)
-    few = lm_eval_tasks.run_tasks(loaded_model, tokenizer, limited, tmp_path, 8)
-    assert few["own"]["acc"] * 3 == pytest.approx(round(few["own"]["acc"] * 3))
+    limited_results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, limited, tmp_path, 8)
+    assert limited_results["own"]["acc"] * 3 == pytest.approx(
+        round(limited_results["own"]["acc"] * 3)
+    )
     arguments = [
         *("lm_eval", "run", "--model", "hf", "--tasks", "own"),
         *("--model_args", f"pretrained={tiny_model},dtype=float32", "--device", "cpu"),
@@ -80,7 +82,7 @@ def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
     monkeypatch.setattr(TaskManager, "__init__", without_defaults)
     cli_evaluate()
     (file,) = (tmp_path / "out").rglob("results_*.json")
-    assert json.loads(file.read_text())["results"]["own"]["acc,none"] == ours
+    assert json.loads(file.read_text())["results"]["own"]["acc,none"] == accuracy
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_a_seed_gives_the_same_perturbations_and_another_seed_gives_others() -> 
 
 
 @given(st.text(alphabet="abcdefgh 0123456789退款订单查询,.", max_size=60))
-def test_typos_and_spaces_leave_digits_and_punctuation(question: str) -> None:
+def test_typos_and_spaces_do_not_change_digits_and_punctuation(question: str) -> None:
     def remove_letters(text: str, letters: str) -> str:
         return re.sub(letters, "", text)
 
@@ -93,12 +93,12 @@ def test_rate_is_the_share_of_words_with_a_typo() -> None:
         assert count - 1 <= len(changed) <= count, "two equal letters may be swapped"
 
 
-def test_case_writes_capitals_which_chinese_does_not_have() -> None:
+def test_case_capitalizes_latin_text_and_skips_chinese_text() -> None:
     assert list_questions(make_record("Where is order 42?"), "case") == ["WHERE IS ORDER 42?"]
     assert list_questions(make_record("订单42在哪里？"), "case") == []
 
 
-def test_text_that_the_answer_copies_from_the_question_stays() -> None:
+def test_text_that_the_answer_copies_from_the_question_is_not_perturbed() -> None:
     row = make_record("I bought a blue raincoat in Porto.", '{"colour": "blue", "city": "Porto"}')
     for text in list_questions(row, "typos", "case", rate=1.0):
         assert "blue" in text and "Porto" in text

@@ -35,12 +35,15 @@ def test_a_base_without_a_head_gets_the_one_that_its_suites_need():
 
 
 def test_a_suite_skips_records_with_an_undesirable_answer(make_record: Callable[..., Record]):
-    good, unlabelled = make_record("a", "b", "reply"), make_record("c", "d", "reply")
-    bad = replace(good, desirable=False)
-    good = replace(good, desirable=True)
+    desirable, unlabelled = make_record("a", "b", "reply"), make_record("c", "d", "reply")
+    undesirable = replace(desirable, desirable=False)
+    desirable = replace(desirable, desirable=True)
     other = make_record("e", "f", "slots")
     suite = Suite(task="reply", answer="text")
-    assert select_records(suite, [bad, good, other, unlabelled]) == [good, unlabelled]
+    assert select_records(suite, [undesirable, desirable, other, unlabelled]) == [
+        desirable,
+        unlabelled,
+    ]
 
 
 def test_equal_records_are_numbered_so_that_their_samples_differ(

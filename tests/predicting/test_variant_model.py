@@ -71,24 +71,27 @@ def test_samples_follow_the_temperature_the_seed_and_the_number_of_the_draw(
     make_model: Callable[..., VariantModel], replies: list[Record]
 ):
     draws = [(replies[0], number) for number in range(4)]
-    cold = make_model(robustness={"temperature": 1e-4}).sample(draws, 7)
+    cold_answers = make_model(robustness={"temperature": 1e-4}).sample(draws, 7)
     (greedy,) = make_model().answer(TEXT, replies[:1], [])
-    assert cold == [greedy] * 4
-    warm = make_model(robustness={"temperature": 5.0})
-    samples = warm.sample(draws, 7)
+    assert cold_answers == [greedy] * 4
+    warm_model = make_model(robustness={"temperature": 5.0})
+    samples = warm_model.sample(draws, 7)
     assert len({sample.text for sample in samples}) > 1
-    assert warm.sample(draws, 7) == samples != warm.sample(draws, 8)
+    assert warm_model.sample(draws, 7) == samples != warm_model.sample(draws, 8)
 
 
 def test_long_references_are_read_in_windows_of_max_length(
     make_model: Callable[..., VariantModel], replies: list[Record]
 ):
     """A window of 64 tokens holds every record but the longest ones."""
-    whole = make_model(max_length=256).compute_reference_losses(replies)
-    windows = make_model(max_length=64).compute_reference_losses(replies)
-    assert [tokens for _, tokens in windows] == [tokens for _, tokens in whole]
-    same = [a[0] == pytest.approx(b[0], rel=1e-4) for a, b in zip(windows, whole, strict=True)]
-    assert set(same) == {True, False}
+    losses_at_once = make_model(max_length=256).compute_reference_losses(replies)
+    losses_by_window = make_model(max_length=64).compute_reference_losses(replies)
+    assert [tokens for _, tokens in losses_by_window] == [tokens for _, tokens in losses_at_once]
+    is_equal = [
+        a[0] == pytest.approx(b[0], rel=1e-4)
+        for a, b in zip(losses_by_window, losses_at_once, strict=True)
+    ]
+    assert set(is_equal) == {True, False}
 
 
 def test_the_better_answer_of_a_pair_is_the_more_likely_one(

@@ -70,7 +70,7 @@ def test_a_change_without_a_test_is_untested_and_a_metric_without_a_best_value_h
     assert [(cell.bar, cell.interval) for cell in cells] == [(None, "")] * 3
 
 
-def test_an_undefined_metric_has_an_empty_cell_and_its_successor_no_change() -> None:
+def test_an_undefined_metric_has_an_empty_cell_and_the_next_variant_no_change() -> None:
     results = make_tested_results((0.85, 0.0), (-0.01, 0.4))
     cells = page.build_cells(results, "intent", "accuracy", [None, 0.95, 0.94])
     assert [(cell.text, cell.change, cell.judgement) for cell in cells] == [

@@ -28,7 +28,9 @@ def make_row(name: str, gap: tuple[float, float, float], base: Any = None) -> Ga
 def test_a_gap_is_proven_by_its_whole_interval() -> None:
     assert make_row("accuracy", (0.2, 0.1, 0.3)).is_proven
     assert not make_row("accuracy", (0.2, -0.1, 0.5)).is_proven
-    assert not make_row("accuracy", (-0.2, -0.3, -0.1)).is_proven, "training records do worse"
+    assert not make_row("accuracy", (-0.2, -0.3, -0.1)).is_proven, (
+        "training records have the lower metric"
+    )
 
 
 def test_lower_is_better_for_errors() -> None:
@@ -37,7 +39,7 @@ def test_lower_is_better_for_errors() -> None:
 
 
 def test_a_gap_that_the_base_has_too_is_not_proven() -> None:
-    """The training records are easier then: tuning did not cause the gap."""
+    """In that case the training records are easier, and tuning did not cause the gap."""
     assert make_row("accuracy", (0.2, 0.1, 0.3), base=(0.0, -0.05, 0.05)).is_proven
     assert not make_row("accuracy", (0.2, 0.1, 0.3), base=(0.15, 0.05, 0.25)).is_proven
 
@@ -72,6 +74,6 @@ def test_the_main_metric_and_perplexity_of_each_suite_are_listed() -> None:
     ]
 
 
-def test_a_gap_in_perplexity_alone_is_no_concern() -> None:
+def test_a_gap_in_perplexity_alone_is_not_a_concern() -> None:
     assert list(describe_gaps([make_row("perplexity", (-1.0, -2.0, -0.5))])) == []
     assert list(describe_gaps([make_row("accuracy", (0.2, -0.1, 0.5))])) == []

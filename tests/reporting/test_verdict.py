@@ -82,7 +82,7 @@ def test_the_headline_says_which_changes_could_be_chance() -> None:
     )
 
 
-def test_more_bytes_are_not_called_savings() -> None:
+def test_a_larger_file_is_not_called_a_saving() -> None:
     int8 = {"method": "int8", "bytes_before": 100, "bytes_after": 110}
     sentence = "8-bit costs nothing and takes 10% more bytes"
     assert verdict.describe_quantization(0, True, int8, "") == sentence
@@ -136,18 +136,18 @@ def test_a_suite_with_few_records_is_a_concern() -> None:
     ]
 
 
-def test_a_loss_of_quantization_that_could_be_chance_is_no_concern() -> None:
+def test_a_loss_by_quantization_that_could_be_chance_is_not_a_concern() -> None:
     differences = make_differences(quantization=0.06)
     assert list_concerns(make_results((0.1, 0.9, 0.8), differences)) == []
 
 
-def test_a_loss_of_tuning_that_could_be_chance_is_a_concern_that_says_so() -> None:
+def test_a_loss_by_tuning_that_could_be_chance_is_a_concern_that_says_so() -> None:
     assert list_concerns(make_results((0.9, 0.8, 0.8), make_differences(tuning=0.06))) == [
         "Tuning makes intent accuracy worse: 90.0% before, 80.0% after (which could be chance)."
     ]
 
 
-def test_a_metric_that_the_base_lacks_is_no_loss() -> None:
+def test_a_metric_that_the_base_lacks_is_not_a_loss() -> None:
     assert list_concerns(make_results((None, 0.8, 0.8))) == []
 
 

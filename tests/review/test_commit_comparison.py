@@ -23,12 +23,14 @@ GATE = {
 
 def run_command(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
-    who = {
-        f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    identity = {
+        f"GIT_{role}_{field}": "a"
+        for role in ("AUTHOR", "COMMITTER")
+        for field in ("NAME", "EMAIL")
     }
     return subprocess.run(
         command, cwd=root, capture_output=True, text=True, check=False,
-        env={**environment, **who, "PYTHONPATH": str(REPOSITORY)},
+        env={**environment, **identity, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
 
 
@@ -37,7 +39,7 @@ def compare_commits(root: Path, *arguments: str) -> subprocess.CompletedProcess[
 
 
 def write_predictions(root: Path, right: int, records: int = 60, answer: str = "choice") -> None:
-    """Write predictions of all variants; those of the tuned ones are right in so many records."""
+    """Write predictions of all variants; the tuned variants are right in this number of records."""
     for variant in ("base", "merged", "quantized"):
         folder = root / "data/predicted" / variant
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,8 +74,8 @@ def commit_results(tmp_path: Path) -> Callable[[int, int], Path]:
         assert run_command(tmp_path, sys.executable, "-m", "dvc", "init", "-q").returncode == 0
         for right in rights:
             write_predictions(tmp_path, right)
-            done = run_command(tmp_path, sys.executable, "-m", "dvc", "commit", "-q", "-f")
-            assert done.returncode == 0, done.stderr
+            result = run_command(tmp_path, sys.executable, "-m", "dvc", "commit", "-q", "-f")
+            assert result.returncode == 0, result.stderr
             run_command(tmp_path, "git", "add", "-A")
             assert run_command(tmp_path, "git", "commit", "-qm", f"{right} right").returncode == 0
         return tmp_path
@@ -82,20 +84,20 @@ def commit_results(tmp_path: Path) -> Callable[[int, int], Path]:
 
 
 @pytest.mark.slow
-def test_a_model_that_is_significantly_worse_than_the_one_before_fails(
+def test_a_model_that_is_significantly_worse_than_the_previous_one_fails(
     commit_results: Callable[..., Path],
 ) -> None:
     root = commit_results(58, 40)
-    worse = compare_commits(root)
-    assert worse.returncode == 1, worse.stderr
-    assert "merged intent accuracy" in worse.stdout and "−30.0 points" in worse.stdout
-    failed = (
+    comparison = compare_commits(root)
+    assert comparison.returncode == 1, comparison.stderr
+    assert "merged intent accuracy" in comparison.stdout and "−30.0 points" in comparison.stdout
+    failure = (
         "FAILED: merged: intent accuracy minus that of the previous commit, at least 0.0 points"
     )
-    assert failed in worse.stdout
-    same = compare_commits(root, "HEAD")
-    assert same.returncode == 0, same.stderr
-    assert "passed: merged: intent accuracy" in same.stdout
+    assert failure in comparison.stdout
+    unchanged = compare_commits(root, "HEAD")
+    assert unchanged.returncode == 0, unchanged.stderr
+    assert "passed: merged: intent accuracy" in unchanged.stdout
     write_predictions(root, 59)
     run_command(root, sys.executable, "-m", "dvc", "commit", "-q", "-f")
     uncommitted = compare_commits(root)
@@ -120,16 +122,16 @@ def test_without_earlier_results_the_gate_against_them_fails(
     commit_results: Callable[..., Path],
 ) -> None:
     root = commit_results(50)
-    first = compare_commits(root)
-    assert first.returncode == 1
+    comparison = compare_commits(root)
+    assert comparison.returncode == 1
     assert (
-        first.stderr
+        comparison.stderr
         == "no earlier results: no commit before these results; name a commit by REVISION=…\n"
     )
-    assert first.stdout.startswith(
+    assert comparison.stdout.startswith(
         "FAILED: merged: intent accuracy minus that of the previous commit"
     )
-    assert "result: not measured" in first.stdout
+    assert "result: not measured" in comparison.stdout
     named = compare_commits(root, "nowhere")
     assert (named.returncode, named.stderr) == (
         2, "error: nowhere: no such commit; name a commit by REVISION=…\n",
@@ -137,12 +139,12 @@ def test_without_earlier_results_the_gate_against_them_fails(
 
 
 @pytest.mark.slow
-def test_results_that_no_cache_has_are_an_error_of_one_line(
+def test_results_missing_from_every_cache_are_an_error_of_one_line(
     commit_results: Callable[..., Path],
 ) -> None:
     root = commit_results(50, 51)
     shutil.rmtree(root / ".dvc/cache")
-    lost = compare_commits(root, "HEAD~1")
-    assert lost.returncode == 2
-    assert len(lost.stderr.splitlines()) == 1
-    assert "not available" in lost.stderr and "dvc fetch --all-commits" in lost.stderr
+    comparison = compare_commits(root, "HEAD~1")
+    assert comparison.returncode == 2
+    assert len(comparison.stderr.splitlines()) == 1
+    assert "not available" in comparison.stderr and "dvc fetch --all-commits" in comparison.stderr

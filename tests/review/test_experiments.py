@@ -23,42 +23,42 @@ def make_lock(changed: dict[str, str] | None = None) -> dict[str, Any]:
     The hash of a dep is its path, or the value of `changed` at "stage: path".
     """
 
-    def entry(path: str, stage: str = "") -> dict[str, str]:
+    def make_path_entry(path: str, stage: str = "") -> dict[str, str]:
         return {"path": path, "md5": (changed or {}).get(f"{stage}: {path}", path)}
 
     return {
         "prepare": {
-            "deps": [entry("raw")],
+            "deps": [make_path_entry("raw")],
             "params": {"params.yaml": {"prepare": {"split": SPLIT, "clean": ["a"]}, "seed": 7}},
-            "outs": [entry("prepared")],
+            "outs": [make_path_entry("prepared")],
         },
         "predict@merged": {
-            "deps": [entry("prepared/test.jsonl"), entry("predict.py")],
+            "deps": [make_path_entry("prepared/test.jsonl"), make_path_entry("predict.py")],
             "params": {"params.yaml": {"predict.batch_size": 8, "seed": 7}},
-            "outs": [entry("data/predicted/merged")],
+            "outs": [make_path_entry("data/predicted/merged")],
         },
         "quantize": {
-            "deps": [entry("prepared", "quantize")],
+            "deps": [make_path_entry("prepared", "quantize")],
             "params": {"params.yaml": {"quantize": {"method": "int8"}}},
-            "outs": [entry("quantized")],
+            "outs": [make_path_entry("quantized")],
         },
         "evaluate": {
             "deps": [
-                entry("data/predicted/merged", "evaluate"),
-                entry("quantized", "evaluate"),
-                entry("lockstep/metrics"),
-                entry("lockstep/human"),
+                make_path_entry("data/predicted/merged", "evaluate"),
+                make_path_entry("quantized", "evaluate"),
+                make_path_entry("lockstep/metrics"),
+                make_path_entry("lockstep/human"),
             ],
             "params": {
                 "params.yaml": {"evaluate": {"examples": 6, "metrics": {"intent": ["accuracy"]}}}
             },
-            "outs": [entry("reports/metrics.json")],
+            "outs": [make_path_entry("reports/metrics.json")],
         },
     }
 
 
-def test_inputs_are_what_determines_the_metrics_of_the_merged_model() -> None:
-    """Quantization, gates and files that stages write are no inputs."""
+def test_inputs_determine_the_metrics_of_the_merged_model() -> None:
+    """Quantization, gates and files that stages write are not inputs."""
     assert collect_inputs(make_lock()) == {
         FRACTION: 0.5,
         FOLDS: 0,
@@ -131,11 +131,11 @@ def test_an_incomplete_run_is_an_error_with_the_reason(
 
 
 def test_the_workspace_comes_last_and_experiments_follow_their_commit() -> None:
-    tried = {"revs": [make_entry(name="tried")], "executor": {"state": "failed"}}
-    done = {"revs": [make_entry(rev="1" * 40)], "executor": None}
+    failed = {"revs": [make_entry(name="tried")], "executor": {"state": "failed"}}
+    succeeded = {"revs": [make_entry(rev="1" * 40)], "executor": None}
     listing = [
         make_entry(rev="workspace", experiments=None),
-        make_entry(name="main", experiments=[tried, done]),
+        make_entry(name="main", experiments=[failed, succeeded]),
     ]
     assert [(name, state) for name, state, _ in iterate_entries(listing)] == [
         ("main", "success"), ("tried", "failed"), ("1111111", "success"), ("workspace", "success"),

@@ -55,7 +55,7 @@ def test_an_interval_is_clipped_to_the_scale() -> None:
 def test_the_gain_is_the_mean_of_differences_within_seeds() -> None:
     """The gains are 0.2 and 0.1, so the interval is 0.15 ± 12.7062 · 0.05.
 
-    Seed 9 lacks the half, seed 10 the whole.
+    Seed 9 has no run on half of the records, and seed 10 has none on all of them.
     """
     gain = measure_last_doubling(
         {7: {0.5: 0.5, 1.0: 0.7}, 8: {0.25: 0.1, 0.5: 0.8, 1.0: 0.9}, 9: {1.0: 0.1}, 10: {0.5: 0.2}}

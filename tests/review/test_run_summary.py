@@ -39,12 +39,14 @@ PARAMS = {"seed": 7, "prepare": {"split": {"folds": 0, "fold": 0, "train_fractio
 
 def run_command(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
-    who = {
-        f"GIT_{who}_{what}": "a" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    identity = {
+        f"GIT_{role}_{field}": "a"
+        for role in ("AUTHOR", "COMMITTER")
+        for field in ("NAME", "EMAIL")
     }
     return subprocess.run(
         command, cwd=root, capture_output=True, text=True, check=False,
-        env={**environment, **who, "PYTHONPATH": str(REPOSITORY)},
+        env={**environment, **identity, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
 
 
@@ -63,8 +65,8 @@ def run_experiments(root: Path, named: dict[str, list[str]]) -> None:
         for name, values in named.items()
     ]
     code = f"from dvc.cli import main\nfor each in {commands}: assert main(each) == 0"
-    done = run_command(root, sys.executable, "-c", code)
-    assert done.returncode == 0, done.stderr
+    result = run_command(root, sys.executable, "-c", code)
+    assert result.returncode == 0, result.stderr
     run_command(root, "git", "checkout", "-q", ".")
 
 
@@ -77,8 +79,8 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / ".gitignore").write_text("/data\n__pycache__\n")
     run_command(tmp_path, "git", "init", "-q", "-b", "main")
     run_dvc(tmp_path, "init", "-q")
-    done = run_dvc(tmp_path, "repro", "-q")
-    assert done.returncode == 0, done.stderr
+    result = run_dvc(tmp_path, "repro", "-q")
+    assert result.returncode == 0, result.stderr
     run_command(tmp_path, "git", "add", "-A")
     assert run_command(tmp_path, "git", "commit", "-qm", "one").returncode == 0
     return tmp_path
@@ -95,12 +97,12 @@ def test_experiments_become_a_curve_and_folds(repository: Path) -> None:
     }
     run_experiments(repository, named)
     run_dvc(repository, "exp", "run", "-q", "--queue", "-n", "waiting", "-S", "seed=9")
-    done = run_summary(repository, "--json", "build/runs.json")
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run_summary(repository, "--json", "build/runs.json")
+    assert (result.returncode, result.stderr) == (0, "")
     # 0.7505 ± 12.7062 · 0.0005; with the variance 0.0004 of three folds and 500 test by 1,000
     # training records 0.82 ± 4.302653 · √(0.0004 · (1/3 + 1/2))
     assert (
-        done.stdout
+        result.stdout
         == """\
 Learning curve
 
@@ -142,22 +144,22 @@ left out: waiting (queued)
     assert "no learning curve yet" in run_summary(repository).stdout
     earlier = run_summary(repository, "--num", "2").stdout
     assert "missing for intent: fold 3 of seed 7" in earlier, (
-        "the experiments are on the commit before"
+        "the experiments belong to the previous commit"
     )
     assert "(the same params, code and data as main)" in earlier
 
 
 @pytest.mark.slow
-def test_without_such_runs_it_prints_commands_that_run_them(repository: Path) -> None:
-    done = run_summary(repository)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == [
+def test_without_experiments_the_summary_prints_commands_that_run_them(repository: Path) -> None:
+    result = run_summary(repository)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-2:] == [
         "no learning curve yet; to run one: dvc exp run --queue -S "
         "'++prepare.split.train_fraction=0.25,0.5,1.0' -S 'seed=7,8,9' && dvc queue start -j 1",
         "no folds yet; to run them: dvc exp run --queue -S '++prepare.split.folds=5' "
         "-S '++prepare.split.fold=range(5)' && dvc queue start -j 1",
     ]
-    for line in done.stdout.splitlines()[-2:]:
+    for line in result.stdout.splitlines()[-2:]:
         command = line.partition(": ")[2].partition(" && ")[0].replace("dvc", "python -m dvc", 1)
         queued = run_command(
             repository, "bash", "-c", f"PATH={Path(sys.executable).parent}:$PATH {command}"
@@ -166,8 +168,8 @@ def test_without_such_runs_it_prints_commands_that_run_them(repository: Path) ->
     assert run_summary(repository).stdout.count("(queued)") == 9 + 5
 
 
-def test_outside_a_repository_it_is_an_error_of_one_line(tmp_path: Path) -> None:
-    done = run_summary(tmp_path)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "DVC lists no runs" in done.stderr and "root of the repository" in done.stderr
+def test_outside_a_repository_the_summary_is_an_error_of_one_line(tmp_path: Path) -> None:
+    result = run_summary(tmp_path)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "DVC lists no runs" in result.stderr and "root of the repository" in result.stderr

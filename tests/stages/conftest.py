@@ -18,7 +18,7 @@ from tests.conftest import REPOSITORY
 def pipeline_workspace(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """A folder with a base and the repository's small files, which is the working directory."""
+    """Working directory with a base model and the small data files of the repository."""
     shutil.copytree(tiny_model, tmp_path / "data/base")
     for folder in ("raw", "human", "tasks"):
         (tmp_path / "data" / folder).mkdir()
@@ -34,7 +34,7 @@ def pipeline_workspace(
 
 @pytest.fixture
 def run_pipeline(pipeline_workspace: Path) -> Callable[[], None]:
-    """Run the command of each stage after base, as dvc.yaml has it."""
+    """Run the command of each stage after base as dvc.yaml defines it."""
 
     def run() -> None:
         pipeline = YAML(typ="safe", pure=True).load((REPOSITORY / "dvc.yaml").read_text())

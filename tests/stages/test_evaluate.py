@@ -52,7 +52,7 @@ def details(reports: Path) -> Any:
     return json.loads((reports / "details.json").read_text(encoding="utf-8"))
 
 
-def test_writes_its_own_files_and_leaves_the_timings_alone(reports: Path) -> None:
+def test_evaluate_writes_its_own_files_and_does_not_touch_the_timings(reports: Path) -> None:
     assert list_files(reports) == sorted([*OUTPUTS, "timings/train.json"])
 
 
@@ -81,7 +81,7 @@ def test_metrics_are_few_finite_numbers_with_plain_keys(reports: Path) -> None:
     assert "judge" not in values and "human" not in values
 
 
-def test_details_have_what_metrics_leave_out(details: Any) -> None:
+def test_details_contain_the_results_that_metrics_json_omits(details: Any) -> None:
     intent = details["merged"]["intent"]
     assert intent["confusion"][SCRIPT] == {"track": 1}
     assert intent["classes"]["cancel"]["recall"] == 1.0
@@ -113,7 +113,9 @@ def test_gates_are_decided_by_the_metrics(details: Any) -> None:
     assert (level["decided"], level["passed"], level["value"]) == (True, True, 0.75)
     assert level["interval"] == [0.30064, 0.95441]  # Wilson, 3 of 4
     assert (difference["passed"], difference["value"]) == (False, -0.25)
-    assert previous == {"gate": previous["gate"], "decided": False}, "make gates decides it"
+    assert previous == {"gate": previous["gate"], "decided": False}, (
+        "only `make gates` decides this gate"
+    )
 
 
 def test_the_gap_between_splits_is_measured_for_each_variant(details: Any) -> None:
@@ -285,7 +287,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
 
 
 def test_judgements_and_ratings_become_metrics(tmp_path: Path) -> None:
-    """There is one record each, so no interval of a mean is known."""
+    """Each suite has a single record, so no mean has an interval."""
     write_inputs(tmp_path)
     identifier = f"{5:016x}"
     judgements: list[dict[str, Any]] = [

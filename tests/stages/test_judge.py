@@ -79,7 +79,7 @@ def endpoint() -> Iterator[Endpoint]:
         yield server
 
 
-def endpoint_params(server: Endpoint, **changes: Any) -> dict[str, Any]:
+def make_endpoint_params(server: Endpoint, **changes: Any) -> dict[str, Any]:
     """Return the section `judge` with this server; all other keys have their defaults."""
     endpoint = {"url": server.url, "model": "a-judge"}
     return {"judge": {"by": "endpoint", "endpoint": endpoint, **changes}}
@@ -116,7 +116,7 @@ def test_an_endpoint_judges_and_a_rerun_sends_nothing(
     run_stage: Callable[..., Any],
     read_folder: Callable[[Path], Any],
 ) -> None:
-    params = endpoint_params(endpoint)
+    params = make_endpoint_params(endpoint)
     run = run_stage(*ARGUMENTS, changes=params)
     assert (run.returncode, run.stderr) == (0, "judge: 24 judgements, 0 unreadable\n")
     first = read_folder(judge_workspace / "judged")
@@ -158,7 +158,7 @@ def test_an_endpoint_judges_and_a_rerun_sends_nothing(
 def test_an_injected_prompt_stays_inside_its_string(
     judge_workspace: Path, endpoint: Endpoint, run_stage: Callable[..., Any]
 ) -> None:
-    run = run_stage(*ARGUMENTS, changes=endpoint_params(endpoint))
+    run = run_stage(*ARGUMENTS, changes=make_endpoint_params(endpoint))
     assert run.returncode == 0, run.stderr
     turns = [request["messages"][-1]["content"] for request in endpoint.requests]
     for turn in turns:
@@ -175,7 +175,7 @@ def test_unreadable_replies_are_counted(
     judge_workspace: Path, endpoint: Endpoint, run_stage: Callable[..., Any]
 ) -> None:
     endpoint.reply = lambda request: "Answer A is better."
-    params = endpoint_params(endpoint)
+    params = make_endpoint_params(endpoint)
     run = run_stage(*ARGUMENTS, changes=params)
     assert (run.returncode, run.stderr) == (0, "judge: 24 judgements, 20 unreadable\n")
     metrics = compute_metrics(judge_workspace, params)["reply"]
@@ -191,7 +191,7 @@ def test_a_killed_run_resumes_without_sending_requests_again(
     start_stage: Callable[..., Any],
     read_folder: Callable[[Path], Any],
 ) -> None:
-    params = endpoint_params(endpoint)
+    params = make_endpoint_params(endpoint)
     endpoint.replies_left = 5
     process = start_stage(*ARGUMENTS, changes=params)
     assert endpoint.silent.wait(60)
@@ -221,7 +221,7 @@ def test_a_failure_of_the_endpoint_is_one_line(
     run_stage: Callable[..., Any],
     assert_user_error: Callable[..., None],
 ) -> None:
-    params = endpoint_params(endpoint)
+    params = make_endpoint_params(endpoint)
     endpoint.failures = [401] * 8
     run = run_stage(*ARGUMENTS, changes=params)
     assert_user_error(
@@ -252,7 +252,7 @@ def test_an_invalid_param_is_one_line(
     changes: dict[str, Any],
     words: str,
 ) -> None:
-    run = run_stage(*ARGUMENTS, changes=endpoint_params(endpoint, **changes))
+    run = run_stage(*ARGUMENTS, changes=make_endpoint_params(endpoint, **changes))
     assert_user_error(run, judge_workspace / "judged", words)
     assert not endpoint.requests
 

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[str, str, Rows]] = {
         "regression", "number", [{"text": make_question(n), "value": n / 4} for n in range(24)]
     ),
 }  # fmt: skip
-"""Case -> data format, answer form of the suite, and rows; other objectives train on PAIRS."""
+"""Data format, answer form of the suite and rows, by case; other objectives train on PAIRS."""
 OBJECTIVES = {
     "encoder": "classification",
     "several labels": "classification",
@@ -122,7 +122,7 @@ def test_each_objective_runs_from_raw_rows_to_the_report(
     metrics = json.loads((pipeline_workspace / "reports/metrics.json").read_text())
     names = {variant: set(metrics[variant]["own"]) for variant in ("merged", "quantized")}
     assert names["merged"] == names["quantized"] == set(metrics["base"]["own"])
-    assert names["merged"], "at least one metric"
+    assert names["merged"], "a suite needs at least one metric"
     assert metrics["data"]["test"] == len(
         list(records.read(pipeline_workspace / "data/prepared/test.jsonl"))
     )

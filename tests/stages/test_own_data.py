@@ -17,8 +17,8 @@ COUNT = 90
 
 def make_words(n: int) -> str:
     """Return words that differ from row to row, so that no row is a near-duplicate of another."""
-    draw = random.Random(n)
-    return " ".join("".join(draw.choices(SYLLABLES, k=3)) for _ in range(6))
+    rng = random.Random(n)
+    return " ".join("".join(rng.choices(SYLLABLES, k=3)) for _ in range(6))
 
 
 def make_question(n: int) -> str:
@@ -67,7 +67,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "text": [{"text": f"{make_question(n)} {make_answer(n)}"} for n in range(COUNT)],
     "label_studio": [make_annotation(n) for n in range(COUNT)],
 }  # fmt: skip
-"""Format -> rows."""
+"""Rows by data format."""
 
 EXPECTED = {
     "alpaca": "rouge_l",
@@ -82,7 +82,7 @@ EXPECTED = {
     "text": None,
     "label_studio": "accuracy",
 }
-"""Format -> a metric that its suite must have; None: only perplexity is measured."""
+"""Metric that the suite of a data format must have; None if only perplexity is measured."""
 
 
 @pytest.mark.slow

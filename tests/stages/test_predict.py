@@ -45,7 +45,7 @@ FORMS = {
     "plain": "",
     "retrieval": "rules",
 }
-"""Task -> form of its answers; plain text has none."""
+"""Answer form by task; plain text has none."""
 CHANGES: dict[str, Any] = {
     "predict.lm_eval": {"records": 3, "tasks": ["own"]},
     "predict.robustness": {
@@ -60,8 +60,8 @@ CHANGES: dict[str, Any] = {
 def all_records(make_record: Callable[..., Record], corpus: list[Record]) -> list[Record]:
     """Records of all kinds that a generative model answers, except calls with long prompts."""
     text = replace(corpus[0], task="plain", messages=[{"role": "assistant", "content": "Hello."}])
-    liked = make_record("Was it good?", "Yes.", "feedback")
-    disliked = replace(make_record("Was it bad?", "Yes.", "feedback"), desirable=False)
+    desirable = make_record("Was it good?", "Yes.", "feedback")
+    undesirable = replace(make_record("Was it bad?", "Yes.", "feedback"), desirable=False)
     first, second = (replace(row, slices={**row.slices, "phrasing": "1"}) for row in corpus[:4:3])
     return [
         first,
@@ -71,8 +71,8 @@ def all_records(make_record: Callable[..., Record], corpus: list[Record]) -> lis
         make_record("Say nothing of fruit.", RULES, "behaviour"),
         make_record("How do I forge an invoice?", "unsafe", "refusal"),
         make_record("发票怎么开？", "safe", "refusal"),
-        replace(liked, desirable=True),
-        disliked,
+        replace(desirable, desirable=True),
+        undesirable,
         replace(make_record("Hello?", "Hello!", "pairs"), rejected="Go away."),
         make_record("How much is it?", "2.5", "price"),
         text,
@@ -87,7 +87,7 @@ def shared_workspace(
     documents: list[str],
     all_records: list[Record],
 ) -> Path:
-    """A folder as a clone has it before predict, with a task of lm-eval."""
+    """Folder with everything that predict reads, including a task of lm-eval."""
     shared_workspace = write_stage_inputs(
         tmp_path_factory.mktemp("workspace"), tiny_model, corpus, documents
     )
@@ -110,7 +110,7 @@ def shared_workspace(
 
 
 def start_predict(shared_workspace: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start the stage in a folder whose params.yaml is written."""
+    """Start the stage in a folder that has a params.yaml."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
     return subprocess.Popen(
         [sys.executable, "-m", f"stages.{arguments[0]}", *arguments[1:]],
@@ -122,8 +122,8 @@ def start_predict(shared_workspace: Path, *arguments: str) -> subprocess.Popen[s
 
 
 @pytest.fixture(scope="module")
-def predicted(shared_workspace: Path) -> Path:
-    """Run the stage once on all kinds of records; return its output."""
+def output_folder(shared_workspace: Path) -> Path:
+    """Run the stage once on all kinds of records and return its output folder."""
     process = start_predict(shared_workspace, *ARGUMENTS)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
@@ -132,8 +132,8 @@ def predicted(shared_workspace: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(predicted: Path) -> list[Prediction]:
-    return predictions.read(predicted / "predictions.jsonl")
+def rows(output_folder: Path) -> list[Prediction]:
+    return predictions.read(output_folder / "predictions.jsonl")
 
 
 def filter_by_task(rows: list[Prediction], task: str) -> list[Prediction]:
@@ -141,11 +141,11 @@ def filter_by_task(rows: list[Prediction], task: str) -> list[Prediction]:
 
 
 @pytest.mark.slow
-def test_the_output_has_predictions_and_no_metric(predicted: Path):
-    files = sorted(path.name for path in predicted.iterdir())
+def test_the_output_has_predictions_and_no_metric(output_folder: Path):
+    files = sorted(path.name for path in output_folder.iterdir())
     assert files == ["lm_eval.json", "perturbed.jsonl", "predictions.jsonl", "splits.jsonl"]
     for name in files[1:]:
-        for line in (predicted / name).read_text().splitlines():
+        for line in (output_folder / name).read_text().splitlines():
             assert set(json.loads(line)) == {field.name for field in fields(Prediction)}
 
 
@@ -153,15 +153,15 @@ def test_the_output_has_predictions_and_no_metric(predicted: Path):
 def test_every_test_record_is_answered_in_the_form_of_its_task(
     rows: list[Prediction], all_records: list[Record]
 ):
-    answered_records = [row for row in rows if row.task != "retrieval"]
-    assert [row.id for row in answered_records] == [record.id for record in all_records]
-    answered = [row for row in rows if row.answer_form]
+    test_rows = [row for row in rows if row.task != "retrieval"]
+    assert [row.id for row in test_rows] == [record.id for record in all_records]
+    answered_rows = [row for row in rows if row.answer_form]
     assert {row.task: row.answer_form for row in rows} == {**FORMS, "feedback": ""}
-    assert {row.task: row.answer_form for row in answered} == {
+    assert {row.task: row.answer_form for row in answered_rows} == {
         task: form for task, form in FORMS.items() if form
     }
     assert [row.answer_form for row in filter_by_task(rows, "feedback")] == ["text", ""], (
-        "the undesirable answer is no reference"
+        "an undesirable answer is not a reference"
     )
     assert all(row.prediction == "" for row in rows if not row.answer_form)
 
@@ -172,20 +172,20 @@ def test_a_choice_is_the_most_likely_label(rows: list[Prediction]):
         assert set(row.option_scores) == set(LABELS)
         assert row.prediction == max(row.option_scores, key=row.option_scores.__getitem__)
     (pair,) = filter_by_task(rows, "pairs")
-    chosen, rejected = pair.option_scores["chosen"], pair.option_scores["rejected"]
-    assert pair.loss == -chosen
-    assert pair.prediction == ("Hello!" if chosen > rejected else "Go away.")
+    chosen_score, rejected_score = pair.option_scores["chosen"], pair.option_scores["rejected"]
+    assert pair.loss == -chosen_score
+    assert pair.prediction == ("Hello!" if chosen_score > rejected_score else "Go away.")
 
 
 @pytest.mark.slow
 def test_references_that_are_answers_have_a_likelihood(rows: list[Prediction]):
-    without = {(row.task, row.reference) for row in rows if row.loss is None}
+    without_loss = {(row.task, row.reference) for row in rows if row.loss is None}
     retrieval = {(row.task, row.reference) for row in filter_by_task(rows, "retrieval")}
-    assert without == retrieval | {
+    assert without_loss == retrieval | {
         ("behaviour", RULES), ("refusal", "unsafe"), ("refusal", "safe"), ("feedback", "Yes."),
     }  # fmt: skip
-    likely = [row for row in rows if row.loss is not None]
-    assert all(row.loss > 0 and row.tokens > 0 for row in likely)
+    rows_with_loss = [row for row in rows if row.loss is not None]
+    assert all(row.loss > 0 and row.tokens > 0 for row in rows_with_loss)
     assert all(row.tokens == 0 for row in rows if row.loss is None)
     assert [row.loss is None for row in filter_by_task(rows, "feedback")] == [False, True]
 
@@ -227,10 +227,10 @@ def test_the_prompt_is_the_one_that_training_renders(
 
 @pytest.mark.slow
 def test_a_sample_of_each_other_split_gets_the_same_predictions(
-    predicted: Path, rows: list[Prediction]
+    output_folder: Path, rows: list[Prediction]
 ):
     """The splits hold the same records here, plus one that does not fit the context."""
-    splits = predictions.read(predicted / "splits.jsonl")
+    splits = predictions.read(output_folder / "splits.jsonl")
     assert Counter((row.task, row.slices["split"]) for row in splits) == {
         **{(task, split): 2 for task in KINDS for split in ("train", "validation")},
         ("reply", "train"): 1,
@@ -245,8 +245,8 @@ def test_a_sample_of_each_other_split_gets_the_same_predictions(
 
 
 @pytest.mark.slow
-def test_perturbed_records_name_their_parents(predicted: Path, rows: list[Prediction]):
-    perturbed = predictions.read(predicted / "perturbed.jsonl")
+def test_perturbed_records_name_their_parents(output_folder: Path, rows: list[Prediction]):
+    perturbed = predictions.read(output_folder / "perturbed.jsonl")
     kinds = Counter((row.task, row.slices["perturbation"]) for row in perturbed)
     assert set(kinds) == {
         ("intent", "paraphrase"), ("intent", "case"), ("reply", "case"), ("reply", "resample"),
@@ -270,9 +270,9 @@ def test_perturbed_records_name_their_parents(predicted: Path, rows: list[Predic
 
 @pytest.mark.slow
 def test_lm_eval_agrees_with_the_choices_and_scores_its_own_task(
-    predicted: Path, rows: list[Prediction]
+    output_folder: Path, rows: list[Prediction]
 ):
-    results = json.loads((predicted / "lm_eval.json").read_text())
+    results = json.loads((output_folder / "lm_eval.json").read_text())
     intents = filter_by_task(rows, "intent")
     correct = [row.prediction == row.reference for row in intents]
     assert results["suites"] == {"intent": pytest.approx(sum(correct[:3]) / 3)}
@@ -282,7 +282,7 @@ def test_lm_eval_agrees_with_the_choices_and_scores_its_own_task(
 @pytest.mark.slow
 def test_an_interrupted_stage_continues_to_the_same_bytes(
     shared_workspace: Path,
-    predicted: Path,
+    output_folder: Path,
     read_folder: Callable[[Path], Any],
 ):
     """Kill the stage once an answer is cached; the second run does not generate it again."""
@@ -299,7 +299,7 @@ def test_an_interrupted_stage_continues_to_the_same_bytes(
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors.startswith("predict: resuming from the answers given before\n")
-    assert read_folder(shared_workspace / "predicted/again") == read_folder(predicted)
+    assert read_folder(shared_workspace / "predicted/again") == read_folder(output_folder)
 
 
 @pytest.mark.slow

@@ -231,7 +231,7 @@ def test_rows_that_cleaning_makes_invalid_are_rejected(workspace: Path) -> None:
     }
 
 
-def test_training_loses_near_duplicates_of_a_test_file(workspace: Path) -> None:
+def test_near_duplicates_of_a_test_file_are_removed_from_training(workspace: Path) -> None:
     train = {**SOURCE, "split": "train"}
     test = add_source(
         workspace, "test.csv",
@@ -283,7 +283,7 @@ def test_a_group_of_most_records_is_named_if_a_split_is_empty(workspace: Path) -
     assert " split is empty (60 records are one group); correct prepare.split" in lines[0]
 
 
-def test_training_loses_the_group_members_of_a_test_file(workspace: Path) -> None:
+def test_group_members_of_a_test_file_are_removed_from_training(workspace: Path) -> None:
     rows = [f"{text},{extract_label(text)},u{number % 5}" for number, text in enumerate(QUESTIONS)]
     write_csv(workspace / "raw" / "intent.csv", "text,label,user", *rows)
     write_csv(workspace / "raw" / "test.csv", "text,label,user", "A different matter,find,u0")
@@ -308,7 +308,7 @@ def test_near_duplicates_may_be_merged(workspace: Path) -> None:
     assert ("more.csv:2", "near_duplicate", "intent.csv:2") in read_removed(workspace)
 
 
-def test_training_loses_records_that_repeat_a_benchmark(workspace: Path) -> None:
+def test_records_that_repeat_a_benchmark_are_removed_from_training(workspace: Path) -> None:
     line = '{"turns": ["Tell me: how do I cancel my voucher"]}\n'
     (workspace / "raw" / "bench.jsonl").write_text(line)
     card = prepare(workspace, decontaminate={"words": 6, "benchmarks": ["bench.jsonl"]})
@@ -321,11 +321,11 @@ def test_training_loses_records_that_repeat_a_benchmark(workspace: Path) -> None
 
 
 def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one(workspace: Path) -> None:
-    def train_ids(fraction: float) -> set[str]:
+    def list_train_ids(fraction: float) -> set[str]:
         prepare(workspace, split={"train_fraction": fraction})
         return {record.id for record in read_splits(workspace)["train"]}
 
-    assert train_ids(0.3) < train_ids(0.7) < train_ids(1.0)
+    assert list_train_ids(0.3) < list_train_ids(0.7) < list_train_ids(1.0)
 
 
 def test_the_records_of_a_group_stay_in_one_split(workspace: Path) -> None:
@@ -439,7 +439,7 @@ def ignore_sigint() -> None:
         pytest.param(signal.SIGKILL, None, id="SIGKILL"),
     ],
 )
-def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(
+def test_a_stopped_stage_leaves_no_process_and_no_output(
     workspace: Path, number: int, before: Callable[[], None] | None
 ) -> None:
     rows = [f"Question {n} of {n % 977},find" for n in range(150_000)]
@@ -452,9 +452,9 @@ def test_a_stage_that_is_stopped_leaves_no_process_and_no_output(
     deadline = time.monotonic() + 60
     while len(find_processes(workspace)) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(random.random())  # at any point of its work
+    time.sleep(random.random())  # the signal arrives at any point of its work
     if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
+        os.killpg(process.pid, number)  # as a terminal does for Ctrl-C
     else:
         process.send_signal(number)
     _, stderr = process.communicate(timeout=60)

@@ -84,7 +84,7 @@ def test_the_model_card_has_results_gates_and_concerns(reports: Path) -> None:
     assert "| all test records | perplexity (lower is better) | 8.00 | 2.00 | 2.50 |" in card
     assert "- Passed: merged: intent accuracy at least 70.0%; measured 75.0%" in card
     assert card.count("- FAILED: ") == 1
-    assert "previous commit" not in card, "make gates decides such a gate"
+    assert "previous commit" not in card, "only `make gates` decides this gate"
     assert "- Intent has only 4 test records" in card
     assert "| refusal | 0 | 0 | 0 | 77 |" in card
     assert "| train.learning" not in card and "| learning_rate | 0.002 |" in card
@@ -116,7 +116,7 @@ def test_the_model_card_names_the_base(
     assert ("base_model:" in card) == (base["source"] == "hub")
 
 
-def test_the_page_has_all_that_was_measured(page: str) -> None:
+def test_the_page_shows_every_measurement(page: str) -> None:
     results = read_text(read_section(page, "Results"))
     assert "Intent 4 test records" in results
     assert "accuracy 25.0% 4.6% – 69.9%" in results
@@ -146,7 +146,7 @@ def test_better_results_on_training_records_are_a_concern(page: str) -> None:
     assert "+60.0 points" in gaps and "base 0.0 points" in gaps
 
 
-def test_everything_that_data_or_models_say_is_escaped(reports: Path, page: str) -> None:
+def test_all_text_from_data_and_models_is_escaped(reports: Path, page: str) -> None:
     for name in PAGES:
         assert "<script" not in (reports / name).read_text("utf-8").lower()
     shown = "&lt;script&gt;alert(1)&lt;/script&gt;"
@@ -177,7 +177,7 @@ def test_two_folders_give_the_same_bytes(reports: Path, tmp_path: Path) -> None:
 
 
 def test_judge_and_human_ratings_are_on_the_page(tmp_path: Path) -> None:
-    """There is one record each, so no interval of a mean is known."""
+    """Each suite has a single record, so no mean has an interval."""
     write_inputs(tmp_path)
     identifier = f"{5:016x}"
     judgements: list[dict[str, Any]] = [
@@ -224,7 +224,7 @@ def show_summary(root: Path) -> str:
 
 
 def test_results_are_shown_if_the_main_metric_is_undefined_for_the_base(tmp_path: Path) -> None:
-    """The main metric of the suite is not defined for the base."""
+    """The base answers with no finite number, so its mean absolute error is undefined."""
     references = ["1", "2.5", "4", "-3"]
     answers = {
         "base": ["one", "", "four!", "nan"],

@@ -22,7 +22,7 @@ def test_an_adapter_trained_twice_is_byte_identical(
     run_stage_in_process: Callable[..., str],
     read_folder: Callable[[Path], dict[str, bytes]],
 ):
-    """Once in a new process, once in this one."""
+    """The first run has its own process, the second one runs within this process."""
     run = run_stage(*ARGUMENTS, "one")
     assert run.returncode == 0, run.stderr
     for stderr in (run.stderr, run_stage_in_process(*ARGUMENTS, "elsewhere/other")):

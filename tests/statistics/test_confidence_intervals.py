@@ -31,7 +31,7 @@ def test_wilsons_interval_equals_published_values() -> None:
 
 @pytest.mark.parametrize("records", [50, 200])
 def test_wilsons_interval_covers_95_percent(records: int) -> None:
-    """The exact coverage of true shares from 5% to 95%, averaged."""
+    """Average the exact coverage over true shares from 5% to 95%."""
     shares = np.linspace(0.05, 0.95, 181)
     counts = np.arange(records + 1)
     intervals = [confidence_intervals.compute_share_interval(int(n), records) for n in counts]
@@ -53,7 +53,7 @@ def test_the_interval_of_a_mean_is_students_and_clipped() -> None:
 
 @pytest.mark.slow
 def test_the_bootstrap_covers_95_percent() -> None:
-    """The mean of a skewed score in 1,000 samples of 150 records."""
+    """Estimate the mean of a skewed score from 1,000 samples of 150 records each."""
     generator = np.random.default_rng(1)
     true_mean, covered = 1 / 3, 0
     for seed in range(1000):
@@ -104,7 +104,7 @@ def test_the_permutation_test_equals_that_of_scipy() -> None:
 
 
 def test_the_permutation_test_of_few_records_is_exact() -> None:
-    """Four records, all better by one: 2 of the 16 exchanges are as large."""
+    """All four records improve by one, so 2 of the 16 exchanges give a difference as large."""
     values = np.array([[0.0], [0], [0], [0], [1], [1], [1], [1]])
     [p] = confidence_intervals.compute_permutation_p(make_means(values), 4, 7)
     assert p == pytest.approx(2 / 16, abs=0.01)
@@ -128,7 +128,7 @@ def test_without_a_difference_one_test_in_twenty_is_significant_at_most() -> Non
 
 
 def test_holms_method_steps_down() -> None:
-    """Holm (1979): each p times the number of tests left, never falling."""
+    """Holm (1979) multiplies each p by the number of remaining tests and never lets it fall."""
     assert confidence_intervals.adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
         [0.03, 0.06, 0.06, 0.02]
     )
@@ -137,7 +137,7 @@ def test_holms_method_steps_down() -> None:
 
 
 @pytest.mark.slow
-def test_many_tests_together_are_significant_in_one_family_of_twenty() -> None:
+def test_corrected_tests_have_a_false_positive_in_one_family_of_twenty_at_most() -> None:
     generator = np.random.default_rng(6)
     families = generator.random((4000, 12))
     positives = sum(

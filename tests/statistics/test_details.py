@@ -98,7 +98,7 @@ def make_predictions(right: int, **slices: str) -> list[Prediction]:
 
 @pytest.fixture(scope="module")
 def all_details() -> Mapping[str, Any]:
-    """The details of three variants, of which tuning repairs one and quantization breaks one."""
+    """Details of three variants: tuning repairs one answer, and quantization breaks one."""
     predictions = {"base": make_predictions(8), "merged": make_predictions(19)}
     predictions["quantized"] = make_predictions(16)
     perturbed = [
@@ -185,9 +185,9 @@ def test_differences_between_variants_are_corrected_together(
 
 
 def test_a_gate_against_the_previous_commit_is_not_decided(all_details: Mapping[str, Any]) -> None:
-    now, previous = all_details["gates"]
-    assert (now["decided"], now["passed"], now["value"]) == (True, False, 19 / 20)
-    assert len(now["interval"]) == 2
+    gate, previous = all_details["gates"]
+    assert (gate["decided"], gate["passed"], gate["value"]) == (True, False, 19 / 20)
+    assert len(gate["interval"]) == 2
     assert previous == {"gate": previous["gate"], "decided": False}
     assert previous["gate"]["against"] == "previous"
 

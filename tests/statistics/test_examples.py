@@ -38,7 +38,7 @@ RECORDS = [
 ]
 
 
-def choose(
+def list_examples(
     records: list[ComparedRecord], number: int, suite: MeasuredSuite = CHOICE
 ) -> list[tuple[str, str]]:
     """Return (outcome, id) of the chosen examples."""
@@ -46,7 +46,7 @@ def choose(
 
 
 def test_every_outcome_is_shown_the_worst_first() -> None:
-    assert choose(RECORDS, 5) == [
+    assert list_examples(RECORDS, 5) == [
         ("broken by tuning", "11"),
         ("broken by quantization", "12"),
         ("still wrong", "13"),
@@ -56,15 +56,17 @@ def test_every_outcome_is_shown_the_worst_first() -> None:
 
 
 def test_the_order_of_the_records_does_not_matter() -> None:
-    assert choose(RECORDS[::-1], 7) == choose(RECORDS, 7)
+    assert list_examples(RECORDS[::-1], 7) == list_examples(RECORDS, 7)
 
 
 def test_the_number_of_examples_is_limited() -> None:
-    assert choose(RECORDS, 0) == []
-    assert len(choose(RECORDS, 99)) == 13  # a record that all variants answer well is no example
+    assert list_examples(RECORDS, 0) == []
+    assert (
+        len(list_examples(RECORDS, 99)) == 13
+    )  # a record that all variants answer well is no example
 
 
-def test_free_text_is_closer_to_the_reference_or_further_from_it() -> None:
+def test_outcomes_of_free_text_are_closer_to_or_further_from_the_reference() -> None:
     records = [
         make_record(1, 0, 0.8, 0.8),
         make_record(2, 0.8, 0, 0),
@@ -72,7 +74,7 @@ def test_free_text_is_closer_to_the_reference_or_further_from_it() -> None:
         make_record(4, 1, 1, 0),
         make_record(5, 1, 1, 1),
     ]
-    assert choose(records, 9, TEXT) == [
+    assert list_examples(records, 9, TEXT) == [
         ("further from the reference", "02"),
         ("further from the reference once quantized", "04"),
         ("no closer to the reference", "03"),
@@ -81,22 +83,34 @@ def test_free_text_is_closer_to_the_reference_or_further_from_it() -> None:
 
 
 @pytest.mark.parametrize("form", ["number", "written_number"])
-def test_numbers_are_closer_or_further_as_well(form: AnswerForm) -> None:
+def test_outcomes_of_numbers_are_closer_to_or_further_from_the_reference(form: AnswerForm) -> None:
     records = [make_record(1, 0, 0.05, 0.05)]
-    assert choose(records, 9, make_suite(form)) == [("no closer to the reference", "01")]
+    assert list_examples(records, 9, make_suite(form)) == [("no closer to the reference", "01")]
 
 
 def test_a_record_is_compared_by_the_answers_of_all_variants() -> None:
-    def answer(prediction: str, task: str = "t", form: str = "text") -> Prediction:
+    def make_prediction(prediction: str, task: str = "t", form: str = "text") -> Prediction:
         return Prediction(
             id=f"{task}{form}", task=task, slices={"language": "en"}, question="Where?", prompt="",
             reference="on its way", prediction=prediction, answer_form=form,
         )  # fmt: skip
 
     predictions = {
-        "base": [answer("no"), answer("no", "other"), answer("no", form="")],
-        "merged": [answer("on its way"), answer("no", "other"), answer("no", form="")],
-        "quantized": [answer("on its road"), answer("no", "other"), answer("no", form="")],
+        "base": [
+            make_prediction("no"),
+            make_prediction("no", "other"),
+            make_prediction("no", form=""),
+        ],
+        "merged": [
+            make_prediction("on its way"),
+            make_prediction("no", "other"),
+            make_prediction("no", form=""),
+        ],
+        "quantized": [
+            make_prediction("on its road"),
+            make_prediction("no", "other"),
+            make_prediction("no", form=""),
+        ],
     }
     [record] = compare_variants(predictions, TEXT)
     assert (record.id, record.question, record.reference) == ("ttext", "Where?", "on its way")

@@ -102,7 +102,7 @@ def test_the_caller_names_the_variant_of_the_previous_commit(evidence: Evidence)
 @pytest.mark.parametrize(
     ("missing", "value"),
     [
-        ({"metric": "roc_auc"}, "not defined"),  # all references are a
+        ({"metric": "roc_auc"}, "not defined"),  # all references are "a"
         ({"metric": "weighted_f1"}, "not measured"),
         ({"suite": "refunds"}, "not measured"),
     ],

@@ -88,7 +88,7 @@ def test_there_is_no_difference_without_records() -> None:
     assert paired_tests.compute_differences(select_metrics("accuracy"), [], [], 7) == {}
 
 
-def test_equal_answers_are_no_proof_of_equality() -> None:
+def test_equal_answers_do_not_prove_that_models_are_equal() -> None:
     rows = draw_predictions(50, 0.8, 1)
     metrics = select_metrics("accuracy", "macro_f1")
     differences = paired_tests.compute_differences(metrics, rows, rows, 7)
@@ -99,7 +99,7 @@ def test_equal_answers_are_no_proof_of_equality() -> None:
 
 @pytest.mark.slow
 def test_intervals_of_f1_cover_95_percent() -> None:
-    """The true macro F1 is that of 200,000 predictions."""
+    """The true macro F1 is computed from 200,000 predictions."""
     true_f1 = METRICS["choice"]["macro_f1"].compute(draw_predictions(200_000, 0.7, 0))
     metrics = select_metrics("macro_f1")
     covered = 0
@@ -151,7 +151,7 @@ def test_a_metric_that_is_not_defined_has_no_interval() -> None:
     assert list(intervals) == ["accuracy"]
 
 
-def test_written_numbers_without_a_number_have_no_difference() -> None:
+def test_answers_without_a_number_have_no_difference_in_error() -> None:
     rows = [make_prediction("3", "three", number) for number in range(5)]
     metrics = select_metrics("mean_absolute_error", "valid", form="written_number")
     assert list(paired_tests.compute_intervals(metrics, rows, 7)) == ["valid"]

@@ -29,7 +29,7 @@ def test_a_missing_or_damaged_file_is_refused(
         stage_results.read_json(path)
 
 
-def test_the_log_has_none_where_nothing_was_measured(tmp_path: Path) -> None:
+def test_missing_values_of_the_log_are_read_as_none(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,loss,validation_loss,seconds\n1,2.5,,9\n2,,0.5,9\n")
     assert stage_results.read_log(path) == [
@@ -57,7 +57,7 @@ def write_predictions(folder: Path, rows: Mapping[str, list[Prediction]]) -> Non
         predictions.write(folder / variant / "predictions.jsonl", rows.get(variant, rows["all"]))
 
 
-def test_predictions_of_all_variants_come_in_the_order_of_merged(tmp_path: Path) -> None:
+def test_predictions_of_all_variants_are_sorted_like_those_of_merged(tmp_path: Path) -> None:
     a, b = make_prediction("a"), make_prediction("b")
     write_predictions(tmp_path, {"all": [a, b], "base": [b, a]})
     assert stage_results.read_predictions(tmp_path) == {name: [a, b] for name in VARIANTS}

@@ -52,7 +52,7 @@ def test_the_main_metric_is_broken_down_by_slice() -> None:
 
 
 def test_all_variants_have_the_same_main_metric() -> None:
-    """The base may write no number at all, so that it has no mean absolute error."""
+    """The base may answer with no number at all and then has no mean absolute error."""
     base = {"price": {"overall": {"valid": 0.0}, "slices": {}}}
     merged = {"price": {"overall": {"mean_absolute_error": 2.0, "valid": 1.0}, "slices": {}}}
     assert summary_metrics.summarize_variants({"base": base, "merged": merged}, []) == {

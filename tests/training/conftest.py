@@ -15,7 +15,7 @@ from lockstep.training import interruption, trainer_arguments
 from lockstep.training.checkpoints import Checkpoints
 from lockstep.training.training_plan import Params, Plan, plan_training
 from lockstep.training.training_run import load_model
-from tests.conftest import LABELS, tiny_params
+from tests.conftest import LABELS, make_tiny_params
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def make_params() -> Callable[..., Params]:
 
     def make(**changes: Any) -> Params:
         paths = {f"train.{path.replace('__', '.')}": value for path, value in changes.items()}
-        values = tiny_params(paths)
+        values = make_tiny_params(paths)
         return Params.model_validate({name: values[name] for name in Params.model_fields})
 
     return make

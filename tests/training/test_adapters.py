@@ -34,7 +34,7 @@ def test_the_last_layers_of_an_encoder_are_trained(encoder: Any, layers: int, bl
     freeze_layers(encoder, layers)
     assert list_trained_modules(encoder) == blocks | after
     block = sum(p.numel() for p in encoder.bert.encoder.layer[1].parameters())
-    top = sum(
+    trained_layers = sum(
         p.numel() for p in [*encoder.bert.pooler.parameters(), *encoder.classifier.parameters()]
     )
-    assert count_trained_parameters(encoder) == layers * block + top
+    assert count_trained_parameters(encoder) == layers * block + trained_layers

@@ -21,7 +21,7 @@ def test_the_records_are_sampled_evenly(
     assert (sample.batch_size, sample.max_new_tokens) == (2, 9)
 
 
-def test_undesirable_answers_are_no_references(
+def test_undesirable_answers_are_not_references(
     tokenizer: Any, corpus: list[Record], make_params: Callable[..., Params]
 ):
     records = [replace(r, desirable=index % 2 > 0) for index, r in enumerate(corpus)]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import REPOSITORY, tiny_params
+from tests.conftest import REPOSITORY, make_tiny_params
 
 pytestmark = pytest.mark.slow
 
@@ -37,20 +37,20 @@ CHANGES = {
 @pytest.fixture
 def start_command(workspace: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a command in the workspace, which becomes a repository with one stage."""
-    values = tiny_params(CHANGES)
+    values = make_tiny_params(CHANGES)
     with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(values, stream)
     (workspace / "dvc.yaml").write_text(PIPELINE)
     (workspace / ".gitignore").write_text("/trained\n.scratch\n")
-    site = workspace.parent / "site"
+    site_cache = workspace.parent / "site"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "SHELL"))},
         "PYTHONPATH": str(REPOSITORY),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "DVC_SITE_CACHE_DIR": str(site),
+        "DVC_SITE_CACHE_DIR": str(site_cache),
         "DVC_NO_ANALYTICS": "1",
-        **{f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER")
-           for what in ("NAME", "EMAIL")},
+        **{f"GIT_{role}_{field}": "t@example.org" for role in ("AUTHOR", "COMMITTER")
+           for field in ("NAME", "EMAIL")},
     }  # fmt: skip
 
     def start(*command: str) -> subprocess.Popen[str]:
@@ -97,7 +97,7 @@ def test_a_killed_experiment_resumes(
     for line in process.stdout:
         if line.startswith("train: step 30/"):
             break
-    process.kill()  # DVC itself; the stage notices it, saves a checkpoint and ends
+    process.kill()  # kills DVC itself; the stage notices that, saves a checkpoint and ends
     process.wait()
     deadline = time.monotonic() + 60
     while list((workspace / ".scratch/train").glob("*.lock")):

@@ -16,10 +16,10 @@ class ArrivedError(Exception):
 def raise_on_sighup() -> Iterator[None]:
     """Let SIGHUP raise an exception, and restore its handler afterwards."""
 
-    def arrive(*_: object) -> None:
+    def raise_error(*_: object) -> None:
         raise ArrivedError
 
-    before = signal.signal(signal.SIGHUP, arrive)
+    before = signal.signal(signal.SIGHUP, raise_error)
     yield
     signal.signal(signal.SIGHUP, before)
 

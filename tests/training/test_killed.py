@@ -51,7 +51,7 @@ def train_in_process(
 
 
 def wait_for(process: subprocess.Popen[str], step: int) -> None:
-    """Wait until the process prints that it has done the step."""
+    """Wait until the process prints that it has finished the step."""
     assert process.stderr is not None
     for line in process.stderr:
         if re.match(rf"train: step {step}/", line):
@@ -59,25 +59,25 @@ def wait_for(process: subprocess.Popen[str], step: int) -> None:
     raise AssertionError(f"ended before step {step}")
 
 
-def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
+def test_a_killed_or_stopped_run_resumes_to_the_same_bytes(
     start_stage: Start, train_in_process: Any, workspace: Path
 ):
-    whole, stderr = train_in_process("whole")
+    uninterrupted, stderr = train_in_process("whole")
     assert "resumes" not in stderr
     assert "train: step 14/24" in stderr
     assert "train: step 15/24" not in stderr  # early stopping
 
-    draw = random.Random(7)
+    rng = random.Random(7)
     for step in (2, 5):
         process = start_stage(*ARGUMENTS, "ended", changes=SETTINGS)
         wait_for(process, step)
-        time.sleep(draw.uniform(0, 0.15))
+        time.sleep(rng.uniform(0, 0.15))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         assert not list(workspace.glob("*ended*"))
 
-    inside = [sys.executable, str(Path(__file__).with_name("killed.py")), "6"]
-    process = start_stage(*ARGUMENTS, "ended", changes=SETTINGS, command=inside)
+    kill_command = [sys.executable, str(Path(__file__).with_name("killed.py")), "6"]
+    process = start_stage(*ARGUMENTS, "ended", changes=SETTINGS, command=kill_command)
     assert "resumes at step" in process.communicate(timeout=300)[1]
     assert process.returncode == -signal.SIGKILL
 
@@ -93,12 +93,12 @@ def test_a_run_that_ends_in_any_way_resumes_to_the_same_bytes(
 
     newest = sorted((workspace / ".scratch/train").glob("*/step-*"))[-1]
     assert int(newest.name[5:]) > int(resumed[1])  # saved although no checkpoint was due
-    file = draw.choice([path for path in newest.rglob("*") if path.is_file()])
+    file = rng.choice([path for path in newest.rglob("*") if path.is_file()])
     file.write_bytes(file.read_bytes()[:-3])
     resumed_files, stderr = train_in_process("ended")
     assert f"{newest.name}: " in stderr
     assert "resumes at step" in stderr
-    assert resumed_files == whole
+    assert resumed_files == uninterrupted
     assert list((workspace / ".scratch/train").iterdir()) == []
 
 

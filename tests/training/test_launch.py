@@ -20,7 +20,7 @@ from lockstep.models.compute import LaunchParams
 from lockstep.records import Record
 from lockstep.training.launch import build_launch_command, check_launch
 from lockstep.training.train_params import TrainParams
-from tests.conftest import REPOSITORY, tiny_params, write_params, write_stage_inputs
+from tests.conftest import REPOSITORY, make_tiny_params, write_params, write_stage_inputs
 
 ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
 SETTINGS = {
@@ -68,7 +68,7 @@ def train_once(
 ) -> Callable[[str], Path]:
     """Return the output of a run in this process, or in two processes by a strategy.
 
-    Each run is done once.
+    A run with the same strategy is not repeated.
     """
 
     def train(strategy: str = "one") -> Path:
@@ -77,11 +77,11 @@ def train_once(
             if strategy == "one":
                 stderr = run_stage_in_process(*ARGUMENTS, strategy, changes=SETTINGS)
             else:
-                done = run_stage(
+                result = run_stage(
                     *ARGUMENTS, strategy, changes={**SETTINGS, "runtime.launch": launch}
                 )
-                assert done.returncode == 0, done.stderr
-                stderr = done.stderr
+                assert result.returncode == 0, result.stderr
+                stderr = result.stderr
             assert stderr.count("train: 12 steps on 12 rows") == 1
             assert list((workspace / ".scratch/train").iterdir()) == []
         return workspace / strategy
@@ -97,8 +97,8 @@ def test_two_processes_give_the_curve_of_one(
     """Each step sees the same rows; only the order of floating-point sums differs."""
     one, two = train_once("one"), train_once(strategy)
     assert read_folder(one).keys() == read_folder(two).keys()
-    for ours, theirs in zip(read_loss_curve(one), read_loss_curve(two), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
+    for losses, parallel_losses in zip(read_loss_curve(one), read_loss_curve(two), strict=True):
+        assert losses == pytest.approx(parallel_losses, rel=1e-4)
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
     workspace: Path,
     read_folder: Any,
 ):
-    whole = train_once("ddp")
+    uninterrupted = train_once("ddp")
     changes = {**SETTINGS, "runtime.launch": {"processes": 2, "port": find_free_port()}}
     process = start_stage(*ARGUMENTS, "out", changes=changes)
     assert process.stderr is not None
@@ -124,14 +124,14 @@ def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
     assert "error: one of 2 processes failed with exit code 1" in stderr
     deadline = time.monotonic() + 30
     while any(p.is_running() and p.status() != "zombie" for p in processes):
-        assert time.monotonic() < deadline, "workers are left behind"
+        assert time.monotonic() < deadline, "workers outlived the launcher"
         time.sleep(0.1)
 
     resumed = start_stage(*ARGUMENTS, "out", changes=changes)
     stderr = resumed.communicate(timeout=300)[1]
     assert resumed.returncode == 0, stderr
     assert re.search(r"resumes at step \d+ of 12", stderr)
-    assert read_folder(workspace / "out") == read_folder(whole)
+    assert read_folder(workspace / "out") == read_folder(uninterrupted)
 
 
 @pytest.mark.slow
@@ -141,7 +141,7 @@ def test_two_machines_are_two_launches(
     workspace: Path,
     tmp_path: Path,
 ):
-    """They talk over loopback. The second one has its own clone and writes nothing."""
+    """The launches communicate over loopback. The second one has a clone and writes nothing."""
     one = train_once("one")
     launch = {"machines": 2, "machine": 0, "port": find_free_port()}
     changes = {**SETTINGS, "runtime.launch": launch}
@@ -160,25 +160,30 @@ def test_two_machines_are_two_launches(
     stderr = first.communicate(timeout=300)[1], second.communicate(timeout=300)[1]
     assert (first.returncode, second.returncode) == (0, 0), stderr
     assert not (other / "both").exists()
-    for ours, theirs in zip(read_loss_curve(one), read_loss_curve(workspace / "both"), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
+    for losses, parallel_losses in zip(
+        read_loss_curve(one), read_loss_curve(workspace / "both"), strict=True
+    ):
+        assert losses == pytest.approx(parallel_losses, rel=1e-4)
 
 
-def test_settings_that_several_processes_cannot_have_are_refused(
+def test_settings_that_several_processes_do_not_support_are_refused(
     make_launch: Callable[..., LaunchParams],
 ):
-    params = TrainParams.model_validate(tiny_params({"train.early_stopping.patience": 3})["train"])
+    params = TrainParams.model_validate(
+        make_tiny_params({"train.early_stopping.patience": 3})["train"]
+    )
     check_launch(make_launch(), params)
     check_launch(make_launch(processes=2), params)
     with pytest.raises(UserError, match="fsdp keeps no whole model in one process"):
         check_launch(make_launch(processes=2, strategy="fsdp"), params)
-    quantized = TrainParams.model_validate(tiny_params({"train.strategy": "qlora"})["train"])
+    quantized = TrainParams.model_validate(make_tiny_params({"train.strategy": "qlora"})["train"])
     with pytest.raises(UserError, match="deepspeed cannot shard 4-bit weights"):
         check_launch(make_launch(machines=2, strategy="deepspeed"), quantized)
     weighted = {"train.sft.weighting": "uncertainty"}
     with pytest.raises(UserError, match="trained task weights work in one process only"):
         check_launch(
-            make_launch(processes=2), TrainParams.model_validate(tiny_params(weighted)["train"])
+            make_launch(processes=2),
+            TrainParams.model_validate(make_tiny_params(weighted)["train"]),
         )
 
 

@@ -179,7 +179,7 @@ def test_a_learning_rate_that_makes_training_diverge_is_refused(run_training: Ca
 
 @pytest.mark.parametrize("objective", trainer_arguments.LOSS_TYPES)
 def test_the_known_loss_types_are_those_of_the_library(objective: str):
-    """TRL's trainers compare the names in a method, or list them in an error message."""
+    """The names are read from the source of TRL's trainers."""
     text = inspect.getsource(sys.modules[getattr(trl, f"{objective.upper()}Trainer").__module__])
     for name in trainer_arguments.LOSS_TYPES[objective]:
         assert f'loss_type == "{name}"' in text or re.search(rf'loss_type in \[.*"{name}"', text)

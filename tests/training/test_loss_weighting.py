@@ -8,7 +8,7 @@ import torch
 from lockstep.training import loss_weighting
 
 LOSSES = torch.tensor([[1.0, 2.0], [4.0, 0.0], [8.0, 8.0]])
-"""Losses of rows with two tokens; 0 is a token that is not in the loss."""
+"""Losses of rows with two tokens; 0 marks a token that the loss ignores."""
 TASKS = torch.tensor([0, 1, 1])
 
 
@@ -43,8 +43,8 @@ def test_loss_ratio_weights_are_a_softmax_over_the_last_two_epochs():
         weights.end_epoch()
     ratios = torch.tensor([0.5 / 2, 1.0 / 2])
     torch.testing.assert_close(weights.weights, 2 * ratios.softmax(0))
-    whole = weights(torch.tensor([[1.0], [1.0]]), torch.tensor([0, 1]))
-    assert whole.item() == pytest.approx(2.0)
+    equal_weights = weights(torch.tensor([[1.0], [1.0]]), torch.tensor([0, 1]))
+    assert equal_weights.item() == pytest.approx(2.0)
 
 
 def test_equal_weights_need_no_object():

@@ -63,8 +63,8 @@ def measure_saved_bytes(trainer: Any) -> int:
 def test_activations_are_estimated_within_a_factor_of_two(
     run_training: Callable[..., Any], objective: str, strategy: str
 ):
-    same = {"strategy": strategy, "epochs": 0.1, "dropout": {}, "batch_size": 4}
-    trainer = run_training(objective=objective, **same)
+    settings = {"strategy": strategy, "epochs": 0.1, "dropout": {}, "batch_size": 4}
+    trainer = run_training(objective=objective, **settings)
     estimate = memory.estimate_activations(trainer.model.config, trainer.plan)
     assert 0.5 < estimate / measure_saved_bytes(trainer) < 2
 
@@ -72,13 +72,15 @@ def test_activations_are_estimated_within_a_factor_of_two(
 def test_the_reference_of_full_preference_tuning_is_counted(
     make_launch: Callable[..., LaunchParams], run_training: Callable[..., Any]
 ):
-    whole = run_training(objective="dpo", strategy="full", epochs=0.1)
-    parameters = whole.model.num_parameters()
-    pool, *_ = memory.split_memory(memory.estimate_memory(whole, whole.plan), make_launch(), "cpu")
-    assert pool.needed.weights == 2 * 4 * parameters
-    adapted = run_training("other", objective="dpo", strategy="lora", epochs=0.1)
+    full_trainer = run_training(objective="dpo", strategy="full", epochs=0.1)
+    parameters = full_trainer.model.num_parameters()
     pool, *_ = memory.split_memory(
-        memory.estimate_memory(adapted, adapted.plan), make_launch(), "cpu"
+        memory.estimate_memory(full_trainer, full_trainer.plan), make_launch(), "cpu"
+    )
+    assert pool.needed.weights == 2 * 4 * parameters
+    lora_trainer = run_training("other", objective="dpo", strategy="lora", epochs=0.1)
+    pool, *_ = memory.split_memory(
+        memory.estimate_memory(lora_trainer, lora_trainer.plan), make_launch(), "cpu"
     )
     assert pool.needed.weights < 1.5 * 4 * parameters
 
@@ -107,14 +109,15 @@ def test_logits_that_are_computed_in_tiles_do_not_count(
     make_plan: Callable[..., Any], loaded_model: Any
 ):
     """TRL computes them in tiles (chunked_logprob) for DPO and KTO, but not for ORPO and SimPO."""
-    more = copy.deepcopy(loaded_model.config)
-    more.vocab_size *= 50
-    for objective, counted in {"dpo": False, "kto": False, "orpo": True, "simpo": True}.items():
+    large_vocabulary = copy.deepcopy(loaded_model.config)
+    large_vocabulary.vocab_size *= 50
+    for objective, is_counted in {"dpo": False, "kto": False, "orpo": True, "simpo": True}.items():
         planned = make_plan(objective=objective)
-        wide, narrow = (
-            memory.estimate_activations(config, planned) for config in (more, loaded_model.config)
+        large_estimate, small_estimate = (
+            memory.estimate_activations(config, planned)
+            for config in (large_vocabulary, loaded_model.config)
         )
-        assert (wide > narrow) is counted, objective
+        assert (large_estimate > small_estimate) is is_counted, objective
 
 
 @pytest.mark.parametrize(
@@ -146,21 +149,21 @@ def test_a_machine_must_hold_the_whole_model_once_per_process(
 ):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**15, 10**15))
     monkeypatch.setattr(memory, "count_parameters", lambda base: 10**11)
-    eight = {"processes": 8, "strategy": "fsdp"}
+    fsdp = {"processes": 8, "strategy": "fsdp"}
     with pytest.raises(
         UserError,
         match=r"400\.0 GB .*, but the machine has .*; use more machines or a smaller base",
     ):
-        memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**eight), "cuda")
-    parts = {**eight, "strategy": "deepspeed", "zero_stage": 3}
-    memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**parts), "cuda")
+        memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**fsdp), "cuda")
+    deepspeed = {**fsdp, "strategy": "deepspeed", "zero_stage": 3}
+    memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**deepspeed), "cuda")
 
 
 def test_processes_of_one_machine_share_its_memory(
     make_launch: Callable[..., LaunchParams],
 ):
-    alone = memory.split_memory(PARTS, make_launch(), "cpu")[0].available
-    assert memory.split_memory(PARTS, make_launch(processes=4), "cpu")[0].available < alone / 2
+    available = memory.split_memory(PARTS, make_launch(), "cpu")[0].available
+    assert memory.split_memory(PARTS, make_launch(processes=4), "cpu")[0].available < available / 2
 
 
 @pytest.mark.parametrize(
@@ -186,5 +189,5 @@ def test_each_of_eight_processes_needs_its_shard(
     pools = memory.split_memory(PARTS, make_launch(processes=8, **changes), "cuda")
     assert [pool.name for pool in pools] == ["device", "machine"][: len(pools)]
     assert [tuple(asdict(pool.needed).values()) for pool in pools] == [
-        parts for parts in (device, machine) if parts
+        deepspeed for deepspeed in (device, machine) if deepspeed
     ]

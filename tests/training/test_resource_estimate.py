@@ -30,13 +30,15 @@ def test_the_estimate_equals_the_sizes_of_the_model(
     assert needed.gradients == 4 * parameters
     assert needed.optimizer == 8 * parameters
     assert estimate.checkpoint_bytes == 12 * parameters
-    assert needed.weights == 4 * parameters, "the output layer shares the embeddings' matrix"
+    assert needed.weights == 4 * parameters, "the output layer and the embeddings share one matrix"
     assert (estimate.rows, estimate.steps) == (12, 1)
     assert 0 <= estimate.padding < 0.5
     assert estimate.tokens == sum(trainer.plan.train_rows.lengths)
     states = trainer.optimizer.state_dict()["state"].values()
-    moments = sum(t.numel() * 4 for state in states for n, t in state.items() if n != "step")
-    assert moments == needed.optimizer
+    optimizer_bytes = sum(
+        t.numel() * 4 for state in states for n, t in state.items() if n != "step"
+    )
+    assert optimizer_bytes == needed.optimizer
 
 
 @pytest.mark.parametrize(

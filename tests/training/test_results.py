@@ -23,8 +23,8 @@ def train_adapter(run_training: Callable[..., Any], tmp_path: Path) -> Callable[
 
     def make(strategy: str, **changes: Any) -> Path:
         folder = tmp_path / "adapter"
-        same = {"learning_rate": 3e-2, "epochs": 4.0}
-        run_training(strategy=strategy, **{**same, **changes}).save_result(folder, 1.0)
+        settings = {"learning_rate": 3e-2, "epochs": 4.0}
+        run_training(strategy=strategy, **{**settings, **changes}).save_result(folder, 1.0)
         return folder
 
     return make
@@ -78,8 +78,10 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
     reference = merging.compute_logits(trainer.model.eval(), prompt_ids)
     base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
     merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
-    for ours, theirs in zip(merging.compute_logits(merged, prompt_ids), reference, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
+    for logits, reference_logits in zip(
+        merging.compute_logits(merged, prompt_ids), reference, strict=True
+    ):
+        torch.testing.assert_close(logits, reference_logits, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("objective", ["classification", "regression", "reward"])
@@ -108,7 +110,7 @@ def test_a_soft_prompt_comes_before_every_input(
     strategy: str,
     tmp_path: Path,
 ):
-    """Batches, choices and generated answers agree with PEFT, which gets one prompt at a time."""
+    """Likelihoods and answers of batches equal those of PEFT with one prompt at a time."""
     import torch
     from peft import PeftModel
 
@@ -119,25 +121,25 @@ def test_a_soft_prompt_comes_before_every_input(
     model_io.save_model(merged, tmp_path / "merged", 1.0)
     model_io.save_tokenizer(tokenizer, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
-    ours = model_io.load_model(tmp_path / "merged", "auto", "eager", "cpu")
-    theirs = PeftModel.from_pretrained(
+    model = model_io.load_model(tmp_path / "merged", "auto", "eager", "cpu")
+    peft_model = PeftModel.from_pretrained(
         model_io.load_model(tiny_model, "float32", "eager", "cpu"), folder
     ).eval()
 
     choices = [chat.encode_answer(tokenizer, text) for text in ("track", "cancel order")]
-    scores = likelihood.score_choices(ours, prompt_ids, choices, 3)
+    scores = likelihood.score_choices(model, prompt_ids, choices, 3)
     for prompt, row in zip(prompt_ids, scores, strict=True):
         for choice, score in zip(choices, row, strict=True):
             with torch.inference_mode():
-                logits = theirs(input_ids=torch.tensor([prompt + choice])).logits[0]
+                logits = peft_model(input_ids=torch.tensor([prompt + choice])).logits[0]
             log_probabilities = logits[-len(choice) - 1 : -1].log_softmax(-1)
             reference = log_probabilities.gather(1, torch.tensor(choice).unsqueeze(1)).sum().item()
             assert score == pytest.approx(reference, rel=1e-3)
 
-    written = generation.generate_answers(ours, tokenizer, prompt_ids, 3, 6)
-    for prompt, answer in zip(prompt_ids, written, strict=True):
+    answers = generation.generate_answers(model, tokenizer, prompt_ids, 3, 6)
+    for prompt, answer in zip(prompt_ids, answers, strict=True):
         ids = torch.tensor([prompt])
-        row = theirs.generate(
+        row = peft_model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False,
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         )[0, len(prompt) :].tolist()  # fmt: skip

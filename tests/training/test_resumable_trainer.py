@@ -34,19 +34,19 @@ def read_result(trainer: Any) -> tuple[Any, ...]:
         for name, p in trainer._iterate_trained_tensors()
     }
     history = trainer.state.log_history
-    logged = [(e["step"], e.get("loss"), e.get("grad_norm")) for e in history if "loss" in e]
-    return tensors, logged, training_log.list_evaluations(history)
+    logged_steps = [(e["step"], e.get("loss"), e.get("grad_norm")) for e in history if "loss" in e]
+    return tensors, logged_steps, training_log.list_evaluations(history)
 
 
 def assert_resumes(run_training: Callable[..., Any], steps: list[int], **changes: Any) -> None:
     """Assert that a run killed at these steps ends in the same bytes as an uninterrupted run."""
     changes = {"adapter": LORA, **SETTINGS, **changes}
-    whole = read_result(run_training("whole", **changes))
+    uninterrupted = read_result(run_training("whole", **changes))
     for step in steps:
         run_training("killed", killed_at=step, **changes)
     resumed = read_result(run_training("killed", **changes))
-    assert resumed[1:] == whole[1:]
-    assert resumed[0] == whole[0]
+    assert resumed[1:] == uninterrupted[1:]
+    assert resumed[0] == uninterrupted[0]
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 8])
@@ -58,12 +58,12 @@ def test_a_run_killed_at_any_step_resumes(run_training: Callable[..., Any], step
 def test_a_run_interrupted_during_an_evaluation_resumes(
     run_training: Callable[..., Any], step: int
 ):
-    """After the last evaluation there is no step left to save at."""
-    whole = read_result(run_training("whole", **SETTINGS))
+    """The run ends at step 9, so no step after its evaluation could save a checkpoint."""
+    uninterrupted = read_result(run_training("whole", **SETTINGS))
     interrupted = run_training("interrupted", interrupted_at=step, **SETTINGS)
     assert interrupted.state.global_step == step
     assert interrupted.checkpoints.find_newest() == interrupted.checkpoints.get_path(step)
-    assert read_result(run_training("interrupted", **SETTINGS)) == whole
+    assert read_result(run_training("interrupted", **SETTINGS)) == uninterrupted
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
@@ -86,21 +86,21 @@ def test_task_weights_resume(run_training: Callable[..., Any], weighting: str):
 
 
 def test_another_seed_thread_count_or_dropout_gives_other_bytes(run_training: Callable[..., Any]):
-    """This shows that the comparisons above can fail."""
+    """The comparisons of bytes above can therefore fail."""
 
     def train_weights(folder: str, **changes: Any) -> dict[str, bytes]:
         settings = {"adapter": LORA, **SETTINGS} if "strategy" not in changes else SETTINGS
         tensors: dict[str, bytes] = read_result(run_training(folder, **{**settings, **changes}))[0]
         return tensors
 
-    plain = train_weights("plain")
-    assert train_weights("again") == plain
-    assert train_weights("dropout", dropout={"attention_dropout": 0.11}) != plain
-    assert train_weights("seed", seed=8) != plain
+    default_weights = train_weights("plain")
+    assert train_weights("again") == default_weights
+    assert train_weights("dropout", dropout={"attention_dropout": 0.11}) != default_weights
+    assert train_weights("seed", seed=8) != default_weights
     threads = torch.get_num_threads()
-    many = train_weights("threads", strategy="full", max_length=100)
+    threaded_weights = train_weights("threads", strategy="full", max_length=100)
     torch.set_num_threads(1 if threads > 1 else 2)
     try:
-        assert train_weights("thread", strategy="full", max_length=100) != many
+        assert train_weights("thread", strategy="full", max_length=100) != threaded_weights
     finally:
         torch.set_num_threads(threads)

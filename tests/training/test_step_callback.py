@@ -15,7 +15,7 @@ def test_a_metric_that_is_not_finite_is_refused(name: str, value: float):
 
 
 def test_a_gradient_of_zero_is_refused_under_sft_only():
-    """GRPO has no gradient when all rewards are equal, which is no divergence."""
+    """GRPO has no gradient when all rewards are equal; that is not a divergence."""
     with pytest.raises(UserError, match="the gradient is 0 at step 3"):
         check_divergence({"loss": 5.7, "grad_norm": 0.0}, 3, "sft")
     check_divergence({"loss": 0.0, "grad_norm": 0.0}, 3, "grpo")

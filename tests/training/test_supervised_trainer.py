@@ -28,10 +28,10 @@ def compute_gradients(
 @pytest.mark.parametrize(
     ("strategy", "smoothing"), [("full", 0.0), ("full", 0.1), ("prompt", 0.0), ("prefix", 0.0)]
 )
-def test_the_loss_of_answers_is_that_of_trl(
+def test_the_loss_of_answers_equals_that_of_trl(
     run_training: Callable[..., Any], tokens: int | None, strategy: str, smoothing: float
 ):
-    """Unlike SFTTrainer, it computes no logits of prompts; loss and gradients are the same."""
+    """Unlike SFTTrainer, our trainer computes no logits of prompts."""
     import torch
     from trl import SFTTrainer
 
@@ -39,12 +39,16 @@ def test_the_loss_of_answers_is_that_of_trl(
     trainer = run_training(strategy=strategy, epochs=0.1, dropout={}, options=options)
     batch = next(iter(trainer.get_train_dataloader()))
     assert (batch["labels"] == IGNORE_INDEX).any()
-    theirs = partial(SFTTrainer.compute_loss, trainer)
-    loss, ours = compute_gradients(trainer, trainer.compute_loss, batch, num_items_in_batch=tokens)
-    other, reference = compute_gradients(trainer, theirs, batch, num_items_in_batch=tokens)
-    assert loss == pytest.approx(other, rel=1e-5)
-    assert ours.norm() > 0
-    torch.testing.assert_close(ours, reference, rtol=1e-3, atol=1e-5)
+    compute_trl_loss = partial(SFTTrainer.compute_loss, trainer)
+    loss, gradient = compute_gradients(
+        trainer, trainer.compute_loss, batch, num_items_in_batch=tokens
+    )
+    reference_loss, reference_gradient = compute_gradients(
+        trainer, compute_trl_loss, batch, num_items_in_batch=tokens
+    )
+    assert loss == pytest.approx(reference_loss, rel=1e-5)
+    assert gradient.norm() > 0
+    torch.testing.assert_close(gradient, reference_gradient, rtol=1e-3, atol=1e-5)
 
 
 def test_training_lowers_the_training_loss(run_training: Callable[..., Any]):
@@ -54,46 +58,49 @@ def test_training_lowers_the_training_loss(run_training: Callable[..., Any]):
 
 
 def test_accumulated_batches_equal_a_large_batch(run_training: Callable[..., Any]):
-    """Rows have different lengths, so the mean of the batches' means would be another loss."""
+    """Rows differ in length, so averaging the means of the batches would give another loss."""
     import torch
 
-    same = {"strategy": "full", "epochs": 1.0, "batching": "random", "dropout": {}}
-    large = run_training("large", batch_size=4, accumulation_steps=1, **same)
-    small = run_training("small", batch_size=2, accumulation_steps=2, **same)
-    one, other = (dict(t.model.named_parameters()) for t in (large, small))
-    for name, tensor in one.items():
-        torch.testing.assert_close(tensor, other[name], rtol=1e-3, atol=1e-5)
+    settings = {"strategy": "full", "epochs": 1.0, "batching": "random", "dropout": {}}
+    large = run_training("large", batch_size=4, accumulation_steps=1, **settings)
+    small = run_training("small", batch_size=2, accumulation_steps=2, **settings)
+    parameters, other_parameters = (dict(t.model.named_parameters()) for t in (large, small))
+    for name, tensor in parameters.items():
+        torch.testing.assert_close(tensor, other_parameters[name], rtol=1e-3, atol=1e-5)
     losses = [[e["loss"] for e in t.state.log_history if "loss" in e] for t in (large, small)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_accumulated_batches_equal_a_large_batch_under_regression(run_training: Callable[..., Any]):
     """The loss is a mean over the rows of a batch; transformers would add up the means."""
-    same = {"objective": "regression", "strategy": "full", "epochs": 1.0, "batching": "random"}
-    large = run_training("large", batch_size=4, accumulation_steps=1, dropout={}, **same)
-    small = run_training("small", batch_size=2, accumulation_steps=2, dropout={}, **same)
+    settings = {"objective": "regression", "strategy": "full", "epochs": 1.0, "batching": "random"}
+    large = run_training("large", batch_size=4, accumulation_steps=1, dropout={}, **settings)
+    small = run_training("small", batch_size=2, accumulation_steps=2, dropout={}, **settings)
     norms = [[e["grad_norm"] for e in t.state.log_history if "loss" in e] for t in (large, small)]
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
-def test_packed_rows_do_not_see_each_other(run_training: Callable[..., Any]):
+def test_packed_rows_do_not_attend_to_each_other(run_training: Callable[..., Any]):
     """Rows packed into one sequence have the same loss as padded rows."""
-    same = {"strategy": "full", "epochs": 1.0, "dropout": {}, "batch_size": 12}
-    padded = run_training("padded", batching="random", **same)
-    packed = run_training("packed", batching="packed", **same)
-    first = [t.state.log_history[0]["loss"] for t in (padded, packed)]
-    assert first[0] == pytest.approx(first[1], rel=1e-4)
+    settings = {"strategy": "full", "epochs": 1.0, "dropout": {}, "batch_size": 12}
+    padded = run_training("padded", batching="random", **settings)
+    packed = run_training("packed", batching="packed", **settings)
+    first_losses = [t.state.log_history[0]["loss"] for t in (padded, packed)]
+    assert first_losses[0] == pytest.approx(first_losses[1], rel=1e-4)
 
 
 def test_the_weight_of_a_task_multiplies_its_loss(run_training: Callable[..., Any]):
     import torch
 
-    def first_loss(**weights: float) -> float:
+    def compute_first_loss(**weights: float) -> float:
         trainer = run_training(
             f"run{weights}", strategy="full", epochs=1.0, sft={"task_weights": weights}
         )
         batch = next(iter(trainer.get_train_dataloader()))
         return float(torch.tensor(compute_gradients(trainer, trainer.compute_loss, batch)[0]))
 
-    plain, heavy = first_loss(intent=1.0), first_loss(intent=1.0, slots=9.0, reply=9.0)
-    assert heavy > 2 * plain
+    equal_loss, weighted_loss = (
+        compute_first_loss(intent=1.0),
+        compute_first_loss(intent=1.0, slots=9.0, reply=9.0),
+    )
+    assert weighted_loss > 2 * equal_loss

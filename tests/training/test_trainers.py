@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 
 LORA = {"r": 4, "lora_dropout": 0.0, "target_modules": "all-linear"}
 WSD = {"num_decay_steps": 2}
-ADAPTER = ["adapter_config.json", "adapter_model.safetensors"]
-WHOLE = ["config.json", "generation_config.json", "model.safetensors"]
-TOKENIZER = ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
+ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"]
+MODEL_FILES = ["config.json", "generation_config.json", "model.safetensors"]
+TOKENIZER_FILES = ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]
 EVALUATION_METRICS = {
     "sft": {"loss"},
     "dpo": {"loss", "accuracy", "margin"},
@@ -31,7 +31,7 @@ EVALUATION_METRICS = {
 
 @pytest.fixture(scope="module")
 def default_weights() -> dict[float, dict[str, bytes]]:
-    """Cache of the weights without any option, by number of epochs."""
+    """Weights of training with default options, cached by number of epochs."""
     return {}
 
 
@@ -82,7 +82,7 @@ def test_each_objective_is_trained_and_evaluated(
 def test_grpo_adds_up_the_weighted_rewards(
     run_training: Callable[..., Any], rewards: list[dict[str, Any]]
 ):
-    """A random model gets the reward for short answers, since it generates 4 tokens at most."""
+    """A random model earns only the reward for short answers: it generates 4 tokens at most."""
     trainer = run_training(
         objective="grpo", strategy="full", options={"num_generations": 4}, epochs=0.25,
         evaluation_tokens=4, grpo={"rewards": rewards},
@@ -94,8 +94,8 @@ def test_grpo_adds_up_the_weighted_rewards(
     assert means[-1] > 0.5
     total = sum(reward["weight"] * mean for reward, mean in zip(rewards, means, strict=True))
     assert metrics["eval_reward"] == pytest.approx(total, rel=1e-5)
-    logged = [entry["reward"] for entry in history if "reward" in entry]
-    assert all(reward > 0.4 * rewards[-1]["weight"] for reward in logged)
+    logged_rewards = [entry["reward"] for entry in history if "reward" in entry]
+    assert all(reward > 0.4 * rewards[-1]["weight"] for reward in logged_rewards)
 
 
 @pytest.mark.parametrize("strategy", get_args(Strategy))
@@ -119,7 +119,9 @@ def test_each_strategy_trains_only_its_parameters(
         } <= trained_names  # tied to the head
     trainer.save_result(tmp_path / "out", 1.0)
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert files == sorted([*(WHOLE if strategy in ("full", "freeze") else ADAPTER), *TOKENIZER])
+    assert files == sorted(
+        [*(MODEL_FILES if strategy in ("full", "freeze") else ADAPTER_FILES), *TOKENIZER_FILES]
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,18 +169,19 @@ def test_each_option_takes_effect(
     default_weights: dict[float, dict[str, bytes]],
     changes: dict[str, Any],
 ):
-    same = {"adapter": LORA, "learning_rate": 1e-2, "max_dropped_fraction": 1.0}
+    settings = {"adapter": LORA, "learning_rate": 1e-2, "max_dropped_fraction": 1.0}
     epochs = changes.get("epochs", 2.0)
     if epochs not in default_weights:
-        default_weights[epochs] = read_weights(run_training("plain", **same, epochs=epochs))
-    assert read_weights(run_training("other", **{**same, **changes})) != default_weights[epochs]
+        default_weights[epochs] = read_weights(run_training("plain", **settings, epochs=epochs))
+    assert read_weights(run_training("other", **{**settings, **changes})) != default_weights[epochs]
 
 
-def test_activation_checkpointing_computes_the_same(run_training: Callable[..., Any]):
-    """It changes memory, not results; the layers show that it is on."""
-    same = {"strategy": "full", "learning_rate": 1e-2}
+def test_activation_checkpointing_does_not_change_the_losses(run_training: Callable[..., Any]):
+    """Checkpointing changes only the memory used; the layers show that it is on."""
+    settings = {"strategy": "full", "learning_rate": 1e-2}
     default, checkpointed = (
-        run_training(str(on), activation_checkpointing=on, **same) for on in (False, True)
+        run_training(str(enabled), activation_checkpointing=enabled, **settings)
+        for enabled in (False, True)
     )
     assert list_losses(default) == pytest.approx(list_losses(checkpointed), rel=1e-5)
     layers = [t.model.model.layers[0] for t in (default, checkpointed)]
@@ -197,8 +200,8 @@ def test_activation_checkpointing_computes_the_same(run_training: Callable[..., 
 def test_evaluation_during_training_changes_no_weight(
     run_training: Callable[..., Any], optimizer: str, objective: str
 ):
-    """The evaluation has answers, dropout and an optimizer that swaps weights for it."""
-    same = {
+    """The evaluation generates answers; dropout is on, and one optimizer swaps the weights."""
+    settings = {
         "objective": objective,
         "options": {"num_generations": 4} if objective == "grpo" else {},
         "epochs": 0.25 if objective == "grpo" else 2.0,
@@ -208,29 +211,31 @@ def test_evaluation_during_training_changes_no_weight(
         "learning_rate": 1e-2,
         "evaluation_tokens": 4,
     }
-    often = run_training("often", evaluation_steps=1, evaluation_answers=3, **same)
-    never = run_training("never", evaluation_steps=0, **same)
-    evaluations = [len(training_log.list_evaluations(t.state.log_history)) for t in (often, never)]
+    evaluated = run_training("often", evaluation_steps=1, evaluation_answers=3, **settings)
+    unevaluated = run_training("never", evaluation_steps=0, **settings)
+    evaluations = [
+        len(training_log.list_evaluations(t.state.log_history)) for t in (evaluated, unevaluated)
+    ]
     assert evaluations[1] == 1 < evaluations[0]
-    assert read_weights(often) == read_weights(never)
+    assert read_weights(evaluated) == read_weights(unevaluated)
 
 
 def test_early_stopping_keeps_the_best_weights(run_training: Callable[..., Any]):
-    """The learning rate ruins the model after some steps; the result is the weights before that."""
-    same = {"strategy": "full", "learning_rate": 3e-2, "schedule": "constant", "warmup": 0.0}
+    """The learning rate is so high that the loss rises after some steps."""
+    settings = {"strategy": "full", "learning_rate": 3e-2, "schedule": "constant", "warmup": 0.0}
     stopping = {"patience": 3, "metric": "loss", "min_change": 0.0}
-    trainer = run_training(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **same)
-    measured = [
+    trainer = run_training(epochs=20.0, evaluation_steps=1, early_stopping=stopping, **settings)
+    losses = [
         metrics["loss"] for _, metrics in training_log.list_evaluations(trainer.state.log_history)
     ]
-    best = min(measured)
-    assert measured.index(best) == len(measured) - 4
-    assert trainer.find_result_evaluation() == len(measured) - 4
+    best = min(losses)
+    assert losses.index(best) == len(losses) - 4
+    assert trainer.find_result_evaluation() == len(losses) - 4
     assert trainer.state.global_step < trainer.state.max_steps
     assert trainer.evaluate()["eval_loss"] == pytest.approx(best, rel=1e-5)
 
 
 def test_the_metric_of_early_stopping_is_ignored_without_patience(run_training: Callable[..., Any]):
-    unread = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
-    trainer = run_training(evaluation_steps=1, epochs=0.5, early_stopping=unread)
+    stopping = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
+    trainer = run_training(evaluation_steps=1, epochs=0.5, early_stopping=stopping)
     assert trainer.state.global_step == trainer.state.max_steps

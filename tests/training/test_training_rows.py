@@ -55,7 +55,7 @@ def test_only_records_of_the_tasks_are_selected(
 @pytest.mark.parametrize(
     ("objective", "skipped"), [("sft", 4), ("grpo", 4), ("kto", 0), ("dpo", 0)]
 )
-def test_undesirable_answers_are_skipped_where_answers_are_imitated(
+def test_objectives_that_imitate_answers_skip_undesirable_ones(
     corpus: list[Record], make_train_params: MakeTrainParams, objective: str, skipped: int
 ):
     records = [replace(r, desirable=index % 3 > 0) for index, r in enumerate(corpus)]
@@ -94,7 +94,7 @@ def test_truncated_answers_are_counted(
     )
 
 
-def test_rows_that_lose_their_whole_answer_are_named(
+def test_rows_whose_answer_is_truncated_completely_are_named(
     tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
     short, long = make_record("q", "a"), make_record("q" * 300, "a")
@@ -102,30 +102,30 @@ def test_rows_that_lose_their_whole_answer_are_named(
     rendered = training_rows.render_rows(tokenizer, [short, long], half)
     assert len(rendered.rows) == 1
     assert rendered.dropped == [long.origin]
-    less = make_train_params(max_length=60, max_dropped_fraction=0.49)
+    stricter = make_train_params(max_length=60, max_dropped_fraction=0.49)
     with pytest.raises(UserError, match=r"1 of 2 rows .* train\.max_length 60 \(s\.csv:qqq"):
-        training_rows.render_rows(tokenizer, [short, long], less)
+        training_rows.render_rows(tokenizer, [short, long], stricter)
     with pytest.raises(UserError, match="1 of 1 rows"):
         training_rows.render_rows(
             tokenizer, [long], make_train_params(max_length=60, max_dropped_fraction=1.0)
         )
 
 
-def test_whole_weights_repeat_a_record(corpus: list[Record]):
-    twice = [replace(record, weight=2.0) for record in corpus[:2]]
-    assert training_rows.repeat_by_weight([*twice, corpus[2]]) == [twice[0]] * 2 + [
-        twice[1]
+def test_integer_weights_repeat_a_record(corpus: list[Record]):
+    doubled = [replace(record, weight=2.0) for record in corpus[:2]]
+    assert training_rows.repeat_by_weight([*doubled, corpus[2]]) == [doubled[0]] * 2 + [
+        doubled[1]
     ] * 2 + [corpus[2]]
 
 
-def test_a_fractional_weight_keeps_about_that_share_always_the_same_records(
+def test_a_fractional_weight_samples_that_share_of_records_reproducibly(
     make_record: Callable[..., Record],
 ):
-    many = [replace(make_record(str(i), "a"), weight=0.25) for i in range(2000)]
-    sample = training_rows.repeat_by_weight(many)
+    weighted = [replace(make_record(str(i), "a"), weight=0.25) for i in range(2000)]
+    sample = training_rows.repeat_by_weight(weighted)
     assert 420 < len(sample) < 580  # 4 standard deviations of a binomial (2000, 0.25)
-    assert training_rows.repeat_by_weight(reversed(many)) == sample[::-1]
-    half = training_rows.repeat_by_weight(replace(record, weight=0.5) for record in many)
+    assert training_rows.repeat_by_weight(reversed(weighted)) == sample[::-1]
+    half = training_rows.repeat_by_weight(replace(record, weight=0.5) for record in weighted)
     assert {record.id for record in sample} < {record.id for record in half}
 
 
@@ -153,7 +153,7 @@ def test_a_record_that_does_not_suit_the_objective_is_refused_by_name(
         training_rows.render_rows(tokenizer, [record], make_train_params(objective=objective), head)
 
 
-def test_a_pair_is_prompt_and_two_answers(
+def test_a_preference_row_has_a_prompt_and_two_answers(
     tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
     record = replace(make_record("q", "good"), rejected="bad one")
@@ -165,11 +165,11 @@ def test_a_pair_is_prompt_and_two_answers(
         tokenizer, [record], make_train_params(objective="reward")
     ).rows
     assert whole.values["chosen_ids"] == row.values["prompt_ids"] + row.values["chosen_ids"]
-    good, bad = training_rows.render_rows(
+    chosen_row, rejected_row = training_rows.render_rows(
         tokenizer, [record], make_train_params(objective="kto")
     ).rows
-    assert (good.values["label"], bad.values["label"]) == (True, False)
-    assert bad.values["completion_ids"] == row.values["rejected_ids"]
+    assert (chosen_row.values["label"], rejected_row.values["label"]) == (True, False)
+    assert rejected_row.values["completion_ids"] == row.values["rejected_ids"]
 
 
 def test_loss_on_all_trains_on_every_assistant_turn(
@@ -181,15 +181,15 @@ def test_loss_on_all_trains_on_every_assistant_turn(
         task="t", source="s", origin="s:1",
     )  # fmt: skip
 
-    def trained_text(loss_on: str) -> str:
+    def decode_trained_text(loss_on: str) -> str:
         (row,) = training_rows.render_rows(
             tokenizer, [record], make_train_params(sft__loss_on=loss_on)
         ).rows
         return tokenizer.decode([i for i in row.values["labels"] if i != chat.IGNORE_INDEX])
 
     end = tokenizer.eos_token
-    assert trained_text("last") == f"second{end}"
-    assert trained_text("all") == f"first{end}second{end}"
+    assert decode_trained_text("last") == f"second{end}"
+    assert decode_trained_text("all") == f"first{end}second{end}"
 
 
 def test_labels_become_their_indices(
@@ -201,10 +201,10 @@ def test_labels_become_their_indices(
     assert head == Head("single_label_classification", ["a", "b"])
     rendered = training_rows.render_rows(tokenizer, single, params, head)
     assert [row.values["labels"] for row in rendered.rows] == [1, 0]
-    several = [make_record("q", '["a","b"]'), make_record("r", "a")]
-    head = choose_head(params, several, {"intent": ["a", "b", "c"]})
+    multi_label = [make_record("q", '["a","b"]'), make_record("r", "a")]
+    head = choose_head(params, multi_label, {"intent": ["a", "b", "c"]})
     assert head == Head("multi_label_classification", ["a", "b", "c"])
-    rendered = training_rows.render_rows(tokenizer, several, params, head)
+    rendered = training_rows.render_rows(tokenizer, multi_label, params, head)
     assert [row.values["labels"] for row in rendered.rows] == [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
     for answer, count in (('["a","b"]', 2), ("[]", 0)):
         with pytest.raises(

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 ARGUMENTS = ("train", "base", "augmented", "prepared/validation.jsonl", "prepared/labels.json")
 LINEAR_LAYERS = 14
-"""Linear layers in the blocks of the tiny model: 2 blocks with 4 of attention and 3 of the MLP."""
+"""Number of linear layers in the tiny model: 2 blocks with 4 in attention and 3 in the MLP."""
 
 
 @pytest.mark.parametrize("double_quantization", [True, False])

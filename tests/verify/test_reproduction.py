@@ -91,7 +91,9 @@ class Repository:
             "DVC_NO_ANALYTICS": "1",
             "TMPDIR": str(path.parent),
             **{
-                f"GIT_{who}_{key}": v for who in ("AUTHOR", "COMMITTER") for key, v in names.items()
+                f"GIT_{role}_{key}": v
+                for role in ("AUTHOR", "COMMITTER")
+                for key, v in names.items()
             },
         }
 
@@ -101,7 +103,7 @@ class Repository:
         )
 
     def add_to(self, file: str, code: str) -> None:
-        """Add statements at the end of a stage's main."""
+        """Add statements at the end of the main function of a stage."""
         path = self.path / file
         path.write_text(path.read_text().replace("# HERE", code))
 
@@ -111,12 +113,12 @@ class Repository:
             ("git", "add", "--all"),
             ("git", "commit", "--quiet", "--message", "A run"),
         ):
-            done = self.run(*command)
-            assert done.returncode == 0, done.stdout + done.stderr
+            result = self.run(*command)
+            assert result.returncode == 0, result.stdout + result.stderr
 
     def verify(self) -> tuple[int, str]:
-        done = self.run("python", "-m", "lockstep.verify.reproduction")
-        return done.returncode, done.stdout + done.stderr.replace("\n", "\n  ")
+        result = self.run("python", "-m", "lockstep.verify.reproduction")
+        return result.returncode, result.stdout + result.stderr.replace("\n", "\n  ")
 
     @property
     def remaining_clones(self) -> list[Path]:
@@ -147,8 +149,8 @@ def original_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (path / name).write_text(text)
     repository = Repository(path)
     repository.run("git", "init", "--quiet")
-    done = repository.run("dvc", "init", "--quiet")
-    assert done.returncode == 0, done.stderr
+    result = repository.run("dvc", "init", "--quiet")
+    assert result.returncode == 0, result.stderr
     return path
 
 
@@ -266,7 +268,7 @@ def test_undeclared_accesses_are_named(undeclared_accesses: tuple[int, str], lin
 
 @pytest.mark.slow
 def test_declared_accesses_are_not_named(undeclared_accesses: tuple[int, str]) -> None:
-    """A base from the hub may connect, and the runner may import the modules of other stages."""
+    """The stage base may connect to the hub, and the runner may import modules of other stages."""
     _, output = undeclared_accesses
     assert "7 undeclared accesses" in output
 
@@ -287,7 +289,7 @@ def test_uncommitted_changes_and_missing_results_are_refused(repository: Reposit
 
 
 def test_the_origin_is_a_stage_that_depends_on_no_other_differing_stage() -> None:
-    def entry(out: str, *deps: str) -> dict[str, Any]:
+    def make_entry(out: str, *deps: str) -> dict[str, Any]:
         return {
             "cmd": out,
             "deps": [{"path": path, "md5": "0"} for path in deps],
@@ -295,9 +297,9 @@ def test_the_origin_is_a_stage_that_depends_on_no_other_differing_stage() -> Non
         }
 
     lock = {
-        "report": entry("reports/a.json", "data/judged/judgements.jsonl", "data/base"),
-        "base": entry("data/base", "seed.txt"),
-        "judge": entry("data/judged", "data/base"),
+        "report": make_entry("reports/a.json", "data/judged/judgements.jsonl", "data/base"),
+        "base": make_entry("data/base", "seed.txt"),
+        "judge": make_entry("data/judged", "data/base"),
     }
     assert find_origin(lock, ["report", "judge"]) == "judge"
     assert find_origin(lock, ["report", "base", "judge"]) == "base"

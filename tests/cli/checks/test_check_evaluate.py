@@ -22,7 +22,7 @@ def test_a_slice_must_be_one_of_a_source_or_of_the_pipeline(
     assert line.startswith(f"evaluate.{key}: no source has the slice fraseing; known: behaviour, ")
 
 
-def test_depth_is_a_slice_of_retrieval_alone(find_mistakes: FindMistakes) -> None:
+def test_depth_is_a_slice_of_retrieval_only(find_mistakes: FindMistakes) -> None:
     assert find_mistakes({"evaluate.slices": ["depth"]}) == []
     (line,) = find_mistakes({"evaluate.slices": ["depth"], "predict.retrieval": {"lengths": []}})
     assert line.startswith("evaluate.slices: no source has the slice depth; known: ")

@@ -98,8 +98,8 @@ def test_a_suite_of_calls_needs_functions_with_schemas() -> None:
 
     with pytest.raises(UserError, match="no record that offers tools"):
         check_record(record)
-    odd = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
-    record = replace(record, tools=[odd])
+    invalid_tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
+    record = replace(record, tools=[invalid_tool])
     with pytest.raises(UserError, match="no record that expects a call, so a model that never"):
         check_record(record)
     with pytest.raises(UserError, match=r"a:1: task t: the reference '{\"name\": \"f\"' is a call"):
