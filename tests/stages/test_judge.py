@@ -41,7 +41,7 @@ def write_predictions(
 ) -> None:
     forms = {"intent": "choice", "slots": "json", "reply": "text"}
     for variant in VARIANTS:
-        answered = [
+        rows_of_variant = [
             Prediction(
                 id=row.id, task=row.task, slices={}, question=row.question, prompt="",
                 reference=row.answer, prediction=answers[variant](number),
@@ -50,7 +50,7 @@ def write_predictions(
             for number, row in enumerate(rows)
         ]  # fmt: skip
         (folder / "predicted" / variant).mkdir(parents=True)
-        predictions.write(folder / "predicted" / variant / "predictions.jsonl", answered)
+        predictions.write(folder / "predicted" / variant / "predictions.jsonl", rows_of_variant)
 
 
 @pytest.fixture
