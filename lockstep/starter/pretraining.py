@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lockstep.errors import UserError
 from lockstep.params import NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.progress import advance, track_progress
 
 if TYPE_CHECKING:
     import torch
@@ -180,14 +181,16 @@ def pretrain(
     optimizers, schedules = _build_optimizers(model, params)
     model.train()
     losses = []
-    for batch in batches:
-        loss = model(input_ids=batch, labels=batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer_or_schedule in (*optimizers, *schedules):
-            optimizer_or_schedule.step()
-        model.zero_grad()
-        losses.append(loss.item())
+    with track_progress("base: pre-training", params.copying_steps + params.steps, "steps"):
+        for batch in batches:
+            loss = model(input_ids=batch, labels=batch).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer_or_schedule in (*optimizers, *schedules):
+                optimizer_or_schedule.step()
+            model.zero_grad()
+            losses.append(loss.item())
+            advance(1)
     last_losses = losses[-max(1, params.steps // 10) :]
     return sum(last_losses) / len(last_losses)
 
