@@ -61,7 +61,7 @@ def select(
     selection.remove_contaminated(contamination.collect_ngrams([BENCHMARK], 4))
     selection.reduce_training(split_params.train_fraction, seed=7)
     splits = {
-        name: [table.load_record(row) for row in selection.split_rows(name).tolist()]
+        name: [table.load_record(row) for row in selection.get_split_rows(name).tolist()]
         for name in SPLITS
     }
     return splits, selection
@@ -139,7 +139,7 @@ def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one() -> None:
     def used_rows(fraction: float) -> set[int]:
         selection = Selection(table, SOURCE_SPLITS)
         selection.reduce_training(fraction, seed=7)
-        return set(selection.split_rows("train").tolist())
+        return set(selection.get_split_rows("train").tolist())
 
     assert used_rows(0.25) < used_rows(0.5) < used_rows(1.0) == set(range(1000))
     assert len(used_rows(0.5)) == pytest.approx(500, abs=5 * 1000**0.5 / 2)
