@@ -1,4 +1,4 @@
-"""Write the sample corpus (data/raw, data/starter, README.md) from the templates in this folder."""
+"""Write the sample corpus (data/raw and README.md) from the templates in this folder."""
 
 import csv
 import io
@@ -10,6 +10,8 @@ import readme
 from dirt import make_dirty
 from phrasing import (
     FOLDER,
+    LANGUAGES,
+    VOCABULARY,
     HashRandom,
     Row,
     capitalize,
@@ -17,18 +19,14 @@ from phrasing import (
     make_distinct_rows,
     parse_templates,
     read_yaml,
+    to_compact_json,
+    to_json_line,
     write_utterance,
 )
 
-LANGUAGES = ["en", "zh"]
-COLUMNS = ["text", "intent", "language", "difficulty", "phrasing"]
-STARTER_BYTES = 1_300_000
-VOCABULARY = read_yaml("vocabulary.yaml")
+COLUMNS = ["text", "intent", "language", "difficulty", "domain", "phrasing"]
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
-TEXT = read_yaml("text.yaml")
-for words in VOCABULARY.values():
-    words["order"] = [str(number) for number in range(1000, 10000)]
 
 
 def make_intents(rng: HashRandom, phrasing: str, counts: dict[str, int]) -> list[Row]:
@@ -37,7 +35,7 @@ def make_intents(rng: HashRandom, phrasing: str, counts: dict[str, int]) -> list
     def make_row(number: int) -> Row:
         difficulty, template = templates[number % len(templates)]
         text = write_utterance(difficulty, template, rng, VOCABULARY[language])
-        values = (text, intent, language, difficulty, phrasing)
+        values = (text, intent, language, difficulty, "core", phrasing)
         return dict(zip(COLUMNS, values, strict=True))
 
     rows = []
@@ -49,19 +47,24 @@ def make_intents(rng: HashRandom, phrasing: str, counts: dict[str, int]) -> list
 
 
 def make_out_of_domain(rng: HashRandom) -> list[Row]:
-    """Return questions that a shop does not answer, labelled as out of scope."""
+    """Return questions that a shop does not answer, labelled as out of scope.
+
+    Those of the domain `near` are for other services, those of `outside` have nothing to do with
+    shops.
+    """
 
     def make_row(number: int) -> Row:
         difficulty, template = templates[number % len(templates)]
         text = capitalize(fill_template(template, rng, phrasings["fillers"], {}))
-        values = (text, "out_of_scope", language, difficulty, "seen")
+        values = (text, "out_of_scope", language, difficulty, domain, "seen")
         return dict(zip(COLUMNS, values, strict=True))
 
     rows, by_language = [], read_yaml("out_of_domain.yaml")
     for language in LANGUAGES:
         phrasings = by_language[language]
-        templates = parse_templates(phrasings["templates"])
-        rows += make_distinct_rows(110, make_row)
+        for domain, count in {"outside": 110, "near": 50}.items():
+            templates = parse_templates(phrasings[domain])
+            rows += make_distinct_rows(count, make_row)
     return rng.shuffle(rows)
 
 
@@ -74,13 +77,13 @@ def make_slots(rng: HashRandom) -> list[Row]:
         text = fill_template(template, rng, VOCABULARY[language], slots)
         output = to_compact_json(slots)
         row = {"instruction": phrasings["instruction"], "input": text, "output": output}
-        return row | {"language": language, "difficulty": difficulty}
+        return row | {"language": language, "difficulty": difficulty, "domain": "core"}
 
     rows, by_language = [], read_yaml("slots.yaml")
     for language in LANGUAGES:
         phrasings = by_language[language]
         templates = parse_templates(phrasings["frames"])
-        rows += make_distinct_rows(252, make_row)
+        rows += make_distinct_rows(500, make_row)
     return rng.shuffle(rows)
 
 
@@ -103,9 +106,10 @@ def make_replies(rng: HashRandom) -> list[Row]:
             rules = role + (" " if language == "en" else "") + topic["policy"]
             messages.insert(0, {"role": "system", "content": rules})
         difficulty = "hard" if multi_turn else "easy"
-        return {"messages": messages, "language": language, "difficulty": difficulty}
+        slices = {"language": language, "difficulty": difficulty, "domain": "core"}
+        return {"messages": messages, **slices}
 
-    return rng.shuffle(make_distinct_rows(416, make_row))
+    return rng.shuffle(make_distinct_rows(800, make_row))
 
 
 def make_preferences(rng: HashRandom) -> list[Row]:
@@ -150,119 +154,71 @@ def make_adversarial(rng: HashRandom) -> list[Row]:
             for prompt in prompts:
                 text = fill_template(prompt, rng, VOCABULARY[language], {})
                 row = {"prompt": text, "completion": rng.choose(phrasings["refusal"])}
-                rows.append(row | {"attack": attack, "language": language, "difficulty": "hard"})
+                slices = {"language": language, "difficulty": "hard", "domain": "near"}
+                rows.append(row | {"attack": attack, **slices})
     return rng.shuffle(rows)
 
 
-def make_document(rng: HashRandom, language: str, phrasings: Row) -> str:
-    """Return an unlabelled text: utterances, a dialogue, a note, a log, a quote or a paragraph."""
-    vocabulary, intents = VOCABULARY[language], list(INTENTS[language].values())
-    space = " " if language == "en" else ""
-    values: dict[str, str] = {}
-    kind = rng.draw_below(28)
-    if kind < 7:
-        templates = parse_templates(rng.choose(intents)["seen"])
-        count = 1 + rng.draw_below(4)
-        utterances = (
-            write_utterance(*rng.choose(templates), rng, vocabulary) for _ in range(count)
-        )
-        return space.join(utterances)
-    if kind < 11:
-        topic = rng.choose(list(REPLIES[language]["topics"].values()))
-        ask = fill_template(rng.choose(topic["ask"]), rng, vocabulary, values)
-        # the policy instead of a reply: fine-tuning has to teach the replies
-        dialogue = {"ask": ask, "reply": topic["policy"]}
-        return fill_template(rng.choose(phrasings["ask_agent"]), rng, {}, dialogue)
-    if kind < 17:
-        return make_note(rng, language, phrasings, intents)
-    if kind < 19:
-        return make_log(rng, vocabulary)
-    if kind < 22:
-        template = rng.choose(parse_templates(rng.choose(intents)["seen"]))
-        quote = {"utterance": write_utterance(*template, rng, vocabulary)}
-        return fill_template(rng.choose(phrasings["quote"]), rng, {}, quote)
-    templates = parse_templates(phrasings["shop" if kind < 25 else "life"])
-    vocabulary = vocabulary | {"who": phrasings["who"]}
-    picked = [rng.choose(templates)[1] for _ in range(2 + rng.draw_below(3))]
-    return space.join(capitalize(fill_template(line, rng, vocabulary, {})) for line in picked)
+def make_safety(rng: HashRandom) -> list[Row]:
+    """Return unsafe prompts with a refusal and safe prompts with an answer, for training."""
+    rows = []
+    for language, phrasings in read_yaml("safety.yaml").items():
+        for label, part in {"unsafe": "refusal", "safe": "answer"}.items():
+            for difficulty, template in parse_templates(phrasings["train"][label]):
+                prompt = fill_request(template, rng, phrasings["fillers"])
+                row = {"prompt": prompt, "completion": rng.choose(phrasings["answers"][part])}
+                slices = {"language": language, "difficulty": difficulty, "domain": "near"}
+                rows.append(row | slices)
+    return rng.shuffle(rows)
 
 
-def make_note(rng: HashRandom, language: str, phrasings: Row, intents: list[Row]) -> str:
-    """Return a sentence with its values in JSON or in words; without values, the sentence alone."""
-    values: dict[str, str] = {}
-    block = phrasings["talk"] if rng.draw_below(4) else rng.choose(intents)["seen"]
-    template = rng.choose(parse_templates(block))[1]
-    sentence = capitalize(fill_template(template, rng, VOCABULARY[language], values))
-    english = language == "en"
-    if not sentence.endswith((".", "。", "?", "？")):
-        sentence += "." if english else "。"
-    colon, comma = (": ", ", ") if english else ("：", "，")
-    names = [name for name in phrasings["names"] if values.get(name, "\n") in sentence]
-    if not names:
-        return sentence
-    if rng.draw_below(4):
-        return sentence + "\n" + to_compact_json({name: values[name] for name in names})
-    note = comma.join(phrasings["names"][name] + colon + values[name] for name in names)
-    parts = {"sentence": sentence, "note": note}
-    return fill_template(rng.choose(phrasings["note"]), rng, {}, parts)
+def make_refusals(rng: HashRandom) -> list[Row]:
+    """Return unsafe and safe prompts of other templates, for testing."""
+
+    def make_row(number: int) -> Row:
+        _, template = templates[number % len(templates)]
+        text = fill_request(template, rng, phrasings["fillers"])
+        return {"text": text, "label": label, "language": language}
+
+    rows = []
+    for language, phrasings in read_yaml("safety.yaml").items():
+        for label, block in phrasings["test"].items():
+            templates = parse_templates(block)
+            rows += make_distinct_rows(60, make_row)
+    return rng.shuffle(rows)
 
 
-def make_log(rng: HashRandom, vocabulary: dict[str, list[str]]) -> str:
-    """Return a log of one to three machine codes, each followed by the same values as JSON."""
-    names = rng.shuffle(["order", "product", "colour", "size", "city", "day", "quantity"])
-    values = {name: rng.choose(vocabulary[name]) for name in names[: 1 + rng.draw_below(4)]}
-    codes = rng.shuffle(TEXT["log"].splitlines())[: 1 + rng.draw_below(3)]
-    gap = rng.choose([" ", "\n"])
-    return "\n".join(
-        f"{fill_template(code, rng, {}, {})}{gap}{to_compact_json(values)}" for code in codes
-    )
-
-
-def make_starter_text(rng: HashRandom) -> list[Row]:
-    """Return distinct unlabelled texts until their lines reach STARTER_BYTES."""
-    rows: dict[str, Row] = {}
-    size = 0
-    while size < STARTER_BYTES:
-        language = rng.choose(LANGUAGES)
-        text = make_document(rng, language, TEXT[language])
-        if text not in rows:
-            rows[text] = {"text": text}
-            size += len(to_json_line(rows[text]).encode()) + 1
-    return list(rows.values())
-
-
-def to_compact_json(values: Row) -> str:
-    """Return JSON with sorted keys and no spaces."""
-    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def to_json_line(row: Row) -> str:
-    """Return a row as one line of a JSON Lines file."""
-    return json.dumps(row, ensure_ascii=False, sort_keys=True)
+def fill_request(template: str, rng: HashRandom, fillers: dict[str, list[str]]) -> str:
+    """Fill a template and end it as a sentence."""
+    text = capitalize(fill_template(template, rng, fillers, {}))
+    if text.endswith((".", "。", "?", "？", "!", "！")):
+        return text
+    return text + ("." if text.isascii() else "。")
 
 
 def to_csv_lines(rows: list[Row]) -> list[str]:
     """Return the header and the rows of a CSV file, line by line."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().splitlines()
 
 
 def main(out: Path) -> None:
-    """Write all files below `out`: raw/, starter/ and sample/README.md."""
+    """Write all files below `out`: raw/ and sample/README.md."""
     counts, dirt = read_yaml("intents.yaml"), read_yaml("dirt.yaml")
     rows_by_path = {
         "raw/intent.csv": make_intents(HashRandom("intent"), "seen", counts),
         "raw/intent_unseen.csv": make_intents(
-            HashRandom("unseen"), "unseen", dict.fromkeys(counts, 20)
+            HashRandom("unseen"), "unseen", dict.fromkeys(counts, 24)
         ),
         "raw/slots.jsonl": make_slots(HashRandom("slots")),
         "raw/replies.jsonl": make_replies(HashRandom("replies")),
         "raw/adversarial.jsonl": make_adversarial(HashRandom("adversarial")),
         "raw/preferences.jsonl": make_preferences(HashRandom("preferences")),
-        "starter/text.jsonl": make_starter_text(HashRandom("starter")),
+        "raw/safety.jsonl": make_safety(HashRandom("safety")),
+        "raw/refusals.csv": make_refusals(HashRandom("refusals")),
     }
     contents = {}
     for path, rows in rows_by_path.items():

@@ -12,12 +12,18 @@ from ruamel.yaml import YAML
 T = TypeVar("T")
 Row = dict[str, Any]
 FOLDER = Path(__file__).parent
+LANGUAGES = ["en", "zh"]
 INNERMOST_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 def read_yaml(name: str) -> Any:
     """Return the content of a YAML file beside this one."""
     return YAML(typ="safe", pure=True).load((FOLDER / name).read_text("utf-8"))
+
+
+VOCABULARY = read_yaml("vocabulary.yaml")
+for _words in VOCABULARY.values():
+    _words["order"] = [str(number) for number in range(1000, 10000)]
 
 
 class HashRandom:
@@ -107,3 +113,13 @@ def make_distinct_rows(count: int, make_row: Callable[[int], Row]) -> list[Row]:
         rows.setdefault(json.dumps(row, sort_keys=True), row)
         number += 1
     return list(rows.values())
+
+
+def to_compact_json(values: Row) -> str:
+    """Return JSON with sorted keys and no spaces."""
+    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def to_json_line(row: Row) -> str:
+    """Return a row as one line of a JSON Lines file."""
+    return json.dumps(row, ensure_ascii=False, sort_keys=True)

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from phrasing import FOLDER, parse_templates
 
-HAND_WRITTEN = ("raw/behaviour.jsonl", "raw/refusals.csv")
+HAND_WRITTEN = ("raw/behaviour.jsonl",)
 """Files of data/ that no template produces."""
 
 
@@ -43,7 +43,6 @@ def render(
         seen_frames=frames["seen"],
         unseen_frames=frames["unseen"],
         dirt=dirt,
-        starter_megabytes=f"{len(contents['starter/text.jsonl'].encode()) / 1e6:.1f}",
     )
 
 

@@ -12,7 +12,6 @@ from lockstep.models.quantization import QuantizeParams
 from lockstep.params import Section, Seed
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.reporting.report_params import ReportParams
-from lockstep.starter.pretraining import StarterParams
 from lockstep.statistics.evaluate_params import EvaluateParams
 from lockstep.training.train_params import TrainParams
 
@@ -25,7 +24,6 @@ class Parameters(Section):
     compute: ComputeParams
     weights: WeightsParams
     base: BaseParams
-    starter: StarterParams
     prepare: PrepareParams
     augment: AugmentParams
     train: TrainParams

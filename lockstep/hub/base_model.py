@@ -29,12 +29,11 @@ def download_base(base: BaseParams, into: Path) -> None:
     download.download_model(base.id, base.revision, into, lambda scratch: check_base(scratch, base))
 
 
-def copy_base(base: BaseParams, into: Path) -> None:
-    """Copy the base model from the user's folder into the folder `into`.
+def copy_base(source: Path, base: BaseParams, into: Path) -> None:
+    """Copy the base model from the local folder `source` into the folder `into`.
 
-    Error messages name the user's folder, not the copy.
+    Error messages name the source, not the copy.
     """
-    source = Path(base.path)
     local_folder.copy_model(source, into)
     try:
         check_base(into, base)

@@ -1,4 +1,6 @@
-"""Pre-train the tiny starter model, so that the pipeline runs without a download.
+"""Pre-train the starter model that is committed in data/starter.
 
-Start with `pretraining`.
+`make starter` runs the pipeline there, whose last stage is `python -m lockstep.starter`. The main
+pipeline does not use this package: its `base` stage reads the committed weights. Start with
+`pretraining`.
 """

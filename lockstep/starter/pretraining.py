@@ -1,8 +1,9 @@
-"""Pre-train a tiny language model from scratch, so that the pipeline works without a download."""
+"""Pre-train a tiny language model from scratch."""
 
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,30 +48,34 @@ QWEN2_SPLIT_PATTERN = (
 
 
 class StarterParams(Section):
-    """Size and pre-training of the starter model; used if `base.source` is starter."""
+    """Size and pre-training of the starter model."""
 
-    vocabulary: Annotated[int, Field(ge=256 + len(CONTROL_TOKENS), le=1_000_000)] = 2048
+    vocabulary: Annotated[int, Field(ge=256 + len(CONTROL_TOKENS), le=1_000_000)]
     """Number of tokens of the byte-level BPE, including bytes and control tokens."""
-    hidden_size: PositiveInt = 128
+    hidden_size: PositiveInt
     """Width of the model; the MLP is twice as wide."""
-    layers: PositiveInt = 3
+    layers: PositiveInt
     """Number of transformer blocks."""
-    heads: PositiveInt = 2
+    heads: PositiveInt
     """Number of attention heads per block."""
-    context: PositiveInt = 512
+    context: PositiveInt
     """Maximum length of an input, in tokens."""
-    batch_tokens: PositiveInt = 1024
+    batch_tokens: PositiveInt
     """Number of tokens per optimizer step."""
-    sequence: PositiveInt = 128
+    sequence: PositiveInt
     """Length of a training sequence, in tokens; documents are packed end to end."""
-    copying_steps: NaturalInt = 350
+    copying_steps: NaturalInt
     """Number of initial optimizer steps on repeated random tokens, which teach copying."""
-    steps: PositiveInt = 950
+    steps: PositiveInt
     """Number of optimizer steps on the text, after the copying steps."""
-    learning_rate: PositiveFloat = 4e-2
+    learning_rate: PositiveFloat
     """Peak of a one-cycle schedule for embeddings and norms (AdamW)."""
-    matrix_learning_rate: PositiveFloat = 8e-3
+    matrix_learning_rate: PositiveFloat
     """Peak of a one-cycle schedule for the matrices of the blocks (Muon)."""
+    validation_documents: PositiveInt
+    """Number of documents at the start of the text on which the validation loss is measured."""
+    evaluation_steps: PositiveInt
+    """Number of optimizer steps between two measurements of the validation loss."""
 
     @model_validator(mode="after")
     def _check_heads(self) -> "StarterParams":
@@ -81,18 +86,30 @@ class StarterParams(Section):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """Losses at one optimizer step, in nats per token."""
+
+    step: int
+    """Number of optimizer steps so far, copying steps included."""
+    loss: float
+    """Mean training loss since the row before."""
+    validation_loss: float
+    """Mean loss on the validation documents."""
+
+
 def train_starter(
     text: Path, params: StarterParams, attention: str, seed: int
-) -> tuple[Any, Any, float]:
+) -> tuple[Any, Any, list[LogRow]]:
     """Train a tokenizer and a model on the documents of a file.
 
-    Return the model, the tokenizer and the final training loss in nats.
+    Return the model, the tokenizer and the losses.
     """
     documents = read_documents(text)
     tokenizer = train_tokenizer(documents, params)
     model = build_model(tokenizer, params, attention)
-    loss = pretrain(model, tokenizer, documents, params, seed)
-    return model, tokenizer, loss
+    log = pretrain(model, tokenizer, documents, params, seed)
+    return model, tokenizer, log
 
 
 def read_documents(path: Path) -> list[str]:
@@ -163,26 +180,31 @@ def build_model(tokenizer: Any, params: StarterParams, attention: str) -> Any:
 
 def pretrain(
     model: Any, tokenizer: Any, documents: list[str], params: StarterParams, seed: int
-) -> float:
-    """Train the model in place and return the mean loss, in nats, of the last tenth of the steps.
+) -> list[LogRow]:
+    """Train the model in place and return its losses, measured every `evaluation_steps`.
 
     Muon (Jordan et al., 2024) reaches a given loss in half the time of AdamW, so it updates the
     matrices. The first steps are on repeated random tokens: copying needs induction heads
     (Olsson et al., 2022), which do not form on a text of this size.
+
+    Raise UserError if the text is too short for a batch or for the validation documents.
     """
     import torch
 
     turns = [_format_turn(number, text) for number, text in enumerate(documents)]
-    stream = torch.tensor(list(itertools.chain.from_iterable(tokenizer(turns)["input_ids"])))
+    validation = _encode(tokenizer, turns[: params.validation_documents])
+    stream = _encode(tokenizer, turns[params.validation_documents :])
     batches = itertools.chain(
         itertools.islice(_repeat_tokens(stream, params, seed), params.copying_steps),
         itertools.islice(_batch_text(stream, params, seed), params.steps),
     )
     optimizers, schedules = _build_optimizers(model, params)
+    log: list[LogRow] = []
+    losses: list[float] = []
+    last_step = params.copying_steps + params.steps
     model.train()
-    losses = []
-    with track_progress("base: pre-training", params.copying_steps + params.steps, "steps"):
-        for batch in batches:
+    with track_progress("starter", last_step, "steps"):
+        for step, batch in enumerate(batches, 1):
             loss = model(input_ids=batch, labels=batch).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -190,9 +212,42 @@ def pretrain(
                 optimizer_or_schedule.step()
             model.zero_grad()
             losses.append(loss.item())
+            if step % params.evaluation_steps == 0 or step == last_step:
+                validation_loss = _measure_loss(model, validation, params)
+                log.append(LogRow(step, sum(losses) / len(losses), validation_loss))
+                losses = []
             advance(1)
-    last_losses = losses[-max(1, params.steps // 10) :]
-    return sum(last_losses) / len(last_losses)
+    return log
+
+
+def _encode(tokenizer: Any, turns: list[str]) -> "torch.Tensor":
+    """Return the tokens of all turns, end to end: (tokens,)."""
+    import torch
+
+    return torch.tensor(
+        list(itertools.chain.from_iterable(tokenizer(turns)["input_ids"])) if turns else []
+    )
+
+
+def _measure_loss(model: Any, stream: "torch.Tensor", params: StarterParams) -> float:
+    """Return the mean loss on the sequences of a token stream, in nats per token."""
+    import torch
+
+    rows = max(1, params.batch_tokens // params.sequence)
+    usable = len(stream) // params.sequence * params.sequence
+    if not usable:
+        raise UserError(
+            "the validation documents are shorter than one sequence; raise validation_documents"
+        )
+    sequences = stream[:usable].view(-1, params.sequence)
+    model.eval()
+    with torch.no_grad():
+        total = sum(
+            float(model(input_ids=batch, labels=batch).loss) * len(batch)
+            for batch in sequences.split(rows)
+        )
+    model.train()
+    return total / len(sequences)
 
 
 def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], list[Any]]:
