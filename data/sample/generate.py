@@ -15,6 +15,7 @@ from phrasing import (
     HashRandom,
     Row,
     capitalize,
+    end_sentence,
     fill_template,
     make_distinct_rows,
     parse_templates,
@@ -62,7 +63,7 @@ def make_out_of_domain(rng: HashRandom) -> list[Row]:
     rows, by_language = [], read_yaml("out_of_domain.yaml")
     for language in LANGUAGES:
         phrasings = by_language[language]
-        for domain, count in {"outside": 110, "near": 50}.items():
+        for domain, count in {"outside": 100, "near": 60}.items():
             templates = parse_templates(phrasings[domain])
             rows += make_distinct_rows(count, make_row)
     return rng.shuffle(rows)
@@ -165,7 +166,9 @@ def make_safety(rng: HashRandom) -> list[Row]:
     for language, phrasings in read_yaml("safety.yaml").items():
         for label, part in {"unsafe": "refusal", "safe": "answer"}.items():
             for difficulty, template in parse_templates(phrasings["train"][label]):
-                prompt = fill_request(template, rng, phrasings["fillers"])
+                prompt = end_sentence(
+                    capitalize(fill_template(template, rng, phrasings["fillers"], {}))
+                )
                 row = {"prompt": prompt, "completion": rng.choose(phrasings["answers"][part])}
                 slices = {"language": language, "difficulty": difficulty, "domain": "near"}
                 rows.append(row | slices)
@@ -177,7 +180,7 @@ def make_refusals(rng: HashRandom) -> list[Row]:
 
     def make_row(number: int) -> Row:
         _, template = templates[number % len(templates)]
-        text = fill_request(template, rng, phrasings["fillers"])
+        text = end_sentence(capitalize(fill_template(template, rng, phrasings["fillers"], {})))
         return {"text": text, **labels}
 
     rows = []
@@ -186,14 +189,6 @@ def make_refusals(rng: HashRandom) -> list[Row]:
             templates, labels = parse_templates(block), {"label": label, "language": language}
             rows += make_distinct_rows(60, make_row)
     return rng.shuffle(rows)
-
-
-def fill_request(template: str, rng: HashRandom, fillers: dict[str, list[str]]) -> str:
-    """Fill a template and end it as a sentence."""
-    text = capitalize(fill_template(template, rng, fillers, {}))
-    if text.endswith((".", "。", "?", "？", "!", "！")):
-        return text
-    return text + ("." if text.isascii() else "。")
 
 
 def to_csv_lines(rows: list[Row]) -> list[str]:

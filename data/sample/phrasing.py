@@ -84,6 +84,13 @@ def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def end_sentence(text: str) -> str:
+    """Return the text with a full stop if it does not end as a sentence."""
+    if text.endswith((".", "。", "?", "？", "!", "！")):
+        return text
+    return text + ("." if text.isascii() else "。")
+
+
 def write_utterance(
     difficulty: str, template: str, rng: HashRandom, vocabulary: dict[str, list[str]]
 ) -> str:

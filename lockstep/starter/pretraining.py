@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
+SHARPNESS = 8.0
+"""Size of the initial biases by which heads look back."""
+
 CHATML = (
     "{% if tools %}<|im_start|>system\n"
     "{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] + '\n\n' }}{% endif %}"
@@ -58,6 +61,8 @@ class StarterParams(Section):
     """Number of transformer blocks."""
     heads: PositiveInt
     """Number of attention heads per block."""
+    look_back_heads: NaturalInt
+    """Number of heads of the first block that start by attending to the token 1, 2, … before."""
     context: PositiveInt
     """Maximum length of an input, in tokens."""
     batch_tokens: PositiveInt
@@ -83,6 +88,8 @@ class StarterParams(Section):
             raise ValueError(
                 f"hidden_size {self.hidden_size} must be an even multiple of heads {self.heads}"
             )
+        if self.look_back_heads > self.heads:
+            raise ValueError(f"look_back_heads {self.look_back_heads} must be at most {self.heads}")
         return self
 
 
@@ -112,16 +119,19 @@ def train_starter(
     return model, tokenizer, log
 
 
-def read_documents(path: Path) -> list[str]:
-    """Return the documents of a JSON-lines file whose rows have a `text` field."""
+def read_documents(path: Path) -> list[list[str]]:
+    """Return the turns of each document of a JSON-lines file whose rows have a list `turns`."""
     lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold U+2028
     try:
-        return [json.loads(line)["text"] for line in lines]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f'{path}: every line must be JSON like {{"text": "…"}}') from None
+        documents = [json.loads(line)["turns"] for line in lines]
+        if all(isinstance(turn, str) for turns in documents for turn in [*turns, turns[0]]):
+            return documents
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise UserError(f'{path}: every line must be JSON like {{"turns": ["…", "…"]}}')
 
 
-def train_tokenizer(documents: list[str], params: StarterParams) -> Any:
+def train_tokenizer(documents: list[list[str]], params: StarterParams) -> Any:
     """Train a byte-level BPE with single digits and ChatML, wrapped for transformers.
 
     No token begins with a space. A word therefore has the same tokens in a sentence and in a JSON
@@ -143,7 +153,7 @@ def train_tokenizer(documents: list[str], params: StarterParams) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    bpe.train_from_iterator(documents, trainer)
+    bpe.train_from_iterator(itertools.chain.from_iterable(documents), trainer)
     # the pre-tokenizer of Qwen2 itself, which gives the same tokens
     bpe.pre_tokenizer = pre_tokenizers.Sequence([split_words, to_bytes])
     return PreTrainedTokenizerFast(
@@ -169,17 +179,44 @@ def build_model(tokenizer: Any, params: StarterParams, attention: str) -> Any:
         num_attention_heads=params.heads,
         num_key_value_heads=params.heads,
         max_position_embeddings=params.context,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4},
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return Qwen2ForCausalLM._from_config(config, attn_implementation=attention)
+    model = Qwen2ForCausalLM._from_config(config, attn_implementation=attention)
+    _look_back(model, params)
+    return model
+
+
+def _look_back(model: Any, params: StarterParams) -> None:
+    """Let head h of the first block attend to the token h + 1 places before.
+
+    An induction head of a later block copies what followed a token earlier; for that it needs the
+    token before each place (Olsson et al., 2022). With this start such heads form within 250
+    steps; from random weights they had not formed after 500.
+
+    The biases alone give the rotated queries and keys the score Σ cos(θᵢ(Δ - h - 1)) at distance
+    Δ, where θᵢ are the frequencies of the rotary embedding (Su et al., 2021). It peaks at h + 1.
+    """
+    import torch
+
+    attention = model.model.layers[0].self_attn
+    angles = model.model.rotary_emb.inv_freq
+    half = len(angles)
+    with torch.no_grad():
+        for head in range(params.look_back_heads):
+            first, second = (
+                slice((2 * head + part) * half, (2 * head + part + 1) * half) for part in (0, 1)
+            )
+            attention.k_proj.bias[first] = SHARPNESS
+            attention.q_proj.bias[first] = SHARPNESS * torch.cos((head + 1) * angles)
+            attention.q_proj.bias[second] = -SHARPNESS * torch.sin((head + 1) * angles)
 
 
 def pretrain(
-    model: Any, tokenizer: Any, documents: list[str], params: StarterParams, seed: int
+    model: Any, tokenizer: Any, documents: list[list[str]], params: StarterParams, seed: int
 ) -> list[LogRow]:
     """Train the model in place and return its losses, measured every `evaluation_steps`.
 
@@ -191,9 +228,9 @@ def pretrain(
     """
     import torch
 
-    turns = [_format_turn(number, text) for number, text in enumerate(documents)]
-    validation = _encode(tokenizer, turns[: params.validation_documents])
-    stream = _encode(tokenizer, turns[params.validation_documents :])
+    texts = [_format_turns(number, turns) for number, turns in enumerate(documents)]
+    validation = _encode(tokenizer, texts[: params.validation_documents])
+    stream = _encode(tokenizer, texts[params.validation_documents :])
     batches = itertools.chain(
         itertools.islice(_repeat_tokens(stream, params, seed), params.copying_steps),
         itertools.islice(_batch_text(stream, params, seed), params.steps),
@@ -220,13 +257,11 @@ def pretrain(
     return log
 
 
-def _encode(tokenizer: Any, turns: list[str]) -> "torch.Tensor":
-    """Return the tokens of all turns, end to end: (tokens,)."""
+def _encode(tokenizer: Any, texts: list[str]) -> "torch.Tensor":
+    """Return the tokens of all texts, end to end: (tokens,)."""
     import torch
 
-    return torch.tensor(
-        list(itertools.chain.from_iterable(tokenizer(turns)["input_ids"])) if turns else []
-    )
+    return torch.tensor([token for tokens in tokenizer(texts)["input_ids"] for token in tokens])
 
 
 def _measure_loss(model: Any, stream: "torch.Tensor", params: StarterParams) -> float:
@@ -284,9 +319,13 @@ def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], lis
     return optimizers, schedules
 
 
-def _format_turn(number: int, text: str) -> str:
-    """Return a document between turn markers, so that the model sees the markers in training."""
-    return f"<|im_start|>{('user', 'assistant')[number % 2]}\n{text}<|im_end|>\n"
+def _format_turns(number: int, turns: list[str]) -> str:
+    """Return a document between turn markers; a single turn is the user's or the assistant's."""
+    first_role = 0 if len(turns) > 1 else number % 2
+    roles = itertools.islice(itertools.cycle(("user", "assistant")), first_role, None)
+    return "".join(
+        f"<|im_start|>{role}\n{turn}<|im_end|>\n" for role, turn in zip(roles, turns, strict=False)
+    )
 
 
 def _repeat_tokens(
