@@ -16,7 +16,7 @@ from lockstep.verify.clone import run_git
 RESULTS = ("dvc.lock", "reports/")
 """Files that the stages write and git tracks."""
 INPUTS = ("constraints.txt", "data/", "dvc.yaml", "lockstep/", "params.yaml", "stages/")
-"""What determines the results; data/ holds no tracked outputs."""
+"""Files that determine the results; git tracks no output in data/."""
 RESTORE_COMMAND = "git checkout HEAD -- dvc.lock reports"
 """Command that restores the committed files. It needs no DVC cache."""
 
@@ -44,8 +44,8 @@ def describe_other_machine(root: Path) -> str | None:
     here, there = classes
     return (
         f"This machine ({here}) is of another class than the one that made the committed results "
-        f"({there}): {len(results)} files differ in their bytes, and "
-        f"{describe_largest_change(committed, metrics)}. `{RESTORE_COMMAND}` restores them."
+        f"({there}), so {len(results)} files differ from the commit and "
+        f"{describe_largest_change(committed, metrics)}; `{RESTORE_COMMAND}` restores them"
     )
 
 
@@ -57,7 +57,7 @@ def describe_largest_change(before: Metrics, after: Metrics) -> str:
         shares or changes, key=lambda change: abs(change[2]), default=("", "", 0.0)
     )
     if not difference:
-        return "all metrics of the table are equal"
+        return "no metric of the table does"
     shown = describe_metric(name).format_difference(difference).lstrip("+−")
     return f"the metrics of the table by at most {shown} ({title})"
 
