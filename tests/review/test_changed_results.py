@@ -19,7 +19,8 @@ from lockstep.verify.clone import run_git
 STAGE = """
 import json, pathlib
 cpu, accuracy = json.loads(pathlib.Path("../cpu.json").read_text())
-metrics = {"base": {}, "quantized": {}, "merged": {"intent": {"accuracy": accuracy}, "perplexity": {"overall": 2.0 + accuracy}}}
+merged = {"intent": {"accuracy": accuracy}, "perplexity": {"overall": 2.0 + accuracy}}
+metrics = {"base": {}, "merged": merged, "quantized": {}}
 provenance = {"machine": {"cpu": cpu, "gpu": ""}, "result": str(accuracy)}
 for file, value in {"data/model.json": accuracy, "reports/metrics.json": metrics,
                     "reports/provenance/train.json": provenance}.items():
