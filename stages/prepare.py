@@ -51,6 +51,8 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "tasks.json", tasks)
         outputs.write_json(folder / "card.json", card)
     click.echo(prepare_summary.format_counts(selection, converted), err=True)
+    for warning in card["warnings"]:
+        click.echo(f"prepare: warning: {' '.join(warning.split())}", err=True)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def list_paths(entry: dict[str, Any], key: str) -> set[str]:
 
 
 FILES = {
+    "lockstep/multiple_testing.py": "drift and paired tests are corrected in the same way",
     "lockstep/outputs.py": "a contract of all stages",
     "lockstep/params.py": "a contract of all stages",
     "lockstep/predictions.py": "a contract of all stages",

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum, log2
 from typing import Any
 
 import numpy as np
@@ -95,29 +94,6 @@ def sort_by_name(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def measure_drift(
-    splits: Mapping[str, RecordStatistics], strata: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Return how much validation and test differ from training: 0 is equal, 1 is disjoint.
-
-    The measure is the Jensen-Shannon divergence in bits (Lin, 1991) between the distributions of
-    strata, tasks, languages and lengths.
-    """
-    count_values: dict[str, Callable[[RecordStatistics], Counter[Any]]] = {
-        "strata": lambda split: split.count(lambda values: values.get_stratum(strata)),
-        "task": lambda split: split.count(lambda values: values.task),
-        "language": lambda split: split.count(lambda values: values.language),
-        "length": lambda split: Counter(np.frexp(split.lengths[:, 2])[1].tolist()),  # powers of 2
-    }
-    return {
-        name: {
-            split: round(_compute_divergence(count(splits["train"]), count(splits[split])), 4)
-            for split in ("validation", "test")
-        }
-        for name, count in count_values.items()
-    }
-
-
 def _count_task_labels(
     splits: Collection[RecordStatistics], tasks: Collection[str]
 ) -> dict[str, dict[str, int]]:
@@ -128,15 +104,6 @@ def _count_task_labels(
                 for label in records.parse_labels(values.answer):
                     counts[values.task][label] += number
     return {task: sort_by_name(labels) for task, labels in counts.items()}
-
-
-def _compute_divergence(p: Counter[Any], q: Counter[Any]) -> float:
-    """Return the Jensen-Shannon divergence of two distributions in bits; 0 if one is empty."""
-    total_p, total_q = sum(p.values()), sum(q.values())
-    if not total_p or not total_q:
-        return 0.0
-    shares = [(p[key] / total_p, q[key] / total_q) for key in {*p, *q}]
-    return abs(fsum(x * log2(2 * x / (a + b)) / 2 for a, b in shares for x in (a, b) if x))
 
 
 def _summarize_lengths(lengths: npt.NDArray[np.int32]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from lockstep.data import data_card, label_studio, quality
+from lockstep.data import data_card, drift, label_studio, quality
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
@@ -20,8 +20,10 @@ def build_card(
     splits = selection.split_statistics()
     record_count = sum(map(len, splits.values()))
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labels = data_card.count_labels(
-        splits.values(), {source.path for source in params.labelled_sources}
+    labelled_sources = {source.path for source in params.labelled_sources}
+    labels = data_card.count_labels(splits.values(), labelled_sources)
+    comparisons = drift.measure_drift(
+        selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
     )
     return {
         "rows": {
@@ -41,7 +43,8 @@ def build_card(
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
         "licences": {source.path: source.licence for source in params.sources},
-        "drift": data_card.measure_drift(splits, params.strata),
+        "drift": comparisons,
+        "warnings": drift.describe_drift(comparisons),
         "splits": {name: data_card.describe_records(split) for name, split in splits.items()},
         "benchmark_texts": {path: len(texts) for path, texts in benchmarks.items()},
     }

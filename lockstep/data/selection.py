@@ -14,7 +14,8 @@ from lockstep.data import contamination, data_card, duplicates, near_duplicates,
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import Indices, RecordTable
-from lockstep.data.splitting import PRIORITY, SPLITS, TEST, TRAIN, SplitParams
+from lockstep.data.splitting import AUTO, PRIORITY, SPLITS, TEST, TRAIN, SplitParams
+from lockstep.data.stratified_split import Strata
 from lockstep.errors import UserError
 
 
@@ -67,6 +68,19 @@ class Selection:
     def split_statistics(self) -> dict[str, data_card.RecordStatistics]:
         """Return the statistics of each split."""
         return {name: self._compute_statistics(self.get_split_rows(name)) for name in SPLITS}
+
+    def divided_statistics(self) -> dict[str, data_card.RecordStatistics]:
+        """Return the statistics of each split without the sources that are not divided."""
+        is_divided = self.source_splits == AUTO
+        return {
+            name: self._compute_statistics(rows[is_divided[rows]])
+            for name, rows in ((name, self.get_split_rows(name)) for name in SPLITS)
+        }
+
+    def compute_average_group_size(self) -> float:
+        """Return the average, over the records that are divided, of the size of their group."""
+        sizes = np.bincount(self.groups[self.source_splits[self.rows] == AUTO])
+        return float((sizes**2).sum() / max(1, sizes.sum()))
 
     def resolve_conflicts(self, policy: str) -> None:
         """Apply the policy to records that have the same input and different answers."""
@@ -123,7 +137,7 @@ class Selection:
             self.source_splits[self.rows],
             self.table.leader_keys[self.rows],
             self.table.positions[self.rows],
-            np.array(stratum_ids, np.int32)[self.table.metadata_ids[self.rows]],
+            Strata(np.array(stratum_ids, np.int32)[self.table.metadata_ids[self.rows]], [*numbers]),
             params,
         )
         self._remove_outside_first_split(self.near_groups, "near_duplicate")

@@ -151,6 +151,7 @@ def list_concerns(
         *_report_declines_by_tuning(results),
         *_report_declines_by_quantization(results),
         *_report_weakest_slice(results),
+        *prepared["warnings"],
         *_report_untrained_labels(merged, prepared["unlearnt_labels"]),
         *_report_unrecognized_labels(merged),
         *_report_truncated_answers(merged),

@@ -11,14 +11,13 @@ import scipy  # loads scipy.stats, 0.7 s, on first use: every stage imports this
 from numpy.typing import NDArray
 
 from lockstep.metrics.aggregation import Numbers, Weights
+from lockstep.multiple_testing import LEVEL
 
 WeightedMetrics = Callable[[Weights], Numbers]
 """Several metrics of fixed records under weights, (…, records) -> (metrics, …)."""
 
 CONFIDENCE = 0.95
 """Confidence level of all intervals."""
-LEVEL = 0.05
-"""Significance level: a difference with a smaller p-value is significant."""
 POWER = 0.8
 """Power of a test at which a difference counts as detectable."""
 RESAMPLES = 2000
@@ -158,19 +157,6 @@ def compute_permutation_p(metrics: WeightedMetrics, records: int, seed: int) -> 
         exchanged = generator.integers(0, 2, size=(size, records)).astype(float)
         as_large += (np.abs(compute_differences(exchanged)) >= threshold).sum(axis=-1)
     return [float(p) for p in (1 + as_large) / (1 + PERMUTATIONS)]
-
-
-def adjust_p_values(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for multiple tests by Holm's method (1979).
-
-    The probability that chance alone brings any of them below a level is at most that level.
-    """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def compute_detectable_difference(standard_error: float) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lockstep import multiple_testing
 from lockstep.metrics.aggregation import JointMetric, Metric, Numbers, ShareMetric, Weights
 from lockstep.predictions import Prediction
 from lockstep.statistics import confidence_intervals
@@ -32,7 +33,7 @@ class Difference:
     @property
     def could_be_chance(self) -> bool:
         """Whether the difference is not significant at the usual 5%."""
-        return self.p_adjusted >= confidence_intervals.LEVEL
+        return self.p_adjusted >= multiple_testing.LEVEL
 
 
 def compute_intervals(
@@ -89,7 +90,7 @@ def adjust_differences(
         for by_metric in by_suite.values()
         for difference in by_metric.values()
     ]
-    adjusted = iter(confidence_intervals.adjust_p_values(p_values))
+    adjusted = iter(multiple_testing.adjust_p_values(p_values))
     return {
         step: {
             task: {

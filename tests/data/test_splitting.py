@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from lockstep.data import splitting
 from lockstep.data.record_metadata import extract_metadata
 from lockstep.data.splitting import PRIORITY, SPLITS, SplitParams
+from lockstep.data.stratified_split import Strata
 from lockstep.records import Record
 from tests.data.examples import build_table, make_record
 
@@ -43,7 +44,7 @@ def split_groups(groups: Groups, params: SplitParams, seed: int = 7) -> RecordsB
         np.array([PRIORITY.index(SOURCE_SPLITS[record.source]) for record in records], np.int8),
         table.leader_keys,
         table.positions,
-        np.array([strata.index(stratum) for stratum in strata], np.int32),
+        Strata(np.array([strata.index(stratum) for stratum in strata], np.int32), strata),
         params,
     )
     names = [PRIORITY[split_id] for split_id in split_ids]

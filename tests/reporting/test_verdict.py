@@ -9,7 +9,7 @@ from lockstep.reporting.evaluation_results import EvaluationResults
 from tests.reporting.results import make_differences, make_results
 
 NF4 = {"method": "nf4", "bytes_before": 1000, "bytes_after": 380}
-PREPARED: dict[str, Any] = {"unlearnt_labels": {}}
+PREPARED: dict[str, Any] = {"unlearnt_labels": {}, "warnings": []}
 TRAINED = {"rows": 100, "rows_truncated": 0, "rows_dropped": 0}
 
 
@@ -105,12 +105,15 @@ def test_each_concern_names_its_numbers() -> None:
         {"step": 20.0, "loss": 0.1, "validation_loss": 0.8},
     ]
     trained = {**TRAINED, "rows_dropped": 3}
-    prepared = {"unlearnt_labels": {"intent": {"lost_parcel": 2, "d": 1}, "other": {"e": 9}}}
+    warning = "The test split differs from training in the slice channel: chat is 9% of test."
+    untrained = {"intent": {"lost_parcel": 2, "d": 1}, "other": {"e": 9}}
+    prepared = {"unlearnt_labels": untrained, "warnings": [warning]}
     assert verdict.list_concerns(results, log, trained, prepared) == [
         "Tuning makes intent accuracy worse: 80.0% before, 70.0% after.",
         "Quantization makes intent accuracy worse: 70.0% before, 50.0% after.",
         "Weakest slice: intent, phrasing unseen, with 40.0% accuracy on 40 records, "
         "compared with 70.0% overall.",
+        warning,
         "In no training record of intent: lost parcel, d.",
         "Never predicted correctly in intent: c.",
         "6 of 100 answers of intent were truncated at predict.max_new_tokens before the model "
@@ -122,7 +125,8 @@ def test_each_concern_names_its_numbers() -> None:
 
 
 def test_a_sentence_names_six_labels_at_most() -> None:
-    prepared = {"unlearnt_labels": {"intent": {f"label_{letter}": 1 for letter in "abcdefgh"}}}
+    untrained = {"intent": {f"label_{letter}": 1 for letter in "abcdefgh"}}
+    prepared = {**PREPARED, "unlearnt_labels": untrained}
     assert verdict.list_concerns(make_results((0.1, 1, 1)), [], TRAINED, prepared) == [
         "In no training record of intent: label a, label b, label c, label d, label e, label f "
         "and 2 more."

@@ -127,25 +127,6 @@ def test_without_a_difference_one_test_in_twenty_is_significant_at_most() -> Non
     assert mcnemar_positives / 1000 < bound
 
 
-def test_holms_method_steps_down() -> None:
-    """Holm (1979) multiplies each p by the number of remaining tests and never lets it fall."""
-    assert confidence_intervals.adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
-        [0.03, 0.06, 0.06, 0.02]
-    )
-    assert confidence_intervals.adjust_p_values([0.9, 0.8]) == [1.0, 1.0]
-    assert confidence_intervals.adjust_p_values([]) == []
-
-
-@pytest.mark.slow
-def test_corrected_tests_have_a_false_positive_in_one_family_of_twenty_at_most() -> None:
-    generator = np.random.default_rng(6)
-    families = generator.random((4000, 12))
-    positives = sum(
-        min(confidence_intervals.adjust_p_values(list(family))) < 0.05 for family in families
-    )
-    assert positives / 4000 == pytest.approx(0.05, abs=0.012)
-
-
 def test_a_detectable_difference_is_detected_in_four_of_five_cases() -> None:
     generator = np.random.default_rng(8)
     standard_error = 1 / math.sqrt(200)
