@@ -41,14 +41,6 @@ KINDS = {"intent": "label", "slots": "json", "reply": "text"}
 TINY: dict[str, Any] = {
     "compute.threads": 1,
     "compute.portable": False,
-    "starter.vocabulary": 400,
-    "starter.hidden_size": 64,
-    "starter.layers": 2,
-    "starter.context": 256,
-    "starter.batch_tokens": 128,
-    "starter.sequence": 32,
-    "starter.copying_steps": 2,
-    "starter.steps": 3,
     "train.epochs": 2.0,
     "train.batch_size": 4,
     "train.max_length": 200,
@@ -137,9 +129,20 @@ def documents() -> list[str]:
 @pytest.fixture(scope="session")
 def starter_params() -> pretraining.StarterParams:
     """Params of a starter that trains in seconds."""
-    return pretraining.StarterParams.model_validate(
-        {key.removeprefix("starter."): value for key, value in TINY.items() if "starter" in key}
-        | {"heads": 2, "learning_rate": 4e-2, "matrix_learning_rate": 6e-3}
+    return pretraining.StarterParams(
+        vocabulary=400,
+        hidden_size=64,
+        layers=2,
+        heads=2,
+        context=256,
+        batch_tokens=128,
+        sequence=32,
+        copying_steps=2,
+        steps=3,
+        learning_rate=4e-2,
+        matrix_learning_rate=6e-3,
+        validation_documents=8,
+        evaluation_steps=2,
     )
 
 
@@ -231,9 +234,7 @@ def write_tasks(prepared: Path, kinds: dict[str, str]) -> None:
     (prepared / "tasks.json").write_text(json.dumps(tasks))
 
 
-def write_stage_inputs(
-    workspace: Path, model: Path, rows: list[Record], documents: list[str]
-) -> Path:
+def write_stage_inputs(workspace: Path, model: Path, rows: list[Record]) -> Path:
     """Write the inputs of `train` and `predict` into a folder: model, records, labels, tasks."""
     shutil.copytree(model, workspace / "base")
     for folder in ("augmented", "prepared", "tasks"):
@@ -243,15 +244,13 @@ def write_stage_inputs(
         records.write(workspace / f"prepared/{part}.jsonl", rows)
     (workspace / "prepared/labels.json").write_text(json.dumps({"intent": LABELS}))
     write_tasks(workspace / "prepared", KINDS)
-    lines = [json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents]
-    (workspace / "text.jsonl").write_text("".join(lines), encoding="utf-8")
     return workspace
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, tiny_model: Path, corpus: list[Record], documents: list[str]) -> Path:
+def workspace(tmp_path: Path, tiny_model: Path, corpus: list[Record]) -> Path:
     """A folder with the inputs of `train` and `predict`."""
-    return write_stage_inputs(tmp_path, tiny_model, corpus, documents)
+    return write_stage_inputs(tmp_path, tiny_model, corpus)
 
 
 @pytest.fixture

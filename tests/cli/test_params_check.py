@@ -42,7 +42,7 @@ def test_the_real_params_are_valid() -> None:
     ("key", "value", "line"),
     [
         ("train.warmup", -1.0, "train.warmup: input should be greater"),
-        ("starter.heads", 3, "starter: hidden_size 128 must be an even multiple"),
+        ("starter", {"layers": 3}, "starter: unknown key"),
         ("compute.threads", 99999, "compute.threads: input should be less than or"),
         ("train.strategy", "loro", "train.strategy: input should be 'full', 'freeze', "),
         ("train.epoch", 4.0, "train.epoch: unknown key; did you mean epochs?"),

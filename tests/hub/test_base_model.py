@@ -32,7 +32,7 @@ def test_the_error_for_a_damaged_or_missing_file_names_the_user_s_folder(
         (tiny_model_copy / name).write_text(text)
     base = BaseParams(source="path", path=str(tiny_model_copy))
     with pytest.raises(UserError, match=re.escape(message)) as error:
-        base_model.copy_base(base, output_folder)
+        base_model.copy_base(tiny_model_copy, base, output_folder)
     assert "\n" not in error.value.message
 
 

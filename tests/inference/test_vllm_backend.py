@@ -300,7 +300,7 @@ def test_a_missing_vllm_stops_predict_before_loading_weights_and_the_first_stage
     run = run_stage("predict", "base", "prepared", "tasks", "predicted/base", changes=changes)
     assert_user_error(run, workspace / "predicted", line)
     assert_user_error(
-        run_stage("base", "text.jsonl", "other", changes=changes), workspace / "other", line
+        run_stage("base", "base", "other", changes=changes), workspace / "other", line
     )
 
 

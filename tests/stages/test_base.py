@@ -1,4 +1,4 @@
-"""`stages.base` trains the starter, or copies or downloads a model; then data/base is complete."""
+"""`stages.base` copies the starter or a local model, or downloads a model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.models import model_io
 
-ARGUMENTS = ("base", "text.jsonl", "fetched")
+ARGUMENTS = ("base", "starter", "fetched")
 MODEL_FILES = [
     "chat_template.jinja",
     "config.json",
@@ -19,33 +19,31 @@ MODEL_FILES = [
 ]
 
 
+@pytest.fixture
+def workspace(workspace: Path, tiny_model_copy: Path) -> Path:
+    """The workspace with a starter."""
+    tiny_model_copy.rename(workspace / "starter")
+    return workspace
+
+
 @pytest.mark.slow
-def test_a_starter_trained_twice_is_byte_identical(
+def test_the_starter_is_copied_byte_for_byte(
     workspace: Path, run_stage: Callable[..., Any], read_folder: Callable[[Path], dict[str, bytes]]
 ):
-    folders = []
-    for out in ("one", "elsewhere/other"):
-        run = run_stage("base", "text.jsonl", out)
-        assert run.returncode == 0, run.stderr
-        assert run.stderr.startswith("base: pre-trained ")
-        assert run.stderr.count("\n") == 1
-        folders.append(read_folder(workspace / out))
-    assert sorted(folders[0]) == MODEL_FILES
-    assert folders[0] == folders[1]
-    model_io.load_tokenizer(workspace / "one")
-    model_io.load_model(workspace / "one", "auto", "eager", "cpu")
+    run = run_stage(*ARGUMENTS)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == "base: copied starter\n"
+    assert sorted(read_folder(workspace / "fetched")) == MODEL_FILES
+    assert read_folder(workspace / "fetched") == read_folder(workspace / "starter")
 
 
 @pytest.mark.slow
-def test_a_large_starter_is_written_as_shards(
-    workspace: Path, run_stage_in_process: Callable[..., str]
+def test_a_damaged_starter_is_one_error_line(
+    workspace: Path, run_stage: Callable[..., Any], assert_user_error: Callable[..., None]
 ):
-    run_stage_in_process(*ARGUMENTS, changes={"weights.max_shard_gb": 1e-4})
-    files = sorted(path.name for path in (workspace / "fetched").glob("model*"))
-    assert len(files) > 2
-    assert files[-1] == "model.safetensors.index.json"
-    assert "model.safetensors" not in files
-    model_io.load_model(workspace / "fetched", "auto", "eager", "cpu")
+    (workspace / "starter/model.safetensors").unlink()
+    run = run_stage(*ARGUMENTS)
+    assert_user_error(run, workspace / "fetched", "error: starter: no model.safetensors")
 
 
 @pytest.mark.slow

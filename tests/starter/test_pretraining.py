@@ -1,54 +1,107 @@
-"""The starter is reproducible, learns, and has a tokenizer that suits a tiny model."""
+"""Pre-training is reproducible and learns; the tokenizer suits a tiny model."""
 
 import json
-from collections.abc import Callable
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import model_io
 from lockstep.starter import pretraining
+from lockstep.starter.pretraining import LogRow
 
 
-def write_starter(
-    documents: list[str], starter_params: pretraining.StarterParams, out: Path
-) -> tuple[Path, float]:
-    """Train a starter from a file with the documents; return its folder and its loss."""
-    from transformers import set_seed
-
-    set_seed(7)
-    out.mkdir()
-    text = out.with_suffix(".jsonl")
-    text.write_text("".join(json.dumps({"text": line}) + "\n" for line in documents))
-    model, tokenizer, loss = pretraining.train_starter(text, starter_params, "eager", 7)
-    model_io.save_model(model, out, 1.0)
-    model_io.save_tokenizer(tokenizer, out)
-    return out, loss
+def write_text(documents: list[str], path: Path) -> Path:
+    path.write_text("".join(json.dumps({"text": line}) + "\n" for line in documents))
+    return path
 
 
-def test_two_trainings_give_identical_bytes(
-    documents: list[str],
-    starter_params: pretraining.StarterParams,
-    tmp_path: Path,
-    read_folder: Callable[[Path], dict[str, bytes]],
+@pytest.fixture
+def text(documents: list[str], tmp_path: Path) -> Path:
+    """File with the documents."""
+    return write_text(documents, tmp_path / "text.jsonl")
+
+
+def train_starter(
+    text: Path, params: pretraining.StarterParams, seed: int = 7
+) -> tuple[Any, Any, list[LogRow]]:
+    """Train a starter from equal random weights."""
+    import torch
+
+    torch.manual_seed(7)
+    return pretraining.train_starter(text, params, "eager", seed)
+
+
+def test_two_trainings_are_identical(text: Path, starter_params: pretraining.StarterParams):
+    import torch
+
+    (model, tokenizer, log), (other_model, other_tokenizer, other_log) = (
+        train_starter(text, starter_params) for _ in range(2)
+    )
+    assert log == other_log
+    assert tokenizer.backend_tokenizer.to_str() == other_tokenizer.backend_tokenizer.to_str()
+    others = other_model.state_dict()
+    assert model.state_dict().keys() == others.keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, others[name]), name
+
+
+def test_the_seed_changes_the_batches(text: Path, starter_params: pretraining.StarterParams):
+    _, _, log = train_starter(text, starter_params)
+    _, _, other_log = train_starter(text, starter_params, seed=8)
+    assert log != other_log
+
+
+@pytest.mark.parametrize(
+    ("evaluation_steps", "steps"),
+    [(2, [2, 4, 5]), (5, [5]), (100, [5])],
+    ids=["rest", "last", "longer than the run"],
+)
+def test_losses_are_logged_every_evaluation_steps_and_at_the_end(
+    text: Path, starter_params: pretraining.StarterParams, evaluation_steps: int, steps: list[int]
 ):
-    folder, loss = write_starter(documents, starter_params, tmp_path / "one")
-    other, same_loss = write_starter(documents, starter_params, tmp_path / "other")
-    assert loss == same_loss
-    assert read_folder(folder) == read_folder(other)
+    """The run has two copying steps and three steps on the text."""
+    params = starter_params.model_copy(update={"evaluation_steps": evaluation_steps})
+    _, _, log = train_starter(text, params)
+    assert [row.step for row in log] == steps
+    uniform = math.log(params.vocabulary)  # loss of a uniform prediction
+    for row in log:
+        assert 0 < row.loss < 1.5 * uniform and 0 < row.validation_loss < 1.5 * uniform
+
+
+def test_the_training_loss_is_the_mean_since_the_row_before(
+    text: Path, starter_params: pretraining.StarterParams
+):
+    """Measuring the validation loss draws no random numbers, so both runs take equal steps."""
+    each = starter_params.model_copy(update={"evaluation_steps": 1})
+    _, _, log_of_each = train_starter(text, each)
+    _, _, log = train_starter(text, starter_params)
+    losses = [row.loss for row in log_of_each]
+    expected = [sum(losses[0:2]) / 2, sum(losses[2:4]) / 2, losses[4]]
+    assert [row.loss for row in log] == pytest.approx(expected)
+    assert [row.validation_loss for row in log] == [
+        log_of_each[i].validation_loss for i in (1, 3, 4)
+    ]
+
+
+def test_validation_documents_are_not_trained_on(
+    documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
+):
+    """Text that occurs in the validation documents only is not learnt."""
+    params = starter_params.model_copy(update={"copying_steps": 0, "steps": 60})
+    foreign = ["zyx wvu tsr qpo nml kji hgf"] * params.validation_documents
+    _, _, log = train_starter(write_text(foreign + documents, tmp_path / "text.jsonl"), params)
+    assert log[-1].loss < 2 < 4 < log[-1].validation_loss
 
 
 @pytest.mark.slow
-def test_pretraining_lowers_the_loss(
-    documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
-):
-    import math
-
+def test_pretraining_lowers_both_losses(text: Path, starter_params: pretraining.StarterParams):
     longer = starter_params.model_copy(update={"copying_steps": 0, "steps": 60})
-    _, loss = write_starter(documents, longer, tmp_path / "one")
-    assert loss < 0.5 * math.log(starter_params.vocabulary)  # the loss of a uniform prediction
+    _, _, log = train_starter(text, longer)
+    uniform = math.log(starter_params.vocabulary)  # loss of a uniform prediction
+    assert log[-1].loss < 0.5 * uniform
+    assert log[-1].validation_loss < 0.5 * uniform
 
 
 def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
@@ -110,16 +163,27 @@ def test_a_line_without_text_is_an_error(tmp_path: Path, line: str):
         pretraining.read_documents(tmp_path / "text.jsonl")
 
 
-def test_too_little_text_is_an_error(
-    documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
-):
+def test_too_little_text_is_an_error(text: Path, starter_params: pretraining.StarterParams):
     large = starter_params.model_copy(update={"batch_tokens": 100_000, "copying_steps": 0})
     with pytest.raises(UserError, match=r"lower starter\.batch_tokens"):
-        write_starter(documents, large, tmp_path / "one")
+        train_starter(text, large)
 
 
-def test_every_parameter_of_the_starter_has_a_default():
-    params = pretraining.StarterParams()
-    assert (params.vocabulary, params.layers, params.steps) == (2048, 3, 950)
+def test_too_short_validation_documents_are_an_error(
+    text: Path, starter_params: pretraining.StarterParams
+):
+    """One document is shorter than a sequence of 32 tokens."""
+    short = starter_params.model_copy(update={"validation_documents": 1})
+    with pytest.raises(UserError, match="shorter than one sequence; raise validation_documents"):
+        train_starter(text, short)
+
+
+def test_heads_must_divide_the_width_evenly(starter_params: pretraining.StarterParams):
+    """Rotary embeddings need an even width of each head."""
     with pytest.raises(ValueError, match="hidden_size 130 must be an even multiple of heads 2"):
-        pretraining.StarterParams(hidden_size=130)
+        pretraining.StarterParams(**{**starter_params.model_dump(), "hidden_size": 130})
+
+
+def test_every_key_of_the_starter_is_required():
+    fields = pretraining.StarterParams.model_fields
+    assert [name for name, field in fields.items() if not field.is_required()] == []

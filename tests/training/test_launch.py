@@ -56,10 +56,9 @@ def workspace(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_model: Path,
     corpus: list[Record],
-    documents: list[str],
 ) -> Path:
     """One workspace for all tests, which compare their runs."""
-    return write_stage_inputs(tmp_path_factory.mktemp("launch"), tiny_model, corpus, documents)
+    return write_stage_inputs(tmp_path_factory.mktemp("launch"), tiny_model, corpus)
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def test_the_first_stage_refuses_wrong_options(
     run_stage: Callable[..., subprocess.CompletedProcess[str]],
     assert_user_error: Callable[..., None],
 ):
-    run = run_stage("base", "text.jsonl", "brought", changes={"train.options": {"adam_beta": 0.9}})
+    run = run_stage("base", "base", "brought", changes={"train.options": {"adam_beta": 0.9}})
     assert_user_error(
         run, workspace / "brought", "train.options: SFTConfig has no option adam_beta"
     )
