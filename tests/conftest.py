@@ -115,15 +115,15 @@ def write_params(workspace: Path, changes: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="session")
-def documents() -> list[str]:
-    """Texts in two languages, enough for a few batches."""
+def documents() -> list[list[str]]:
+    """Documents of one turn in two languages, enough for a few batches."""
     lines = [
         "Where is my order {}?",
         "请取消订单 {}。",
         "Refund order {} please.",
         "退款多久到账？",
     ]
-    return [line.format(100 + number) for number in range(20) for line in lines]
+    return [[line.format(100 + number)] for number in range(20) for line in lines]
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +134,7 @@ def starter_params() -> pretraining.StarterParams:
         hidden_size=64,
         layers=2,
         heads=2,
+        look_back_heads=0,
         context=256,
         batch_tokens=128,
         sequence=32,
@@ -149,7 +150,7 @@ def starter_params() -> pretraining.StarterParams:
 @pytest.fixture(scope="session")
 def tiny_model(
     tmp_path_factory: pytest.TempPathFactory,
-    documents: list[str],
+    documents: list[list[str]],
     starter_params: pretraining.StarterParams,
 ) -> Path:
     """Folder of a random Qwen2 model with large weights, so that its logits differ."""

@@ -141,7 +141,7 @@ class Writer:
         return ["\n".join(lines)]
 
     def _join(self, frame: str, **parts: str) -> list[str]:
-        """Return two texts as two turns or, in half of the cases, joined by a frame of text.yaml."""
+        """Return two texts as two turns or, in half of the cases, in one frame of text.yaml."""
         if self.rng.draw_below(2):
             return list(parts.values())
         return [fill_template(self.rng.choose(self.text[frame]), self.rng, {}, parts)]

@@ -228,7 +228,7 @@ def pretrain(
     """
     import torch
 
-    texts = [_format_turns(number, turns) for number, turns in enumerate(documents)]
+    texts = [format_turns(number, turns) for number, turns in enumerate(documents)]
     validation = _encode(tokenizer, texts[: params.validation_documents])
     stream = _encode(tokenizer, texts[params.validation_documents :])
     batches = itertools.chain(
@@ -319,7 +319,7 @@ def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], lis
     return optimizers, schedules
 
 
-def _format_turns(number: int, turns: list[str]) -> str:
+def format_turns(number: int, turns: list[str]) -> str:
     """Return a document between turn markers; a single turn is the user's or the assistant's."""
     first_role = 0 if len(turns) > 1 else number % 2
     roles = itertools.islice(itertools.cycle(("user", "assistant")), first_role, None)
