@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro init recipe params preflight gates runs sheet verify test lint format bench clean
+.PHONY: help setup repro init recipe params preflight gates runs sheet verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,13 @@ bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loo
 	.venv/bin/python -m benchmarks.scoring
 	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
+
+starter: setup  ## pre-train the starter model again, about 30 minutes, and compare its bytes with the committed ones
+	@echo "starter: pre-training takes about 30 minutes on 2 cores"
+	@cd data/starter && ../../.venv/bin/dvc repro --force
+	@if [ -z "$$(git status --porcelain -- data/starter/model data/starter/log.csv)" ]; \
+	then echo "starter: the bytes of the model and of its log are the committed ones"; \
+	else echo "starter: the bytes differ from the committed ones (git checkout data/starter restores them)"; fi
 
 clean:  ## remove outputs (`dvc checkout` restores them), checkpoints, cached replies and downloaded models
 	git clean -fdXq data .scratch
