@@ -22,8 +22,9 @@ from phrasing import (
     write_utterance,
 )
 
-TEXT_BYTES = 8_000_000
+TEXT_BYTES = 12_000_000
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
+GRAMMAR = {language: read_yaml(f"paraphrases.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
 ELSEWHERE = read_yaml("out_of_domain.yaml")
 SAFETY = read_yaml("safety.yaml")
@@ -36,24 +37,28 @@ class Writer:
     def __init__(self, rng: HashRandom, language: str) -> None:
         self.rng, self.text = rng, TEXT[language]
         self.vocabulary = VOCABULARY[language]
+        self.elsewhere, self.safety = ELSEWHERE[language], SAFETY[language]
+        blocks = {intent: block["background"] for intent, block in INTENTS[language].items()}
+        blocks |= {"elsewhere": self.elsewhere["background"]}
         self.background = {
-            intent: parse_templates(blocks["background"])
-            for intent, blocks in INTENTS[language].items()
+            matter: parse_templates(block) + parse_templates(GRAMMAR[language][matter]) * 4
+            for matter, block in blocks.items()
         }
         topics = REPLIES[language]["topics"]
-        self.policies = {name: topic["policy"] for name, topic in topics.items()}
+        self.policies = {
+            name: topic["policy"] for name, topic in topics.items() if name in self.background
+        }
         self.policies |= self.text["policy"]
-        self.elsewhere, self.safety = ELSEWHERE[language], SAFETY[language]
         self.english = language == "en"
         self.space = " " if self.english else ""
         self.kinds: list[Callable[[], list[str]]] = [
             *[self.write_messages] * 3,
-            *[self.write_dialogue] * 6,
-            *[self.write_summary] * 7,
-            *[self.write_refusal_of_service] * 2,
+            *[self.write_dialogue] * 7,
+            *[self.write_summary] * 10,
+            *[self.write_search] * 6,
+            *[self.write_remark] * 6,
             *[self.write_note] * 9,
-            *[self.write_quote] * 2,
-            *[self.write_remark] * 4,
+            self.write_quote,
             *[self.write_shop] * 2,
             *[self.write_life] * 2,
             *[self.write_log] * 2,
@@ -65,40 +70,45 @@ class Writer:
 
     def write_messages(self) -> list[str]:
         """Write two to four messages of customers with the same matter."""
-        intent = self.rng.choose(list(self.background))
+        matter = self.rng.choose(list(self.background))
         gap = self.rng.choose([self.space, "\n"])
-        return [gap.join(self._write_request(intent) for _ in range(2 + self.rng.draw_below(3)))]
+        return [gap.join(self._write_request(matter) for _ in range(2 + self.rng.draw_below(3)))]
 
     def write_dialogue(self) -> list[str]:
         """Write a customer's message and the policy for its matter."""
-        intent = self.rng.choose([name for name in self.background if name in self.policies])
-        request, policy = self._write_request(intent), self.policies[intent]
-        return self._join("ask_agent", ask=request, reply=policy)
+        matter = self.rng.choose(list(self.policies))
+        request = self._shorten(self._write_request(matter))
+        return self._join("ask_agent", ask=request, reply=self.policies[matter])
 
     def write_summary(self) -> list[str]:
-        """Write a customer's message and what the matter is."""
-        intent = self.rng.choose(list(self.background))
-        summary = fill_template(self.text["summary"][intent], self.rng, {}, {})
-        return self._join("summarize", utterance=self._write_request(intent), summary=summary)
+        """Write a message and what its matter is."""
+        matter = self.rng.choose(list(self.background))
+        request = self._shorten(self._write_request(matter))
+        return self._join("summarize", utterance=request, summary=self._summarize(matter))
 
-    def write_refusal_of_service(self) -> list[str]:
-        """Write a question that is no matter of the shop, and that it is none."""
-        request = self._fill_request(self.elsewhere["background"], self.elsewhere["fillers"])
-        summary = self.rng.choose(self.text["elsewhere"])
-        return self._join("summarize", utterance=request, summary=summary)
+    def write_search(self) -> list[str]:
+        """Write a few words of a message, as they are typed into a search box, and its matter."""
+        matter = self.rng.choose(list(self.background))
+        words = self._pick_words(self._write_request(matter))
+        return self._join("search", words=words, summary=self._summarize(matter))
 
     def write_remark(self) -> list[str]:
-        """Write a harmful or a harmless request and a remark on it."""
+        """Write a harmful or a harmless request, or some words of it, and a remark on it."""
         kind = self.rng.choose(["unsafe", "safe"])
-        request = self._fill_request(self.safety["background"][kind], self.safety["fillers"])
-        return self._join("summarize", utterance=request, summary=self.rng.choose(self.text[kind]))
+        _, template = self.rng.choose(parse_templates(self.safety["background"][kind]))
+        request = capitalize(fill_template(template, self.rng, self.safety["fillers"], {}))
+        remark = self.rng.choose(self.text[kind])
+        if not self.rng.draw_below(3):
+            return self._join("search", words=self._pick_words(request), summary=remark)
+        request = self._shorten(end_sentence(request))
+        return self._join("summarize", utterance=request, summary=remark)
 
     def write_note(self) -> list[str]:
         """Write a sentence with its values in JSON or words; without values, the sentence."""
         rng, values = self.rng, dict[str, str]()
         templates = parse_templates(self.text["talk"])
         if not rng.draw_below(4):
-            templates = self.background[rng.choose(list(self.background))]
+            templates = self.background[rng.choose(list(self.policies))]
         sentence = capitalize(fill_template(rng.choose(templates)[1], rng, self.vocabulary, values))
         if not sentence.endswith((".", "。", "?", "？")):
             sentence += "." if self.english else "。"
@@ -146,13 +156,38 @@ class Writer:
             return list(parts.values())
         return [fill_template(self.rng.choose(self.text[frame]), self.rng, {}, parts)]
 
-    def _write_request(self, intent: str) -> str:
-        template = self.rng.choose(self.background[intent])
-        return write_utterance(*template, self.rng, self.vocabulary)
+    def _write_request(self, matter: str) -> str:
+        template = self.rng.choose(self.background[matter])
+        return write_utterance(*template, self.rng, self.vocabulary | self.elsewhere["fillers"])
 
-    def _fill_request(self, block: str, fillers: dict[str, list[str]]) -> str:
-        _, template = self.rng.choose(parse_templates(block))
-        return end_sentence(capitalize(fill_template(template, self.rng, fillers, {})))
+    def _summarize(self, matter: str) -> str:
+        return fill_template(self.text["summary"][matter], self.rng, {}, {})
+
+    def _shorten(self, text: str) -> str:
+        """Leave words out of every third text, as in a message that is typed in a hurry."""
+        words = self._split_words(text)
+        if self.rng.draw_below(3) or len(words) < 4:
+            return text
+        return self.space.join(word for word in words if self.rng.draw_below(6)) or text
+
+    def _pick_words(self, text: str) -> str:
+        """Return one to four words of the text, in their order."""
+        words = self._split_words(text.rstrip(".?!。？！"))
+        words = [word.strip(",.?!，。？！") for word in words]
+        content = [number for number, word in enumerate(words) if len(word) > 1 + 2 * self.english]
+        picked = self.rng.shuffle(content or list(range(len(words))))[: 1 + self.rng.draw_below(4)]
+        return " ".join(words[number] for number in sorted(picked))
+
+    def _split_words(self, text: str) -> list[str]:
+        """Return the words of an English text, or pieces of 1 to 4 characters of a Chinese one."""
+        if self.english:
+            return text.split(" ")
+        words, start = [], 0
+        while start < len(text):
+            end = start + 1 + self.rng.draw_below(4)
+            words.append(text[start:end])
+            start = end
+        return words
 
     def _write_paragraph(self, block: str) -> list[str]:
         templates = parse_templates(self.text[block])
