@@ -1,4 +1,4 @@
-"""data/starter/dvc.yaml declares all that the starter's bytes depend on."""
+"""data/starter/pretraining/dvc.yaml declares all that the starter's bytes depend on."""
 
 import ast
 import re
@@ -12,12 +12,12 @@ from lockstep.starter.__main__ import Params, main
 from lockstep.verify import import_closure
 from tests.conftest import REPOSITORY
 
-FOLDER = REPOSITORY / "data/starter"
+FOLDER = REPOSITORY / "data/starter/pretraining"
 STAGES: dict[str, Any] = params.parse(FOLDER / "dvc.yaml")["stages"]
 
 
 def resolve(path: str) -> str:
-    """Return a path of data/starter/dvc.yaml relative to the root of the repository."""
+    """Return a path of dvc.yaml relative to the root of the repository."""
     return (FOLDER / path).resolve().relative_to(REPOSITORY).as_posix()
 
 
@@ -78,10 +78,10 @@ def test_the_commands_have_only_declared_paths():
     assert text[:2] == ["exec", "python"]
     assert resolve(text[2]) == "data/sample/starter_text.py"
     assert [resolve(text[3])] == list_outs("text")
-    assert pretrain[:7] == ["cd", "../..", "&&", "exec", "python", "-m", "lockstep.starter"]
+    assert pretrain[:7] == ["cd", "../../..", "&&", "exec", "python", "-m", "lockstep.starter"]
     paths = pretrain[7:]
     assert len(paths) == len(main.params)
-    assert paths[0] == "data/starter/params.yaml"
+    assert paths[0] == "data/starter/pretraining/params.yaml"
     assert paths[1:] == [*list_outs("text"), *list_outs("pretrain")]
 
 
@@ -97,6 +97,6 @@ def test_make_starter_runs_this_pipeline_and_compares_its_outputs():
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     recipe = re.search(r"^starter: setup  ## .+\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     assert recipe
-    assert "cd data/starter && ../../.venv/bin/dvc repro --force" in recipe[1]
+    assert "cd data/starter/pretraining && ../../../.venv/bin/dvc repro --force" in recipe[1]
     for path in list_outs("pretrain"):
         assert path in recipe[1]
