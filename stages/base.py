@@ -1,4 +1,4 @@
-"""Fetch the base model: the starter of this repository, a revision from the hub or a local folder."""
+"""Fetch the base model: the committed starter, a revision from the hub or a local folder."""
 
 from pathlib import Path
 

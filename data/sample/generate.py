@@ -178,12 +178,12 @@ def make_refusals(rng: HashRandom) -> list[Row]:
     def make_row(number: int) -> Row:
         _, template = templates[number % len(templates)]
         text = fill_request(template, rng, phrasings["fillers"])
-        return {"text": text, "label": label, "language": language}
+        return {"text": text, **labels}
 
     rows = []
     for language, phrasings in read_yaml("safety.yaml").items():
         for label, block in phrasings["test"].items():
-            templates = parse_templates(block)
+            templates, labels = parse_templates(block), {"label": label, "language": language}
             rows += make_distinct_rows(60, make_row)
     return rng.shuffle(rows)
 

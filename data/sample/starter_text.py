@@ -12,7 +12,6 @@ from phrasing import (
     LANGUAGES,
     VOCABULARY,
     HashRandom,
-    Row,
     capitalize,
     fill_template,
     parse_templates,

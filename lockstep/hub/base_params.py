@@ -13,7 +13,8 @@ class BaseParams(Section):
     """Source of the base model."""
 
     source: Literal["starter", "hub", "path"]
-    """starter copies the tiny model in data/starter, hub downloads `id` at `revision`, path uses `path`."""
+    """starter copies the tiny model in data/starter, hub downloads `id` at `revision`, path copies
+    the folder `path`."""
     id: str = ""
     """hub: name of the model, owner/name."""
     revision: Revision = ""
