@@ -133,6 +133,7 @@ def starter_params() -> pretraining.StarterParams:
         hidden_size=64,
         layers=2,
         heads=2,
+        look_back_heads=1,
         context=256,
         batch_tokens=128,
         sequence=32,
@@ -155,7 +156,7 @@ def tiny_model(
     import torch
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    tokenizer = pretraining.train_tokenizer(documents, starter_params)
+    tokenizer = pretraining.train_tokenizer([documents], starter_params)
     torch.manual_seed(0)
     model = pretraining.build_model(tokenizer, starter_params, "eager")
     with torch.no_grad():

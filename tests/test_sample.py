@@ -46,7 +46,7 @@ def starter_text(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def documents(starter_text: str) -> list[str]:
     """Documents on which the starter is pre-trained."""
-    return [json.loads(line)["text"] for line in starter_text.rstrip("\n").split("\n")]
+    return ["\n".join(json.loads(line)["turns"]) for line in starter_text.rstrip("\n").split("\n")]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_the_readme_counts_the_rows_of_all_files() -> None:
     readme = (DATA / "sample/README.md").read_text("utf-8")
     counts_in_readme = dict(re.findall(r"^\| (\w+/\S+) \| ([\d,]+) \|", readme, flags=re.MULTILINE))
     assert counts_in_readme.keys() == read_raw_files(DATA).keys()
-    assert counts_in_readme["raw/intent.csv"] == "2,609"
+    assert counts_in_readme["raw/intent.csv"] == "2,719"
     for name, count in counts_in_readme.items():
         text = (DATA / name).read_text("utf-8")
         match Path(name).suffix:
@@ -202,8 +202,8 @@ def test_the_readme_counts_the_rows_of_all_files() -> None:
 def test_intents_are_uneven_and_bilingual() -> None:
     counts = Counter(row["intent"] for row in read_rows("intent.csv"))
     assert len(counts) == 16
-    assert min(counts.values()) >= 90
-    assert 4 <= max(counts.values()) / min(counts.values()) <= 5
+    assert min(counts.values()) >= 120
+    assert 3 <= max(counts.values()) / min(counts.values()) <= 4
     assert sorted([*counts, "out_of_scope"]) == json.loads((DATA / "raw/labels.json").read_text())
     languages = Counter(row["language"] for row in read_rows("intent.csv"))
     assert abs(languages["en"] - languages["zh"]) < 40
@@ -212,10 +212,10 @@ def test_intents_are_uneven_and_bilingual() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_each_intent_has_44_seen_12_unseen_and_40_background_templates(language: str) -> None:
+def test_each_intent_has_24_seen_12_unseen_and_60_background_templates(language: str) -> None:
     for intent, blocks in read_yaml(f"intents.{language}.yaml").items():
         counts = {name: len(block.splitlines()) for name, block in blocks.items()}
-        assert counts == {"seen": 44, "unseen": 12, "background": 40}, intent
+        assert counts == {"seen": 24, "unseen": 12, "background": 60}, intent
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -302,7 +302,7 @@ def test_out_of_domain_questions_are_distinct_and_bilingual() -> None:
     assert {row["intent"] for row in rows} == {"out_of_scope"}
     counts = Counter((row["domain"], row["language"]) for row in rows)
     assert counts == {
-        (d, lang): n for d, n in (("outside", 110), ("near", 50)) for lang in LANGUAGES
+        (d, lang): n for d, n in (("outside", 100), ("near", 60)) for lang in LANGUAGES
     }
 
 
@@ -365,9 +365,9 @@ def test_no_test_prompt_is_a_training_prompt(splits: dict[str, list[Record]]) ->
 
 
 def test_starter_text_contains_no_label_and_no_chat_markup(starter_text: str) -> None:
-    assert 6_000_000 <= len(starter_text.encode()) < 6_010_000
+    assert 8_000_000 <= len(starter_text.encode()) < 8_010_000
     lines = starter_text.rstrip("\n").split("\n")
-    assert all(set(json.loads(line)) == {"text"} for line in lines)
+    assert all(set(json.loads(line)) == {"turns"} for line in lines)
     assert len(set(lines)) == len(lines)
     labels = json.loads((DATA / "raw/labels.json").read_text("utf-8"))
     assert [text for text in [*labels, "<|", "|>"] if text in starter_text] == []

@@ -36,7 +36,7 @@ def run_starter(
     def run(folder: Path, changes: dict[str, Any] | None = None) -> Any:
         folder.mkdir(exist_ok=True)
         write_params(folder, {})
-        lines = [json.dumps({"text": text}) + "\n" for text in documents]
+        lines = [json.dumps({"turns": [text]}) + "\n" for text in documents]
         (folder / "text.jsonl").write_text("".join(lines))
         values = {
             "seed": 7,

@@ -13,7 +13,7 @@ from lockstep.starter.pretraining import LogRow
 
 
 def write_text(documents: list[str], path: Path) -> Path:
-    path.write_text("".join(json.dumps({"text": line}) + "\n" for line in documents))
+    path.write_text("".join(json.dumps({"turns": [line]}) + "\n" for line in documents))
     return path
 
 
@@ -113,7 +113,7 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
 def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(
     starter_params: pretraining.StarterParams,
 ):
-    tokenizer = pretraining.train_tokenizer(['my order\n{"a":"order"}'] * 9, starter_params)
+    tokenizer = pretraining.train_tokenizer([['my order\n{"a":"order"}'] * 9], starter_params)
     assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
     assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
 
@@ -146,18 +146,21 @@ def test_the_vocabulary_contains_control_tokens_and_bytes(
 
 def test_each_line_is_one_document(tmp_path: Path):
     path = tmp_path / "text.jsonl"
-    path.write_text('{"text": "a\\n"}\n{"text": "退款"}\n', encoding="utf-8")
-    assert pretraining.read_documents(path) == ["a\n", "退款"]
+    path.write_text('{"turns": ["a\\n"]}\n{"turns": ["退款", "好的"]}\n', encoding="utf-8")
+    assert pretraining.read_documents(path) == [["a\n"], ["退款", "好的"]]
 
 
 def test_a_line_separator_inside_a_text_does_not_end_its_line(tmp_path: Path):
     path = tmp_path / "text.jsonl"
-    path.write_text(json.dumps({"text": "a\u2028b\x85c"}, ensure_ascii=False), encoding="utf-8")
-    assert pretraining.read_documents(path) == ["a\u2028b\x85c"]
+    path.write_text(json.dumps({"turns": ["a\u2028b\x85c"]}, ensure_ascii=False), encoding="utf-8")
+    assert pretraining.read_documents(path) == [["a\u2028b\x85c"]]
 
 
-@pytest.mark.parametrize("line", ["not JSON", "{}", "[]", '"text"'])
-def test_a_line_without_text_is_an_error(tmp_path: Path, line: str):
+@pytest.mark.parametrize(
+    "line",
+    ["not JSON", "{}", "[]", '"text"', '{"turns": []}', '{"turns": [1]}', '{"turns": "text"}'],
+)
+def test_a_line_without_turns_is_an_error(tmp_path: Path, line: str):
     (tmp_path / "text.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match="every line must be JSON"):
         pretraining.read_documents(tmp_path / "text.jsonl")
@@ -187,3 +190,34 @@ def test_heads_must_divide_the_width_evenly(starter_params: pretraining.StarterP
 def test_every_key_of_the_starter_is_required():
     fields = pretraining.StarterParams.model_fields
     assert [name for name, field in fields.items() if not field.is_required()] == []
+
+
+def test_at_most_all_heads_look_back(starter_params: pretraining.StarterParams):
+    with pytest.raises(ValueError, match="look_back_heads 3 must be at most 2"):
+        pretraining.StarterParams(**{**starter_params.model_dump(), "look_back_heads": 3})
+
+
+def test_the_first_heads_start_by_attending_to_the_tokens_before(
+    tokenizer: Any, starter_params: pretraining.StarterParams
+):
+    """Head h of the first block attends most to the token h + 1 places before; others do not."""
+    import torch
+
+    torch.manual_seed(0)
+    params = starter_params.model_copy(update={"heads": 4, "look_back_heads": 3})
+    model = pretraining.build_model(tokenizer, params, "eager")
+    ids = torch.randint(3, len(tokenizer), (1, 40))
+    with torch.no_grad():
+        (weights,) = model(input_ids=ids, output_attentions=True).attentions[0]
+    for head in range(3):
+        shift = head + 1
+        assert (weights[head, shift:].argmax(-1) == torch.arange(40 - shift)).all(), head
+    assert (weights[3, 1:].argmax(-1) == torch.arange(39)).float().mean() < 0.5
+
+
+def test_turns_of_a_document_alternate_between_user_and_assistant():
+    assert pretraining._format_turns(0, ["a"]) == "<|im_start|>user\na<|im_end|>\n"
+    assert pretraining._format_turns(1, ["a"]) == "<|im_start|>assistant\na<|im_end|>\n"
+    assert pretraining._format_turns(1, ["a", "b"]) == (
+        "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"
+    )
