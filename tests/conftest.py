@@ -115,15 +115,15 @@ def write_params(workspace: Path, changes: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="session")
-def documents() -> list[list[str]]:
-    """Documents of one turn in two languages, enough for a few batches."""
+def documents() -> list[str]:
+    """Texts in two languages, enough for a few batches."""
     lines = [
         "Where is my order {}?",
         "请取消订单 {}。",
         "Refund order {} please.",
         "退款多久到账？",
     ]
-    return [[line.format(100 + number)] for number in range(20) for line in lines]
+    return [line.format(100 + number) for number in range(20) for line in lines]
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def starter_params() -> pretraining.StarterParams:
         hidden_size=64,
         layers=2,
         heads=2,
-        look_back_heads=0,
+        look_back_heads=1,
         context=256,
         batch_tokens=128,
         sequence=32,
@@ -150,14 +150,14 @@ def starter_params() -> pretraining.StarterParams:
 @pytest.fixture(scope="session")
 def tiny_model(
     tmp_path_factory: pytest.TempPathFactory,
-    documents: list[list[str]],
+    documents: list[str],
     starter_params: pretraining.StarterParams,
 ) -> Path:
     """Folder of a random Qwen2 model with large weights, so that its logits differ."""
     import torch
 
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    tokenizer = pretraining.train_tokenizer(documents, starter_params)
+    tokenizer = pretraining.train_tokenizer([documents], starter_params)
     torch.manual_seed(0)
     model = pretraining.build_model(tokenizer, starter_params, "eager")
     with torch.no_grad():

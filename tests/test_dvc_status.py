@@ -55,6 +55,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("lockstep", "stages"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / name, root / name, ignore=ignore)
+    for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config"):  # the starter's project
+        file = root / "data/starter/pretraining" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / "data/starter/pretraining" / name, file)
     for name in sorted(list_paths(), reverse=True):  # the files of a folder before the folder
         path = root / name
         if not path.exists():
@@ -108,3 +112,38 @@ def test_compiled_code_makes_no_stage_stale(repository: Path) -> None:
     cache.parent.mkdir()
     cache.write_bytes(b"compiled")
     assert list_changed_stages(repository) == set()
+
+
+@pytest.mark.slow
+def test_the_starter_s_pipeline_is_no_part_of_ours(repository: Path) -> None:
+    """Its stages have never run here, yet nothing is to be done until its model changes.
+
+    DVC does not see files within a nested project, so the model must lie outside it.
+    """
+    assert not (repository / "data/starter/pretraining/dvc.lock").exists()
+    assert list_changed_stages(repository) == set()
+    stages = run_dvc(repository, "stage", "list", "--all", "--name-only").split()
+    assert "base" in stages and not [name for name in stages if "starter" in name]
+    model = repository / "data/starter/model/placeholder"
+    content = model.read_bytes()
+    model.write_bytes(b"other weights")
+    try:
+        assert list_changed_stages(repository) == {"base"}
+    finally:
+        model.write_bytes(content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path", ["data/starter/pretraining/params.yaml", "lockstep/starter/pretraining.py"]
+)
+def test_a_change_of_the_starter_s_training_makes_no_stage_stale(
+    repository: Path, path: str
+) -> None:
+    file = repository / path
+    content = file.read_bytes()
+    file.write_bytes(content + b"\n# changed\n")
+    try:
+        assert list_changed_stages(repository) == set()
+    finally:
+        file.write_bytes(content)

@@ -45,9 +45,8 @@ def starter_text(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def documents(starter_text: str) -> list[str]:
-    """Documents on which the starter is pre-trained, a turn on each line."""
-    lines = starter_text.rstrip("\n").split("\n")
-    return ["\n".join(json.loads(line)["turns"]) for line in lines]
+    """Documents on which the starter is pre-trained."""
+    return ["\n".join(json.loads(line)["turns"]) for line in starter_text.rstrip("\n").split("\n")]
 
 
 @pytest.fixture(scope="module")
@@ -366,7 +365,7 @@ def test_no_test_prompt_is_a_training_prompt(splits: dict[str, list[Record]]) ->
 
 
 def test_starter_text_contains_no_label_and_no_chat_markup(starter_text: str) -> None:
-    assert 8_000_000 <= len(starter_text.encode()) < 8_010_000
+    assert 12_000_000 <= len(starter_text.encode()) < 12_010_000
     lines = starter_text.rstrip("\n").split("\n")
     assert all(set(json.loads(line)) == {"turns"} for line in lines)
     assert len(set(lines)) == len(lines)

@@ -16,7 +16,7 @@ MAX_SHARD_GB = 1.0
 
 
 class Params(Section):
-    """Sections of data/starter/params.yaml."""
+    """Sections of data/starter/pretraining/params.yaml."""
 
     seed: Seed
     compute: compute.ComputeParams

@@ -124,10 +124,13 @@ def read_documents(path: Path) -> list[list[str]]:
     lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold U+2028
     try:
         documents = [json.loads(line)["turns"] for line in lines]
-        if all(isinstance(turn, str) for turns in documents for turn in [*turns, turns[0]]):
-            return documents
     except (ValueError, LookupError, TypeError):
-        pass
+        documents = [[]]
+    if all(
+        isinstance(turns, list) and turns and all(isinstance(turn, str) for turn in turns)
+        for turns in documents
+    ):
+        return documents
     raise UserError(f'{path}: every line must be JSON like {{"turns": ["…", "…"]}}')
 
 
@@ -230,6 +233,11 @@ def pretrain(
 
     texts = [format_turns(number, turns) for number, turns in enumerate(documents)]
     validation = _encode(tokenizer, texts[: params.validation_documents])
+    if len(validation) < params.sequence:
+        raise UserError(
+            "the validation documents are shorter than one sequence; raise "
+            "starter.validation_documents"
+        )
     stream = _encode(tokenizer, texts[params.validation_documents :])
     batches = itertools.chain(
         itertools.islice(_repeat_tokens(stream, params, seed), params.copying_steps),
@@ -270,10 +278,6 @@ def _measure_loss(model: Any, stream: "torch.Tensor", params: StarterParams) -> 
 
     rows = max(1, params.batch_tokens // params.sequence)
     usable = len(stream) // params.sequence * params.sequence
-    if not usable:
-        raise UserError(
-            "the validation documents are shorter than one sequence; raise validation_documents"
-        )
     sequences = stream[:usable].view(-1, params.sequence)
     model.eval()
     with torch.no_grad():

@@ -82,7 +82,7 @@ def test_mistakes_of_all_sections_are_reported_in_one_run(
             "merge.tolerance": -1,
             "quantize.methd": "nf4",
             "augment.methods.0.tasks": ["intend"],
-            "evaluate.slices": ["domain"],
+            "evaluate.slices": ["region"],
         }
     )
     assert [line.split(":")[0] for line in lines] == [

@@ -494,7 +494,7 @@ def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_tr
         assert (tmp_path / "prepared" / f"{name}.jsonl").read_bytes() == before
     tasks = read_json(tmp_path, "tasks.json")
     test = read_splits(tmp_path)["test"]
-    for task, form, number in (("behaviour", "rules", 50), ("refusal", "refusal", 28)):
+    for task, form, number in (("behaviour", "rules", 50), ("refusal", "refusal", 240)):
         assert tasks[task]["kind"] == form
         part = [record for record in test if record.task == task]
         assert len(part) == number

@@ -98,7 +98,7 @@ def test_the_model_card_has_results_gates_and_concerns(reports: Path) -> None:
             "Tuned from Qwen/Qwen3-0.6B, revision `0123456789012345678901234567890123456789`.",
         ),
         ({"source": "path", "path": "/models/my_base/"}, r"Tuned from the local model my\_base."),
-        ({"source": "starter"}, "Tuned from a small starter model that"),
+        ({"source": "starter"}, "Tuned from the tiny starter model in `data/starter`"),
     ],
 )
 def test_the_model_card_names_the_base(

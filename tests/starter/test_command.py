@@ -29,14 +29,14 @@ MODEL_FILES = [
 
 @pytest.fixture(scope="module")
 def run_starter(
-    documents: list[list[str]], starter_params: pretraining.StarterParams
+    documents: list[str], starter_params: pretraining.StarterParams
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command in a folder, with changed params; the outputs are `model` and `log.csv`."""
 
     def run(folder: Path, changes: dict[str, Any] | None = None) -> Any:
         folder.mkdir(exist_ok=True)
         write_params(folder, {})
-        lines = [json.dumps({"turns": turns}) + "\n" for turns in documents]
+        lines = [json.dumps({"turns": [text]}) + "\n" for text in documents]
         (folder / "text.jsonl").write_text("".join(lines))
         values = {
             "seed": 7,

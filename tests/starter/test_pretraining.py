@@ -12,13 +12,13 @@ from lockstep.starter import pretraining
 from lockstep.starter.pretraining import LogRow
 
 
-def write_text(documents: list[list[str]], path: Path) -> Path:
-    path.write_text("".join(json.dumps({"turns": turns}) + "\n" for turns in documents))
+def write_text(documents: list[str], path: Path) -> Path:
+    path.write_text("".join(json.dumps({"turns": [line]}) + "\n" for line in documents))
     return path
 
 
 @pytest.fixture
-def text(documents: list[list[str]], tmp_path: Path) -> Path:
+def text(documents: list[str], tmp_path: Path) -> Path:
     """File with the documents."""
     return write_text(documents, tmp_path / "text.jsonl")
 
@@ -86,11 +86,11 @@ def test_the_training_loss_is_the_mean_since_the_row_before(
 
 
 def test_validation_documents_are_not_trained_on(
-    documents: list[list[str]], starter_params: pretraining.StarterParams, tmp_path: Path
+    documents: list[str], starter_params: pretraining.StarterParams, tmp_path: Path
 ):
     """Text that occurs in the validation documents only is not learnt."""
     params = starter_params.model_copy(update={"copying_steps": 0, "steps": 60})
-    foreign = [["zyx wvu tsr qpo nml kji hgf"]] * params.validation_documents
+    foreign = ["zyx wvu tsr qpo nml kji hgf"] * params.validation_documents
     _, _, log = train_starter(write_text(foreign + documents, tmp_path / "text.jsonl"), params)
     assert log[-1].loss < 2 < 4 < log[-1].validation_loss
 
@@ -113,7 +113,7 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
 def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(
     starter_params: pretraining.StarterParams,
 ):
-    tokenizer = pretraining.train_tokenizer([['my order\n{"a":"order"}']] * 9, starter_params)
+    tokenizer = pretraining.train_tokenizer([['my order\n{"a":"order"}'] * 9], starter_params)
     assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
     assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
 
@@ -146,8 +146,8 @@ def test_the_vocabulary_contains_control_tokens_and_bytes(
 
 def test_each_line_is_one_document(tmp_path: Path):
     path = tmp_path / "text.jsonl"
-    path.write_text('{"turns": ["a\\n", "b"]}\n{"turns": ["退款"]}\n', encoding="utf-8")
-    assert pretraining.read_documents(path) == [["a\n", "b"], ["退款"]]
+    path.write_text('{"turns": ["a\\n"]}\n{"turns": ["退款", "好的"]}\n', encoding="utf-8")
+    assert pretraining.read_documents(path) == [["a\n"], ["退款", "好的"]]
 
 
 def test_a_line_separator_inside_a_text_does_not_end_its_line(tmp_path: Path):
@@ -156,44 +156,14 @@ def test_a_line_separator_inside_a_text_does_not_end_its_line(tmp_path: Path):
     assert pretraining.read_documents(path) == [["a\u2028b\x85c"]]
 
 
-@pytest.mark.parametrize("line", ["not JSON", "{}", "[]", '{"turns": []}', '{"turns": [1]}'])
+@pytest.mark.parametrize(
+    "line",
+    ["not JSON", "{}", "[]", '"text"', '{"turns": []}', '{"turns": [1]}', '{"turns": "text"}'],
+)
 def test_a_line_without_turns_is_an_error(tmp_path: Path, line: str):
     (tmp_path / "text.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match="every line must be JSON"):
         pretraining.read_documents(tmp_path / "text.jsonl")
-
-
-@pytest.mark.parametrize(
-    ("number", "turns", "roles"),
-    [
-        (0, ["a"], ["user"]),
-        (1, ["a"], ["assistant"]),
-        (0, ["a", "b"], ["user", "assistant"]),
-        (1, ["a", "b", "c"], ["user", "assistant", "user"]),
-    ],
-)
-def test_turns_begin_with_the_user(number: int, turns: list[str], roles: list[str]):
-    """Single turns are the user's and the assistant's by turns."""
-    lines = [f"<|im_start|>{r}\n{t}<|im_end|>\n" for r, t in zip(roles, turns, strict=True)]
-    assert pretraining.format_turns(number, turns) == "".join(lines)
-
-
-def test_heads_of_the_first_block_look_back(
-    tokenizer: Any, starter_params: pretraining.StarterParams
-):
-    """Before any training, head h attends most to the token h + 1 places before."""
-    import torch
-
-    torch.manual_seed(0)
-    params = starter_params.model_copy(update={"look_back_heads": 2, "hidden_size": 128})
-    model = pretraining.build_model(tokenizer, params, "eager")
-    ids = torch.randint(3, len(tokenizer), (1, 60))
-    with torch.no_grad():
-        attention = model(ids, output_attentions=True).attentions[0][0]  # (heads, 60, 60)
-    positions = torch.arange(10, 60)
-    for head in range(2):
-        assert torch.equal(attention[head, 10:].argmax(-1), positions - head - 1)
-        assert attention[head, positions, positions - head - 1].mean() > 0.5
 
 
 def test_too_little_text_is_an_error(text: Path, starter_params: pretraining.StarterParams):
@@ -207,7 +177,9 @@ def test_too_short_validation_documents_are_an_error(
 ):
     """One document is shorter than a sequence of 32 tokens."""
     short = starter_params.model_copy(update={"validation_documents": 1})
-    with pytest.raises(UserError, match="shorter than one sequence; raise validation_documents"):
+    with pytest.raises(
+        UserError, match="shorter than one sequence; raise starter.validation_documents"
+    ):
         train_starter(text, short)
 
 
@@ -217,11 +189,37 @@ def test_heads_must_divide_the_width_evenly(starter_params: pretraining.StarterP
         pretraining.StarterParams(**{**starter_params.model_dump(), "hidden_size": 130})
 
 
+def test_every_key_of_the_starter_is_required():
+    fields = pretraining.StarterParams.model_fields
+    assert [name for name, field in fields.items() if not field.is_required()] == []
+
+
 def test_at_most_all_heads_look_back(starter_params: pretraining.StarterParams):
     with pytest.raises(ValueError, match="look_back_heads 3 must be at most 2"):
         pretraining.StarterParams(**{**starter_params.model_dump(), "look_back_heads": 3})
 
 
-def test_every_key_of_the_starter_is_required():
-    fields = pretraining.StarterParams.model_fields
-    assert [name for name, field in fields.items() if not field.is_required()] == []
+def test_the_first_heads_start_by_attending_to_the_tokens_before(
+    tokenizer: Any, starter_params: pretraining.StarterParams
+):
+    """Head h of the first block attends most to the token h + 1 places before; others do not."""
+    import torch
+
+    torch.manual_seed(0)
+    params = starter_params.model_copy(update={"heads": 4, "look_back_heads": 3})
+    model = pretraining.build_model(tokenizer, params, "eager")
+    ids = torch.randint(3, len(tokenizer), (1, 40))
+    with torch.no_grad():
+        (weights,) = model(input_ids=ids, output_attentions=True).attentions[0]
+    for head in range(3):
+        shift = head + 1
+        assert (weights[head, shift:].argmax(-1) == torch.arange(40 - shift)).all(), head
+    assert (weights[3, 1:].argmax(-1) == torch.arange(39)).float().mean() < 0.5
+
+
+def test_turns_of_a_document_alternate_between_user_and_assistant():
+    assert pretraining.format_turns(0, ["a"]) == "<|im_start|>user\na<|im_end|>\n"
+    assert pretraining.format_turns(1, ["a"]) == "<|im_start|>assistant\na<|im_end|>\n"
+    assert pretraining.format_turns(1, ["a", "b"]) == (
+        "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"
+    )
