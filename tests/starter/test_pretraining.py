@@ -178,7 +178,7 @@ def test_too_short_validation_documents_are_an_error(
     """One document is shorter than a sequence of 32 tokens."""
     short = starter_params.model_copy(update={"validation_documents": 1})
     with pytest.raises(
-        UserError, match="shorter than one sequence; raise starter.validation_documents"
+        UserError, match=r"shorter than one sequence; raise starter\.validation_documents"
     ):
         train_starter(text, short)
 
