@@ -67,7 +67,8 @@ def measure_drift(
     for name in ("validation", "test"):
         counts = count_values(splits[name], labelled_sources)
         lengths = _count_lengths(splits["train"], splits[name])
-        pairs = {attribute: (train[attribute], counts[attribute]) for attribute in train}
+        attributes = sorted(train.keys() & counts.keys())
+        pairs = {attribute: (train[attribute], counts[attribute]) for attribute in attributes}
         for attribute, (before, after) in {**pairs, "question length": lengths}.items():
             comparison = compare_counts(before, after, group_size)
             if comparison:
@@ -117,7 +118,7 @@ def count_values(
         if values.source in labelled_sources:
             for label in records.parse_labels(values.answer):
                 counts.setdefault(f"the labels of {values.task}", Counter())[label] += number
-    return dict(sorted(counts.items()))
+    return counts
 
 
 def compare_counts(

@@ -38,8 +38,8 @@ class SplitParams(Section):
     """Division of the records of sources with `split: auto`; the rest is for training."""
 
     method: Literal["stratified", "hash", "quota"]
-    """stratified: shares hold within one record or 2 points in each stratum, and few records move
-    when others are added; hash: no record moves, shares are met on average; quota: shares are
+    """stratified: shares hold within one record or one point in each stratum, and few records
+    move when others are added; hash: no record moves, shares are met on average; quota: shares are
     exact in each stratum, an added record may move others."""
     validation: Rate
     """Share of the records in the validation split."""

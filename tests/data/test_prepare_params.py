@@ -11,7 +11,7 @@ REQUIRED: dict[str, Any] = {
     "max_rejected_fraction": 0.02,
     "clean": ["unicode"],
     "duplicates": {"threshold": 0.8, "near": "group", "conflicts": "keep"},
-    "split": {"method": "hash", "validation": 0.1, "test": 0.1},
+    "split": {"method": "stratified", "validation": 0.1, "test": 0.1},
 }
 """Values of the keys without a default, except the sources."""
 

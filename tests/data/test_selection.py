@@ -41,7 +41,7 @@ DUPLICATES = st.builds(
 )
 SPLIT = st.builds(
     SplitParams,
-    method=st.sampled_from(["hash", "quota"]),
+    method=st.sampled_from(["stratified", "hash", "quota"]),
     validation=st.just(0.2),
     test=st.sampled_from([0.0, 0.3]),
     train_fraction=st.just(0.9),
@@ -104,13 +104,17 @@ def test_no_near_duplicate_group_or_benchmark_crosses_splits(
 
 
 @settings(deadline=None, max_examples=30)
-@given(RECORDS, st.integers(0, 99))
-def test_the_order_of_the_rows_does_not_change_the_splits(records: list[Record], seed: int) -> None:
+@given(RECORDS, st.integers(0, 99), st.sampled_from(["stratified", "hash"]))
+def test_the_order_of_the_rows_does_not_change_the_splits(
+    records: list[Record], seed: int, method: str
+) -> None:
     unique = list({duplicates.normalize_input(record): record for record in records}.values())
     shuffled = random.Random(seed).sample(unique, len(unique))
     params = (
         DuplicatesParams(threshold=THRESHOLD, near="group", conflicts="keep"),
-        SplitParams(method="hash", validation=0.2, test=0.3, train_fraction=0.9),
+        SplitParams.model_validate(
+            {"method": method, "validation": 0.2, "test": 0.3, "train_fraction": 0.9}
+        ),
     )
     (splits, _), (shuffled_splits, _) = (
         select_records(unique, *params),

@@ -1,10 +1,10 @@
-"""Splits keep groups whole, lose no record, and do not change when records are added."""
+"""Splits keep groups whole, lose no record, and depend on the seed and not on the order."""
 
 import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -16,6 +16,7 @@ from lockstep.records import Record
 from tests.data.examples import build_table, make_record
 
 SOURCE_SPLITS = {"a.csv": "auto", "t.csv": "test", "v.csv": "validation", "n.csv": "train"}
+METHODS = ("stratified", "hash", "quota")
 Groups = list[list[Record]]
 RecordsBySplit = dict[str, list[Record]]
 
@@ -82,6 +83,25 @@ def test_quota_gives_exact_shares_in_each_stratum() -> None:
             assert (languages.count("en"), languages.count("zh")) == (english, chinese), name
 
 
+def test_stratified_gives_the_shares_within_a_record_in_each_stratum() -> None:
+    groups = make_singles(33, language="en") + make_singles(8, answer="no", language="zh")
+    fixed = [[make_record(f"test {number}", source="t.csv", language="zh")] for number in range(9)]
+    splits = split_groups(groups + fixed, make_params(method="stratified", by=["language"]))
+    for language, number in (("en", 33), ("zh", 8)):
+        for name, share in (("test", 0.3), ("validation", 0.2), ("train", 0.5)):
+            count = sum(
+                record.slices["language"] == language and record.source == "a.csv"
+                for record in splits[name]
+            )
+            assert abs(count - share * number) <= 1, "records of the test source do not count"
+
+
+def test_stratified_without_strata_has_the_shares_over_all_records() -> None:
+    splits = split_groups(make_singles(1000), make_params(method="stratified"))
+    assert len(splits["test"]) == pytest.approx(300, abs=10)
+    assert len(splits["validation"]) == pytest.approx(200, abs=10)
+
+
 def test_hash_gives_the_shares_on_average() -> None:
     counts = count_records(split_groups(make_singles(10_000), make_params(method="hash")))
     # five standard deviations of a binomial distribution with 10,000 draws
@@ -118,13 +138,13 @@ def test_a_test_split_with_share_0_gets_only_the_records_of_its_sources() -> Non
 
 def test_records_keep_their_order() -> None:
     groups = make_singles(50)
-    for method in ("hash", "quota"):
-        splits = split_groups(groups, make_params(method=method, by=["task"]))
+    for method in METHODS:
+        splits = split_groups(groups, make_params(method=method))
         for records in splits.values():
             assert records == [group[0] for group in groups if group[0] in records]
 
 
-@pytest.mark.parametrize("method", ["hash", "quota"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_result_depends_on_the_seed_and_not_on_the_order(method: str) -> None:
     groups = make_singles(100)
     shuffled = random.Random(1).sample(groups, len(groups))
@@ -137,6 +157,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_order(method: str) -> Non
     assert list_test_ids(groups, 7) != list_test_ids(groups, 8)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9))
 def test_a_record_stays_in_its_split_when_records_are_added(few: int, more: int, seed: int) -> None:
     params = make_params(method="hash")
@@ -145,7 +166,7 @@ def test_a_record_stays_in_its_split_when_records_are_added(few: int, more: int,
     assert before == {name: after[name] for name in before}
 
 
-@pytest.mark.parametrize("method", ["hash", "quota"])
+@pytest.mark.parametrize("method", METHODS)
 def test_each_record_is_in_the_test_split_of_one_fold(method: str) -> None:
     groups = make_singles(97)
     tested: list[str] = []
@@ -164,9 +185,10 @@ def test_each_record_is_in_the_test_split_of_one_fold(method: str) -> None:
         ({"folds": 3, "fold": 3}, "fold must be below folds"),
         ({"validation": 0.6, "test": 0.4}, "must be below 1, to leave training records"),
         ({"validation": 0.5, "folds": 2}, "must be below 1, to leave training records"),
+        ({"method": "hash", "by": ["task"]}, "method hash ignores strata"),
     ],
 )
-def test_impossible_shares_are_refused(values: dict[str, object], message: str) -> None:
+def test_contradictions_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_params(**values)
 
@@ -188,7 +210,7 @@ GROUPS = st.lists(
 
 @given(
     GROUPS,
-    st.sampled_from(["hash", "quota"]),
+    st.sampled_from(METHODS),
     st.floats(0, 0.49),
     st.floats(0, 0.5),
     st.integers(0, 9),
@@ -196,7 +218,8 @@ GROUPS = st.lists(
 def test_no_record_is_lost_and_no_free_group_is_divided(
     groups: Groups, method: str, validation: float, test: float, seed: int
 ) -> None:
-    params = make_params(method=method, validation=validation, test=test, by=["language", "answer"])
+    by = [] if method == "hash" else ["language", "answer"]
+    params = make_params(method=method, validation=validation, test=test, by=by)
     splits = split_groups(groups, params, seed)
     origins = sorted(record.origin for group in groups for record in group)
     assert sorted(r.origin for records in splits.values() for r in records) == origins

@@ -258,7 +258,26 @@ def test_quota_holds_in_the_strata_that_follow_from_the_sources(workspace: Path)
         "validation": {"en": 3, "zh": 1},
         "test": {"en": 6, "zh": 2},
     }
-    assert card["drift"]["strata"] == {"validation": 0.0, "test": 0.0}
+
+
+def test_drift_between_splits_is_printed_and_a_source_of_a_split_is_left_out(
+    workspace: Path,
+) -> None:
+    def write_source(name: str, topic: str, chat: int, split: str) -> dict[str, Any]:
+        rows = [
+            f"{topic} {number} {hash_text(topic + str(number))},find,{channel}"
+            for channel, count in (("chat", chat), ("mail", 100))
+            for number in range(count)
+        ]
+        write_csv(workspace / "raw" / name, "text,label,channel", *rows)
+        return {**SOURCE, "path": name, "slices": ["channel"], "split": split}
+
+    divided = write_source("divided.csv", "parcel", 100, "auto")
+    unseen = write_source("unseen.csv", "invoice", 0, "test")
+    write_params(workspace, sources=[divided, unseen], split={"method": "stratified"})
+    code, lines = run_prepare(workspace)
+    assert (code, len(lines)) == (0, 1), lines
+    assert read_json(workspace, "card.json")["warnings"] == []
 
 
 def test_conflicts_are_resolved_by_the_policy(workspace: Path) -> None:
