@@ -1,6 +1,7 @@
 """The stage prepare accounts for every row, and cleans and splits the records."""
 
 import copy
+import hashlib
 import json
 import os
 import random
@@ -260,24 +261,55 @@ def test_quota_holds_in_the_strata_that_follow_from_the_sources(workspace: Path)
     }
 
 
-def test_drift_between_splits_is_printed_and_a_source_of_a_split_is_left_out(
-    workspace: Path,
-) -> None:
-    def write_source(name: str, topic: str, chat: int, split: str) -> dict[str, Any]:
-        rows = [
-            f"{topic} {number} {hash_text(topic + str(number))},find,{channel}"
-            for channel, count in (("chat", chat), ("mail", 100))
-            for number in range(count)
-        ]
-        write_csv(workspace / "raw" / name, "text,label,channel", *rows)
-        return {**SOURCE, "path": name, "slices": ["channel"], "split": split}
+def write_channels(workspace: Path, name: str, chat: int, mail: int) -> dict[str, Any]:
+    """Write a file of different questions with a column for the channel; return its source.
 
-    divided = write_source("divided.csv", "parcel", 100, "auto")
-    unseen = write_source("unseen.csv", "invoice", 0, "test")
-    write_params(workspace, sources=[divided, unseen], split={"method": "stratified"})
+    All questions by mail end with the same four words.
+    """
+    rows = []
+    for channel, count in (("chat", chat), ("mail", mail)):
+        end = "with many thanks again" if channel == "mail" else "x" * 22
+        digests = (hashlib.sha256(f"{name}{channel}{n}".encode()).hexdigest() for n in range(count))
+        rows += [f"{digest} {end},find,{channel}" for digest in digests]
+    write_csv(workspace / "raw" / name, "text,label,channel", *rows)
+    return {**SOURCE, "path": name, "slices": ["channel"]}
+
+
+def test_drift_from_training_is_a_warning(workspace: Path) -> None:
+    """Four words of any test record by mail are in all others, so none stays in training."""
+    source = write_channels(workspace, "channels.csv", chat=150, mail=150)
+    write_params(workspace, sources=[source], decontaminate={"words": 4, "benchmarks": []})
+    code, (_, warning) = run_prepare(workspace)
+    assert code == 0
+    assert warning.startswith(
+        "prepare: warning: The test split differs from training in the slice channel: mail is 50.0%"
+        " of test and 0.0% of training (population stability index "
+    )
+    card = read_json(workspace, "card.json")
+    assert card["warnings"] == [warning.removeprefix("prepare: warning: ")]
+    facts = card["drift"]["test"]["the slice channel"]
+    assert (facts["is_drift"], facts["records"], facts["share"]) == (True, 60, 0.5)
+
+
+def test_a_source_of_a_split_is_no_drift(workspace: Path) -> None:
+    divided = write_channels(workspace, "divided.csv", chat=150, mail=150)
+    unseen = {**write_channels(workspace, "unseen.csv", chat=0, mail=150), "split": "test"}
+    card = prepare(workspace, sources=[divided, unseen])
+    assert card["splits"]["test"]["slices"]["channel"] == {"chat": 30, "mail": 180}
+    assert card["drift"]["test"]["the slice channel"]["share"] == 0.5
+    assert card["warnings"] == []
+
+
+def test_method_hash_with_strata_is_refused_beside_other_mistakes(workspace: Path) -> None:
+    write_params(workspace, clean=["soap"], split={"method": "hash", "by": ["task"]})
     code, lines = run_prepare(workspace)
-    assert (code, len(lines)) == (0, 1), lines
-    assert read_json(workspace, "card.json")["warnings"] == []
+    assert code == 2
+    (line,) = [line for line in lines if "split" in line]
+    assert line == (
+        "error: params.yaml: prepare.split.by: method hash ignores strata; "
+        "remove them or set method to stratified"
+    )
+    assert any("prepare.clean.0" in line for line in lines)
 
 
 def test_conflicts_are_resolved_by_the_policy(workspace: Path) -> None:
