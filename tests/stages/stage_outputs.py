@@ -111,6 +111,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         "cleaned": {"space": 2},
         "labels": {"intent": {"cancel": 8, "track": 6, SCRIPT: 1}},
         "unlearnt_labels": {"intent": {SCRIPT: 1}},
+        "warnings": [f"The test split differs from training in the labels of intent: {SCRIPT}."],
         "splits": {
             "train": make_split(16),
             "validation": make_split(4),

@@ -146,6 +146,12 @@ def test_better_results_on_training_records_are_a_concern(page: str) -> None:
     assert "+60.0 points" in gaps and "base 0.0 points" in gaps
 
 
+def test_a_warning_of_prepare_is_a_concern(reports: Path, page: str) -> None:
+    sentence = "The test split differs from training in the labels of intent: "
+    assert f"<li>{sentence}" in page[: page.index("<main>")]
+    assert f"- {sentence}" in (reports / "model-card.md").read_text("utf-8")
+
+
 def test_all_text_from_data_and_models_is_escaped(reports: Path, page: str) -> None:
     for name in PAGES:
         assert "<script" not in (reports / name).read_text("utf-8").lower()
@@ -155,6 +161,7 @@ def test_all_text_from_data_and_models_is_escaped(reports: Path, page: str) -> N
         "cancel ",
         "<dd>",
         "training record of intent: ",
+        "in the labels of intent: ",
         "the the\ufffd",
     ):
         assert context in page
