@@ -42,7 +42,7 @@ def make_intents(rng: HashRandom, phrasing: str, counts: dict[str, int]) -> list
     rows = []
     for intent, count in counts.items():
         for language in LANGUAGES:
-            templates = parse_templates(INTENTS[language][intent][phrasing])
+            templates = rng.shuffle(parse_templates(INTENTS[language][intent][phrasing]))
             rows += make_distinct_rows(count // 2, make_row)
     return rng.shuffle(rows)
 

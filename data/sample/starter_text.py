@@ -1,7 +1,7 @@
 """Write the unlabelled text on which the starter model is pre-trained (data/starter/text.jsonl).
 
 No template of data/raw that a test record may come from occurs in it: the shop's matters are told
-in the phrasings under `background`, which no other file uses.
+in the phrasings of paraphrases.*.yaml and under `background`, which no other file uses.
 """
 
 import sys
@@ -22,9 +22,8 @@ from phrasing import (
     write_utterance,
 )
 
-TEXT_BYTES = 12_000_000
-INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
-GRAMMAR = {language: read_yaml(f"paraphrases.{language}.yaml") for language in LANGUAGES}
+TEXT_BYTES = 24_000_000
+PARAPHRASES = {language: read_yaml(f"paraphrases.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
 ELSEWHERE = read_yaml("out_of_domain.yaml")
 SAFETY = read_yaml("safety.yaml")
@@ -38,12 +37,10 @@ class Writer:
         self.rng, self.text = rng, TEXT[language]
         self.vocabulary = VOCABULARY[language]
         self.elsewhere, self.safety = ELSEWHERE[language], SAFETY[language]
-        blocks = {intent: block["background"] for intent, block in INTENTS[language].items()}
-        blocks |= {"elsewhere": self.elsewhere["background"]}
         self.background = {
-            matter: parse_templates(block) + parse_templates(GRAMMAR[language][matter]) * 4
-            for matter, block in blocks.items()
+            matter: parse_templates(block) for matter, block in PARAPHRASES[language].items()
         }
+        self.background["elsewhere"] += parse_templates(self.elsewhere["background"])
         topics = REPLIES[language]["topics"]
         self.policies = {
             name: topic["policy"] for name, topic in topics.items() if name in self.background
@@ -52,11 +49,11 @@ class Writer:
         self.english = language == "en"
         self.space = " " if self.english else ""
         self.kinds: list[Callable[[], list[str]]] = [
-            *[self.write_messages] * 3,
-            *[self.write_dialogue] * 7,
-            *[self.write_summary] * 10,
-            *[self.write_search] * 6,
-            *[self.write_remark] * 6,
+            *[self.write_messages] * 2,
+            *[self.write_dialogue] * 6,
+            *[self.write_summary] * 14,
+            *[self.write_search] * 8,
+            *[self.write_remark] * 9,
             *[self.write_note] * 9,
             self.write_quote,
             *[self.write_shop] * 2,
@@ -151,8 +148,8 @@ class Writer:
         return ["\n".join(lines)]
 
     def _join(self, frame: str, **parts: str) -> list[str]:
-        """Return two texts as two turns or, in half of the cases, in one frame of text.yaml."""
-        if self.rng.draw_below(2):
+        """Return two texts as two turns or, in a third of the cases, in one frame of text.yaml."""
+        if self.rng.draw_below(3):
             return list(parts.values())
         return [fill_template(self.rng.choose(self.text[frame]), self.rng, {}, parts)]
 
