@@ -186,7 +186,7 @@ def test_the_readme_counts_the_rows_of_all_files() -> None:
     readme = (DATA / "sample/README.md").read_text("utf-8")
     counts_in_readme = dict(re.findall(r"^\| (\w+/\S+) \| ([\d,]+) \|", readme, flags=re.MULTILINE))
     assert counts_in_readme.keys() == read_raw_files(DATA).keys()
-    assert counts_in_readme["raw/intent.csv"] == "2,719"
+    assert counts_in_readme["raw/intent.csv"] == "2,849"
     for name, count in counts_in_readme.items():
         text = (DATA / name).read_text("utf-8")
         match Path(name).suffix:
@@ -202,8 +202,8 @@ def test_the_readme_counts_the_rows_of_all_files() -> None:
 def test_intents_are_uneven_and_bilingual() -> None:
     counts = Counter(row["intent"] for row in read_rows("intent.csv"))
     assert len(counts) == 16
-    assert min(counts.values()) >= 120
-    assert 3 <= max(counts.values()) / min(counts.values()) <= 4
+    assert min(counts.values()) >= 160
+    assert 1.5 <= max(counts.values()) / min(counts.values()) <= 2
     assert sorted([*counts, "out_of_scope"]) == json.loads((DATA / "raw/labels.json").read_text())
     languages = Counter(row["language"] for row in read_rows("intent.csv"))
     assert abs(languages["en"] - languages["zh"]) < 40
@@ -212,14 +212,14 @@ def test_intents_are_uneven_and_bilingual() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_each_intent_has_24_seen_12_unseen_and_60_background_templates(language: str) -> None:
+def test_each_intent_has_84_seen_and_12_unseen_templates(language: str) -> None:
     for intent, blocks in read_yaml(f"intents.{language}.yaml").items():
         counts = {name: len(block.splitlines()) for name, block in blocks.items()}
-        assert counts == {"seen": 24, "unseen": 12, "background": 60}, intent
+        assert counts == {"seen": 84, "unseen": 12}, intent
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_seen_unseen_and_background_templates_are_disjoint(language: str) -> None:
+def test_seen_and_unseen_templates_are_disjoint(language: str) -> None:
     """Templates that differ only in numbers and values count as equal."""
     mask = build_mask(language)
     places: dict[str, set[tuple[str, str]]] = {}
@@ -245,10 +245,10 @@ def test_unseen_templates_occur_only_in_the_unseen_file(language: str, starter_t
             for text in expansions:
                 assert [name for name, other in texts.items() if text in other] == [], template
         found = [
-            any(mask(text) in texts["starter"] for text in expand_template(template))
-            for template in blocks["background"].splitlines()
+            any(mask(text) in texts["raw/intent.csv"] for text in expand_template(template))
+            for template in blocks["seen"].splitlines()
         ]
-        assert sum(found) > 0.9 * len(found), "the mask hides templates that are in the text"
+        assert sum(found) > 0.9 * len(found), "the mask hides templates that are in the file"
 
 
 def test_each_intent_has_24_unseen_rows() -> None:
@@ -320,17 +320,18 @@ def test_preferences_score_the_better_reply_higher() -> None:
     assert set(Counter(pair["reject_reason"] for pair in pairs).values()) == {64}
 
 
-def test_half_of_the_safety_prompts_are_refused_in_each_language() -> None:
+def test_about_half_of_the_safety_prompts_are_refused_in_each_language() -> None:
     answers = {language: read_yaml("safety.yaml")[language]["answers"] for language in LANGUAGES}
     rows = read_rows("safety.jsonl")
-    assert len({row["prompt"] for row in rows}) == len(rows) == 240
+    assert len({row["prompt"] for row in rows}) == len(rows) == 668
     kinds = [
         (row["language"], kind)
         for row in rows
         for kind, texts in answers[row["language"]].items()
         if row["completion"] in texts
     ]
-    assert Counter(kinds) == {(lang, kind): 60 for lang in LANGUAGES for kind in answers["en"]}
+    counts = {"refusal": 166, "answer": 168}
+    assert Counter(kinds) == {(lang, kind): counts[kind] for lang in LANGUAGES for kind in counts}
 
 
 def test_refusals_have_as_many_safe_as_unsafe_prompts_in_each_language() -> None:
@@ -352,7 +353,7 @@ def test_no_template_of_the_refusals_is_one_of_safety(language: str) -> None:
         }
         for split in ("train", "test")
     )
-    assert len(train) >= 120 and len(test) >= 90
+    assert len(train) >= 334 and len(test) >= 120
     assert train & test == set()
 
 
@@ -365,7 +366,7 @@ def test_no_test_prompt_is_a_training_prompt(splits: dict[str, list[Record]]) ->
 
 
 def test_starter_text_contains_no_label_and_no_chat_markup(starter_text: str) -> None:
-    assert 12_000_000 <= len(starter_text.encode()) < 12_010_000
+    assert 24_000_000 <= len(starter_text.encode()) < 24_010_000
     lines = starter_text.rstrip("\n").split("\n")
     assert all(set(json.loads(line)) == {"turns"} for line in lines)
     assert len(set(lines)) == len(lines)
