@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lockstep.metrics.aggregation import (
     Numbers,
@@ -168,22 +169,35 @@ def roc_auc(predictions: Sequence[Prediction]) -> WeightedMetric:
     if support.min() == 0 or support.max() == len(predictions):
         return lambda weights: np.full(weights.shape[:-1], np.nan)
     reference = is_reference.argmax(axis=1)
-    batches = math.ceil(len(predictions) ** 2 / _PAIRS)
+    batches = np.array_split(np.arange(len(predictions)), math.ceil(len(predictions) ** 2 / _PAIRS))
+
+    def compare_pairs(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return 1, 0.5 for a tie or 0 for each pair of another record and one of the batch.
+
+        It is 1 if the record of the batch has the higher probability of its own reference. Two
+        records with the same reference are no pair.
+        """
+        is_higher = np.heaviside(
+            probabilities[batch, reference[batch]] - probabilities[:, reference[batch]], 0.5
+        )
+        is_pair = reference[:, None] != reference[batch]
+        return (is_higher * is_pair).astype(np.float32)
+
+    all_pairs = compare_pairs(batches[0]) if len(batches) == 1 else None
 
     def average_areas(weights: Weights) -> Numbers:
+        # 32 bits are exact: weights are whole numbers, and a record wins or ties whole pairs
+        counts = weights.astype(np.float32)
+        counted = counts.reshape(-1, len(predictions)).any(axis=0)
         won_pairs = np.zeros_like(weights)
-        for batch in np.array_split(np.arange(len(predictions)), batches):
-            # (records, batch): does a record of the batch have a higher probability of its own
-            # reference than another record has of that label?
-            is_higher = np.heaviside(
-                probabilities[batch, reference[batch]] - probabilities[:, reference[batch]], 0.5
-            )
-            is_pair = reference[:, None] != reference[batch]
-            won_pairs[..., batch] = weights @ (is_higher * is_pair)
+        for batch in batches:
+            used = batch[counted[batch]]
+            pairs = compare_pairs(used) if all_pairs is None else all_pairs[:, used]
+            won_pairs[..., used] = counts[..., counted] @ pairs[counted]
         positives = weights @ is_reference
-        pairs = positives * (positives.sum(-1, keepdims=True) - positives)
+        pairs_by_label = positives * (positives.sum(-1, keepdims=True) - positives)
         with np.errstate(invalid="ignore"):
-            areas = ((won_pairs * weights) @ is_reference) / pairs
+            areas = ((won_pairs * weights) @ is_reference) / pairs_by_label
         sums = np.stack([np.nansum(areas, -1), np.isfinite(areas).sum(-1)], axis=-1)
         return divide_sums(sums)
 
