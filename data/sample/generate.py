@@ -28,6 +28,7 @@ from phrasing import (
 COLUMNS = ["text", "intent", "language", "difficulty", "domain", "phrasing"]
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
+SAFETY_ROWS_PER_GRAMMAR = 8  # of those under `background`, which have many alternatives
 
 
 def make_intents(rng: HashRandom, phrasing: str, counts: dict[str, int]) -> list[Row]:
@@ -162,16 +163,20 @@ def make_adversarial(rng: HashRandom) -> list[Row]:
 
 def make_safety(rng: HashRandom) -> list[Row]:
     """Return unsafe prompts with a refusal and safe prompts with an answer, for training."""
+
+    def make_row(number: int) -> Row:
+        difficulty, template = templates[number % len(templates)]
+        text = end_sentence(capitalize(fill_template(template, rng, phrasings["fillers"], {})))
+        completion = rng.choose(phrasings["answers"][part])
+        slices = {"language": language, "difficulty": difficulty, "domain": "near"}
+        return {"prompt": text, "completion": completion, **slices}
+
     rows = []
     for language, phrasings in read_yaml("safety.yaml").items():
         for label, part in {"unsafe": "refusal", "safe": "answer"}.items():
-            for difficulty, template in parse_templates(phrasings["train"][label]):
-                prompt = end_sentence(
-                    capitalize(fill_template(template, rng, phrasings["fillers"], {}))
-                )
-                row = {"prompt": prompt, "completion": rng.choose(phrasings["answers"][part])}
-                slices = {"language": language, "difficulty": difficulty, "domain": "near"}
-                rows.append(row | slices)
+            templates = parse_templates(phrasings["train"][label])
+            templates += SAFETY_ROWS_PER_GRAMMAR * parse_templates(phrasings["background"][label])
+            rows += make_distinct_rows(len(templates), make_row)
     return rng.shuffle(rows)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import Field, model_validator
 
-from lockstep.models import instruction_sets
+from lockstep.models import instruction_sets, lean_imports
 from lockstep.models.instruction_sets import Portable
 from lockstep.params import MixedPrecision, NaturalInt, PositiveInt, Section, read
 
@@ -89,6 +89,7 @@ def set_up_torch(compute: ComputeParams, seed: int) -> None:
 
     if instruction_sets.are_fixed() and torch.backends.cpu.get_cpu_capability() != "AVX2":
         raise RuntimeError("torch was imported before its instruction sets were fixed")
+    lean_imports.leave_out_scipy()
     torch.set_num_threads(compute.threads)
     # torch.use_deterministic_algorithms does the same and loads the compiler
     torch.set_deterministic_debug_mode("error")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from lockstep.errors import UserError, report_load_errors
-from lockstep.models import soft_prompt
+from lockstep.models import lean_imports, soft_prompt
 from lockstep.params import PositiveFloat, Section
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -91,6 +91,8 @@ def load_model(
     has_head = head is not None or read_head(folder) is not None
     loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
     with report_load_errors(f"{folder}: the model"):
+        if quantization is not None or is_quantized(folder):
+            lean_imports.import_bitsandbytes()
         model, report = loader.from_pretrained(
             folder,
             dtype=dtype if dtype == "auto" else getattr(torch, dtype),
@@ -116,6 +118,14 @@ def load_model(
     _disable_four_bit_repacking(model)
     soft_prompt.load_soft_prompt(model, folder)
     return model.eval()
+
+
+def is_quantized(folder: Path) -> bool:
+    """Whether bitsandbytes has quantized the weights in a model folder."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    return bool(method == "bitsandbytes")
 
 
 def read_head(folder: Path) -> Head | None:

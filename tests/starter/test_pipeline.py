@@ -55,7 +55,7 @@ def test_every_dependency_exists_or_is_made_by_the_stage_before(stage: str):
 
 def test_the_text_depends_on_the_templates_that_it_reads():
     needed = find_sample_files("starter_text.py")
-    assert "data/sample/intents.zh.yaml" in needed and "data/sample/phrasing.py" in needed
+    assert "data/sample/paraphrases.zh.yaml" in needed and "data/sample/phrasing.py" in needed
     assert set(map(resolve, STAGES["text"]["deps"])) == needed
 
 
