@@ -15,6 +15,8 @@ from lockstep.params import Section, Seed
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     seed: Seed
     compute: ComputeParams
     augment: AugmentParams

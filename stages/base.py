@@ -14,6 +14,8 @@ from lockstep.starter import pretraining
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     seed: Seed
     compute: compute.ComputeParams
     base: BaseParams

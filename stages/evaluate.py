@@ -20,6 +20,8 @@ from lockstep.statistics.evaluate_params import EvaluateParams
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     seed: Seed
     judge: JudgeParams
     human: HumanParams

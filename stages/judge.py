@@ -17,6 +17,8 @@ from lockstep.params import Section, Seed
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     seed: Seed
     compute: ComputeParams
     judge: JudgeParams

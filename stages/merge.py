@@ -12,6 +12,8 @@ from lockstep.params import Section, Seed
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     seed: Seed
     compute: compute.ComputeParams
     weights: model_io.WeightsParams

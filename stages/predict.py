@@ -24,6 +24,8 @@ BATCHES_PER_SAVE = 16
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     seed: Seed
     compute: compute.ComputeParams
     train: ObjectiveParams

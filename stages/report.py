@@ -19,6 +19,8 @@ TEMPLATES = {"index.html": "page.html.j2", "model-card.md": "model-card.md.j2"}
 
 
 class Params(Section):
+    """Sections of params.yaml that the stage reads."""
+
     base: BaseParams
     train: TrainParams
     report: ReportParams

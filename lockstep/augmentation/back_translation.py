@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lockstep.errors import UserError, report_load_errors
 from lockstep.models import compute
+from lockstep.progress import track_progress
 
 
 def back_translate(
@@ -35,16 +36,21 @@ def _translate(
     translations = [""] * len(texts)
     not_empty = [index for index, text in enumerate(texts) if text]
     by_length = sorted(not_empty, key=lambda index: len(texts[index]))
-    for start in range(0, len(by_length), batch_size):
-        indices = by_length[start : start + batch_size]
-        batch = tokenizer(
-            [texts[index] for index in indices], return_tensors="pt", padding=True, truncation=True
-        ).to(model.device)
-        with torch.inference_mode():
-            token_ids = model.generate(
-                **batch, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens
-            )
-        decoded = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
-        for index, text in zip(indices, decoded, strict=True):
-            translations[index] = text.strip()
+    with track_progress(str(folder), len(by_length), "translations") as progress:
+        for start in range(0, len(by_length), batch_size):
+            indices = by_length[start : start + batch_size]
+            batch = tokenizer(
+                [texts[index] for index in indices],
+                return_tensors="pt",
+                padding=True,
+                truncation=True,
+            ).to(model.device)
+            with torch.inference_mode():
+                token_ids = model.generate(
+                    **batch, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens
+                )
+            decoded = tokenizer.batch_decode(token_ids, skip_special_tokens=True)
+            for index, text in zip(indices, decoded, strict=True):
+                translations[index] = text.strip()
+            progress.move_to(start + len(indices))
     return translations

@@ -104,9 +104,9 @@ class SynonymMethod(BaseMethod):
 
     def rephrase(self, questions: Sequence[Question], resources: Resources) -> list[str]:
         """Return each question with some words replaced by synonyms of the dictionary."""
-        known = synonyms.read_dictionary(resources.dictionary) if questions else {}
+        dictionary = synonyms.read_dictionary(resources.dictionary) if questions else {}
         return [
-            synonyms.replace_synonyms(q.text, self.rate, q.rng, q.protected, known)
+            synonyms.replace_synonyms(q.text, self.rate, q.rng, q.protected, dictionary)
             for q in questions
         ]
 

@@ -22,7 +22,7 @@ class Mix(Section):
 
     @field_validator("shares")
     @classmethod
-    def _add_up_to_one(cls, shares: dict[str, float]) -> dict[str, float]:
+    def _check_sum(cls, shares: dict[str, float]) -> dict[str, float]:
         if abs(sum(shares.values()) - 1) > 1e-6:
             raise ValueError("must add up to 1")
         return shares

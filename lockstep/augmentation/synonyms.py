@@ -20,7 +20,7 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 def replace_synonyms(
     text: str, rate: float, rng: random.Random, protected: Collection[str], synonyms: Synonyms
 ) -> str:
-    """Replace a share of the words that the dictionary has by a synonym.
+    """Replace a share of the words in the dictionary by a synonym.
 
     Where entries overlap, the longest is used. A Chinese entry matches only whole words of the
     segmented sentence.
@@ -52,8 +52,8 @@ def read_dictionary(path: Path) -> Synonyms:
         cells = [cell.strip(" ,") for cell in line.split("\t")]
         if len(cells) != 3 or not all(cells):
             raise UserError(f"{path}:{number}: must be language, word and synonyms, tab-separated")
-        _, word, listed = cells
-        names = [name.strip() for name in listed.split(",") if name.strip()]
+        _, word, synonym_list = cells
+        names = [name.strip() for name in synonym_list.split(",") if name.strip()]
         synonyms.setdefault(word.casefold(), []).extend(names)
     if not synonyms:
         raise UserError(f"{path}: empty; add synonyms or remove the method from augment.methods")

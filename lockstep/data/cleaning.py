@@ -63,9 +63,11 @@ _TAGS = (
     "img|kbd|label|li|ol|p|pre|q|s|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|title|"
     "tr|u|ul"
 )
-_HIDDEN = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
-_BREAK = re.compile(r"<(?:br|hr)\s*/?>|</(?:p|div|li|tr|h[1-6])\s*>", re.IGNORECASE)
-_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w-]+\s*=[^<>]*)?\s*/?>", re.IGNORECASE)
+_HTML_HIDDEN = re.compile(
+    r"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE
+)
+_HTML_BREAK = re.compile(r"<(?:br|hr)\s*/?>|</(?:p|div|li|tr|h[1-6])\s*>", re.IGNORECASE)
+_HTML_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w-]+\s*=[^<>]*)?\s*/?>", re.IGNORECASE)
 
 
 def _repair_encoding(text: str) -> str:
@@ -92,7 +94,7 @@ def _remove_invisible(text: str) -> str:
 def _remove_html(text: str) -> str:
     """Remove HTML tags and comments; replace entities by their characters."""
     if "<" in text:
-        text = _TAG.sub("", _BREAK.sub("\n", _HIDDEN.sub("", text)))
+        text = _HTML_TAG.sub("", _HTML_BREAK.sub("\n", _HTML_HIDDEN.sub("", text)))
     return html.unescape(text) if "&" in text else text
 
 
@@ -167,7 +169,7 @@ def _delete_boilerplate(patterns: list[re.Pattern[str]], text: str) -> str:
 _CLEAN = re.compile(
     r"[A-Za-z,.!?;:'\"()-]+(?: [A-Za-z,.!?;:'\"()-]+)*|[\u4e00-\u9fff][\u4e00-\u9fff，。！？；：]*"
 )
-"""Text that no step except `boilerplate` can change. Most text matches, which saves nine steps."""
+"""Text that no step except `boilerplate` can change; most texts match and skip all steps."""
 
 
 class Cleaner:
@@ -192,8 +194,8 @@ class Cleaner:
     def clean(self, text: str) -> tuple[str, set[Step]]:
         """Return the cleaned text and the steps that changed it.
 
-        The steps are repeated until none changes the text, since a step may reveal something that
-        an earlier one removes (`&amp;lt;br&amp;gt;`). So cleaning clean text changes nothing.
+        The steps are repeated until none changes the text, since a step may produce something
+        that an earlier one removes (`&amp;lt;br&amp;gt;`). Cleaning twice equals cleaning once.
         """
         changed: set[Step] = set()
         while not self.is_clean(text):

@@ -18,6 +18,7 @@ from lockstep.params import NaturalInt, Section
 
 _PARAMETER = "prepare.decontaminate.benchmarks"
 _PREFIX_BITS = 24
+"""Number of leading bits of a hash by which the table of prefixes is indexed."""
 
 
 class DecontaminateParams(Section):

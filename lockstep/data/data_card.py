@@ -14,7 +14,7 @@ from lockstep.data.record_metadata import RecordMetadata, extract_metadata
 from lockstep.records import Record
 
 Lengths = npt.NDArray[np.int32]
-"""Number of characters of the question, the answer and all messages: (records, 3)."""
+"""Numbers of characters of the question, the answer and all messages: (records, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,7 @@ def _count_task_labels(
 
 
 def _compute_divergence(p: Counter[Any], q: Counter[Any]) -> float:
+    """Return the Jensen-Shannon divergence of two distributions in bits; 0 if one is empty."""
     total_p, total_q = sum(p.values()), sum(q.values())
     if not total_p or not total_q:
         return 0.0

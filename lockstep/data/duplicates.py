@@ -23,7 +23,7 @@ GroupIds = npt.NDArray[np.int32]
 """Number of each record's group: (records,)."""
 
 Keys = npt.NDArray[np.uint64]
-"""128-bit digests, equal if the digested contents are: (records, 2). Zeros mean no content."""
+"""128-bit digests, equal for equal contents: (records, 2). Zeros stand for no content."""
 
 Pairs = npt.NDArray[np.int64]
 """Pairs of indices, the smaller one first: (pairs, 2)."""
@@ -128,6 +128,7 @@ def _digest_all(contents: Iterable[bytes]) -> Keys:
 
 
 def _extract_words(text: str) -> str:
+    """Return the words in lower case between single spaces, or the text if it has no word."""
     if text.isascii():
         return b" ".join(text.encode().translate(_ASCII_WORDS).split()).decode() or text
     folded = unicodedata.normalize("NFKC", text).casefold()

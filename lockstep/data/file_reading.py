@@ -42,7 +42,7 @@ class Columns:
     required: Collection[str]
     """Columns that must exist."""
     used: Collection[str]
-    """Columns that must not occur twice."""
+    """Columns that are read, which must not occur twice."""
 
 
 def file_suffix(path: str) -> str:

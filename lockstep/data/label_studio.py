@@ -54,8 +54,8 @@ def merge_votes(row: Any, votes: Sequence[Vote]) -> dict[str, Any]:
         raise InvalidRowError("missing_data")
     if not votes:
         raise InvalidRowError("not_annotated")
-    (label, most), *others = Counter(vote.answer for vote in votes).most_common(2)
-    if others and others[0][1] == most:
+    (label, count), *others = Counter(vote.answer for vote in votes).most_common(2)
+    if others and others[0][1] == count:
         raise InvalidRowError("annotators_disagree")
     return {**row["data"], "label": label}
 

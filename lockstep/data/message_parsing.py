@@ -28,14 +28,14 @@ _ALLOWED_NEXT = {
 
 
 def parse_text_or_messages(value: Any, name: str, role: str, source: Source) -> list[Message]:
-    """Return the messages in a field: a text, which becomes a message of `role`, or messages."""
+    """Return the messages in a field; a plain text becomes one message of `role`."""
     if isinstance(value, list | dict):
         return parse_messages([value] if isinstance(value, dict) else value, name, source)
     return [{"role": role, "content": row_fields.check_text(value, name)}]
 
 
 def parse_answer(value: Any, name: str, source: Source) -> list[Message]:
-    """Return the messages in a field whose last message must be an assistant's."""
+    """Return the messages in a field; raise InvalidRowError if the last is not an assistant's."""
     messages = parse_text_or_messages(value, name, "assistant", source)
     if messages[-1]["role"] != "assistant":
         raise InvalidRowError("ends_without_answer")
@@ -133,7 +133,7 @@ def _parse_message(value: Any, source: Source) -> Message:
         return {"role": "assistant", "content": "", "tool_calls": parse_tool_calls(content)}
     message: Message = {"role": role, "content": ""}
     if isinstance(content, list):
-        _read_parts(content, message)
+        _add_parts(content, message)
     elif not (content in (None, "") and value.get("tool_calls")):
         message["content"] = row_fields.check_text(content, "content")
     if value.get("tool_calls"):
@@ -153,8 +153,8 @@ def _parse_message(value: Any, source: Source) -> Message:
     return message
 
 
-def _read_parts(parts: list[Any], message: Message) -> None:
-    """Add content in typed parts (text, reasoning and tool calls) to a message."""
+def _add_parts(parts: list[Any], message: Message) -> None:
+    """Add typed parts of content (text, reasoning and tool calls) to a message."""
     for part in parts:
         if not isinstance(part, dict) or not isinstance(part.get("type"), str):
             raise InvalidRowError("content_part_without_type")
@@ -172,6 +172,7 @@ def _read_parts(parts: list[Any], message: Message) -> None:
 
 
 def _join_messages(first: Message, second: Message) -> Message:
+    """Return one message with the contents of both, separated by an empty line."""
     joined = {**first, **second}
     for key in ("content", "reasoning_content"):
         if key in joined:

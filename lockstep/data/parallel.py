@@ -83,13 +83,13 @@ def _start_workers(function: Callable[[Item], Result], number: int) -> Iterator[
     try:
         with _block_signals():
             for _ in range(number):
-                ours, theirs = multiprocessing.Pipe()
-                arguments = (function, theirs, os.getpid())
+                parent_end, worker_end = multiprocessing.Pipe()
+                arguments = (function, worker_end, os.getpid())
                 process = multiprocessing.Process(target=_run_worker, args=arguments, daemon=True)
                 process.start()
                 processes.append(process)
-                connections.append(ours)
-                theirs.close()
+                connections.append(parent_end)
+                worker_end.close()
         yield connections
     finally:
         for process in processes:
@@ -106,21 +106,21 @@ def _run_worker(function: Callable[[Item], Result], chunks: Connection, parent: 
     while True:
         chunk = chunks.recv()
         try:
-            answer: tuple[bool, Any] = True, function(chunk)
+            outcome: tuple[bool, Any] = True, function(chunk)
         except Exception as error:  # of any class: the parent raises it
-            answer = False, error
-        chunks.send(answer)
+            outcome = False, error
+        chunks.send(outcome)
 
 
 def _receive_result(worker: Connection) -> Any:
     try:
-        succeeded, answer = worker.recv()
+        succeeded, result = worker.recv()
     except EOFError:
         time.sleep(0.2)  # a signal that ended the worker may be about to reach this process too
         raise MemoryError("a worker process was killed, most often for lack of memory") from None
     if not succeeded:
-        raise answer
-    return answer
+        raise result
+    return result
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class RecordTable:
     leader_keys: splitting.Uniform
     """Random key of each record; the leader of a group has its smallest key: (records,)."""
     positions: splitting.Uniform
-    """Position of each record in [0, 1); a leader's position decides the split of its group."""
+    """Position of each record in [0, 1): (records,). A leader's decides the split of its group."""
     bands: near_duplicates.Bands
     """MinHash bands of the inputs, to find near-duplicates."""
     word_ngrams: ngrams.NGrams

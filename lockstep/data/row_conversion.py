@@ -65,7 +65,7 @@ class RowConverter:
         return converted
 
     def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> Record:
-        """Return the record of a row; its votes, faults and cleaning are counted in `converted`."""
+        """Return the record of a row; add its votes, faults and cleaning steps to `converted`."""
         row = self._parse_row(raw_row, converted)
         conversation = row_formats.parse_row(row, self.source)
         changed: set[str] = set()
@@ -126,7 +126,8 @@ class RowConverter:
     def _clean_message(self, message: Message, changed: set[str]) -> Message:
         """Return a message with clean content, reasoning and tool call arguments.
 
-        The names of the steps that changed something are added to `changed`.
+        Add the names of the steps that changed something to `changed`. Raise InvalidRowError if
+        no text is left.
         """
         text = self._clean_text(message["content"], changed)
         if not text.strip() and "tool_calls" not in message:
@@ -157,7 +158,7 @@ class RowConverter:
         return value
 
     def _clean_text(self, text: str, changed: set[str]) -> str:
-        """Return the clean text, which must not be too long or contain a control token."""
+        """Return the clean text; raise InvalidRowError if it is too long or has a control token."""
         if self.cleaner.is_clean(text) and len(text) <= self.max_characters:
             return text
         text, steps = self.cleaner.clean(text)
@@ -170,12 +171,13 @@ class RowConverter:
 
 
 def _join_user_texts(messages: list[Message]) -> str:
-    """Return `Record.user_text` before the record exists: creating it twice would cost too much."""
+    """Return the later `Record.user_text`, without the cost of creating the record twice."""
     texts = [message["content"] for message in messages if message["role"] == "user"]
     return "\n".join(texts) or messages[-1]["content"]
 
 
 def _parse_line(line: str) -> Any:
+    """Return the JSON value in a line; raise InvalidRowError if there is none."""
     try:
         return strict_json.parse(line)
     except InvalidRowError as error:

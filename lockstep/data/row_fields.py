@@ -23,7 +23,7 @@ def get_optional_field(row: Row, source: Source, name: str) -> Any:
 
 
 def get_required_field(row: Row, source: Source, name: str) -> Any:
-    """Return a field that must exist and must not be null."""
+    """Return a field; raise InvalidRowError if it does not exist or is null."""
     column = source.get_column(name)
     if row.get(column) is None:
         raise InvalidRowError(f"missing_{name}" if column not in row else f"{name}_is_null")
@@ -31,7 +31,7 @@ def get_required_field(row: Row, source: Source, name: str) -> Any:
 
 
 def get_text_field(row: Row, source: Source, name: str) -> str:
-    """Return a field that must be a string with visible content."""
+    """Return a field; raise InvalidRowError if it is not a string with visible content."""
     return check_text(get_required_field(row, source, name), name)
 
 
@@ -46,7 +46,7 @@ def get_named_field(row: Row, source: Source, name: str) -> str:
 
 
 def get_slice_value(row: Row, column: str) -> str:
-    """Return the value of a slice, which must be a string or an integer."""
+    """Return the value of a slice; raise InvalidRowError if it is no string and no integer."""
     value = row.get(column)
     if value is None:
         raise InvalidRowError(f"missing_{column}")
@@ -56,7 +56,7 @@ def get_slice_value(row: Row, column: str) -> str:
 
 
 def check_text(value: Any, name: str) -> str:
-    """Return a value that must be a string with visible content."""
+    """Return the value; raise InvalidRowError if it is not a string with visible content."""
     if not isinstance(value, str):
         raise InvalidRowError(f"{name}_is_null" if value is None else f"{name}_not_text")
     if not value.strip():
@@ -65,7 +65,7 @@ def check_text(value: Any, name: str) -> str:
 
 
 def check_characters(text: str) -> str:
-    """Return a text that must not contain NUL or lone surrogates, which break some readers."""
+    """Return the text; raise InvalidRowError for NUL and lone surrogates, which break readers."""
     if "\0" in text:
         raise InvalidRowError("nul_character")
     if not text.isascii():
@@ -88,7 +88,7 @@ def check_all_texts(value: Any) -> None:
 
 
 def parse_json(text: str, name: str) -> Any:
-    """Return the JSON value in a text."""
+    """Return the JSON value in a text; `name` is the field that an InvalidRowError names."""
     try:
         return strict_json.parse(text)
     except InvalidRowError:

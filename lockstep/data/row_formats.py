@@ -55,10 +55,10 @@ def _read_system(row: Row, source: Source) -> str:
 
 
 def _parse_alpaca(row: Row, source: Source) -> Conversation:
-    extra = row_fields.get_optional_field(row, source, "input")
+    context = row_fields.get_optional_field(row, source, "input")
     prompt = row_fields.get_text_field(row, source, "instruction")
-    if extra not in (None, ""):
-        prompt = f"{prompt}\n{row_fields.check_text(extra, 'input')}"
+    if context not in (None, ""):
+        prompt = f"{prompt}\n{row_fields.check_text(context, 'input')}"
     turns = [*_read_history(row, source), ("user", prompt)]
     turns.append(("assistant", row_fields.get_text_field(row, source, "output")))
     return Conversation([{"role": role, "content": text} for role, text in turns])

@@ -60,16 +60,16 @@ class Selection:
         """Number of removed records by reason."""
         return data_card.sort_by_name(Counter(removed.reason for removed in self.removed))
 
-    def split_rows(self, name: str) -> Indices:
+    def get_split_rows(self, name: str) -> Indices:
         """Return the indices of the records of a split, in the order of the sources."""
         return self.rows[self.splits == PRIORITY.index(name)]
 
     def split_statistics(self) -> dict[str, data_card.RecordStatistics]:
         """Return the statistics of each split."""
-        return {name: self._compute_statistics(self.split_rows(name)) for name in SPLITS}
+        return {name: self._compute_statistics(self.get_split_rows(name)) for name in SPLITS}
 
     def resolve_conflicts(self, policy: str) -> None:
-        """Remove records with the same input and different answers, as the policy says."""
+        """Apply the policy to records that have the same input and different answers."""
         causes: dict[int, int] = {}
         for rows in self._find_equal_inputs():
             answers = [self.table.load_record(row).answer for row in rows]
@@ -81,21 +81,21 @@ class Selection:
                     cause = remaining[0] if remaining else int(index == 0)
                     causes[rows[index]] = rows[cause]
         for row in sorted(causes):
-            self._record_removal(row, "conflict", self._origin(causes[row]))
-        self._keep_only(~np.isin(self.rows, [*causes]))
+            self._record_removal(row, "conflict", self._get_origin(causes[row]))
+        self._filter_records(~np.isin(self.rows, [*causes]))
 
     def merge_duplicates(self) -> None:
         """Keep one of each set of exact duplicates: the first in the split of highest priority."""
         order = self.rows[np.argsort(self.source_splits[self.rows], kind="stable")]
         pairs = order[duplicates.find_equal_pairs(self.table.content_keys[order])]
         for first, row in pairs.tolist():
-            self._record_removal(row, "duplicate", self._origin(first))
-        self._keep_only(~np.isin(self.rows, pairs[:, 1]))
+            self._record_removal(row, "duplicate", self._get_origin(first))
+        self._filter_records(~np.isin(self.rows, pairs[:, 1]))
 
     def group_near_duplicates(self, params: DuplicatesParams) -> None:
         """Group near-duplicates, or merge them, and group records with equal group columns."""
         near_pairs = near_duplicates.find_near_pairs(
-            self.table.bands[self.rows], self._user_text, params.threshold
+            self.table.bands[self.rows], self._get_user_text, params.threshold
         )
         if params.near == "merge":
             self._merge_groups(duplicates.group_pairs(len(self.rows), [near_pairs]))
@@ -140,7 +140,7 @@ class Selection:
             self._remove(is_removed, "contaminated", itertools.repeat(name))
 
     def reduce_training(self, fraction: float, seed: int) -> None:
-        """Keep a share of the training records; a smaller share is a subset of a larger one."""
+        """Sample a share of the training records; a smaller share is a subset of a larger one."""
         if fraction < 1.0:
             ids = (self.table.load_record(row).id for row in self.rows.tolist())
             positions = splitting.hash_to_uniform(f"{seed}/fraction/{name}" for name in ids)
@@ -150,7 +150,7 @@ class Selection:
     def check_splits(self) -> None:
         """Raise UserError if a split has no records."""
         for name in SPLITS:
-            if not len(self.split_rows(name)):
+            if not len(self.get_split_rows(name)):
                 number = self.largest_group_size
                 is_majority = number * 2 > len(self.rows)
                 reason = f" ({number} records are one group)" if is_majority else ""
@@ -161,7 +161,7 @@ class Selection:
     def write_split(self, path: Path, name: str) -> None:
         """Write the records of a split to a file, one JSON line per record."""
         with path.open("wb") as stream:
-            stream.writelines(self.table.lines[row] for row in self.split_rows(name).tolist())
+            stream.writelines(self.table.lines[row] for row in self.get_split_rows(name).tolist())
 
     def write_removed(self, path: Path) -> None:
         """Write the removed records to a file, one JSON object per line."""
@@ -184,17 +184,17 @@ class Selection:
         return [*sets.values()]
 
     def _merge_groups(self, groups: duplicates.GroupIds) -> None:
-        """Keep one record of each group: the first in the split of highest priority."""
+        """Leave one record of each group: the first in the split of highest priority."""
         first: dict[int, int] = {}
         for index in np.argsort(self.source_splits[self.rows], kind="stable").tolist():
             first.setdefault(int(groups[index]), index)
         first_indices = np.array([first[group] for group in groups.tolist()], np.int64)
         is_merged = first_indices != np.arange(len(first_indices))
-        causes = map(self._origin, self.rows[first_indices[is_merged]].tolist())
+        causes = map(self._get_origin, self.rows[first_indices[is_merged]].tolist())
         self._remove(is_merged, "near_duplicate", causes)
 
     def _remove_outside_first_split(self, groups: duplicates.GroupIds, reason: str) -> None:
-        """Keep only the records of each group that are in its split of highest priority."""
+        """Remove the records of each group that are not in its split of highest priority."""
         first_split = splitting.compute_group_minimum(self.splits, groups)[groups]
         is_outside = first_split < self.splits
         causes = [PRIORITY[split] for split in first_split[is_outside].tolist()]
@@ -205,19 +205,19 @@ class Selection:
     ) -> None:
         for row, cause in zip(self.rows[is_removed].tolist(), causes, strict=False):
             self._record_removal(row, reason, cause)
-        self._keep_only(~is_removed)
+        self._filter_records(~is_removed)
 
-    def _keep_only(self, stays: npt.NDArray[np.bool_]) -> None:
+    def _filter_records(self, stays: npt.NDArray[np.bool_]) -> None:
         self.rows, self.splits = self.rows[stays], self.splits[stays]
         self.near_groups, self.groups = self.near_groups[stays], self.groups[stays]
 
     def _record_removal(self, row: int, reason: str, cause: str) -> None:
-        self.removed.append(RemovedRecord(self._origin(row), reason, cause))
+        self.removed.append(RemovedRecord(self._get_origin(row), reason, cause))
 
-    def _origin(self, row: int) -> str:
+    def _get_origin(self, row: int) -> str:
         return self.table.load_record(row).origin
 
-    def _user_text(self, index: int) -> str:
+    def _get_user_text(self, index: int) -> str:
         return self.table.load_record(self.rows[index]).user_text
 
 

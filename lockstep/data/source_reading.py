@@ -55,7 +55,7 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
 
 
 def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:
-    """Yield (`file:line`, row) for each row of a source."""
+    """Yield (`file:line`, row) for each row of a source; raise UserError if there is none."""
     path = root / source.path
     columns = Columns(required=source.required_columns, used=source.used_columns)
     count = 0
@@ -101,7 +101,7 @@ class _ChunkConverter:
 def _convert_chunks(
     root: Path, converters: list[RowConverter], builder: TableBuilder
 ) -> Iterator[tuple[RecordTable, ConvertedRows]]:
-    """Yield the tables of all sources in order."""
+    """Yield a table, rejected rows and counts for each chunk of the sources, in order."""
     ngrams.normalize_texts([])  # computes a table of characters once, not in each process
     chunks = (
         (index, chunk)
@@ -123,7 +123,7 @@ def _count_characters(row: Any) -> int:
 
 
 def _check_rejected(rejected: list[RejectedRow], number: int, max_fraction: float) -> None:
-    """Raise UserError with the first ten rejected rows if their share of `number` is too large."""
+    """Raise UserError with ten rejected rows if too many of the `number` rows are rejected."""
     if len(rejected) > max_fraction * number:
         first = "\n".join(f"{row.origin}: {row.reason}" for row in rejected[:10])
         raise UserError(

@@ -93,7 +93,7 @@ class Source(Section):
     encoding: str = "utf-8"
     """Character encoding: utf-8 (with or without byte order mark), gb18030, latin-1 …"""
     columns: dict[str, str] = Field(default={})
-    """Name of the column for a field of the format, or for task, system, tools or group."""
+    """Column of each field that the file names otherwise, and of task, system, tools or group."""
     constants: dict[str, JsonValue] = Field(default={})
     """Columns with one value for all rows, e.g. {language: en}."""
     slices: list[str] = Field(default=[])

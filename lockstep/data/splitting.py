@@ -58,7 +58,9 @@ class SplitParams(Section):
         if self.folds == 1 or (self.folds and self.fold >= self.folds):
             raise ValueError("fold must be below folds, and folds 0 or at least 2")
         if self.test_share + self.validation >= 1:
-            raise ValueError("validation and test together must leave something for training")
+            raise ValueError(
+                "validation and test together must be below 1, to leave training records"
+            )
         return self
 
     @property
@@ -75,7 +77,7 @@ class SplitParams(Section):
     def assign_positions(self, positions: Uniform) -> SplitIds:
         """Return the splits of positions in [0, 1).
 
-        The fold is the test split, the interval after it is the validation split.
+        The interval of the fold (or the first one) is the test split, the next one validation.
         """
         distance = (positions - self.fold * self.test_share * bool(self.folds)) % 1.0
         is_evaluation = distance < self.test_share + self.validation
@@ -121,7 +123,7 @@ def compute_group_minimum(values: npt.NDArray[Any], groups: GroupIds) -> npt.NDA
 
 
 def hash_to_uniform(texts: Iterable[str]) -> Uniform:
-    """Return a number in [0, 1) for each text, which depends on the text alone: (texts,)."""
+    """Return a number in [0, 1) for each text that depends only on the text: (texts,)."""
     digests = b"".join(hashlib.sha256(text.encode()).digest()[:8] for text in texts)
     return (np.frombuffer(digests, ">u8") >> 8) / 2**56
 

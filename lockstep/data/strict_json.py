@@ -1,4 +1,4 @@
-"""A strict JSON parser: it refuses what lenient parsers accept silently."""
+"""A strict JSON parser: it refuses repeated keys and other errors that most parsers accept."""
 
 import json
 import re

@@ -12,7 +12,7 @@ _FORMAT_KINDS = {"classification": "label", "multi_label": "labels", "regression
 """Kinds that the format of a source determines."""
 
 _QUESTION_KINDS = {"rating": "number", "choices": "label"}
-"""Kinds that the question of a Label Studio project determines; the last one wins."""
+"""Kinds that the type of a Label Studio question determines; the last one wins."""
 
 _DOMINANT_KINDS = (
     "refusal",

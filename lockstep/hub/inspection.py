@@ -90,7 +90,7 @@ def update_config(folder: Path, configuration: dict[str, Any]) -> None:
 def is_causal_lm(config: dict[str, Any]) -> bool:
     """Whether the weights are those of a causal language model.
 
-    The model type alone does not say so: BERT has a causal class too, which is rarely meant.
+    The model type alone does not decide this: BERT has a causal class too, which is rarely used.
     """
     from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
 

@@ -14,7 +14,7 @@ Dimension = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class HumanParams(Section):
-    """Which answers people rate, on which dimensions."""
+    """Answers that people rate, and the dimensions on which they rate them."""
 
     suites: list[str] = []
     """Suites whose answers are rated; [] means all suites with free-text answers."""

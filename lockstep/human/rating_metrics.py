@@ -69,14 +69,14 @@ def compute_krippendorff_alpha(units: Iterable[Sequence[int]]) -> float | None:
             coincidences[pair] += 1 / (len(unit) - 1)
     values = sorted(totals)
 
-    def ordinal_distance(first: int, second: int) -> float:
-        """Count the ratings between two values, half of those at the ends, and square."""
+    def compute_distance(first: int, second: int) -> float:
+        """Return the squared number of ratings between two values, the ends counted by half."""
         low, high = sorted((first, second))
         between = sum(totals[value] for value in values if low <= value <= high)
         return (between - (totals[first] + totals[second]) / 2) ** 2
 
-    observed = sum(count * ordinal_distance(*pair) for pair, count in coincidences.items())
-    expected = sum(totals[a] * totals[b] * ordinal_distance(a, b) for a in values for b in values)
+    observed = sum(count * compute_distance(*pair) for pair, count in coincidences.items())
+    expected = sum(totals[a] * totals[b] * compute_distance(a, b) for a in values for b in values)
     return 1 - (totals.total() - 1) * observed / expected if expected else None
 
 

@@ -114,7 +114,7 @@ def _group_by_stratum(
 
 
 def _choose_slices(rows: Sequence[Prediction], number: int) -> list[str]:
-    """Return the slices of the data, in alphabetical order, as far as the strata stay large.
+    """Return the slices of the data, in alphabetical order, that leave the strata large enough.
 
     A slice is skipped if it would leave fewer than two sampled records per stratum on average.
     """

@@ -3,15 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lockstep import progress
+
 
 def batch_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Yield the indices of rows in batches of similar length, the longest rows first.
 
-    A batch that does not fit into memory therefore fails first, not after hours.
+    A batch that does not fit into memory therefore fails first, not after hours. Each batch counts
+    as progress when the next one is asked for.
     """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+        batch = order[start : start + batch_size]
+        yield batch
+        progress.advance(len(batch))
 
 
 def pad_rows(rows: Sequence[Sequence[int]], fill: int, left: bool = False) -> tuple[Any, Any]:

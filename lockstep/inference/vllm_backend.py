@@ -48,7 +48,7 @@ def check_machine() -> None:
 
 
 def check_model(folder: Path) -> None:
-    """Raise UserError if vLLM cannot run here or would load another model than the folder holds.
+    """Raise UserError if vLLM cannot run here or cannot load exactly the folder's model.
 
     Weights are not loaded.
     """
@@ -63,7 +63,7 @@ def check_model(folder: Path) -> None:
 
 
 def read_dtype(folder: Path) -> str:
-    """Return the dtype in a model's config.json; vLLM would otherwise use 16 bits for 32."""
+    """Return the dtype in a model's config.json; by default vLLM uses 16 bits for float32."""
     dtype = _load_config(folder).dtype
     if dtype is None:
         raise UserError(f"{folder / 'config.json'}: no dtype, which vllm needs; {REMEDY}")
@@ -127,7 +127,7 @@ class VllmGenerator:
         self._llm.llm_engine.engine_core.shutdown()
 
     def _sampling_params(self, max_new_tokens: int, **options: Any) -> Any:
-        """Return vLLM's parameters for one prompt; only our end of turn ends an answer."""
+        """Return vLLM's parameters for one prompt; only the end-of-turn token ends an answer."""
         from vllm import SamplingParams
 
         return SamplingParams(

@@ -1,6 +1,6 @@
 """Set params.yaml up for a data file: inspect it, put it into data/raw, name it as the source.
 
-Prints what the file holds and the change of params.yaml.
+Print the content of the file and the change of params.yaml.
 """
 
 import difflib

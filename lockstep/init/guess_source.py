@@ -200,7 +200,7 @@ def _match_unpaired_preference(rows: Sequence[Row]) -> dict[str, str] | None:
 
 
 def _match_conversation(rows: Sequence[Row], field: str) -> dict[str, str] | None:
-    """Return the column of conversations, unless other columns hold answers to compare."""
+    """Return the column of conversations; None if other columns hold a preference pair."""
     if any(_find_column(rows, name, lambda value: True) for name in ("chosen", "rejected")):
         return None
     return _find_columns(rows, **{field: _is_turn_list})
@@ -238,7 +238,7 @@ FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
     ),
     "text": lambda rows: _find_columns(rows, plain_text=_is_text),
 }
-"""Format -> function that returns its columns if it fits the rows; the first match counts."""
+"""Format -> function that returns its columns, or None if it does not fit; the first fit counts."""
 
 
 def _select_renamed(columns: dict[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.llm_client import response_cache
+from lockstep.progress import track_progress
 
 _PARALLEL_REQUESTS = 8
 _RETRIES = 5
@@ -43,9 +44,13 @@ def _send_all(requests: dict[str, dict[str, Any]], url: str, timeout_seconds: fl
             max_retries=_RETRIES,
             timeout=timeout_seconds,
         )
-        with ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads:
-            for _ in threads.map(lambda item: _send_request(client, url, *item), requests.items()):
-                pass
+        with (
+            track_progress(url, len(requests), "replies") as progress,
+            ThreadPoolExecutor(_PARALLEL_REQUESTS) as threads,
+        ):
+            sent = threads.map(lambda item: _send_request(client, url, *item), requests.items())
+            for number, _ in enumerate(sent, start=1):
+                progress.move_to(number)
     except openai.APITimeoutError:
         raise UserError(
             f"{url}: no data for {timeout_seconds:g} s; allow more time, or run again: "

@@ -9,6 +9,7 @@ from lockstep.inference import generation
 from lockstep.llm_client import response_cache
 from lockstep.models import chat, compute, model_io
 from lockstep.models.compute import ComputeParams
+from lockstep.progress import track_progress
 from lockstep.records import Message
 
 
@@ -50,5 +51,6 @@ def _generate(
     except UserError as error:
         raise UserError(f"{folder}: {error.message.removeprefix(f'{folder}: ')}") from None
     prompts = [chat.encode_prompt(tokenizer, conversation) for conversation in conversations]
-    replies = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)
+    with track_progress(str(folder), len(prompts), "replies"):
+        replies = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)
     return [reply.text for reply in replies]

@@ -41,7 +41,7 @@ def encode_prompt(tokenizer: Any, messages: list[Message], tools: Tools = ()) ->
 
 
 def render_prompt(tokenizer: Any, messages: list[Message], tools: Tools = ()) -> str:
-    """Return the text whose ids `encode_prompt` returns, for tools that read text."""
+    """Return the text whose ids `encode_prompt` returns, for libraries that read text."""
     if not messages:
         return tokenizer.decode(encode_prompt(tokenizer, messages))
     return tokenizer.apply_chat_template(
@@ -50,7 +50,7 @@ def render_prompt(tokenizer: Any, messages: list[Message], tools: Tools = ()) ->
 
 
 def render_answer(tokenizer: Any, text: str) -> str:
-    """Return the text whose ids `encode_answer` returns, for tools that read text."""
+    """Return the text whose ids `encode_answer` returns, for libraries that read text."""
     return text + tokenizer.eos_token
 
 
@@ -62,7 +62,7 @@ def encode_answer(tokenizer: Any, text: str) -> list[int]:
 def encode_example(
     tokenizer: Any, record: Record, max_length: int, every_turn: bool = False
 ) -> Example:
-    """Return prompt and answer for training, truncated on the right to `max_length` tokens.
+    """Return a record as a training example, truncated on the right to `max_length` tokens.
 
     The labels are the answer and its end-of-turn token. They exclude what a template writes
     after that token (ChatML writes a newline), since the model never generates it. With

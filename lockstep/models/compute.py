@@ -65,13 +65,13 @@ class RuntimeParams(Section):
     """The processes that train together (docs/scale.md)."""
 
 
-class _Root(Section):
+class _RuntimeSection(Section):
     runtime: RuntimeParams
 
 
 def read_runtime() -> RuntimeParams:
-    """Read the `runtime` section of params.yaml, which is in no stage's own parameters."""
-    return read(_Root).runtime
+    """Read the `runtime` section of params.yaml, which no stage has among its own parameters."""
+    return read(_RuntimeSection).runtime
 
 
 def set_up_torch(compute: ComputeParams, seed: int) -> None:

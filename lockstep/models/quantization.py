@@ -21,7 +21,7 @@ class QuantizeParams(Section):
     rows: PositiveInt = 200
     """Maximum number of validation records for the comparison before and after, sampled evenly."""
     max_length: PositiveInt = 256
-    """Maximum number of tokens of such a record; longer ones are truncated on the right."""
+    """Maximum number of tokens of a compared record; longer ones are truncated on the right."""
     batch_size: PositiveInt = 32
     """Number of records per forward pass."""
 

@@ -66,7 +66,8 @@ def measure_accuracy(
 
     docs = build_documents(tokenizer, rows, labels)
     source = {"custom_dataset": lambda **_: {"test": Dataset.from_list(docs)}}
-    task = ConfigurableTask(config={"task": "choice", **source, **TASK})
+    with _suppress_output():  # hides hints about options of lm-eval's command line
+        task = ConfigurableTask(config={"task": "choice", **source, **TASK})
     results = _evaluate(model, tokenizer, {"choice": task}, batch_size, 0)
     return float(results["choice"]["acc,none"])
 

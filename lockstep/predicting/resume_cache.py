@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from lockstep import outputs
+from lockstep.progress import track_progress
 
 LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers", "vllm", "vllm-bnb-plugin")
 """Libraries whose version can change an answer."""
@@ -39,12 +40,16 @@ class ResumeCache:
         parts, so batches do not differ between runs.
         """
         results: list[Any] = []
-        for start in range(0, len(items), self.part_size):
-            file = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}-{start}.json"
-            if not file.exists():
-                with outputs.atomic_file(file) as partial:
-                    partial.write_text(json.dumps(compute(items[start : start + self.part_size])))
-            results += json.loads(file.read_text())
+        prefix = hashlib.sha256(name.encode()).hexdigest()[:16]
+        with track_progress(f"predict: {name}", len(items), "records") as progress:
+            for start in range(0, len(items), self.part_size):
+                file = self.folder / f"{prefix}-{start}.json"
+                if not file.exists():
+                    part = items[start : start + self.part_size]
+                    with outputs.atomic_file(file) as partial:
+                        partial.write_text(json.dumps(compute(part)))
+                results += json.loads(file.read_text())
+                progress.move_to(start + self.part_size)
         return results
 
 

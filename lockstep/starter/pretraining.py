@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lockstep.errors import UserError
 from lockstep.params import NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.progress import advance, track_progress
 
 if TYPE_CHECKING:
     import torch
@@ -106,8 +107,8 @@ def read_documents(path: Path) -> list[str]:
 def train_tokenizer(documents: list[str], params: StarterParams) -> Any:
     """Train a byte-level BPE with single digits and ChatML, wrapped for transformers.
 
-    No token begins with a space. A word is therefore the same tokens in a sentence and in a JSON
-    value, so a tiny model can copy it instead of having to translate it.
+    No token begins with a space. A word therefore has the same tokens in a sentence and in a JSON
+    value, so a tiny model can copy it token by token.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -180,14 +181,16 @@ def pretrain(
     optimizers, schedules = _build_optimizers(model, params)
     model.train()
     losses = []
-    for batch in batches:
-        loss = model(input_ids=batch, labels=batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer_or_schedule in (*optimizers, *schedules):
-            optimizer_or_schedule.step()
-        model.zero_grad()
-        losses.append(loss.item())
+    with track_progress("base: pre-training", params.copying_steps + params.steps, "steps"):
+        for batch in batches:
+            loss = model(input_ids=batch, labels=batch).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer_or_schedule in (*optimizers, *schedules):
+                optimizer_or_schedule.step()
+            model.zero_grad()
+            losses.append(loss.item())
+            advance(1)
     last_losses = losses[-max(1, params.steps // 10) :]
     return sum(last_losses) / len(last_losses)
 
@@ -199,14 +202,18 @@ def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], lis
     from lockstep.starter.muon import Muon
 
     matrices: list[Any] = []
-    rest: list[Any] = []
+    other_parameters: list[Any] = []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.ndim == 2 and "embed" not in name
-        (matrices if is_matrix else rest).append(parameter)
+        (matrices if is_matrix else other_parameters).append(parameter)
     optimizers = [
         Muon(matrices, lr=params.matrix_learning_rate),
         torch.optim.AdamW(
-            rest, lr=params.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+            other_parameters,
+            lr=params.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=0.0,
+            fused=True,
         ),
     ]
     schedules = [

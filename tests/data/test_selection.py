@@ -61,7 +61,7 @@ def select_records(
     selection.remove_contaminated(contamination.collect_ngrams([BENCHMARK], 4))
     selection.reduce_training(split_params.train_fraction, seed=7)
     splits = {
-        name: [table.load_record(row) for row in selection.split_rows(name).tolist()]
+        name: [table.load_record(row) for row in selection.get_split_rows(name).tolist()]
         for name in SPLITS
     }
     return splits, selection
@@ -142,7 +142,7 @@ def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one() -> None:
     def select_training_rows(fraction: float) -> set[int]:
         selection = Selection(table, SOURCE_SPLITS)
         selection.reduce_training(fraction, seed=7)
-        return set(selection.split_rows("train").tolist())
+        return set(selection.get_split_rows("train").tolist())
 
     assert (
         select_training_rows(0.25)

@@ -161,8 +161,8 @@ def test_each_record_is_in_the_test_split_of_one_fold(method: str) -> None:
     [
         ({"folds": 1}, "folds 0 or at least 2"),
         ({"folds": 3, "fold": 3}, "fold must be below folds"),
-        ({"validation": 0.6, "test": 0.4}, "must leave something for training"),
-        ({"validation": 0.5, "folds": 2}, "must leave something for training"),
+        ({"validation": 0.6, "test": 0.4}, "must be below 1, to leave training records"),
+        ({"validation": 0.5, "folds": 2}, "must be below 1, to leave training records"),
     ],
 )
 def test_impossible_shares_are_refused(values: dict[str, object], message: str) -> None:

@@ -1,6 +1,7 @@
 """lm-eval as a second opinion, on exported suites, and on tasks of its own."""
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from functools import partialmethod
@@ -21,8 +22,12 @@ LABELS = ["cancel_order", "track", "refund my order", "other"]
 
 @pytest.mark.slow
 def test_lm_eval_agrees_on_the_same_records(
-    loaded_model: Any, tokenizer: Any, make_record: Callable[..., Record]
+    loaded_model: Any,
+    tokenizer: Any,
+    make_record: Callable[..., Record],
+    caplog: pytest.LogCaptureFixture,
 ):
+    caplog.set_level(logging.INFO, "lm_eval")
     rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i % 4]) for i in range(40)]
     prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in rows]
     choices = [chat.encode_answer(tokenizer, label) for label in LABELS]
@@ -37,6 +42,7 @@ def test_lm_eval_agrees_on_the_same_records(
     assert 0 < correct < len(rows)
     accuracy = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
     assert accuracy == pytest.approx(correct / len(rows))
+    assert "--metadata" not in caplog.text, "lm-eval's hints about its command line are hidden"
 
 
 def make_params(*tasks: str, limit: int = 0) -> LmEvalParams:

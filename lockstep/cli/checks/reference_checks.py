@@ -1,4 +1,4 @@
-"""Check that the references of a suite's test records can be compared with an answer.
+"""Check that the references of the test records fit the answer form of their suite.
 
 predict runs these checks before it loads a model; evaluate relies on them.
 """
@@ -37,8 +37,10 @@ def check_suites(
         if problem := _find_form_problem(suite, task_records, labels):
             raise UserError(f"{WHERE} task {suite.task} {problem}")
         check_references(suite, task_records)
-        for part in other_splits.values():
-            check_references(suite, [record for record in part if record.task == suite.task])
+        for split_records in other_splits.values():
+            check_references(
+                suite, [record for record in split_records if record.task == suite.task]
+            )
 
 
 def check_references(suite: Suite, records: Sequence[Record]) -> None:
@@ -60,7 +62,7 @@ def check_references(suite: Suite, records: Sequence[Record]) -> None:
 def _find_form_problem(
     suite: Suite, records: Sequence[Record], labels: Mapping[str, Sequence[str]]
 ) -> str | None:
-    """Return why the answer form does not fit the records, and what to do; None if it fits."""
+    """Return the reason why the answer form does not fit and the remedy; None if it fits."""
     form = suite.answer
     if form in LABEL_FORMS and suite.task not in labels:
         return "has no labels to choose from; set its answer to json or text"

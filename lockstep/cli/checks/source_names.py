@@ -30,12 +30,12 @@ class SourceNames:
 
     @property
     def allows_any_task(self) -> bool:
-        """Whether a column of some source names the task of each row: any task may occur."""
+        """Whether any task may occur, because a column names the task of each row."""
         return any("task" in source.columns for source in self.sources)
 
     @property
     def allows_any_labelled_task(self) -> bool:
-        """Whether a column names the task of rows whose answers are labels."""
+        """Whether any task may have labels, because a column names the task of labelled rows."""
         return any(
             "task" in source.columns and source.format in LABELLED_FORMATS
             for source in self.sources
@@ -46,7 +46,7 @@ class SourceNames:
         return [] if self.allows_any_task else [task for task in tasks if task not in self.tasks]
 
     def list_suite_tasks(self, suites: Collection[Suite]) -> set[str]:
-        """Return the tasks of the suites or, without any, all tasks: each may become a suite."""
+        """Return the tasks of the suites; without suites all tasks, since each may become one."""
         return {suite.task for suite in suites} or self.tasks
 
     def find_unknown_suites(self, suites: Collection[Suite], tasks: Collection[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Progress of a training: a bar on a terminal, lines in a log file. Imports transformers."""
+"""Progress of a training: a bar on a terminal, lines in a log. Imports transformers."""
 
 import sys
 import time
@@ -7,6 +7,8 @@ from typing import Any
 import click
 from tqdm import tqdm
 from transformers import TrainerCallback
+
+from lockstep.progress import CLOCK
 
 BAR = "train {percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt}, {remaining} left{postfix}"
 
@@ -44,13 +46,13 @@ class ProgressCallback(TrainerCallback):
             self.bar.update(1)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Print a line with the loss, unless there is a bar."""
+        """Print a line for an evaluation, or for a loss if one is due, unless there is a bar."""
         logs = kwargs["logs"]
         if not state.is_world_process_zero or not {"loss", "eval_loss"} & logs.keys():
             return
         name, key = ("loss", "loss") if "loss" in logs else ("validation loss", "eval_loss")
         self.loss = f"{name} {logs[key]:.3f}, "
-        if self.bar is None:
+        if self.bar is None and ("eval_loss" in logs or CLOCK.is_due()):
             click.echo(
                 f"train: step {state.global_step}/{state.max_steps}, {self.loss}"
                 f"{self._tokens_per_second(state):,.0f} tokens/s, {self._time_left(state)} left",
