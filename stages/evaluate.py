@@ -12,6 +12,7 @@ from lockstep.judging.judge_metrics import compute_judge_metrics
 from lockstep.judging.judge_params import JudgeParams
 from lockstep.judging.judgements import read_judgements
 from lockstep.metrics.suite_metrics import build_measured_suites, list_slices
+from lockstep.models.instruction_sets import PortableParams
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
 from lockstep.statistics import plot_tables, stage_results, summary_metrics
@@ -23,6 +24,7 @@ class Params(Section):
     """Sections of params.yaml that the stage reads."""
 
     seed: Seed
+    compute: PortableParams
     judge: JudgeParams
     human: HumanParams
     evaluate: EvaluateParams

@@ -40,6 +40,7 @@ KINDS = {"intent": "label", "slots": "json", "reply": "text"}
 
 TINY: dict[str, Any] = {
     "compute.threads": 1,
+    "compute.portable": False,
     "starter.vocabulary": 400,
     "starter.hidden_size": 64,
     "starter.layers": 2,

@@ -72,6 +72,7 @@ FILES = {
     "lockstep/data/strict_json.py": "replies of a judge are read strictly",
     "lockstep/hub/base_params.py": "the model card names the base",
     "lockstep/metrics/json_answers.py": "perturbations leave alone what the reference copies",
+    "lockstep/models/instruction_sets.py": "numpy computes metrics by the fixed kernels",
     "lockstep/metrics/scores.py": "training scores answers while it evaluates",
     "lockstep/training/train_params.py": "the model card shows the settings",
 }

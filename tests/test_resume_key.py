@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lockstep import resume_key
+from lockstep.models import instruction_sets
 from lockstep.verify import import_closure
 from tests.conftest import REPOSITORY
 
@@ -57,3 +58,24 @@ def test_changed_code_changes_the_key(tmp_path: Path, monkeypatch: pytest.Monkey
     before = resume_key.compute_resume_key("train", [], {}, [], "cpu")
     code.write_text("A = 2\n")
     assert resume_key.compute_resume_key("train", [], {}, [], "cpu") != before
+
+
+def test_the_cpu_changes_the_key_unless_the_instruction_sets_are_fixed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def compute_keys() -> set[str]:
+        keys = set()
+        for vendor in ("GenuineIntel", "AuthenticAMD"):
+            monkeypatch.setattr(
+                instruction_sets, "read_cpu_info", lambda vendor=vendor: {"vendor_id": vendor}
+            )
+            keys.add(resume_key.compute_resume_key("train", [], {}, [], "cpu"))
+        return keys
+
+    for variable in instruction_sets.REMOVED_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MKL_CBWR", "AUTO")
+    assert len(compute_keys()) == 2
+    for variable, value in instruction_sets.VARIABLES.items():
+        monkeypatch.setenv(variable, value)
+    assert len(compute_keys()) == 1

@@ -19,6 +19,7 @@ import click
 from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
 from lockstep.errors import UserError
+from lockstep.models import instruction_sets
 from lockstep.processes import WORKER_FOLDER, die_with_parent
 
 IN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -43,6 +44,7 @@ def run(main: click.Command, *, first: bool = False) -> None:
     go to reports/timings, the machine and the result's hash to reports/provenance. The `first`
     stage of the pipeline, and a stage that finds a mistake, also check the options of libraries.
     """
+    instruction_sets.fix_instruction_sets()
     if {"DVC_STAGE", WORKER_FOLDER} & os.environ.keys():  # no stage outlives its parent
         die_with_parent(signal.SIGTERM, os.getppid())
     signal.signal(signal.SIGTERM, _terminate)
@@ -108,6 +110,7 @@ def _check_all_parameters(first: bool) -> None:
         check_libraries()
         sys.exit(error.exit_code)
     if first:
+        instruction_sets.report_native_kernels()
         check_libraries()
 
 

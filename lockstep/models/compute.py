@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import click
 from pydantic import Field, model_validator
 
+from lockstep.models import instruction_sets
+from lockstep.models.instruction_sets import Portable
 from lockstep.params import MixedPrecision, NaturalInt, PositiveInt, Section, read
 
 
@@ -18,6 +20,9 @@ class ComputeParams(Section):
     """Number of CPU threads for tensor operations."""
     attention: Literal["eager", "sdpa"]
     """Attention kernel. eager is faster for short rows on a CPU, sdpa on a GPU."""
+    portable: Portable = False
+    """Whether all x86-64 CPUs with AVX2 give the same bytes, at a cost in speed. true is refused
+    on other CPUs; auto applies it where the CPU has the instructions (docs/reproducibility.md)."""
 
 
 class LaunchParams(Section):
@@ -82,6 +87,8 @@ def set_up_torch(compute: ComputeParams, seed: int) -> None:
     import torch
     from transformers import logging
 
+    if instruction_sets.are_fixed() and torch.backends.cpu.get_cpu_capability() != "AVX2":
+        raise RuntimeError("torch was imported before its instruction sets were fixed")
     torch.set_num_threads(compute.threads)
     # torch.use_deterministic_algorithms does the same and loads the compiler
     torch.set_deterministic_debug_mode("error")

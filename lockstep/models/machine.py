@@ -4,22 +4,31 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from lockstep.models import instruction_sets
+
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """Instruction sets for which torch and oneDNN choose other kernels, which change the last bits."""
 
+PORTABLE_CPU = "x86_64 portable"
+"""Class of all CPUs with fixed instruction sets (`compute.portable`)."""
 
-def read_machine_class() -> dict[str, Any]:
+
+def read_machine_class(is_portable: bool | None = None) -> dict[str, Any]:
     """Return CPU architecture, vendor and instruction sets, and the GPU model.
 
-    Two machines for which these are equal give the same bytes.
+    Two machines for which these are equal give the same bytes. `is_portable` says whether the
+    instruction sets are fixed; by default, whether they are in this process.
     """
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    pairs = (line.partition(":") for line in text.splitlines())
-    info = {name.strip(): value.strip() for name, _, value in pairs}
+    if is_portable is None:
+        is_portable = instruction_sets.are_fixed()
+    return {"cpu": PORTABLE_CPU if is_portable else _read_cpu(), "gpu": _read_gpu_model()}
+
+
+def _read_cpu() -> str:
+    info = instruction_sets.read_cpu_info()
     flags = set(info.get("flags", "").split())
     cpu = [platform.machine(), info.get("vendor_id", platform.processor() or "unknown")]
-    cpu += [flag for flag in CPU_FLAGS if flag in flags]
-    return {"cpu": " ".join(cpu), "gpu": _read_gpu_model()}
+    return " ".join([*cpu, *(flag for flag in CPU_FLAGS if flag in flags)])
 
 
 def _read_gpu_model() -> str:

@@ -1,4 +1,4 @@
-"""Print the table of results, the path of the report, and leftovers of older versions."""
+"""Print the table of results, the path of the report, and what a user should know about them."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from lockstep.cli.leftovers import describe_leftovers
 from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.predictions import VARIANTS
+from lockstep.review.changed_results import describe_other_machine
 
 
 def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
@@ -44,7 +45,8 @@ def main(reports: Path) -> None:
         sys.exit(f"error: {file}: not found; run `dvc repro`")
     print("", *format_table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
     print(f"\nThe report for your browser: {reports / 'index.html'}")
-    for line in describe_leftovers():
+    other_machine = describe_other_machine(Path())
+    for line in [*([other_machine] if other_machine else []), *describe_leftovers()]:
         print(line, file=sys.stderr)
 
 

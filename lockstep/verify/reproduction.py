@@ -24,7 +24,9 @@ from typing import Any
 
 import click
 
+from lockstep import params
 from lockstep.errors import UserError
+from lockstep.models.instruction_sets import read_portable
 from lockstep.models.machine import read_machine_class
 from lockstep.verify import accesses, locks
 from lockstep.verify.clone import FIRST, SECOND, Clone, clone_commit, parse_lock, run_git
@@ -71,7 +73,7 @@ def verify(root: Path, commit: str, scratch: Path) -> bool:
     lock, caches = clones[0].read_lock(), [clones[0].cache, _find_cache(root)]
     committed_lock = parse_lock(run_git(root, "show", f"{commit}:dvc.lock"))
     differences = list(locks.compare_locks(committed_lock, lock))
-    this_machine = read_machine_class()
+    this_machine = read_machine_class(read_portable(clones[0].root / params.FILE))
     origin = find_origin(lock, list(dict.fromkeys(difference.stage for difference in differences)))
     other_machines = {}
     if origin:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from lockstep.models.instruction_sets import has_required_instructions
+from lockstep.models.machine import read_machine_class
 from lockstep.verify.reproduction import find_origin
 
 ROOT = Path(__file__).parents[2]
@@ -234,6 +236,26 @@ def test_two_clones_are_compared_if_another_machine_class_made_the_lock(
     assert "prepare: out data/prepared: home.txt" in output
     assert "made on another machine class (prepare: abacus)" in output
     assert "2 stages differ from a second clone" in output
+
+
+@pytest.mark.slow
+def test_a_portable_lock_is_compared_on_every_machine_with_the_instructions(
+    repository: Repository,
+) -> None:
+    """With compute.portable all CPUs are one class, so no difference is excused."""
+    if not has_required_instructions():
+        pytest.skip("needs an x86-64 CPU with AVX2")
+    with (repository.path / "params.yaml").open("a") as stream:
+        stream.write("compute: {portable: true}\n")
+    repository.add_to("stages/prepare.py", WRITE_HOME)
+    repository.commit()
+    provenance = repository.path / "reports" / "provenance" / "prepare.json"
+    provenance.write_text(json.dumps({"machine": read_machine_class(is_portable=True)}))
+    repository.run("git", "commit", "--quiet", "--all", "--message", "A portable run")
+    code, output = repository.verify()
+    assert code == 1
+    assert "another machine class" not in output
+    assert "2 stages differ from its committed dvc.lock" in output
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any
 
 from lockstep.cli.checks import (
     check_augment,
+    check_compute,
     check_evaluate,
     check_judge,
     check_predict,
@@ -35,6 +36,7 @@ class Check:
 
 
 CHECKS = (
+    Check(check_compute.check_instruction_sets),
     Check(check_prepare.check_strata),
     Check(check_prepare.check_splits_of_judged_tasks),
     Check(check_augment.check_tasks),

@@ -1,0 +1,133 @@
+"""After `make` on another class of machine, one line says why committed results changed.
+
+The tests run real git and DVC on a clone whose committed results another machine computed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.review import changed_results
+from lockstep.review.changed_results import describe_largest_change, describe_other_machine
+from lockstep.verify.clone import run_git
+
+STAGE = """
+import json, pathlib
+cpu, accuracy = json.loads(pathlib.Path("../cpu.json").read_text())
+merged = {"intent": {"accuracy": accuracy}, "perplexity": {"overall": 2.0 + accuracy}}
+metrics = {"base": {}, "merged": merged, "quantized": {}}
+provenance = {"machine": {"cpu": cpu, "gpu": ""}, "result": str(accuracy)}
+for file, value in {"data/model.json": accuracy, "reports/metrics.json": metrics,
+                    "reports/provenance/train.json": provenance}.items():
+    pathlib.Path(file).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(file).write_text(json.dumps(value))
+"""
+PIPELINE = {
+    "train": {
+        "cmd": f"{sys.executable} stages/train.py",
+        "deps": ["stages/train.py"],
+        "outs": ["data/model.json", {"reports/metrics.json": {"cache": False}}],
+    }
+}
+LINE = (
+    "This machine (x86_64 AuthenticAMD avx2) is of another class than the one that made the "
+    "committed results (x86_64 GenuineIntel avx2), so 3 files differ from the commit and the "
+    "metrics of the table by at most 1.5 points (merged intent accuracy); `git checkout HEAD -- "
+    "dvc.lock reports` restores them"
+)
+
+
+def run_pipeline(root: Path, cpu: str, accuracy: float) -> None:
+    """Run the stage as if this machine had the CPU."""
+    (root.parent / "cpu.json").write_text(json.dumps([cpu, accuracy]))
+    run_dvc(root, "repro", "-q")
+
+
+def run_dvc(root: Path, *arguments: str, check: bool = True) -> int:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root, check=check, capture_output=True,
+        env={**environment, "DVC_SITE_CACHE_DIR": str(root.parent / "site")},
+    ).returncode  # fmt: skip
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """Clone a repository whose results were computed on Intel and are in no cache here."""
+    origin = tmp_path / "origin"
+    (origin / "stages").mkdir(parents=True)
+    (origin / "stages/train.py").write_text(STAGE)
+    (origin / "dvc.yaml").write_text(json.dumps({"stages": PIPELINE}))
+    run_git(origin, "init", "-q")
+    run_dvc(origin, "init", "-q")
+    run_pipeline(origin, "x86_64 GenuineIntel avx2", 0.915)
+    run_git(origin, "add", "-A")
+    run_git(origin, "-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "Results")
+    run_git(tmp_path, "clone", "-q", str(origin), "clone")
+    return tmp_path / "clone"
+
+
+@pytest.mark.slow
+def test_one_line_names_both_classes_the_change_and_a_command_that_restores(clone: Path) -> None:
+    run_pipeline(clone, "x86_64 AuthenticAMD avx2", 0.9)
+    assert describe_other_machine(clone) == LINE
+    subprocess.run(changed_results.RESTORE_COMMAND.split(), cwd=clone, check=True)
+    assert run_git(clone, "status", "--porcelain") == ""
+    assert describe_other_machine(clone) is None
+    assert run_dvc(clone, "checkout", check=False) != 0, "so the line does not name dvc checkout"
+
+
+@pytest.mark.slow
+def test_the_summary_of_make_prints_the_line(clone: Path) -> None:
+    run_pipeline(clone, "x86_64 AuthenticAMD avx2", 0.9)
+    (clone / "notes.txt").write_text("an untracked file is no input")
+    result = subprocess.run(
+        [sys.executable, "-m", "lockstep.review.terminal_summary", "reports"],
+        cwd=clone, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == f"{LINE}\n"
+
+
+@pytest.mark.slow
+def test_nothing_is_said_if_the_machine_does_not_explain_the_change(clone: Path) -> None:
+    assert describe_other_machine(clone) is None
+    run_pipeline(clone, "x86_64 GenuineIntel avx2", 0.9)
+    assert describe_other_machine(clone) is None, "the class is the same"
+    run_pipeline(clone, "x86_64 AuthenticAMD avx2", 0.9)
+    (clone / "params.yaml").write_text("seed: 8\n")
+    assert describe_other_machine(clone) is None, "an input changed"
+    assert describe_other_machine(clone.parent) is None, "no repository"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        (
+            {"intent": {"accuracy": 0.9, "macro_f1": 0.1}, "reply": {"rouge_l": 0.1}},
+            {"intent": {"accuracy": 0.88, "macro_f1": 0.9}, "reply": {"rouge_l": 0.9}},
+            "the metrics of the table by at most 2.0 points (merged intent accuracy)",
+        ),
+        (
+            {"reply": {"rouge_l": 0.25}},
+            {"reply": {"rouge_l": 0.3}, "slots": {"exact_match": 0.5}},
+            "the metrics of the table by at most 0.050 (merged reply ROUGE-L)",
+        ),
+        (
+            {"intent": {"accuracy": 0.9}},
+            {"intent": {"accuracy": 0.9}},
+            "no metric of the table does",
+        ),
+    ],
+)
+def test_the_largest_change_of_the_main_metrics_is_named(
+    before: dict[str, Any], after: dict[str, Any], line: str
+) -> None:
+    assert describe_largest_change({"merged": before}, {"merged": after}) == line
