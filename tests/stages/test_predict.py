@@ -127,7 +127,8 @@ def output_folder(shared_workspace: Path) -> Path:
     process = start_predict(shared_workspace, *ARGUMENTS)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert errors == "predict: base: 24 records, 9 suites\n"
+    # lines of progress may come before it on a slow machine
+    assert errors.endswith("predict: base: 24 records, 9 suites\n")
     return shared_workspace / "predicted/base"
 
 

@@ -112,9 +112,7 @@ def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
     changes = {**SETTINGS, "runtime.launch": {"processes": 2, "port": find_free_port()}}
     process = start_stage(*ARGUMENTS, "out", changes=changes)
     assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("train: step 4/"):
-            break
+    assert any(line.startswith("train: step 4/") for line in process.stderr)
     processes = psutil.Process(process.pid).children(recursive=True)
     workers = [worker for worker in processes if "RANK" in worker.environ()]
     assert len(workers) == 2
