@@ -140,6 +140,7 @@ def starter_params() -> pretraining.StarterParams:
         sequence=32,
         copying_steps=2,
         steps=3,
+        answer_weight=1.0,
         learning_rate=4e-2,
         matrix_learning_rate=6e-3,
         validation_documents=8,

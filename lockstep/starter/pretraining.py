@@ -73,6 +73,9 @@ class StarterParams(Section):
     """Number of initial optimizer steps on repeated random tokens, which teach copying."""
     steps: PositiveInt
     """Number of optimizer steps on the text, after the copying steps."""
+    answer_weight: PositiveFloat
+    """Weight of the loss on answers (the assistant's turns after the user's), relative to other
+    tokens."""
     learning_rate: PositiveFloat
     """Peak of a one-cycle schedule for embeddings and norms (AdamW)."""
     matrix_learning_rate: PositiveFloat
@@ -103,6 +106,8 @@ class LogRow:
     """Mean training loss since the row before."""
     validation_loss: float
     """Mean loss on the validation documents."""
+    answer_loss: float
+    """Mean loss on the answers of the validation documents; 0 without answers."""
 
 
 def train_starter(
@@ -227,14 +232,14 @@ def pretrain(
     """
     import torch
 
-    texts = [format_turns(number, turns) for number, turns in enumerate(documents)]
-    validation = _encode(tokenizer, texts[: params.validation_documents])
-    if len(validation) < params.sequence:
+    held_out = params.validation_documents
+    validation = _encode(tokenizer, documents[:held_out])
+    if validation.shape[1] < params.sequence:
         raise UserError(
             "the validation documents are shorter than one sequence; raise "
             "starter.validation_documents"
         )
-    stream = _encode(tokenizer, texts[params.validation_documents :])
+    stream = _encode(tokenizer, documents[held_out:])
     batches = itertools.chain(
         itertools.islice(_repeat_tokens(stream, params, seed), params.copying_steps),
         itertools.islice(_batch_text(stream, params, seed), params.steps),
@@ -246,7 +251,9 @@ def pretrain(
     model.train()
     with track_progress("starter", last_step, "steps"):
         for step, batch in enumerate(batches, 1):
-            loss = model(input_ids=batch, labels=batch).loss
+            token_losses, is_answer = _compute_losses(model, batch)
+            weights = 1 + (params.answer_weight - 1) * is_answer
+            loss = (weights * token_losses).sum() / weights.sum()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer_or_schedule in (*optimizers, *schedules):
@@ -254,35 +261,66 @@ def pretrain(
             model.zero_grad()
             losses.append(loss.item())
             if step % params.evaluation_steps == 0 or step == last_step:
-                validation_loss = _measure_loss(model, validation, params)
-                log.append(LogRow(step, sum(losses) / len(losses), validation_loss))
+                held_out_losses = _measure_losses(model, validation, params)
+                log.append(LogRow(step, sum(losses) / len(losses), *held_out_losses))
                 losses = []
             advance(1)
     return log
 
 
-def _encode(tokenizer: Any, texts: list[str]) -> "torch.Tensor":
-    """Return the tokens of all texts, end to end: (tokens,)."""
+def _encode(tokenizer: Any, documents: list[list[str]]) -> "torch.Tensor":
+    """Return the tokens of all documents, end to end, and which belong to answers: (2, tokens)."""
     import torch
 
-    return torch.tensor([token for tokens in tokenizer(texts)["input_ids"] for token in tokens])
+    turns = [
+        (text, place % 2)  # in a dialogue the user begins
+        for number, document in enumerate(documents)
+        for place, text in enumerate(format_turns(number, document))
+    ]
+    encoded = tokenizer([text for text, _ in turns])["input_ids"]
+    is_answer = [
+        flag for (_, flag), tokens in zip(turns, encoded, strict=True) for _ in range(len(tokens))
+    ]
+    return torch.tensor([[*itertools.chain.from_iterable(encoded)], is_answer])
 
 
-def _measure_loss(model: Any, stream: "torch.Tensor", params: StarterParams) -> float:
-    """Return the mean loss on the sequences of a token stream, in nats per token."""
+def _compute_losses(model: Any, batch: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return the loss of every predicted token of a batch, and 1 for those of answers, else 0.
+
+    The batch has the shape (2, rows, sequence), as `_encode` gives it; results are flat.
+    """
+    import torch
+
+    tokens, is_answer = batch
+    logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
+    )
+    return losses, is_answer[:, 1:].flatten()
+
+
+def _measure_losses(
+    model: Any, stream: "torch.Tensor", params: StarterParams
+) -> tuple[float, float]:
+    """Return the mean loss on the sequences of a token stream, and that on answers alone."""
     import torch
 
     rows = max(1, params.batch_tokens // params.sequence)
-    usable = len(stream) // params.sequence * params.sequence
-    sequences = stream[:usable].view(-1, params.sequence)
     model.eval()
     with torch.no_grad():
-        total = sum(
-            float(model(input_ids=batch, labels=batch).loss) * len(batch)
-            for batch in sequences.split(rows)
-        )
+        results = [
+            _compute_losses(model, batch)
+            for batch in _split_sequences(stream, params.sequence).split(rows, dim=1)
+        ]
     model.train()
-    return total / len(sequences)
+    losses, is_answer = (torch.cat(parts) for parts in zip(*results, strict=True))
+    answers = losses[is_answer == 1]
+    return float(losses.mean()), float(answers.mean()) if len(answers) else 0.0
+
+
+def _split_sequences(stream: "torch.Tensor", length: int) -> "torch.Tensor":
+    """Return a stream (2, tokens) in sequences (2, rows, length) without the rest at its end."""
+    return stream[:, : stream.shape[1] // length * length].view(2, -1, length)
 
 
 def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], list[Any]]:
@@ -319,47 +357,51 @@ def _build_optimizers(model: Any, params: StarterParams) -> tuple[list[Any], lis
     return optimizers, schedules
 
 
-def format_turns(number: int, turns: list[str]) -> str:
-    """Return a document between turn markers; a single turn is the user's or the assistant's."""
+def format_turns(number: int, turns: list[str]) -> list[str]:
+    """Return each turn between its markers; a single turn is the user's or the assistant's."""
     first_role = 0 if len(turns) > 1 else number % 2
     roles = itertools.islice(itertools.cycle(("user", "assistant")), first_role, None)
-    return "".join(
+    return [
         f"<|im_start|>{role}\n{turn}<|im_end|>\n" for role, turn in zip(roles, turns, strict=False)
-    )
+    ]
 
 
 def _repeat_tokens(
     stream: "torch.Tensor", params: StarterParams, seed: int
 ) -> Iterator["torch.Tensor"]:
-    """Yield endless batches (rows, 64), each row 4 to 16 random tokens of the stream, repeated."""
+    """Yield endless batches (2, rows, 64), each row 4 to 16 random tokens of the stream, repeated.
+
+    None of them belongs to an answer.
+    """
     import torch
 
+    tokens = stream[0]
     generator = torch.Generator().manual_seed(seed)
     length, rows = 64, max(1, params.batch_tokens // 64)
     while True:
         periods = torch.randint(4, 17, (rows,), generator=generator).tolist()
-        samples = [torch.randint(len(stream), (period,), generator=generator) for period in periods]
-        yield torch.stack([stream[s].repeat(length // len(s) + 1)[:length] for s in samples])
+        samples = [torch.randint(len(tokens), (period,), generator=generator) for period in periods]
+        batch = torch.stack([tokens[s].repeat(length // len(s) + 1)[:length] for s in samples])
+        yield torch.stack([batch, torch.zeros_like(batch)])
 
 
 def _batch_text(
     stream: "torch.Tensor", params: StarterParams, seed: int
 ) -> Iterator["torch.Tensor"]:
-    """Yield endless batches (rows, sequence) of the token stream, in random order.
+    """Yield endless batches (2, rows, sequence) of the token stream, in random order.
 
     Each epoch splits the stream into sequences from another random offset.
     """
     import torch
 
     rows = max(1, params.batch_tokens // params.sequence)
-    if len(stream) < (rows + 1) * params.sequence:
+    if stream.shape[1] < (rows + 1) * params.sequence:
         raise UserError("the starter's text is too short for one batch; lower starter.batch_tokens")
     generator = torch.Generator().manual_seed(seed)
     while True:
         start = int(torch.randint(params.sequence, (1,), generator=generator))
-        usable = (len(stream) - start) // params.sequence * params.sequence
-        sequences = stream[start : start + usable].view(-1, params.sequence)
-        order = torch.randperm(len(sequences), generator=generator)
+        sequences = _split_sequences(stream[:, start:], params.sequence)
+        order = torch.randperm(sequences.shape[1], generator=generator)
         for indices in order.split(rows):
             if len(indices) == rows:
-                yield sequences[indices]
+                yield sequences[:, indices]

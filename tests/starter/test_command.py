@@ -100,9 +100,10 @@ def test_weights_are_stored_in_bf16_and_load_in_float32(trained: Path):
 def test_the_log_holds_the_losses_of_each_evaluation(trained: Path):
     with (trained / "log.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)
-    assert header == ["step", "loss", "validation_loss"]
-    assert [int(step) for step, _, _ in rows] == [2, 4, 5]
-    assert all(0 < float(loss) < 10 for row in rows for loss in row[1:])
+    assert header == ["step", "loss", "validation_loss", "answer_loss"]
+    assert [int(step) for step, *_ in rows] == [2, 4, 5]
+    assert all(0 < float(loss) < 10 for row in rows for loss in row[1:3])
+    assert [row[3] for row in rows] == ["0"] * 3, "every document has one turn"
     assert b"\r" not in (trained / "log.csv").read_bytes()
 
 

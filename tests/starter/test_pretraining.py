@@ -110,12 +110,9 @@ def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
     assert [piece for piece in pieces if any(map(str.isdigit, piece))] == list("10242026")
 
 
-def test_a_word_is_the_same_tokens_in_a_sentence_and_in_a_json_value(
-    starter_params: pretraining.StarterParams,
-):
-    tokenizer = pretraining.train_tokenizer([['my order\n{"a":"order"}'] * 9], starter_params)
-    assert tokenizer.tokenize("my order") == ["my", "Ġ", "order"]
-    assert tokenizer.tokenize('{"a":"order"}')[-3:] == ['":"', "order", '"}']
+def test_a_word_keeps_the_space_before_it(starter_params: pretraining.StarterParams):
+    tokenizer = pretraining.train_tokenizer([["my order\nmy order"] * 9], starter_params)
+    assert tokenizer.tokenize("my order\nmy") == ["my", "Ġorder", "Ċ", "my"]
 
 
 @pytest.mark.parametrize(
@@ -218,8 +215,56 @@ def test_the_first_heads_start_by_attending_to_the_tokens_before(
 
 
 def test_turns_of_a_document_alternate_between_user_and_assistant():
-    assert pretraining.format_turns(0, ["a"]) == "<|im_start|>user\na<|im_end|>\n"
-    assert pretraining.format_turns(1, ["a"]) == "<|im_start|>assistant\na<|im_end|>\n"
-    assert pretraining.format_turns(1, ["a", "b"]) == (
-        "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n"
+    assert pretraining.format_turns(0, ["a"]) == ["<|im_start|>user\na<|im_end|>\n"]
+    assert pretraining.format_turns(1, ["a"]) == ["<|im_start|>assistant\na<|im_end|>\n"]
+    assert pretraining.format_turns(1, ["a", "b"]) == [
+        "<|im_start|>user\na<|im_end|>\n",
+        "<|im_start|>assistant\nb<|im_end|>\n",
+    ]
+
+
+@pytest.mark.parametrize("weight", [1.0, 4.0])
+def test_the_loss_is_the_weighted_mean_of_answers_and_other_tokens(
+    starter_params: pretraining.StarterParams, weight: float, monkeypatch: pytest.MonkeyPatch
+):
+    """With losses of 3 on answers and 1 elsewhere, the mean shows the weight.
+
+    A third of the tokens are answers: a document with two turns and one with a single turn,
+    all of the same length.
+    """
+    import torch
+
+    class Model(torch.nn.Linear):
+        """Stands for a model; the losses are given."""
+
+    def compute_losses(model: Any, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        is_answer = batch[1].flatten()
+        return (1.0 + 2 * is_answer) * (1 + 0 * model.weight.sum()), is_answer
+
+    monkeypatch.setattr(pretraining, "_compute_losses", compute_losses)
+    monkeypatch.setattr(pretraining, "_build_optimizers", lambda model, params: ([], []))
+    params = starter_params.model_copy(
+        update={"copying_steps": 0, "steps": 90, "answer_weight": weight, "evaluation_steps": 90}
     )
+
+    def encode(texts: list[str]) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[5] * 4 for _ in texts]}
+
+    documents = [["a", "b"], ["a"]] * 2000
+    (*_, row) = pretraining.pretrain(Model(1, 1), encode, documents, params, 7)
+    assert row.loss == pytest.approx((2 + 3 * weight) / (2 + weight), rel=0.02)
+    assert row.validation_loss == pytest.approx(5 / 3, rel=0.05)
+    assert row.answer_loss == pytest.approx(3)
+
+
+def test_losses_of_tokens_are_those_of_transformers_and_answers_are_the_second_turns(
+    tokenizer: Any, starter_params: pretraining.StarterParams
+):
+    model = pretraining.build_model(tokenizer, starter_params, "eager")
+    stream = pretraining._encode(tokenizer, [["Where is it?", "退款。"], ["one"], ["two"]])
+    tokens, is_answer = stream
+    assert tokenizer.decode(tokens[is_answer == 1]) == "<|im_start|>assistant\n退款。<|im_end|>\n"
+    losses, is_answer_predicted = pretraining._compute_losses(model, stream[:, None])
+    reference = model(input_ids=tokens[None], labels=tokens[None]).loss
+    assert losses.mean().item() == pytest.approx(reference.item(), rel=1e-5)
+    assert is_answer_predicted.tolist() == is_answer[1:].tolist()
