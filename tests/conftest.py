@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep import records
-from lockstep.models import model_io
+from lockstep.models import lean_imports, model_io
 from lockstep.records import Record
 from lockstep.starter import pretraining
 
@@ -112,6 +112,13 @@ def write_params(workspace: Path, changes: dict[str, Any]) -> None:
     """Write the params for a tiny model to the workspace's params.yaml."""
     with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(make_tiny_params(changes), stream)
+
+
+@pytest.fixture(autouse=True)
+def restore_bitsandbytes() -> Iterator[None]:
+    """Undo that a stage left out bitsandbytes in this process."""
+    yield
+    lean_imports.restore_bitsandbytes()
 
 
 @pytest.fixture(scope="session")

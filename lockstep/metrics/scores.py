@@ -67,6 +67,7 @@ def token_f1(reference: str, prediction: str) -> float:
     return 2 * common / (expected.total() + actual.total())
 
 
+@cache  # slices and examples score the same pairs again
 def meteor(reference: str, prediction: str) -> float:
     """Return METEOR (Banerjee and Lavie, 2005) by NLTK over words, stems and Chinese characters.
 
@@ -93,6 +94,7 @@ def is_number(text: str) -> bool:
         return False
 
 
+@cache
 def _rouge(kind: str, reference: str, prediction: str) -> float:
     return float(_rouge_scorer(kind).score(reference, prediction)[kind].fmeasure)
 

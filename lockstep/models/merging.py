@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.models import chat, soft_prompt
+from lockstep.models import chat, lean_imports, soft_prompt
 from lockstep.params import PositiveFloat, PositiveInt, Section
 from lockstep.records import Record
 
@@ -42,6 +42,10 @@ def merge_adapter(
     A soft prompt has no weights to merge; it is attached to the base instead. Raise UserError
     if the difference exceeds `tolerance`.
     """
+    import torch.distributed.tensor  # noqa: F401  PEFT uses it without importing it
+
+    if getattr(base.config, "quantization_config", None) is None:
+        lean_imports.leave_out_bitsandbytes()
     from peft import PeftModel
 
     adapted = PeftModel.from_pretrained(base, adapter).eval()

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from lockstep.errors import UserError
-from lockstep.models import model_io
+from lockstep.models import lean_imports, model_io
 from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
 
 QuantizationMethod = Literal["nf4", "int8"]
@@ -49,7 +49,9 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
 def count_quantized_layers(model: Any) -> int:
     """Return the number of quantized layers; raise UserError if a linear layer is not quantized."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
-    from optimum.gptq.utils import get_layers
+
+    with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
+        from optimum.gptq.utils import get_layers
 
     blocks = model_io.find_blocks(model)
     unquantized = sorted(get_layers(blocks))

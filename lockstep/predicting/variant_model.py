@@ -49,6 +49,7 @@ class VariantModel:
         self.head = saved_head or new_head
         self._new_head = None if saved_head else new_head
         self.tokenizer = model_io.load_tokenizer(folder)
+        self._longest_labels: dict[tuple[str, ...], int] = {}
         self._model: Any = None
         self._engine: VllmGenerator | None = None
 
@@ -184,7 +185,11 @@ class VariantModel:
         """Return the number of tokens of the longest possible answer."""
         if suite.answer in GENERATED_FORMS:
             return self.settings.max_new_tokens
-        return max((len(chat.encode_answer(self.tokenizer, label)) for label in labels), default=0)
+        key = tuple(labels)
+        if key not in self._longest_labels:
+            lengths = (len(chat.encode_answer(self.tokenizer, label)) for label in labels)
+            self._longest_labels[key] = max(lengths, default=0)
+        return self._longest_labels[key]
 
     def _choose_label(self, records: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
         choices = [chat.encode_answer(self.tokenizer, label) for label in labels]

@@ -45,7 +45,8 @@ def compute_intervals(
     """
     if not predictions:
         return {}
-    uncertainties = _resample(metrics, predictions, lambda weighted: weighted, seed)
+    others = {name: m for name, m in metrics.items() if not isinstance(m, ShareMetric)}
+    uncertainties = _resample(others, predictions, lambda weighted: weighted, seed)
     share_intervals = {
         name: confidence_intervals.compute_share_interval(right, records)
         for name, metric in metrics.items()
@@ -53,7 +54,8 @@ def compute_intervals(
         for right, records in [metric.summands(predictions).sum(axis=0).astype(int).tolist()]
         if records
     }
-    return {name: result.interval for name, result in uncertainties.items()} | share_intervals
+    intervals = {name: result.interval for name, result in uncertainties.items()} | share_intervals
+    return {name: intervals[name] for name in metrics if name in intervals}
 
 
 def compute_differences(

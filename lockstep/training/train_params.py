@@ -195,6 +195,11 @@ class TrainParams(Section):
         return self.objective in OBJECTIVES_WITH_HEAD
 
     @property
+    def may_need_bitsandbytes(self) -> bool:
+        """Whether the strategy or the optimizer may come from bitsandbytes."""
+        return self.strategy == "qlora" or not self.optimizer.startswith("adamw_torch")
+
+    @property
     def evaluation_metrics(self) -> tuple[str, ...]:
         """Metrics that an evaluation measures: the columns of log.csv without `validation_`."""
         answers = ("exact_match", "rouge_l") if self.evaluation_answers else ()
