@@ -85,7 +85,7 @@ def make_slots(rng: HashRandom) -> list[Row]:
     for language in LANGUAGES:
         phrasings = by_language[language]
         templates = parse_templates(phrasings["frames"])
-        rows += make_distinct_rows(500, make_row)
+        rows += make_distinct_rows(900, make_row)
     return rng.shuffle(rows)
 
 
@@ -167,13 +167,15 @@ def make_safety(rng: HashRandom) -> list[Row]:
     def make_row(number: int) -> Row:
         difficulty, template = templates[number % len(templates)]
         text = end_sentence(capitalize(fill_template(template, rng, phrasings["fillers"], {})))
-        completion = rng.choose(phrasings["answers"][part])
+        completion = rng.choose(answers)
         slices = {"language": language, "difficulty": difficulty, "domain": "near"}
         return {"prompt": text, "completion": completion, **slices}
 
-    rows = []
-    for language, phrasings in read_yaml("safety.yaml").items():
+    rows, by_language = [], read_yaml("safety.yaml")
+    for language in LANGUAGES:
+        phrasings = by_language[language]
         for label, part in {"unsafe": "refusal", "safe": "answer"}.items():
+            answers = phrasings["answers"][part]
             templates = parse_templates(phrasings["train"][label])
             templates += SAFETY_ROWS_PER_GRAMMAR * parse_templates(phrasings["background"][label])
             rows += make_distinct_rows(len(templates), make_row)

@@ -188,7 +188,7 @@ def roc_auc(predictions: Sequence[Prediction]) -> WeightedMetric:
     def average_areas(weights: Weights) -> Numbers:
         # 32 bits are exact: weights are whole numbers, and a record wins or ties whole pairs
         counts = weights.astype(np.float32)
-        counted = counts.reshape(-1, len(predictions)).any(axis=0)
+        counted: NDArray[np.bool_] = counts.reshape(-1, len(predictions)).any(axis=0).ravel()
         won_pairs = np.zeros_like(weights)
         for batch in batches:
             used = batch[counted[batch]]

@@ -66,7 +66,7 @@ def import_bitsandbytes() -> None:
     restore_bitsandbytes()
     compile_function = torch.compile
     if not torch.cuda.is_available():
-        torch.compile = keep_function
+        torch.compile = keep_function  # type: ignore[assignment]
     try:
         import bitsandbytes  # noqa: F401
     finally:
