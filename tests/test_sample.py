@@ -186,7 +186,7 @@ def test_the_readme_counts_the_rows_of_all_files() -> None:
     readme = (DATA / "sample/README.md").read_text("utf-8")
     counts_in_readme = dict(re.findall(r"^\| (\w+/\S+) \| ([\d,]+) \|", readme, flags=re.MULTILINE))
     assert counts_in_readme.keys() == read_raw_files(DATA).keys()
-    assert counts_in_readme["raw/intent.csv"] == "2,849"
+    assert counts_in_readme["raw/intent.csv"] == "8,469"
     for name, count in counts_in_readme.items():
         text = (DATA / name).read_text("utf-8")
         match Path(name).suffix:
@@ -202,7 +202,7 @@ def test_the_readme_counts_the_rows_of_all_files() -> None:
 def test_intents_are_uneven_and_bilingual() -> None:
     counts = Counter(row["intent"] for row in read_rows("intent.csv"))
     assert len(counts) == 16
-    assert min(counts.values()) >= 160
+    assert min(counts.values()) >= 480
     assert 1.5 <= max(counts.values()) / min(counts.values()) <= 2
     assert sorted([*counts, "out_of_scope"]) == json.loads((DATA / "raw/labels.json").read_text())
     languages = Counter(row["language"] for row in read_rows("intent.csv"))
@@ -275,7 +275,7 @@ def test_domain_says_how_close_a_row_is_to_the_shop(name: str, domains: set[str]
 
 
 def test_every_slot_value_occurs_in_the_input() -> None:
-    assert len(read_rows("slots.jsonl")) == 1000 + 8 + 5, "with duplicates and near-duplicates"
+    assert len(read_rows("slots.jsonl")) == 1800 + 8 + 5, "with duplicates and near-duplicates"
     for row in read_rows("slots.jsonl"):
         slots = json.loads(row["output"])
         assert 1 <= len(slots) <= 5
@@ -323,14 +323,14 @@ def test_preferences_score_the_better_reply_higher() -> None:
 def test_about_half_of_the_safety_prompts_are_refused_in_each_language() -> None:
     answers = {language: read_yaml("safety.yaml")[language]["answers"] for language in LANGUAGES}
     rows = read_rows("safety.jsonl")
-    assert len({row["prompt"] for row in rows}) == len(rows) == 668
+    assert len({row["prompt"] for row in rows}) == len(rows) == 2204
     kinds = [
         (row["language"], kind)
         for row in rows
         for kind, texts in answers[row["language"]].items()
         if row["completion"] in texts
     ]
-    counts = {"refusal": 166, "answer": 168}
+    counts = {"refusal": 550, "answer": 552}
     assert Counter(kinds) == {(lang, kind): counts[kind] for lang in LANGUAGES for kind in counts}
 
 
