@@ -73,7 +73,7 @@ starter: setup  ## pre-train the starter model again, about 30 minutes, and comp
 	@cd data/starter/pretraining && ../../../.venv/bin/dvc repro --force
 	@if [ -z "$$(git status --porcelain -- data/starter/model data/starter/log.csv)" ]; \
 	then echo "starter: the bytes of the model and of its log are the committed ones"; \
-	else echo "starter: the bytes differ from the committed ones (git checkout data/starter restores them)"; fi
+	else echo "starter: the bytes differ from the committed ones (git checkout -- data/starter/model data/starter/log.csv restores them)"; fi
 
 clean:  ## remove outputs (`dvc checkout` restores them), checkpoints, cached replies and downloaded models
 	git clean -fdXq data .scratch

@@ -35,10 +35,15 @@ class Params(Section):
 @click.argument("reports", type=OUT)
 def main(data: Path, reports: Path) -> None:
     settings = params.read(Params)
+    summary_slices = settings.evaluate.summary_slices
     predicted = data / "predicted"
     summaries = stage_results.read_summaries(data)
     log = stage_results.read_log(data / "trained/log.csv")
     predictions = stage_results.read_predictions(predicted)
+    slices = list_slices(predictions["merged"])
+    if unknown := sorted({*summary_slices} - {*slices}):
+        names = ", ".join(unknown)
+        click.echo(f"evaluate: evaluate.summary_slices: no test record has {names}", err=True)
     suites = build_measured_suites(
         predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
     )
@@ -48,7 +53,7 @@ def main(data: Path, reports: Path) -> None:
         stage_results.read_extra_predictions(predicted, "splits.jsonl"),
         {name: stage_results.read_json(predicted / name / "lm_eval.json") for name in VARIANTS},
         suites,
-        settings.evaluate.slices or list_slices(predictions["merged"]),
+        settings.evaluate.slices or slices,
         settings.evaluate.gates,
         settings.evaluate.examples,
         settings.seed,
@@ -56,9 +61,7 @@ def main(data: Path, reports: Path) -> None:
     judgements = read_judgements(data / "judged/judgements.jsonl")
     details["judge"] = compute_judge_metrics(judgements, settings.judge)
     details["human"] = compute_rating_metrics(data / "human", predictions, settings.human)
-    metrics = summary_metrics.summarize_results(
-        details, summaries, settings.evaluate.summary_slices
-    )
+    metrics = summary_metrics.summarize_results(details, summaries, summary_slices)
     for name, value in ("details", details), ("metrics", metrics):
         with outputs.atomic_file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)

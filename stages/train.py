@@ -8,7 +8,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import compute, lean_imports, model_io
+from lockstep.models import compute, lean_imports
 from lockstep.training import launch, trainer_arguments, training_run
 from lockstep.training.training_plan import Params, plan_training
 
@@ -22,7 +22,7 @@ from lockstep.training.training_plan import Params, plan_training
 def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path) -> None:
     settings = params.read(Params)
     compute.set_up_torch(settings.compute, settings.seed)
-    if not (settings.train.may_need_bitsandbytes or model_io.is_quantized(base)):
+    if not settings.train.may_need_bitsandbytes:
         lean_imports.leave_out_bitsandbytes()
     compute.warn_about_slow_bf16("train.precision", settings.train.precision)
     device, runtime = compute.select_device(), compute.read_runtime()

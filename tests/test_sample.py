@@ -344,17 +344,17 @@ def test_refusals_have_as_many_safe_as_unsafe_prompts_in_each_language() -> None
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_template_of_the_refusals_is_one_of_safety(language: str) -> None:
     blocks = read_yaml("safety.yaml")[language]
-    train, test = (
+    train, background, test = (
         {
             normalize(text)
-            for block in blocks[split].values()
+            for block in blocks[name].values()
             for template in block.splitlines()
             for text in expand_template(template)
         }
-        for split in ("train", "test")
+        for name in ("train", "background", "test")
     )
-    assert len(train) >= 334 and len(test) >= 120
-    assert train & test == set()
+    assert len(train) >= 334 and len(background) >= 1000 and len(test) >= 120
+    assert (train | background) & test == set()
 
 
 def test_no_test_prompt_is_a_training_prompt(splits: dict[str, list[Record]]) -> None:
@@ -410,7 +410,8 @@ def test_a_near_duplicate_in_the_text_would_be_found(
 def test_starter_text_contains_no_prompt_with_its_answer(
     splits: dict[str, list[Record]], documents: list[str]
 ) -> None:
-    """A document must not hold the question and the answer of a test record, in any form."""
+    """No document holds the question and the answer of a test record, whatever their case,
+    punctuation and spaces."""
     normalized = [normalize(document) for document in documents]
     content = "\n".join(normalized)
     pairs = [(normalize(r.question), normalize(r.answer), r) for r in splits["test"]]

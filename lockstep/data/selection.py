@@ -70,17 +70,26 @@ class Selection:
         return {name: self._compute_statistics(self.get_split_rows(name)) for name in SPLITS}
 
     def divided_statistics(self) -> dict[str, data_card.RecordStatistics]:
-        """Return the statistics of each split without the sources that are not divided."""
-        is_divided = self.source_splits == AUTO
+        """Return the statistics of each split over the records that `prepare.split` divides."""
+        divided = self.rows[self._is_divided()]
         return {
-            name: self._compute_statistics(rows[is_divided[rows]])
-            for name, rows in ((name, self.get_split_rows(name)) for name in SPLITS)
+            name: self._compute_statistics(np.intersect1d(self.get_split_rows(name), divided))
+            for name in SPLITS
         }
 
     def compute_average_group_size(self) -> float:
         """Return the average, over the records that are divided, of the size of their group."""
-        sizes = np.bincount(self.groups[self.source_splits[self.rows] == AUTO])
+        sizes = np.bincount(self.groups[self._is_divided()])
         return float((sizes**2).sum() / max(1, sizes.sum()))
+
+    def _is_divided(self) -> npt.NDArray[np.bool_]:
+        """Return which records `prepare.split` divides.
+
+        It does not divide the records of a source with a split of its own, nor the records that
+        follow one of them because they are in its group.
+        """
+        has_own_split = self.source_splits[self.rows] != AUTO
+        return ~np.isin(self.groups, self.groups[has_own_split])
 
     def resolve_conflicts(self, policy: str) -> None:
         """Apply the policy to records that have the same input and different answers."""

@@ -60,6 +60,7 @@ def edit_params(text: str, entry: dict[str, Any], objective: str) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     values = yaml.load(text)
     values["prepare"]["sources"] = [entry]
+    values["evaluate"].pop("summary_slices", None)  # a slice of the sample
     values["train"]["objective"] = objective
     stream = io.StringIO()
     yaml.dump(values, stream)

@@ -44,8 +44,7 @@ def merge_adapter(
     """
     import torch.distributed.tensor  # noqa: F401  PEFT uses it without importing it
 
-    if getattr(base.config, "quantization_config", None) is None:
-        lean_imports.leave_out_bitsandbytes()
+    lean_imports.leave_out_bitsandbytes()
     from peft import PeftModel
 
     adapted = PeftModel.from_pretrained(base, adapter).eval()

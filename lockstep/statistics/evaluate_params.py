@@ -21,8 +21,8 @@ class EvaluateParams(Section):
     json_schemas: dict[str, dict[str, Any]] = {}
     """Task -> JSON Schema of its JSON answers; adds the metric schema_valid."""
     summary_slices: list[str] = []
-    """Slices by which reports/metrics.json breaks down the main metric of each suite;
-    reports/details.json has all slices."""
+    """Slices by which reports/metrics.json breaks down the main metric of each suite; those that no
+    record has are left out. reports/details.json has all slices."""
     examples: NaturalInt = 6
     """Number of test records of each suite that the report shows with the answers of all
     variants."""

@@ -11,7 +11,7 @@ from lockstep.errors import UserError
 from lockstep.models.compute import LaunchParams
 from lockstep.processes import WORKER_FOLDER, die_with_parent
 from lockstep.training.interruption import list_handled_signals
-from lockstep.training.train_params import TrainParams
+from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
 
 
 def get_worker_folder() -> Path | None:
@@ -55,7 +55,7 @@ def check_launch(launch: LaunchParams, params: TrainParams) -> None:
             f"{where} {launch.strategy} keeps no whole model in one process, but early_stopping "
             "and evaluation_answers need one; set strategy to ddp or leave them out"
         )
-    if launch.world_size > 1 and params.sft.weighting != "fixed":
+    if launch.world_size > 1 and params.sft.weighting in TRAINED_WEIGHTINGS:
         raise UserError(
             f"{where} trained task weights work in one process only; set sft.weighting to fixed"
         )

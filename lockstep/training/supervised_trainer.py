@@ -1,4 +1,4 @@
-"""Trainer of the objective sft: the loss of answers alone, with task weights. Imports torch."""
+"""Trainer of the objective sft: the loss of answers alone, with weights. Imports torch."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ class TaskCollator(DataCollatorForLanguageModeling):
 class SupervisedTrainer(ResumableTrainer, SFTTrainer):
     """TRL's SFTTrainer, which computes the logits of answers only where that is possible.
 
-    On a CPU, and with task weights or label smoothing, the loss is computed here. TRL would
-    compute the logits of prompts and padding as well, since it has no Triton kernel there.
+    On a CPU, and with weights of tasks or rows or label smoothing, the loss is computed here. TRL
+    would compute the logits of prompts and padding as well, since it has no Triton kernel there.
     """
 
     task_weights: TaskWeights | None = None
@@ -36,6 +36,8 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
     """Collator that pads rows instead of packing them."""
     computes_loss_on_gpu = False
     """Whether the loss is computed here on a GPU as well."""
+    weighs_rows_equally = False
+    """Whether each row counts equally in the loss, however long its answer."""
 
     def compute_loss(
         self,
@@ -44,7 +46,10 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the mean loss over the answer tokens of the batch, weighted by task."""
+        """Return the mean loss over the answer tokens of the batch, weighted by task.
+
+        With `weighs_rows_equally` it is the mean over the rows of each row's mean loss.
+        """
         tasks = inputs.pop("tasks", None)
         if self._get_rank_allocator():  # AdaLoRA adds its regularization to the model's own loss
             return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
@@ -52,8 +57,13 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         if return_outputs or not self._computes_answer_loss(smoothing):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         losses = compute_answer_losses(model, inputs, smoothing)
+        row_tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum(1)
+        if self.weighs_rows_equally:
+            # the library divides by the number of passes only if it does not count the tokens
+            passes = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
+            return (losses.sum(1) / row_tokens.clamp(min=1)).mean() / passes
         if num_items_in_batch is None:
-            tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum().clamp(min=1)
+            tokens = row_tokens.sum().clamp(min=1)
         else:
             tokens = num_items_in_batch / self.accelerator.num_processes
         total = losses.sum() if self.task_weights is None else self.task_weights(losses, tasks)
@@ -64,7 +74,11 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         if self.aux_loss_enabled or self.args.loss_type != "nll":
             return False
         return bool(
-            self.args.use_cpu or self.task_weights or self.computes_loss_on_gpu or smoothing
+            self.args.use_cpu
+            or self.task_weights
+            or self.weighs_rows_equally
+            or self.computes_loss_on_gpu
+            or smoothing
         )
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:

@@ -54,14 +54,20 @@ EVALUATION_METRICS: dict[str, tuple[str, ...]] = {
 """Metrics of an evaluation beside the loss, by objective."""
 
 
+TRAINED_WEIGHTINGS = ("uncertainty", "loss_ratio")
+"""Values of `sft.weighting` under which the weights of tasks change during training."""
+
+
 class SftParams(Section):
     """Settings of the objective sft."""
 
     loss_on: Literal["last", "all"] = "last"
     """Assistant turns that count in the loss: the last one, or all."""
-    weighting: Literal["fixed", "uncertainty", "loss_ratio"] = "fixed"
-    """Weights of the tasks' losses: fixed (`task_weights`), or trained by uncertainty (Kendall, Gal
-    and Cipolla, 2018) or by loss_ratio (Liu, Johns and Davison, 2019)."""
+    weighting: Literal["fixed", "rows", "uncertainty", "loss_ratio"] = "fixed"
+    """Weights of the answer tokens' losses: fixed (equal within a task, `task_weights` between
+    them), rows (each row counts equally, however long its answer), or weights of the tasks that are
+    trained by uncertainty (Kendall, Gal and Cipolla, 2018) or loss_ratio (Liu, Johns and Davison,
+    2019)."""
     task_weights: dict[str, PositiveFloat] = {}
     """Weight of the loss of each task under weighting: fixed; 1 for tasks without an entry."""
 
@@ -196,7 +202,7 @@ class TrainParams(Section):
 
     @property
     def may_need_bitsandbytes(self) -> bool:
-        """Whether the strategy or the optimizer may come from bitsandbytes."""
+        """Whether the strategy or the optimizer needs bitsandbytes, as far as its name tells."""
         return self.strategy == "qlora" or not self.optimizer.startswith("adamw_torch")
 
     @property
@@ -214,17 +220,17 @@ def _find_contradictions(params: TrainParams) -> Iterator[str]:
     if params.batching == "packed" and strategy in SOFT_PROMPTS:
         yield f"batching: packed rows have no start for the vectors of {strategy}; set it to length"
     if params.batching == "packed" and (params.sft.weighting != "fixed" or params.sft.task_weights):
-        yield "sft: packed rows mix tasks in a sequence; set batching to length"
+        yield "sft: packed rows have no weights of their own; set batching to length"
     if params.sft.weighting != "fixed" or params.sft.task_weights:
         if strategy == "adalora":
             yield (
-                "sft: adalora computes the loss in the model, without task weights; set strategy "
-                "to lora"
+                "sft: adalora computes the loss in the model, without weights of tasks or rows; "
+                "set strategy to lora"
             )
         if params.options.get("loss_type", "nll") != "nll":
-            yield "sft: task weights need loss_type nll; leave one of them out"
+            yield "sft: weights of tasks or rows need loss_type nll; leave one of them out"
     if params.sft.weighting != "fixed" and params.sft.task_weights:
-        yield f"sft.task_weights: {params.sft.weighting} computes the weights; leave them out"
+        yield f"sft.task_weights: {params.sft.weighting} has no use for them; leave them out"
     if params.activation_checkpointing and strategy == "prefix":
         yield "activation_checkpointing: it drops the cache that holds the vectors of prefix"
     if strategy in SOFT_PROMPTS and params.objective in ("grpo", *OBJECTIVES_WITH_HEAD):

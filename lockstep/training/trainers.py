@@ -23,7 +23,7 @@ from lockstep.models.chat import IGNORE_INDEX
 from lockstep.training import adapters, loss_weighting, rewards
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
-from lockstep.training.train_params import TrainParams
+from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
 from lockstep.training.training_plan import Plan
 from lockstep.training.training_rows import Rows
 
@@ -206,12 +206,13 @@ def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedT
         params.sft.weighting, plan.train_rows.tasks, params.sft.task_weights
     )
     if task_weights is not None:
-        if trainer.aux_loss_enabled:
-            raise UserError(
-                "params.yaml: train.sft: the base has a loss of its own that balances its "
-                "experts, which task weights cannot be combined with; leave them out"
-            )
         trainer.task_weights = task_weights.to(plan.trainer_config.device)
+    trainer.weighs_rows_equally = params.sft.weighting == "rows"
+    if trainer.aux_loss_enabled and (task_weights is not None or trainer.weighs_rows_equally):
+        raise UserError(
+            "params.yaml: train.sft: the base has a loss of its own that balances its experts, "
+            "which weights of tasks or rows cannot be combined with; leave them out"
+        )
     return trainer
 
 
@@ -249,7 +250,7 @@ def _build_dataset(rows: Rows, params: TrainParams, tasks: Sequence[str]) -> Any
     Other tasks occur in validation only, where weights do not count; they get index 0.
     """
     values = [dict(row.values) for row in rows.rows]
-    has_task_weights = params.sft.task_weights or params.sft.weighting != "fixed"
+    has_task_weights = params.sft.task_weights or params.sft.weighting in TRAINED_WEIGHTINGS
     if params.objective == "sft" and has_task_weights:
         for row, value in zip(rows.rows, values, strict=True):
             value["task"] = tasks.index(row.task) if row.task in tasks else 0

@@ -157,6 +157,25 @@ def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one() -> None:
     assert len(select_training_rows(0.5)) == pytest.approx(500, abs=5 * 1000**0.5 / 2)
 
 
+def test_records_that_follow_one_with_a_split_of_its_own_are_not_divided() -> None:
+    """They say nothing about the division, so they cause no drift."""
+    follower, other = "where is my order with the blue tent", "refund the toaster of order nine"
+    records = [
+        make_record(follower, source="a"),
+        make_record(f"{follower} now", source="t"),
+        make_record(other, source="a"),
+    ]
+    selection = Selection(build_table(records), SOURCE_SPLITS)
+    selection.group_near_duplicates(
+        DuplicatesParams(threshold=THRESHOLD, near="group", conflicts="keep")
+    )
+    selection.assign_splits(SplitParams(method="hash", validation=0.0, test=1e-6), strata=[])
+    assert selection.get_split_rows("test").tolist() == [0, 1], "the follower is in the test split"
+    sizes = {name: len(rows) for name, rows in selection.divided_statistics().items()}
+    assert sizes == {"train": 1, "validation": 0, "test": 0}
+    assert selection.compute_average_group_size() == 1
+
+
 def test_an_answer_removed_in_a_conflict_names_a_kept_record() -> None:
     answers = {"a": "no", "b": "maybe", "c": "yes", "d": "yes"}
     records = [

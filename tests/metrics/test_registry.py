@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lockstep.metrics import classification
 from lockstep.metrics.aggregation import SumMetric
 from lockstep.metrics.metric_display import DISPLAYS
 from lockstep.metrics.registry import LIKELIHOOD_METRICS, METRICS
@@ -134,6 +135,32 @@ def test_roc_auc_equals_that_of_scikit_learn() -> None:
     roc_auc = compute("choice", "roc_auc", references, predictions, option_scores)
     assert roc_auc == pytest.approx(expected)
     assert math.isnan(compute("choice", "roc_auc", "aa", "aa", option_scores[:2]))
+
+
+@pytest.mark.parametrize("pairs", [1, 2**22], ids=["many batches", "one batch"])
+def test_weighted_roc_auc_equals_that_of_scikit_learn_on_repeated_records(
+    monkeypatch: pytest.MonkeyPatch, pairs: int
+) -> None:
+    """A resample gives each record a whole number as its weight; some are 0."""
+    from sklearn.metrics import roc_auc_score
+
+    monkeypatch.setattr(classification, "_PAIRS", pairs)
+    generator = np.random.default_rng(7)
+    references = list("abcabcabcabcaabb")
+    probabilities = generator.dirichlet([1, 1, 1], size=16).round(1)  # with ties
+    options = [dict(zip("abc", np.log(row + 1e-9).tolist(), strict=True)) for row in probabilities]
+    rows = make_predictions(references, references, options)
+    weights = generator.multinomial(16, np.full(16, 1 / 16), size=2)
+    assert (weights == 0).any(axis=0).any()
+    shares = np.array([[math.exp(row[label]) for label in "abc"] for row in options])
+    shares /= shares.sum(axis=1, keepdims=True)
+    expected = [
+        roc_auc_score(
+            np.repeat(references, counts), shares.repeat(counts, axis=0), multi_class="ovr"
+        )
+        for counts in weights
+    ]
+    assert classification.roc_auc(rows)(weights.astype(float)) == pytest.approx(expected)
 
 
 def test_calibration_error_equals_a_calculation_by_hand() -> None:

@@ -165,7 +165,7 @@ def test_params_choose_metrics_slices_and_examples(tmp_path: Path) -> None:
     schema = {"type": "object", "required": ["city"]}
     changes = {
         **CHANGES, "evaluate.metrics": {}, "evaluate.slices": [], "evaluate.gates": [],
-        "evaluate.json_schemas": {"slots": schema}, "evaluate.summary_slices": [],
+        "evaluate.json_schemas": {"slots": schema}, "evaluate.summary_slices": ["season"],
         "evaluate.examples": 0,
     }  # fmt: skip
     write_outputs(tmp_path, changes)
@@ -180,6 +180,7 @@ def test_params_choose_metrics_slices_and_examples(tmp_path: Path) -> None:
     write_variants(tmp_path, by_variant)
     result = run_evaluate(tmp_path)
     assert result.returncode == 0, result.stderr
+    assert "evaluate: evaluate.summary_slices: no test record has season\n" in result.stderr
     details = json.loads((tmp_path / "reports/details.json").read_text())
     merged = details["merged"]
     assert {task: sorted(merged[task]["overall"]) for task in ("intent", "slots", "reply")} == {

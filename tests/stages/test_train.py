@@ -55,3 +55,10 @@ def test_training_that_diverges_is_refused_and_leaves_nothing(
 ):
     run = run_stage(*ARGUMENTS, "trained", changes={"train.learning_rate": 1e9})
     assert_user_error(run, workspace / "trained", "training diverged", "lower train.learning_rate")
+
+
+def test_an_optimizer_of_bitsandbytes_is_found(workspace: Path, run_stage: Callable[..., Any]):
+    """The stage leaves out bitsandbytes where neither strategy nor optimizer needs it."""
+    changes = {"train.optimizer": "paged_adamw_8bit", "train.epochs": 0.5}
+    run = run_stage(*ARGUMENTS, "trained", changes=changes)
+    assert run.returncode == 0, run.stderr

@@ -51,17 +51,40 @@ def test_the_loss_of_answers_equals_that_of_trl(
     torch.testing.assert_close(gradient, reference_gradient, rtol=1e-3, atol=1e-5)
 
 
+def test_equal_weights_of_rows_give_the_mean_of_their_losses_by_trl(
+    run_training: Callable[..., Any],
+):
+    import torch
+    from trl import SFTTrainer
+
+    trainer = run_training(strategy="full", epochs=1.0, dropout={}, sft={"weighting": "rows"})
+    batch = next(iter(trainer.get_train_dataloader()))
+    lengths = (batch["labels"] != IGNORE_INDEX).sum(1)
+    assert len(set(lengths.tolist())) > 1, "answers of one length would not tell the weighting"
+    compute_trl_loss = partial(SFTTrainer.compute_loss, trainer)
+    rows = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(len(lengths))]
+    losses, gradients = zip(
+        *(compute_gradients(trainer, compute_trl_loss, row) for row in rows), strict=True
+    )
+    loss, gradient = compute_gradients(trainer, trainer.compute_loss, batch)
+    assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+    torch.testing.assert_close(gradient, torch.stack(gradients).mean(0), rtol=1e-3, atol=1e-5)
+
+
 def test_training_lowers_the_training_loss(run_training: Callable[..., Any]):
     trainer = run_training(strategy="full", epochs=8.0, learning_rate=1e-2)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_accumulated_batches_equal_a_large_batch(run_training: Callable[..., Any]):
+@pytest.mark.parametrize("sft", [{}, {"weighting": "rows"}], ids=str)
+def test_accumulated_batches_equal_a_large_batch(
+    run_training: Callable[..., Any], sft: dict[str, Any]
+):
     """Rows differ in length, so averaging the means of the batches would give another loss."""
     import torch
 
-    settings = {"strategy": "full", "epochs": 1.0, "batching": "random", "dropout": {}}
+    settings = {"strategy": "full", "epochs": 1.0, "batching": "random", "dropout": {}, "sft": sft}
     large = run_training("large", batch_size=4, accumulation_steps=1, **settings)
     small = run_training("small", batch_size=2, accumulation_steps=2, **settings)
     parameters, other_parameters = (dict(t.model.named_parameters()) for t in (large, small))

@@ -16,10 +16,9 @@ def check_slices(
     known = {*SourceNames(prepare.sources).slices, *COMMON_SLICES}
     if predict.retrieval.lengths:
         known |= {"depth", "language"}
-    for key in ("slices", "summary_slices"):
-        for name in getattr(evaluate, key):
-            if name not in known:
-                yield f"evaluate.{key}: no source has the slice {name}; {list_known(known)}"
+    for name in evaluate.slices:
+        if name not in known:
+            yield f"evaluate.slices: no source has the slice {name}; {list_known(known)}"
 
 
 def check_metrics(
