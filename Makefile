@@ -68,8 +68,8 @@ bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loo
 	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
 
-starter: setup  ## pre-train the starter model again, about 30 minutes, and compare its bytes with the committed ones
-	@echo "starter: pre-training takes about 30 minutes on 2 cores"
+starter: setup  ## pre-train the starter model again, about 35 minutes, and compare its bytes with the committed ones
+	@echo "starter: pre-training takes about 35 minutes on 2 cores"
 	@cd data/starter/pretraining && ../../../.venv/bin/dvc repro --force
 	@if [ -z "$$(git status --porcelain -- data/starter/model data/starter/log.csv)" ]; \
 	then echo "starter: the bytes of the model and of its log are the committed ones"; \
