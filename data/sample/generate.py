@@ -31,11 +31,20 @@ REPLIES = read_yaml("replies.yaml")
 SAFETY_ROWS_PER_GRAMMAR = 8  # of those under `background`, which have many alternatives
 
 
-def make_intents(rng: HashRandom, phrasing: str, counts: dict[str, int]) -> list[Row]:
-    """Return counts[intent] rows of each intent, half of them in each language."""
+def make_intents(
+    rng: HashRandom, phrasing: str, counts: dict[str, int], is_skewed: bool = False
+) -> list[Row]:
+    """Return counts[intent] rows of each intent, half of them in each language.
+
+    If `is_skewed`, some templates occur much more often than others, as the phrasings of real
+    customers do; otherwise all occur equally often.
+    """
 
     def make_row(number: int) -> Row:
-        difficulty, template = templates[number % len(templates)]
+        index = number % len(templates)
+        if is_skewed:
+            index = rng.draw_below(1 + rng.draw_below(len(templates)))
+        difficulty, template = templates[index]
         text = write_utterance(difficulty, template, rng, VOCABULARY[language])
         values = (text, intent, language, difficulty, "core", phrasing)
         return dict(zip(COLUMNS, values, strict=True))
@@ -211,7 +220,7 @@ def main(out: Path) -> None:
     """Write all files below `out`: raw/ and sample/README.md."""
     counts, dirt = read_yaml("intents.yaml"), read_yaml("dirt.yaml")
     rows_by_path = {
-        "raw/intent.csv": make_intents(HashRandom("intent"), "seen", counts),
+        "raw/intent.csv": make_intents(HashRandom("intent"), "seen", counts, is_skewed=True),
         "raw/intent_unseen.csv": make_intents(
             HashRandom("unseen"), "unseen", dict.fromkeys(counts, 24)
         ),

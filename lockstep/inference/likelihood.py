@@ -1,5 +1,6 @@
 """Compute the likelihood of answers: losses, perplexity and scores of choices."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -20,25 +21,43 @@ def compute_answer_losses(
 ) -> list[AnswerLoss]:
     """Return the loss of each example's answer, including the token that ends its turn."""
     import torch
-    import torch.nn.functional as F
 
     losses = [0.0] * len(examples)
     for batch in batch_by_length([len(e.input_ids) for e in examples], batch_size):
         ids, mask = pad_rows([examples[i].input_ids for i in batch], fill=0)
         labels, _ = pad_rows([examples[i].labels for i in batch], fill=IGNORE_INDEX)
+        inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         with torch.inference_mode():
-            logits = model(
-                input_ids=ids.to(model.device), attention_mask=mask.to(model.device)
-            ).logits
-            token_losses = F.cross_entropy(
-                logits[:, :-1].float().transpose(1, 2),
-                labels[:, 1:].to(model.device),
-                ignore_index=IGNORE_INDEX,
-                reduction="none",
+            token_losses = compute_token_losses(
+                model, {name: tensor.to(model.device) for name, tensor in inputs.items()}
             )
         for i, loss in zip(batch, token_losses.sum(dim=1).tolist(), strict=True):
             losses[i] = loss
     return [(loss, e.answer_tokens) for loss, e in zip(losses, examples, strict=True)]
+
+
+def compute_token_losses(model: Any, inputs: dict[str, Any], smoothing: float = 0.0) -> Any:
+    """Return the loss of each answer token in nats, as a tensor (rows, positions).
+
+    The positions are those where any row of the batch has an answer token, that is a label; the
+    loss is 0 where the row itself has none. `smoothing` is the probability that the target spreads
+    over the whole vocabulary (Szegedy et al., 2016).
+    """
+    from torch.nn import functional
+
+    labels = inputs["labels"][:, 1:]
+    positions = (labels != IGNORE_INDEX).any(dim=0).nonzero().squeeze(1)
+    model_inputs = {name: value for name, value in inputs.items() if name != "labels"}
+    from_end = positions - inputs["labels"].shape[1]  # a soft prompt lengthens the front
+    logits = model(**model_inputs, use_cache=False, logits_to_keep=from_end).logits
+    losses = functional.cross_entropy(
+        logits.float().flatten(0, 1),
+        labels[:, positions].flatten(),
+        ignore_index=IGNORE_INDEX,
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    return losses.view(len(labels), len(positions))
 
 
 def split_into_windows(example: Example, size: int) -> list[Example]:
@@ -100,13 +119,19 @@ def score_choices(
 ) -> list[list[float]]:
     """Return log p(choice | prompt) in nats, summed over the choice's tokens: [prompt][choice].
 
-    Each prompt passes through the model once; all choices share its keys and values.
+    Each prompt passes through the model once; all choices share its keys and values. Choices of
+    equal length pass together, so none of them is padded.
     """
     import torch
 
-    scores: list[list[float]] = [[] for _ in prompts]
-    choice_ids, choice_mask = (part.to(model.device) for part in pad_rows(choices, fill=0))
-    width = choice_ids.shape[1]
+    scores = [[0.0] * len(choices) for _ in prompts]
+    by_length: dict[int, list[int]] = {}
+    for number, choice in enumerate(choices):
+        by_length.setdefault(len(choice), []).append(number)
+    groups = [
+        (numbers, torch.tensor([choices[number] for number in numbers], device=model.device))
+        for numbers in by_length.values()
+    ]
     for batch in batch_by_length([len(prompt) for prompt in prompts], batch_size):
         ids, mask = (
             part.to(model.device) for part in pad_rows([prompts[i] for i in batch], 0, left=True)
@@ -119,23 +144,37 @@ def score_choices(
                 use_cache=True,
                 logits_to_keep=1,
             )
-            cache = prompt_output.past_key_values
-            cache.batch_repeat_interleave(len(choices))
-            rows = choice_ids.repeat(len(batch), 1)
-            logits = prompt_output.logits.repeat_interleave(len(choices), dim=0)
-            if width > 1:
-                prompt_mask = mask.repeat_interleave(len(choices), dim=0)
-                prompt_lengths = prompt_mask.sum(1, keepdim=True)
-                choice_logits = model(
-                    input_ids=rows[:, :-1],
-                    attention_mask=torch.cat([prompt_mask, torch.ones_like(rows[:, :-1])], dim=1),
-                    position_ids=prompt_lengths + torch.arange(width - 1, device=model.device),
-                    past_key_values=cache,
-                ).logits
-                logits = torch.cat([logits, choice_logits], dim=1)
-            log_probabilities = logits.float().log_softmax(-1)
-            token_scores = log_probabilities.gather(2, rows.unsqueeze(2)).squeeze(2)
-            totals = (token_scores * choice_mask.repeat(len(batch), 1)).sum(1)
-        for i, row in zip(batch, totals.view(len(batch), -1).tolist(), strict=True):
-            scores[i] = row
+            for numbers, choice_ids in groups:
+                totals = _score_equally_long(model, prompt_output, mask, choice_ids)
+                for i, row in zip(batch, totals.tolist(), strict=True):
+                    for number, total in zip(numbers, row, strict=True):
+                        scores[i][number] = total
     return scores
+
+
+def _score_equally_long(model: Any, prompt_output: Any, mask: Any, choice_ids: Any) -> Any:
+    """Return log p(choice | prompt) in nats: (prompts, choices).
+
+    `prompt_output` is the model's output for the prompts, `mask` their attention mask (prompts,
+    tokens). `choice_ids` (choices, tokens) has no padding.
+    """
+    import torch
+
+    number, width = choice_ids.shape
+    rows = choice_ids.repeat(len(mask), 1)
+    logits = prompt_output.logits.repeat_interleave(number, dim=0)
+    if width > 1:
+        cache = copy.deepcopy(prompt_output.past_key_values)
+        cache.batch_repeat_interleave(number)
+        prompt_mask = mask.repeat_interleave(number, dim=0)
+        prompt_lengths = prompt_mask.sum(1, keepdim=True)
+        choice_logits = model(
+            input_ids=rows[:, :-1],
+            attention_mask=torch.cat([prompt_mask, torch.ones_like(rows[:, :-1])], dim=1),
+            position_ids=prompt_lengths + torch.arange(width - 1, device=model.device),
+            past_key_values=cache,
+        ).logits
+        logits = torch.cat([logits, choice_logits], dim=1)
+    log_probabilities = logits.float().log_softmax(-1)
+    totals = log_probabilities.gather(2, rows.unsqueeze(2)).sum((1, 2))
+    return totals.view(len(mask), number)

@@ -269,8 +269,11 @@ class ResumableTrainer(Trainer):
 class EpochSampler(Sampler[int]):
     """Shuffles the rows of an epoch by seed and epoch alone, so a resumed run finds the same order.
 
-    With `lengths`, rows of similar length are grouped, as in transformers' LengthGroupedSampler;
-    `step_rows` is the number of rows of an optimizer step.
+    With `lengths`, rows of similar length are grouped, as in transformers' LengthGroupedSampler,
+    which yields 50 groups from long to short, then the next 50. Here the groups are shuffled, since
+    otherwise training ends on short rows alone and forgets the long ones. The first group has the
+    longest row, so that memory runs out at once if at all. `step_rows` is the number of rows of an
+    optimizer step, that is of a group.
     """
 
     def __init__(self, rows: int, seed: int, lengths: Sequence[int] | None, step_rows: int) -> None:
@@ -289,7 +292,16 @@ class EpochSampler(Sampler[int]):
         if self.lengths is None:
             yield from torch.randperm(self.rows, generator=generator).tolist()
         else:
-            yield from get_length_grouped_indices(self.lengths, self.step_rows, generator=generator)
+            rows = get_length_grouped_indices(self.lengths, self.step_rows, generator=generator)
+            first, *others = (
+                rows[start : start + self.step_rows]
+                for start in range(0, self.rows, self.step_rows)
+            )
+            full = [group for group in others if len(group) == self.step_rows]
+            order = torch.randperm(len(full), generator=generator).tolist()
+            incomplete = others[len(full) :]  # the last one, if any
+            for group in (first, *(full[index] for index in order), *incomplete):
+                yield from group
 
 
 @contextmanager

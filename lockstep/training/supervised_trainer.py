@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from transformers import Trainer
 from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+from lockstep.inference.likelihood import compute_token_losses
 from lockstep.models.chat import IGNORE_INDEX
 from lockstep.training.loss_weighting import TaskWeights
 from lockstep.training.resumable_trainer import ResumableTrainer
@@ -56,7 +56,7 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         smoothing = self.args.label_smoothing_factor  # TRL needs a second forward pass for it
         if return_outputs or not self._computes_answer_loss(smoothing):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        losses = compute_answer_losses(model, inputs, smoothing)
+        losses = compute_token_losses(model, inputs, smoothing)
         row_tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum(1)
         if self.weighs_rows_equally:
             # the library divides by the number of passes only if it does not count the tokens
@@ -99,7 +99,7 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         inputs = self._prepare_inputs(inputs)
         inputs.pop("tasks", None)
         with torch.no_grad(), self.compute_loss_context_manager():
-            losses = compute_answer_losses(model, inputs).sum(1)
+            losses = compute_token_losses(model, inputs).sum(1)
         tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum(1)
         rows = torch.stack([losses, tokens], dim=1)
         # accelerate pads the last batch of several processes; gather_for_metrics undoes that
@@ -144,25 +144,3 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         super().load_method_state(state)
         if self.task_weights is not None:
             self.task_weights.load_state_dict(state["task_weights"])
-
-
-def compute_answer_losses(model: Any, inputs: dict[str, Any], smoothing: float = 0.0) -> Any:
-    """Return the loss of each answer token in nats, as a tensor (rows, positions).
-
-    The positions are those where any row of the batch has an answer token; the loss is 0 where the
-    row itself has none. `smoothing` is the probability that the target spreads over the whole
-    vocabulary (Szegedy et al., 2016).
-    """
-    labels = inputs["labels"][:, 1:]
-    positions = (labels != IGNORE_INDEX).any(dim=0).nonzero().squeeze(1)
-    model_inputs = {name: value for name, value in inputs.items() if name != "labels"}
-    from_end = positions - inputs["labels"].shape[1]  # a soft prompt lengthens the front
-    logits = model(**model_inputs, use_cache=False, logits_to_keep=from_end).logits
-    losses = F.cross_entropy(
-        logits.float().flatten(0, 1),
-        labels[:, positions].flatten(),
-        ignore_index=IGNORE_INDEX,
-        reduction="none",
-        label_smoothing=smoothing,
-    )
-    return losses.view(len(labels), -1)

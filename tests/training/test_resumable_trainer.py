@@ -104,3 +104,28 @@ def test_another_seed_thread_count_or_dropout_gives_other_bytes(run_training: Ca
         assert train_weights("thread", strategy="full", max_length=100) != threaded_weights
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("rows", [3, 16, 1003])
+def test_groups_of_similar_length_come_in_random_order(rows: int):
+    import torch
+
+    from lockstep.training.resumable_trainer import EpochSampler
+
+    lengths = torch.randint(5, 200, (rows,), generator=torch.Generator().manual_seed(1)).tolist()
+    sampler = EpochSampler(rows, 7, lengths, 4)
+    order = list(sampler)
+    assert sorted(order) == list(range(rows)) and list(sampler) == order
+    assert max(lengths) in [lengths[row] for row in order[:4]], "memory must run out at once"
+    groups = [[lengths[row] for row in order[start : start + 4]] for start in range(0, rows, 4)]
+    if rows > 100:
+        spreads = [max(group) - min(group) for group in groups[:-1]]
+        assert sum(spreads) / len(spreads) < 10, "rows of a group have similar lengths"
+        means = [sum(group) / len(group) for group in groups]
+        quarters = [means[start : start + 62] for start in range(0, 248, 62)]
+        averages = [sum(quarter) / len(quarter) for quarter in quarters]
+        assert max(averages) - min(averages) < 60, "no part of the epoch has short rows alone"
+        rises = sum(a < b for a, b in zip(means, means[1:], strict=False))
+        assert 0.4 < rises / len(means) < 0.6, "the order is random"
+    sampler.set_epoch(1)
+    assert rows < 5 or list(sampler) != order
