@@ -28,7 +28,7 @@ from phrasing import (
 COLUMNS = ["text", "intent", "language", "difficulty", "domain", "phrasing"]
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
-SAFETY_ROWS_PER_GRAMMAR = 8  # of those under `background`, which have many alternatives
+SAFETY_ROWS_PER_GRAMMAR = {"unsafe": 10, "safe": 6}  # of `background`: when in doubt, refuse
 
 
 def make_intents(
@@ -186,7 +186,8 @@ def make_safety(rng: HashRandom) -> list[Row]:
         for label, part in {"unsafe": "refusal", "safe": "answer"}.items():
             answers = phrasings["answers"][part]
             templates = parse_templates(phrasings["train"][label])
-            templates += SAFETY_ROWS_PER_GRAMMAR * parse_templates(phrasings["background"][label])
+            grammars = parse_templates(phrasings["background"][label])
+            templates += SAFETY_ROWS_PER_GRAMMAR[label] * grammars
             rows += make_distinct_rows(len(templates), make_row)
     return rng.shuffle(rows)
 
