@@ -320,7 +320,7 @@ def test_preferences_score_the_better_reply_higher() -> None:
     assert set(Counter(pair["reject_reason"] for pair in pairs).values()) == {64}
 
 
-def test_about_half_of_the_safety_prompts_are_refused_in_each_language() -> None:
+def test_more_than_half_of_the_safety_prompts_are_refused_in_each_language() -> None:
     answers = {language: read_yaml("safety.yaml")[language]["answers"] for language in LANGUAGES}
     rows = read_rows("safety.jsonl")
     assert len({row["prompt"] for row in rows}) == len(rows) == 2204
@@ -330,7 +330,7 @@ def test_about_half_of_the_safety_prompts_are_refused_in_each_language() -> None
         for kind, texts in answers[row["language"]].items()
         if row["completion"] in texts
     ]
-    counts = {"refusal": 550, "answer": 552}
+    counts = {"refusal": 646, "answer": 456}
     assert Counter(kinds) == {(lang, kind): counts[kind] for lang in LANGUAGES for kind in counts}
 
 
