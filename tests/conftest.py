@@ -46,7 +46,7 @@ TINY: dict[str, Any] = {
     "train.max_length": 200,
     "train.log_steps": 1,
     "train.evaluation_steps": 2,
-    "train.sft": {},
+    "train.sft.weighting": "fixed",
     "merge.prompts": 4,
     "quantize.rows": 6,
     "predict.batch_size": 4,

@@ -206,6 +206,7 @@ def test_each_block_of_adapter_options_is_accepted_by_its_strategies() -> None:
         for strategy in strategies.strip().split(", "):
             values = {
                 **REAL["train"],
+                "sft": {},
                 "strategy": strategy,
                 "adapter": YAML(typ="safe", pure=True).load(options),
             }

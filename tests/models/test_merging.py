@@ -24,7 +24,7 @@ def test_a_nan_logit_makes_the_difference_nan():
 def test_prompts_are_sampled_evenly_and_truncated(
     tokenizer: Any, make_record: Callable[..., Record]
 ):
-    rows = [make_record(f"order {number}? " * 100, "track") for number in range(6)]
+    rows = [make_record(f"order {number}? " * 200, "track") for number in range(6)]
     prompts = merging.encode_prompts(tokenizer, rows, 3)
     assert [len(prompt) for prompt in prompts] == [merging.MAX_PROMPT_TOKENS] * 3
     assert len({tuple(prompt) for prompt in prompts}) == 3

@@ -84,13 +84,10 @@ def shared_workspace(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_model: Path,
     corpus: list[Record],
-    documents: list[str],
     all_records: list[Record],
 ) -> Path:
     """Folder with everything that predict reads, including a task of lm-eval."""
-    shared_workspace = write_stage_inputs(
-        tmp_path_factory.mktemp("workspace"), tiny_model, corpus, documents
-    )
+    shared_workspace = write_stage_inputs(tmp_path_factory.mktemp("workspace"), tiny_model, corpus)
     long = corpus[2].with_question(lambda text: text * 20, "s.csv:long")  # beyond the context
     records.write(shared_workspace / "prepared/train.jsonl", [long, *corpus])
     records.write(shared_workspace / "prepared/test.jsonl", all_records)

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY, change_params
 def test_tasks_must_be_those_of_the_sources(
     find_mistakes: Callable[[dict[str, Any]], list[str]], key: str, value: Any
 ) -> None:
-    (line,) = find_mistakes({f"train.{key}": value})
+    (line,) = find_mistakes({"train.sft.weighting": "fixed", f"train.{key}": value})
     assert line.startswith(f"train.{key}: no source has task intend; known: behaviour, ")
 
 
