@@ -94,7 +94,7 @@ def make_slots(rng: HashRandom) -> list[Row]:
     for language in LANGUAGES:
         phrasings = by_language[language]
         templates = parse_templates(phrasings["frames"])
-        rows += make_distinct_rows(900, make_row)
+        rows += make_distinct_rows(700, make_row)
     return rng.shuffle(rows)
 
 
@@ -103,24 +103,24 @@ def make_replies(rng: HashRandom) -> list[Row]:
 
     def make_row(number: int) -> Row:
         language, number = LANGUAGES[number % 2], number // 2
-        role, topics = REPLIES[language]["role"], list(REPLIES[language]["topics"].values())
-        values: dict[str, str] = {}
+        phrasings = REPLIES[language]
+        topics = list(phrasings["topics"].values())
         topic = topics[number % len(topics)]
-        turns = [("user", "ask"), ("assistant", "reply")]
+        rules = phrasings["role"] + (" " if language == "en" else "") + topic["policy"]
+        turns = [("system", [rules]), ("user", topic["ask"]), ("assistant", topic["reply"])]
         if multi_turn := number % 5 == 4:
-            turns += [("user", "follow"), ("assistant", "follow_reply")]
+            turns += [("user", topic["follow"] + phrasings["again"])]
+            turns += [("assistant", topic["follow_reply"])]
+        values: dict[str, str] = {}
         messages = []
-        for speaker, part in turns:
-            text = fill_template(rng.choose(topic[part]), rng, VOCABULARY[language], values)
-            messages.append({"role": speaker, "content": text})
-        if rng.draw_below(2):
-            rules = role + (" " if language == "en" else "") + topic["policy"]
-            messages.insert(0, {"role": "system", "content": rules})
+        for role, templates in turns:
+            text = fill_template(rng.choose(templates), rng, VOCABULARY[language], values)
+            messages.append({"role": role, "content": text})
         difficulty = "hard" if multi_turn else "easy"
         slices = {"language": language, "difficulty": difficulty, "domain": "core"}
         return {"messages": messages, **slices}
 
-    return rng.shuffle(make_distinct_rows(800, make_row))
+    return rng.shuffle(make_distinct_rows(2000, make_row))
 
 
 def make_preferences(rng: HashRandom) -> list[Row]:

@@ -1,7 +1,7 @@
-"""Write the unlabelled text on which the starter model is pre-trained (data/starter/text.jsonl).
+"""Write the text on which the starter model is pre-trained (data/starter/pretraining/text.jsonl).
 
 No template of data/raw that a test record may come from occurs in it: the shop's matters are told
-in the phrasings of paraphrases.*.yaml and under `background`, which no other file uses.
+in the phrasings of paraphrases.*.yaml and under `background`, which no test record comes from.
 """
 
 import sys

@@ -48,7 +48,8 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
     ) -> Any:
         """Return the mean loss over the answer tokens of the batch, weighted by task.
 
-        With `weighs_rows_equally` it is the mean over the rows of each row's mean loss.
+        With `weighs_rows_equally` it is the mean over the rows of each row's mean loss, weighted by
+        task.
         """
         tasks = inputs.pop("tasks", None)
         if self._get_rank_allocator():  # AdaLoRA adds its regularization to the model's own loss
@@ -59,15 +60,16 @@ class SupervisedTrainer(ResumableTrainer, SFTTrainer):
         losses = compute_token_losses(model, inputs, smoothing)
         row_tokens = (inputs["labels"][:, 1:] != IGNORE_INDEX).sum(1)
         if self.weighs_rows_equally:
+            losses = losses / row_tokens.clamp(min=1)[:, None]
             # the library divides by the number of passes only if it does not count the tokens
             passes = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
-            return (losses.sum(1) / row_tokens.clamp(min=1)).mean() / passes
-        if num_items_in_batch is None:
-            tokens = row_tokens.sum().clamp(min=1)
+            count = len(losses) * passes
+        elif num_items_in_batch is None:
+            count = row_tokens.sum().clamp(min=1)
         else:
-            tokens = num_items_in_batch / self.accelerator.num_processes
+            count = num_items_in_batch / self.accelerator.num_processes
         total = losses.sum() if self.task_weights is None else self.task_weights(losses, tasks)
-        return total / tokens
+        return total / count
 
     def _computes_answer_loss(self, smoothing: float) -> bool:
         """Whether the loss is computed here and not by TRL."""

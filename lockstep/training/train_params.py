@@ -64,12 +64,12 @@ class SftParams(Section):
     loss_on: Literal["last", "all"] = "last"
     """Assistant turns that count in the loss: the last one, or all."""
     weighting: Literal["fixed", "rows", "uncertainty", "loss_ratio"] = "fixed"
-    """Weights of the answer tokens' losses: fixed (equal within a task, `task_weights` between
-    them), rows (each row counts equally, however long its answer), or weights of the tasks that are
-    trained by uncertainty (Kendall, Gal and Cipolla, 2018) or loss_ratio (Liu, Johns and Davison,
-    2019)."""
+    """Weights of the answer tokens' losses: fixed (each token of a task counts equally), rows (each
+    row of a task counts equally, however long its answer), or weights of the tasks that are trained
+    by uncertainty (Kendall, Gal and Cipolla, 2018) or loss_ratio (Liu, Johns and Davison, 2019)."""
     task_weights: dict[str, PositiveFloat] = {}
-    """Weight of the loss of each task under weighting: fixed; 1 for tasks without an entry."""
+    """Weight of the loss of each task under weighting: fixed or rows; 1 for tasks without an
+    entry."""
 
 
 class RewardParams(Section):
@@ -229,7 +229,7 @@ def _find_contradictions(params: TrainParams) -> Iterator[str]:
             )
         if params.options.get("loss_type", "nll") != "nll":
             yield "sft: weights of tasks or rows need loss_type nll; leave one of them out"
-    if params.sft.weighting != "fixed" and params.sft.task_weights:
+    if params.sft.weighting in TRAINED_WEIGHTINGS and params.sft.task_weights:
         yield f"sft.task_weights: {params.sft.weighting} has no use for them; leave them out"
     if params.activation_checkpointing and strategy == "prefix":
         yield "activation_checkpointing: it drops the cache that holds the vectors of prefix"

@@ -51,24 +51,35 @@ def test_the_loss_of_answers_equals_that_of_trl(
     torch.testing.assert_close(gradient, reference_gradient, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("task_weights", [{}, {"intent": 3.0}], ids=str)
 def test_equal_weights_of_rows_give_the_mean_of_their_losses_by_trl(
-    run_training: Callable[..., Any],
+    run_training: Callable[..., Any], task_weights: dict[str, float]
 ):
     import torch
     from trl import SFTTrainer
 
-    trainer = run_training(strategy="full", epochs=1.0, dropout={}, sft={"weighting": "rows"})
+    weighting = {"weighting": "rows", "task_weights": task_weights}
+    trainer = run_training(strategy="full", epochs=1.0, dropout={}, sft=weighting)
     batch = next(iter(trainer.get_train_dataloader()))
     lengths = (batch["labels"] != IGNORE_INDEX).sum(1)
     assert len(set(lengths.tolist())) > 1, "answers of one length would not tell the weighting"
+    indices = batch.pop("tasks", None)
+    weights = torch.ones(len(lengths))
+    if task_weights:
+        tasks = [trainer.task_weights.tasks[index] for index in indices]
+        assert len(set(tasks)) > 1, "rows of one task would not tell the weights"
+        weights = torch.tensor([task_weights.get(task, 1.0) for task in tasks])
     compute_trl_loss = partial(SFTTrainer.compute_loss, trainer)
     rows = [{name: value[i : i + 1] for name, value in batch.items()} for i in range(len(lengths))]
     losses, gradients = zip(
         *(compute_gradients(trainer, compute_trl_loss, row) for row in rows), strict=True
     )
-    loss, gradient = compute_gradients(trainer, trainer.compute_loss, batch)
-    assert loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
-    torch.testing.assert_close(gradient, torch.stack(gradients).mean(0), rtol=1e-3, atol=1e-5)
+    loss, gradient = compute_gradients(
+        trainer, trainer.compute_loss, dict(batch) | {"tasks": indices}
+    )
+    assert loss == pytest.approx(float((weights * torch.tensor(losses)).mean()), rel=1e-5)
+    expected = (weights[:, None] * torch.stack(gradients)).mean(0)
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_training_lowers_the_training_loss(run_training: Callable[..., Any]):
