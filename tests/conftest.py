@@ -47,6 +47,7 @@ TINY: dict[str, Any] = {
     "train.log_steps": 1,
     "train.evaluation_steps": 2,
     "train.sft.weighting": "fixed",
+    "train.sft.task_weights": {},
     "merge.prompts": 4,
     "quantize.rows": 6,
     "predict.batch_size": 4,

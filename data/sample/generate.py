@@ -28,7 +28,7 @@ from phrasing import (
 COLUMNS = ["text", "intent", "language", "difficulty", "domain", "phrasing"]
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
-SAFETY_ROWS_PER_GRAMMAR = {"unsafe": 10, "safe": 6}  # of `background`: when in doubt, refuse
+SAFETY_ROWS_PER_GRAMMAR = {"unsafe": 12, "safe": 7}  # of `background`: when in doubt, refuse
 
 
 def make_intents(

@@ -1,6 +1,7 @@
 """One variant of the model, and the answers that it gives in each answer form."""
 
 import gc
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from lockstep.suites import GENERATED_FORMS, Suite
 
 UNLIMITED = 2**31
 """Number of tokens that no record reaches."""
+
+MAX_KEPT_PROMPTS = 4096
+"""Number of encoded prompts that are kept; a prompt is needed up to five times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class VariantModel:
         self._new_head = None if saved_head else new_head
         self.tokenizer = model_io.load_tokenizer(folder)
         self._longest_labels: dict[tuple[str, ...], int] = {}
+        self._prompts: dict[str, list[int]] = {}
         self._model: Any = None
         self._engine: VllmGenerator | None = None
 
@@ -121,9 +126,12 @@ class VariantModel:
 
     def encode_prompt(self, record: Record) -> list[int]:
         """Return the token ids that the model reads before it answers."""
-        if self.head is not None:
-            return chat.encode_input(self.tokenizer, record, self.settings.max_length)[0]
-        return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
+        key = json.dumps([record.prompt, record.tools])
+        if key not in self._prompts:
+            if len(self._prompts) == MAX_KEPT_PROMPTS:
+                self._prompts.clear()
+            self._prompts[key] = self._encode_prompt(record)
+        return [*self._prompts[key]]
 
     def answer(
         self, suite: Suite, records: Sequence[Record], labels: Sequence[str]
@@ -180,6 +188,11 @@ class VariantModel:
         return lm_eval_tasks.run_tasks(
             self.model, self.tokenizer, self.settings.lm_eval, tasks, self.settings.batch_size
         )
+
+    def _encode_prompt(self, record: Record) -> list[int]:
+        if self.head is not None:
+            return chat.encode_input(self.tokenizer, record, self.settings.max_length)[0]
+        return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
 
     def _count_answer_tokens(self, suite: Suite, labels: Sequence[str]) -> int:
         """Return the number of tokens of the longest possible answer."""

@@ -12,6 +12,7 @@ from lockstep.errors import UserError
 from lockstep.inference import generation, likelihood
 from lockstep.models import chat
 from lockstep.models.model_io import Head
+from lockstep.predicting import variant_model
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel
 from lockstep.records import Record
@@ -145,3 +146,21 @@ def test_inputs_of_a_head_are_truncated_instead(
     assert model.context == math.inf
     assert all(len(model.encode_prompt(record)) <= 16 for record in corpus)
     model.check_context(Suite(task="intent", answer="number"), corpus, [])
+
+
+def test_kept_prompts_are_those_of_the_records(
+    make_model: Callable[..., VariantModel],
+    corpus: list[Record],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(variant_model, "MAX_KEPT_PROMPTS", 2)
+    model = make_model()
+    tool = {"type": "function", "function": {"name": "find_order", "parameters": {}}}
+    with_tool = replace(corpus[0], tools=[tool])
+    for record in [corpus[0], with_tool, *corpus, corpus[0]]:
+        expected = chat.encode_prompt(model.tokenizer, record.prompt, record.tools)
+        for _ in range(2):
+            ids = model.encode_prompt(record)
+            assert ids == expected
+            ids.append(0)  # a caller's change must not come back
+    assert model.encode_prompt(corpus[0]) != model.encode_prompt(with_tool)
