@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import readme
@@ -28,6 +29,7 @@ from phrasing import (
 COLUMNS = ["text", "intent", "language", "difficulty", "domain", "phrasing"]
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
+PARAPHRASES_PER_INTENT = 40  # in each language
 SAFETY_ROWS_PER_GRAMMAR = {"unsafe": 12, "safe": 7}  # of `background`: when in doubt, refuse
 
 
@@ -54,6 +56,27 @@ def make_intents(
         for language in LANGUAGES:
             templates = rng.shuffle(parse_templates(INTENTS[language][intent][phrasing]))
             rows += make_distinct_rows(count // 2, make_row)
+    return rng.shuffle(rows)
+
+
+def make_paraphrases(rng: HashRandom, intents: Iterable[str]) -> list[Row]:
+    """Return rows of each intent from the grammars of paraphrases.*.yaml, for training only.
+
+    The starter's text has sentences of these grammars without their intents.
+    """
+
+    def make_row(number: int) -> Row:
+        difficulty, template = templates[number % len(templates)]
+        text = write_utterance(difficulty, template, rng, VOCABULARY[language])
+        values = (text, intent, language, difficulty, "core", "paraphrase")
+        return dict(zip(COLUMNS, values, strict=True))
+
+    rows = []
+    for language in LANGUAGES:
+        grammars = read_yaml(f"paraphrases.{language}.yaml")
+        for intent in intents:
+            templates = parse_templates(grammars[intent])
+            rows += make_distinct_rows(PARAPHRASES_PER_INTENT, make_row)
     return rng.shuffle(rows)
 
 
@@ -225,6 +248,7 @@ def main(out: Path) -> None:
         "raw/intent_unseen.csv": make_intents(
             HashRandom("unseen"), "unseen", dict.fromkeys(counts, 24)
         ),
+        "raw/intent_paraphrases.csv": make_paraphrases(HashRandom("paraphrases"), counts),
         "raw/slots.jsonl": make_slots(HashRandom("slots")),
         "raw/replies.jsonl": make_replies(HashRandom("replies")),
         "raw/adversarial.jsonl": make_adversarial(HashRandom("adversarial")),
