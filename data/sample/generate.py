@@ -29,8 +29,8 @@ from phrasing import (
 COLUMNS = ["text", "intent", "language", "difficulty", "domain", "phrasing"]
 INTENTS = {language: read_yaml(f"intents.{language}.yaml") for language in LANGUAGES}
 REPLIES = read_yaml("replies.yaml")
-PARAPHRASES_PER_INTENT = 40  # in each language
-SAFETY_ROWS_PER_GRAMMAR = {"unsafe": 12, "safe": 7}  # of `background`: when in doubt, refuse
+PARAPHRASES_PER_INTENT = 28  # in each language
+SAFETY_ROWS_PER_GRAMMAR = {"unsafe": 11, "safe": 7}  # of `background`: when in doubt, refuse
 
 
 def make_intents(
@@ -117,7 +117,7 @@ def make_slots(rng: HashRandom) -> list[Row]:
     for language in LANGUAGES:
         phrasings = by_language[language]
         templates = parse_templates(phrasings["frames"])
-        rows += make_distinct_rows(700, make_row)
+        rows += make_distinct_rows(600, make_row)
     return rng.shuffle(rows)
 
 
@@ -143,7 +143,7 @@ def make_replies(rng: HashRandom) -> list[Row]:
         slices = {"language": language, "difficulty": difficulty, "domain": "core"}
         return {"messages": messages, **slices}
 
-    return rng.shuffle(make_distinct_rows(2000, make_row))
+    return rng.shuffle(make_distinct_rows(1600, make_row))
 
 
 def make_preferences(rng: HashRandom) -> list[Row]:
