@@ -251,12 +251,36 @@ def test_unseen_templates_occur_only_in_the_unseen_file(language: str, starter_t
             assert any(text in unseen for text in expansions), template
             for text in expansions:
                 assert [name for name, other in texts.items() if text in other] == [], template
-        found = [
-            any(mask(text) in texts["raw/intent.csv"] for text in expand_template(template))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_rows_come_from_the_seen_templates_of_their_intent(language: str) -> None:
+    """Rows of another file would not be found, so the test of unseen templates can fail."""
+    mask = build_mask(language)
+    templates = {
+        intent: [
+            mask(text)
             for template in blocks["seen"].splitlines()
+            for text in expand_template(template)
         ]
-        # some phrasings are much rarer than others
-        assert sum(found) > 0.6 * len(found), "the mask hides templates that are in the file"
+        for intent, blocks in read_yaml(f"intents.{language}.yaml").items()
+    }
+    rows = [row for row in read_rows("intent.csv") if row["language"] == language]
+    found = [any(text in mask(row["text"]) for text in templates[row["intent"]]) for row in rows]
+    assert sum(found) > 0.98 * len(rows), "all but the dirty ones"
+
+
+def test_paraphrases_are_evenly_divided_and_for_training_only(
+    splits: dict[str, list[Record]],
+) -> None:
+    rows = read_rows("intent_paraphrases.csv")
+    counts = Counter((row["intent"], row["language"]) for row in rows)
+    assert len(counts) == 32
+    assert set(counts.values()) == {28}
+    assert {row["phrasing"] for row in rows} == {"paraphrase"}
+    for split, records in splits.items():
+        sources = {record.origin.split(":")[0] for record in records}
+        assert ("intent_paraphrases.csv" in sources) is (split == "train")
 
 
 def test_each_intent_has_24_unseen_rows() -> None:
@@ -271,6 +295,7 @@ def test_each_intent_has_24_unseen_rows() -> None:
     [
         ("intent.csv", {"core"}),
         ("intent_unseen.csv", {"core"}),
+        ("intent_paraphrases.csv", {"core"}),
         ("slots.jsonl", {"core"}),
         ("replies.jsonl", {"core"}),
         ("out_of_domain.json", {"near", "outside"}),
@@ -283,7 +308,7 @@ def test_domain_says_how_close_a_row_is_to_the_shop(name: str, domains: set[str]
 
 
 def test_every_slot_value_occurs_in_the_input() -> None:
-    assert len(read_rows("slots.jsonl")) == 1800 + 8 + 5, "with duplicates and near-duplicates"
+    assert len(read_rows("slots.jsonl")) == 1200 + 8 + 5, "with duplicates and near-duplicates"
     for row in read_rows("slots.jsonl"):
         slots = json.loads(row["output"])
         assert 1 <= len(slots) <= 5
@@ -299,9 +324,18 @@ def test_replies_alternate_roles_and_one_in_five_has_two_questions() -> None:
         roles = [turn["role"] for turn in row["messages"] if turn["role"] != "system"]
         assert roles == ["user", "assistant"] * (len(roles) // 2)
         turns.append(len(roles) // 2)
-    assert len(turns) == 800 + 6 + 5, "with duplicates and near-duplicates"
+    assert len(turns) == 1600 + 6 + 5, "with duplicates and near-duplicates"
     assert set(turns) == {1, 2}
     assert 0.17 < turns.count(2) / len(turns) < 0.23
+
+
+def test_every_reply_ends_with_the_policy_of_its_system_message() -> None:
+    for row in read_rows("replies.jsonl"):
+        system, *turns = row["messages"]
+        assert system["role"] == "system"
+        for answer in turns[1::2]:
+            _, policy = re.split(r"(?<=[.。])\s*", answer["content"], maxsplit=1)
+            assert system["content"].endswith(policy), answer
 
 
 def test_out_of_domain_questions_are_distinct_and_bilingual() -> None:
@@ -331,14 +365,14 @@ def test_preferences_score_the_better_reply_higher() -> None:
 def test_more_than_half_of_the_safety_prompts_are_refused_in_each_language() -> None:
     answers = {language: read_yaml("safety.yaml")[language]["answers"] for language in LANGUAGES}
     rows = read_rows("safety.jsonl")
-    assert len({row["prompt"] for row in rows}) == len(rows) == 2204
+    assert len({row["prompt"] for row in rows}) == len(rows) == 2396
     kinds = [
         (row["language"], kind)
         for row in rows
         for kind, texts in answers[row["language"]].items()
         if row["completion"] in texts
     ]
-    counts = {"refusal": 646, "answer": 456}
+    counts = {"refusal": 694, "answer": 504}
     assert Counter(kinds) == {(lang, kind): counts[kind] for lang in LANGUAGES for kind in counts}
 
 

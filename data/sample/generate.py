@@ -117,7 +117,7 @@ def make_slots(rng: HashRandom) -> list[Row]:
     for language in LANGUAGES:
         phrasings = by_language[language]
         templates = parse_templates(phrasings["frames"])
-        rows += make_distinct_rows(800, make_row)
+        rows += make_distinct_rows(600, make_row)
     return rng.shuffle(rows)
 
 
@@ -143,7 +143,7 @@ def make_replies(rng: HashRandom) -> list[Row]:
         slices = {"language": language, "difficulty": difficulty, "domain": "core"}
         return {"messages": messages, **slices}
 
-    return rng.shuffle(make_distinct_rows(1400, make_row))
+    return rng.shuffle(make_distinct_rows(1600, make_row))
 
 
 def make_preferences(rng: HashRandom) -> list[Row]:
