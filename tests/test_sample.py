@@ -278,8 +278,8 @@ def test_paraphrases_are_evenly_divided_and_for_training_only(
     assert len(counts) == 32
     assert set(counts.values()) == {28}
     assert {row["phrasing"] for row in rows} == {"paraphrase"}
-    for split, records in splits.items():
-        sources = {record.origin.split(":")[0] for record in records}
+    for split in splits:
+        sources = {record.origin.split(":")[0] for record in splits[split]}
         assert ("intent_paraphrases.csv" in sources) is (split == "train")
 
 
