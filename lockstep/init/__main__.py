@@ -61,6 +61,7 @@ def edit_params(text: str, entry: dict[str, Any], objective: str) -> str:
     values = yaml.load(text)
     values["prepare"]["sources"] = [entry]
     values["evaluate"].pop("summary_slices", None)  # a slice of the sample
+    values["train"].get("sft", {}).pop("task_weights", None)  # weights of the sample's tasks
     values["train"]["objective"] = objective
     stream = io.StringIO()
     yaml.dump(values, stream)

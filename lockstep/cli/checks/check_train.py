@@ -7,11 +7,24 @@ from lockstep.cli.sections import PrepareParams, TrainParams
 
 
 def check_tasks(prepare: PrepareParams, train: TrainParams) -> Iterator[str]:
-    """Yield a line for each task that no source has."""
+    """Yield a line for each task to train on that no source has."""
     names = SourceNames(prepare.sources)
-    for key, tasks in (("tasks", train.tasks), ("sft.task_weights", train.sft.task_weights)):
-        for task in names.find_unknown_tasks(tasks):
-            yield f"train.{key}: no source has task {task}; {list_known(names.tasks)}"
+    for task in names.find_unknown_tasks(train.tasks):
+        yield f"train.tasks: no source has task {task}; {list_known(names.tasks)}"
+
+
+def describe_unused_weights(prepare: PrepareParams, train: TrainParams) -> str:
+    """Return a line that names the tasks with a weight that no source has, or an empty text.
+
+    It is no mistake, so that own data need a change of the sources only.
+    """
+    names = SourceNames(prepare.sources)
+    if unknown := [*names.find_unknown_tasks(train.sft.task_weights)]:
+        tasks = f"{', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'}"
+        return (
+            f"train.sft.task_weights: {tasks} no source and so no effect; {list_known(names.tasks)}"
+        )
+    return ""
 
 
 def check_library_options(seed: int, train: TrainParams) -> Iterator[str]:

@@ -28,7 +28,7 @@ def test_a_column_of_tasks_has_labels_if_its_source_is_labelled(
 ) -> None:
     changes: dict[str, Any] = {
         "predict.suites": [make_suite("slots", "choice")],
-        "prepare.sources.4.columns": {"task": "kind"},
+        "prepare.sources.5.columns": {"task": "kind"},
     }
     assert len(find_mistakes(changes)) == 1
     changes["prepare.sources.0.columns"] = {"label": "intent", "task": "kind"}

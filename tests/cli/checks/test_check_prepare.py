@@ -18,9 +18,9 @@ def test_a_source_of_rules_must_not_be_trained_on(find_mistakes: FindMistakes) -
         "prepare.sources: slots.jsonl: the answers of task slots are rules for scoring and must "
         "not be trained on; set its split to test"
     )
-    assert find_mistakes({"prepare.sources.3.answer": "rules"}) == [line]
+    assert find_mistakes({"prepare.sources.4.answer": "rules"}) == [line]
     assert (
-        find_mistakes({"prepare.sources.3.answer": "rules", "prepare.sources.3.split": "test"})
+        find_mistakes({"prepare.sources.4.answer": "rules", "prepare.sources.4.split": "test"})
         == []
     )
 
