@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import ValidationError, create_model
 
 from lockstep import params
 from lockstep.cli import moved_keys
-from lockstep.cli.checks import all_checks, check_train
+from lockstep.cli.checks import all_checks
 from lockstep.cli.sections import Parameters
 from lockstep.errors import UserError
 
@@ -30,13 +29,6 @@ def check_libraries(file: Path = params.FILE) -> None:
     """Raise UserError with a line for each value that a library refuses; this imports torch."""
     sections, _ = validate_sections(params.parse(file))
     _raise_if_any([*all_checks.find_mistakes(sections, slow=True)], file)
-
-
-def report_unused_weights(file: Path = params.FILE) -> None:
-    """Say in one line which weights of tasks have no effect, if any."""
-    sections, _ = validate_sections(params.parse(file))
-    if line := check_train.describe_unused_weights(sections["prepare"], sections["train"]):
-        click.echo(f"{file}: {line}", err=True)
 
 
 def validate_sections(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from lockstep.cli.params_check import check_libraries, check_parameters, report_unused_weights
+from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
 from lockstep.errors import UserError
 from lockstep.models import instruction_sets
@@ -111,7 +111,6 @@ def _check_all_parameters(first: bool) -> None:
         sys.exit(error.exit_code)
     if first:
         instruction_sets.report_native_kernels()
-        report_unused_weights()
         check_libraries()
 
 

@@ -55,6 +55,11 @@ class Plan:
             rows = len(self.pack(Dataset.from_list(lengths)))
         return trainer_arguments.count_steps(rows, self.params)
 
+    @property
+    def unused_weights(self) -> list[str]:
+        """Tasks of `sft.task_weights` that no training row has, such as those of other data."""
+        return sorted(self.params.sft.task_weights.keys() - set(self.train_rows.tasks))
+
     def pack(self, dataset: Any) -> Any:
         """Pack the rows of a dataset into sequences of at most `max_length` tokens.
 

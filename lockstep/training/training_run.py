@@ -66,6 +66,9 @@ def train_and_save(
     """
     from lockstep.training import memory
 
+    if plan.unused_weights and launch.is_first_process():
+        tasks = ", ".join(plan.unused_weights)
+        click.echo(f"train: sft.task_weights: no training row has the task {tasks}", err=True)
     device = compute.select_device()
     memory.check_weights(base, plan, launch_params, device)
     model = load_model(

@@ -57,6 +57,15 @@ def test_training_that_diverges_is_refused_and_leaves_nothing(
     assert_user_error(run, workspace / "trained", "training diverged", "lower train.learning_rate")
 
 
+def test_weights_of_absent_tasks_are_named(workspace: Path, run_stage: Callable[..., Any]):
+    weights = {"intent": 2.0, "replies": 2.0, "intend": 3.0}
+    changes = {"train.sft.task_weights": weights, "train.epochs": 0.5}
+    run = run_stage(*ARGUMENTS, "trained", changes=changes)
+    assert run.returncode == 0, run.stderr
+    line = "train: sft.task_weights: no training row has the task intend, replies"
+    assert run.stderr.splitlines()[0] == line
+
+
 def test_an_optimizer_of_bitsandbytes_is_found(workspace: Path, run_stage: Callable[..., Any]):
     """The stage leaves out bitsandbytes where neither strategy nor optimizer needs it."""
     changes = {"train.optimizer": "paged_adamw_8bit", "train.epochs": 0.5}

@@ -13,20 +13,6 @@ def check_tasks(prepare: PrepareParams, train: TrainParams) -> Iterator[str]:
         yield f"train.tasks: no source has task {task}; {list_known(names.tasks)}"
 
 
-def describe_unused_weights(prepare: PrepareParams, train: TrainParams) -> str:
-    """Return a line that names the tasks with a weight that no source has, or an empty text.
-
-    It is no mistake, so that own data need a change of the sources only.
-    """
-    names = SourceNames(prepare.sources)
-    if unknown := [*names.find_unknown_tasks(train.sft.task_weights)]:
-        tasks = f"{', '.join(unknown)} {'has' if len(unknown) == 1 else 'have'}"
-        return (
-            f"train.sft.task_weights: {tasks} no source and so no effect; {list_known(names.tasks)}"
-        )
-    return ""
-
-
 def check_library_options(seed: int, train: TrainParams) -> Iterator[str]:
     """Raise UserError with a line for each option that a library would refuse; yield nothing.
 
