@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from lockstep import params
 from lockstep.cli.checks import all_checks
 from lockstep.cli.params_check import validate_sections
