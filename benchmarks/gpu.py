@@ -20,7 +20,7 @@ import click
 from ruamel.yaml import YAML
 
 from benchmarks.training import MAX_LENGTH, read_records, write_rows
-from lockstep.models import model_io
+from lockstep.models import loading, saving
 
 SHAPE: dict[str, Any] = {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
          "num_key_value_heads": 4}  # fmt: skip
@@ -35,7 +35,7 @@ def build_model(folder: Path, layers: int) -> int:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = model_io.load_tokenizer(Path("data/base"))
+    tokenizer = loading.load_tokenizer(Path("data/base"))
     config = Qwen2Config(
         vocab_size=VOCABULARY, num_hidden_layers=layers, tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
@@ -45,8 +45,8 @@ def build_model(folder: Path, layers: int) -> int:
     with torch.device("cuda"):
         model: Any = Qwen2ForCausalLM(config)
     model.to(torch.bfloat16)
-    model_io.save_model(model, folder, 5.0)
-    model_io.save_tokenizer(tokenizer, folder)
+    saving.save_model(model, folder, 5.0)
+    saving.save_tokenizer(tokenizer, folder)
     return int(model.num_parameters())
 
 

@@ -22,7 +22,7 @@ from benchmarks.training import SIZES, build_model, run_measured
 from lockstep import outputs, params, records
 from lockstep.cli import runner
 from lockstep.inference import generation, likelihood
-from lockstep.models import chat, compute, model_io
+from lockstep.models import chat, compute, loading
 from lockstep.params import Section, Seed
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predict_params import PredictParams
@@ -78,8 +78,8 @@ def print_comparison(name: str, records: int, ours: float, theirs: float) -> Non
 
 def compare_speed(folder: Path, settings: Params, test: list[Record], labels: list[str]) -> None:
     """Compare choices and generation of the model in a folder."""
-    tokenizer = model_io.load_tokenizer(folder)
-    model = model_io.load_model(folder, "auto", settings.compute.attention, compute.select_device())
+    tokenizer = loading.load_tokenizer(folder)
+    model = loading.load_model(folder, "auto", settings.compute.attention, compute.select_device())
     click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
     choice_records = [record for record in test if record.task == TASK]
     prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in choice_records]
@@ -132,7 +132,7 @@ def compare_start_up(record: Record, labels: list[str]) -> None:
         (folder / "tasks").mkdir()
         command = [sys.executable, "-m", "stages.predict", str(model), "prepared", "tasks", "out"]
         ours = run_measured(command, folder, PYTHONPATH=str(Path.cwd()))
-        tokenizer = model_io.load_tokenizer(model)
+        tokenizer = loading.load_tokenizer(model)
         lm_eval_tasks.write_task(folder, folder, TASK, tokenizer, [record], labels)
         theirs = run_measured(
             [

@@ -33,7 +33,7 @@ from ruamel.yaml import YAML
 
 from lockstep import records
 from lockstep.inference import likelihood
-from lockstep.models import chat, model_io
+from lockstep.models import chat, loading, saving
 from lockstep.records import Record
 
 MAX_LENGTH = 512
@@ -61,7 +61,7 @@ def build_model(folder: Path, size: dict[str, int]) -> int:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = model_io.load_tokenizer(Path("data/base"))
+    tokenizer = loading.load_tokenizer(Path("data/base"))
     shape: dict[str, Any] = {name: value for name, value in size.items() if name != "heads"}
     config = Qwen2Config(
         vocab_size=len(tokenizer),
@@ -75,8 +75,8 @@ def build_model(folder: Path, size: dict[str, int]) -> int:
     )
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config)
-    model_io.save_model(model, folder, 4.0)
-    model_io.save_tokenizer(tokenizer, folder)
+    saving.save_model(model, folder, 4.0)
+    saving.save_tokenizer(tokenizer, folder)
     return model.num_parameters()
 
 
@@ -108,7 +108,7 @@ def write_rows(rows: list[Record], folder: Path) -> int:
         for row in rows:
             pair = {"prompt": row.prompt, "completion": [row.messages[-1]]}
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
-    tokenizer = model_io.load_tokenizer(Path("data/base"))
+    tokenizer = loading.load_tokenizer(Path("data/base"))
     return sum(len(chat.encode_example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
 
 
@@ -131,8 +131,8 @@ def compute_final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
     """Return the loss of a tuned model in nats per answer token, computed alike for all tools."""
     from peft import PeftModel
 
-    tokenizer = model_io.load_tokenizer(base)
-    model = PeftModel.from_pretrained(model_io.load_model(base, "float32", "eager", "cpu"), adapter)
+    tokenizer = loading.load_tokenizer(base)
+    model = PeftModel.from_pretrained(loading.load_model(base, "float32", "eager", "cpu"), adapter)
     examples = [chat.encode_example(tokenizer, row, MAX_LENGTH) for row in rows]
     losses = likelihood.compute_answer_losses(model, examples, 8)
     return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)

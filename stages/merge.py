@@ -7,7 +7,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import compute, merging, model_io
+from lockstep.models import compute, heads, loading, merging, saving
 from lockstep.params import Section, Seed
 
 
@@ -16,7 +16,7 @@ class Params(Section):
 
     seed: Seed
     compute: compute.ComputeParams
-    weights: model_io.WeightsParams
+    weights: saving.WeightsParams
     merge: merging.MergeParams
 
 
@@ -31,16 +31,16 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     with outputs.atomic_folder(out) as partial:
         if merging.is_adapter(source):
             compute.set_up_torch(settings.compute, settings.seed)
-            tokenizer, head = model_io.load_tokenizer(source), model_io.read_head(source)
+            tokenizer, head = loading.load_tokenizer(source), heads.read_head(source)
             attention, device = settings.compute.attention, compute.select_device()
-            model = model_io.load_model(base, "auto", attention, device, head=head)
+            model = loading.load_model(base, "auto", attention, device, head=head)
             prompts = merging.encode_prompts(
                 tokenizer, records.read(validation), settings.merge.prompts
             )
             model, difference = merging.merge_adapter(
                 model, source, prompts, settings.merge.tolerance
             )
-            model_io.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
+            saving.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
         else:  # full or freeze trained whole weights, which need no merging
             prompts, difference = [], 0.0
             for file in sorted(source.iterdir()):

@@ -8,7 +8,7 @@ from lockstep import outputs, params, predictions, records
 from lockstep.cli.checks import reference_checks
 from lockstep.cli.provenance import add_timings
 from lockstep.cli.runner import IN_FOLDER, OUT, run
-from lockstep.models import compute, model_io
+from lockstep.models import compute, saving
 from lockstep.params import Section, Seed
 from lockstep.predicting import lm_eval_tasks, resume_cache
 from lockstep.predicting.predict_params import PredictParams
@@ -70,7 +70,7 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
             "suites": predictor.measure_lm_eval_accuracies(),
             "tasks": model.run_lm_eval(tasks),
         }
-        add_timings(weight_bytes=model_io.count_weight_bytes(folder), **predictor.measure_latency())
+        add_timings(weight_bytes=saving.count_weight_bytes(folder), **predictor.measure_latency())
         with outputs.atomic_folder(out) as partial:
             predictions.write(partial / "predictions.jsonl", answered)
             predictions.write(partial / "perturbed.jsonl", perturbed)

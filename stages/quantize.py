@@ -7,7 +7,7 @@ import click
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.inference.quantization_loss import measure_quantization_loss
-from lockstep.models import compute, model_io, quantization
+from lockstep.models import compute, heads, loading, quantization, saving
 from lockstep.params import Section, Seed
 
 
@@ -16,7 +16,7 @@ class Params(Section):
 
     seed: Seed
     compute: compute.ComputeParams
-    weights: model_io.WeightsParams
+    weights: saving.WeightsParams
     quantize: quantization.QuantizeParams
 
 
@@ -29,16 +29,16 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     quantize, attention = settings.quantize, settings.compute.attention
     compute.set_up_torch(settings.compute, settings.seed)
     compute.warn_about_slow_bf16("quantize.precision", quantize.precision)
-    tokenizer, head = model_io.load_tokenizer(merged), model_io.read_head(merged)
+    tokenizer, head = loading.load_tokenizer(merged), heads.read_head(merged)
     rows = records.sample_evenly(list(records.read(validation)), quantize.rows)
     config = quantization.build_config(
         quantize.method, quantize.double_quantization, quantize.precision
     )
     with outputs.atomic_folder(out) as partial:
-        model = model_io.load_model(merged, "auto", attention, compute.select_device(), config)
+        model = loading.load_model(merged, "auto", attention, compute.select_device(), config)
         layers = quantization.count_quantized_layers(model)
-        model_io.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
-        before, after = map(model_io.count_weight_bytes, (merged, partial))
+        saving.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
+        before, after = map(saving.count_weight_bytes, (merged, partial))
         loss = measure_quantization_loss(merged, partial, tokenizer, rows, quantize, attention)
         summary = {
             "method": quantize.method,

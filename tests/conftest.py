@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep import records
-from lockstep.models import lean_imports, model_io
+from lockstep.models import lean_imports, loading, saving
 from lockstep.records import Record
 from lockstep.starter import pretraining
 
@@ -174,8 +174,8 @@ def tiny_model(
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(5)
-    model_io.save_model(model, folder, 1.0)
-    model_io.save_tokenizer(tokenizer, folder)
+    saving.save_model(model, folder, 1.0)
+    saving.save_tokenizer(tokenizer, folder)
     return folder
 
 
@@ -188,13 +188,13 @@ def tiny_model_copy(tiny_model: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def tokenizer(tiny_model: Path) -> Any:
     """Tokenizer of the tiny model."""
-    return model_io.load_tokenizer(tiny_model)
+    return loading.load_tokenizer(tiny_model)
 
 
 @pytest.fixture(scope="session")
 def loaded_model(tiny_model: Path) -> Any:
     """Loaded tiny model, which no test may change."""
-    return model_io.load_model(tiny_model, "float32", "eager", "cpu")
+    return loading.load_model(tiny_model, "float32", "eager", "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -379,7 +379,7 @@ def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
         Qwen3ForCausalLM,
     )  # fmt: skip
 
-    tokenizer = model_io.load_tokenizer(tiny_model)
+    tokenizer = loading.load_tokenizer(tiny_model)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,
@@ -396,5 +396,5 @@ def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
         model = Qwen3ForCausalLM(Qwen3Config(**shape, num_key_value_heads=1, head_dim=16))
     else:
         model = Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=1))
-    model_io.save_model(model, folder, 1.0)
-    model_io.save_tokenizer(tokenizer, folder)
+    saving.save_model(model, folder, 1.0)
+    saving.save_tokenizer(tokenizer, folder)

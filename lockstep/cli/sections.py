@@ -7,8 +7,8 @@ from lockstep.human.human_params import HumanParams
 from lockstep.judging.judge_params import JudgeParams
 from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.models.merging import MergeParams
-from lockstep.models.model_io import WeightsParams
 from lockstep.models.quantization import QuantizeParams
+from lockstep.models.saving import WeightsParams
 from lockstep.params import Section, Seed
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.reporting.report_params import ReportParams

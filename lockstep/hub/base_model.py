@@ -5,7 +5,7 @@ from pathlib import Path
 from lockstep.errors import UserError, report_load_errors
 from lockstep.hub import download, inspection, local_folder
 from lockstep.hub.base_params import BaseParams
-from lockstep.models import model_io
+from lockstep.models import loading
 
 
 def check_base(folder: Path, base: BaseParams) -> None:
@@ -15,7 +15,7 @@ def check_base(folder: Path, base: BaseParams) -> None:
     logging.disable_progress_bar()  # an error message must be the only line of output
     config = inspection.inspect_base(folder, base.allowed_config_keys)
     with report_load_errors(f"{folder}: the tokenizer"):
-        tokenizer = model_io.load_tokenizer(folder)
+        tokenizer = loading.load_tokenizer(folder)
     if inspection.is_causal_lm(config) and not tokenizer.chat_template:
         raise UserError(f"{folder}: the base has no chat template; add chat_template.jinja to it")
 

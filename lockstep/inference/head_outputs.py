@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from lockstep.inference.batching import batch_by_length, pad_rows
-from lockstep.models.model_io import Head
+from lockstep.models.heads import Head
 
 
 def compute_outputs(

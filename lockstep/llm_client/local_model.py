@@ -7,7 +7,7 @@ from lockstep import outputs
 from lockstep.errors import UserError, report_load_errors
 from lockstep.inference import generation
 from lockstep.llm_client import response_cache
-from lockstep.models import chat, compute, model_io
+from lockstep.models import chat, compute, loading
 from lockstep.models.compute import ComputeParams
 from lockstep.progress import track_progress
 from lockstep.records import Message
@@ -46,8 +46,8 @@ def _generate(
 ) -> list[str]:
     try:
         with report_load_errors(str(folder)):
-            tokenizer = model_io.load_tokenizer(folder)
-            model = model_io.load_model(folder, "auto", attention, compute.select_device())
+            tokenizer = loading.load_tokenizer(folder)
+            model = loading.load_model(folder, "auto", attention, compute.select_device())
     except UserError as error:
         raise UserError(f"{folder}: {error.message.removeprefix(f'{folder}: ')}") from None
     prompts = [chat.encode_prompt(tokenizer, conversation) for conversation in conversations]

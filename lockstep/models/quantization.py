@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from lockstep.errors import UserError
-from lockstep.models import lean_imports, model_io
+from lockstep.models import lean_imports, loading
 from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
 
 QuantizationMethod = Literal["nf4", "int8"]
@@ -42,7 +42,7 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=double,
-        bnb_4bit_compute_dtype=getattr(torch, model_io.DTYPES[precision]),
+        bnb_4bit_compute_dtype=getattr(torch, loading.DTYPES[precision]),
     )
 
 
@@ -53,7 +53,7 @@ def count_quantized_layers(model: Any) -> int:
     with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
         from optimum.gptq.utils import get_layers
 
-    blocks = model_io.find_blocks(model)
+    blocks = loading.find_blocks(model)
     unquantized = sorted(get_layers(blocks))
     if unquantized:
         raise UserError(

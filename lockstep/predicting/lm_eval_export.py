@@ -11,7 +11,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.errors import UserError
-from lockstep.models import model_io
+from lockstep.models import loading
 from lockstep.params import Section
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predict_params import PredictParams
@@ -34,7 +34,7 @@ def main(folder: Path, prepared: Path, out: Path) -> None:
     choice_suites = [suite for suite in suites if suite.answer == "choice"]
     if not choice_suites:
         raise UserError("params.yaml: predict.suites: no suite has the answer form choice")
-    tokenizer = model_io.load_tokenizer(folder)
+    tokenizer = loading.load_tokenizer(folder)
     test_records = list(records.read(prepared / "test.jsonl"))
     labels = outputs.read_json(prepared / "labels.json")
     with outputs.atomic_folder(out) as partial:

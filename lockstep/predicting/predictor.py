@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstep import records
 from lockstep.inference import latency, vllm_backend
-from lockstep.models.model_io import Head
+from lockstep.models.heads import Head
 from lockstep.predicting import perturbations, retrieval
 from lockstep.predicting.resume_cache import ResumeCache
 from lockstep.predicting.variant_model import Answer, VariantModel

@@ -13,8 +13,8 @@ from lockstep.errors import UserError
 from lockstep.inference import head_outputs, latency, likelihood
 from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
 from lockstep.inference.vllm_backend import VllmGenerator
-from lockstep.models import chat, compute, model_io
-from lockstep.models.model_io import Head
+from lockstep.models import chat, compute, heads, loading
+from lockstep.models.heads import Head
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.records import Record
@@ -49,10 +49,10 @@ class VariantModel:
         `new_head` is added to a base that has no head. It is random, so its answers are at chance.
         """
         self.settings, self.folder, self.attention = settings, folder, attention
-        saved_head = model_io.read_head(folder)
+        saved_head = heads.read_head(folder)
         self.head = saved_head or new_head
         self._new_head = None if saved_head else new_head
-        self.tokenizer = model_io.load_tokenizer(folder)
+        self.tokenizer = loading.load_tokenizer(folder)
         self._longest_labels: dict[tuple[str, ...], int] = {}
         self._prompts: dict[str, list[int]] = {}
         self._model: Any = None
@@ -66,7 +66,7 @@ class VariantModel:
                 self._engine.close()
                 self._engine = None
             device = compute.select_device()
-            self._model = model_io.load_model(
+            self._model = loading.load_model(
                 self.folder, "auto", self.attention, device, head=self._new_head
             )
             self._model.config.pad_token_id = self.tokenizer.pad_token_id

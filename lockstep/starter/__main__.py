@@ -8,7 +8,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, OUT, run
-from lockstep.models import compute, model_io
+from lockstep.models import compute, saving
 from lockstep.params import Section, Seed
 from lockstep.starter import pretraining
 
@@ -40,8 +40,8 @@ def main(params_file: Path, text: Path, folder: Path, log_file: Path) -> None:
         state = model.state_dict()
         halves = {tensor.data_ptr(): tensor.bfloat16() for tensor in state.values()}  # tied weights
         state = {name: halves[tensor.data_ptr()] for name, tensor in state.items()}
-        model_io.save_model(model, partial, MAX_SHARD_GB, state=state)
-        model_io.save_tokenizer(tokenizer, partial)
+        saving.save_model(model, partial, MAX_SHARD_GB, state=state)
+        saving.save_tokenizer(tokenizer, partial)
     with outputs.atomic_file(log_file) as partial, partial.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, asdict(losses[0]), lineterminator="\n")
         writer.writeheader()

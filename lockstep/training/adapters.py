@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import model_io
+from lockstep.models import loading
 from lockstep.training import library_options
 from lockstep.training.train_params import FreezeOptions, Options, Strategy, TrainParams
 
@@ -133,7 +133,7 @@ def freeze_layers(model: Any, trained_layers: int) -> None:
 
     If the head shares its matrix with the input embeddings, these are trained as well.
     """
-    blocks = model_io.find_blocks(model)
+    blocks = loading.find_blocks(model)
     if trained_layers > len(blocks):
         raise UserError(
             f"params.yaml: {WHERE}: freeze: the base has {len(blocks)} layers, so layers cannot be "
@@ -212,7 +212,7 @@ def _iterate_modules_after(model: Any, blocks: Any) -> Iterator[Any]:
 def _iterate_embedding_modules(model: Any) -> Iterator[Any]:
     """Yield all modules of each part that holds the input embeddings but no transformer block."""
     embeddings = model.get_input_embeddings()
-    blocks = {id(block) for block in model_io.find_blocks(model)}
+    blocks = {id(block) for block in loading.find_blocks(model)}
     for module in model.modules():
         parts = list(module.modules())
         if any(part is embeddings for part in parts) and not any(id(p) in blocks for p in parts):

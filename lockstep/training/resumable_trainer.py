@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from lockstep.models import model_io
+from lockstep.models import heads, saving
 from lockstep.training import training_log
 from lockstep.training.checkpoints import Checkpoints
 from lockstep.training.interruption import Interruption
@@ -83,10 +83,10 @@ class ResumableTrainer(Trainer):
             return
         model = self.accelerator.unwrap_model(self.model_wrapped)
         initial = initial_adapter if initial_adapter.exists() else None
-        model_io.save_model(model, folder, max_shard_gb, initial, state)
-        model_io.save_tokenizer(self.plan.tokenizer, folder)
+        saving.save_model(model, folder, max_shard_gb, initial, state)
+        saving.save_tokenizer(self.plan.tokenizer, folder)
         if self.plan.head:
-            model_io.write_head(self.plan.head, folder)
+            heads.write_head(self.plan.head, folder)
 
     def get_method_state(self) -> dict[str, Any]:
         """Return the state that the method keeps beside the weights: tensors and numbers."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import compute, model_io
-from lockstep.models.model_io import Head
+from lockstep.models import compute, loading, saving
+from lockstep.models.heads import Head
 from lockstep.params import Section, Seed
 from lockstep.records import Record
 from lockstep.training import adapters, answer_sample, trainer_arguments, training_rows
@@ -19,7 +19,7 @@ class Params(Section):
 
     seed: Seed
     compute: compute.ComputeParams
-    weights: model_io.WeightsParams
+    weights: saving.WeightsParams
     train: TrainParams
 
 
@@ -90,7 +90,7 @@ def plan_training(
     check_dropout(base_config, params.dropout)
     adapter_config = adapters.build_adapter_config(params, base)
     lora_plus_ratio = adapters.read_lora_plus_ratio(params)
-    tokenizer = model_io.load_tokenizer(base)
+    tokenizer = loading.load_tokenizer(base)
     repeated = training_rows.repeat_by_weight(train_records)
     train = training_rows.select_records(repeated, params, "training")
     validation = training_rows.select_records(validation_records, params, "validation")

@@ -10,7 +10,7 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.metrics import scores
 from lockstep.models import chat
-from lockstep.models.model_io import Head
+from lockstep.models.heads import Head
 from lockstep.records import Record, parse_labels
 from lockstep.training.train_params import Objective, TrainParams
 

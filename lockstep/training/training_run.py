@@ -13,8 +13,8 @@ import click
 
 from lockstep import outputs
 from lockstep.errors import UserError
-from lockstep.models import compute, model_io, quantization
-from lockstep.models.model_io import Head
+from lockstep.models import compute, loading, quantization
+from lockstep.models.heads import Head
 from lockstep.resume_key import compute_resume_key
 from lockstep.training import adapters, interruption, launch, training_log
 from lockstep.training.checkpoints import Checkpoints, open_checkpoints
@@ -104,9 +104,9 @@ def load_model(base: Path, settings: Params, head: Head | None, device: str | No
     if strategy == "qlora":
         double_quantization = adapters.read_double_quantization(settings.train)
         config = quantization.build_config("nf4", double_quantization, precision)
-    return model_io.load_model(
+    return loading.load_model(
         base,
-        "float32" if strategy in ("full", "freeze") else model_io.DTYPES[precision],
+        "float32" if strategy in ("full", "freeze") else loading.DTYPES[precision],
         settings.compute.attention,
         device,
         config,
@@ -135,7 +135,7 @@ def train_model(
         if launch.is_first_process():
             click.echo("\n".join(f"train: {line}" for line in estimate.format_lines()), err=True)
         trainer.train_to_end()
-    if not model_io.has_finite_parameters(trainer.model):
+    if not loading.has_finite_parameters(trainer.model):
         raise UserError("training diverged: weights are not finite; lower train.learning_rate")
     return trainer
 

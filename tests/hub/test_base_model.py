@@ -9,7 +9,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.hub import base_model
 from lockstep.hub.base_params import BaseParams
-from lockstep.models import model_io
+from lockstep.models import loading
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_configuration_changes_the_model_s_outputs(
     base_model.apply_configuration(tiny_model_copy, base)
     ids = torch.arange(12)[None]
     logits = [
-        model_io.load_model(folder, "float32", "eager", "cpu")(ids).logits
+        loading.load_model(folder, "float32", "eager", "cpu")(ids).logits
         for folder in (tiny_model, tiny_model_copy)
     ]
     assert (logits[0] - logits[1]).abs().max() > 1e-3

@@ -7,7 +7,7 @@ import pytest
 
 from lockstep.inference import generation
 from lockstep.inference.generation import GeneratedAnswer
-from lockstep.models import chat, model_io
+from lockstep.models import chat, loading
 from lockstep.records import Record
 
 LENGTH = 12
@@ -51,7 +51,7 @@ def test_batched_answers_equal_those_generated_one_by_one(
 def test_the_generation_config_of_the_folder_is_ignored(
     tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
 ):
-    model = model_io.load_model(tiny_model, "float32", "eager", "cpu")
+    model = loading.load_model(tiny_model, "float32", "eager", "cpu")
     model.generation_config.repetition_penalty = 5.0
     answers = generation.generate_answers(model, tokenizer, prompts, 8, LENGTH)
     assert answers == generation.generate_answers(loaded_model, tokenizer, prompts, 8, LENGTH)

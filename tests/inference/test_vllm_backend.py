@@ -13,7 +13,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
 from lockstep.inference.generation import GeneratedAnswer, TransformersGenerator
-from lockstep.models import chat, model_io, soft_prompt
+from lockstep.models import chat, loading, soft_prompt
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel
 from lockstep.records import Record
@@ -45,7 +45,7 @@ class LLM:
         model: str,
         *,
         skip_tokenizer_init: bool,
-        dtype: model_io.Dtype,
+        dtype: loading.Dtype,
         generation_config: str,
         load_format: str,
         gpu_memory_utilization: float,
@@ -56,7 +56,7 @@ class LLM:
         assert (skip_tokenizer_init, generation_config) == (True, "vllm")
         self.options = {"dtype": dtype, "running": True}
         STARTED_ENGINES.append(self.options)
-        self.model = model_io.load_model(Path(model), dtype, "eager", "cpu")
+        self.model = loading.load_model(Path(model), dtype, "eager", "cpu")
         core = SimpleNamespace(shutdown=lambda: self.options.update(running=False))
         self.llm_engine = SimpleNamespace(engine_core=core)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import model_io, quantization
+from lockstep.models import loading, quantization, saving
 from lockstep.params import Precision
 
 IDS = [[1, 30, 31, 32, 33, 40, 41, 2]]
@@ -26,7 +26,7 @@ def load_quantized(
     precision: Precision = "fp32",
 ) -> Any:
     config = quantization.build_config(method, double, precision)
-    return model_io.load_model(folder, "auto", "eager", "cpu", config)
+    return loading.load_model(folder, "auto", "eager", "cpu", config)
 
 
 @pytest.mark.parametrize(("method", "double"), [("nf4", True), ("nf4", False), ("int8", False)])
@@ -42,11 +42,9 @@ def test_a_quantized_model_has_the_same_logits_after_saving_and_loading(
     model = load_quantized(tiny_model, method, double)
     layers = [m for m in loaded_model.model.layers.modules() if isinstance(m, torch.nn.Linear)]
     assert quantization.count_quantized_layers(model) == len(layers) == 2 * 7
-    model_io.save_model(model, tmp_path / "quantized", 1.0)
-    assert model_io.count_weight_bytes(tmp_path / "quantized") < model_io.count_weight_bytes(
-        tiny_model
-    )
-    reloaded = model_io.load_model(tmp_path / "quantized", "auto", "eager", "cpu")
+    saving.save_model(model, tmp_path / "quantized", 1.0)
+    assert saving.count_weight_bytes(tmp_path / "quantized") < saving.count_weight_bytes(tiny_model)
+    reloaded = loading.load_model(tmp_path / "quantized", "auto", "eager", "cpu")
     assert quantization.count_quantized_layers(reloaded) == len(layers)
     assert torch.equal(compute_logits(reloaded), compute_logits(model))
     pair = torch.stack([compute_logits(reloaded).flatten(), compute_logits(loaded_model).flatten()])
@@ -64,7 +62,7 @@ def test_double_quantization_quantizes_the_scales_of_every_layer(tiny_model: Pat
 
 def test_quantizing_twice_gives_identical_bytes(tiny_model: Path, tmp_path: Path):
     for name in ("one", "other"):
-        model_io.save_model(load_quantized(tiny_model, "nf4", True), tmp_path / name, 1.0)
+        saving.save_model(load_quantized(tiny_model, "nf4", True), tmp_path / name, 1.0)
     for file in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
@@ -88,7 +86,7 @@ def test_bf16_products_differ_slightly_from_fp32_products(tiny_model: Path):
 def test_the_error_for_an_unquantized_layer_names_it(tiny_model: Path):
     config = quantization.build_config("int8", False, "fp32")
     config.llm_int8_skip_modules = ["lm_head", "model.layers.1.mlp.up_proj"]
-    model = model_io.load_model(tiny_model, "auto", "eager", "cpu", config)
+    model = loading.load_model(tiny_model, "auto", "eager", "cpu", config)
     with pytest.raises(UserError, match=r"1 linear layers were not quantized: 1\.mlp\.up_proj"):
         quantization.count_quantized_layers(model)
 

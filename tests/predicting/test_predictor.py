@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from lockstep.models.model_io import Head
+from lockstep.models.heads import Head
 from lockstep.predicting.predictor import (
     choose_head,
     format_length_range,

@@ -11,7 +11,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.inference import generation, likelihood
 from lockstep.models import chat
-from lockstep.models.model_io import Head
+from lockstep.models.heads import Head
 from lockstep.predicting import variant_model
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel

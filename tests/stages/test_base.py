@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.models import model_io
+from lockstep.models import loading
 
 ARGUMENTS = ("base", "starter", "fetched")
 MODEL_FILES = [
@@ -69,7 +69,7 @@ def test_a_configuration_is_written_into_the_copy(
         "base.configuration": {"attention_dropout": 0.25},
     }
     run_stage_in_process(*ARGUMENTS, changes=changes)
-    model = model_io.load_model(workspace / "fetched", "auto", "eager", "cpu")
+    model = loading.load_model(workspace / "fetched", "auto", "eager", "cpu")
     assert model.config.attention_dropout == 0.25
 
 

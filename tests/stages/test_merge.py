@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.models import model_io
+from lockstep.models import loading, saving
 
 pytestmark = pytest.mark.slow
 
@@ -34,9 +34,9 @@ def adapter(workspace: Path) -> Path:
     config = LoraConfig(
         r=4, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"
     )
-    base = model_io.load_model(workspace / "base", "auto", "eager", "cpu")
-    model_io.save_model(get_peft_model(base, config), folder, 1.0)
-    model_io.save_tokenizer(model_io.load_tokenizer(workspace / "base"), folder)
+    base = loading.load_model(workspace / "base", "auto", "eager", "cpu")
+    saving.save_model(get_peft_model(base, config), folder, 1.0)
+    saving.save_tokenizer(loading.load_tokenizer(workspace / "base"), folder)
     return folder
 
 

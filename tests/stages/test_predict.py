@@ -15,7 +15,7 @@ import pytest
 
 from lockstep import predictions, records
 from lockstep.errors import UserError
-from lockstep.models import chat, model_io
+from lockstep.models import chat, loading
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predictor import format_length_range, hash_prompt
 from lockstep.predictions import Prediction
@@ -93,7 +93,7 @@ def shared_workspace(
     records.write(shared_workspace / "prepared/test.jsonl", all_records)
     write_tasks(shared_workspace / "prepared", ALL_KINDS)
     documents = lm_eval_tasks.build_documents(
-        model_io.load_tokenizer(tiny_model), corpus[6:7], LABELS
+        loading.load_tokenizer(tiny_model), corpus[6:7], LABELS
     )
     (shared_workspace / "own.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in documents)

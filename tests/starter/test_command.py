@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from lockstep.models import model_io
+from lockstep.models import loading
 from lockstep.starter import pretraining
 from tests.conftest import REPOSITORY, change_params, write_params
 
@@ -90,10 +90,10 @@ def test_weights_are_stored_in_bf16_and_load_in_float32(trained: Path):
     assert "lm_head.weight" not in tensors, "the embedding is tied: stored once"
     config = json.loads((trained / "model/config.json").read_text())
     assert config["dtype"] == "float32" and config["tie_word_embeddings"] is True
-    model = model_io.load_model(trained / "model", "auto", "eager", "cpu")
+    model = loading.load_model(trained / "model", "auto", "eager", "cpu")
     assert model.dtype == torch.float32
     assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
-    model_io.load_tokenizer(trained / "model")
+    loading.load_tokenizer(trained / "model")
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lockstep.models import model_io
-from lockstep.models.model_io import Head
+from lockstep.models import loading
+from lockstep.models.heads import Head
 from lockstep.training.adapters import count_trained_parameters, freeze_layers
 from tests.conftest import write_random_model
 
@@ -23,7 +23,7 @@ def list_trained_modules(model: Any) -> set[str]:
 def encoder(tmp_path: Path, tiny_model: Path) -> Any:
     """A BERT with two blocks and a new head over three labels."""
     write_random_model("bert", tmp_path / "bert", tiny_model)
-    return model_io.load_model(tmp_path / "bert", "float32", "eager", "cpu", head=HEAD)
+    return loading.load_model(tmp_path / "bert", "float32", "eager", "cpu", head=HEAD)
 
 
 @pytest.mark.parametrize(("layers", "blocks"), [(0, set()), (1, {"1"}), (2, {"0", "1"})])

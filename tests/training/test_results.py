@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from lockstep.inference import generation, likelihood
-from lockstep.models import chat, merging, model_io, soft_prompt
+from lockstep.models import chat, heads, loading, merging, saving, soft_prompt
 from lockstep.records import Record
 from lockstep.training.train_params import Strategy
 
@@ -47,7 +47,7 @@ def test_every_adapter_is_merged_into_the_original_base(
 
     folder = train_adapter(strategy)
     prompt_ids = encode_prompts(tokenizer, corpus)
-    base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
+    base = loading.load_model(tiny_model, "float32", "eager", "cpu")
     before = merging.compute_logits(base, prompt_ids)
     merged, difference = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
     assert difference <= 1e-3
@@ -76,7 +76,7 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
     trainer.save_result(tmp_path / "adapter", 1.0)
     prompt_ids = encode_prompts(tokenizer, corpus)
     reference = merging.compute_logits(trainer.model.eval(), prompt_ids)
-    base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
+    base = loading.load_model(tiny_model, "float32", "eager", "cpu")
     merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
     for logits, reference_logits in zip(
         merging.compute_logits(merged, prompt_ids), reference, strict=True
@@ -93,9 +93,9 @@ def test_a_head_is_saved_and_merged(
     objective: str,
 ):
     folder = train_adapter("lora", objective=objective)
-    head = model_io.read_head(folder)
+    head = heads.read_head(folder)
     assert head is not None
-    base = model_io.load_model(tiny_model, "float32", "eager", "cpu", head=head)
+    base = loading.load_model(tiny_model, "float32", "eager", "cpu", head=head)
     prompt_ids = encode_prompts(tokenizer, corpus)
     merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
     assert merging.compute_logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
@@ -116,14 +116,14 @@ def test_a_soft_prompt_comes_before_every_input(
 
     folder = train_adapter(strategy)
     prompt_ids = encode_prompts(tokenizer, corpus)
-    base = model_io.load_model(tiny_model, "float32", "eager", "cpu")
+    base = loading.load_model(tiny_model, "float32", "eager", "cpu")
     merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
-    model_io.save_model(merged, tmp_path / "merged", 1.0)
-    model_io.save_tokenizer(tokenizer, tmp_path / "merged")
+    saving.save_model(merged, tmp_path / "merged", 1.0)
+    saving.save_tokenizer(tokenizer, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
-    model = model_io.load_model(tmp_path / "merged", "auto", "eager", "cpu")
+    model = loading.load_model(tmp_path / "merged", "auto", "eager", "cpu")
     peft_model = PeftModel.from_pretrained(
-        model_io.load_model(tiny_model, "float32", "eager", "cpu"), folder
+        loading.load_model(tiny_model, "float32", "eager", "cpu"), folder
     ).eval()
 
     choices = [chat.encode_answer(tokenizer, text) for text in ("track", "cancel order")]

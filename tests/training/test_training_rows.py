@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.models import chat
-from lockstep.models.model_io import Head
+from lockstep.models.heads import Head
 from lockstep.records import Record
 from lockstep.training import training_rows
 from lockstep.training.train_params import TrainParams

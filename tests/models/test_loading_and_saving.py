@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import model_io
+from lockstep.models import loading, saving
 
 MODEL_FILES = [
     "chat_template.jinja",
@@ -22,8 +22,8 @@ MODEL_FILES = [
 
 def load_and_save(folder: Path, into: Path) -> Path:
     """Save the model of a folder into another one."""
-    model_io.save_model(model_io.load_model(folder, "auto", "eager", "cpu"), into, 1.0)
-    model_io.save_tokenizer(model_io.load_tokenizer(folder), into)
+    saving.save_model(loading.load_model(folder, "auto", "eager", "cpu"), into, 1.0)
+    saving.save_tokenizer(loading.load_tokenizer(folder), into)
     return into
 
 
@@ -50,29 +50,29 @@ def test_a_model_larger_than_max_shard_gb_is_saved_as_shards_with_an_index(
 ):
     import torch
 
-    model_io.save_model(loaded_model, tmp_path, 1e-4)
+    saving.save_model(loaded_model, tmp_path, 1e-4)
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
     shards = sorted(tmp_path.glob("*.safetensors"))
     assert sorted(set(index["weight_map"].values())) == [path.name for path in shards]
     assert len(shards) > 1
     assert all(path.stat().st_size < 1.1e5 for path in shards)
-    reloaded = model_io.load_model(tmp_path, "auto", "eager", "cpu")
+    reloaded = loading.load_model(tmp_path, "auto", "eager", "cpu")
     pairs = zip(loaded_model.parameters(), reloaded.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
-    assert model_io.WeightsParams().max_shard_gb == 4.0
+    assert saving.WeightsParams().max_shard_gb == 4.0
 
 
 def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded_model: Any, tmp_path: Path):
     from peft import LoraConfig, get_peft_model
 
-    base = model_io.load_model(
+    base = loading.load_model(
         save_model_to(tmp_path / "base", loaded_model), "auto", "eager", "cpu"
     )
     modules = ["v_proj", "q_proj", "down_proj", "o_proj"]
     adapter_model = get_peft_model(base, LoraConfig(target_modules=modules, task_type="CAUSAL_LM"))
     adapter_model.save_pretrained(tmp_path / "adapter")
     assert str(tmp_path) in (tmp_path / "adapter/adapter_config.json").read_text()
-    model_io.normalize_files(tmp_path / "adapter")
+    saving.normalize_files(tmp_path / "adapter")
     files = sorted(path.name for path in (tmp_path / "adapter").iterdir())
     assert files == ["adapter_config.json", "adapter_model.safetensors"]
     text = (tmp_path / "adapter/adapter_config.json").read_text()
@@ -81,7 +81,7 @@ def test_normalized_files_hold_no_path_and_nothing_about_the_run(loaded_model: A
 
 
 def save_model_to(folder: Path, model: Any) -> Path:
-    model_io.save_model(model, folder, 1.0)
+    saving.save_model(model, folder, 1.0)
     return folder
 
 
@@ -95,7 +95,7 @@ def test_a_saved_config_holds_nothing_about_the_run(tiny_model: Path):
 def test_the_error_for_a_missing_tensor_names_it(tiny_model_copy: Path):
     remove_tensor(tiny_model_copy, "model.layers.1.mlp.up_proj.weight")
     with pytest.raises(UserError, match=r"missing keys: model\.layers\.1\.mlp\.up_proj\.weight"):
-        model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
+        loading.load_model(tiny_model_copy, "auto", "eager", "cpu")
 
 
 def test_the_error_for_a_superfluous_tensor_names_it(tiny_model_copy: Path):
@@ -103,13 +103,13 @@ def test_the_error_for_a_superfluous_tensor_names_it(tiny_model_copy: Path):
     config |= {"num_hidden_layers": 1, "layer_types": config["layer_types"][:1]}
     (tiny_model_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"unexpected keys: model\.layers\.1\."):
-        model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
+        loading.load_model(tiny_model_copy, "auto", "eager", "cpu")
 
 
 def test_a_model_is_loaded_with_the_requested_dtype_and_attention(tiny_model: Path):
     import torch
 
-    model = model_io.load_model(tiny_model, "bfloat16", "sdpa", "cpu")
+    model = loading.load_model(tiny_model, "bfloat16", "sdpa", "cpu")
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert model.config._attn_implementation == "sdpa"
     assert not model.training
@@ -119,11 +119,11 @@ def test_a_model_is_loaded_with_the_requested_dtype_and_attention(tiny_model: Pa
 def test_a_single_value_that_is_not_finite_is_detected(tiny_model: Path, value: float):
     import torch
 
-    model = model_io.load_model(tiny_model, "auto", "eager", "cpu")
-    assert model_io.has_finite_parameters(model)
+    model = loading.load_model(tiny_model, "auto", "eager", "cpu")
+    assert loading.has_finite_parameters(model)
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight[3, 5] = value
-    assert not model_io.has_finite_parameters(model)
+    assert not loading.has_finite_parameters(model)
 
 
 def test_a_tokenizer_without_padding_pads_with_the_end_of_turn(tiny_model_copy: Path):
@@ -131,7 +131,7 @@ def test_a_tokenizer_without_padding_pads_with_the_end_of_turn(tiny_model_copy: 
     values = json.loads(path.read_text())
     del values["pad_token"]
     path.write_text(json.dumps(values))
-    tokenizer = model_io.load_tokenizer(tiny_model_copy)
+    tokenizer = loading.load_tokenizer(tiny_model_copy)
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
 
 
@@ -141,7 +141,7 @@ def test_a_tokenizer_is_loaded_as_its_file_defines_it(tiny_model: Path):
 
     expected = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
     text = "请取消订单一二三四五，don't CAFE\u0301\n\n 42 "
-    tokenizer = model_io.load_tokenizer(tiny_model)
+    tokenizer = loading.load_tokenizer(tiny_model)
     assert tokenizer.backend_tokenizer.to_str() == expected.to_str()
     assert tokenizer(text)["input_ids"] == expected.encode(text).ids
 
@@ -149,7 +149,7 @@ def test_a_tokenizer_is_loaded_as_its_file_defines_it(tiny_model: Path):
 def test_only_weight_files_are_counted(tmp_path: Path):
     for name, size in (("a.safetensors", 3), ("b.safetensors", 4), ("config.json", 5)):
         (tmp_path / name).write_bytes(b"x" * size)
-    assert model_io.count_weight_bytes(tmp_path) == 7
+    assert saving.count_weight_bytes(tmp_path) == 7
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
@@ -157,6 +157,6 @@ def test_the_error_for_a_damaged_file_is_one_line(tiny_model_copy: Path, name: s
     file = tiny_model_copy / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(UserError, match=r"damaged: the (model|tokenizer) does not load") as error:
-        model_io.load_tokenizer(tiny_model_copy)
-        model_io.load_model(tiny_model_copy, "auto", "eager", "cpu")
+        loading.load_tokenizer(tiny_model_copy)
+        loading.load_model(tiny_model_copy, "auto", "eager", "cpu")
     assert "\n" not in error.value.message
