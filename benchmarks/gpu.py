@@ -35,7 +35,7 @@ def build_model(folder: Path, layers: int) -> int:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = loading.load_tokenizer(Path("data/base"))
+    tokenizer = loading.load_tokenizer(Path("data/base")).pretrained
     config = Qwen2Config(
         vocab_size=VOCABULARY, num_hidden_layers=layers, tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,

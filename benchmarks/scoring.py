@@ -22,7 +22,7 @@ from benchmarks.training import SIZES, build_model, run_measured
 from lockstep import outputs, params, records
 from lockstep.cli import runner
 from lockstep.inference import generation, likelihood
-from lockstep.models import chat, compute, loading
+from lockstep.models import compute, loading
 from lockstep.params import Section, Seed
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predict_params import PredictParams
@@ -63,7 +63,7 @@ def generate_one_by_one(
             input_ids=torch.tensor([prompt], device=model.device),
             max_new_tokens=max_tokens,
             do_sample=False,
-            eos_token_id=chat.get_end_of_turn_id(tokenizer),
+            eos_token_id=list(tokenizer.end_ids),
             pad_token_id=tokenizer.pad_token_id,
         )
 
@@ -82,8 +82,8 @@ def compare_speed(folder: Path, settings: Params, test: list[Record], labels: li
     model = loading.load_model(folder, "auto", settings.compute.attention, compute.select_device())
     click.echo(f"{model.num_parameters() / 1e6:.1f}M parameters")
     choice_records = [record for record in test if record.task == TASK]
-    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in choice_records]
-    choices = [chat.encode_answer(tokenizer, label) for label in labels]
+    prompts = [tokenizer.encode_prompt(record.prompt) for record in choice_records]
+    choices = [tokenizer.encode_answer(label) for label in labels]
     batch_size, max_tokens = settings.predict.batch_size, settings.predict.max_new_tokens
     print_comparison(
         f"choice of {len(labels)} labels, lm-eval",
@@ -95,7 +95,7 @@ def compare_speed(folder: Path, settings: Params, test: list[Record], labels: li
             )
         ),
     )
-    generated = [chat.encode_prompt(tokenizer, r.prompt) for r in test if r.task != TASK]
+    generated = [tokenizer.encode_prompt(r.prompt) for r in test if r.task != TASK]
     print_comparison(
         f"answers of {max_tokens} tokens, one by one",
         len(generated),

@@ -33,7 +33,7 @@ from ruamel.yaml import YAML
 
 from lockstep import records
 from lockstep.inference import likelihood
-from lockstep.models import chat, loading, saving
+from lockstep.models import loading, saving
 from lockstep.records import Record
 
 MAX_LENGTH = 512
@@ -64,19 +64,19 @@ def build_model(folder: Path, size: dict[str, int]) -> int:
     tokenizer = loading.load_tokenizer(Path("data/base"))
     shape: dict[str, Any] = {name: value for name, value in size.items() if name != "heads"}
     config = Qwen2Config(
-        vocab_size=len(tokenizer),
+        vocab_size=len(tokenizer.pretrained),
         num_attention_heads=size["heads"],
         num_key_value_heads=size["heads"],
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.pretrained.bos_token_id,
+        eos_token_id=tokenizer.pretrained.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         **shape,
     )
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config)
     saving.save_model(model, folder, 4.0)
-    saving.save_tokenizer(tokenizer, folder)
+    saving.save_tokenizer(tokenizer.pretrained, folder)
     return model.num_parameters()
 
 
@@ -109,7 +109,7 @@ def write_rows(rows: list[Record], folder: Path) -> int:
             pair = {"prompt": row.prompt, "completion": [row.messages[-1]]}
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
     tokenizer = loading.load_tokenizer(Path("data/base"))
-    return sum(len(chat.encode_example(tokenizer, row, MAX_LENGTH).input_ids) for row in rows)
+    return sum(len(tokenizer.encode_example(row, MAX_LENGTH).input_ids) for row in rows)
 
 
 def run_measured(command: list[str], folder: Path, **environment: str) -> Measurement:
@@ -133,7 +133,7 @@ def compute_final_loss(base: Path, adapter: Path, rows: list[Record]) -> float:
 
     tokenizer = loading.load_tokenizer(base)
     model = PeftModel.from_pretrained(loading.load_model(base, "float32", "eager", "cpu"), adapter)
-    examples = [chat.encode_example(tokenizer, row, MAX_LENGTH) for row in rows]
+    examples = [tokenizer.encode_example(row, MAX_LENGTH) for row in rows]
     losses = likelihood.compute_answer_losses(model, examples, 8)
     return sum(loss for loss, _ in losses) / sum(tokens for _, tokens in losses)
 

@@ -43,7 +43,11 @@ class Prediction:
     answer_form: str = ""
     """Form of the answer (lockstep.suites.AnswerForm); "" if no suite has the task."""
     prediction: str = ""
-    """Answer of the model."""
+    """Answer of the model, without the reasoning in front of it."""
+    reasoning: str = ""
+    """What the model wrote before its answer, by the marks of its chat template."""
+    reasoning_tokens: int = 0
+    """Number of tokens of the reasoning."""
     truncated: bool = False
     """Whether the answer was cut off by predict.max_new_tokens."""
     option_scores: dict[str, float] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FOLDER, OUT, run
-from lockstep.hub import base_model
+from lockstep.hub import base_model, base_template
 from lockstep.hub.base_params import BaseParams
 from lockstep.params import Section
 
@@ -34,6 +34,7 @@ def main(starter: Path, out: Path) -> None:
                 base_model.copy_base(Path(base.path), base, partial)
                 summary = f"copied {base.path}"
         base_model.apply_configuration(partial, base)
+        base_template.write_template(partial, base)
     click.echo(f"base: {summary}", err=True)
 
 

@@ -40,7 +40,9 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
             model, difference = merging.merge_adapter(
                 model, source, prompts, settings.merge.tolerance
             )
-            saving.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
+            saving.save_folder(
+                model, tokenizer.pretrained, head, partial, settings.weights.max_shard_gb
+            )
         else:  # full or freeze trained whole weights, which need no merging
             prompts, difference = [], 0.0
             for file in sorted(source.iterdir()):

@@ -37,7 +37,9 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     with outputs.atomic_folder(out) as partial:
         model = loading.load_model(merged, "auto", attention, compute.select_device(), config)
         layers = quantization.count_quantized_layers(model)
-        saving.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
+        saving.save_folder(
+            model, tokenizer.pretrained, head, partial, settings.weights.max_shard_gb
+        )
         before, after = map(saving.count_weight_bytes, (merged, partial))
         loss = measure_quantization_loss(merged, partial, tokenizer, rows, quantize, attention)
         summary = {

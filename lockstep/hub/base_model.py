@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lockstep.errors import UserError, report_load_errors
-from lockstep.hub import download, inspection, local_folder
+from lockstep.errors import UserError
+from lockstep.hub import base_template, download, inspection, local_folder
 from lockstep.hub.base_params import BaseParams
 from lockstep.models import loading
 
@@ -13,11 +13,8 @@ def check_base(folder: Path, base: BaseParams) -> None:
     from transformers import logging
 
     logging.disable_progress_bar()  # an error message must be the only line of output
-    config = inspection.inspect_base(folder, base.allowed_config_keys)
-    with report_load_errors(f"{folder}: the tokenizer"):
-        tokenizer = loading.load_tokenizer(folder)
-    if inspection.is_causal_lm(config) and not tokenizer.chat_template:
-        raise UserError(f"{folder}: the base has no chat template; add chat_template.jinja to it")
+    inspection.inspect_base(folder, base.allowed_config_keys)
+    loading.load_tokenizer(folder, base_template.read_template_options(base))
 
 
 def download_base(base: BaseParams, into: Path) -> None:

@@ -1,12 +1,27 @@
 """The `base` section of params.yaml: the source of the base model."""
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
 from lockstep.params import Section
 
 Revision = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40})?$")]
+
+PROJECT_TEMPLATES = ("chatml", "plain")
+"""Chat templates in lockstep/hub/templates, for a base that has none."""
+
+
+def _check_date(text: str) -> str:
+    """Return a date as it is; raise ValueError if there is no such day."""
+    date.fromisoformat(text)
+    return text
+
+
+IsoDate = Annotated[
+    str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_check_date)
+]
 
 
 class BaseParams(Section):
@@ -25,6 +40,14 @@ class BaseParams(Section):
     """Keys of config.json that transformers does not know but you trust."""
     configuration: dict[str, JsonValue] = Field(default={})
     """Values that replace those of config.json, by key: RoPE scaling, a sliding window …"""
+
+    chat_template: str = ""
+    """Chat template for the base instead of its own: chatml or plain, which the project brings, or
+    the path of a Jinja file; empty keeps the base's own."""
+    template_options: dict[str, JsonValue] = Field(default={})
+    """Variables of the chat template, e.g. {enable_thinking: false}; they are written into it."""
+    template_date: IsoDate = "2024-07-26"
+    """Date that the chat template writes instead of today's, YYYY-MM-DD."""
 
     @model_validator(mode="after")
     def _check_source(self) -> "BaseParams":

@@ -6,16 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lockstep.inference.batching import batch_by_length, pad_rows
-from lockstep.models import chat
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedAnswer:
-    """The text of one generated answer."""
-
-    text: str
-    truncated: bool
-    """Whether the answer reached `max_new_tokens` before the model ended its turn."""
+from lockstep.models.answer_format import GeneratedAnswer
+from lockstep.models.chat import ChatTokenizer
 
 
 class AnswerGenerator(Protocol):
@@ -39,7 +31,7 @@ class TransformersGenerator:
     """An `AnswerGenerator` for a model that transformers has loaded."""
 
     model: Any
-    tokenizer: Any
+    tokenizer: ChatTokenizer
     batch_size: int
 
     def generate(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[GeneratedAnswer]:
@@ -62,7 +54,11 @@ class TransformersGenerator:
 
 
 def generate_answers(
-    model: Any, tokenizer: Any, prompts: Sequence[list[int]], batch_size: int, max_new_tokens: int
+    model: Any,
+    tokenizer: ChatTokenizer,
+    prompts: Sequence[list[int]],
+    batch_size: int,
+    max_new_tokens: int,
 ) -> list[GeneratedAnswer]:
     """Return the greedy answer to each prompt, up to the end of turn or `max_new_tokens`."""
     import torch
@@ -70,7 +66,7 @@ def generate_answers(
 
     # replaces the folder's configuration: a repetition penalty in it would change greedy answers
     model.generation_config = GenerationConfig(
-        eos_token_id=chat.get_end_of_turn_id(tokenizer),
+        eos_token_id=list(tokenizer.end_ids),
         pad_token_id=tokenizer.pad_token_id,
         do_sample=False,
     )
@@ -84,13 +80,13 @@ def generate_answers(
                 max_new_tokens=max_new_tokens,
             )
         for i, new_ids in zip(batch, sequences[:, ids.shape[1] :].tolist(), strict=True):
-            answers[i] = decode_generated(tokenizer, new_ids)
+            answers[i] = tokenizer.parse_answer(new_ids)
     return [answers[i] for i in range(len(prompts))]
 
 
 def sample_answers(
     model: Any,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     prompts: Sequence[tuple[list[int], int]],
     temperature: float,
     max_new_tokens: int,
@@ -105,7 +101,7 @@ def sample_answers(
     from transformers import GenerationConfig
 
     model.generation_config = GenerationConfig(
-        eos_token_id=chat.get_end_of_turn_id(tokenizer),
+        eos_token_id=list(tokenizer.end_ids),
         pad_token_id=tokenizer.pad_token_id,
         do_sample=True,
         temperature=temperature,
@@ -121,7 +117,7 @@ def sample_answers(
                 attention_mask=torch.ones_like(ids),
                 max_new_tokens=max_new_tokens,
             )
-        answers.append(decode_generated(tokenizer, sequences[0, len(prompt) :].tolist()))
+        answers.append(tokenizer.parse_answer(sequences[0, len(prompt) :].tolist()))
     return answers
 
 
@@ -129,11 +125,3 @@ def compute_draw_seed(prompt: list[int], draw: int, seed: int) -> int:
     """Return the random seed of one sampled answer, from 0 to 2^63 - 1."""
     digest = hashlib.sha256(f"{seed}/{draw}/{prompt}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def decode_generated(tokenizer: Any, new_ids: list[int]) -> GeneratedAnswer:
-    """Decode the tokens that follow a prompt, without those after the end of turn."""
-    end_of_turn = chat.get_end_of_turn_id(tokenizer)
-    truncated = end_of_turn not in new_ids
-    ids = new_ids if truncated else new_ids[: new_ids.index(end_of_turn)]
-    return GeneratedAnswer(chat.decode_answer(tokenizer, ids), truncated)

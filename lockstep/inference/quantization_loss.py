@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from lockstep.inference import head_outputs, likelihood
-from lockstep.models import chat, compute, heads, loading
+from lockstep.models import compute, heads, loading
+from lockstep.models.chat import ChatTokenizer
 from lockstep.models.quantization import QuantizeParams
 from lockstep.records import Record
 
@@ -13,7 +13,7 @@ from lockstep.records import Record
 def measure_quantization_loss(
     original: Path,
     quantized: Path,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     records: Sequence[Record],
     settings: QuantizeParams,
     attention: str,
@@ -39,12 +39,12 @@ def measure_quantization_loss(
 
 def _compute_perplexity(
     folder: Path,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     records: Sequence[Record],
     settings: QuantizeParams,
     attention: str,
 ) -> float:
-    examples = [chat.encode_example(tokenizer, row, settings.max_length) for row in records]
+    examples = [tokenizer.encode_example(row, settings.max_length) for row in records]
     model = loading.load_model(folder, "auto", attention, compute.select_device())
     losses = likelihood.compute_answer_losses(model, examples, settings.batch_size)
     return round(likelihood.compute_perplexity(losses), 4)
@@ -52,11 +52,11 @@ def _compute_perplexity(
 
 def _compute_head_outputs(
     folder: Path,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     records: Sequence[Record],
     settings: QuantizeParams,
     attention: str,
 ) -> list[list[float]]:
-    inputs = [chat.encode_input(tokenizer, row, settings.max_length)[0] for row in records]
+    inputs = [tokenizer.encode_input(row, settings.max_length)[0] for row in records]
     model = loading.load_model(folder, "auto", attention, compute.select_device())
     return head_outputs.compute_outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)

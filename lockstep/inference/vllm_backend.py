@@ -8,8 +8,9 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.inference import generation
-from lockstep.inference.generation import GeneratedAnswer
-from lockstep.models import chat, compute, soft_prompt
+from lockstep.models import compute, soft_prompt
+from lockstep.models.answer_format import GeneratedAnswer
+from lockstep.models.chat import ChatTokenizer
 
 PACKAGES = ("vllm", "vllm-bnb-plugin")
 """Packages of the extra `vllm`; the second one loads models quantized by bitsandbytes."""
@@ -73,7 +74,7 @@ def read_dtype(folder: Path) -> str:
 class VllmGenerator:
     """An `AnswerGenerator` whose weights are in a process of vLLM until it is closed."""
 
-    def __init__(self, folder: Path, tokenizer: Any) -> None:
+    def __init__(self, folder: Path, tokenizer: ChatTokenizer) -> None:
         """Load the model of a folder; this allocates most of the device's memory at once."""
         os.environ.update(ENVIRONMENT)  # vllm reads it at import
         from vllm import LLM
@@ -132,7 +133,7 @@ class VllmGenerator:
 
         return SamplingParams(
             max_tokens=max_new_tokens,
-            stop_token_ids=[chat.get_end_of_turn_id(self.tokenizer)],
+            stop_token_ids=list(self.tokenizer.end_ids),
             ignore_eos=True,
             detokenize=False,
             **options,
@@ -144,8 +145,7 @@ class VllmGenerator:
         inputs = [{"prompt_token_ids": prompt} for prompt in prompts]
         results = self._llm.generate(inputs, sampling_params, use_tqdm=False)
         return [
-            generation.decode_generated(self.tokenizer, list(result.outputs[0].token_ids))
-            for result in results
+            self.tokenizer.parse_answer(list(result.outputs[0].token_ids)) for result in results
         ]
 
 

@@ -7,7 +7,7 @@ from lockstep import outputs
 from lockstep.errors import UserError, report_load_errors
 from lockstep.inference import generation
 from lockstep.llm_client import response_cache
-from lockstep.models import chat, compute, loading
+from lockstep.models import compute, loading
 from lockstep.models.compute import ComputeParams
 from lockstep.progress import track_progress
 from lockstep.records import Message
@@ -50,7 +50,7 @@ def _generate(
             model = loading.load_model(folder, "auto", attention, compute.select_device())
     except UserError as error:
         raise UserError(f"{folder}: {error.message.removeprefix(f'{folder}: ')}") from None
-    prompts = [chat.encode_prompt(tokenizer, conversation) for conversation in conversations]
+    prompts = [tokenizer.encode_prompt(conversation) for conversation in conversations]
     with track_progress(str(folder), len(prompts), "replies"):
         replies = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)
     return [reply.text for reply in replies]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from lockstep.errors import UserError
@@ -136,7 +137,8 @@ def compute_metrics(
 
     Each suite has `records`, `overall` {metric: value} and `slices` {slice: {value: {records and
     metrics}}}. Suites of generated answers also have `truncated`, the number of answers that
-    reached max_new_tokens. Suites of labels also have `confusion` {reference: {prediction: count}}.
+    reached max_new_tokens, and if the model reasons `reasoning_tokens`, the mean number of tokens
+    of its reasoning. Suites of labels also have `confusion` {reference: {prediction: count}}.
     """
     result: dict[str, Any] = {}
     forms = {suite.task: suite.form for suite in suites}
@@ -147,6 +149,9 @@ def compute_metrics(
         result[group.task] = _compute_suite_metrics(group, slices)
         if form in GENERATED_FORMS:
             result[group.task]["truncated"] = sum(row.truncated for row in group.predictions)
+            if any(row.reasoning_tokens for row in group.predictions):
+                lengths = [row.reasoning_tokens for row in group.predictions]
+                result[group.task]["reasoning_tokens"] = fmean(lengths)
         if form in ("choice", "label"):
             result[group.task]["confusion"] = count_confusions(group.predictions)
         if form == "written_label":

@@ -1,18 +1,21 @@
-"""Turn records into token ids and labels; no other module uses the chat template."""
+"""Turn records into token ids and labels; no other module encodes conversations."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lockstep.errors import UserError
+from lockstep.models.answer_format import AnswerFormat, GeneratedAnswer
+from lockstep.models.chat_template import ChatTemplate, Tools, Turn
 from lockstep.records import Message, Record
-
-Tools = Sequence[dict[str, Any]]
-"""Functions that the assistant may call, in the form of `Record.tools`."""
 
 IGNORE_INDEX = -100
 """Label of tokens that the loss skips; the default of torch.nn.CrossEntropyLoss."""
+
+_QUESTION: Message = {"role": "user", "content": "a"}
+"""Prompt of an answer that is encoded alone: a template writes the same after every prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,169 +32,231 @@ class Example:
         return sum(label != IGNORE_INDEX for label in self.labels)
 
 
-def encode_prompt(tokenizer: Any, messages: list[Message], tools: Tools = ()) -> list[int]:
-    """Return the ids of the conversation and of the header that opens the assistant's turn.
+class ChatTokenizer:
+    """A tokenizer of transformers that encodes conversations through its chat template.
 
-    An empty conversation (plain text) becomes the single token that begins a text.
+    The template's own text decides: the prompt is its generation prompt, the answer is what it
+    writes for the assistant's turn up to the first end token. Training, prediction and the
+    preview therefore read the same tokens.
     """
-    if not messages:
-        begin = tokenizer.bos_token_id
-        return [tokenizer.eos_token_id if begin is None else begin]
-    return _apply_template(tokenizer, messages, tools, add_generation_prompt=True)
 
+    def __init__(self, pretrained: Any, declared_end_ids: Sequence[int] = ()) -> None:
+        """Wrap a tokenizer; `declared_end_ids` are the end tokens of generation_config.json."""
+        self.pretrained = pretrained
+        """The tokenizer of transformers, for libraries that take one."""
+        self.template = ChatTemplate(pretrained)
+        own = [] if pretrained.eos_token_id is None else [pretrained.eos_token_id]
+        self._declared_end_ids = tuple(dict.fromkeys([*own, *declared_end_ids]))
 
-def render_prompt(tokenizer: Any, messages: list[Message], tools: Tools = ()) -> str:
-    """Return the text whose ids `encode_prompt` returns, for libraries that read text."""
-    if not messages:
-        return tokenizer.decode(encode_prompt(tokenizer, messages))
-    return tokenizer.apply_chat_template(
-        messages, tools=[*tools] or None, tokenize=False, add_generation_prompt=True
-    )
+    @property
+    def has_template(self) -> bool:
+        """Whether the tokenizer has a chat template."""
+        return bool(self.pretrained.chat_template)
 
+    @property
+    def pad_token_id(self) -> int:
+        """The id that fills rows; an end token if the tokenizer has no padding token."""
+        pad = self.pretrained.pad_token_id
+        return self.end_ids[0] if pad is None else pad
 
-def render_answer(tokenizer: Any, text: str) -> str:
-    """Return the text whose ids `encode_answer` returns, for libraries that read text."""
-    return text + tokenizer.eos_token
+    @cached_property
+    def end_ids(self) -> tuple[int, ...]:
+        """Ids of the tokens that end an answer; the first is written where the template has none.
 
+        They are the tokenizer's eos_token, the end tokens of generation_config.json, and the token
+        that the template writes after an answer.
+        """
+        ids = self._declared_end_ids
+        if self.has_template:
+            after = self.encode_text(self.template.answer_suffix, with_control_tokens=True)
+            if not set(after) & set(ids):
+                ids += tuple(token for token in after if token in self._control_tokens)[:1]
+        if not ids:
+            raise UserError("the tokenizer has no eos_token; set it to the token that ends a turn")
+        return ids
 
-def encode_answer(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids that the model must generate for an answer: its text and the end of turn."""
-    return [*encode_text(tokenizer, text), get_end_of_turn_id(tokenizer)]
+    @cached_property
+    def _control_tokens(self) -> dict[int, str]:
+        """Id and text of each token that tokenizers flag as special."""
+        added = self.pretrained.added_tokens_decoder
+        return {number: str(token) for number, token in added.items() if token.special}
 
+    @cached_property
+    def _end_texts(self) -> list[str]:
+        """The spellings of the end tokens, in the order of `end_ids`."""
+        return [self.pretrained.convert_ids_to_tokens(number) for number in self.end_ids]
 
-def encode_example(
-    tokenizer: Any, record: Record, max_length: int, every_turn: bool = False
-) -> Example:
-    """Return a record as a training example, truncated on the right to `max_length` tokens.
+    @cached_property
+    def _answer_format(self) -> AnswerFormat:
+        return AnswerFormat.read(
+            self.template if self.has_template else None, list(self._control_tokens.values())
+        )
 
-    The labels are the answer and its end-of-turn token. They exclude what a template writes
-    after that token (ChatML writes a newline), since the model never generates it. With
-    `every_turn` the labels cover the assistant's earlier turns as well.
-    """
-    prompt = encode_prompt(tokenizer, record.prompt, record.tools)
-    answer = encode_last_turn(tokenizer, record, prompt)
-    labels = [IGNORE_INDEX] * len(prompt)
-    for start, end in _find_earlier_answers(tokenizer, record, prompt) if every_turn else ():
-        labels[start:end] = prompt[start:end]
-    return Example((prompt + answer)[:max_length], (labels + answer)[:max_length])
+    def encode_text(self, text: str, with_control_tokens: bool = False) -> list[int]:
+        """Return the ids of a text.
 
+        The spelling of a control token becomes ordinary tokens, unless `with_control_tokens` says
+        that a template wrote it.
+        """
+        encoding = self.pretrained(
+            text, add_special_tokens=False, split_special_tokens=not with_control_tokens
+        )
+        return encoding["input_ids"]
 
-def encode_input(tokenizer: Any, record: Record, max_length: int) -> tuple[list[int], bool]:
-    """Return the input of a model with a head, and whether it was truncated to `max_length`.
+    def render_prompt(self, messages: list[Message], tools: Tools = ()) -> str:
+        """Return the text whose ids `encode_prompt` returns, for libraries that read text."""
+        if not messages:
+            return self.pretrained.decode(self.encode_prompt([]))
+        self._refuse_control_tokens(messages)
+        return self.template.render(messages, tools, generation_prompt=True)
 
-    The input is the conversation without its answer. If the tokenizer has no chat template, the
-    input is the texts of the turns, one per line, between the tokenizer's own special tokens.
-    """
-    if tokenizer.chat_template:
-        ids = encode_prompt(tokenizer, record.prompt, record.tools)
-        return ids[:max_length], len(ids) > max_length
-    text = "\n".join(message["content"] for message in record.prompt)
-    ids = tokenizer(text, split_special_tokens=True)["input_ids"]
-    truncated = tokenizer(text, split_special_tokens=True, truncation=True, max_length=max_length)
-    return truncated["input_ids"], len(ids) > max_length
+    def encode_prompt(self, messages: list[Message], tools: Tools = ()) -> list[int]:
+        """Return the ids of the conversation and of the header that opens the assistant's turn.
 
+        An empty conversation (plain text) becomes the single token that begins a text.
+        """
+        if not messages:
+            begin = self.pretrained.bos_token_id
+            return [self.end_ids[0] if begin is None else begin]
+        return self.encode_text(self.render_prompt(messages, tools), with_control_tokens=True)
 
-def _find_earlier_answers(
-    tokenizer: Any, record: Record, prompt: list[int]
-) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each earlier assistant turn in the prompt, end of turn included."""
-    end_of_turn = get_end_of_turn_id(tokenizer)
-    for number, message in enumerate(record.prompt):
-        if message["role"] != "assistant":
-            continue
-        before = encode_prompt(tokenizer, record.prompt[:number], record.tools)
-        start = len(before)
-        if prompt[:start] != before or end_of_turn not in prompt[start:]:
+    def render_answer(self, text: str) -> str:
+        """Return the text whose ids `encode_answer` returns, for libraries that read text."""
+        if not self.has_template:
+            return text + self._end_texts[0]
+        return self._render_turn([_QUESTION, {"role": "assistant", "content": text}]).answer
+
+    def encode_answer(self, text: str) -> list[int]:
+        """Return the ids that the model must generate for an answer, its end token included."""
+        if not self.has_template:
+            return [*self.encode_text(text), self.end_ids[0]]
+        return self._encode_turn([_QUESTION, {"role": "assistant", "content": text}])[1]
+
+    def encode_record(self, record: Record) -> tuple[list[int], list[int]]:
+        """Return the ids of the prompt and of the answer, which the template writes.
+
+        Raise UserError with the record's origin if the template does not write what it holds.
+        """
+        if not record.prompt:
+            return self.encode_prompt([]), [*self.encode_text(record.answer), self.end_ids[0]]
+        try:
+            return self._encode_turn(record.messages, record.tools)
+        except UserError as error:
+            raise UserError(f"{record.origin}: {error.message}") from None
+
+    def encode_example(self, record: Record, max_length: int, every_turn: bool = False) -> Example:
+        """Return a record as a training example, truncated on the right to `max_length` tokens.
+
+        The labels are the answer and its end token. They exclude what a template writes after that
+        token (ChatML writes a newline), since the model never generates it. With `every_turn` the
+        labels cover the assistant's earlier turns as well.
+        """
+        prompt, answer = self.encode_record(record)
+        labels = [IGNORE_INDEX] * len(prompt)
+        for start, end in self._find_earlier_answers(record, prompt) if every_turn else ():
+            labels[start:end] = prompt[start:end]
+        return Example((prompt + answer)[:max_length], (labels + answer)[:max_length])
+
+    def encode_input(self, record: Record, max_length: int) -> tuple[list[int], bool]:
+        """Return the input of a model with a head, and whether it was truncated to `max_length`.
+
+        The input is the conversation without its answer. If the tokenizer has no chat template, the
+        input is the texts of the turns, one per line, between the tokenizer's own special tokens.
+        """
+        if self.has_template:
+            ids = self.encode_prompt(record.prompt, record.tools)
+            return ids[:max_length], len(ids) > max_length
+        text = "\n".join(message["content"] for message in record.prompt)
+        ids = self.pretrained(text, split_special_tokens=True)["input_ids"]
+        truncated = self.pretrained(
+            text, split_special_tokens=True, truncation=True, max_length=max_length
+        )
+        return truncated["input_ids"], len(ids) > max_length
+
+    def parse_answer(self, ids: list[int]) -> GeneratedAnswer:
+        """Split generated ids into reasoning and answer, without the end token and what follows."""
+        end = next((index for index, token in enumerate(ids) if token in self.end_ids), None)
+        ids = ids[:end]
+        has_control_tokens = not self._control_tokens.keys().isdisjoint(ids)
+        text = self.pretrained.decode(
+            ids, skip_special_tokens=not has_control_tokens, clean_up_tokenization_spaces=False
+        )
+        text, reasoning = self._answer_format.split(text)
+        return GeneratedAnswer(text, end is None, reasoning, len(self.encode_text(reasoning)))
+
+    def check(self) -> None:
+        """Raise UserError if training and inference could not use the chat template."""
+        if self.has_template:
+            self.encode_answer("b")
+
+    def _render_turn(self, messages: list[Message], tools: Tools = ()) -> Turn:
+        """Return the texts of a prompt and of the last message, which ends with an end token."""
+        self._refuse_control_tokens(messages)
+        turn = self.template.render_turn(messages, tools)
+        ends = [
+            start + len(end) for end in self._end_texts if (start := turn.answer.find(end)) >= 0
+        ]
+        if ends:
+            return Turn(turn.prompt, turn.answer[: min(ends)])
+        return Turn(turn.prompt, turn.answer + self._end_texts[0])
+
+    def _encode_turn(
+        self, messages: list[Message], tools: Tools = ()
+    ) -> tuple[list[int], list[int]]:
+        """Return the ids of the prompt and those that the template writes for the last message.
+
+        The whole text is encoded at once, as a space before a word is part of the word's token. If
+        a token reaches across the border, the answer is encoded alone, as a model continues it.
+        """
+        turn = self._render_turn(messages, tools)
+        prompt = self.encode_text(turn.prompt, with_control_tokens=True)
+        conversation = self.encode_text(turn.prompt + turn.answer, with_control_tokens=True)
+        if conversation[: len(prompt)] == prompt:
+            return prompt, conversation[len(prompt) :]
+        return prompt, self.encode_text(turn.answer, with_control_tokens=True)
+
+    def _find_earlier_answers(self, record: Record, prompt: list[int]) -> Iterator[tuple[int, int]]:
+        """Yield start and end of each earlier assistant turn in the prompt, end token included.
+
+        A turn starts where the conversation leaves the turn's own generation prompt, and ends with
+        an end token or where it leaves the rendering that ends with the turn: a template may drop
+        the reasoning of earlier turns (Qwen3) or end them by another token (gpt-oss).
+        """
+        for number, message in enumerate(record.prompt):
+            if message["role"] != "assistant":
+                continue
+            start = _count_equal(self.encode_prompt(record.prompt[:number], record.tools), prompt)
+            through = self.template.render(record.prompt[: number + 1], record.tools)
+            limit = _count_equal(self.encode_text(through, with_control_tokens=True), prompt)
+            is_rewritten = limit <= start
+            candidates = prompt[start:] if is_rewritten else prompt[start : limit + 1]
+            for offset, token in enumerate(candidates, start=1):
+                if token in self.end_ids:
+                    yield start, start + offset
+                    break
+            else:
+                if not is_rewritten:
+                    yield start, limit
+
+    def _refuse_control_tokens(self, messages: Sequence[Message]) -> None:
+        """Raise UserError without a template, or if a turn spells a control token of the base."""
+        if not self.has_template:
             raise UserError(
-                f"{record.origin}: the base's chat template changes an earlier answer when the "
-                "conversation goes on; set train.sft.loss_on: last"
+                "the base has no chat template; set base.chat_template to chatml, to plain or to a "
+                "file, or train on plain text, classification or regression"
             )
-        yield start, prompt.index(end_of_turn, start) + 1
+        for message in messages:
+            has_text_alone = len(message) == 2
+            text = message["content"] if has_text_alone else json.dumps(message, ensure_ascii=False)
+            for token in self._control_tokens.values():
+                if token in text:
+                    raise UserError(
+                        f"{token} is a control token of the base and stands in a {message['role']} "
+                        f"turn: {message['content'][:60]!r}; remove it from the source"
+                    )
 
 
-def encode_last_turn(tokenizer: Any, record: Record, prompt: list[int]) -> list[int]:
-    """Return the ids of the answer; the template writes tool calls and reasoning."""
-    last = record.messages[-1]
-    if not last.keys() & {"tool_calls", "reasoning_content"}:
-        return encode_answer(tokenizer, last["content"])
-    conversation = _apply_template(tokenizer, record.messages, record.tools)
-    answer = conversation[len(prompt) :]
-    end_of_turn = get_end_of_turn_id(tokenizer)
-    if conversation[: len(prompt)] != prompt or end_of_turn not in answer:
-        raise UserError(
-            f"{record.origin}: the base's chat template does not continue its own prompt with "
-            "this answer; use a base whose template supports tools, or remove the row"
-        )
-    return answer[: answer.index(end_of_turn) + 1]
-
-
-def get_end_of_turn_id(tokenizer: Any) -> int:
-    """Return the id of the token that ends the assistant's turn."""
-    return tokenizer.eos_token_id
-
-
-def encode_text(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of plain text; a control token spelled in it becomes ordinary tokens."""
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-
-
-def decode_answer(tokenizer: Any, ids: list[int]) -> str:
-    """Return the text of generated ids without control tokens."""
-    return tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-
-
-def check_tokenizer(tokenizer: Any) -> None:
-    """Raise UserError if training and inference could not use the same chat template.
-
-    The template must not depend on the date. Its text for a whole conversation must begin with
-    its text for the prompt and continue with the ids of `encode_answer`.
-    """
-    if not tokenizer.chat_template:
-        return  # an encoder needs no template; _apply_template refuses to render without one
-    if "strftime_now" in tokenizer.chat_template:
-        raise UserError("the chat template writes today's date; remove strftime_now from it")
-    if tokenizer.eos_token_id is None:
-        raise UserError("the tokenizer has no eos_token; set it to the token that ends a turn")
-    prompt = [{"role": "user", "content": "a"}]
-    conversation = _apply_template(tokenizer, [*prompt, {"role": "assistant", "content": "b"}])
-    expected = encode_prompt(tokenizer, prompt) + encode_answer(tokenizer, "b")
-    if conversation[: len(expected)] != expected:
-        raise UserError(
-            "the chat template does not continue its own generation prompt with the answer "
-            "and eos_token; set eos_token to the token that ends the assistant's turn"
-        )
-
-
-def _apply_template(
-    tokenizer: Any, messages: list[Message], tools: Tools = (), **options: Any
-) -> list[int]:
-    """Return the ids that the template writes; raise UserError if it refuses the messages."""
-    from jinja2 import TemplateError
-
-    if not tokenizer.chat_template:
-        raise UserError(
-            "the base has no chat template; add chat_template.jinja to its folder, or set "
-            "train.objective to classification or regression and choose suites to match"
-        )
-    _refuse_control_tokens(tokenizer, messages)
-    try:
-        encoding = tokenizer.apply_chat_template(
-            messages, tools=[*tools] or None, tokenize=True, return_dict=True, **options
-        )
-    except TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages)
-        raise UserError(f"the base's chat template refuses {roles}: {error}") from None
-    return encoding["input_ids"]
-
-
-def _refuse_control_tokens(tokenizer: Any, messages: list[Message]) -> None:
-    """Raise UserError if a turn contains the spelling of a control token of the base."""
-    for message in messages:
-        has_text_alone = len(message) == 2
-        text = message["content"] if has_text_alone else json.dumps(message, ensure_ascii=False)
-        for token in tokenizer.all_special_tokens:
-            if token in text:
-                raise UserError(
-                    f"{token} is a control token of the base and stands in a {message['role']} "
-                    f"turn: {message['content'][:60]!r}; remove it from the source"
-                )
+def _count_equal(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the number of tokens with which both sequences begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))

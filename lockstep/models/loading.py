@@ -7,36 +7,63 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from lockstep.errors import UserError, report_load_errors
-from lockstep.models import heads, lean_imports, soft_prompt
+from lockstep.models import heads, lean_imports, soft_prompt, template_adaptation
+from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
+from lockstep.models.template_adaptation import DEFAULT_TEMPLATE_OPTIONS, TemplateOptions
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(
+    folder: Path, options: TemplateOptions = DEFAULT_TEMPLATE_OPTIONS
+) -> ChatTokenizer:
     """Load the tokenizer of a model folder and check that its chat template can be used.
+
+    The template is adapted in memory: it gets the variables and the date in `options`.
+
+    """
+    with report_load_errors(f"{folder}: the tokenizer"):
+        pretrained = load_pretrained_tokenizer(folder)
+        template_adaptation.adapt_tokenizer(pretrained, options)
+    tokenizer = ChatTokenizer(pretrained, read_end_ids(folder))
+    try:
+        tokenizer.check()
+    except UserError as error:
+        raise UserError(f"{folder}: {error.message}") from None
+    return tokenizer
+
+
+def load_pretrained_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer of a model folder as transformers reads it.
 
     AutoTokenizer chooses a class by the model's type. For a Qwen2 model it would replace the
     pre-tokenizer of tokenizer.json by Qwen2's own, even if the folder names a generic class.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    from lockstep.models import chat
+    config = _read_json(folder / "tokenizer_config.json")
+    is_generic = config.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    loader: Any = PreTrainedTokenizerFast if is_generic else AutoTokenizer
+    pretrained = loader.from_pretrained(folder, local_files_only=True)
+    if pretrained.chat_template is None:  # multi-modal folders once had it in a file of its own
+        pretrained.chat_template = _read_json(folder / "chat_template.json").get("chat_template")
+    return pretrained
 
-    path = folder / "tokenizer_config.json"
-    with report_load_errors(f"{folder}: the tokenizer"):
-        config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        is_generic = config.get("tokenizer_class") in (
-            "TokenizersBackend",
-            "PreTrainedTokenizerFast",
-        )
-        loader: Any = PreTrainedTokenizerFast if is_generic else AutoTokenizer
-        tokenizer = loader.from_pretrained(folder, local_files_only=True)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    chat.check_tokenizer(tokenizer)
-    return tokenizer
+
+def read_end_ids(folder: Path) -> list[int]:
+    """Return the ids of the end tokens that a folder declares for generation.
+
+    They are in generation_config.json; folders without that file have them in config.json.
+    """
+    config = _read_json(folder / "config.json")
+    generation = _read_json(folder / "generation_config.json") or {
+        **config,
+        **config.get("text_config", {}),
+    }
+    ids = generation.get("eos_token_id")
+    return [] if ids is None else ids if isinstance(ids, list) else [ids]
 
 
 def load_model(
@@ -95,8 +122,7 @@ def load_model(
 
 def is_quantized(folder: Path) -> bool:
     """Whether bitsandbytes has quantized the weights in a model folder."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    config = _read_json(folder / "config.json")
     method = (config.get("quantization_config") or {}).get("quant_method")
     return bool(method == "bitsandbytes")
 
@@ -141,3 +167,8 @@ def _disable_four_bit_repacking(model: Any) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; return an empty one if the file does not exist."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

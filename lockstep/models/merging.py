@@ -6,7 +6,8 @@ from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.models import chat, lean_imports, soft_prompt
+from lockstep.models import lean_imports, soft_prompt
+from lockstep.models.chat import ChatTokenizer
 from lockstep.params import PositiveFloat, PositiveInt, Section
 from lockstep.records import Record
 
@@ -28,10 +29,12 @@ def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").exists()
 
 
-def encode_prompts(tokenizer: Any, rows: Iterable[Record], number: int) -> list[list[int]]:
+def encode_prompts(
+    tokenizer: ChatTokenizer, rows: Iterable[Record], number: int
+) -> list[list[int]]:
     """Return the token ids of `number` prompts, sampled evenly from the records."""
     sample = records.sample_evenly(list(rows), number)
-    return [chat.encode_input(tokenizer, record, MAX_PROMPT_TOKENS)[0] for record in sample]
+    return [tokenizer.encode_input(record, MAX_PROMPT_TOKENS)[0] for record in sample]
 
 
 def merge_adapter(

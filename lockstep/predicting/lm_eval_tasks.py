@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import chat
+from lockstep.models.chat import ChatTokenizer
 from lockstep.params import NaturalInt, Section
 from lockstep.records import Record
 
@@ -43,13 +43,13 @@ class LmEvalParams(Section):
 
 
 def build_documents(
-    tokenizer: Any, rows: Sequence[Record], labels: Sequence[str]
+    tokenizer: ChatTokenizer, rows: Sequence[Record], labels: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return lm-eval's documents: the rendered prompt, the labels, the reference's index."""
-    choices = [chat.render_answer(tokenizer, label) for label in labels]
+    choices = [tokenizer.render_answer(label) for label in labels]
     return [
         {
-            "prompt": chat.render_prompt(tokenizer, row.prompt, row.tools),
+            "prompt": tokenizer.render_prompt(row.prompt, row.tools),
             "choices": choices,
             "gold": labels.index(row.answer),
         }
@@ -58,7 +58,11 @@ def build_documents(
 
 
 def measure_accuracy(
-    model: Any, tokenizer: Any, rows: Sequence[Record], labels: Sequence[str], batch_size: int
+    model: Any,
+    tokenizer: ChatTokenizer,
+    rows: Sequence[Record],
+    labels: Sequence[str],
+    batch_size: int,
 ) -> float:
     """Return the accuracy that lm-eval's multiple-choice scoring gives for these records."""
     from datasets import Dataset
@@ -73,7 +77,7 @@ def measure_accuracy(
 
 
 def run_tasks(
-    model: Any, tokenizer: Any, settings: LmEvalParams, folder: Path, batch_size: int
+    model: Any, tokenizer: ChatTokenizer, settings: LmEvalParams, folder: Path, batch_size: int
 ) -> dict[str, dict[str, float]]:
     """Return {task: {metric: value}} of lm-eval's tasks and groups, with its standard errors.
 
@@ -102,7 +106,7 @@ def write_task(
     folder: Path,
     final_folder: Path,
     name: str,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     rows: Sequence[Record],
     labels: Sequence[str],
 ) -> None:
@@ -152,13 +156,13 @@ def _build_task_manager(folder: Path, with_defaults: bool) -> Any:
 
 
 def _evaluate(
-    model: Any, tokenizer: Any, tasks: Mapping[str, Any], batch_size: int, limit: int
+    model: Any, tokenizer: ChatTokenizer, tasks: Mapping[str, Any], batch_size: int, limit: int
 ) -> dict[str, Any]:
     from lm_eval.evaluator import evaluate
     from lm_eval.models.huggingface import HFLM
 
     with _suppress_output():  # hides progress bars
-        scorer = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        scorer = HFLM(pretrained=model, tokenizer=tokenizer.pretrained, batch_size=batch_size)
         # simple_evaluate would first inspect the machine (pip list, git, CPU)
         output = evaluate(
             scorer, dict(tasks), limit=limit or None, bootstrap_iters=RESAMPLES, log_samples=False

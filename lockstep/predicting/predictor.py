@@ -269,6 +269,8 @@ def add_answer(prediction: Prediction, suite: Suite, answer: Answer) -> Predicti
         answer_form=suite.answer,
         prediction=answer.text,
         truncated=answer.truncated,
+        reasoning=answer.reasoning,
+        reasoning_tokens=answer.reasoning_tokens,
         option_scores=scores,
     )
 

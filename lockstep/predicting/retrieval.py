@@ -8,12 +8,12 @@ import hashlib
 import json
 import random
 from itertools import cycle, islice, product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lockstep.errors import UserError
-from lockstep.models import chat
+from lockstep.models.chat import ChatTokenizer
 from lockstep.params import Fraction, PositiveInt, Section
 from lockstep.records import Record
 from lockstep.suites import RETRIEVAL
@@ -69,7 +69,9 @@ _TIMES = {
 }  # fmt: skip
 
 
-def generate_records(tokenizer: Any, settings: RetrievalParams, seed: int) -> list[Record]:
+def generate_records(
+    tokenizer: ChatTokenizer, settings: RetrievalParams, seed: int
+) -> list[Record]:
     """Generate records for each language, length and depth.
 
     A prompt, with its chat template, has at most the given length and is at most one sentence
@@ -86,7 +88,7 @@ def generate_records(tokenizer: Any, settings: RetrievalParams, seed: int) -> li
 
 
 def _generate_record(
-    tokenizer: Any, language: Language, length: int, depth: float, number: int, seed: int
+    tokenizer: ChatTokenizer, language: Language, length: int, depth: float, number: int, seed: int
 ) -> Record:
     origin = f"{RETRIEVAL}:{language}-{length}-{depth:g}-{number}"
     rng = random.Random(hashlib.sha256(f"{seed}/{origin}".encode()).digest())
@@ -102,9 +104,7 @@ def _generate_record(
         return _PROMPTS[language].format(log=log, name=name)
 
     def count_tokens(count: int) -> int:
-        return len(
-            chat.encode_prompt(tokenizer, [{"role": "user", "content": build_prompt(count)}])
-        )
+        return len(tokenizer.encode_prompt([{"role": "user", "content": build_prompt(count)}]))
 
     if count_tokens(0) > length:
         raise UserError(

@@ -13,7 +13,8 @@ from lockstep.errors import UserError
 from lockstep.inference import head_outputs, latency, likelihood
 from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
 from lockstep.inference.vllm_backend import VllmGenerator
-from lockstep.models import chat, compute, heads, loading
+from lockstep.models import compute, heads, loading
+from lockstep.models.answer_format import GeneratedAnswer
 from lockstep.models.heads import Head
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predict_params import PredictParams
@@ -36,6 +37,20 @@ class Answer:
     """Score of each answer that the model could choose: log-likelihood in nats, logit or reward."""
     truncated: bool = False
     """Whether max_new_tokens ended the answer before the model did."""
+    reasoning: str = ""
+    """What the model wrote before its answer."""
+    reasoning_tokens: int = 0
+    """Number of tokens of the reasoning."""
+
+    @classmethod
+    def from_generated(cls, answer: GeneratedAnswer) -> "Answer":
+        """Return a generated answer in the form that all answers have."""
+        return cls(
+            answer.text,
+            truncated=answer.truncated,
+            reasoning=answer.reasoning,
+            reasoning_tokens=answer.reasoning_tokens,
+        )
 
 
 class VariantModel:
@@ -145,18 +160,18 @@ class VariantModel:
             return self._classify(self.head, records)
         prompts = [self.encode_prompt(record) for record in records]
         generated = self.generator.generate(prompts, self.settings.max_new_tokens)
-        return [Answer(answer.text, truncated=answer.truncated) for answer in generated]
+        return [Answer.from_generated(answer) for answer in generated]
 
     def sample(self, records: Sequence[tuple[Record, int]], seed: int) -> list[Answer]:
         """Sample one answer for each (record, number of the draw)."""
         prompts = [(self.encode_prompt(record), draw) for record, draw in records]
         temperature = self.settings.robustness.temperature
         generated = self.generator.sample(prompts, temperature, self.settings.max_new_tokens, seed)
-        return [Answer(answer.text, truncated=answer.truncated) for answer in generated]
+        return [Answer.from_generated(answer) for answer in generated]
 
     def compute_reference_losses(self, records: Sequence[Record]) -> list[likelihood.AnswerLoss]:
         """Return the loss of each reference and its tokens; long records are read in windows."""
-        examples = [chat.encode_example(self.tokenizer, record, UNLIMITED) for record in records]
+        examples = [self.tokenizer.encode_example(record, UNLIMITED) for record in records]
         windows = [
             likelihood.split_into_windows(example, self.settings.max_length) for example in examples
         ]
@@ -191,8 +206,8 @@ class VariantModel:
 
     def _encode_prompt(self, record: Record) -> list[int]:
         if self.head is not None:
-            return chat.encode_input(self.tokenizer, record, self.settings.max_length)[0]
-        return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
+            return self.tokenizer.encode_input(record, self.settings.max_length)[0]
+        return self.tokenizer.encode_prompt(record.prompt, record.tools)
 
     def _count_answer_tokens(self, suite: Suite, labels: Sequence[str]) -> int:
         """Return the number of tokens of the longest possible answer."""
@@ -200,12 +215,12 @@ class VariantModel:
             return self.settings.max_new_tokens
         key = tuple(labels)
         if key not in self._longest_labels:
-            lengths = (len(chat.encode_answer(self.tokenizer, label)) for label in labels)
+            lengths = (len(self.tokenizer.encode_answer(label)) for label in labels)
             self._longest_labels[key] = max(lengths, default=0)
         return self._longest_labels[key]
 
     def _choose_label(self, records: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
-        choices = [chat.encode_answer(self.tokenizer, label) for label in labels]
+        choices = [self.tokenizer.encode_answer(label) for label in labels]
         prompts = [self.encode_prompt(record) for record in records]
         scores = likelihood.score_choices(self.model, prompts, choices, self.settings.batch_size)
         by_label = [dict(zip(labels, row, strict=True)) for row in scores]
@@ -235,9 +250,7 @@ class VariantModel:
         if self.head is None:
             return [-loss for loss, _ in self.compute_reference_losses(records)]
         length = self.settings.max_length
-        inputs = [
-            chat.encode_example(self.tokenizer, record, length).input_ids for record in records
-        ]
+        inputs = [self.tokenizer.encode_example(record, length).input_ids for record in records]
         return [row[0] for row in self._compute_head_outputs(inputs)]
 
     def _compute_head_outputs(self, inputs: Sequence[list[int]]) -> list[list[float]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.inference import generation
 from lockstep.metrics import scores
-from lockstep.models import chat
+from lockstep.models.chat import ChatTokenizer
 from lockstep.records import Record, sample_evenly
 from lockstep.training.train_params import TrainParams
 
@@ -16,7 +16,7 @@ from lockstep.training.train_params import TrainParams
 class AnswerSample:
     """Prompts of validation records and their reference answers."""
 
-    tokenizer: Any
+    tokenizer: ChatTokenizer
     prompts: list[list[int]]
     """Token ids of each prompt."""
     references: list[str]
@@ -42,7 +42,7 @@ class AnswerSample:
 
 
 def draw_sample(
-    tokenizer: Any, records: Sequence[Record], params: TrainParams
+    tokenizer: ChatTokenizer, records: Sequence[Record], params: TrainParams
 ) -> AnswerSample | None:
     """Return `evaluation_answers` of the records, sampled evenly; None if there are none.
 
@@ -54,7 +54,7 @@ def draw_sample(
         return None
     return AnswerSample(
         tokenizer,
-        [chat.encode_prompt(tokenizer, record.prompt, record.tools) for record in sample],
+        [tokenizer.encode_prompt(record.prompt, record.tools) for record in sample],
         [record.answer for record in sample],
         params.batch_size,
         params.evaluation_tokens,

@@ -84,7 +84,7 @@ class ResumableTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model_wrapped)
         initial = initial_adapter if initial_adapter.exists() else None
         saving.save_model(model, folder, max_shard_gb, initial, state)
-        saving.save_tokenizer(self.plan.tokenizer, folder)
+        saving.save_tokenizer(self.plan.tokenizer.pretrained, folder)
         if self.plan.head:
             heads.write_head(self.plan.head, folder)
 

@@ -1,5 +1,6 @@
 """Trainers of the objectives, from TRL and transformers, made resumable. Imports torch."""
 
+import copy
 import json
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,8 +19,7 @@ from trl.experimental.orpo import ORPOTrainer
 from trl.trainer.grpo_trainer import RepeatSampler
 
 from lockstep.errors import UserError
-from lockstep.models import chat
-from lockstep.models.chat import IGNORE_INDEX
+from lockstep.models.chat import IGNORE_INDEX, ChatTokenizer
 from lockstep.training import adapters, loss_weighting, rewards
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
@@ -85,13 +85,19 @@ class GrpoTrainer(ResumableTrainer, GRPOTrainer):
         return GRPOTrainer._get_eval_sampler(self, eval_dataset)
 
     def _tokenize_prompts(self, prompts: list[str]) -> Any:
-        tokenizer = self.processing_class
         conversations = [json.loads(prompt) for prompt in prompts]
         ids = [
-            chat.encode_prompt(tokenizer, conversation["messages"], conversation["tools"])
+            self.plan.tokenizer.encode_prompt(conversation["messages"], conversation["tools"])
             for conversation in conversations
         ]
         return ids, None, {}
+
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]
+    ) -> Any:
+        """Reward the answers without the reasoning in front of them."""
+        answers = [self.plan.tokenizer.parse_answer(ids).text for ids in completion_ids_list]
+        return super()._calculate_rewards(inputs, prompts, answers, completion_ids_list)
 
 
 class RepeatedEpochSampler(RepeatSampler):
@@ -136,7 +142,7 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
         "args": config,
         "train_dataset": _build_dataset(plan.train_rows, params, plan.train_rows.tasks),
         "eval_dataset": _build_dataset(plan.validation_rows, params, plan.train_rows.tasks),
-        "processing_class": plan.tokenizer,
+        "processing_class": _copy_pretrained(plan.tokenizer),
     }
     trainer: ResumableTrainer
     match params.objective:
@@ -153,6 +159,7 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
         case "reward":
             trainer = RewardModelTrainer(**common, peft_config=adapter_config)
         case "grpo":
+            model.generation_config.eos_token_id = list(plan.tokenizer.end_ids)
             config.reward_weights = [reward.weight for reward in params.grpo.rewards]
             functions: Any = [rewards.FUNCTIONS[reward.kind] for reward in params.grpo.rewards]
             trainer = GrpoTrainer(**common, peft_config=adapter_config, reward_funcs=functions)
@@ -172,6 +179,13 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
             **options,
         )
     return trainer
+
+
+def _copy_pretrained(tokenizer: ChatTokenizer) -> Any:
+    """Return a copy of the tokenizer that has a padding token, as TRL needs; TRL may change it."""
+    pretrained = copy.deepcopy(tokenizer.pretrained)
+    pretrained.pad_token_id = tokenizer.pad_token_id
+    return pretrained
 
 
 def _convert_trained_to_float32(model: Any) -> None:

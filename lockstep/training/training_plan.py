@@ -7,6 +7,7 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.models import compute, loading, saving
+from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.params import Section, Seed
 from lockstep.records import Record
@@ -28,7 +29,7 @@ class Plan:
     """Rows, model head and library configurations of a training run."""
 
     params: TrainParams
-    tokenizer: Any
+    tokenizer: ChatTokenizer
     train_rows: training_rows.Rows
     validation_rows: training_rows.Rows
     head: Head | None

@@ -9,7 +9,7 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.metrics import scores
-from lockstep.models import chat
+from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.records import Record, parse_labels
 from lockstep.training.train_params import Objective, TrainParams
@@ -110,7 +110,7 @@ def repeat_by_weight(records: Iterable[Record]) -> list[Record]:
 
 
 def render_rows(
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     records: Sequence[Record],
     params: TrainParams,
     head: Head | None = None,
@@ -141,7 +141,7 @@ def render_rows(
 class RowRenderer:
     """Renders records to the rows of one objective."""
 
-    def __init__(self, tokenizer: Any, params: TrainParams, head: Head | None) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, params: TrainParams, head: Head | None) -> None:
         self.tokenizer, self.params, self.head = tokenizer, params, head
         methods: dict[Objective, Callable[[Record], Iterator[Row]]] = {
             "sft": self._render_example,
@@ -159,14 +159,13 @@ class RowRenderer:
 
     def _render_example(self, record: Record) -> Iterator[Row]:
         """Yield the whole conversation, with labels for the answers in the loss."""
-        example = chat.encode_example(
-            self.tokenizer,
+        example = self.tokenizer.encode_example(
             record,
             self.params.max_length,
             every_turn=self.params.sft.loss_on == "all",
         )
         values = {"input_ids": example.input_ids, "labels": example.labels}
-        truncated = example.input_ids[-1] != chat.get_end_of_turn_id(self.tokenizer)
+        truncated = example.input_ids[-1] not in self.tokenizer.end_ids
         yield Row(values, len(example.input_ids), example.answer_tokens, truncated, record.task)
 
     def _render_pair(self, record: Record) -> Iterator[Row]:
@@ -177,9 +176,8 @@ class RowRenderer:
                 f"has no rejected answer, but {self.params.objective} compares two answers",
                 "sft",
             )
-        prompt = self._encode_prompt(record)
-        chosen = chat.encode_last_turn(self.tokenizer, record, prompt)
-        rejected = chat.encode_answer(self.tokenizer, record.rejected)
+        prompt, chosen = self.tokenizer.encode_record(record)
+        _, rejected = self.tokenizer.encode_record(record.with_answer(record.rejected))
         room = self._count_free_tokens(prompt)
         truncated = max(len(chosen), len(rejected)) > room
         chosen, rejected = chosen[:room], rejected[:room]
@@ -198,12 +196,12 @@ class RowRenderer:
         """Yield each answer with its prompt and whether it is desirable."""
         if record.rejected is None and record.desirable is None:
             raise _build_error(record, "does not say whether its answer is desirable", "sft")
-        prompt = self._encode_prompt(record)
+        prompt, answer = self.tokenizer.encode_record(record)
         room = self._count_free_tokens(prompt)
-        answer = chat.encode_last_turn(self.tokenizer, record, prompt)
         answers = [(answer, record.desirable is not False)]
         if record.rejected is not None:
-            answers.append((chat.encode_answer(self.tokenizer, record.rejected), False))
+            _, rejected = self.tokenizer.encode_record(record.with_answer(record.rejected))
+            answers.append((rejected, False))
         for answer, desirable in answers:
             completion = answer[:room]
             values = {"prompt_ids": prompt, "completion_ids": completion, "label": desirable}
@@ -219,13 +217,13 @@ class RowRenderer:
 
     def _render_target(self, record: Record) -> Iterator[Row]:
         """Yield the input of a model with a head, and the target of the head."""
-        ids, truncated = chat.encode_input(self.tokenizer, record, self.params.max_length)
+        ids, truncated = self.tokenizer.encode_input(record, self.params.max_length)
         head = self.head or Head("regression", [])
         values = {"input_ids": ids, "labels": read_target(record, head)}
         yield Row(values, len(ids), 1, truncated, record.task)
 
     def _encode_prompt(self, record: Record) -> list[int]:
-        return chat.encode_prompt(self.tokenizer, record.prompt, record.tools)
+        return self.tokenizer.encode_prompt(record.prompt, record.tools)
 
     def _count_free_tokens(self, prompt: list[int]) -> int:
         """Return the number of tokens that the prompt leaves for an answer."""

@@ -7,7 +7,7 @@ import pytest
 
 from lockstep.inference import generation
 from lockstep.inference.generation import GeneratedAnswer
-from lockstep.models import chat, loading
+from lockstep.models import loading
 from lockstep.records import Record
 
 LENGTH = 12
@@ -29,7 +29,7 @@ def generate_greedily(model: Any, prompt: list[int], stop: int | None) -> list[i
 
 @pytest.fixture
 def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
-    return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
+    return [tokenizer.encode_prompt(record.prompt) for record in corpus[:5]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
@@ -40,8 +40,7 @@ def test_batched_answers_equal_those_generated_one_by_one(
     stop = tokenizer.eos_token_id
     ids = [generate_greedily(loaded_model, prompt, stop) for prompt in prompts]
     expected = [
-        GeneratedAnswer(chat.decode_answer(tokenizer, row), truncated=len(row) == LENGTH)
-        for row in ids
+        GeneratedAnswer(tokenizer.decode_answer(row), truncated=len(row) == LENGTH) for row in ids
     ]
     assert len(set(expected)) > 1
     answers = generation.generate_answers(loaded_model, tokenizer, prompts, batch_size, LENGTH)
@@ -69,7 +68,7 @@ def test_an_answer_stops_at_the_end_of_turn(
     assert len(stopped[0]) < LENGTH
     answers = generation.generate_answers(loaded_model, tokenizer, prompts, 8, LENGTH)
     assert answers == [
-        GeneratedAnswer(chat.decode_answer(tokenizer, ids), truncated=len(ids) == LENGTH)
+        GeneratedAnswer(tokenizer.decode_answer(ids), truncated=len(ids) == LENGTH)
         for ids in stopped
     ]
     assert not answers[0].truncated
@@ -77,7 +76,7 @@ def test_an_answer_stops_at_the_end_of_turn(
 
 def test_an_answer_that_ends_within_a_character_is_valid_text(tokenizer: Any):
     """A byte-level tokenizer encodes a rare character as several bytes."""
-    *incomplete, last = chat.encode_text(tokenizer, "好鑫")
+    *incomplete, last = tokenizer.encode_text("好鑫")
     assert len(incomplete) > 1
     assert generation.decode_generated(tokenizer, incomplete) == GeneratedAnswer(
         "好\ufffd", truncated=True
@@ -94,7 +93,7 @@ def test_no_prompts_give_no_answers(loaded_model: Any, tokenizer: Any):
 def test_a_sample_depends_only_on_its_prompt_and_seed(
     loaded_model: Any, tokenizer: Any, corpus: list[Record]
 ):
-    prompt, other = (chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:2])
+    prompt, other = (tokenizer.encode_prompt(record.prompt) for record in corpus[:2])
 
     def draw(
         *prompts: tuple[list[int], int], seed: int = 7, temperature: float = 1.0

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 
 from lockstep.inference import latency
-from lockstep.models import chat
 from lockstep.records import Record
 
 
 @pytest.mark.slow
 def test_latencies_and_throughputs_agree(loaded_model: Any, tokenizer: Any, corpus: list[Record]):
-    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:3]]
+    prompts = [tokenizer.encode_prompt(record.prompt) for record in corpus[:3]]
     timings = latency.measure_latency(loaded_model, prompts, tokenizer.pad_token_id, 4, 12)
     assert list(timings) == [
         "first_token_ms_p50", "first_token_ms_p95", "token_ms_p50", "token_ms_p95",

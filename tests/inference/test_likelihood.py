@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from lockstep.errors import UserError
 from lockstep.inference import likelihood
-from lockstep.models import chat
 from lockstep.models.chat import IGNORE_INDEX, Example
 from lockstep.records import Record
 
@@ -47,7 +46,7 @@ def test_answer_losses_equal_those_of_transformers(
 ):
     import torch
 
-    examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
+    examples = [tokenizer.encode_example(record, 200) for record in corpus]
     losses = likelihood.compute_answer_losses(loaded_model, examples, 5)
     for (loss, tokens), example in zip(losses, examples, strict=True):
         ids, labels = torch.tensor([example.input_ids]), torch.tensor([example.labels])
@@ -61,7 +60,7 @@ def test_answer_losses_equal_those_of_transformers(
 def test_losses_do_not_depend_on_the_batch_size(
     loaded_model: Any, tokenizer: Any, corpus: list[Record], batch_size: int
 ):
-    examples = [chat.encode_example(tokenizer, record, 200) for record in corpus]
+    examples = [tokenizer.encode_example(record, 200) for record in corpus]
     singly = [loss for loss, _ in likelihood.compute_answer_losses(loaded_model, examples, 1)]
     batched = [
         loss for loss, _ in likelihood.compute_answer_losses(loaded_model, examples, batch_size)

@@ -13,7 +13,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
 from lockstep.inference.generation import GeneratedAnswer, TransformersGenerator
-from lockstep.models import chat, loading, soft_prompt
+from lockstep.models import loading, soft_prompt
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel
 from lockstep.records import Record
@@ -123,7 +123,7 @@ def set_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 @pytest.fixture
 def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
-    return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
+    return [tokenizer.encode_prompt(record.prompt) for record in corpus[:5]]
 
 
 def test_greedy_answers_equal_those_of_transformers(
@@ -150,7 +150,7 @@ def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(unstopped[4])
     expected = generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
     answer_ids = unstopped[: unstopped.index(tokenizer.eos_token_id)]
-    assert expected[0].text == chat.decode_answer(tokenizer, answer_ids)
+    assert expected[0].text == tokenizer.decode_answer(answer_ids)
     assert not expected[0].truncated
     assert vllm_backend.VllmGenerator(tiny_model, tokenizer).generate(prompts, LENGTH) == expected
 

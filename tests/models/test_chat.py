@@ -23,12 +23,12 @@ def record(make_record: Callable[..., Record]) -> Record:
 
 
 def test_the_prompt_is_chatml_up_to_the_assistant_s_header(tokenizer: Any, record: Record):
-    assert chat.render_prompt(tokenizer, record.prompt) == PROMPT
-    assert tokenizer.decode(chat.encode_prompt(tokenizer, record.prompt)) == PROMPT
+    assert tokenizer.render_prompt(record.prompt) == PROMPT
+    assert tokenizer.decode(tokenizer.encode_prompt(record.prompt)) == PROMPT
 
 
 def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Record):
-    example = chat.encode_example(tokenizer, record, 1000)
+    example = tokenizer.encode_example(record, 1000)
     assert len(example.input_ids) == len(example.labels)
     labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
     assert tokenizer.decode(labels) == "track 它<|im_end|>"
@@ -38,9 +38,9 @@ def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Recor
 
 def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: Record):
     conversation_ids = tokenizer.apply_chat_template(record.messages, return_dict=True)["input_ids"]
-    example_ids = chat.encode_example(tokenizer, record, 1000).input_ids
-    assert example_ids == chat.encode_prompt(tokenizer, record.prompt) + chat.encode_answer(
-        tokenizer, record.answer
+    example_ids = tokenizer.encode_example(record, 1000).input_ids
+    assert example_ids == tokenizer.encode_prompt(record.prompt) + tokenizer.encode_answer(
+        record.answer
     )
     assert conversation_ids[: len(example_ids)] == example_ids
     assert tokenizer.decode(conversation_ids[len(example_ids) :]) == "\n"
@@ -50,7 +50,7 @@ def test_labels_equal_the_assistant_mask_of_transformers(tokenizer: Any, record:
     encoded = tokenizer.apply_chat_template(
         record.messages, return_dict=True, return_assistant_tokens_mask=True
     )
-    labels = chat.encode_example(tokenizer, record, 1000).labels
+    labels = tokenizer.encode_example(record, 1000).labels
     mask = [int(label != chat.IGNORE_INDEX) for label in labels]
     assert list(encoded["assistant_masks"]) == mask + [0] * (len(encoded["input_ids"]) - len(mask))
 
@@ -59,50 +59,48 @@ def test_an_earlier_answer_in_a_prompt_ends_with_its_end_of_turn_and_a_newline(
     tokenizer: Any, record: Record
 ):
     turns = [*record.messages, {"role": "user", "content": "and 43?"}]
-    assert chat.render_prompt(tokenizer, turns) == (
+    assert tokenizer.render_prompt(turns) == (
         PROMPT + "track 它<|im_end|>\n<|im_start|>user\nand 43?<|im_end|>\n<|im_start|>assistant\n"
     )
 
 
 @pytest.mark.parametrize("excess", [1, 2, 5])
 def test_long_examples_are_truncated_on_the_right(tokenizer: Any, record: Record, excess: int):
-    whole = chat.encode_example(tokenizer, record, 1000)
-    short = chat.encode_example(tokenizer, record, len(whole.input_ids) - excess)
+    whole = tokenizer.encode_example(record, 1000)
+    short = tokenizer.encode_example(record, len(whole.input_ids) - excess)
     assert short.input_ids == whole.input_ids[:-excess]
     assert short.labels == whole.labels[:-excess]
 
 
 def test_the_spelling_of_a_control_token_in_an_answer_stays_text(tokenizer: Any, record: Record):
-    ids = chat.encode_text(tokenizer, "<|im_end|>")
+    ids = tokenizer.encode_text("<|im_end|>")
     assert tokenizer.eos_token_id not in ids
     assert tokenizer.decode(ids) == "<|im_end|>"
     # the template can still write control tokens after that
-    assert chat.encode_prompt(tokenizer, record.prompt).count(tokenizer.eos_token_id) == 2
+    assert tokenizer.encode_prompt(record.prompt).count(tokenizer.eos_token_id) == 2
 
 
 def test_a_control_token_of_the_base_in_a_turn_is_an_error(tokenizer: Any):
     """Control tokens differ from base to base, so reading the data cannot reject all of them."""
     tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
     with pytest.raises(UserError, match=r"<end_of_turn> is a control token .* user turn: 'a <end"):
-        chat.encode_prompt(tokenizer, [{"role": "user", "content": "a <end_of_turn> b"}])
+        tokenizer.encode_prompt([{"role": "user", "content": "a <end_of_turn> b"}])
 
 
 def test_an_error_of_the_template_names_the_roles(tokenizer: Any):
     tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     turns = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
     with pytest.raises(UserError, match="refuses system, user: System role not supported"):
-        chat.encode_prompt(tokenizer, turns)
+        tokenizer.encode_prompt(turns)
 
 
 def test_rendered_text_has_the_ids_of_the_encoded_example(tokenizer: Any, record: Record):
-    text = chat.render_prompt(tokenizer, record.prompt) + chat.render_answer(
-        tokenizer, record.answer
-    )
-    assert tokenizer(text)["input_ids"] == chat.encode_example(tokenizer, record, 1000).input_ids
+    text = tokenizer.render_prompt(record.prompt) + tokenizer.render_answer(record.answer)
+    assert tokenizer(text)["input_ids"] == tokenizer.encode_example(record, 1000).input_ids
 
 
 def test_a_decoded_answer_has_no_control_tokens(tokenizer: Any):
-    assert chat.decode_answer(tokenizer, chat.encode_answer(tokenizer, "a , b。")) == "a , b。"
+    assert tokenizer.decode_answer(tokenizer.encode_answer("a , b。")) == "a , b。"
 
 
 def test_a_template_that_writes_the_date_is_an_error(tokenizer: Any):
@@ -117,7 +115,7 @@ def test_rendering_without_a_template_is_an_error(
     tokenizer.chat_template = None
     chat.check_tokenizer(tokenizer)  # an encoder needs no template
     with pytest.raises(UserError, match=r"chat_template\.jinja"):
-        chat.encode_example(tokenizer, make_record("q", "a"), 100)
+        tokenizer.encode_example(make_record("q", "a"), 100)
 
 
 def test_an_eos_token_that_does_not_end_the_turn_is_an_error(tokenizer: Any):
@@ -149,7 +147,7 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
         {"role": "tool", "content": "Lyon"},
     ]
-    assert chat.render_prompt(tokenizer, turns, TOOLS) == (
+    assert tokenizer.render_prompt(turns, TOOLS) == (
         '<|im_start|>system\nBe kind.\n\nTools:\n{"name": "track", "description": "where it is"}\n'
         "<|im_end|>\n<|im_start|>user\nwhere?<|im_end|>\n<|im_start|>assistant\n<tool_call>\n"
         '{"name": "track", "arguments": {"order": "价1"}}\n</tool_call><|im_end|>\n'
@@ -173,7 +171,7 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
 def test_tool_calls_and_reasoning_are_trained(tokenizer: Any, last: dict, trained_text: str):
     turns = [{"role": "user", "content": "where?"}, {"role": "assistant", **last}]
     record = Record(messages=turns, task="t", source="a", origin="a:1", tools=TOOLS)
-    example = chat.encode_example(tokenizer, record, 1000)
+    example = tokenizer.encode_example(record, 1000)
     labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
     assert tokenizer.decode(labels) == trained_text
     assert tokenizer.decode(example.input_ids).startswith("<|im_start|>system\nTools:\n")
@@ -191,7 +189,7 @@ def test_the_error_for_a_template_without_tools_names_the_row(tokenizer: Any):
     ]
     record = Record(messages=turns, task="t", source="a", origin="a.jsonl:7")
     with pytest.raises(UserError, match=r"^a\.jsonl:7: the base's chat template does not continue"):
-        chat.encode_example(without_tools, record, 1000)
+        without_tools.encode_example(record, 1000)
 
 
 def test_plain_text_has_labels_from_its_second_token_on(tokenizer: Any):
@@ -201,6 +199,6 @@ def test_plain_text_has_labels_from_its_second_token_on(tokenizer: Any):
         source="a",
         origin="a:1",
     )
-    example = chat.encode_example(tokenizer, record, 1000)
+    example = tokenizer.encode_example(record, 1000)
     assert tokenizer.decode(example.input_ids) == "<|im_end|>where is it<|im_end|>"
     assert example.labels == [chat.IGNORE_INDEX, *example.input_ids[1:]]

@@ -12,7 +12,6 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.inference import likelihood
-from lockstep.models import chat
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.lm_eval_tasks import LmEvalParams
 from lockstep.records import Record
@@ -29,8 +28,8 @@ def test_lm_eval_agrees_on_the_same_records(
 ):
     caplog.set_level(logging.INFO, "lm_eval")
     rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i % 4]) for i in range(40)]
-    prompts = [chat.encode_prompt(tokenizer, row.prompt) for row in rows]
-    choices = [chat.encode_answer(tokenizer, label) for label in LABELS]
+    prompts = [tokenizer.encode_prompt(row.prompt) for row in rows]
+    choices = [tokenizer.encode_answer(label) for label in LABELS]
     scores = likelihood.score_choices(loaded_model, prompts, choices, 8)
     predicted = [LABELS[row.index(max(row))] for row in scores]
     # every second reference becomes the prediction, so that the accuracy is neither 0 nor 1

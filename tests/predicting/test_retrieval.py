@@ -7,7 +7,6 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.metrics import rules
-from lockstep.models import chat
 from lockstep.predicting.retrieval import RetrievalParams, generate_records
 from lockstep.records import Record
 
@@ -17,7 +16,7 @@ PARAMS = RetrievalParams(lengths=LENGTHS, depths=DEPTHS, languages=["en", "zh"],
 
 
 def count_prompt_tokens(tokenizer: Any, row: Record) -> int:
-    return len(chat.encode_prompt(tokenizer, row.prompt))
+    return len(tokenizer.encode_prompt(row.prompt))
 
 
 def test_each_length_depth_and_language_has_its_records(tokenizer: Any) -> None:
@@ -37,7 +36,7 @@ def test_each_length_depth_and_language_has_its_records(tokenizer: Any) -> None:
 def test_a_prompt_is_less_than_one_sentence_shorter_than_its_length(tokenizer: Any) -> None:
     for row in generate_records(tokenizer, PARAMS, 7):
         sentences = re.split(r"(?<=[.。]) ?", row.question.split("\n\n")[1])
-        longest = max(len(chat.encode_text(tokenizer, f" {sentence}")) for sentence in sentences)
+        longest = max(len(tokenizer.encode_text(f" {sentence}")) for sentence in sentences)
         length = int(row.slices["length"])
         assert length - longest - 2 <= count_prompt_tokens(tokenizer, row) <= length, row.origin
 

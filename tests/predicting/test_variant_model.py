@@ -10,7 +10,6 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.inference import generation, likelihood
-from lockstep.models import chat
 from lockstep.models.heads import Head
 from lockstep.predicting import variant_model
 from lockstep.predicting.predict_params import PredictParams
@@ -44,8 +43,8 @@ def test_a_choice_has_the_log_likelihood_of_each_label(
 ):
     intents = [record for record in corpus if record.task == "intent"]
     answers = make_model().answer(CHOICE, intents, LABELS)
-    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in intents]
-    labels = [chat.encode_answer(tokenizer, label) for label in LABELS]
+    prompts = [tokenizer.encode_prompt(record.prompt) for record in intents]
+    labels = [tokenizer.encode_answer(label) for label in LABELS]
     for answer, prompt in zip(answers, prompts, strict=True):
         (scores,) = likelihood.score_choices(loaded_model, [prompt], labels, 1)
         assert list(answer.option_scores) == LABELS
@@ -59,7 +58,7 @@ def test_generated_answers_are_greedy_and_end_at_max_new_tokens(
     tokenizer: Any,
     replies: list[Record],
 ):
-    prompts = [chat.encode_prompt(tokenizer, record.prompt) for record in replies]
+    prompts = [tokenizer.encode_prompt(record.prompt) for record in replies]
     for length in (2, 8):
         expected = generation.generate_answers(loaded_model, tokenizer, prompts, 4, length)
         answers = make_model(max_new_tokens=length).answer(TEXT, replies, [])
@@ -126,7 +125,7 @@ def test_the_context_must_hold_a_prompt_and_the_longest_answer(
 ):
     model = make_model()
     assert model.context == 256
-    longest_label = max(len(chat.encode_answer(model.tokenizer, label)) for label in LABELS)
+    longest_label = max(len(model.tokenizer.encode_answer(label)) for label in LABELS)
     record = corpus[0]
     length = len(model.encode_prompt(record))
     for suite, answer in ((TEXT, 8), (CHOICE, longest_label)):
@@ -158,7 +157,7 @@ def test_kept_prompts_are_those_of_the_records(
     tool = {"type": "function", "function": {"name": "find_order", "parameters": {}}}
     with_tool = replace(corpus[0], tools=[tool])
     for record in [corpus[0], with_tool, *corpus, corpus[0]]:
-        expected = chat.encode_prompt(model.tokenizer, record.prompt, record.tools)
+        expected = model.tokenizer.encode_prompt(record.prompt, record.tools)
         for _ in range(2):
             ids = model.encode_prompt(record)
             assert ids == expected

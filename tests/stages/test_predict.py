@@ -203,7 +203,7 @@ def test_slices_are_those_of_the_record_its_source_and_its_length(
     rows: list[Prediction], all_records: list[Record], tokenizer: Any
 ):
     for row, record in zip(rows, all_records, strict=False):
-        prompt = chat.encode_prompt(tokenizer, record.prompt, record.tools)
+        prompt = tokenizer.encode_prompt(record.prompt, record.tools)
         length = format_length_range(len(prompt))
         assert row.slices == {**record.slices, "source": "s.csv", "length": length}
     assert len({row.slices["length"] for row in rows}) > 2
@@ -219,7 +219,7 @@ def test_the_prompt_is_the_one_that_training_renders(
     rows: list[Prediction], corpus: list[Record], tokenizer: Any
 ):
     for row, record in zip(rows, corpus, strict=False):
-        example = chat.encode_example(tokenizer, record, 200)
+        example = tokenizer.encode_example(record, 200)
         prompt = next(i for i, label in enumerate(example.labels) if label != chat.IGNORE_INDEX)
         assert row.prompt == hash_prompt(example.input_ids[:prompt])
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lockstep.models import chat
 from lockstep.records import Record
 from lockstep.training.answer_sample import draw_sample
 from lockstep.training.training_plan import Params
@@ -17,7 +16,7 @@ def test_the_records_are_sampled_evenly(
     sample = draw_sample(tokenizer, corpus, params)
     assert sample is not None
     assert sample.references == [corpus[index].answer for index in (0, 4, 8)]
-    assert sample.prompts[0] == chat.encode_prompt(tokenizer, corpus[0].prompt)
+    assert sample.prompts[0] == tokenizer.encode_prompt(corpus[0].prompt)
     assert (sample.batch_size, sample.max_new_tokens) == (2, 9)
 
 

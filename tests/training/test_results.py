@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from lockstep.inference import generation, likelihood
-from lockstep.models import chat, heads, loading, merging, saving, soft_prompt
+from lockstep.models import heads, loading, merging, saving, soft_prompt
 from lockstep.records import Record
 from lockstep.training.train_params import Strategy
 
@@ -32,7 +32,7 @@ def train_adapter(run_training: Callable[..., Any], tmp_path: Path) -> Callable[
 
 def encode_prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
     """Return the token ids of a few prompts."""
-    return [chat.encode_prompt(tokenizer, record.prompt) for record in corpus[:5]]
+    return [tokenizer.encode_prompt(record.prompt) for record in corpus[:5]]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -126,7 +126,7 @@ def test_a_soft_prompt_comes_before_every_input(
         loading.load_model(tiny_model, "float32", "eager", "cpu"), folder
     ).eval()
 
-    choices = [chat.encode_answer(tokenizer, text) for text in ("track", "cancel order")]
+    choices = [tokenizer.encode_answer(text) for text in ("track", "cancel order")]
     scores = likelihood.score_choices(model, prompt_ids, choices, 3)
     for prompt, row in zip(prompt_ids, scores, strict=True):
         for choice, score in zip(choices, row, strict=True):
@@ -144,4 +144,4 @@ def test_a_soft_prompt_comes_before_every_input(
             eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
         )[0, len(prompt) :].tolist()  # fmt: skip
         end = row.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in row else len(row)
-        assert answer.text == chat.decode_answer(tokenizer, row[:end])
+        assert answer.text == tokenizer.decode_answer(row[:end])

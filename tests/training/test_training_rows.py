@@ -32,7 +32,7 @@ def test_every_record_is_rendered_in_order(
 ):
     rendered = training_rows.render_rows(tokenizer, corpus, make_train_params())
     for row, record in zip(rendered.rows, corpus, strict=True):
-        example = chat.encode_example(tokenizer, record, 1000)
+        example = tokenizer.encode_example(record, 1000)
         assert row.values == {"input_ids": example.input_ids, "labels": example.labels}
         assert (row.tokens, row.loss_tokens) == (len(example.input_ids), example.answer_tokens)
     assert (rendered.truncated, rendered.dropped, rendered.tasks) == (
@@ -79,7 +79,7 @@ def test_truncated_answers_are_counted(
     tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
 ):
     record = make_record("q", "a long answer")
-    length = len(chat.encode_example(tokenizer, record, 1000).input_ids)
+    length = len(tokenizer.encode_example(record, 1000).input_ids)
     assert (
         training_rows.render_rows(
             tokenizer, [record], make_train_params(max_length=length)
@@ -158,9 +158,9 @@ def test_a_preference_row_has_a_prompt_and_two_answers(
 ):
     record = replace(make_record("q", "good"), rejected="bad one")
     (row,) = training_rows.render_rows(tokenizer, [record], make_train_params(objective="dpo")).rows
-    assert row.values["prompt_ids"] == chat.encode_prompt(tokenizer, record.prompt)
-    assert row.values["chosen_ids"] == chat.encode_answer(tokenizer, "good")
-    assert row.values["rejected_ids"] == chat.encode_answer(tokenizer, "bad one")
+    assert row.values["prompt_ids"] == tokenizer.encode_prompt(record.prompt)
+    assert row.values["chosen_ids"] == tokenizer.encode_answer("good")
+    assert row.values["rejected_ids"] == tokenizer.encode_answer("bad one")
     (whole,) = training_rows.render_rows(
         tokenizer, [record], make_train_params(objective="reward")
     ).rows

@@ -1,0 +1,79 @@
+"""Check that a rendered conversation holds everything that its record holds."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from lockstep.errors import UserError
+from lockstep.records import Message
+
+
+def check_messages(
+    messages: Sequence[Message], tools: Sequence[dict[str, Any]], prompt: str, conversation: str
+) -> None:
+    """Raise UserError if the template leaves out a turn's text, a call or the name of a tool.
+
+    `prompt` and `conversation` are the texts of the messages without and with the last one. A
+    template may drop the reasoning of earlier turns.
+    """
+    for tool in tools:
+        if tool["function"]["name"] not in prompt:
+            raise _build_error(f"the tool {tool['function']['name']}", "the prompt")
+    for number, message in enumerate(messages):
+        if not _contains(conversation, message["content"]):
+            raise _build_error(
+                f"the text of a {message['role']} turn ({message['content'].strip()[:40]!r})",
+                f"turn {number + 1}",
+            )
+        for call in message.get("tool_calls", []):
+            if (missing := find_missing_call(call, conversation)) is not None:
+                raise _build_error(f"{missing} of a tool call", f"turn {number + 1}")
+
+
+def check_answer(message: Message, answer: str) -> None:
+    """Raise UserError if the text of the answer lacks its words, its calls or its reasoning."""
+    if not _contains(answer, message["content"]):
+        raise _build_error(f"the text {message['content'].strip()[:40]!r}", "the answer")
+    for call in message.get("tool_calls", []):
+        if (missing := find_missing_call(call, answer)) is not None:
+            raise _build_error(f"{missing} of a tool call", "the answer")
+    if not _contains(answer, message.get("reasoning_content", "")):
+        raise _build_error("the reasoning", "the answer")
+
+
+def find_missing_call(call: dict[str, Any], text: str) -> str | None:
+    """Return the first part of a tool call that a text lacks, None if it has all."""
+    function = call["function"]
+    if function["name"] not in text:
+        return f"the name {function['name']}"
+    for name, value in function["arguments"].items():
+        for part in (name, *_walk_values(value)):
+            if not _contains(text, part):
+                return f"the argument {name}"
+    return None
+
+
+def _walk_values(value: Any) -> Iterator[str]:
+    """Yield the texts and numbers in a value of JSON, at any depth."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _walk_values(item)
+    elif isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        yield str(value)
+
+
+def _contains(rendered: str, text: str) -> bool:
+    """Whether a rendered text has another one, which may be trimmed or written as JSON."""
+    words = text.strip()
+    escaped = (json.dumps(words, ensure_ascii=ascii)[1:-1] for ascii in (False, True))
+    return words in rendered or any(form in rendered for form in escaped)
+
+
+def _build_error(part: str, where: str) -> UserError:
+    return UserError(
+        f"the base's chat template leaves out {part}, which belongs to {where}; use a base whose "
+        "template writes it, change base.chat_template, or remove the row"
+    )
