@@ -1,9 +1,9 @@
 """Show records as the model reads them in training, with the tokens that it learns marked.
 
-Run `python -m lockstep.preview MODEL RECORDS`, or `make preview` after `dvc repro augment`. MODEL is
-a model folder. RECORDS holds records of a stage, or lines {"messages": […]}. In a terminal, the
-learnt text is green; elsewhere it stands between ⟦ and ⟧. Text beyond the maximum length follows a
-line of its own.
+Run `python -m lockstep.preview MODEL RECORDS`, or `make preview` after `dvc repro augment`. MODEL
+is a model folder. RECORDS holds records of a stage, or lines {"messages": […]}. In a terminal, the
+learnt text is green; elsewhere it stands between ⟦ and ⟧. What training would cut off comes last,
+below a line that says so.
 """
 
 import json

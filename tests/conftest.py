@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from lockstep import records
 from lockstep.models import lean_imports, loading, saving
+from lockstep.models.chat import ChatTokenizer
 from lockstep.records import Record
 from lockstep.starter import pretraining
 
@@ -186,7 +187,7 @@ def tiny_model_copy(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tokenizer(tiny_model: Path) -> Any:
+def tokenizer(tiny_model: Path) -> ChatTokenizer:
     """Tokenizer of the tiny model."""
     return loading.load_tokenizer(tiny_model)
 
@@ -379,7 +380,7 @@ def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
         Qwen3ForCausalLM,
     )  # fmt: skip
 
-    tokenizer = loading.load_tokenizer(tiny_model)
+    tokenizer = loading.load_tokenizer(tiny_model).pretrained
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,

@@ -22,12 +22,12 @@ def check_messages(
     for number, message in enumerate(messages):
         if not _contains(conversation, message["content"]):
             raise _build_error(
-                f"the text of a {message['role']} turn ({message['content'].strip()[:40]!r})",
-                f"turn {number + 1}",
+                f"the text of the {message['role']} turn ({message['content'].strip()[:40]!r})",
+                f"message {number + 1}",
             )
         for call in message.get("tool_calls", []):
             if (missing := find_missing_call(call, conversation)) is not None:
-                raise _build_error(f"{missing} of a tool call", f"turn {number + 1}")
+                raise _build_error(f"{missing} of a tool call", f"message {number + 1}")
 
 
 def check_answer(message: Message, answer: str) -> None:

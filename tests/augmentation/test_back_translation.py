@@ -21,7 +21,7 @@ def test_texts_equal_greedy_decoding_by_transformers(
             model = T5ForConditionalGeneration.from_pretrained(folder).eval()
             ids = tokenizer(text, return_tensors="pt").input_ids
             out = model.generate(ids, do_sample=False, num_beams=1, max_new_tokens=6)
-            text = tokenizer.decode(out[0], skip_special_tokens=True).strip()
+            text = tokenizer.pretrained.decode(out[0], skip_special_tokens=True).strip()
         return text
 
     there, back = translation_models

@@ -92,9 +92,11 @@ def test_a_local_model_runs_once_and_replies_as_transformers_generates(
     def generate_with_transformers(text: str) -> str:
         turns = [{"role": "system", "content": "Say it."}, {"role": "user", "content": text}]
         ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt")
-        stop = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+        stop = {"eos_token_id": tokenizer.end_ids[0], "pad_token_id": tokenizer.pad_token_id}
         out = loaded_model.generate(**ids, do_sample=False, max_new_tokens=24, **stop)
-        return tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+        return tokenizer.pretrained.decode(
+            out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True
+        )
 
     def paraphrase_texts(texts: list[str], batch_size: int) -> list[str]:
         settings = ComputeParams(threads=1, attention="eager")

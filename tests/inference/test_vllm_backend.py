@@ -12,8 +12,9 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
-from lockstep.inference.generation import GeneratedAnswer, TransformersGenerator
 from lockstep.models import loading, soft_prompt
+from lockstep.models.answer_format import GeneratedAnswer, TransformersGenerator
+from lockstep.models.chat import ChatTokenizer
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel
 from lockstep.records import Record
@@ -122,7 +123,7 @@ def set_cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 
 @pytest.fixture
-def prompts(tokenizer: Any, corpus: list[Record]) -> list[list[int]]:
+def prompts(tokenizer: ChatTokenizer, corpus: list[Record]) -> list[list[int]]:
     return [tokenizer.encode_prompt(record.prompt) for record in corpus[:5]]
 
 
@@ -130,7 +131,7 @@ def test_greedy_answers_equal_those_of_transformers(
     vllm_stand_in: None,
     tiny_model: Path,
     loaded_model: Any,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     prompts: list[list[int]],
 ):
     expected = generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
@@ -138,25 +139,25 @@ def test_greedy_answers_equal_those_of_transformers(
     assert vllm_backend.VllmGenerator(tiny_model, tokenizer).generate(prompts, LENGTH) == expected
 
 
-def test_an_answer_stops_at_the_tokenizer_s_end_of_turn(
+def test_an_answer_stops_at_any_end_token_of_the_generation_config(
     vllm_stand_in: None,
     tiny_model: Path,
     loaded_model: Any,
-    tokenizer: Any,
+    tokenizer: ChatTokenizer,
     prompts: list[list[int]],
 ):
-    """The end of turn is set to a token that this model generates."""
+    """generation_config.json declares a second end token, which this model generates."""
     unstopped = generate_greedily(loaded_model, prompts[0])
-    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(unstopped[4])
+    tokenizer = ChatTokenizer(tokenizer.pretrained, [unstopped[4]])
     expected = generation.generate_answers(loaded_model, tokenizer, prompts, 3, LENGTH)
-    answer_ids = unstopped[: unstopped.index(tokenizer.eos_token_id)]
-    assert expected[0].text == tokenizer.decode_answer(answer_ids)
+    answer_ids = unstopped[: unstopped.index(unstopped[4])]
+    assert expected[0].text == tokenizer.parse_answer(answer_ids).text
     assert not expected[0].truncated
     assert vllm_backend.VllmGenerator(tiny_model, tokenizer).generate(prompts, LENGTH) == expected
 
 
 def test_a_sample_depends_only_on_its_prompt_and_seed(
-    vllm_stand_in: None, tiny_model: Path, tokenizer: Any, prompts: list[list[int]]
+    vllm_stand_in: None, tiny_model: Path, tokenizer: ChatTokenizer, prompts: list[list[int]]
 ):
     generator = vllm_backend.VllmGenerator(tiny_model, tokenizer)
     prompt, other = prompts[:2]
@@ -172,7 +173,7 @@ def test_a_sample_depends_only_on_its_prompt_and_seed(
 
 
 def test_the_dtype_of_the_folder_is_passed_to_vllm(
-    vllm_stand_in: None, tiny_model_copy: Path, tokenizer: Any
+    vllm_stand_in: None, tiny_model_copy: Path, tokenizer: ChatTokenizer
 ):
     """vLLM would otherwise load 32-bit weights in 16 bits."""
     vllm_backend.VllmGenerator(tiny_model_copy, tokenizer)
@@ -182,7 +183,7 @@ def test_the_dtype_of_the_folder_is_passed_to_vllm(
 
 
 def test_the_error_for_a_model_that_vllm_cannot_load_is_one_line(
-    vllm_stand_in: None, tiny_model_copy: Path, tokenizer: Any
+    vllm_stand_in: None, tiny_model_copy: Path, tokenizer: ChatTokenizer
 ):
     (tiny_model_copy / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"vllm cannot load it .*set predict.backend to transf"):
@@ -306,7 +307,7 @@ def test_a_missing_vllm_stops_predict_before_loading_weights_and_the_first_stage
 
 @pytest.mark.slow
 def test_the_real_vllm_generates_the_answers_of_transformers(
-    tiny_model: Path, loaded_model: Any, tokenizer: Any, prompts: list[list[int]]
+    tiny_model: Path, loaded_model: Any, tokenizer: ChatTokenizer, prompts: list[list[int]]
 ):
     """Needs a GPU and the extra. Tokens whose likelihoods are almost equal could still differ."""
     import torch

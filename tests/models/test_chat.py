@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from lockstep.errors import UserError
 from lockstep.models import chat
+from lockstep.models.chat import ChatTokenizer
 from lockstep.records import Record
 
 PROMPT = (
@@ -22,32 +22,36 @@ def record(make_record: Callable[..., Record]) -> Record:
     return make_record("where is 42？", "track 它", system="Name the intent.")
 
 
-def test_the_prompt_is_chatml_up_to_the_assistant_s_header(tokenizer: Any, record: Record):
+def test_the_prompt_is_chatml_up_to_the_assistant_s_header(
+    tokenizer: ChatTokenizer, record: Record
+):
     assert tokenizer.render_prompt(record.prompt) == PROMPT
-    assert tokenizer.decode(tokenizer.encode_prompt(record.prompt)) == PROMPT
+    assert tokenizer.pretrained.decode(tokenizer.encode_prompt(record.prompt)) == PROMPT
 
 
-def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: Any, record: Record):
+def test_labels_are_the_answer_and_its_end_of_turn(tokenizer: ChatTokenizer, record: Record):
     example = tokenizer.encode_example(record, 1000)
     assert len(example.input_ids) == len(example.labels)
     labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
-    assert tokenizer.decode(labels) == "track 它<|im_end|>"
+    assert tokenizer.pretrained.decode(labels) == "track 它<|im_end|>"
     assert labels == example.labels[-len(labels) :] == example.input_ids[-len(labels) :]
     assert example.answer_tokens == len(labels)
 
 
-def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: Any, record: Record):
-    conversation_ids = tokenizer.apply_chat_template(record.messages, return_dict=True)["input_ids"]
+def test_prompt_and_answer_begin_the_whole_conversation(tokenizer: ChatTokenizer, record: Record):
+    conversation_ids = tokenizer.pretrained.apply_chat_template(record.messages, return_dict=True)[
+        "input_ids"
+    ]
     example_ids = tokenizer.encode_example(record, 1000).input_ids
     assert example_ids == tokenizer.encode_prompt(record.prompt) + tokenizer.encode_answer(
         record.answer
     )
     assert conversation_ids[: len(example_ids)] == example_ids
-    assert tokenizer.decode(conversation_ids[len(example_ids) :]) == "\n"
+    assert tokenizer.pretrained.decode(conversation_ids[len(example_ids) :]) == "\n"
 
 
-def test_labels_equal_the_assistant_mask_of_transformers(tokenizer: Any, record: Record):
-    encoded = tokenizer.apply_chat_template(
+def test_labels_equal_the_assistant_mask_of_transformers(tokenizer: ChatTokenizer, record: Record):
+    encoded = tokenizer.pretrained.apply_chat_template(
         record.messages, return_dict=True, return_assistant_tokens_mask=True
     )
     labels = tokenizer.encode_example(record, 1000).labels
@@ -56,7 +60,7 @@ def test_labels_equal_the_assistant_mask_of_transformers(tokenizer: Any, record:
 
 
 def test_an_earlier_answer_in_a_prompt_ends_with_its_end_of_turn_and_a_newline(
-    tokenizer: Any, record: Record
+    tokenizer: ChatTokenizer, record: Record
 ):
     turns = [*record.messages, {"role": "user", "content": "and 43?"}]
     assert tokenizer.render_prompt(turns) == (
@@ -65,82 +69,110 @@ def test_an_earlier_answer_in_a_prompt_ends_with_its_end_of_turn_and_a_newline(
 
 
 @pytest.mark.parametrize("excess", [1, 2, 5])
-def test_long_examples_are_truncated_on_the_right(tokenizer: Any, record: Record, excess: int):
+def test_long_examples_are_truncated_on_the_right(
+    tokenizer: ChatTokenizer, record: Record, excess: int
+):
     whole = tokenizer.encode_example(record, 1000)
     short = tokenizer.encode_example(record, len(whole.input_ids) - excess)
     assert short.input_ids == whole.input_ids[:-excess]
     assert short.labels == whole.labels[:-excess]
 
 
-def test_the_spelling_of_a_control_token_in_an_answer_stays_text(tokenizer: Any, record: Record):
+def test_the_spelling_of_a_control_token_in_an_answer_stays_text(
+    tokenizer: ChatTokenizer, record: Record
+):
     ids = tokenizer.encode_text("<|im_end|>")
-    assert tokenizer.eos_token_id not in ids
-    assert tokenizer.decode(ids) == "<|im_end|>"
+    assert tokenizer.end_ids[0] not in ids
+    assert tokenizer.pretrained.decode(ids) == "<|im_end|>"
     # the template can still write control tokens after that
-    assert tokenizer.encode_prompt(record.prompt).count(tokenizer.eos_token_id) == 2
+    assert tokenizer.encode_prompt(record.prompt).count(tokenizer.end_ids[0]) == 2
 
 
-def test_a_control_token_of_the_base_in_a_turn_is_an_error(tokenizer: Any):
+def test_a_control_token_of_the_base_in_a_turn_is_an_error(tokenizer: ChatTokenizer):
     """Control tokens differ from base to base, so reading the data cannot reject all of them."""
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
+    tokenizer.pretrained.add_special_tokens({"additional_special_tokens": ["<end_of_turn>"]})
+    tokenizer = ChatTokenizer(tokenizer.pretrained)
     with pytest.raises(UserError, match=r"<end_of_turn> is a control token .* user turn: 'a <end"):
         tokenizer.encode_prompt([{"role": "user", "content": "a <end_of_turn> b"}])
 
 
-def test_an_error_of_the_template_names_the_roles(tokenizer: Any):
-    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+def test_an_error_of_the_template_names_the_roles(tokenizer: ChatTokenizer):
+    tokenizer.pretrained.chat_template = "{{ raise_exception('System role not supported') }}"
     turns = [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}]
     with pytest.raises(UserError, match="refuses system, user: System role not supported"):
         tokenizer.encode_prompt(turns)
 
 
-def test_rendered_text_has_the_ids_of_the_encoded_example(tokenizer: Any, record: Record):
+def test_rendered_text_has_the_ids_of_the_encoded_example(tokenizer: ChatTokenizer, record: Record):
     text = tokenizer.render_prompt(record.prompt) + tokenizer.render_answer(record.answer)
-    assert tokenizer(text)["input_ids"] == tokenizer.encode_example(record, 1000).input_ids
+    assert (
+        tokenizer.pretrained(text)["input_ids"] == tokenizer.encode_example(record, 1000).input_ids
+    )
 
 
-def test_a_decoded_answer_has_no_control_tokens(tokenizer: Any):
-    assert tokenizer.decode_answer(tokenizer.encode_answer("a , b。")) == "a , b。"
+def test_a_decoded_answer_has_no_control_tokens(tokenizer: ChatTokenizer):
+    assert tokenizer.parse_answer(tokenizer.encode_answer("a , b。")).text == "a , b。"
 
 
-def test_a_template_that_writes_the_date_is_an_error(tokenizer: Any):
-    tokenizer.chat_template = "{{ strftime_now('%d') }}" + tokenizer.chat_template
-    with pytest.raises(UserError, match="strftime_now"):
-        chat.check_tokenizer(tokenizer)
-
-
-def test_rendering_without_a_template_is_an_error(
-    tokenizer: Any, make_record: Callable[..., Record]
+def test_encoding_a_conversation_without_a_template_is_an_error(
+    tokenizer: ChatTokenizer, make_record: Callable[..., Record]
 ):
-    tokenizer.chat_template = None
-    chat.check_tokenizer(tokenizer)  # an encoder needs no template
-    with pytest.raises(UserError, match=r"chat_template\.jinja"):
+    tokenizer.pretrained.chat_template = None
+    tokenizer.check()  # an encoder needs no template
+    with pytest.raises(UserError, match=r"base\.chat_template"):
         tokenizer.encode_example(make_record("q", "a"), 100)
 
 
-def test_an_eos_token_that_does_not_end_the_turn_is_an_error(tokenizer: Any):
-    tokenizer.eos_token = tokenizer.pad_token
+def test_the_token_that_the_template_writes_after_an_answer_ends_it(tokenizer: ChatTokenizer):
+    """Qwen2.5's base models name <|endoftext|> as eos_token, and ChatML ends turns otherwise."""
+    pretrained = tokenizer.pretrained
+    pretrained.eos_token = pretrained.pad_token
+    tokenizer = ChatTokenizer(pretrained)
+    end = pretrained.convert_tokens_to_ids("<|im_end|>")
+    assert tokenizer.end_ids == (pretrained.eos_token_id, end)
+    assert tokenizer.encode_answer("b")[-1] == end
+
+
+def test_a_tokenizer_without_any_end_token_is_an_error(tokenizer: ChatTokenizer):
+    pretrained = tokenizer.pretrained
+    pretrained.eos_token = None
+    pretrained.chat_template = pretrained.chat_template.replace("<|im_end|>", "")
     with pytest.raises(UserError, match="eos_token"):
-        chat.check_tokenizer(tokenizer)
+        ChatTokenizer(pretrained).check()
 
 
-def test_a_tokenizer_without_eos_token_is_an_error(tokenizer: Any):
-    tokenizer.eos_token = None
-    with pytest.raises(UserError, match="eos_token"):
-        chat.check_tokenizer(tokenizer)
+def test_an_answer_without_end_token_in_the_template_gets_the_first_one_of_the_model(
+    tokenizer: ChatTokenizer,
+):
+    pretrained = tokenizer.pretrained
+    pretrained.chat_template = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
+    tokenizer = ChatTokenizer(pretrained, [0])
+    assert pretrained.eos_token_id != 0
+    assert pretrained.decode(tokenizer.encode_answer("b")) == "b <|im_end|>"
 
 
-def test_a_template_without_generation_prompt_is_an_error(tokenizer: Any):
-    tokenizer.chat_template = tokenizer.chat_template.replace("add_generation_prompt", "false")
-    with pytest.raises(UserError, match="generation prompt"):
-        chat.check_tokenizer(tokenizer)
+def test_a_template_that_does_not_continue_its_prompt_is_an_error(tokenizer: ChatTokenizer):
+    tokenizer.pretrained.chat_template = (
+        "{{ messages[0]['content'] }}"
+        "{% if add_generation_prompt %} robot:{% else %} human: {{ messages[1]['content'] }}{% endif %}"
+    )
+    with pytest.raises(
+        UserError, match=r"prompt ends with '.* robot:', the conversation with '.* h"
+    ):
+        ChatTokenizer(tokenizer.pretrained).check()
+
+
+def test_a_template_that_leaves_out_the_answer_is_an_error(tokenizer: ChatTokenizer):
+    tokenizer.pretrained.chat_template = "{{ messages[0]['content'] }}"
+    with pytest.raises(UserError, match=r"leaves out the text of the assistant turn"):
+        ChatTokenizer(tokenizer.pretrained).check()
 
 
 CALL = {"type": "function", "function": {"name": "track", "arguments": {"order": "价1"}}}
 TOOLS = [{"type": "function", "function": {"name": "track", "description": "where it is"}}]
 
 
-def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any):
+def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: ChatTokenizer):
     turns = [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": "where?"},
@@ -168,31 +200,34 @@ def test_tools_calls_and_results_are_written_as_qwen_writes_them(tokenizer: Any)
         ),
     ],
 )
-def test_tool_calls_and_reasoning_are_trained(tokenizer: Any, last: dict, trained_text: str):
+def test_tool_calls_and_reasoning_are_trained(
+    tokenizer: ChatTokenizer, last: dict, trained_text: str
+):
     turns = [{"role": "user", "content": "where?"}, {"role": "assistant", **last}]
     record = Record(messages=turns, task="t", source="a", origin="a:1", tools=TOOLS)
     example = tokenizer.encode_example(record, 1000)
     labels = [label for label in example.labels if label != chat.IGNORE_INDEX]
-    assert tokenizer.decode(labels) == trained_text
-    assert tokenizer.decode(example.input_ids).startswith("<|im_start|>system\nTools:\n")
+    assert tokenizer.pretrained.decode(labels) == trained_text
+    assert tokenizer.pretrained.decode(example.input_ids).startswith("<|im_start|>system\nTools:\n")
 
 
-def test_the_error_for_a_template_without_tools_names_the_row(tokenizer: Any):
-    without_tools = copy.deepcopy(tokenizer)
-    without_tools.chat_template = without_tools.chat_template.replace("message['tool_calls']", "[]")
-    without_tools.chat_template = without_tools.chat_template.replace(
-        "<|im_end|>{% endgen", "{% endgen"
-    )
+def test_the_error_for_a_template_without_tools_names_the_row(tokenizer: ChatTokenizer):
+    pretrained = copy.deepcopy(tokenizer.pretrained)
+    pretrained.chat_template = pretrained.chat_template.replace("message['tool_calls']", "[]")
+    pretrained.chat_template = pretrained.chat_template.replace("<|im_end|>{% endgen", "{% endgen")
     turns = [
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
     ]
     record = Record(messages=turns, task="t", source="a", origin="a.jsonl:7")
-    with pytest.raises(UserError, match=r"^a\.jsonl:7: the base's chat template does not continue"):
-        without_tools.encode_example(record, 1000)
+    with pytest.raises(
+        UserError,
+        match=r"^a\.jsonl:7: the base's chat template leaves out the name track of a tool call",
+    ):
+        ChatTokenizer(pretrained).encode_example(record, 1000)
 
 
-def test_plain_text_has_labels_from_its_second_token_on(tokenizer: Any):
+def test_plain_text_has_labels_from_its_second_token_on(tokenizer: ChatTokenizer):
     record = Record(
         messages=[{"role": "assistant", "content": "where is it"}],
         task="t",
@@ -200,5 +235,5 @@ def test_plain_text_has_labels_from_its_second_token_on(tokenizer: Any):
         origin="a:1",
     )
     example = tokenizer.encode_example(record, 1000)
-    assert tokenizer.decode(example.input_ids) == "<|im_end|>where is it<|im_end|>"
+    assert tokenizer.pretrained.decode(example.input_ids) == "<|im_end|>where is it<|im_end|>"
     assert example.labels == [chat.IGNORE_INDEX, *example.input_ids[1:]]

@@ -36,7 +36,7 @@ def adapter(workspace: Path) -> Path:
     )
     base = loading.load_model(workspace / "base", "auto", "eager", "cpu")
     saving.save_model(get_peft_model(base, config), folder, 1.0)
-    saving.save_tokenizer(loading.load_tokenizer(workspace / "base"), folder)
+    saving.save_tokenizer(loading.load_tokenizer(workspace / "base").pretrained, folder)
     return folder
 
 

@@ -185,9 +185,11 @@ def test_loss_on_all_trains_on_every_assistant_turn(
         (row,) = training_rows.render_rows(
             tokenizer, [record], make_train_params(sft__loss_on=loss_on)
         ).rows
-        return tokenizer.decode([i for i in row.values["labels"] if i != chat.IGNORE_INDEX])
+        return tokenizer.pretrained.decode(
+            [i for i in row.values["labels"] if i != chat.IGNORE_INDEX]
+        )
 
-    end = tokenizer.eos_token
+    end = tokenizer.pretrained.eos_token
     assert decode_trained_text("last") == f"second{end}"
     assert decode_trained_text("all") == f"first{end}second{end}"
 
