@@ -68,12 +68,12 @@ class AnswerFormat:
             ),
         )
 
-    def split(self, text: str) -> tuple[str, str]:
+    def split(self, text: str, truncated: bool) -> tuple[str, str]:
         """Split a decoded answer without its end token into its text and its reasoning.
 
-        An answer that ends within its reasoning has no text.
+        An answer that is truncated within its reasoning has no text.
         """
-        text, reasoning = self._split_reasoning(text)
+        text, reasoning = self._split_reasoning(text, truncated)
         if self.prefix and text.startswith(self.prefix):
             text = text.removeprefix(self.prefix)
         elif self.prefix.strip() and text.lstrip().startswith(self.prefix.strip()):
@@ -83,7 +83,7 @@ class AnswerFormat:
             text = text.rstrip().removesuffix(self.suffix)
         return text, _remove_tokens(reasoning, self.removed_tokens)
 
-    def _split_reasoning(self, text: str) -> tuple[str, str]:
+    def _split_reasoning(self, text: str, truncated: bool) -> tuple[str, str]:
         """Return the text after the reasoning, and the reasoning."""
         if not self.has_reasoning:
             return text, ""
@@ -92,7 +92,7 @@ class AnswerFormat:
         if closed:
             answer = answer.lstrip().removeprefix(self.header).lstrip()
             return answer, reasoning.removeprefix(self.opening).strip()
-        if self.opening and not reasoning.startswith(self.opening):
+        if not (reasoning.startswith(self.opening) if self.opening else truncated):
             return text, ""
         return "", reasoning.removeprefix(self.opening).strip()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.models.answer_format import AnswerFormat, GeneratedAnswer
-from lockstep.models.chat_template import ChatTemplate, Tools, Turn
+from lockstep.models.chat_template import ChatTemplate, Tools, Turn, count_equal
 from lockstep.records import Message, Record
 
 IGNORE_INDEX = -100
@@ -181,8 +181,9 @@ class ChatTokenizer:
         text = self.pretrained.decode(
             ids, skip_special_tokens=not has_control_tokens, clean_up_tokenization_spaces=False
         )
-        text, reasoning = self._answer_format.split(text)
-        return GeneratedAnswer(text, end is None, reasoning, len(self.encode_text(reasoning)))
+        truncated = end is None
+        text, reasoning = self._answer_format.split(text, truncated)
+        return GeneratedAnswer(text, truncated, reasoning, len(self.encode_text(reasoning)))
 
     def check(self) -> None:
         """Raise UserError if training and inference could not use the chat template."""
@@ -225,9 +226,9 @@ class ChatTokenizer:
         for number, message in enumerate(record.prompt):
             if message["role"] != "assistant":
                 continue
-            start = _count_equal(self.encode_prompt(record.prompt[:number], record.tools), prompt)
+            start = count_equal(self.encode_prompt(record.prompt[:number], record.tools), prompt)
             through = self.template.render(record.prompt[: number + 1], record.tools)
-            limit = _count_equal(self.encode_text(through, with_control_tokens=True), prompt)
+            limit = count_equal(self.encode_text(through, with_control_tokens=True), prompt)
             is_rewritten = limit <= start
             candidates = prompt[start:] if is_rewritten else prompt[start : limit + 1]
             for offset, token in enumerate(candidates, start=1):
@@ -254,9 +255,3 @@ class ChatTokenizer:
                         f"{token} is a control token of the base and stands in a {message['role']} "
                         f"turn: {message['content'][:60]!r}; remove it from the source"
                     )
-
-
-def _count_equal(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the number of tokens with which both sequences begin."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))

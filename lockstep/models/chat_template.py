@@ -18,6 +18,9 @@ Tools = Sequence[dict[str, Any]]
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
 """Keys of a message in which templates look for its reasoning, the most common one first."""
 
+KNOWN_MARKS = (("<think>", "</think>"), ("<|channel>thought", "<channel|>"))
+"""Marks around reasoning, by which templates remove it from earlier turns (DeepSeek, Gemma 4)."""
+
 _REASONING_OPENED = re.compile(r"(?:<([\w:]+)>|\[([A-Z]+)\])\s*$")
 """An opening mark such as <think> or [THINK] at the end of a generation prompt."""
 
@@ -85,7 +88,7 @@ class ChatTemplate:
         """
         prompt = self.render(messages[:-1], tools, generation_prompt=True)
         conversation = self.render(messages, tools)
-        rendered_content.check_messages(messages, tools, prompt, conversation)
+        rendered_content.check_prompt(messages[:-1], tools, prompt)
         if conversation.startswith(prompt):
             answer = conversation[len(prompt) :]
         else:
@@ -118,9 +121,9 @@ class ChatTemplate:
         between, _, _ = rest.partition(_ANSWER)
         if found and between.strip():
             return before.strip(), between.strip()
-        if "</think>" in self._read_template():  # the template drops the reasoning of its model
-            return "<think>", "</think>"
-        return None
+        # the template drops the reasoning of its model, or writes it before tool calls alone
+        source = str(self._pretrained.get_chat_template())
+        return next((marks for marks in KNOWN_MARKS if marks[1] in source), None)
 
     @cached_property
     def call_text(self) -> str:
@@ -177,15 +180,12 @@ class ChatTemplate:
             form = replace(form, reasoning_key=self._reasoning_key)
         return form
 
-    def _read_template(self) -> str:
-        return str(self._pretrained.get_chat_template())
-
     def _close_reasoning(self, prompt: str, conversation: str, answer: Message) -> str:
         """Return the answer after a generation prompt whose reasoning block it must close."""
         opened = _REASONING_OPENED.search(prompt)
         header = prompt[: opened.start()] if opened else prompt
         if not opened or not conversation.startswith(header):
-            raise _build_mismatch_error(prompt, conversation)
+            raise _build_mismatch_error(prompt, conversation, answer)
         rest = conversation[len(header) :]
         mark = opened[0].strip()
         if rest.startswith(mark):  # the template closes the block itself
@@ -196,7 +196,8 @@ class ChatTemplate:
 
 def _adapt_messages(messages: Sequence[Message], form: MessageForm) -> Iterator[Message]:
     """Yield the messages in the form that a template takes."""
-    calls = results = 0
+    calls: list[dict[str, Any]] = []
+    results = 0
     for message in messages:
         adapted = dict(message)
         if "reasoning_content" in message:
@@ -204,12 +205,15 @@ def _adapt_messages(messages: Sequence[Message], form: MessageForm) -> Iterator[
         if "tool_calls" in message:
             adapted["tool_calls"] = []
             for call in message["tool_calls"]:
-                adapted["tool_calls"].append(_adapt_call(call, form, calls))
-                calls += 1
+                adapted["tool_calls"].append(_adapt_call(call, form, len(calls)))
+                calls.append(call)
             if form.without_content and not message["content"]:
                 adapted["content"] = None
-        if message["role"] == "tool" and form.with_ids:
-            adapted["tool_call_id"] = _format_call_id(results)
+        if message["role"] == "tool":
+            if results < len(calls):
+                adapted.setdefault("name", calls[results]["function"]["name"])
+            if form.with_ids:
+                adapted["tool_call_id"] = _format_call_id(results)
             results += 1
         yield adapted
 
@@ -236,10 +240,25 @@ def _build_call_message() -> Message:
     return {"role": "assistant", "content": "", "tool_calls": [_CALL]}
 
 
-def _build_mismatch_error(prompt: str, conversation: str) -> UserError:
+def _build_mismatch_error(prompt: str, conversation: str, answer: Message) -> UserError:
     """Return the error for a conversation that does not begin with its generation prompt."""
-    return UserError(
-        "the chat template does not continue its own generation prompt: the prompt ends with "
-        f"{prompt[-60:]!r}, the conversation with {conversation[-60:]!r}; correct the template, or "
-        "choose another one with base.chat_template"
+    start = max(0, count_equal(prompt, conversation) - 30)
+    texts = (
+        f"the prompt has {prompt[start : start + 80]!r} where the conversation has "
+        f"{conversation[start : start + 80]!r}"
     )
+    if answer.get("reasoning_content"):
+        return UserError(
+            f"the chat template's generation prompt leaves no room for reasoning: {texts}; allow "
+            "it in base.template_options (often enable_thinking: true), or remove it from the row"
+        )
+    return UserError(
+        f"the chat template does not continue its own generation prompt: {texts}; correct the "
+        "template, or choose another one with base.chat_template"
+    )
+
+
+def count_equal(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """Return the number of items (tokens, characters) with which both sequences begin."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -1,4 +1,4 @@
-"""Check that a rendered conversation holds everything that its record holds."""
+"""Check that a rendered prompt and answer hold everything that their record holds."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -8,25 +8,22 @@ from lockstep.errors import UserError
 from lockstep.records import Message
 
 
-def check_messages(
-    messages: Sequence[Message], tools: Sequence[dict[str, Any]], prompt: str, conversation: str
-) -> None:
-    """Raise UserError if the template leaves out a turn's text, a call or the name of a tool.
+def check_prompt(messages: Sequence[Message], tools: Sequence[dict[str, Any]], prompt: str) -> None:
+    """Raise UserError if a prompt lacks a turn's text, a call or the name of a tool.
 
-    `prompt` and `conversation` are the texts of the messages without and with the last one. A
-    template may drop the reasoning of earlier turns.
+    A template may drop the reasoning of earlier turns.
     """
     for tool in tools:
         if tool["function"]["name"] not in prompt:
             raise _build_error(f"the tool {tool['function']['name']}", "the prompt")
     for number, message in enumerate(messages):
-        if not _contains(conversation, message["content"]):
+        if not _contains(prompt, message["content"]):
             raise _build_error(
                 f"the text of the {message['role']} turn ({message['content'].strip()[:40]!r})",
                 f"message {number + 1}",
             )
         for call in message.get("tool_calls", []):
-            if (missing := find_missing_call(call, conversation)) is not None:
+            if (missing := find_missing_call(call, prompt)) is not None:
                 raise _build_error(f"{missing} of a tool call", f"message {number + 1}")
 
 
