@@ -120,10 +120,13 @@ def score_choices(
     """Return log p(choice | prompt) in nats, summed over the choice's tokens: [prompt][choice].
 
     Each prompt passes through the model once; all choices share its keys and values. Choices of
-    equal length pass together, so none of them is padded.
+    equal length pass together, so none of them is padded. Models with linear attention have no
+    keys and values to share, so each choice passes with its prompt.
     """
     import torch
 
+    if not _shares_cache(model):
+        return _score_separately(model, prompts, choices, batch_size)
     scores = [[0.0] * len(choices) for _ in prompts]
     by_length: dict[int, list[int]] = {}
     for number, choice in enumerate(choices):
@@ -150,6 +153,28 @@ def score_choices(
                     for number, total in zip(numbers, row, strict=True):
                         scores[i][number] = total
     return scores
+
+
+def _shares_cache(model: Any) -> bool:
+    """Whether the cache of a prompt can be repeated for several choices."""
+    from transformers import DynamicCache
+
+    layers = DynamicCache(config=model.config.get_text_config(decoder=True)).layers
+    return all(hasattr(layer, "batch_repeat_interleave") for layer in layers)
+
+
+def _score_separately(
+    model: Any, prompts: Sequence[list[int]], choices: Sequence[list[int]], batch_size: int
+) -> list[list[float]]:
+    """Return log p(choice | prompt) in nats: [prompt][choice], without a shared cache."""
+    examples = [
+        Example(prompt + choice, [IGNORE_INDEX] * len(prompt) + choice)
+        for prompt in prompts
+        for choice in choices
+    ]
+    scores = [-loss for loss, _ in compute_answer_losses(model, examples, batch_size)]
+    width = len(choices)
+    return [scores[start : start + width] for start in range(0, len(scores), width)]
 
 
 def _score_equally_long(model: Any, prompt_output: Any, mask: Any, choice_ids: Any) -> Any:

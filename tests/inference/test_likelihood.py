@@ -143,3 +143,41 @@ def test_the_loss_over_windows_sums_the_loss_of_each_token_given_its_context(loa
     starts = {1: 0, 2: 0, 3: 0, 4: 2, 5: 2, 6: 4, 7: 4}
     expected = sum(compute_loss(ids[starts[at] : at], ids[at]) for at in range(1, 8))
     assert total == pytest.approx(expected, rel=1e-4)
+
+
+def build_hybrid_model(name: str) -> Any:
+    """Return a tiny model that has linear attention or convolutions between its attention."""
+    import transformers
+
+    shape: dict[str, Any] = {
+        "vocab_size": 128, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1,
+    }  # fmt: skip
+    config: Any
+    match name:
+        case "qwen3_5":
+            config = transformers.Qwen3_5TextConfig(
+                **shape, head_dim=16, linear_num_key_heads=2, linear_num_value_heads=2,
+                linear_key_head_dim=16, linear_value_head_dim=16,
+                layer_types=["linear_attention", "full_attention"],
+            )  # fmt: skip
+        case "lfm2":
+            config = transformers.Lfm2Config(**shape, layer_types=["conv", "full_attention"])
+        case "falcon_h1":
+            config = transformers.FalconH1Config(
+                **shape, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_d_state=16,
+                mamba_chunk_size=8,
+            )  # fmt: skip
+    return transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+
+
+@pytest.mark.parametrize("name", ["qwen3_5", "lfm2", "falcon_h1"])
+def test_choices_of_a_model_with_linear_attention_are_scored(name: str):
+    """Its cache cannot be repeated for several choices (Qwen3.5 raised an AttributeError)."""
+    model = build_hybrid_model(name)
+    scores = likelihood.score_choices(model, PROMPTS, CHOICES, 4)
+    expected = [
+        [compute_log_likelihood(model, prompt, choice) for choice in CHOICES] for prompt in PROMPTS
+    ]
+    for row, expected_row in zip(scores, expected, strict=True):
+        assert row == pytest.approx(expected_row, abs=1e-4)
