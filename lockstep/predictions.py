@@ -45,7 +45,7 @@ class Prediction:
     prediction: str = ""
     """Answer of the model, without the reasoning in front of it."""
     reasoning: str = ""
-    """What the model wrote before its answer, by the marks of its chat template."""
+    """Text that the model wrote before its answer, by the marks of its chat template."""
     reasoning_tokens: int = 0
     """Number of tokens of the reasoning."""
     truncated: bool = False

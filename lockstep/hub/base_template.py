@@ -2,7 +2,6 @@
 
 import json
 from datetime import date
-from importlib import resources
 from pathlib import Path
 
 from lockstep import outputs
@@ -56,8 +55,7 @@ def _remove_old_template(path: Path) -> None:
 def _read_template(name: str) -> str:
     """Return the text of one of the project's templates or of a file."""
     if name in PROJECT_TEMPLATES:
-        file = resources.files("lockstep.hub").joinpath("templates", f"{name}.jinja")
-        return file.read_text(encoding="utf-8")
+        return (Path(__file__).parent / f"templates/{name}.jinja").read_text(encoding="utf-8")
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -19,14 +19,14 @@ class GeneratedAnswer:
     truncated: bool
     """Whether the answer reached `max_new_tokens` before the model ended its turn."""
     reasoning: str = ""
-    """What the model wrote before its answer, by the marks of its template."""
+    """Text that the model wrote before its answer, by the marks of its template."""
     reasoning_tokens: int = 0
     """Number of tokens of `reasoning`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
-    """What a template writes around the parts of an answer."""
+    """Text that a template writes around the parts of an answer."""
 
     prefix: str = ""
     """Text before an answer without reasoning, such as a header or an empty reasoning block."""

@@ -27,7 +27,7 @@ def load_tokenizer(
     with report_load_errors(f"{folder}: the tokenizer"):
         pretrained = load_pretrained_tokenizer(folder)
         template_adaptation.adapt_tokenizer(pretrained, options)
-    tokenizer = ChatTokenizer(pretrained, read_end_ids(folder))
+        tokenizer = ChatTokenizer(pretrained, read_end_ids(folder))
     try:
         tokenizer.check()
     except UserError as error:

@@ -38,7 +38,7 @@ class Answer:
     truncated: bool = False
     """Whether max_new_tokens ended the answer before the model did."""
     reasoning: str = ""
-    """What the model wrote before its answer."""
+    """Text that the model wrote before its answer."""
     reasoning_tokens: int = 0
     """Number of tokens of the reasoning."""
 

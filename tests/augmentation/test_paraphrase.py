@@ -91,7 +91,9 @@ def test_a_local_model_runs_once_and_replies_as_transformers_generates(
 
     def generate_with_transformers(text: str) -> str:
         turns = [{"role": "system", "content": "Say it."}, {"role": "user", "content": text}]
-        ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt")
+        ids = tokenizer.pretrained.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt"
+        )
         stop = {"eos_token_id": tokenizer.end_ids[0], "pad_token_id": tokenizer.pad_token_id}
         out = loaded_model.generate(**ids, do_sample=False, max_new_tokens=24, **stop)
         return tokenizer.pretrained.decode(

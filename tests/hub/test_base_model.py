@@ -17,9 +17,8 @@ from lockstep.models import loading
     [
         ("tokenizer.json", "{}", "damaged: the tokenizer does not load (KeyError: 'added_tokens')"),
         ("tokenizer.json", "x", "damaged: the tokenizer does not load (JSONDecodeError: "),
-        ("chat_template.jinja", "{% for", "the base's chat template refuses user, assistant"),
+        ("chat_template.jinja", "{% for", "the base's chat template refuses user"),
         ("generation_config.json", "{", "damaged/generation_config.json: not JSON; fetch it again"),
-        ("chat_template.jinja", None, "damaged: the base has no chat template"),
         ("tokenizer.json", None, "damaged: no tokenizer.json or tokenizer.model"),
     ],
 )

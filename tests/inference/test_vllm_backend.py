@@ -12,8 +12,9 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.inference import generation, vllm_backend
+from lockstep.inference.generation import TransformersGenerator
 from lockstep.models import loading, soft_prompt
-from lockstep.models.answer_format import GeneratedAnswer, TransformersGenerator
+from lockstep.models.answer_format import GeneratedAnswer
 from lockstep.models.chat import ChatTokenizer
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import VariantModel

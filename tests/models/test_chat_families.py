@@ -90,7 +90,7 @@ def test_a_conversation_is_what_the_template_writes_up_to_an_end_token(name: str
         assert text == written + "<|endoftext|>"
     else:
         assert written.startswith(text)
-        assert text.endswith(tuple(tokenizer.pretrained.batch_decode(tokenizer.end_ids)))
+        assert text.endswith(tuple(tokenizer.pretrained.decode([i]) for i in tokenizer.end_ids))
 
 
 @pytest.mark.parametrize("name", NAMES_WITH_TRAINING)

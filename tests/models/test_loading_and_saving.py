@@ -142,8 +142,8 @@ def test_a_tokenizer_is_loaded_as_its_file_defines_it(tiny_model: Path):
     expected = Tokenizer.from_file(str(tiny_model / "tokenizer.json"))
     text = "请取消订单一二三四五，don't CAFE\u0301\n\n 42 "
     tokenizer = loading.load_tokenizer(tiny_model)
-    assert tokenizer.backend_tokenizer.to_str() == expected.to_str()
-    assert tokenizer(text)["input_ids"] == expected.encode(text).ids
+    assert tokenizer.pretrained.backend_tokenizer.to_str() == expected.to_str()
+    assert tokenizer.encode_text(text) == expected.encode(text).ids
 
 
 def test_only_weight_files_are_counted(tmp_path: Path):
