@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -14,9 +14,6 @@ from lockstep.records import Message
 
 Tools = Sequence[dict[str, Any]]
 """Functions that the assistant may call, in the form of `Record.tools`."""
-
-REASONING_KEYS = ("reasoning_content", "reasoning", "thinking")
-"""Keys of a message in which templates look for its reasoning, the most common one first."""
 
 KNOWN_MARKS = (("<think>", "</think>"), ("<|channel>thought", "<channel|>"))
 """Marks around reasoning, by which templates remove it from earlier turns (DeepSeek, Gemma 4)."""
@@ -49,16 +46,14 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class MessageForm:
-    """The form in which a template takes tool calls and reasoning."""
+    """The form in which a template takes tool calls."""
 
     arguments_as_text: bool = False
     """Whether the arguments of a call are JSON text, not an object."""
-    without_content: bool = False
+    null_content: bool = False
     """Whether the content of a message that only calls tools is None, not an empty text."""
     with_ids: bool = False
     """Whether calls and their results need an id of nine characters, as Mistral's do."""
-    reasoning_key: str = "reasoning_content"
-    """Key of the reasoning in a message."""
 
 
 class ChatTemplate:
@@ -139,8 +134,8 @@ class ChatTemplate:
         from jinja2 import TemplateError
 
         messages = [_QUESTION, _build_call_message(), {"role": "tool", "content": "Lyon"}]
-        for as_text, without_content, with_ids in product((False, True), repeat=3):
-            form = MessageForm(as_text, without_content, with_ids)
+        for as_text, null_content, with_ids in product((False, True), repeat=3):
+            form = MessageForm(as_text, null_content, with_ids)
             try:
                 text = self._apply(messages, (), form, generation_prompt=True)
             except (TemplateError, *TEMPLATE_ERRORS):
@@ -150,35 +145,28 @@ class ChatTemplate:
                 return form
         return MessageForm()
 
-    @cached_property
-    def _reasoning_key(self) -> str:
-        """The key in which the template reads reasoning; the most common one if it reads none."""
-        answer = {**_build_answer(), "reasoning_content": _REASONING}
-        for key in REASONING_KEYS:
-            form = MessageForm(reasoning_key=key)
-            if _REASONING in self._apply([_QUESTION, answer], (), form, generation_prompt=False):
-                return key
-        return REASONING_KEYS[0]
-
     def _apply(
         self, messages: Sequence[Message], tools: Tools, form: MessageForm, generation_prompt: bool
     ) -> str:
-        """Return the text that the template writes for messages in a form."""
-        return self._pretrained.apply_chat_template(
-            list(_adapt_messages(messages, form)),
+        """Return the text that the template writes for messages in a form.
+
+        The tokenizer's own `apply_chat_template` would drop a content that is None.
+        """
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        texts, _ = render_jinja_template(
+            [list(_adapt_messages(messages, form))],
             tools=[*tools] or None,
-            tokenize=False,
+            chat_template=self._pretrained.get_chat_template(tools=[*tools] or None),
             add_generation_prompt=generation_prompt,
+            **self._pretrained.special_tokens_map,
         )
+        return texts[0]
 
     def _choose_form(self, messages: Sequence[Message]) -> MessageForm:
-        """Return the form for what the messages have; the template is tried out only for that."""
-        form = MessageForm()
-        if any(message["role"] == "tool" or "tool_calls" in message for message in messages):
-            form = self._call_form
-        if any("reasoning_content" in message for message in messages):
-            form = replace(form, reasoning_key=self._reasoning_key)
-        return form
+        """Return the form for what the messages have; the template is tried out only for calls."""
+        has_calls = any("tool_calls" in m or m["role"] == "tool" for m in messages)
+        return self._call_form if has_calls else MessageForm()
 
     def _close_reasoning(self, prompt: str, conversation: str, answer: Message) -> str:
         """Return the answer after a generation prompt whose reasoning block it must close."""
@@ -200,14 +188,12 @@ def _adapt_messages(messages: Sequence[Message], form: MessageForm) -> Iterator[
     results = 0
     for message in messages:
         adapted = dict(message)
-        if "reasoning_content" in message:
-            adapted[form.reasoning_key] = adapted.pop("reasoning_content")
         if "tool_calls" in message:
             adapted["tool_calls"] = []
             for call in message["tool_calls"]:
                 adapted["tool_calls"].append(_adapt_call(call, form, len(calls)))
                 calls.append(call)
-            if form.without_content and not message["content"]:
+            if form.null_content and not message["content"]:
                 adapted["content"] = None
         if message["role"] == "tool":
             if results < len(calls):

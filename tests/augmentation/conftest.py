@@ -43,11 +43,11 @@ def translation_models(tmp_path: Path, tokenizer: Any) -> list[Path]:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
-    paths = []
+    paths, vocabulary = [], len(tokenizer.pretrained)
     for name in ("there", "back"):
         torch.manual_seed(len(name))
         config = T5Config(
-            vocab_size=len(tokenizer.pretrained), d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
+            vocab_size=vocabulary, d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2,
             decoder_start_token_id=0, pad_token_id=0, eos_token_id=None, tie_word_embeddings=False,
             initializer_factor=20.0,
         )  # fmt: skip
