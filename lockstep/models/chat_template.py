@@ -154,14 +154,14 @@ class ChatTemplate:
         """
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        texts, _ = render_jinja_template(
+        rendered: Any = render_jinja_template(
             [list(_adapt_messages(messages, form))],
             tools=[*tools] or None,
             chat_template=self._pretrained.get_chat_template(tools=[*tools] or None),
             add_generation_prompt=generation_prompt,
             **self._pretrained.special_tokens_map,
         )
-        return texts[0]
+        return rendered[0][0]
 
     def _choose_form(self, messages: Sequence[Message]) -> MessageForm:
         """Return the form for what the messages have; the template is tried out only for calls."""
