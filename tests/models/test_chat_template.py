@@ -31,7 +31,7 @@ MISTRAL = """\
         {{- '[TOOL_CALLS] [' }}
         {%- for call in message['tool_calls'] %}
             {%- if call.id is not defined or call.id|length != 9 %}
-                {{- raise_exception('Tool call IDs should be alphanumeric strings with length 9!') }}
+                {{- raise_exception('A call needs an id of nine characters.') }}
             {%- endif %}
             {{- call.function|tojson }}
             {{- '"' + call.id + '"' }}
@@ -81,7 +81,7 @@ def test_calls_and_results_have_ids_where_the_template_needs_them():
     assert "[TOOL_RESULTS] Lyoncall00000[/TOOL_RESULTS]" in prompt
 
 
-@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+@pytest.mark.parametrize("key", ["reasoning_content", "thinking"])
 def test_reasoning_is_passed_by_the_name_that_the_template_reads(key: str):
     template = build_template(
         "{% for m in messages %}{% if m." + key + " %}({{ m." + key + " }}){% endif %}"
@@ -116,7 +116,7 @@ def test_an_earlier_turn_that_a_template_leaves_out_is_an_error():
 
 def test_a_python_error_of_a_template_is_one_line():
     template = build_template("{{ messages[0]['content'] + 1 }}")
-    with pytest.raises(UserError, match="^the base's chat template refuses user: can only conc"):
+    with pytest.raises(UserError, match=r"^the base's chat template refuses user: can only conc"):
         template.render([QUESTION])
 
 
