@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro init recipe params preflight gates runs sheet verify starter test lint format bench clean
+.PHONY: help setup repro init recipe params preview preflight gates runs sheet verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ recipe: setup  ## write the values of recipes/NAME.yaml into params.yaml: make r
 
 params: setup  ## print every parameter with its value and documentation
 	@.venv/bin/python -m lockstep.cli.params_reference
+
+preview: setup  ## show the first training records as the model reads them, with the learnt tokens marked
+	@.venv/bin/python -m lockstep.preview data/base data/augmented/train.jsonl --number 3
 
 preflight: setup  ## print the memory, disk and time that training will need here
 	.venv/bin/python -m lockstep.preflight

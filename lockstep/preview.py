@@ -15,20 +15,28 @@ from typing import Any
 
 import click
 
-from lockstep import records
+from lockstep import params, records
 from lockstep.cli import runner
 from lockstep.data import message_parsing, strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
 from lockstep.models.chat import IGNORE_INDEX, ChatTokenizer, Example
+from lockstep.params import Section
 from lockstep.records import Record
+from lockstep.training.train_params import TrainParams
 
 UNLIMITED = sys.maxsize
 """A number of tokens that no record reaches."""
 
 _SOURCE = Source(path="preview.jsonl", format="messages")
 """The settings by which messages are parsed: the defaults of a source."""
+
+
+class Params(Section):
+    """Section of params.yaml that the command reads."""
+
+    train: TrainParams
 
 
 @click.command(help=__doc__)
@@ -38,7 +46,8 @@ _SOURCE = Source(path="preview.jsonl", format="messages")
 @click.option(
     "--max-length",
     type=click.IntRange(min=1),
-    help="Maximum number of tokens, like train.max_length; by default nothing is cut.",
+    help="Maximum number of tokens. The text is marked there, by default at train.max_length of "
+    "params.yaml; JSON is cut there, by default nowhere.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print input_ids and labels as JSON lines.")
 def main(
@@ -46,6 +55,7 @@ def main(
 ) -> None:
     from lockstep.models import loading
 
+    marked_length = max_length or _read_max_length()
     rows = list(islice(read_records(records_file), number))
     tokenizer = loading.load_tokenizer(model)
     for record in rows:
@@ -55,7 +65,7 @@ def main(
             values = {"input_ids": example.input_ids[:end], "labels": example.labels[:end]}
             click.echo(json.dumps(values))
         else:
-            click.echo(format_example(tokenizer, record, example, max_length or UNLIMITED))
+            click.echo(format_example(tokenizer, record, example, marked_length))
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -84,6 +94,11 @@ def format_example(
         rest = tokenizer.pretrained.decode(example.input_ids[max_length:])
         shown += f"\n--- cut at {max_length} tokens ---\n{click.style(rest, dim=True)}"
     return f"{click.style(heading, bold=True)}\n{shown}\n"
+
+
+def _read_max_length() -> int:
+    """Return train.max_length of params.yaml; without that file no row is too long."""
+    return params.read(Params).train.max_length if params.FILE.exists() else UNLIMITED
 
 
 def _mark_learnt(tokenizer: ChatTokenizer, ids: list[int], labels: list[int]) -> str:

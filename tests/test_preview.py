@@ -1,0 +1,91 @@
+"""The preview shows what training reads and learns."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lockstep import preview, records
+from lockstep.models import loading
+from lockstep.records import Record
+from tests.conftest import write_params
+
+LINE = {"messages": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes 好"}]}
+
+
+@pytest.fixture
+def run_preview(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run the command on lines of text, in a folder without params.yaml."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*lines: str, options: tuple[str, ...] = ()) -> Result:
+        Path("rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        return CliRunner().invoke(preview.main, [str(tiny_model), "rows.jsonl", *options])
+
+    return run
+
+
+def test_the_learnt_text_is_between_marks_and_the_tokens_are_counted(
+    run_preview: Callable[..., Result],
+):
+    heading, *text = run_preview(json.dumps(LINE)).output.splitlines()
+    assert heading.startswith("rows.jsonl:1: ")
+    assert heading.endswith(" learnt")
+    assert "\n".join(text) == (
+        "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n⟦yes 好<|im_end|>⟧\n"
+    )
+
+
+def test_json_has_the_ids_and_labels_of_training(
+    run_preview: Callable[..., Result], tiny_model: Path, corpus: list[Record]
+):
+    result = run_preview(*(records.dump(row).decode() for row in corpus), options=("--json",))
+    tokenizer = loading.load_tokenizer(tiny_model)
+    examples = [tokenizer.encode_example(row, 10_000) for row in corpus]
+    assert [json.loads(line) for line in result.output.splitlines()] == [
+        {"input_ids": example.input_ids, "labels": example.labels} for example in examples
+    ]
+
+
+def test_number_limits_the_records(run_preview: Callable[..., Result]):
+    lines = [json.dumps(LINE)] * 3
+    assert len(run_preview(*lines, options=("--json", "--number", "2")).output.splitlines()) == 2
+
+
+def test_max_length_cuts_json_and_marks_the_text(run_preview: Callable[..., Result]):
+    whole = json.loads(run_preview(json.dumps(LINE), options=("--json",)).output)
+    length = len(whole["input_ids"]) - 2
+    options = ("--max-length", str(length))
+    cut = json.loads(run_preview(json.dumps(LINE), options=("--json", *options)).output)
+    assert cut == {name: values[:length] for name, values in whole.items()}
+    text = run_preview(json.dumps(LINE), options=options).output
+    assert "; training cuts 2 tokens, 2 of them learnt\n" in text
+    assert f"--- cut at {length} tokens ---\n" in text
+
+
+def test_the_text_is_marked_at_the_length_in_params_yaml(run_preview: Callable[..., Result]):
+    write_params(Path(), {"train.max_length": 9})
+    assert "--- cut at 9 tokens ---" in run_preview(json.dumps(LINE)).output
+    ids = json.loads(run_preview(json.dumps(LINE), options=("--json",)).output)["input_ids"]
+    assert len(ids) > 9
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "rows.jsonl:2: not valid JSON"),
+        ("[1]", "rows.jsonl:2: no messages; write a record or "),
+        ('{"messages": [{"role": "user", "content": "a"}]}', "rows.jsonl:2: ends_without_answer"),
+        ('{"messages": [{"role": "king", "content": "a"}]}', "rows.jsonl:2: unknown_role"),
+    ],
+)
+def test_a_line_that_is_no_record_is_an_error_with_its_number(
+    run_preview: Callable[..., Result], line: str, message: str
+):
+    result = run_preview(json.dumps(LINE), line)
+    assert result.exit_code == 2
+    assert message in result.output
