@@ -126,7 +126,7 @@ def _parse_record(line: bytes, origin: str) -> Record:
     except (UnicodeDecodeError, InvalidRowError):
         raise UserError(f"{origin}: not valid JSON; write one JSON object per line") from None
     if not isinstance(row, dict) or "messages" not in row:
-        raise UserError(f'{origin}: no messages; the command reads records or {{"messages": […]}}')
+        raise UserError(f'{origin}: no messages; write a record or {{"messages": […]}}')
     if {"id", "task", "source", "origin"} <= row.keys():
         return records.load(line)
     try:

@@ -109,6 +109,16 @@ def test_truncated_answers_are_counted_where_answers_are_generated() -> None:
     assert "truncated" not in compute_metrics(rows, [make_suite("choice")], [])["t"]
 
 
+def test_the_mean_length_of_the_reasoning_is_a_metric_of_models_that_reason() -> None:
+    rows = [
+        *make_predictions(("a", "a"), reasoning="Hm, a?", reasoning_tokens=5),
+        *make_predictions(("b", "b"), ("c", "c")),
+    ]
+    assert compute_metrics(rows, [make_suite("text")], [])["t"]["reasoning_tokens"] == 5 / 3
+    rows = make_predictions(("a", "a"))
+    assert "reasoning_tokens" not in compute_metrics(rows, [make_suite("text")], [])["t"]
+
+
 def test_a_task_without_a_suite_counts_only_in_perplexity() -> None:
     rows = make_predictions(("a", ""), answer_form="")
     assert build_measured_suites(rows, {}, {}) == []

@@ -1,6 +1,7 @@
 """VariantModel: answers, likelihoods and context of the tiny model, and the options they follow."""
 
 import math
+import string
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,22 @@ def test_a_choice_has_the_log_likelihood_of_each_label(
         assert list(answer.option_scores) == LABELS
         assert list(answer.option_scores.values()) == pytest.approx(scores, abs=1e-3)
         assert answer.text == LABELS[scores.index(max(scores))]
+
+
+def test_reasoning_in_front_of_an_answer_is_kept_apart(
+    make_model: Callable[..., VariantModel], tiny_model_copy: Path, replies: list[Record]
+):
+    """The template ends reasoning by a character that this model generates."""
+    (whole,) = make_model().answer(TEXT, replies[:1], [])
+    mark = next(character for character in whole.text[2:] if character in string.ascii_letters)
+    file = tiny_model_copy / "chat_template.jinja"
+    template = file.read_text().replace("<think>\n", "").replace("\n</think>\n\n", mark)
+    file.write_text(template)
+    settings = make_model().settings
+    (answer,) = VariantModel(tiny_model_copy, "eager", settings, None).answer(TEXT, replies[:1], [])
+    before, _, after = whole.text.partition(mark)
+    assert (answer.reasoning, answer.text) == (before.strip(), after.lstrip())
+    assert answer.reasoning_tokens == len(make_model().tokenizer.encode_text(before.strip()))
 
 
 def test_generated_answers_are_greedy_and_end_at_max_new_tokens(

@@ -98,6 +98,20 @@ def test_grpo_adds_up_the_weighted_rewards(
     assert all(reward > 0.4 * rewards[-1]["weight"] for reward in logged_rewards)
 
 
+def test_grpo_rewards_the_answer_without_the_reasoning_in_front_of_it(
+    run_training: Callable[..., Any], tokenizer: ChatTokenizer
+):
+    trainer = run_training(
+        objective="grpo", options={"num_generations": 2}, epochs=0.1, evaluation_tokens=2,
+        grpo={"rewards": [{"kind": "exact_match", "weight": 1.0}]},
+    )  # fmt: skip
+    text = "<think>\nIt is late.\n</think>\n\nrefund"
+    ids = [*tokenizer.encode_text(text), tokenizer.end_ids[0]]
+    rows = [{"prompt": "p", "reference": "refund"}, {"prompt": "p", "reference": text}]
+    rewards = trainer._calculate_rewards(rows, ["p", "p"], [text, text], [ids, ids])
+    assert rewards.tolist() == [[1.0], [0.0]]
+
+
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_each_strategy_trains_only_its_parameters(
     run_training: Callable[..., Any], strategy: str, tmp_path: Path
