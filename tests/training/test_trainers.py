@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from lockstep.models.chat import ChatTokenizer
 from lockstep.training import training_log
 from lockstep.training.train_params import Objective, Strategy
 
