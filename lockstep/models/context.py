@@ -28,6 +28,8 @@ def read_context(config: Any) -> int | None:
     """
     text_config = config.get_text_config()
     positions = getattr(text_config, "max_position_embeddings", None)
-    if positions and text_config.model_type in OFFSET_POSITIONS:
+    if positions is None or positions < 1:  # XLNet has -1
+        return None
+    if text_config.model_type in OFFSET_POSITIONS:
         return positions - text_config.pad_token_id - 1
-    return positions or None
+    return positions
