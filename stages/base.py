@@ -25,16 +25,18 @@ def main(starter: Path, out: Path) -> None:
     with outputs.atomic_folder(out) as partial:
         match base.source:
             case "starter":
-                base_model.copy_base(starter, base, partial)
+                notes = base_model.copy_base(starter, base, partial)
                 summary = f"copied {starter}"
             case "hub":
-                base_model.download_base(base, partial)
+                notes = base_model.download_base(base, partial)
                 summary = f"downloaded {base.id} at {base.revision}"
             case "path":
-                base_model.copy_base(Path(base.path), base, partial)
+                notes = base_model.copy_base(Path(base.path), base, partial)
                 summary = f"copied {base.path}"
         base_model.apply_configuration(partial, base)
         base_template.write_template(partial, base)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(f"base: {summary}", err=True)
 
 

@@ -45,8 +45,10 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
             )
         else:  # full or freeze trained whole weights, which need no merging
             prompts, difference = [], 0.0
-            for file in sorted(source.iterdir()):
-                outputs.link_or_copy(file, partial / file.name)
+            for file in sorted(path for path in source.rglob("*") if path.is_file()):
+                copy = partial / file.relative_to(source)
+                copy.parent.mkdir(exist_ok=True)
+                outputs.link_or_copy(file, copy)
         summary = {
             "prompts": len(prompts),
             "largest_logit_difference": float(f"{difference:.3g}"),

@@ -18,10 +18,11 @@ DEVELOPMENT = ("benchmarks", "data/sample", "tests")
 USED_WITHOUT_IMPORT = {
     "mypy": "a command of `make lint`",
     "pre-commit": "a command for developers",
+    "protobuf": "transformers reads sentencepiece models with it",
     "pytest-xdist": "a plugin of pytest",
     "ruff": "a command of `make lint`",
     "schedulefree": "transformers imports it for the optimizer schedule_free_adamw",
-    "sentencepiece": "transformers imports it for the tokenizers of translation models",
+    "sentencepiece": "transformers imports it for tokenizers without tokenizer.json",
     "vllm-bnb-plugin": "a plugin of vllm",
 }
 PROVIDED_BY = {

@@ -22,13 +22,20 @@ MOVED_KEYS = {
 }
 """Old key -> new key. A star stands for each item of a list or mapping."""
 
+REMOVED_KEYS = {
+    "base.allowed_config_keys": "unknown keys of config.json are kept with a note",
+}
+"""Old key -> why it is no longer needed."""
+
 
 def remove_moved_keys(values: dict[str, Any]) -> list[str]:
     """Remove all old keys from the values and return a line for each that says where it went."""
+    changes = {old: f"moved to {new}" for old, new in MOVED_KEYS.items()}
+    changes |= {
+        old: f"removed, since {reason}; leave it out" for old, reason in REMOVED_KEYS.items()
+    }
     return [
-        f"{old}: moved to {new}"
-        for old, new in MOVED_KEYS.items()
-        if _remove_key(values, old.split("."))
+        f"{old}: {change}" for old, change in changes.items() if _remove_key(values, old.split("."))
     ]
 
 

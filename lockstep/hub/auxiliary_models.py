@@ -32,7 +32,7 @@ def resolve_model(reference: ModelReference) -> Path:
                 f"{reference}: no such model; name a folder written by save_pretrained, or "
                 "owner/name@revision on the hub with all 40 digits of the revision"
             )
-        local_folder.list_small_files({path.name for path in folder.iterdir()}, reference)
+        local_folder.list_small_files(local_folder.list_files(folder), reference)
         return folder
     model_id, revision = hub_name.groups()
     root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "models")

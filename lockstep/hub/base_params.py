@@ -36,8 +36,6 @@ class BaseParams(Section):
     """hub: full commit hash, 40 hex digits; a branch name could point to other files later."""
     path: str = ""
     """path: local folder with config.json, *.safetensors and the tokenizer's files."""
-    allowed_config_keys: list[str] = Field(default=[])
-    """Keys of config.json that transformers does not know but you trust."""
     configuration: dict[str, JsonValue] = Field(default={})
     """Values that replace those of config.json, by key: RoPE scaling, a sliding window …"""
 

@@ -31,8 +31,8 @@ def download_model(
 ) -> None:
     """Download one revision (40 hex digits) of a model into the folder `into`.
 
-    Finished files stay in .scratch, which survives a killed stage, until all files are there and
-    `check` has accepted their folder. A model that `check` refuses is not downloaded again.
+    Finished files stay in .scratch, which survives a killed stage, until `check` has accepted the
+    folder `into`, which it may change. A model that `check` refuses is not downloaded again.
 
     An unfinished file starts again from its beginning, since huggingface_hub keeps no part of
     it. Files are therefore downloaded one after the other, so that a kill costs one shard at
@@ -46,10 +46,16 @@ def download_model(
     with lock_downloads(scratch.parent):
         with _allow_network(), _explain_errors(where):
             names = _download_files(model_id, revision, scratch, where)
-        if check:
-            check(scratch)
         for name in names:
+            (into / name).parent.mkdir(exist_ok=True)
             outputs.link_or_copy(scratch / name, into / name)
+        if check:
+            try:
+                check(into)
+            except UserError:
+                for path in into.iterdir():
+                    outputs.remove(path)
+                raise
         outputs.remove(scratch)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Collection
@@ -17,6 +18,8 @@ TOKENIZERS = (
     {"tokenizer.json"},
     {"tokenizer.model"},
     {"vocab.json", "merges.txt"},
+    {"vocab.txt"},  # BERT
+    {"spm.model"},  # DeBERTa v3
     {"spiece.model"},  # T5
     {"sentencepiece.bpe.model"},  # M2M100, NLLB, mBART
     {"vocab.json", "source.spm", "target.spm"},  # Marian
@@ -31,7 +34,9 @@ SMALL_FILES = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "vocab.txt",
     "tokenizer.model",
+    "spm.model",
     "spiece.model",
     "sentencepiece.bpe.model",
     "source.spm",
@@ -40,6 +45,9 @@ SMALL_FILES = (
     "chat_template.json",
 )
 """Configuration and tokenizer files that a model may have."""
+CHAT_TEMPLATES = "additional_chat_templates"
+"""Folder of a model's further chat templates, NAME.jinja for each."""
+_CHAT_TEMPLATE = re.compile(rf"{CHAT_TEMPLATES}/[\w.-]+\.jinja")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 """Suffixes of weight files that can run code when they are read."""
 
@@ -55,10 +63,17 @@ def copy_model(source: Path, into: Path) -> None:
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; name a folder written by save_pretrained")
-    names = {path.name for path in source.iterdir() if path.is_file()}
+    names = list_files(source)
     small_files = list_small_files(names, str(source))
     for name in small_files + list_weight_files(names, source, str(source)):
+        (into / name).parent.mkdir(exist_ok=True)
         _link_or_clone(source / name, into / name)
+
+
+def list_files(folder: Path) -> set[str]:
+    """Return the files of a model folder as the hub lists them; other subfolders are ignored."""
+    paths = [*folder.iterdir(), *folder.glob(f"{CHAT_TEMPLATES}/*")]
+    return {path.relative_to(folder).as_posix() for path in paths if path.is_file()}
 
 
 def list_small_files(names: Collection[str], where: str) -> list[str]:
@@ -74,7 +89,9 @@ def list_small_files(names: Collection[str], where: str) -> list[str]:
         raise UserError(f"{where}: {_explain_missing_weights(names)}")
     if not any(tokenizer <= set(names) for tokenizer in TOKENIZERS):
         raise UserError(f"{where}: no tokenizer.json or tokenizer.model; add the tokenizer's files")
-    return [name for name in SMALL_FILES if name in names] + [INDEX] * (WEIGHTS not in names)
+    templates = [name for name in sorted(names) if _CHAT_TEMPLATE.fullmatch(name)]
+    index = [INDEX] * (WEIGHTS not in names)
+    return [name for name in SMALL_FILES if name in names] + templates + index
 
 
 def list_weight_files(names: Collection[str], folder: Path, where: str) -> list[str]:

@@ -45,8 +45,9 @@ class ChatTokenizer:
         self.pretrained = pretrained
         """The tokenizer of transformers, for libraries that take one."""
         self.template = ChatTemplate(pretrained)
-        own = [] if pretrained.eos_token_id is None else [pretrained.eos_token_id]
-        self._declared_end_ids = tuple(dict.fromkeys([*own, *declared_end_ids]))
+        declared = dict.fromkeys([pretrained.eos_token_id, *declared_end_ids])
+        known = set(pretrained.get_vocab().values())  # a folder may declare what it lacks
+        self._declared_end_ids = tuple(number for number in declared if number in known)
 
     @property
     def has_template(self) -> bool:

@@ -1,7 +1,9 @@
 """Load models and tokenizers without running foreign code."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +16,9 @@ from lockstep.models.template_adaptation import DEFAULT_TEMPLATE_OPTIONS, Templa
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 DTYPES: dict[str, Dtype] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+"""The number of a layer in the name of a tensor."""
 
 
 def load_tokenizer(
@@ -82,15 +87,16 @@ def load_model(
     values of its configuration. If `device` is None, the launcher places the weights.
 
     transformers fills missing tensors with random numbers without an error; this function
-    raises UserError instead. It always sets the attention implementation, because a folder could
-    otherwise choose one that loads code.
+    raises UserError instead. With a new head, the names of its parameters are in the attribute
+    `new_parameters` of the model. The attention implementation is always set, because a folder
+    could otherwise choose one that loads code.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     has_head = head is not None or heads.read_head(folder) is not None
     loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
-    with report_load_errors(f"{folder}: the model"):
+    with report_load_errors(f"{folder}: the model"), _explain_attention(attention):
         if quantization is not None or is_quantized(folder):
             lean_imports.import_bitsandbytes()
         model, report = loader.from_pretrained(
@@ -105,19 +111,62 @@ def load_model(
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=head is not None,  # the base may have a head for other labels
         )
-    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        names = sorted(str(name) for name in report[problem])
-        if head is not None:
-            names = [name for name in names if name.startswith(f"{model.base_model_prefix}.")]
+    missing, mismatched = set(report["missing_keys"]), {n for n, *_ in report["mismatched_keys"]}
+    new = {n for n in missing | mismatched if head is not None and belongs_to_head(n, model)}
+    problems = {
+        "missing": missing - new,
+        "mismatched": mismatched - new,
+        "unexpected": find_surplus_layers(report["unexpected_keys"], model),
+    }
+    for problem, names in problems.items():
         if names:
             raise UserError(
-                f"{folder}: {problem.replace('_', ' ')}: {', '.join(names[:3])}; fetch the weights "
+                f"{folder}: {problem} keys: {', '.join(sorted(names)[:3])}; fetch the weights "
                 "again or use another base"
             )
+    model.new_parameters = sorted(new)
     _disable_four_bit_repacking(model)
     soft_prompt.load_soft_prompt(model, folder)
     return model.eval()
+
+
+def is_pooler(name: str) -> bool:
+    """Whether a parameter belongs to the pooler of an encoder, on which some heads are built.
+
+    Encoders trained on masked words alone are published without it, since nothing trained it.
+    """
+    return "pooler" in name.split(".")[:-1]
+
+
+def find_surplus_layers(unexpected: Iterable[str], model: Any) -> list[str]:
+    """Return the unexpected tensors that differ from the model's only in the number of a layer.
+
+    They mean that the configuration has fewer layers than the weights. Other unexpected tensors
+    belong to parts that a task does not need, such as a head for masked words.
+    """
+    known = {_NUMBER.sub("N", name) for name in model.state_dict()}
+    return sorted(name for name in unexpected if _NUMBER.sub("N", name) in known)
+
+
+def belongs_to_head(name: str, model: Any) -> bool:
+    """Whether a parameter is outside of the base model, or in its pooler."""
+    return not name.startswith(f"{model.base_model_prefix}.") or is_pooler(name)
+
+
+@contextmanager
+def _explain_attention(attention: str) -> Iterator[None]:
+    """Name `compute.attention` in the error for a model that lacks the attention kernel."""
+    try:
+        yield
+    except ValueError as error:
+        if attention == "eager" or "does not support an attention implementation" not in str(error):
+            raise
+        raise UserError(
+            f"params.yaml: compute.attention: {attention}: {str(error).split()[0]} supports eager "
+            "only; set compute.attention: eager"
+        ) from None
 
 
 def is_quantized(folder: Path) -> bool:
@@ -141,14 +190,35 @@ def has_finite_parameters(model: Any) -> bool:
     return all(bool(torch.isfinite(p).all()) for p in model.parameters() if p.is_floating_point())
 
 
+def find_media_parts(model: Any) -> list[str]:
+    """Return the names of the parts of a multi-modal model that text does not pass through."""
+    if "text_config" not in getattr(model.config, "sub_configs", {}):
+        return []
+    decoder = model.base_model.get_decoder()
+    parts, path, parent = [], [model.base_model_prefix], model.base_model
+    while parent is not decoder:
+        inner = ""
+        for name, child in parent.named_children():
+            if any(module is decoder for module in child.modules()):
+                inner = name
+            else:
+                parts.append(".".join([*path, name]))
+        path, parent = [*path, inner], getattr(parent, inner)
+    return parts
+
+
 def find_blocks(model: Any) -> Any:
-    """Return the model's transformer blocks: the longest ModuleList that is not inside another."""
+    """Return the model's transformer blocks: the longest ModuleList that is not inside another.
+
+    The blocks of the vision and audio parts of a multi-modal model do not count.
+    """
     import torch
 
+    media = tuple(f"{name}." for name in find_media_parts(model))
     lists = {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.ModuleList)
+        if isinstance(module, torch.nn.ModuleList) and not name.startswith(media)
     }
     outermost = [
         module

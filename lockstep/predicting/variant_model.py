@@ -13,7 +13,7 @@ from lockstep.errors import UserError
 from lockstep.inference import head_outputs, latency, likelihood
 from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
 from lockstep.inference.vllm_backend import VllmGenerator
-from lockstep.models import compute, heads, loading
+from lockstep.models import compute, context, heads, loading
 from lockstep.models.answer_format import GeneratedAnswer
 from lockstep.models.heads import Head
 from lockstep.predicting import lm_eval_tasks
@@ -108,19 +108,22 @@ class VariantModel:
         It is infinite where the model states none, and for a model with a head, whose inputs are
         truncated to max_length.
         """
+        return self.input_limit if self.head is None else math.inf
+
+    @cached_property
+    def input_limit(self) -> float:
+        """Maximum number of tokens that the model can read; infinite where it states none."""
         from transformers import AutoConfig
 
-        if self.head is not None:
-            return math.inf
-        config = AutoConfig.from_pretrained(self.folder, local_files_only=True).get_text_config()
-        return getattr(config, "max_position_embeddings", None) or math.inf
+        config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        return context.read_context(config) or math.inf
 
     def check_context(self, suite: Suite, records: Sequence[Record], labels: Sequence[str]) -> None:
         """Raise UserError if a prompt leaves no room for an answer in the model's context."""
-        if self.settings.max_length > self.context:
+        if self.settings.max_length > self.input_limit:
             raise UserError(
                 f"params.yaml: predict.max_length: {self.settings.max_length} tokens are more "
-                f"than the model's context of {self.context}; lower it"
+                f"than the model's context of {self.input_limit}; lower it"
             )
         for record in records:
             if not self.fits_context(suite, record, labels):

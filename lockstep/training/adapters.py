@@ -1,13 +1,12 @@
 """Strategies: which parameters are trained, and PEFT's configuration of the adapter."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.models import loading
-from lockstep.training import library_options
+from lockstep.training import library_options, target_modules
 from lockstep.training.train_params import FreezeOptions, Options, Strategy, TrainParams
 
 WHERE = "train.adapter"
@@ -100,36 +99,16 @@ def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: i
             )
         adapter_config.total_step = steps
     if adapter_config is not None:
-        check_target_modules(adapter_config, model)
-
-
-def check_target_modules(config: Any, model: Any) -> None:
-    """Raise UserError if a target module is not a layer of the model.
-
-    PEFT itself accepts a list as soon as one of its names is known.
-    """
-    targets = getattr(config, "target_modules", None)
-    if not isinstance(targets, list | set):
-        return
-    import torch
-
-    layers = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | torch.nn.Embedding)
-    ]
-    known = sorted({name.rpartition(".")[2] for name in layers})
-    for target in sorted(targets):
-        if not any(f".{name}".endswith(f".{target}") for name in layers):
-            near = difflib.get_close_matches(target, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise UserError(
-                f"params.yaml: {WHERE}.target_modules: the base has no layer {target}; {hint}"
-            )
+        target_modules.choose_target_modules(adapter_config, model)
+    elif params.strategy == "full":
+        for name in loading.find_media_parts(model):
+            model.get_submodule(name).requires_grad_(False)  # text trains nothing in them
 
 
 def freeze_layers(model: Any, trained_layers: int) -> None:
     """Train only the last transformer blocks and what follows them: norm or pooler, and head.
+
+    The vision and audio parts of a multi-modal model keep their weights.
 
     If the head shares its matrix with the input embeddings, these are trained as well.
     """
@@ -203,7 +182,9 @@ def _check_initialization(options: Options, strategy: Strategy) -> None:
 
 def _iterate_modules_after(model: Any, blocks: Any) -> Iterator[Any]:
     """Yield the modules without children outside of the blocks and the input embeddings."""
-    excluded = {id(module) for module in [*blocks.modules(), *_iterate_embedding_modules(model)]}
+    media = [model.get_submodule(name) for name in loading.find_media_parts(model)]
+    parts = [*(module for part in media for module in part.modules()), *blocks.modules()]
+    excluded = {id(module) for module in [*parts, *_iterate_embedding_modules(model)]}
     for module in model.modules():
         if not list(module.children()) and id(module) not in excluded:
             yield module

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import compute, loading, saving
+from lockstep.models import compute, context, loading, saving
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.params import Section, Seed
@@ -170,11 +170,11 @@ def check_dropout(config: Any, dropout: Mapping[str, float]) -> None:
 
 def check_context(config: Any, longest: int) -> None:
     """Raise UserError if the longest row has more tokens than the base has positions."""
-    context = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if context is not None and longest > context:
+    limit = context.read_context(config)
+    if limit is not None and longest > limit:
         raise UserError(
             f"params.yaml: train.max_length: the longest row has {longest} tokens, but the base's "
-            f"context is {context}; lower it, or extend the context by base.configuration"
+            f"context is {limit}; lower it, or extend the context by base.configuration"
         )
 
 

@@ -26,6 +26,15 @@ def test_an_old_section_is_named_with_its_new_place(tmp_path: Path) -> None:
     ]
 
 
+def test_a_removed_key_is_named_with_the_reason() -> None:
+    values = {"base": {"source": "starter", "allowed_config_keys": []}}
+    assert moved_keys.remove_moved_keys(values) == [
+        "base.allowed_config_keys: removed, since unknown keys of config.json are kept with a "
+        "note; leave it out"
+    ]
+    assert values == {"base": {"source": "starter"}}
+
+
 def test_keys_inside_lists_and_mappings_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moved_keys, "MOVED_KEYS", {"a.*.b": "c.b", "d.e": "f"})
     values = {"a": [{"b": 1, "x": 2}, {"x": 3}], "d": {"e": 4, "y": 5}}

@@ -1,5 +1,6 @@
 """A base model is checked when it is copied and when its configuration is changed."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def test_the_error_for_a_damaged_or_missing_file_names_the_user_s_folder(
         (tiny_model_copy / name).unlink()
     else:
         (tiny_model_copy / name).write_text(text)
-    base = BaseParams(source="path", path=str(tiny_model_copy))
+    base = BaseParams(source="starter")
     with pytest.raises(UserError, match=re.escape(message)) as error:
         base_model.copy_base(tiny_model_copy, base, output_folder)
     assert "\n" not in error.value.message
@@ -38,7 +39,7 @@ def test_the_error_for_a_damaged_or_missing_file_names_the_user_s_folder(
 @pytest.mark.parametrize(
     ("configuration", "message"),
     [
-        ({"slidingwindow": 8}, "slidingwindow: unknown key; add it to base.allowed_config_keys"),
+        ({"slidingwindow": 8}, "slidingwindow: Qwen2Config has no such key; correct it"),
         ({"sliding_window": "long"}, "sliding_window"),
         ({"hidden_size": 32}, "wrong shapes: "),
         ({"auto_map": {"AutoConfig": "x.Y"}}, "auto_map: can load code, never allowed"),
@@ -78,12 +79,12 @@ def test_a_configuration_changes_the_model_s_outputs(
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 
 
-def test_an_allowed_key_of_the_user_s_own_is_accepted(tiny_model_copy: Path):
-    base = BaseParams(
-        source="starter", configuration={"novel_trick": 1}, allowed_config_keys=["novel_trick"]
-    )
+def test_a_key_that_only_config_json_has_can_be_changed(tiny_model_copy: Path):
+    path = tiny_model_copy / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "novel_trick": 1}))
+    base = BaseParams(source="starter", configuration={"novel_trick": 2})
     base_model.apply_configuration(tiny_model_copy, base)
-    base_model.check_base(tiny_model_copy, base)
+    assert json.loads(path.read_text())["novel_trick"] == 2
 
 
 def test_a_source_lists_the_keys_that_it_needs():

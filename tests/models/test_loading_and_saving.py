@@ -9,6 +9,8 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.models import loading, saving
+from lockstep.models.heads import Head
+from tests.published_folders import write_published_folder
 
 MODEL_FILES = [
     "chat_template.jinja",
@@ -160,3 +162,47 @@ def test_the_error_for_a_damaged_file_is_one_line(tiny_model_copy: Path, name: s
         loading.load_tokenizer(tiny_model_copy)
         loading.load_model(tiny_model_copy, "auto", "eager", "cpu")
     assert "\n" not in error.value.message
+
+
+def test_an_attention_kernel_that_a_model_lacks_is_refused_with_the_one_it_has(tmp_path: Path):
+    folder = write_published_folder("gemma2", tmp_path / "gemma2")
+    with pytest.raises(UserError) as error:
+        loading.load_model(folder, "float32", "sdpa", "cpu")
+    assert error.value.message == (
+        "params.yaml: compute.attention: sdpa: Gemma2ForCausalLM supports eager only; "
+        "set compute.attention: eager"
+    )
+
+
+def test_a_new_head_replaces_that_of_a_classifier_for_other_labels(tmp_path: Path):
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    source = write_published_folder("roberta", tmp_path / "roberta")
+    trained = AutoModelForSequenceClassification.from_pretrained(source, num_labels=5)
+    saving.save_model(trained, tmp_path / "trained", 1.0)
+    head = Head("single_label_classification", ["a", "b", "c"])
+    model = loading.load_model(tmp_path / "trained", "float32", "eager", "cpu", head=head)
+    assert model.new_parameters == ["classifier.out_proj.bias", "classifier.out_proj.weight"]
+    assert torch.equal(model.classifier.dense.weight, trained.classifier.dense.weight)
+
+
+def test_an_encoder_that_lacks_a_layer_is_refused(tmp_path: Path):
+    folder = write_published_folder("roberta", tmp_path / "roberta")
+    remove_tensor(folder, "roberta.encoder.layer.1.output.dense.weight")
+    head = Head("single_label_classification", ["a", "b", "c"])
+    with pytest.raises(UserError, match=r"missing keys: roberta\.encoder\.layer\.1\.output"):
+        loading.load_model(folder, "float32", "eager", "cpu", head=head)
+
+
+def test_a_merged_multi_modal_model_keeps_its_vision_part(tmp_path: Path):
+    import torch
+    from safetensors.torch import load_file
+
+    folder = write_published_folder("gemma3", tmp_path / "gemma3")
+    model = loading.load_model(folder, "auto", "eager", "cpu")
+    saving.save_model(model, tmp_path / "saved", 1.0)
+    before, after = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "saved"))
+    assert sum("vision_tower" in name for name in before) > 40
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)

@@ -162,6 +162,9 @@ def test_inputs_of_a_head_are_truncated_instead(
     assert model.context == math.inf
     assert all(len(model.encode_prompt(record)) <= 16 for record in corpus)
     model.check_context(Suite(task="intent", answer="number"), corpus, [])
+    model.settings = model.settings.model_copy(update={"max_length": 257})
+    with pytest.raises(UserError, match="257 tokens are more than the model's context of 256"):
+        model.check_context(Suite(task="intent", answer="number"), corpus, [])
 
 
 def test_kept_prompts_are_those_of_the_records(

@@ -94,9 +94,14 @@ def test_a_model_whose_weights_were_trained_whole_is_linked(
     (workspace / "base").mkdir()  # the base is not needed
     (workspace / "trained").mkdir()
     (workspace / "model").rename(workspace / "trained/model")
+    template = "additional_chat_templates/tool_use.jinja"
+    (workspace / "trained/model" / template).parent.mkdir()
+    (workspace / "trained/model" / template).write_text("{{ eos_token }}")
     run_stage_in_process(*ARGUMENTS)
-    assert sorted(path.name for path in (workspace / "merged").iterdir()) == OUTPUT_FILES
-    for name in set(OUTPUT_FILES) - {"merge.json"}:
+    files = [path for path in (workspace / "merged").rglob("*") if path.is_file()]
+    names = {path.relative_to(workspace / "merged").as_posix() for path in files}
+    assert names == {*OUTPUT_FILES, template}
+    for name in names - {"merge.json"}:
         assert (workspace / "merged" / name).samefile(workspace / "trained/model" / name)
     summary = json.loads((workspace / "merged/merge.json").read_text())
     assert summary == {"prompts": 0, "largest_logit_difference": 0.0}

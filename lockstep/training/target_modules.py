@@ -1,0 +1,106 @@
+"""Choose the layers of the base that receive an adapter and the layers that are trained whole."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lockstep.errors import UserError
+from lockstep.models import loading
+
+WHERE = "train.adapter.target_modules"
+"""Path in params.yaml of the option, for messages."""
+
+SAVED_HEADS = ("classifier", "score")
+"""Endings of the names of a classifier's layers that PEFT itself trains and saves whole."""
+
+
+def choose_target_modules(config: Any, model: Any) -> None:
+    """Complete PEFT's configuration for the model: its layers, exclusions and new parameters.
+
+    The default is all linear layers, since PEFT's own defaults cover some families only; (IA)³
+    keeps PEFT's default where there is one. The vision and audio parts of a multi-modal model
+    are left out, and so are the layers that are trained whole: the head and other parameters
+    that the base's files lack. Raise UserError if a target is not a layer of the model.
+    """
+    if not hasattr(config, "target_modules") or not hasattr(config, "exclude_modules"):
+        return  # vectors before the input or rows of the embeddings
+    if config.target_modules is None and not _has_default(config, model):
+        config.target_modules = "all-linear"
+        if hasattr(config, "feedforward_modules") and config.feedforward_modules is None:
+            config.feedforward_modules = []  # every vector scales the output of its layer
+    new_modules = _list_new_modules(model)
+    if new_modules:
+        config.modules_to_save = [*(config.modules_to_save or []), *new_modules]
+    excluded = [*loading.find_media_parts(model), *new_modules, *_list_saved_heads(config, model)]
+    if excluded:
+        config.exclude_modules = _exclude(excluded, config.exclude_modules)
+    _check_targets(config, model)
+
+
+def _has_default(config: Any, model: Any) -> bool:
+    """Whether PEFT knows which layers (IA)³ scales, and which of them are feed-forward layers."""
+    from peft.utils import constants
+
+    families = constants.TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+    return config.peft_type == "IA3" and model.config.model_type in families
+
+
+def _list_new_modules(model: Any) -> list[str]:
+    """Return the layers with parameters that the base's files lack and that PEFT does not know."""
+    names = {name.rpartition(".")[0] for name in getattr(model, "new_parameters", ())}
+    return sorted(name for name in names if not name.split(".")[0].endswith(SAVED_HEADS))
+
+
+def _list_saved_heads(config: Any, model: Any) -> list[str]:
+    """Return the layers that PEFT saves whole: all-linear would otherwise give them adapters."""
+    if config.task_type != "SEQ_CLS":
+        return []
+    return [name for name, _ in model.named_children() if name.endswith(SAVED_HEADS)]
+
+
+def _exclude(parts: list[str], excluded: Any) -> str:
+    """Return a pattern for parts of the model with all layers in them, and for `excluded`."""
+    pattern = f"({'|'.join(re.escape(part) for part in sorted(parts))})(\\..*)?"
+    if not excluded:
+        return pattern
+    if not isinstance(excluded, str):
+        excluded = rf"(.*\.)?({'|'.join(re.escape(name) for name in sorted(excluded))})"
+    return f"{pattern}|{excluded}"
+
+
+def _check_targets(config: Any, model: Any) -> None:
+    """Raise UserError if a target is not a layer of the model, or not one that PEFT can adapt.
+
+    PEFT itself accepts a list as soon as one of its names is known.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    layers = dict(_iterate_layers(config, model))
+    targets = config.target_modules
+    if isinstance(targets, list | set):
+        known = sorted({name.rpartition(".")[2] for name in layers})
+        for target in sorted(targets):
+            if not any(f".{name}".endswith(f".{target}") for name in layers):
+                near = difflib.get_close_matches(target, known, n=1)
+                hint = f"did you mean {near[0]}? " if near else ""
+                raise UserError(
+                    f"params.yaml: {WHERE}: the base has no layer {target}; {hint}known: "
+                    f"{', '.join(known)}; all-linear names all linear ones"
+                )
+    if config.peft_type == "PEANUT" and any(isinstance(layer, Conv1D) for layer in layers.values()):
+        raise UserError(
+            "params.yaml: train.strategy: bottleneck cannot adapt the Conv1D layers of "
+            f"{model.config.model_type}; set it to lora"
+        )
+
+
+def _iterate_layers(config: Any, model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield name and layer of all layers that can have an adapter."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    for name, module in model.named_modules():
+        is_excluded = config.exclude_modules and re.fullmatch(config.exclude_modules, name)
+        if isinstance(module, nn.Linear | nn.Embedding | Conv1D) and not is_excluded:
+            yield name, module
