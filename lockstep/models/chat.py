@@ -46,8 +46,11 @@ class ChatTokenizer:
         """The tokenizer of transformers, for libraries that take one."""
         self.template = ChatTemplate(pretrained)
         declared = dict.fromkeys([pretrained.eos_token_id, *declared_end_ids])
-        known = set(pretrained.get_vocab().values())  # a folder may declare what it lacks
-        self._declared_end_ids = tuple(number for number in declared if number in known)
+        self._declared_end_ids = tuple(
+            number  # a folder may declare a token that its tokenizer lacks
+            for number in declared
+            if number is not None and pretrained.convert_ids_to_tokens(number) is not None
+        )
 
     @property
     def has_template(self) -> bool:
