@@ -20,7 +20,7 @@ from trl.trainer.grpo_trainer import RepeatSampler
 from lockstep.errors import UserError
 from lockstep.models import chat
 from lockstep.models.chat import IGNORE_INDEX
-from lockstep.training import adapters, loss_weighting, rewards
+from lockstep.training import adapters, loss_weighting, merge_check, rewards
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
 from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
@@ -158,6 +158,8 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
             trainer = GrpoTrainer(**common, peft_config=adapter_config, reward_funcs=functions)
         case _:
             trainer = _build_head_trainer(common, plan)
+    if adapter_config is not None and not adapter_config.is_prompt_learning:
+        merge_check.check_mergeable(trainer.model, adapter_config)
     if adapters.changes_base_weights(adapter_config):
         adapters.save_initial_adapter(trainer.model, Path(config.output_dir) / "start")
     if plan.head or params.strategy == "qlora":
