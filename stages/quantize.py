@@ -34,6 +34,7 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     config = quantization.build_config(
         quantize.method, quantize.double_quantization, quantize.precision
     )
+    counts = quantization.check_quantization(merged, head, quantize, config)
     with outputs.atomic_folder(out) as partial:
         model = loading.load_model(merged, "auto", attention, compute.select_device(), config)
         layers = quantization.count_quantized_layers(model)
@@ -46,12 +47,16 @@ def main(merged: Path, validation: Path, out: Path) -> None:
         summary = {
             "method": quantize.method,
             "quantized_layers": layers,
+            "quantized_share": round(counts.share, 4),
             "bytes_before": before,
             "bytes_after": after,
         }
         outputs.write_json(partial / "quantize.json", summary | loss)
     loss_text = ", ".join(f"{name} {value}" for name, value in loss.items())
-    click.echo(f"quantize: {quantize.method}, {before:,} -> {after:,} bytes, {loss_text}", err=True)
+    click.echo(
+        f"quantize: {quantize.method}, {counts}, {before:,} -> {after:,} bytes, {loss_text}",
+        err=True,
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import loading
+from lockstep.models import loading, quantization
 from lockstep.training import library_options
 from lockstep.training.train_params import FreezeOptions, Options, Strategy, TrainParams
 
@@ -83,6 +83,13 @@ def read_double_quantization(params: TrainParams) -> bool:
     return bool(value)
 
 
+def build_quantization_config(params: TrainParams) -> Any:
+    """Return the configuration with which qlora loads the base; None for other strategies."""
+    if params.strategy != "qlora":
+        return None
+    return quantization.build_config("nf4", read_double_quantization(params), params.precision)
+
+
 def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: int) -> None:
     """Freeze layers or complete the adapter's configuration, before the trainer adds the adapter.
 
@@ -101,6 +108,26 @@ def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: i
         adapter_config.total_step = steps
     if adapter_config is not None:
         check_target_modules(adapter_config, model)
+        check_target_parameters(adapter_config, model)
+
+
+def check_target_parameters(config: Any, model: Any) -> None:
+    """Raise UserError if a target parameter is none of the model, which PEFT would pass over.
+
+    Those of experts in 4 bits have other names, and PEFT cannot adapt them.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for target in sorted(getattr(config, "target_parameters", None) or ()):
+        if any(f".{name}".endswith(f".{target}") for name in names):
+            continue
+        last = target.rpartition(".")[2]
+        if any(f".parametrizations.{last}." in name for name in names):
+            reason = f"PEFT cannot adapt {target} in 4 bits; leave it out, or set train.strategy to"
+            raise UserError(f"params.yaml: {WHERE}.target_parameters: {reason} lora")
+        raise UserError(
+            f"params.yaml: {WHERE}.target_parameters: the base has no parameter {target}; name one "
+            "as mlp.experts.down_proj"
+        )
 
 
 def check_target_modules(config: Any, model: Any) -> None:
