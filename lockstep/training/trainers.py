@@ -20,7 +20,7 @@ from trl.trainer.grpo_trainer import RepeatSampler
 from lockstep.errors import UserError
 from lockstep.models import chat
 from lockstep.models.chat import IGNORE_INDEX
-from lockstep.training import adapters, loss_weighting, merge_check, rewards
+from lockstep.training import adapters, loss_weighting, merge_check, packing_check, rewards
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
 from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
@@ -215,6 +215,8 @@ def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedT
             "params.yaml: train.sft: the base has a loss of its own that balances its experts, "
             "which weights of tasks or rows cannot be combined with; leave them out"
         )
+    if params.batching == "packed":
+        packing_check.check_packing(trainer, plan)
     return trainer
 
 
