@@ -85,8 +85,9 @@ def train_and_save(
         trainer.save_result(partial / "model", settings.weights.max_shard_gb)
         training_log.write_log(trainer.state.log_history, partial / "log.csv")
         outputs.write_json(partial / "summary.json", summary)
+    equal = f" ({summary['rows_equal']} equal pairs dropped)" if summary["rows_equal"] else ""
     click.echo(
-        f"train: {summary['steps']} steps on {summary['rows']} rows, validation loss "
+        f"train: {summary['steps']} steps on {summary['rows']} rows{equal}, validation loss "
         f"{summary['validation_loss']:.3f}, {summary['trained_parameters']:,} parameters trained",
         err=True,
     )
@@ -149,6 +150,7 @@ def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
         "rows": len(rows.rows),
         "rows_truncated": rows.truncated,
         "rows_dropped": len(rows.dropped),
+        "rows_equal": len(rows.equal),
         "rows_skipped": plan.skipped_rows,
         "tokens": rows.tokens,
         "answer_tokens": rows.loss_tokens,

@@ -127,6 +127,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         "rows": 21,
         "rows_truncated": 0,
         "rows_dropped": 0,
+        "rows_equal": 0,
         "tokens": 900,
         "answer_tokens": 200,
         "steps": 4,
