@@ -61,7 +61,9 @@ def check_weights(plan: Plan, device: str) -> bool:
     from lockstep.training import memory
 
     launch_params = compute.read_runtime().launch
-    memory.check_weights(BASE, plan, launch_params, device)
+    counts = memory.check_weights(BASE, plan, launch_params, device)
+    if counts.quantized:
+        click.echo(counts)
     if launch.is_sharded(launch_params):
         click.echo(
             f"the weights fit; {launch_params.strategy} shards the rest among "

@@ -7,7 +7,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import compute, heads, loading, merging, saving
+from lockstep.models import base_format, compute, heads, loading, merging, saving
 from lockstep.params import Section, Seed
 
 
@@ -27,32 +27,25 @@ class Params(Section):
 @click.argument("out", type=OUT)
 def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     settings = params.read(Params)
+    compute.set_up_torch(settings.compute, settings.seed)
+    attention, device = settings.compute.attention, compute.select_device()
     source = trained / "model"
+    tokenizer, head = loading.load_tokenizer(base), heads.read_head(source)
+    rows = records.read(validation)
+    prompts = merging.encode_prompts(tokenizer, rows, settings.merge.prompts)
+    if merging.is_adapter(source):
+        model = loading.load_model(base, "auto", attention, device, head=head)
+        merged, differences = merging.merge_adapter(
+            model, source, prompts, settings.merge.tolerance
+        )
+    else:  # full or freeze trained whole weights, which need no merging
+        merged, differences = merging.cast_trained_model(base, source, prompts, attention, device)
     with outputs.atomic_folder(out) as partial:
-        if merging.is_adapter(source):
-            compute.set_up_torch(settings.compute, settings.seed)
-            tokenizer, head = loading.load_tokenizer(source), heads.read_head(source)
-            attention, device = settings.compute.attention, compute.select_device()
-            model = loading.load_model(base, "auto", attention, device, head=head)
-            prompts = merging.encode_prompts(
-                tokenizer, records.read(validation), settings.merge.prompts
-            )
-            model, difference = merging.merge_adapter(
-                model, source, prompts, settings.merge.tolerance
-            )
-            saving.save_folder(
-                model, tokenizer.pretrained, head, partial, settings.weights.max_shard_gb
-            )
-        else:  # full or freeze trained whole weights, which need no merging
-            prompts, difference = [], 0.0
-            for file in sorted(path for path in source.rglob("*") if path.is_file()):
-                copy = partial / file.relative_to(source)
-                copy.parent.mkdir(exist_ok=True)
-                outputs.link_or_copy(file, copy)
-        summary = {
-            "prompts": len(prompts),
-            "largest_logit_difference": float(f"{difference:.3g}"),
-        }
+        saving.save_model(merged, partial, settings.weights.max_shard_gb)
+        base_format.copy_other_files(base, partial)
+        if head:
+            heads.write_head(head, partial)
+        summary = {"prompts": len(prompts), **differences.round()}
         outputs.write_json(partial / "merge.json", summary)
     click.echo(f"merge: {json.dumps(summary)}", err=True)
 

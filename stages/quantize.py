@@ -7,7 +7,7 @@ import click
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.inference.quantization_loss import measure_quantization_loss
-from lockstep.models import compute, heads, loading, quantization, saving
+from lockstep.models import base_format, compute, heads, loading, quantization, saving
 from lockstep.params import Section, Seed
 
 
@@ -34,23 +34,29 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     config = quantization.build_config(
         quantize.method, quantize.double_quantization, quantize.precision
     )
+    counts = quantization.check_quantization(merged, head, quantize, config)
     with outputs.atomic_folder(out) as partial:
         model = loading.load_model(merged, "auto", attention, compute.select_device(), config)
         layers = quantization.count_quantized_layers(model)
-        saving.save_folder(
-            model, tokenizer.pretrained, head, partial, settings.weights.max_shard_gb
-        )
+        saving.save_model(model, partial, settings.weights.max_shard_gb)
+        base_format.copy_other_files(merged, partial)
+        if head:
+            heads.write_head(head, partial)
         before, after = map(saving.count_weight_bytes, (merged, partial))
         loss = measure_quantization_loss(merged, partial, tokenizer, rows, quantize, attention)
         summary = {
             "method": quantize.method,
             "quantized_layers": layers,
+            "quantized_share": round(counts.share, 4),
             "bytes_before": before,
             "bytes_after": after,
         }
         outputs.write_json(partial / "quantize.json", summary | loss)
     loss_text = ", ".join(f"{name} {value}" for name, value in loss.items())
-    click.echo(f"quantize: {quantize.method}, {before:,} -> {after:,} bytes, {loss_text}", err=True)
+    click.echo(
+        f"quantize: {quantize.method}, {counts}, {before:,} -> {after:,} bytes, {loss_text}",
+        err=True,
+    )
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def test_preflight_prints_the_estimate_and_the_time(
     ]  # fmt: skip
 
 
+def test_preflight_says_how_much_is_quantized(run_preflight: Callable[..., Result]):
+    result = run_preflight(train__strategy="qlora")
+    assert result.exit_code == 0, result.output
+    assert ", 100% of the matrices in the transformer blocks" in result.stdout.splitlines()[0]
+
+
 def test_outdated_data_is_refused(run_preflight: Callable[..., Result]):
     result = run_preflight(status="false")
     assert result.exit_code == 2

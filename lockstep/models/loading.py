@@ -99,6 +99,9 @@ def load_model(
     with report_load_errors(f"{folder}: the model"), _explain_attention(attention):
         if quantization is not None or is_quantized(folder):
             lean_imports.import_bitsandbytes()
+            from lockstep.models import bnb_quantizers
+
+            bnb_quantizers.register()
         model, report = loader.from_pretrained(
             folder,
             dtype=dtype if dtype == "auto" else getattr(torch, dtype),

@@ -1,12 +1,14 @@
-"""Merge an adapter into its base model and check that the logits stay the same."""
+"""Merge an adapter into its base model in 32 bits and prove that the outputs stay the same."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.models import lean_imports, soft_prompt
+from lockstep.models import base_format, heads, lean_imports, loading, placement, soft_prompt
 from lockstep.models.chat import ChatTokenizer
 from lockstep.params import PositiveFloat, PositiveInt, Section
 from lockstep.records import Record
@@ -16,12 +18,30 @@ MAX_PROMPT_TOKENS = 512
 
 
 class MergeParams(Section):
-    """Comparison of the merged model with base plus adapter."""
+    """Comparison of the merged model with base plus adapter, in 32 bits whatever the base has."""
 
     prompts: PositiveInt = 32
     """Maximum number of validation prompts whose logits are compared, sampled evenly."""
     tolerance: PositiveFloat = 1e-3
-    """Largest accepted difference between two logits."""
+    """Largest accepted difference between two logits, as a share of the largest logit. Of a model
+    that is too large for 32 bits, the outputs of each adapted layer are compared instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeDifferences:
+    """Differences between the outputs of a merged model and those before."""
+
+    merging: float
+    """Largest difference in 32 bits, as a share of the largest output."""
+    cast: float
+    """Largest difference between two logits that the cast to the base's precision makes."""
+
+    def round(self) -> dict[str, float]:
+        """Return both with three significant digits, for merge.json."""
+        return {
+            "largest_difference": float(f"{self.merging:.3g}"),
+            "largest_cast_difference": float(f"{self.cast:.3g}"),
+        }
 
 
 def is_adapter(folder: Path) -> bool:
@@ -38,34 +58,73 @@ def encode_prompts(
 
 
 def merge_adapter(
-    base: Any, adapter: Path, prompts: list[list[int]], tolerance: float
-) -> tuple[Any, float]:
-    """Return the merged model and the largest difference of its logits to base plus adapter.
+    base: Any, adapter: Path, prompts: list[list[int]], tolerance: float, whole: bool | None = None
+) -> tuple[Any, MergeDifferences]:
+    """Return the merged model in the precision of the base, and how much its outputs changed.
 
-    A soft prompt has no weights to merge; it is attached to the base instead. Raise UserError
-    if the difference exceeds `tolerance`.
+    The weights are merged in 32 bits. If the whole model fits into memory in 32 bits, the logits
+    of the prompts are compared there, otherwise the outputs of each adapted layer; `whole`
+    chooses one of both. A soft prompt has no weights to merge; it is attached to the base
+    instead. Raise UserError if the difference exceeds `tolerance`.
     """
-    import torch.distributed.tensor  # noqa: F401  PEFT uses it without importing it
+    import torch.distributed.tensor  # PEFT uses it without importing it
 
     lean_imports.leave_out_bitsandbytes()
     from peft import PeftModel
 
+    dtypes = {name: tensor.dtype for name, tensor in _iterate_tensors(base)}
+    if whole is None:
+        whole = placement.fits_in_float32(base)
+    if whole:
+        base.float()
     adapted = PeftModel.from_pretrained(base, adapter).eval()
     expected = compute_logits(adapted, prompts)
+    difference = 0.0 if whole else _merge_layers(adapted, prompts[0])
     if adapted.active_peft_config.is_prompt_learning:
         tensors = soft_prompt.extract_soft_prompt(adapted)
         merged = adapted.get_base_model()
         soft_prompt.attach_soft_prompt(merged, tensors)
     else:
-        _unwrap_saved_modules(adapted)
-        merged = adapted.merge_and_unload(safe_merge=True)
-    difference = compute_largest_difference(expected, compute_logits(merged, prompts))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="All adapters are already merged")
+            _unwrap_saved_modules(adapted)
+            merged = adapted.merge_and_unload(safe_merge=True)
+    if whole:
+        logits = compute_logits(merged, prompts)
+        difference = compute_relative_difference(expected, logits)
+        expected = logits
     if not difference <= tolerance:
         raise UserError(
-            f"merged logits differ by {difference:.3g} from base plus adapter, more than "
-            f"merge.tolerance {tolerance}; raise it only if the base's precision explains it"
+            f"merged outputs differ by {difference:.3g} of the largest one from base plus adapter, "
+            f"more than merge.tolerance {tolerance}; train with another strategy"
         )
-    return merged, difference
+    _cast(merged, dtypes)
+    is_cast = set(dtypes.values()) != {torch.float32}
+    logits = compute_logits(merged, prompts) if is_cast else expected
+    return merged, MergeDifferences(difference, compute_largest_difference(expected, logits))
+
+
+def cast_trained_model(
+    base: Path, trained: Path, prompts: list[list[int]], attention: str, device: str
+) -> tuple[Any, MergeDifferences]:
+    """Return a model whose weights were trained whole, in the base's precision and configuration.
+
+    Training keeps its weights in 32 bits, and trainers set keys of the configuration, such as
+    `output_router_logits`.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    base_config = AutoConfig.from_pretrained(base, local_files_only=True)
+    model = loading.load_model(trained, "auto", attention, device)
+    difference, dtype = 0.0, base_format.read_dtype(base, base_config)
+    if model.dtype != getattr(torch, dtype):
+        expected = compute_logits(model, prompts)
+        del model  # before the weights are loaded again
+        model = loading.load_model(trained, dtype, attention, device)
+        difference = compute_largest_difference(expected, compute_logits(model, prompts))
+    base_format.restore_config(model.config, base_config, heads.read_head(trained))
+    return model, MergeDifferences(0.0, difference)
 
 
 def _unwrap_saved_modules(adapted: Any) -> None:
@@ -98,9 +157,82 @@ def compute_logits(model: Any, prompts: list[list[int]]) -> list[Any]:
         ]
 
 
-def compute_largest_difference(logits: list[Any], other_logits: list[Any]) -> float:
+def compute_largest_difference(tensors: list[Any], other_tensors: list[Any]) -> float:
     """Return the largest absolute difference between two lists of tensors; NaN if one has NaN."""
     import torch
 
-    pairs = zip(logits, other_logits, strict=True)
+    pairs = zip(tensors, other_tensors, strict=True)
     return float(torch.stack([(a - b).abs().max() for a, b in pairs]).max())
+
+
+def compute_relative_difference(expected: list[Any], actual: list[Any]) -> float:
+    """Return the largest absolute difference as a share of the largest absolute expected value."""
+    difference = compute_largest_difference(expected, actual)
+    return difference / max(float(tensor.abs().max()) for tensor in expected) if difference else 0.0
+
+
+def _merge_layers(adapted: Any, prompt: list[int]) -> float:
+    """Merge one adapted layer after the other in 32 bits, and return the largest difference.
+
+    The outputs for the layer's own input on a prompt are compared. A layer that the prompt does
+    not reach, such as an expert that it is not routed to, is merged without a comparison.
+    """
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from torch.utils._pytree import tree_map_only
+
+    adapters: list[Any] = [m for m in adapted.modules() if isinstance(m, BaseTunerLayer)]
+    inner = {id(part) for layer in adapters for part in layer.modules() if part is not layer}
+    layers: list[Any] = [layer for layer in adapters if id(layer) not in inner]
+    inputs: dict[int, Any] = {}
+
+    def remember(layer: Any, args: Any, options: Any, output: Any) -> None:
+        inputs[id(layer)] = (args, options)
+
+    handles = [layer.register_forward_hook(remember, with_kwargs=True) for layer in layers]
+    compute_logits(adapted, [prompt])
+    for handle in handles:
+        handle.remove()
+    difference = 0.0
+    for layer in layers:
+        dtypes = {name: tensor.dtype for name, tensor in _iterate_tensors(layer)}
+        layer.float()
+        to_float = tree_map_only(
+            torch.Tensor,
+            lambda t: t.float() if t.is_floating_point() else t,
+            inputs.pop(id(layer), None),
+        )
+        expected = _compute_output(layer, to_float)
+        for part in [m for m in layer.modules() if isinstance(m, BaseTunerLayer)]:
+            part.merge(safe_merge=True)
+        if expected is not None:
+            pair = [expected], [_compute_output(layer, to_float)]
+            difference = max(difference, compute_relative_difference(*pair))
+        _cast(layer, dtypes)
+    return difference
+
+
+def _compute_output(layer: Any, inputs: Any) -> Any:
+    """Return the output of a layer for its positional and named arguments; None without them."""
+    import torch
+
+    if inputs is None:
+        return None
+    with torch.inference_mode():
+        output = layer(*inputs[0], **inputs[1])
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _iterate_tensors(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield name and tensor of all parameters and buffers."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _cast(model: Any, dtypes: dict[str, Any]) -> None:
+    """Give each parameter and buffer, and the soft prompt, its former precision."""
+    for name, tensor in _iterate_tensors(model):
+        tensor.data = tensor.data.to(dtypes[name])
+    soft = getattr(model, "soft_prompt", None) or {}
+    for name, tensor in soft.items():
+        soft[name] = tensor.to(next(iter(dtypes.values())))

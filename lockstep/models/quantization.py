@@ -1,9 +1,10 @@
-"""Quantize linear layers to 4 or 8 bits with bitsandbytes."""
+"""Quantize linear layers and fused experts to 4 or 8 bits with bitsandbytes."""
 
+from pathlib import Path
 from typing import Any, Literal
 
-from lockstep.errors import UserError
-from lockstep.models import lean_imports, loading
+from lockstep.models import loading, saving, weight_counts
+from lockstep.models.heads import Head
 from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
 
 QuantizationMethod = Literal["nf4", "int8"]
@@ -46,17 +47,38 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
     )
 
 
+def check_quantization(
+    folder: Path, head: Head | None, settings: QuantizeParams, config: Any
+) -> weight_counts.WeightCounts:
+    """Return how many parameters of a model will be quantized, before it is loaded.
+
+    Raise UserError if a large part would stay in full precision.
+    """
+    counts = weight_counts.count_weights(folder, head, config)
+    full_bytes = saving.count_weight_bytes(folder) / counts.total
+    size = counts.count_bytes(
+        get_parameter_bytes(settings.method, settings.double_quantization), full_bytes
+    )
+    other = "use another base" if settings.method == "nf4" else "set it to nf4"
+    weight_counts.check_quantized_share(counts, "quantize.method", size, other)
+    return counts
+
+
+def get_parameter_bytes(method: QuantizationMethod, double: bool) -> float:
+    """Return the bytes of a quantized parameter, with its share of the scales.
+
+    nf4 has a scale of 32 bits for each block of 64 parameters, or of 8 bits if the scales are
+    quantized.
+    """
+    if method == "int8":
+        return 1.0
+    return 0.5 + (1 if double else 4) / 64
+
+
 def count_quantized_layers(model: Any) -> int:
-    """Return the number of quantized layers; raise UserError if a linear layer is not quantized."""
+    """Return the number of quantized layers; fused experts count once for each parameter."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
+    from bitsandbytes.nn.parametrize import Bnb4bitParametrization
 
-    with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
-        from optimum.gptq.utils import get_layers
-
-    blocks = loading.find_blocks(model)
-    unquantized = sorted(get_layers(blocks))
-    if unquantized:
-        raise UserError(
-            f"{len(unquantized)} linear layers were not quantized: {', '.join(unquantized[:3])}"
-        )
-    return sum(isinstance(module, Linear4bit | Linear8bitLt) for module in blocks.modules())
+    classes = (Linear4bit, Linear8bitLt, Bnb4bitParametrization)
+    return sum(isinstance(module, classes) for module in model.modules())

@@ -256,7 +256,11 @@ def _report_overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _report_truncated_rows(train: Metrics) -> Iterator[str]:
-    for name, fate in (("rows_truncated", "truncated"), ("rows_dropped", "dropped as too long")):
+    for name, fate in (
+        ("rows_truncated", "truncated"),
+        ("rows_dropped", "dropped as too long"),
+        ("rows_equal", "dropped, since truncation made their two answers equal"),
+    ):
         if train[name]:
             yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."
 

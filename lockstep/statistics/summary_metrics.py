@@ -37,7 +37,10 @@ def summarize_results(
             "validation_loss": round_digits(trained["validation_loss"]),
             "trained_share": round_digits(trained["trained_parameters"] / trained["parameters"]),
         },
-        "merge": {"largest_logit_difference": summaries["merged"]["largest_logit_difference"]},
+        "merge": {
+            name: summaries["merged"][name]
+            for name in ("largest_difference", "largest_cast_difference")
+        },
         **({"judge": summarize_judge(details["judge"])} if details["judge"] else {}),
         **({"human": summarize_human(details["human"])} if details["human"] else {}),
         "quantize": {

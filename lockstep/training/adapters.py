@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import loading
+from lockstep.models import loading, quantization
 from lockstep.training import library_options, target_modules
 from lockstep.training.train_params import FreezeOptions, Options, Strategy, TrainParams
 
@@ -82,6 +82,13 @@ def read_double_quantization(params: TrainParams) -> bool:
     return bool(value)
 
 
+def build_quantization_config(params: TrainParams) -> Any:
+    """Return the configuration with which qlora loads the base; None for other strategies."""
+    if params.strategy != "qlora":
+        return None
+    return quantization.build_config("nf4", read_double_quantization(params), params.precision)
+
+
 def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: int) -> None:
     """Freeze layers or complete the adapter's configuration, before the trainer adds the adapter.
 
@@ -100,6 +107,7 @@ def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: i
         adapter_config.total_step = steps
     if adapter_config is not None:
         target_modules.choose_target_modules(adapter_config, model)
+        target_modules.check_target_parameters(adapter_config, model)
     elif params.strategy == "full":
         for name in loading.find_media_parts(model):
             model.get_submodule(name).requires_grad_(False)  # text trains nothing in them

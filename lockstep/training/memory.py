@@ -1,7 +1,5 @@
 """Estimate the memory that a training needs, on the device and the machine. Imports torch."""
 
-import json
-import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +9,10 @@ import psutil
 import torch
 
 from lockstep.errors import UserError
+from lockstep.models import quantization, weight_counts
 from lockstep.models.compute import LaunchParams
+from lockstep.models.weight_counts import WeightCounts
+from lockstep.training import adapters
 from lockstep.training.launch import is_sharded, is_sharded_on_load
 from lockstep.training.training_plan import Plan
 
@@ -121,15 +122,16 @@ def estimate_activations(config: Any, plan: Plan) -> int:
     return tokens * token_bytes * width_factor + scored_tokens * config.vocab_size * 4 * 3
 
 
-def check_weights(base: Path, plan: Plan, launch: LaunchParams, device: str) -> None:
-    """Raise UserError if the weights alone do not fit into memory, before they are loaded."""
-    params, parameters = plan.params, count_parameters(base)
-    adapter_bytes = 4.0 if params.precision == "fp32" else 2.0
-    bytes_by_strategy = {"full": 4.0, "freeze": 4.0, "qlora": 0.55}  # 4 bits and their scales
-    parameter_bytes = bytes_by_strategy.get(params.strategy, adapter_bytes)
-    trained = parameters if params.strategy == "full" else 0
+def check_weights(base: Path, plan: Plan, launch: LaunchParams, device: str) -> WeightCounts:
+    """Return the number of parameters that will be loaded.
+
+    Raise UserError if the weights alone do not fit into memory, before they are loaded.
+    """
+    params = plan.params
+    counts, size = count_base_weights(base, plan)
+    trained = counts.total if params.strategy == "full" else 0
     needed = Memory(
-        weights=int(parameters * parameter_bytes * (2 if has_reference_model(plan) else 1)),
+        weights=size * (2 if has_reference_model(plan) else 1),
         gradients=trained * 4,
         optimizer=trained * _get_optimizer_bytes(params.optimizer),
         activations=0,
@@ -141,10 +143,11 @@ def check_weights(base: Path, plan: Plan, launch: LaunchParams, device: str) -> 
     for pool in [*loading, *split_memory(needed, launch, device)]:
         if pool.is_exceeded:
             raise UserError(
-                f"{base}: {parameters / 1e9:.1f} billion parameters need "
+                f"{base}: {counts.total / 1e9:.1f} billion parameters need "
                 f"{pool.needed.total / GB:.1f} GB for train.strategy {params.strategy}, but the "
                 f"{pool.name} has {pool.available / GB:.1f}; {_suggest_smaller(plan, launch)}"
             )
+    return counts
 
 
 def split_memory(needed: Memory, launch: LaunchParams, device: str) -> list[MemoryPool]:
@@ -186,18 +189,24 @@ def suggest_remedy(needed: Memory, plan: Plan, launch: LaunchParams) -> str:
     return _suggest_smaller(plan, launch)
 
 
-def count_parameters(base: Path) -> int:
-    """Return the number of parameters in the weight files of a folder, read from their headers.
+def count_base_weights(base: Path, plan: Plan) -> tuple[WeightCounts, int]:
+    """Return the number of parameters of the base, and their bytes in the form that is trained.
 
-    A safetensors file begins with the length of its header (8 bytes, little-endian) and the header
-    as JSON.
+    No weight is read. Raise UserError if qlora would keep a large part in full precision.
     """
-    total = 0
-    for path in base.glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(math.prod(t["shape"]) for n, t in header.items() if n != "__metadata__")
-    return total
+    params = plan.params
+    config = adapters.build_quantization_config(params)
+    counts = weight_counts.count_weights(base, plan.head, config)
+    in_32_bits = params.strategy in ("full", "freeze") or params.precision == "fp32"
+    double = adapters.read_double_quantization(params)
+    size = counts.count_bytes(
+        quantization.get_parameter_bytes("nf4", double), 4.0 if in_32_bits else 2.0
+    )
+    if config is not None:
+        weight_counts.check_quantized_share(
+            counts, "train.strategy", size, "set it to lora, or use another base"
+        )
+    return counts, size
 
 
 def has_reference_model(plan: Plan) -> bool:

@@ -104,3 +104,22 @@ def _iterate_layers(config: Any, model: Any) -> Iterator[tuple[str, Any]]:
         is_excluded = config.exclude_modules and re.fullmatch(config.exclude_modules, name)
         if isinstance(module, nn.Linear | nn.Embedding | Conv1D) and not is_excluded:
             yield name, module
+
+
+def check_target_parameters(config: Any, model: Any) -> None:
+    """Raise UserError if a target parameter is none of the model, which PEFT would pass over.
+
+    Those of experts in 4 bits have other names, and PEFT cannot adapt them.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for target in sorted(getattr(config, "target_parameters", None) or ()):
+        if any(f".{name}".endswith(f".{target}") for name in names):
+            continue
+        last = target.rpartition(".")[2]
+        if any(f".parametrizations.{last}." in name for name in names):
+            reason = f"PEFT cannot adapt {target} in 4 bits; leave it out, or set train.strategy to"
+            raise UserError(f"params.yaml: train.adapter.target_parameters: {reason} lora")
+        raise UserError(
+            f"params.yaml: train.adapter.target_parameters: the base has no parameter {target}; name one "
+            "as mlp.experts.down_proj"
+        )

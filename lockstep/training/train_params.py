@@ -149,7 +149,8 @@ class TrainParams(Section):
     max_length: PositiveInt
     """Maximum number of tokens of a row; longer rows are truncated on the right."""
     max_dropped_fraction: Fraction = 0.01
-    """Maximum share of rows that lose their whole answer by truncation; more is an error."""
+    """Maximum share of rows that lose their whole answer by truncation, and of pairs whose answers
+    it makes equal; more is an error."""
     dropout: dict[str, Rate] = {}
     """Dropout probabilities during training, by key of the base's config.json, e.g.
     {attention_dropout: 0.1}; other keys keep the base's value."""

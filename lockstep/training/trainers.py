@@ -20,7 +20,7 @@ from trl.trainer.grpo_trainer import RepeatSampler
 
 from lockstep.errors import UserError
 from lockstep.models.chat import IGNORE_INDEX, ChatTokenizer
-from lockstep.training import adapters, loss_weighting, rewards
+from lockstep.training import adapters, loss_weighting, merge_check, packing_check, rewards
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
 from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
@@ -165,6 +165,8 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
             trainer = GrpoTrainer(**common, peft_config=adapter_config, reward_funcs=functions)
         case _:
             trainer = _build_head_trainer(common, plan)
+    if adapter_config is not None and not adapter_config.is_prompt_learning:
+        merge_check.check_mergeable(trainer.model, adapter_config)
     if adapters.changes_base_weights(adapter_config):
         adapters.save_initial_adapter(trainer.model, Path(config.output_dir) / "start")
     if plan.head or params.strategy == "qlora":
@@ -227,6 +229,8 @@ def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedT
             "params.yaml: train.sft: the base has a loss of its own that balances its experts, "
             "which weights of tasks or rows cannot be combined with; leave them out"
         )
+    if params.batching == "packed":
+        packing_check.check_packing(trainer, plan)
     return trainer
 
 

@@ -39,6 +39,8 @@ class Rows:
     rows: list[Row]
     dropped: list[str]
     """Origins of the rows that were left out because truncation took their whole answer."""
+    equal: list[str]
+    """Origins of the pairs that were left out because truncation made their answers equal."""
 
     @property
     def truncated(self) -> int:
@@ -118,24 +120,33 @@ def render_rows(
     """Render records to the rows of the objective.
 
     `head` is the head of the model, None for a generative model. Raise UserError if a record does
-    not suit the objective, or if too many rows lose their whole answer at `max_length`.
+    not suit the objective, or if at `max_length` too many rows lose their whole answer or the
+    difference between their answers.
     """
     renderer = RowRenderer(tokenizer, params, head)
-    rows, dropped = [], []
+    rows, dropped, equal = [], [], []
     for record in records:
         for row in renderer.render(record):
-            if row.loss_tokens:
-                rows.append(row)
-            else:
+            if not row.loss_tokens:
                 dropped.append(record.origin)
-    total = len(rows) + len(dropped)
-    if not rows or len(dropped) > params.max_dropped_fraction * total:
-        raise UserError(
-            f"{len(dropped)} of {total} rows lose their whole answer at train.max_length "
-            f"{params.max_length} ({', '.join(dropped[:3])} …); raise it or "
-            "train.max_dropped_fraction"
-        )
-    return Rows(rows, dropped)
+            elif "chosen_ids" in row.values and (
+                row.values["chosen_ids"] == row.values["rejected_ids"]
+            ):
+                equal.append(record.origin)
+            else:
+                rows.append(row)
+    total = len(rows) + len(dropped) + len(equal)
+    for origins, loss in (
+        (dropped, "their whole answer"),
+        (equal, "the difference between their two answers"),
+    ):
+        if origins and (not rows or len(origins) > params.max_dropped_fraction * total):
+            raise UserError(
+                f"{len(origins)} of {total} rows lose {loss} at train.max_length "
+                f"{params.max_length} ({', '.join(origins[:3])} …); raise it or "
+                "train.max_dropped_fraction"
+            )
+    return Rows(rows, dropped, equal)
 
 
 class RowRenderer:

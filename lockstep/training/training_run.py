@@ -13,7 +13,7 @@ import click
 
 from lockstep import outputs
 from lockstep.errors import UserError
-from lockstep.models import compute, loading, quantization
+from lockstep.models import compute, loading
 from lockstep.models.heads import Head
 from lockstep.resume_key import compute_resume_key
 from lockstep.training import adapters, interruption, launch, training_log
@@ -70,7 +70,9 @@ def train_and_save(
         tasks = ", ".join(plan.unused_weights)
         click.echo(f"train: sft.task_weights: no training row has the task {tasks}", err=True)
     device = compute.select_device()
-    memory.check_weights(base, plan, launch_params, device)
+    counts = memory.check_weights(base, plan, launch_params, device)
+    if counts.quantized and launch.is_first_process():
+        click.echo(f"train: {counts}", err=True)
     model = load_model(
         base, settings, plan.head, launch.choose_loading_device(launch_params, device)
     )
@@ -83,8 +85,9 @@ def train_and_save(
         trainer.save_result(partial / "model", settings.weights.max_shard_gb)
         training_log.write_log(trainer.state.log_history, partial / "log.csv")
         outputs.write_json(partial / "summary.json", summary)
+    equal = f" ({summary['rows_equal']} equal pairs dropped)" if summary["rows_equal"] else ""
     click.echo(
-        f"train: {summary['steps']} steps on {summary['rows']} rows, validation loss "
+        f"train: {summary['steps']} steps on {summary['rows']} rows{equal}, validation loss "
         f"{summary['validation_loss']:.3f}, {summary['trained_parameters']:,} parameters trained",
         err=True,
     )
@@ -100,10 +103,7 @@ def load_model(base: Path, settings: Params, head: Head | None, device: str | No
 
     precision, strategy = settings.train.precision, settings.train.strategy
     torch.manual_seed(settings.seed)  # a new head is initialized at random
-    config = None
-    if strategy == "qlora":
-        double_quantization = adapters.read_double_quantization(settings.train)
-        config = quantization.build_config("nf4", double_quantization, precision)
+    config = adapters.build_quantization_config(settings.train)
     return loading.load_model(
         base,
         "float32" if strategy in ("full", "freeze") else loading.DTYPES[precision],
@@ -150,6 +150,7 @@ def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
         "rows": len(rows.rows),
         "rows_truncated": rows.truncated,
         "rows_dropped": len(rows.dropped),
+        "rows_equal": len(rows.equal),
         "rows_skipped": plan.skipped_rows,
         "tokens": rows.tokens,
         "answer_tokens": rows.loss_tokens,

@@ -1,4 +1,4 @@
-"""The comparison of logits detects every difference."""
+"""Adapters are merged in 32 bits, and the comparison of outputs detects every difference."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lockstep.models import merging
+from lockstep.errors import UserError
+from lockstep.models import loading, merging, placement, saving
 from lockstep.records import Record
 
 
@@ -44,3 +45,109 @@ def test_every_parameter_of_merge_has_a_default():
 def test_zero_prompts_or_zero_tolerance_is_an_error(changes: dict[str, Any]):
     with pytest.raises(ValueError, match="greater than 0"):
         merging.MergeParams(**changes)
+
+
+PROMPTS = [[1, 30, 31, 32, 33, 40, 41, 2], [1, 50, 51, 52]]
+
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "lora": {"target_modules": "all-linear"},
+    "dora": {"target_modules": "all-linear", "use_dora": True},
+    "embeddings": {"target_modules": ["embed_tokens", "q_proj"]},
+}
+"""Options of LoraConfig."""
+
+
+@pytest.fixture(scope="session")
+def bf16_base(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """Folder of the tiny model in bf16, with an output layer of its own."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("bf16") / "base"
+    model = loading.load_model(tiny_model, "bfloat16", "eager", "cpu")
+    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
+    model.config.tie_word_embeddings = False
+    saving.save_model(model, folder, 1.0)
+    return folder
+
+
+def save_random_adapter(base: Path, folder: Path, **options: Any) -> Path:
+    """Write a LoRA adapter with random weights."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, init_lora_weights=False, task_type="CAUSAL_LM", **options)
+    model = loading.load_model(base, "float32", "eager", "cpu")
+    get_peft_model(model, config).save_pretrained(folder)
+    return folder
+
+
+def merge(base: Path, adapter: Path, whole: bool, tolerance: float = 1e-3) -> Any:
+    model = loading.load_model(base, "auto", "eager", "cpu")
+    return merging.merge_adapter(model, adapter, PROMPTS, tolerance, whole)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_bf16_base_is_merged_in_32_bits_and_rounded_once(
+    bf16_base: Path, tmp_path: Path, name: str, whole: bool
+):
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    adapter = save_random_adapter(bf16_base, tmp_path, **ADAPTERS[name])
+    merged, differences = merge(bf16_base, adapter, whole)
+    assert 0 < differences.merging < 1e-5
+    assert differences.cast > 1e-3  # the tolerance would refuse what bf16 rounds
+
+    base = AutoModelForCausalLM.from_pretrained(bf16_base, dtype=torch.float32)
+    expected = PeftModel.from_pretrained(base, adapter).merge_and_unload().bfloat16().state_dict()
+    weights = merged.state_dict()
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_adapters_of_fused_experts_are_merged(tmp_path: Path, whole: bool):
+    import torch
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen3MoeConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, head_dim=16,
+        num_key_value_heads=1, intermediate_size=32, moe_intermediate_size=16, num_experts=4,
+        num_experts_per_tok=2, initializer_range=0.3,
+    )  # fmt: skip
+    saving.save_model(Qwen3MoeForCausalLM(config).bfloat16(), tmp_path / "base", 1.0)
+    parameters = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+    adapter = save_random_adapter(
+        tmp_path / "base", tmp_path / "a", target_modules=["q_proj"], target_parameters=parameters
+    )
+    merged, differences = merge(tmp_path / "base", adapter, whole)
+    assert differences.merging < 1e-5
+    base = loading.load_model(tmp_path / "base", "auto", "eager", "cpu").state_dict()
+    changed = {key for key, value in merged.state_dict().items() if not value.equal(base[key])}
+    assert {key.rpartition(".layers.")[2][2:] for key in changed} == {
+        "self_attn.q_proj.weight", *parameters
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_difference_above_the_tolerance_is_an_error(bf16_base: Path, tmp_path: Path, whole: bool):
+    adapter = save_random_adapter(bf16_base, tmp_path, target_modules="all-linear")
+    with pytest.raises(UserError, match=r"more than merge\.tolerance 1e-12"):
+        merge(bf16_base, adapter, whole, 1e-12)
+
+
+def test_a_model_too_large_for_32_bits_is_merged_layer_by_layer(
+    bf16_base: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import psutil
+
+    model = loading.load_model(bf16_base, "auto", "eager", "cpu")
+    assert placement.fits_in_float32(model)
+    memory = psutil.virtual_memory()._replace(available=model.num_parameters() * 2)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    assert not placement.fits_in_float32(model)
+    assert placement.fits_in_float32(loading.load_model(bf16_base, "float32", "eager", "cpu"))

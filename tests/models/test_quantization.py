@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import loading, quantization, saving
+from lockstep.models import loading, quantization, saving, weight_counts
 from lockstep.params import Precision
 
 IDS = [[1, 30, 31, 32, 33, 40, 41, 2]]
@@ -83,14 +83,94 @@ def test_bf16_products_differ_slightly_from_fp32_products(tiny_model: Path):
     assert 0 < (bf16 - fp32).norm() < 0.1 * fp32.norm()
 
 
-def test_the_error_for_an_unquantized_layer_names_it(tiny_model: Path):
+SHAPE: dict[str, Any] = {
+    "vocab_size": 64, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "head_dim": 64, "initializer_range": 0.1,
+}  # fmt: skip
+EXPERTS: dict[str, Any] = {**SHAPE, "intermediate_size": 64, "num_experts_per_tok": 2}
+
+
+def build_model(name: str) -> Any:
+    """Return a random model whose weights transformers itself does not quantize."""
+    import torch
+    import transformers as hf
+
+    torch.manual_seed(0)
+    match name:
+        case "qwen3_moe":
+            qwen = hf.Qwen3MoeConfig(**EXPERTS, moe_intermediate_size=64, num_experts=4)
+            return hf.Qwen3MoeForCausalLM(qwen)
+        case "gpt_oss":
+            return hf.GptOssForCausalLM(hf.GptOssConfig(**EXPERTS, num_local_experts=4))
+        case "mixtral":
+            return hf.MixtralForCausalLM(hf.MixtralConfig(**EXPERTS, num_local_experts=4))
+        case "granitemoe":
+            granite = hf.GraniteMoeConfig(**EXPERTS, num_local_experts=4)
+            return hf.GraniteMoeForCausalLM(granite)
+    falcon = {key: SHAPE[key] for key in list(SHAPE)[:4]}
+    return hf.FalconForCausalLM(hf.FalconConfig(**falcon, initializer_range=0.1))
+
+
+@pytest.fixture(scope="module", params=["qwen3_moe", "gpt_oss", "mixtral", "granitemoe", "falcon"])
+def special_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model with fused experts or with a linear class of its own."""
+    folder = tmp_path_factory.mktemp(request.param) / request.param
+    saving.save_model(build_model(request.param), folder, 1.0)
+    return folder
+
+
+def test_fused_experts_and_falcons_layers_are_quantized_saved_and_loaded(
+    special_base: Path, tmp_path: Path
+):
+    import torch
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    original = loading.load_model(special_base, "auto", "eager", "cpu")
+    model = load_quantized(special_base, "nf4", True)
+    before, after = compute_logits(original), compute_logits(model)
+    assert torch.corrcoef(torch.stack([before.flatten(), after.flatten()]))[0, 1] > 0.8
+    for name, parameter in original.named_parameters():
+        if parameter.ndim == 3:
+            data, state = quantize_4bit(parameter, compress_statistics=True, quant_type="nf4")
+            module = model.get_submodule(name.rpartition(".")[0])
+            expected = dequantize_4bit(data, state)
+            assert torch.equal(getattr(module, name.rpartition(".")[2]), expected)
+
+    config = quantization.build_config("nf4", True, "fp32")
+    counts = weight_counts.count_weights(special_base, None, config)
+    assert counts.total == original.num_parameters()
+    assert counts.block_share > 0.95
+    saving.save_model(model, tmp_path, 1.0)
+    size = counts.count_bytes(quantization.get_parameter_bytes("nf4", True), 4.0)
+    assert saving.count_weight_bytes(tmp_path) == pytest.approx(size, rel=0.3)  # and headers
+    reloaded = loading.load_model(tmp_path, "auto", "eager", "cpu")
+    assert torch.equal(compute_logits(reloaded), after)
+
+
+def test_a_large_part_in_full_precision_is_refused_with_its_size(tmp_path: Path):
+    model = build_model("qwen3_moe")
+    saving.save_model(model, tmp_path, 1.0)
     config = quantization.build_config("int8", False, "fp32")
-    config.llm_int8_skip_modules = ["lm_head", "model.layers.1.mlp.up_proj"]
-    model = loading.load_model(tiny_model, "auto", "eager", "cpu", config)
-    with pytest.raises(UserError, match=r"1 linear layers were not quantized: 1\.mlp\.up_proj"):
-        quantization.count_quantized_layers(model)
+    settings = quantization.QuantizeParams(
+        method="int8", double_quantization=False, precision="fp32"
+    )
+    with pytest.raises(UserError, match=r"quantize\.method: bitsandbytes can quantize") as error:
+        quantization.check_quantization(tmp_path, None, settings, config)
+    assert "mlp.experts.gate_up_proj for example" in error.value.message
+    assert error.value.message.endswith("; set it to nf4")
+    gigabytes = float(error.value.message.partition("would take ")[2].partition(" GB")[0])
+    projections = [p for n, p in model.named_parameters() if "proj.weight" in n]
+    eight_bits = sum(parameter.numel() for parameter in projections)
+    assert gigabytes * 1e9 == pytest.approx(4 * model.num_parameters() - 3 * eight_bits, rel=0.01)
 
 
-def test_a_model_without_quantized_layers_is_an_error(loaded_model: Any):
-    with pytest.raises(UserError, match="14 linear layers were not quantized"):
-        quantization.count_quantized_layers(loaded_model)
+def test_the_counts_are_those_of_the_loaded_model(tiny_model: Path, loaded_model: Any):
+    counts = weight_counts.count_weights(tiny_model)
+    assert (counts.quantized, counts.full) == (0, loaded_model.num_parameters())
+    config = quantization.build_config("int8", False, "fp32")
+    counts = weight_counts.count_weights(tiny_model, None, config)
+    layers = [m for m in loaded_model.modules() if type(m).__name__ == "Linear"]
+    assert counts.quantized == sum(m.weight.numel() for m in layers) - layers[-1].weight.numel()
+    assert counts.total == loaded_model.num_parameters()
+    assert counts.block_share == 1.0
+    assert counts.largest_full == ""

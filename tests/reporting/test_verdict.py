@@ -10,7 +10,7 @@ from tests.reporting.results import make_differences, make_results
 
 NF4 = {"method": "nf4", "bytes_before": 1000, "bytes_after": 380}
 PREPARED: dict[str, Any] = {"unlearnt_labels": {}, "warnings": []}
-TRAINED = {"rows": 100, "rows_truncated": 0, "rows_dropped": 0}
+TRAINED = {"rows": 100, "rows_truncated": 0, "rows_dropped": 0, "rows_equal": 0}
 
 
 def list_concerns(results: EvaluationResults) -> list[str]:
@@ -104,7 +104,7 @@ def test_each_concern_names_its_numbers() -> None:
         {"step": 10.0, "loss": 1.0, "validation_loss": 0.5},
         {"step": 20.0, "loss": 0.1, "validation_loss": 0.8},
     ]
-    trained = {**TRAINED, "rows_dropped": 3}
+    trained = {**TRAINED, "rows_dropped": 3, "rows_equal": 2}
     warning = "The test split differs from training in the slice channel: chat is 9% of test."
     untrained = {"intent": {"lost_parcel": 2, "d": 1}, "other": {"e": 9}}
     prepared = {"unlearnt_labels": untrained, "warnings": [warning]}
@@ -121,6 +121,7 @@ def test_each_concern_names_its_numbers() -> None:
         "Validation loss rises from 0.500 at step 10 to 0.800 at the end: "
         "fewer epochs may do better.",
         "3 of 100 training rows were dropped as too long.",
+        "2 of 100 training rows were dropped, since truncation made their two answers equal.",
     ]
 
 

@@ -127,6 +127,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         "rows": 21,
         "rows_truncated": 0,
         "rows_dropped": 0,
+        "rows_equal": 0,
         "tokens": 900,
         "answer_tokens": 200,
         "steps": 4,
@@ -138,7 +139,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
     write_json(root / "data/trained/summary.json", trained)
     log = "step,epoch,loss,validation_loss,learning_rate,grad_norm\n2,1.0,1.5,,0.001,1.0\n"
     (root / "data/trained/log.csv").write_text(log + "4,2.0,0.5,0.75,0.0,1.0\n", encoding="utf-8")
-    merge = {"prompts": 2, "largest_logit_difference": 1.5e-05}
+    merge = {"prompts": 2, "largest_difference": 1.5e-05, "largest_cast_difference": 0.02}
     write_json(root / "data/merged/merge.json", merge)
     quantize = {
         "method": "nf4",

@@ -1,4 +1,4 @@
-"""`stages.merge` merges an adapter as PEFT does, and links weights that were trained whole."""
+"""`stages.merge` merges an adapter as PEFT does, and gives the result the form of its base."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,8 @@ def test_the_merged_weights_equal_those_that_peft_merges(
     assert sorted(path.name for path in (workspace / "merged").iterdir()) == OUTPUT_FILES
     summary = json.loads((workspace / "merged/merge.json").read_text())
     assert summary["prompts"] == 4
-    assert 0 <= summary["largest_logit_difference"] < 1e-3
+    assert 0 <= summary["largest_difference"] < 1e-4
+    assert summary["largest_cast_difference"] == 0.0  # the base has 32 bits
 
     base = AutoModelForCausalLM.from_pretrained(workspace / "base")
     PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(workspace / "peft")
@@ -84,24 +85,79 @@ def test_a_merge_that_changes_logits_is_an_error(
     assert_user_error: Callable[..., None],
 ):
     run = run_stage(*ARGUMENTS, changes={"merge.tolerance": 1e-12})
-    assert_user_error(run, workspace / "merged", "merged logits differ by", "merge.tolerance 1e-12")
+    assert_user_error(
+        run, workspace / "merged", "merged outputs differ by", "merge.tolerance 1e-12"
+    )
 
 
-def test_a_model_whose_weights_were_trained_whole_is_linked(
-    workspace: Path, tiny_model: Path, run_stage_in_process: Callable[..., str]
+def write_published_base(workspace: Path) -> None:
+    """Turn the base into a folder in bf16 without a pad token, with a named chat template."""
+    import torch
+
+    base = workspace / "base"
+    model = loading.load_model(base, "bfloat16", "eager", "cpu")
+    assert model.dtype == torch.bfloat16
+    saving.save_model(model, base, 1.0)
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    del config["pad_token"]
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    (base / "additional_chat_templates").mkdir()
+    (base / "additional_chat_templates/rag.jinja").write_text("{{ messages[0].content }}")
+
+
+def assert_form_of_base(workspace: Path) -> None:
+    """Assert that the merged model has the precision and the tokenizer of its base."""
+    base, merged = workspace / "base", workspace / "merged"
+    names = {path.relative_to(merged).as_posix() for path in merged.rglob("*") if path.is_file()}
+    assert names == {*OUTPUT_FILES, "additional_chat_templates/rag.jinja"}
+    for name in names - {"merge.json", "model.safetensors"}:
+        assert (merged / name).read_bytes() == (base / name).read_bytes(), name
+    assert read_dtypes(merged) == read_dtypes(base) == {"BF16"}
+
+
+def read_dtypes(folder: Path) -> set[str]:
+    """Return the precisions of the tensors in a model's weight file."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        names = file.keys()
+        return {file.get_slice(name).get_dtype() for name in names}
+
+
+def test_a_merged_model_keeps_precision_configuration_and_tokenizer_of_its_base(
+    workspace: Path, adapter: Path, run_stage_in_process: Callable[..., str]
 ):
-    (workspace / "base").rename(workspace / "model")
-    (workspace / "base").mkdir()  # the base is not needed
-    (workspace / "trained").mkdir()
-    (workspace / "model").rename(workspace / "trained/model")
-    template = "additional_chat_templates/tool_use.jinja"
-    (workspace / "trained/model" / template).parent.mkdir()
-    (workspace / "trained/model" / template).write_text("{{ eos_token }}")
+    write_published_base(workspace)
     run_stage_in_process(*ARGUMENTS)
-    files = [path for path in (workspace / "merged").rglob("*") if path.is_file()]
-    names = {path.relative_to(workspace / "merged").as_posix() for path in files}
-    assert names == {*OUTPUT_FILES, template}
-    for name in names - {"merge.json"}:
-        assert (workspace / "merged" / name).samefile(workspace / "trained/model" / name)
+    assert_form_of_base(workspace)
     summary = json.loads((workspace / "merged/merge.json").read_text())
-    assert summary == {"prompts": 0, "largest_logit_difference": 0.0}
+    assert summary["largest_difference"] < 1e-4 < 1e-3 < summary["largest_cast_difference"]
+
+
+def test_weights_that_were_trained_whole_get_the_form_of_their_base(
+    workspace: Path, run_stage_in_process: Callable[..., str]
+):
+    import torch
+    from safetensors.torch import load_file
+
+    write_published_base(workspace)
+    model = loading.load_model(workspace / "base", "float32", "eager", "cpu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.001)
+    # what trainers change
+    model.config.output_router_logits = True
+    model.config.attention_dropout = 0.5
+    model.config.pad_token_id = 5
+    model.generation_config.eos_token_id = [1, 2]
+    saving.save_model(model, workspace / "trained/model", 1.0)
+    saving.save_tokenizer(loading.load_tokenizer(workspace / "base"), workspace / "trained/model")
+    run_stage_in_process(*ARGUMENTS)
+    assert_form_of_base(workspace)
+    trained, merged = (
+        load_file(workspace / name / "model.safetensors") for name in ("trained/model", "merged")
+    )
+    assert merged.keys() == trained.keys()
+    assert all(torch.equal(merged[name], trained[name].bfloat16()) for name in merged)
+    summary = json.loads((workspace / "merged/merge.json").read_text())
+    assert summary["largest_difference"] == 0.0 < summary["largest_cast_difference"]

@@ -2,8 +2,6 @@
 # ruff: noqa: E501 - tables, one case a line
 
 import copy
-import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -92,17 +90,52 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read(
     tmp_path: Path,
 ):
     memory.check_weights(tiny_model, make_plan(), make_launch(), "cpu")
-    size = 4 * 10**12  # a sparse file, larger than the disk; only its header is read
-    header = json.dumps(
-        {"w": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, size]}}
-    ).encode()
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(len(header).to_bytes(8, "little") + header)
-    os.truncate(file, 8 + len(header) + size)
+    write_huge_config(tmp_path)  # there is no weight file to read
     with pytest.raises(
-        UserError, match=r"1000\.0 billion parameters need 4000\.0 GB for train\.strat"
+        UserError, match=r"1073\.7 billion parameters need 4295\.0 GB for train\.strat"
     ):
         memory.check_weights(tmp_path, make_plan(), make_launch(), "cpu")
+
+
+def write_huge_config(folder: Path) -> None:
+    """Write the config.json of a model with 2^40 / 1.024 parameters in ten layers."""
+    from transformers import Qwen2Config
+
+    Qwen2Config(
+        vocab_size=64, hidden_size=2**15, intermediate_size=2**20, num_hidden_layers=10,
+        num_attention_heads=2**8, num_key_value_heads=2**8,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def test_the_experts_of_a_published_model_are_counted_in_4_bits(
+    make_plan: Callable[..., Any], tmp_path: Path
+):
+    """The card of Qwen3-30B-A3B says 30.5 billion parameters, 29.9 without embeddings."""
+    from transformers import Qwen3MoeConfig
+
+    Qwen3MoeConfig(
+        vocab_size=151936, hidden_size=2048, num_hidden_layers=48, num_attention_heads=32,
+        num_key_value_heads=4, head_dim=128, moe_intermediate_size=768, num_experts=128,
+        num_experts_per_tok=8, tie_word_embeddings=False,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    plan = make_plan(strategy="qlora", precision="bf16")
+    counts, size = memory.count_base_weights(tmp_path, plan)
+    assert round(counts.total / 1e9, 1) == 30.5
+    assert round(counts.quantized / 1e9, 1) == 29.9
+    assert size == pytest.approx(29.9e9 * 0.516 + 0.62e9 * 2, rel=0.01)
+    _, unquantized = memory.count_base_weights(tmp_path, make_plan(precision="bf16"))
+    assert unquantized == 2 * counts.total
+
+
+def test_qlora_on_weights_that_cannot_be_quantized_is_refused(
+    make_plan: Callable[..., Any], make_launch: Callable[..., LaunchParams], tmp_path: Path
+):
+    from transformers import JetMoeConfig
+
+    JetMoeConfig(vocab_size=64, hidden_size=256, num_hidden_layers=1).save_pretrained(tmp_path)
+    plan = make_plan(strategy="qlora")
+    with pytest.raises(UserError, match=r"train\.strategy: .*; set it to lora, or use another"):
+        memory.check_weights(tmp_path, plan, make_launch(), "cpu")
 
 
 def test_logits_that_are_computed_in_tiles_do_not_count(
@@ -145,18 +178,18 @@ def test_a_machine_must_hold_the_whole_model_once_per_process(
     make_launch: Callable[..., LaunchParams],
     make_plan: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
-    tiny_model: Path,
+    tmp_path: Path,
 ):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**15, 10**15))
-    monkeypatch.setattr(memory, "count_parameters", lambda base: 10**11)
+    write_huge_config(tmp_path)
     fsdp = {"processes": 8, "strategy": "fsdp"}
     with pytest.raises(
         UserError,
-        match=r"400\.0 GB .*, but the machine has .*; use more machines or a smaller base",
+        match=r"4295\.0 GB .*, but the machine has .*; use more machines or a smaller base",
     ):
-        memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**fsdp), "cuda")
+        memory.check_weights(tmp_path, make_plan(strategy="full"), make_launch(**fsdp), "cuda")
     deepspeed = {**fsdp, "strategy": "deepspeed", "zero_stage": 3}
-    memory.check_weights(tiny_model, make_plan(strategy="full"), make_launch(**deepspeed), "cuda")
+    memory.check_weights(tmp_path, make_plan(strategy="full"), make_launch(**deepspeed), "cuda")
 
 
 def test_processes_of_one_machine_share_its_memory(

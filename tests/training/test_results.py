@@ -49,8 +49,8 @@ def test_every_adapter_is_merged_into_the_original_base(
     prompt_ids = encode_prompts(tokenizer, corpus)
     base = loading.load_model(tiny_model, "float32", "eager", "cpu")
     before = merging.compute_logits(base, prompt_ids)
-    merged, difference = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
-    assert difference <= 1e-3
+    merged, differences = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
+    assert differences.merging <= 1e-4
     after = merging.compute_logits(merged, prompt_ids)
     assert merging.compute_largest_difference(before, after) > 0.01
     assert not any("lora" in name for name, _ in merged.named_parameters())
@@ -77,7 +77,7 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
     prompt_ids = encode_prompts(tokenizer, corpus)
     reference = merging.compute_logits(trainer.model.eval(), prompt_ids)
     base = loading.load_model(tiny_model, "float32", "eager", "cpu")
-    merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-2)
+    merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-4)
     for logits, reference_logits in zip(
         merging.compute_logits(merged, prompt_ids), reference, strict=True
     ):
@@ -117,7 +117,7 @@ def test_a_soft_prompt_comes_before_every_input(
     folder = train_adapter(strategy)
     prompt_ids = encode_prompts(tokenizer, corpus)
     base = loading.load_model(tiny_model, "float32", "eager", "cpu")
-    merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-3)
+    merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
     saving.save_model(merged, tmp_path / "merged", 1.0)
     saving.save_tokenizer(tokenizer.pretrained, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()

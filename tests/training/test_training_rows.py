@@ -218,3 +218,24 @@ def test_labels_become_their_indices(
             )  # fmt: skip
     with pytest.raises(UserError, match="classification needs at least two labels"):
         choose_head(params, single, {"intent": ["a"]})
+
+
+@pytest.mark.parametrize("objective", ["dpo", "orpo", "simpo", "reward"])
+def test_pairs_that_truncation_makes_equal_are_dropped_and_counted(
+    tokenizer: Any,
+    make_record: Callable[..., Record],
+    make_train_params: MakeTrainParams,
+    objective: str,
+):
+    short = replace(make_record("order 1?", "track"), rejected="refund")
+    long = "track order " * 20
+    equal = replace(make_record("order 2?", f"{long}now"), rejected=f"{long}later")
+    params = {"objective": objective, "max_length": 60}
+    half = make_train_params(max_dropped_fraction=0.5, **params)
+    rendered = training_rows.render_rows(tokenizer, [short, equal], half)
+    assert (len(rendered.rows), rendered.dropped, rendered.equal) == (1, [], [equal.origin])
+    whole = make_train_params(max_dropped_fraction=0.5, **{**params, "max_length": 500})
+    assert len(training_rows.render_rows(tokenizer, [short, equal], whole).rows) == 2
+    message = "1 of 2 rows lose the difference between their two answers at train.max_length 60"
+    with pytest.raises(UserError, match=message):
+        training_rows.render_rows(tokenizer, [short, equal], make_train_params(**params))
