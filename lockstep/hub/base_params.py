@@ -1,9 +1,9 @@
 """The `base` section of params.yaml: the source of the base model."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, model_validator
 
 from lockstep.params import Section
 
@@ -13,15 +13,12 @@ PROJECT_TEMPLATES = ("chatml", "plain")
 """Chat templates in lockstep/hub/templates, for a base that has none."""
 
 
-def _check_date(text: str) -> str:
-    """Return a date as it is; raise ValueError if there is no such day."""
-    date.fromisoformat(text)
-    return text
+def _parse_date(value: Any) -> Any:
+    """Return the day that a text names: `dvc exp run -S` writes dates as texts."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
-IsoDate = Annotated[
-    str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(_check_date)
-]
+Day = Annotated[date, BeforeValidator(_parse_date)]
 
 
 class BaseParams(Section):
@@ -44,7 +41,7 @@ class BaseParams(Section):
     the path of a Jinja file; empty keeps the base's own."""
     template_options: dict[str, JsonValue] = Field(default={})
     """Variables of the chat template, e.g. {enable_thinking: false}; they are written into it."""
-    template_date: IsoDate = "2024-07-26"
+    template_date: Day = date(2024, 7, 26)
     """Date that the chat template writes instead of today's, YYYY-MM-DD."""
 
     @model_validator(mode="after")

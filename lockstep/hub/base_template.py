@@ -1,7 +1,6 @@
 """Give the base the chat template that params.yaml asks for."""
 
 import json
-from datetime import date
 from pathlib import Path
 
 from lockstep import outputs
@@ -23,7 +22,7 @@ def read_template_options(base: BaseParams) -> TemplateOptions:
     return TemplateOptions(
         template=_read_template(base.chat_template) if base.chat_template else None,
         variables=base.template_options,
-        date=date.fromisoformat(base.template_date),
+        date=base.template_date,
     )
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from lockstep.models import loading, saving, weight_counts
+from lockstep.errors import UserError
+from lockstep.models import lean_imports, loading, saving, weight_counts
 from lockstep.models.heads import Head
 from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
 
@@ -76,9 +77,21 @@ def get_parameter_bytes(method: QuantizationMethod, double: bool) -> float:
 
 
 def count_quantized_layers(model: Any) -> int:
-    """Return the number of quantized layers; fused experts count once for each parameter."""
+    """Return the number of quantized layers; fused experts count once for each parameter.
+
+    Raise UserError if a linear layer of the blocks is not quantized, against what was counted.
+    """
+    import torch
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from bitsandbytes.nn.parametrize import Bnb4bitParametrization
 
+    with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
+        from optimum.gptq.utils import get_layers
+
+    unquantized = sorted(get_layers(loading.find_blocks(model), layers=[torch.nn.Linear]))
+    if unquantized:
+        raise UserError(
+            f"{len(unquantized)} linear layers were not quantized: {', '.join(unquantized[:3])}"
+        )
     classes = (Linear4bit, Linear8bitLt, Bnb4bitParametrization)
     return sum(isinstance(module, classes) for module in model.modules())

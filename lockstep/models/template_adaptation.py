@@ -4,11 +4,11 @@ Values are set in the template itself, not passed to it: whoever renders it, a s
 gets the prompts that the model was trained on.
 """
 
+import datetime
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from lockstep.errors import UserError
@@ -37,7 +37,7 @@ class TemplateOptions:
     """Template that replaces the tokenizer's own; None keeps it."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     """Variables of the template, such as {"enable_thinking": False}."""
-    date: date = date(2024, 7, 26)
+    date: datetime.date = datetime.date(2024, 7, 26)
     """Date that a template writes instead of today's; by default the one of Llama 3's template."""
 
 
@@ -78,7 +78,7 @@ def adapt_template(template: str, options: TemplateOptions) -> str:
     return "".join(lines) + template
 
 
-def _define_date(template: str, fixed_date: date) -> str:
+def _define_date(template: str, fixed_date: datetime.date) -> str:
     """Return a macro that hides the function for today's date."""
     calls = template.count("strftime_now(")
     formats = sorted({match["format"] for match in _DATE_CALL.finditer(template)})

@@ -111,6 +111,7 @@ def check_target_parameters(config: Any, model: Any) -> None:
 
     Those of experts in 4 bits have other names, and PEFT cannot adapt them.
     """
+    where = "train.adapter.target_parameters"
     names = [name for name, _ in model.named_parameters()]
     for target in sorted(getattr(config, "target_parameters", None) or ()):
         if any(f".{name}".endswith(f".{target}") for name in names):
@@ -118,8 +119,8 @@ def check_target_parameters(config: Any, model: Any) -> None:
         last = target.rpartition(".")[2]
         if any(f".parametrizations.{last}." in name for name in names):
             reason = f"PEFT cannot adapt {target} in 4 bits; leave it out, or set train.strategy to"
-            raise UserError(f"params.yaml: train.adapter.target_parameters: {reason} lora")
+            raise UserError(f"params.yaml: {where}: {reason} lora")
         raise UserError(
-            f"params.yaml: train.adapter.target_parameters: the base has no parameter {target}; name one "
+            f"params.yaml: {where}: the base has no parameter {target}; name one "
             "as mlp.experts.down_proj"
         )

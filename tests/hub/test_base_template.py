@@ -90,9 +90,14 @@ def test_a_template_file_that_does_not_exist_is_an_error(tiny_model_copy: Path):
 def test_the_variables_and_the_date_are_written_into_the_template(tiny_model_copy: Path):
     file = tiny_model_copy / "chat_template.jinja"
     file.write_text("{{ strftime_now('%d.%m.%Y') }}{{ mood }}" + file.read_text())
-    write_template(tiny_model_copy, template_options={"mood": "kind"}, template_date="2025-03-04")
+    write_template(
+        tiny_model_copy, template_options={"mood": "kind"}, template_date=date(2025, 3, 4)
+    )
     assert render(tiny_model_copy).startswith("04.03.2025kind<|im_start|>")
-    date.fromisoformat(make_params().template_date)
+
+
+def test_a_date_may_be_a_text_as_dvc_exp_run_writes_it():
+    assert make_params(template_date="2025-03-04").template_date == date(2025, 3, 4)
 
 
 @pytest.mark.parametrize("text", ["2025-3-4", "2025-02-30", "today"])
