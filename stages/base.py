@@ -35,7 +35,7 @@ def main(starter: Path, out: Path) -> None:
                 summary = f"copied {base.path}"
         base_model.apply_configuration(partial, base)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"base: {note}", err=True)
     click.echo(f"base: {summary}", err=True)
 
 

@@ -23,20 +23,25 @@ def load_tokenizer(folder: Path) -> Any:
     """Load the tokenizer of a model folder and check that its chat template can be used.
 
     AutoTokenizer chooses a class by the model's type. For a Qwen2 model it would replace the
-    pre-tokenizer of tokenizer.json by Qwen2's own, even if the folder names a generic class.
+    pre-tokenizer of tokenizer.json by Qwen2's own, even if the folder names a generic class. For a
+    Mistral model with tokenizer.model alone it would drop the blank before the first word.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    import transformers
 
     from lockstep.models import chat
 
     path = folder / "tokenizer_config.json"
     with report_load_errors(f"{folder}: the tokenizer"):
         config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        is_generic = config.get("tokenizer_class") in (
-            "TokenizersBackend",
-            "PreTrainedTokenizerFast",
-        )
-        loader: Any = PreTrainedTokenizerFast if is_generic else AutoTokenizer
+        name = config.get("tokenizer_class") or ""
+        loader: Any = transformers.AutoTokenizer
+        if name in ("TokenizersBackend", "PreTrainedTokenizerFast"):
+            loader = transformers.PreTrainedTokenizerFast
+        elif (
+            name.endswith(("Tokenizer", "TokenizerFast"))
+            and not (folder / "tokenizer.json").exists()
+        ):
+            loader = getattr(transformers, name, loader)
         tokenizer = loader.from_pretrained(folder, local_files_only=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
