@@ -36,7 +36,7 @@ def main(starter: Path, out: Path) -> None:
         base_model.apply_configuration(partial, base)
         base_template.write_template(partial, base)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"base: {note}", err=True)
     click.echo(f"base: {summary}", err=True)
 
 

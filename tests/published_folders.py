@@ -174,8 +174,8 @@ def write_word_pieces(folder: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(pieces)) + "\n", encoding="utf-8")
 
 
-def write_sentencepiece(folder: Path) -> None:
-    """Write spm.model alone, as DeBERTa v3 has it."""
+def write_sentencepiece(folder: Path, name: str = "spm.model") -> None:
+    """Write a sentencepiece model alone, by default under the name that DeBERTa v3 has."""
     import io
 
     import sentencepiece
@@ -186,7 +186,7 @@ def write_sentencepiece(folder: Path) -> None:
         hard_vocab_limit=False, pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]",
         bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]", user_defined_symbols=["[MASK]"],
     )  # fmt: skip
-    (folder / "spm.model").write_bytes(writer.getvalue())
+    (folder / name).write_bytes(writer.getvalue())
 
 
 def write_byte_pairs(folder: Path) -> None:

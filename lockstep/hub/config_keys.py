@@ -18,6 +18,7 @@ HARMLESS_KEYS = {
     "gradient_checkpointing",
     "model_type",
     "name_or_path",
+    "position_embedding_type",
     "pretraining_tp",
     "rope_scaling",
     "rope_theta",

@@ -8,6 +8,7 @@ from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.hub import config_keys, weight_files
 from lockstep.hub.local_folder import CONFIG
+from lockstep.models import loading
 
 QUANTIZATION_KEYS = ("quantization_config", "compression_config")
 """Keys that a quantized model has."""
@@ -47,6 +48,8 @@ def inspect_base(folder: Path) -> Inspection:
     tensors = weight_files.read_tensors(folder)
     model = _build_empty_model(config, folder)
     notes += weight_files.check_tensors(model, tensors, folder)
+    if parts := loading.find_media_parts(model):
+        notes.append(f"text does not pass through {', '.join(parts)}; kept and not trained")
     return Inspection(model.get_input_embeddings().weight.shape[0], notes)
 
 
@@ -119,7 +122,8 @@ def _check_positions(config: dict[str, Any], config_class: Any, path: Path) -> N
     """Raise UserError for a BERT with relative positions, which transformers 5 has removed."""
     key = "position_embedding_type"
     value = config.get(key, "absolute")
-    if value != "absolute" and key in config_keys.find_unknown_keys(config, config_class):
+    is_unknown = bool(config_keys.find_unknown_keys({key: value}, config_class, harmless=()))
+    if value != "absolute" and is_unknown:
         raise UserError(
             f"{path}: {key}: this transformers has absolute positions only for "
             f"{config['model_type']}, not {value}; use another base"

@@ -27,7 +27,6 @@ def load_tokenizer(
     """Load the tokenizer of a model folder and check that its chat template can be used.
 
     The template is adapted in memory: it gets the variables and the date in `options`.
-
     """
     with report_load_errors(f"{folder}: the tokenizer"):
         pretrained = load_pretrained_tokenizer(folder)
@@ -44,13 +43,18 @@ def load_pretrained_tokenizer(folder: Path) -> Any:
     """Load the tokenizer of a model folder as transformers reads it.
 
     AutoTokenizer chooses a class by the model's type. For a Qwen2 model it would replace the
-    pre-tokenizer of tokenizer.json by Qwen2's own, even if the folder names a generic class.
+    pre-tokenizer of tokenizer.json by Qwen2's own, even if the folder names a generic class. For a
+    Mistral model with tokenizer.model alone it would drop the blank before the first word.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    import transformers
 
     config = _read_json(folder / "tokenizer_config.json")
-    is_generic = config.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    loader: Any = PreTrainedTokenizerFast if is_generic else AutoTokenizer
+    name = config.get("tokenizer_class") or ""
+    loader: Any = transformers.AutoTokenizer
+    if name in ("TokenizersBackend", "PreTrainedTokenizerFast"):
+        loader = transformers.PreTrainedTokenizerFast
+    elif name.endswith(("Tokenizer", "TokenizerFast")) and not (folder / "tokenizer.json").exists():
+        loader = getattr(transformers, name, loader)
     pretrained = loader.from_pretrained(folder, local_files_only=True)
     if pretrained.chat_template is None:  # multi-modal folders once had it in a file of its own
         pretrained.chat_template = _read_json(folder / "chat_template.json").get("chat_template")

@@ -29,6 +29,10 @@ NOTES = {
         "config.json: GPT2Config does not list n_ctx, n_special, predict_special_tokens; kept"
     ],
     "qwen3_moe": ["config.json: Qwen3MoeConfig does not list head_dim; kept"],
+    "gemma3": [
+        "text does not pass through model.vision_tower, model.multi_modal_projector; kept and not "
+        "trained"
+    ],
     "qwen3_5": ["Qwen3_5ForCausalLM " + LEFT_OUT.format(33, "model.visual: 33")],
     "bert": [
         "config.json: BertConfig does not list directionality, pooler_type; kept",

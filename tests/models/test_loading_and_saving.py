@@ -10,7 +10,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.models import loading, saving
 from lockstep.models.heads import Head
-from tests.published_folders import write_published_folder
+from tests.published_folders import write_published_folder, write_sentencepiece
 
 MODEL_FILES = [
     "chat_template.jinja",
@@ -206,3 +206,24 @@ def test_a_merged_multi_modal_model_keeps_its_vision_part(tmp_path: Path):
     assert sum("vision_tower" in name for name in before) > 40
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "mistral"])
+def test_a_sentencepiece_model_alone_gives_the_pieces_of_sentencepiece(
+    model_type: str, tmp_path: Path
+):
+    import sentencepiece
+
+    pytest.importorskip("google.protobuf")  # transformers reads sentencepiece models with it
+    write_sentencepiece(tmp_path, "tokenizer.model")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    values = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(values))
+    text = "where is my order 7?"
+    expected = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    tokenizer = loading.load_tokenizer(tmp_path)
+    pieces = tokenizer.tokenize(text)
+    assert pieces == expected.encode(text, out_type=str)
+    assert pieces[0].startswith("\u2581")
+    saving.save_tokenizer(tokenizer, tmp_path / "saved")
+    assert loading.load_tokenizer(tmp_path / "saved").tokenize(text) == pieces
