@@ -7,7 +7,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import base_format, compute, heads, loading, merging, saving
+from lockstep.models import base_format, compute, heads, loading, merging, placement, saving
 from lockstep.params import Section, Seed
 
 
@@ -28,18 +28,18 @@ class Params(Section):
 def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     settings = params.read(Params)
     compute.set_up_torch(settings.compute, settings.seed)
-    attention, device = settings.compute.attention, compute.select_device()
+    attention, devices = settings.compute.attention, placement.choose_devices(base)
     source = trained / "model"
     tokenizer, head = loading.load_tokenizer(base), heads.read_head(source)
     rows = records.read(validation)
     prompts = merging.encode_prompts(tokenizer, rows, settings.merge.prompts)
     if merging.is_adapter(source):
-        model = loading.load_model(base, "auto", attention, device, head=head)
+        model = loading.load_model(base, "auto", attention, devices, head=head)
         merged, differences = merging.merge_adapter(
             model, source, prompts, settings.merge.tolerance
         )
     else:  # full or freeze trained whole weights, which need no merging
-        merged, differences = merging.cast_trained_model(base, source, prompts, attention, device)
+        merged, differences = merging.cast_trained_model(base, source, prompts, attention, devices)
     with outputs.atomic_folder(out) as partial:
         saving.save_model(merged, partial, settings.weights.max_shard_gb)
         base_format.copy_other_files(base, partial)

@@ -7,7 +7,7 @@ import click
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.inference.quantization_loss import measure_quantization_loss
-from lockstep.models import base_format, compute, heads, loading, quantization, saving
+from lockstep.models import base_format, compute, heads, loading, placement, quantization, saving
 from lockstep.params import Section, Seed
 
 
@@ -34,9 +34,10 @@ def main(merged: Path, validation: Path, out: Path) -> None:
     config = quantization.build_config(
         quantize.method, quantize.double_quantization, quantize.precision
     )
-    counts = quantization.check_quantization(merged, head, quantize, config)
+    counts, size = quantization.check_quantization(merged, head, quantize, config)
     with outputs.atomic_folder(out) as partial:
-        model = loading.load_model(merged, "auto", attention, compute.select_device(), config)
+        devices = placement.choose_devices(merged, size)
+        model = loading.load_model(merged, "auto", attention, devices, config)
         layers = quantization.count_quantized_layers(model)
         saving.save_model(model, partial, settings.weights.max_shard_gb)
         base_format.copy_other_files(merged, partial)

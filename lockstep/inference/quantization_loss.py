@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep.inference import head_outputs, likelihood
-from lockstep.models import compute, heads, loading
+from lockstep.models import heads, loading, placement
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.quantization import QuantizeParams
 from lockstep.records import Record
@@ -45,7 +45,7 @@ def _compute_perplexity(
     attention: str,
 ) -> float:
     examples = [tokenizer.encode_example(row, settings.max_length) for row in records]
-    model = loading.load_model(folder, "auto", attention, compute.select_device())
+    model = loading.load_model(folder, "auto", attention, placement.choose_devices(folder))
     losses = likelihood.compute_answer_losses(model, examples, settings.batch_size)
     return round(likelihood.compute_perplexity(losses), 4)
 
@@ -58,5 +58,5 @@ def _compute_head_outputs(
     attention: str,
 ) -> list[list[float]]:
     inputs = [tokenizer.encode_input(row, settings.max_length)[0] for row in records]
-    model = loading.load_model(folder, "auto", attention, compute.select_device())
+    model = loading.load_model(folder, "auto", attention, placement.choose_devices(folder))
     return head_outputs.compute_outputs(model, inputs, tokenizer.pad_token_id, settings.batch_size)

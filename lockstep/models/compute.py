@@ -18,8 +18,9 @@ class ComputeParams(Section):
 
     threads: Annotated[int, Field(gt=0, le=1024)]
     """Number of CPU threads for tensor operations."""
-    attention: Literal["eager", "sdpa"]
-    """Attention kernel. eager is faster for short rows on a CPU, sdpa on a GPU."""
+    attention: Literal["eager", "sdpa", "flash_attention_2"]
+    """Attention kernel, by its name in transformers. eager is faster for short rows on a CPU, sdpa
+    on a GPU; flash_attention_2 needs a GPU and the package flash-attn."""
     portable: Portable = False
     """Whether all x86-64 CPUs with AVX2 give the same bytes, at a cost in speed. true is refused
     on other CPUs; auto applies it where the CPU has the instructions (docs/reproducibility.md)."""

@@ -12,6 +12,7 @@ from lockstep.errors import UserError, report_load_errors
 from lockstep.models import heads, lean_imports, soft_prompt, template_adaptation
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
+from lockstep.models.placement import Devices, build_device_arguments, check_attention
 from lockstep.models.template_adaptation import DEFAULT_TEMPLATE_OPTIONS, TemplateOptions
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -79,7 +80,7 @@ def load_model(
     folder: Path,
     dtype: Dtype,
     attention: str,
-    device: str | None,
+    device: Devices,
     quantization: Any = None,
     head: Head | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
@@ -88,7 +89,8 @@ def load_model(
 
     The model gets a head if it was saved with one, or if `head` requests a new one, whose
     weights are random (torch's seed). Otherwise it is a causal language model. `changes` replace
-    values of its configuration. If `device` is None, the launcher places the weights.
+    values of its configuration. If `device` is None, the launcher places the weights; a mapping
+    divides them among GPUs.
 
     transformers fills missing tensors with random numbers without an error; this function
     raises UserError instead. With a new head, the names of its parameters are in the attribute
@@ -98,6 +100,7 @@ def load_model(
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+    check_attention(attention)
     has_head = head is not None or heads.read_head(folder) is not None
     loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
     with report_load_errors(f"{folder}: the model"), _explain_attention(attention):
@@ -109,7 +112,7 @@ def load_model(
         model, report = loader.from_pretrained(
             folder,
             dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            device_map=device,
+            **build_device_arguments(device),
             **({"quantization_config": quantization} if quantization else {}),
             **(_build_head_config(head) if head else {}),
             **changes,

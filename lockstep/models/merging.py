@@ -105,7 +105,7 @@ def merge_adapter(
 
 
 def cast_trained_model(
-    base: Path, trained: Path, prompts: list[list[int]], attention: str, device: str
+    base: Path, trained: Path, prompts: list[list[int]], attention: str, devices: placement.Devices
 ) -> tuple[Any, MergeDifferences]:
     """Return a model whose weights were trained whole, in the base's precision and configuration.
 
@@ -116,12 +116,12 @@ def cast_trained_model(
     from transformers import AutoConfig
 
     base_config = AutoConfig.from_pretrained(base, local_files_only=True)
-    model = loading.load_model(trained, "auto", attention, device)
+    model = loading.load_model(trained, "auto", attention, devices)
     difference, dtype = 0.0, base_format.read_dtype(base, base_config)
     if model.dtype != getattr(torch, dtype):
         expected = compute_logits(model, prompts)
         del model  # before the weights are loaded again
-        model = loading.load_model(trained, dtype, attention, device)
+        model = loading.load_model(trained, dtype, attention, devices)
         difference = compute_largest_difference(expected, compute_logits(model, prompts))
     base_format.restore_config(model.config, base_config, heads.read_head(trained))
     return model, MergeDifferences(0.0, difference)

@@ -50,8 +50,8 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
 
 def check_quantization(
     folder: Path, head: Head | None, settings: QuantizeParams, config: Any
-) -> weight_counts.WeightCounts:
-    """Return how many parameters of a model will be quantized, before it is loaded.
+) -> tuple[weight_counts.WeightCounts, int]:
+    """Return how many parameters of a model will be quantized, and its size in bytes then.
 
     Raise UserError if a large part would stay in full precision.
     """
@@ -62,7 +62,7 @@ def check_quantization(
     )
     other = "use another base" if settings.method == "nf4" else "set it to nf4"
     weight_counts.check_quantized_share(counts, "quantize.method", size, other)
-    return counts
+    return counts, size
 
 
 def get_parameter_bytes(method: QuantizationMethod, double: bool) -> float:

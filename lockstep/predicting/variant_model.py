@@ -13,7 +13,7 @@ from lockstep.errors import UserError
 from lockstep.inference import head_outputs, latency, likelihood
 from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
 from lockstep.inference.vllm_backend import VllmGenerator
-from lockstep.models import compute, context, heads, loading
+from lockstep.models import context, heads, loading, placement
 from lockstep.models.answer_format import GeneratedAnswer
 from lockstep.models.heads import Head
 from lockstep.predicting import lm_eval_tasks
@@ -80,9 +80,9 @@ class VariantModel:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-            device = compute.select_device()
+            devices = placement.choose_devices(self.folder)
             self._model = loading.load_model(
-                self.folder, "auto", self.attention, device, head=self._new_head
+                self.folder, "auto", self.attention, devices, head=self._new_head
             )
             self._model.config.pad_token_id = self.tokenizer.pad_token_id
         return self._model

@@ -31,6 +31,7 @@ def test_a_smaller_model_and_its_perplexity_are_written(
     ]
     summary = json.loads((out / "quantize.json").read_text())
     assert (summary["method"], summary["quantized_layers"]) == ("nf4", 14)
+    assert 0.5 < summary["quantized_share"] < 0.9  # embeddings and output layer stay
     assert summary["bytes_before"] == (workspace / "base/model.safetensors").stat().st_size
     assert summary["bytes_after"] == (out / "model.safetensors").stat().st_size
     assert summary["bytes_after"] < summary["bytes_before"]
@@ -57,6 +58,22 @@ def test_large_quantized_weights_are_written_as_shards(
     assert set(index["weight_map"].values()) == shards
     assert len(shards) > 1
     assert any("nested" in name for name in read_tensor_names(workspace / "quantized"))
+
+
+def test_a_quantized_model_keeps_the_tokenizer_and_all_templates(
+    workspace: Path, run_stage_in_process: Callable[..., str]
+):
+    base, quantized = workspace / "base", workspace / "quantized"
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    del config["pad_token"]
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    (base / "additional_chat_templates").mkdir()
+    (base / "additional_chat_templates/rag.jinja").write_text("{{ messages[0].content }}")
+    message = run_stage_in_process(*ARGUMENTS)
+    assert ", 100% of the matrices in the transformer blocks, " in message
+    names = ["tokenizer_config.json", "tokenizer.json", "additional_chat_templates/rag.jinja"]
+    for name in names:
+        assert (quantized / name).read_bytes() == (base / name).read_bytes(), name
 
 
 def read_tensor_names(folder: Path) -> set[str]:

@@ -37,6 +37,7 @@ class Check:
 
 CHECKS = (
     Check(check_compute.check_instruction_sets),
+    Check(check_compute.check_attention),
     Check(check_prepare.check_strata),
     Check(check_prepare.check_splits_of_judged_tasks),
     Check(check_augment.check_tasks),

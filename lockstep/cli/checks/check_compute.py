@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lockstep.cli.sections import ComputeParams
-from lockstep.models import instruction_sets
+from lockstep.models import instruction_sets, placement
 
 
 def check_instruction_sets(compute: ComputeParams) -> Iterator[str]:
@@ -13,3 +13,11 @@ def check_instruction_sets(compute: ComputeParams) -> Iterator[str]:
             f"compute.portable: {instruction_sets.describe_missing_instructions()}; set it to auto "
             "or false"
         )
+
+
+def check_attention(compute: ComputeParams) -> Iterator[str]:
+    """Yield a line if the package of the attention kernel is not installed."""
+    if compute.attention == placement.FLASH_ATTENTION:
+        problem = placement.describe_missing_flash_attention()
+        if problem:
+            yield f"compute.attention: {problem}"

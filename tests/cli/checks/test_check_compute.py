@@ -27,3 +27,14 @@ def test_portable_is_refused_on_a_cpu_without_the_instructions(
     ]
     assert find_mistakes({"compute.portable": "auto"}) == []
     assert find_mistakes({"compute.portable": False}) == []
+
+
+def test_flash_attention_needs_its_package(
+    find_mistakes: Callable[[dict[str, Any]], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_mistakes({"compute.attention": "flash_attention_2"}) == [
+        "compute.attention: flash_attention_2 needs the package flash-attn; install it, or set it "
+        "to sdpa"
+    ]
+    monkeypatch.setattr("importlib.metadata.version", lambda name: {"flash-attn": "2.8.3"}[name])
+    assert find_mistakes({"compute.attention": "flash_attention_2"}) == []
