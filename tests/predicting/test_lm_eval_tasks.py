@@ -12,6 +12,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.inference import likelihood
+from lockstep.models.chat import ChatTokenizer
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.lm_eval_tasks import LmEvalParams
 from lockstep.records import Record
@@ -113,3 +114,43 @@ def test_a_task_that_cannot_run_is_refused(
     with pytest.raises(UserError, match=line) as error:
         lm_eval_tasks.check_tasks(make_params(*tasks), tmp_path)
     assert "\n" not in error.value.message
+
+
+def build_sentencepiece_tokenizer() -> ChatTokenizer:
+    """Return a tokenizer as Mistral v0.3 has: a space before a word is part of its token."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer(models.BPE(unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    core.decoder = decoders.Metaspace(prepend_scheme="first")
+    texts = ["where is my order track other refund the cancel " * 3]
+    core.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "<s>", "</s>"])
+    )
+    pretrained = PreTrainedTokenizerFast(
+        tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    pretrained.add_tokens([AddedToken(mark, special=True) for mark in ("[INST]", "[/INST]")])
+    pretrained.chat_template = (
+        "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}"
+        "[INST] {{ m['content'] }}[/INST]"
+        "{% else %} {{ m['content'] }}{{ eos_token }}{% endif %}{% endfor %}"
+    )
+    return ChatTokenizer(pretrained)
+
+
+def test_lm_eval_reads_the_tokens_that_were_trained(
+    loaded_model: Any, make_record: Callable[..., Record]
+):
+    """It encodes prompt and answer together, and `T` was read where `▁T` was trained."""
+    from lm_eval.models.huggingface import HFLM
+
+    tokenizer = build_sentencepiece_tokenizer()
+    scorer = HFLM(pretrained=loaded_model, tokenizer=tokenizer.pretrained)
+    record = make_record("where", "track")
+    (document,) = lm_eval_tasks.build_documents(tokenizer, [record], ["track", "other"])
+    prompt, answer = tokenizer.encode_record(record)
+    assert scorer._encode_pair(document["prompt"], document["choices"][0]) == (prompt, answer)
+    assert tokenizer.encode_answer("track") == answer
+    assert tokenizer.pretrained.convert_ids_to_tokens(answer)[0].startswith("▁")
