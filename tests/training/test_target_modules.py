@@ -1,5 +1,6 @@
 """Adapters fit every family of models by default, and leave out what text does not use."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lockstep.models import loading, merging
 from lockstep.models.heads import Head
 from lockstep.training import adapters
 from lockstep.training.target_modules import choose_target_modules
+from lockstep.training.training_plan import Params, check_context
 from tests.published_folders import ENCODERS, write_published_folder
 
 HEAD = Head("single_label_classification", ["a", "b", "c"])
@@ -146,3 +148,21 @@ def test_an_unknown_layer_is_refused_with_the_names_of_the_base(tmp_path: Path):
 def test_bottleneck_refuses_the_layers_of_gpt2(tmp_path: Path):
     with pytest.raises(UserError, match="bottleneck cannot adapt the Conv1D layers of gpt2"):
         adapt(load("gpt2", tmp_path / "gpt2"), "PeanutConfig")
+
+
+def test_full_training_leaves_the_vision_part_as_it_is(
+    tmp_path: Path, make_params: Callable[..., Params]
+):
+    model = load("gemma3", tmp_path / "gemma3")
+    adapters.prepare_model(model, make_params(strategy="full").train, None, steps=10)
+    trained = {name.split(".")[1] for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {"language_model"}
+
+
+def test_the_positions_before_the_first_of_roberta_are_not_its_context():
+    from transformers import RobertaConfig
+
+    config = RobertaConfig(max_position_embeddings=514)
+    check_context(config, 512)
+    with pytest.raises(UserError, match="the longest row has 513 tokens, but the base's context"):
+        check_context(config, 513)
