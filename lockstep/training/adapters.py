@@ -130,6 +130,27 @@ def check_target_parameters(config: Any, model: Any) -> None:
         )
 
 
+def forget_unadapted_parameters(model: Any) -> None:
+    """Remove target parameters without an adapter from the configuration that is saved.
+
+    For a mixture PEFT turns `all-linear` into target parameters, and passes over experts in 4
+    bits. When it loads the adapter for the original base, it would find no weights for them.
+    """
+    from peft.tuners.lora.layer import ParamWrapper
+
+    config = model.peft_config["default"]
+    adapted = [
+        f".{name.replace('.base_layer', '')}.{module.parameter_name}"
+        for name, module in model.named_modules()
+        if isinstance(module, ParamWrapper)
+    ]
+    config.target_parameters = {
+        target
+        for target in config.target_parameters
+        if any(name.endswith(f".{target}") for name in adapted)
+    }
+
+
 def check_target_modules(config: Any, model: Any) -> None:
     """Raise UserError if a target module is not a layer of the model.
 
@@ -174,6 +195,16 @@ def freeze_layers(model: Any, trained_layers: int) -> None:
 def count_trained_parameters(model: Any) -> int:
     """Return the number of parameters that training changes."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_parameters(model: Any) -> int:
+    """Return the number of parameters; transformers counts two fused experts in 4 bits as one."""
+    packed = sum(
+        module.quant_state.shape.numel() // 2
+        for module in model.modules()
+        if type(module).__name__ == "Bnb4bitParametrization"
+    )
+    return int(model.num_parameters()) + packed
 
 
 def changes_base_weights(adapter_config: Any) -> bool:
