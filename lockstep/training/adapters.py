@@ -136,6 +136,16 @@ def count_trained_parameters(model: Any) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def count_parameters(model: Any) -> int:
+    """Return the number of parameters; transformers counts two fused experts in 4 bits as one."""
+    packed = sum(
+        module.quant_state.shape.numel() // 2
+        for module in model.modules()
+        if type(module).__name__ == "Bnb4bitParametrization"
+    )
+    return int(model.num_parameters()) + packed
+
+
 def changes_base_weights(adapter_config: Any) -> bool:
     """Whether the adapter moves a part of the base's weights into itself (PiSSA, OLoRA)."""
     initialization = getattr(adapter_config, "init_lora_weights", True)

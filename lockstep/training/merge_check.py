@@ -1,6 +1,7 @@
 """Check before the first step that the trained adapter can be merged. Imports torch."""
 
 import copy
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,9 @@ def check_mergeable(model: Any, adapter_config: Any) -> None:
                 and layer.get_base_layer().bias is None
             ):
                 raise ValueError("lora_bias needs a layer with a bias")
-            copy.deepcopy(layer).merge(safe_merge=True)
+            with warnings.catch_warnings():  # of rounding, if the base is in 4 bits
+                warnings.simplefilter("ignore")
+                copy.deepcopy(layer).merge(safe_merge=True)
         except (NotImplementedError, RuntimeError, ValueError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise

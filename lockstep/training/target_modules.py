@@ -124,3 +124,24 @@ def check_target_parameters(config: Any, model: Any) -> None:
             f"params.yaml: {where}: the base has no parameter {target}; name one "
             "as mlp.experts.down_proj"
         )
+
+
+def forget_unadapted_parameters(model: Any) -> None:
+    """Remove target parameters without an adapter from the configuration that is saved.
+
+    For a mixture PEFT turns `all-linear` into target parameters, and passes over experts in 4
+    bits. When it loads the adapter for the original base, it would find no weights for them.
+    """
+    from peft.tuners.lora.layer import ParamWrapper
+
+    config = model.peft_config["default"]
+    adapted = [
+        f".{name.replace('.base_layer', '')}.{module.parameter_name}"
+        for name, module in model.named_modules()
+        if isinstance(module, ParamWrapper)
+    ]
+    config.target_parameters = {
+        target
+        for target in config.target_parameters
+        if any(name.endswith(f".{target}") for name in adapted)
+    }

@@ -167,6 +167,8 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
             trainer = _build_head_trainer(common, plan)
     if adapter_config is not None and not adapter_config.is_prompt_learning:
         merge_check.check_mergeable(trainer.model, adapter_config)
+        if getattr(adapter_config, "target_parameters", None):
+            target_modules.forget_unadapted_parameters(trainer.model)
     if adapters.changes_base_weights(adapter_config):
         adapters.save_initial_adapter(trainer.model, Path(config.output_dir) / "start")
     if plan.head or params.strategy == "qlora":

@@ -157,7 +157,7 @@ def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
         "steps": trainer.state.global_step,
         "steps_planned": trainer.state.max_steps,
         "trained_parameters": adapters.count_trained_parameters(trainer.model),
-        "parameters": trainer.model.num_parameters(),
+        "parameters": adapters.count_parameters(trainer.model),
         "loss": training_log.list_losses(history)[-1],
         "validation_loss": metrics["loss"],
         "validation_step": step,

@@ -214,7 +214,6 @@ def test_a_sentencepiece_model_alone_gives_the_pieces_of_sentencepiece(
 ):
     import sentencepiece
 
-    pytest.importorskip("google.protobuf")  # transformers reads sentencepiece models with it
     write_sentencepiece(tmp_path, "tokenizer.model")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     values = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": False}

@@ -20,7 +20,7 @@ APART = ("qwen2", "llama", "mistral", "gemma2", "qwen3", "qwen3_moe", "phi3", "o
 TOGETHER = ("gpt_oss", "falcon", "bloom", "opt", "mpt", "granitemoehybrid")
 """Architectures of transformers 5.23 whose attention masks ignore the positions of rows."""
 
-RECURRENT = ("qwen3_next", "lfm2", "falcon_h1")
+RECURRENT = ("qwen3_next", "qwen3_5_text", "lfm2", "falcon_h1")
 """Architectures with a state between tokens."""
 
 
@@ -59,6 +59,7 @@ def build_packed_trainer(
         layers = {
             "granitemoehybrid": ["attention", "attention"],
             "qwen3_next": ["linear_attention", "full_attention"],
+            "qwen3_5_text": ["linear_attention", "full_attention"],
             "lfm2": ["conv", "full_attention"],
             "gpt_oss": ["full_attention", "full_attention"],
             "gemma2": ["sliding_attention", "full_attention"],

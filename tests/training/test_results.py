@@ -1,5 +1,6 @@
 """Every adapter that training writes can be merged, with and without a head."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +10,7 @@ import pytest
 from lockstep.inference import generation, likelihood
 from lockstep.models import heads, loading, merging, saving, soft_prompt
 from lockstep.records import Record
+from lockstep.training import adapters
 from lockstep.training.train_params import Strategy
 
 pytestmark = pytest.mark.slow
@@ -145,3 +147,49 @@ def test_a_soft_prompt_comes_before_every_input(
         )[0, len(prompt) :].tolist()  # fmt: skip
         end = row.index(tokenizer.end_ids[0]) if tokenizer.end_ids[0] in row else len(row)
         assert answer.text == tokenizer.parse_answer(row[:end]).text
+
+
+@pytest.mark.parametrize("name", ["qwen3_moe", "falcon"])
+def test_qlora_on_experts_and_falcon_is_merged_into_the_original_base(
+    run_training: Callable[..., Any],
+    tokenizer: Any,
+    corpus: list[Record],
+    tmp_path: Path,
+    name: str,
+):
+    import torch
+    import transformers as hf
+
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {
+        "vocab_size": len(tokenizer.pretrained), "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "initializer_range": 0.2, "bos_token_id": 1,
+        "eos_token_id": tokenizer.pretrained.eos_token_id,
+    }  # fmt: skip
+    model: Any
+    if name == "falcon":
+        model = hf.FalconForCausalLM(hf.FalconConfig(**shape))
+    else:
+        experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+        config = hf.Qwen3MoeConfig(**shape, **experts, num_key_value_heads=1, head_dim=32)
+        model = hf.Qwen3MoeForCausalLM(config)
+    base = tmp_path / "base"
+    saving.save_model(model.bfloat16(), base, 1.0)
+    saving.save_tokenizer(tokenizer.pretrained, base)
+    lora = {"r": 4, "target_modules": "all-linear"}
+    trainer = run_training(base=base, strategy="qlora", adapter=lora, learning_rate=1e-2)
+    trainer.save_result(tmp_path / "adapter", 1.0)
+    trained_parameters = adapters.count_trained_parameters(trainer.model)
+    assert adapters.count_parameters(trainer.model) == model.num_parameters() + trained_parameters
+    adapter = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
+    assert adapter["target_parameters"] in (None, ["gate.weight"])  # the router, no expert
+    prompts = encode_prompts(tokenizer, corpus)
+    trained = merging.compute_logits(trainer.model.eval(), prompts)
+    original = loading.load_model(base, "auto", "eager", "cpu")
+    before = merging.compute_logits(original, prompts)
+    merged, differences = merging.merge_adapter(original, tmp_path / "adapter", prompts, 1e-3)
+    assert differences.merging < 1e-4
+    after = merging.compute_logits(merged, prompts)
+    # 4 bits change the base, so merged and trained are close, not equal
+    distance = float((after[0] - trained[0]).norm() / trained[0].norm())
+    assert distance < 0.9 * float((before[0] - trained[0]).norm() / trained[0].norm())
