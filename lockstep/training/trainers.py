@@ -20,7 +20,14 @@ from trl.trainer.grpo_trainer import RepeatSampler
 
 from lockstep.errors import UserError
 from lockstep.models.chat import IGNORE_INDEX, ChatTokenizer
-from lockstep.training import adapters, loss_weighting, merge_check, packing_check, rewards
+from lockstep.training import (
+    adapters,
+    loss_weighting,
+    merge_check,
+    packing_check,
+    rewards,
+    target_modules,
+)
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
 from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
