@@ -5,7 +5,6 @@ from typing import Any
 from lockstep.verify.model_families.family import Family, TokenizerFacts
 from lockstep.verify.model_families.published_keys import (
     OTHER_FRAMEWORKS,
-    PAGES,
     build_encoder_config,
 )
 

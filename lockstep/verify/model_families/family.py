@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Objective = Literal["chat", "text", "classification", "translation"]
-"""What a family is fine-tuned for: chat answers, plain text, labels or translations."""
+"""Answers that a family is fine-tuned for: in a chat, plain text, labels or translations."""
 
 TokenizerKind = Literal["byte_bpe", "llama_bpe", "gemma_bpe", "unigram", "wordpiece"]
 """Algorithm of a tokenizer, with the way that the family writes spaces and bytes."""

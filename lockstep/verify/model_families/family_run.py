@@ -5,10 +5,10 @@ import importlib
 import io
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ruamel.yaml import YAML
 
@@ -21,14 +21,10 @@ from lockstep.verify.model_families.published_folder import write_folder
 
 REPOSITORY = Path(__file__).parents[3]
 
-STAGES = ("base", "sft", "merge", "nf4", "predict")
-"""Columns of the stages; `sft` is the stage train, `nf4` the stage quantize."""
-CHECKS = ("labels", "logits", "greedy")
-"""Columns of the checks for exactness."""
-
-OK = "ok"
-NOT_RUN = "–"
-"""Cell of a stage or check that needs the result of one that failed."""
+Status = Literal["ok", "refused", "differs", "crashes", "–"]
+"""Status of a stage or check. refused: a stage ended with an error message for its user; differs: a
+result is not that of the reference; crashes: a traceback; –: not run, since it needs a result that
+is missing."""
 
 LABELS = ["cancel", "refund", "track"]
 WORDS = {"cancel": "Please cancel order", "refund": "Refund invoice", "track": "Where is parcel"}
@@ -36,17 +32,25 @@ REPLIES = {"cancel": "It is cancelled.", "refund": "退款 is sent.", "track": "
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyResult:
-    """The cells of a family's row in the table."""
+class Cell:
+    """The result of one stage or check."""
 
-    family: str
-    cells: dict[str, str] = field(default_factory=dict)
-    """Column -> `OK`, `NOT_RUN` or what went wrong, in one line."""
+    status: Status
+    reason: str = ""
+    """Why it is not ok, in one line."""
 
-    @property
-    def failures(self) -> dict[str, str]:
-        """Return what went wrong by column."""
-        return {name: cell for name, cell in self.cells.items() if cell not in (OK, NOT_RUN)}
+
+FamilyResult = dict[str, Cell]
+"""Column -> cell: the row of a family in the table."""
+
+
+def list_failures(result: FamilyResult) -> dict[str, str]:
+    """Return status and reason of each stage and check that was run and is not ok."""
+    return {
+        column: f"{cell.status}: {cell.reason}"
+        for column, cell in result.items()
+        if cell.status not in ("ok", "–")
+    }
 
 
 def run_family(family: Family, workspace: Path) -> FamilyResult:
@@ -60,13 +64,11 @@ def run_family(family: Family, workspace: Path) -> FamilyResult:
     with (workspace / "params.yaml").open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(build_params(family), stream)
     validation, labels = "prepared/validation.jsonl", "prepared/labels.json"
-    result = FamilyResult(family.name)
+    result: FamilyResult = {}
 
-    def attempt(column: str, needs: tuple[str, ...], *steps: Callable[[], None]) -> None:
-        if any(result.cells[name] != OK for name in needs):
-            result.cells[column] = NOT_RUN
-        else:
-            result.cells[column] = _describe_failure(steps) or OK
+    def attempt(column: str, needs: str, *steps: Callable[[], None]) -> None:
+        is_possible = not needs or result[needs].status == "ok"
+        result[column] = _run_steps(steps) if is_possible else Cell("–")
 
     def stage(name: str, *paths: str) -> Callable[[], None]:
         return lambda: _run_stage(name, paths)
@@ -75,24 +77,24 @@ def run_family(family: Family, workspace: Path) -> FamilyResult:
         return lambda: function(family, workspace, rows, LABELS)
 
     with contextlib.chdir(workspace), _without_dvc():
-        attempt("base", (), stage("base", "tasks", "base"))
-        attempt("sft", ("base",), stage("train", "base", "augmented", validation, labels, "trained"))
-        attempt("merge", ("sft",), stage("merge", "base", "trained", validation, "merged"))
-        attempt("nf4", ("merge",), stage("quantize", "merged", validation, "quantized"))
+        attempt("base", "", stage("base", "tasks", "base"))
+        attempt("sft", "base", stage("train", "base", "augmented", validation, labels, "trained"))
+        attempt("merge", "sft", stage("merge", "base", "trained", validation, "merged"))
+        attempt("nf4", "merge", stage("quantize", "merged", validation, "quantized"))
         attempt(
             "predict",
-            ("nf4",),
+            "nf4",
             *(
                 stage("predict", variant, "prepared", "tasks", f"predicted/{variant}")
                 for variant in ("base", "merged", "quantized")
             ),
         )
-        attempt("labels", ("base",), check(exactness.check_labels))
+        attempt("labels", "base", check(exactness.check_labels))
         attempt(
-            "logits", ("merge",),
+            "logits", "merge",
             check(exactness.check_base_logits), check(exactness.check_merged_logits),
         )  # fmt: skip
-        attempt("greedy", ("predict",), check(exactness.check_answers))
+        attempt("greedy", "predict", check(exactness.check_answers))
     return result
 
 
@@ -133,8 +135,8 @@ def build_params(family: Family) -> dict[str, Any]:
         "compute": {"threads": 1},
         "train": {
             "objective": {"classification": "classification"}.get(family.objective, "sft"),
-            "adapter": {"r": 8, "lora_alpha": 32, "target_modules": "all-linear"},
-            "epochs": 4.0,
+            "adapter": {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"},
+            "epochs": 15.0,
             "batch_size": 4,
             "learning_rate": 1e-2,
             "max_length": 400,
@@ -193,24 +195,25 @@ def _run_stage(name: str, paths: tuple[str, ...]) -> None:
         shutil.rmtree(".scratch", ignore_errors=True)
 
 
-def _describe_failure(steps: tuple[Callable[[], None], ...]) -> str:
-    """Run steps and return why one failed, in one line; empty if none did."""
+def _run_steps(steps: tuple[Callable[[], None], ...]) -> Cell:
+    """Run steps, hide what they print, and return how they ended."""
     log = io.StringIO()
     try:
         with contextlib.redirect_stderr(log), contextlib.redirect_stdout(log):
             for step in steps:
                 step()
     except UserError as error:
-        return " ".join(error.message.split())
+        return Cell("refused", " ".join(error.message.split()))
     except exactness.Difference as difference:
-        return str(difference)
+        return Cell("differs", str(difference))
     except Exception as error:  # a bug of any kind is a result of the table, not of this tool
-        return f"traceback: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return ""
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return Cell("crashes", reason)
+    return Cell("ok")
 
 
 @contextlib.contextmanager
-def _without_dvc() -> Any:
+def _without_dvc() -> Iterator[None]:
     """Hide the variables by which a stage knows that DVC started it."""
     hidden = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("DVC_")}
     try:

@@ -15,9 +15,7 @@ ORIGINAL = ("original/consolidated.00.pth", "original/params.json")
 """Weights in the format of the family's own code."""
 
 
-def build_config(
-    architecture: str, model_type: str, version: str, **keys: Any
-) -> dict[str, Any]:
+def build_config(architecture: str, model_type: str, version: str, **keys: Any) -> dict[str, Any]:
     """Return config.json of a Llama-like model of two layers; a key that is None is left out."""
     values: dict[str, Any] = {
         "architectures": [architecture],
@@ -44,9 +42,7 @@ OMITTED = object()
 """Value of a key that a family does not have."""
 
 
-def build_encoder_config(
-    architecture: str, model_type: str, **keys: Any
-) -> dict[str, Any]:
+def build_encoder_config(architecture: str, model_type: str, **keys: Any) -> dict[str, Any]:
     """Return config.json of a BERT-like encoder of two layers."""
     return {
         "architectures": [architecture],
