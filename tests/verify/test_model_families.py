@@ -95,6 +95,13 @@ def damage_prediction(workspace: Path) -> None:
     path.write_text("\n".join([json.dumps(values), *rest]) + "\n", encoding="utf-8")
 
 
+def damage_quantization(workspace: Path) -> None:
+    """Put the merged weights in the place of the quantized ones."""
+    shutil.copyfile(
+        workspace / "merged/model.safetensors", workspace / "quantized/model.safetensors"
+    )
+
+
 def damage_tokenizer(workspace: Path) -> None:
     """Let the base's tokenizer keep capital letters."""
     path = workspace / "base/tokenizer_config.json"
@@ -107,10 +114,11 @@ def damage_tokenizer(workspace: Path) -> None:
     [
         (lambda workspace: damage_weights(workspace / "base"), exactness.check_base_logits),
         (lambda workspace: damage_weights(workspace / "merged"), exactness.check_merged_logits),
+        (damage_quantization, exactness.check_quantized_weights),
         (damage_prediction, exactness.check_answers),
         (damage_tokenizer, exactness.check_labels),
     ],
-    ids=["base", "merged", "prediction", "tokenizer"],
+    ids=["base", "merged", "quantized", "prediction", "tokenizer"],
 )
 def test_a_check_finds_a_difference(
     encoder_workspace: Path,

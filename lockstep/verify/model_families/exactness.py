@@ -5,7 +5,6 @@ Each check takes a family, its workspace, the records and the labels, and raises
 
 import json
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ TOLERANCE = 1e-4
 """Largest accepted difference of two logits, relative to the largest logit."""
 MAX_LENGTH = 400
 """Number of tokens that no row reaches."""
-FIXED_DATE = date(2024, 7, 26)
-"""Date that lockstep writes where a template asks for today's."""
 
 
 class Difference(Exception):  # noqa: N818  it is a finding, not an error of the program
@@ -35,6 +32,7 @@ def check_labels(
     """Compare rows and labels with the published template and with TRL's training template."""
     tokenizer = loading.load_tokenizer(workspace / "base")
     plain = plain_models.load_tokenizer(workspace / "published")
+    ends = plain_models.read_end_ids(workspace / "published") | {plain.eos_token_id}
     for record in rows:
         if family.objective == "classification":
             text = record.prompt[-1]["content"]
@@ -44,6 +42,8 @@ def check_labels(
             example = chat.encode_example(tokenizer, record, MAX_LENGTH)
             prompt = chat.encode_prompt(tokenizer, record.prompt)
             _check_chat_row(family, plain, record, prompt, example.input_ids, example.labels)
+            if example.input_ids[-1] not in ends:
+                raise Difference(f"the row ends with {plain.decode(example.input_ids[-1:])!r}")
         elif family.objective == "text":
             example = chat.encode_example(tokenizer, record, MAX_LENGTH)
             ids = plain(record.answer, add_special_tokens=False)["input_ids"]
@@ -64,12 +64,17 @@ def _check_chat_row(
     TRL's mask may begin earlier, where the prompt already holds the header of the answer, and may
     end later, with what follows the end token.
     """
+    continues_prompt = True
     if family.template:
         expected = _render(plain, record.prompt, family, add_generation_prompt=True)
         _expect_equal("prompt", prompt, expected, plain)
         conversation = _render(plain, record.messages, family)
-        written = row[: len(conversation)]  # an end token that the template lacks may follow
-        _expect_equal("row", written, conversation[: len(row)], plain)
+        continues_prompt = conversation[: len(prompt)] == prompt
+        if continues_prompt:
+            written = row[: len(conversation)]  # an end token that the template lacks may follow
+            _expect_equal("row", written, conversation[: len(row)], plain)
+        else:  # the prompt opens the reasoning, which the conversation leaves out
+            _expect_equal("row", row[: len(prompt)], prompt, plain)
     learnt = [place for place, label in enumerate(labels) if label != IGNORE_INDEX]
     if learnt != list(range(learnt[0], len(row))):
         raise Difference("the labels are not one piece at the end of the row")
@@ -77,12 +82,11 @@ def _check_chat_row(
         raise Difference(f"the labels lack the answer: {plain.decode(row[learnt[0] :])!r}")
     training_template = family.read_training_template()
     has_earlier_answer = len(record.messages) > 2  # TRL's templates may write it in another way
-    if not training_template or has_earlier_answer:
+    if not training_template or has_earlier_answer or not continues_prompt:
         return
     encoding = plain.apply_chat_template(
-        record.messages, chat_template=training_template, return_dict=True,
-        return_assistant_tokens_mask=True, strftime_now=FIXED_DATE.strftime,
-        **family.template_options,
+        record.messages, chat_template=plain_models.fix_date(training_template),
+        return_dict=True, return_assistant_tokens_mask=True, **family.template_options,
     )  # fmt: skip
     _expect_equal("row by TRL's template", row, encoding["input_ids"][: len(row)], plain)
     mask = encoding["assistant_masks"]
@@ -135,6 +139,19 @@ def check_merged_logits(
     _compare_outputs("merged logits", merged, reference.eval(), tokenizer, rows)
 
 
+def check_quantized_weights(
+    family: Family, workspace: Path, rows: Sequence[Record], labels: Sequence[str]
+) -> None:
+    """Check that most numbers in the matrices of the layers are stored in 4 bits.
+
+    Routers, convolutions and the matrices that transformers keeps in fp32 (T5) are the rest.
+    """
+    total = plain_models.count_layer_numbers(workspace / "merged")
+    left = plain_models.count_layer_numbers(workspace / "quantized")
+    if left > total / 2:
+        raise Difference(f"{left:,} of {total:,} numbers in the layers are not quantized")
+
+
 def check_answers(
     family: Family, workspace: Path, rows: Sequence[Record], labels: Sequence[str]
 ) -> None:
@@ -183,11 +200,10 @@ def _check_end_tokens(workspace: Path) -> None:
 
 
 def _render(plain: Any, messages: list[Any], family: Family, **options: Any) -> list[int]:
-    """Return the ids that a chat template writes on the fixed date."""
+    """Return the ids that a chat template writes."""
     encoding = plain.apply_chat_template(
-        messages, tokenize=True, return_dict=True, strftime_now=FIXED_DATE.strftime,
-        **family.template_options, **options,
-    )  # fmt: skip
+        messages, tokenize=True, return_dict=True, **family.template_options, **options
+    )
     ids: list[int] = encoding["input_ids"]
     return ids
 

@@ -80,7 +80,11 @@ def run_family(family: Family, workspace: Path) -> FamilyResult:
         attempt("base", "", stage("base", "tasks", "base"))
         attempt("sft", "base", stage("train", "base", "augmented", validation, labels, "trained"))
         attempt("merge", "sft", stage("merge", "base", "trained", validation, "merged"))
-        attempt("nf4", "merge", stage("quantize", "merged", validation, "quantized"))
+        attempt(
+            "nf4", "merge",
+            stage("quantize", "merged", validation, "quantized"),
+            check(exactness.check_quantized_weights),
+        )  # fmt: skip
         attempt(
             "predict",
             "nf4",

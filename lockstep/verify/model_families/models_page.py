@@ -31,7 +31,8 @@ COLUMNS = {
     "sft": "the stage `train` with LoRA on all linear layers: chat answers, plain text, "
     "translations (T5, BART) or, for encoders, labels",
     "merge": "the stage `merge`",
-    "nf4": "the stage `quantize` with 4-bit weights",
+    "nf4": "the stage `quantize` with 4-bit weights, which most numbers in the layers' matrices "
+    "get",
     "predict": "the stage `predict` for base, merged and quantized",
     "labels": "prompt and row are those of the published template; the trained tokens are the "
     "answer and its end token, and are among those that TRL's training template marks, where TRL "

@@ -1,7 +1,9 @@
 """Load models with plain transformers and compute their answers, without code of lockstep."""
 
 import json
+import re
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,27 @@ _AUTO_CLASSES = {
     "classification": "AutoModelForSequenceClassification",
 }
 
+FIXED_DATE = date(2024, 7, 26)
+"""Date that lockstep writes where a template asks for today's."""
+
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load a tokenizer as AutoTokenizer does."""
+    """Load a tokenizer as AutoTokenizer does; its template writes the fixed date."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if tokenizer.chat_template:
+        tokenizer.chat_template = fix_date(tokenizer.chat_template)
+    return tokenizer
+
+
+def fix_date(template: str) -> str:
+    """Replace the calls for today's date in a chat template by the fixed date."""
+    return re.sub(
+        r"strftime_now\((['\"])(.+?)\1\)",
+        lambda call: json.dumps(FIXED_DATE.strftime(call[2])),
+        template,
+    )
 
 
 def load_published(folder: Path, objective: str, labels: Sequence[str] = ()) -> Any:
@@ -105,6 +122,21 @@ def generate(model: Any, tokenizer: Any, ids: list[int], max_new_tokens: int, ma
         new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
     return answer
+
+
+def count_layer_numbers(folder: Path) -> int:
+    """Return the number of floating-point numbers in the matrices of a text model's layers."""
+    from safetensors.torch import load_file
+
+    is_layer = re.compile(r"\.(layers?|h|block)\.\d")
+    is_media = re.compile(r"vision|visual|audio")
+    return sum(
+        tensor.numel()
+        for file in folder.glob("*.safetensors")
+        for name, tensor in load_file(file).items()
+        if tensor.ndim > 1 and tensor.is_floating_point()
+        if is_layer.search(f".{name}") and not is_media.search(name)
+    )
 
 
 def read_end_ids(folder: Path) -> set[int]:
