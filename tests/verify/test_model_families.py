@@ -40,7 +40,9 @@ pytestmark = pytest.mark.slow
 def test_a_published_folder_goes_through_all_stages_exactly(name: str, tmp_path: Path) -> None:
     result = run_family(FAMILIES[name], tmp_path)
     assert list_failures(result) == {}
-    assert [*result] == COLUMNS and {cell.status for cell in result.values()} == {"ok"}
+    not_run = [column for column, cell in result.items() if cell.status == "–"]
+    assert not_run == (["labels"] if FAMILIES[name].objective == "translation" else [])
+    assert [*result] == COLUMNS
 
 
 def test_quantized_weights_are_refused(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from lockstep.verify.model_families.family import Family
 
 TOLERANCE = 1e-4
 """Largest accepted difference of two logits, relative to the largest logit."""
+LOSS_TOLERANCE = 1e-3
+"""Largest accepted relative difference of the loss of an answer."""
 MAX_LENGTH = 400
 """Number of tokens that no row reaches."""
 
@@ -59,10 +61,10 @@ def _check_chat_row(
     row: list[int],
     labels: list[int],
 ) -> None:
-    """Check a row: the template's own ids, whose labels are the answer and its end token.
+    """Check a row: the prompt, then the labels, which are the answer and its end token.
 
-    TRL's mask may begin earlier, where the prompt already holds the header of the answer, and may
-    end later, with what follows the end token.
+    Of the tokens that TRL marks as the assistant's, the prompt already holds the header of the
+    answer, and a row leaves out what follows the end token.
     """
     continues_prompt = True
     if family.template:
@@ -70,16 +72,15 @@ def _check_chat_row(
         _expect_equal("prompt", prompt, expected, plain)
         conversation = _render(plain, record.messages, family)
         continues_prompt = conversation[: len(prompt)] == prompt
-        if continues_prompt:
+        if continues_prompt:  # R1's prompt opens the reasoning, which the conversation leaves out
             written = row[: len(conversation)]  # an end token that the template lacks may follow
             _expect_equal("row", written, conversation[: len(row)], plain)
-        else:  # the prompt opens the reasoning, which the conversation leaves out
-            _expect_equal("row", row[: len(prompt)], prompt, plain)
-    learnt = [place for place, label in enumerate(labels) if label != IGNORE_INDEX]
-    if learnt != list(range(learnt[0], len(row))):
-        raise Difference("the labels are not one piece at the end of the row")
-    if record.answer not in plain.decode(row[learnt[0] :]):
-        raise Difference(f"the labels lack the answer: {plain.decode(row[learnt[0] :])!r}")
+    _expect_equal("row", row[: len(prompt)], prompt, plain)
+    if labels != [*[IGNORE_INDEX] * len(prompt), *row[len(prompt) :]]:
+        raise Difference("the labels are not what follows the prompt")
+    trained = plain.decode(row[len(prompt) :])
+    if record.answer not in trained:
+        raise Difference(f"the labels lack the answer: {trained!r}")
     training_template = family.read_training_template()
     has_earlier_answer = len(record.messages) > 2  # TRL's templates may write it in another way
     if not training_template or has_earlier_answer or not continues_prompt:
@@ -90,13 +91,9 @@ def _check_chat_row(
     )  # fmt: skip
     _expect_equal("row by TRL's template", row, encoding["input_ids"][: len(row)], plain)
     mask = encoding["assistant_masks"]
-    start = len(row) - mask[: len(row)][::-1].index(1) if 1 in mask[: len(row)] else 0
-    while start and mask[start - 1]:
-        start -= 1
-    masked, trained = plain.decode(row[start:]), plain.decode(row[learnt[0] :])
-    is_header = start <= learnt[0] and row[start : learnt[0]] == prompt[start : learnt[0]]
-    if not all(mask[place] for place in learnt) or not is_header:
-        raise Difference(f"labels are {trained!r}, TRL's mask is {masked!r}")
+    if not all(mask[len(prompt) : len(row)]):
+        masked = [token for token, mark in zip(encoding["input_ids"], mask, strict=True) if mark]
+        raise Difference(f"labels are {trained!r}, TRL's mask is {plain.decode(masked)!r}")
 
 
 def check_base_logits(
@@ -165,10 +162,12 @@ def check_answers(
     }
     for record in rows:
         answer = answers[record.id]
+        if family.objective in ("text", "translation"):
+            source = record.prompt[-1]["content"] if record.prompt else ""
+            loss = plain_models.compute_loss(model, tokenizer, source, record.answer)
+            if answer.loss is None or abs(answer.loss - loss) > LOSS_TOLERANCE * loss:
+                raise Difference(f"loss {answer.loss}, plain transformers {loss:.4f}")
         if family.objective == "text":
-            expected_loss = plain_models.compute_loss(model, tokenizer, record.answer)
-            if answer.loss is None or abs(answer.loss - expected_loss) > 1e-3 * expected_loss:
-                raise Difference(f"loss {answer.loss}, plain transformers {expected_loss}")
             continue
         if record.task == "intent" and family.objective == "chat":
             continue  # the likeliest label, not generated text

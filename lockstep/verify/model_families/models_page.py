@@ -23,7 +23,8 @@ others are written in the format of their family.
 
 `ok`: the stage ended, the comparison is equal (logits to one part in 10,000). `refused`: the stage
 ended with an error message for its user. `differs`: the result is not that of the reference.
-`crashes`: a traceback. `–`: not run, since an earlier stage gave no result.
+`crashes`: a traceback. `–`: not run, because an earlier stage gave no result or the check does not
+apply.
 """
 
 COLUMNS = {
@@ -36,12 +37,13 @@ COLUMNS = {
     "predict": "the stage `predict` for base, merged and quantized",
     "labels": "prompt and row are those of the published template; the trained tokens are the "
     "answer and its end token, and are among those that TRL's training template marks, where TRL "
-    "ships one; for encoders, the tokens are those of the plain tokenizer",
+    "ships one; for encoders, the tokens are those of the plain tokenizer; for translations, see "
+    "`greedy`",
     "logits": "the base gives the logits of plain transformers on the published folder, and the "
     "merged folder gives those of base and adapter merged by PEFT in fp32",
     "greedy": "`predict` gives the greedy answers (for encoders, the labels; for plain text, the "
-    "loss) of plain transformers on the merged folder, which declares every end token of the "
-    "published one",
+    "loss; for translations, answers and loss) of plain transformers on the merged folder, which "
+    "declares every end token of the published one",
 }
 """Column -> what was run or compared."""
 

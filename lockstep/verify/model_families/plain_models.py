@@ -80,15 +80,23 @@ def compute_output(model: Any, ids: list[int]) -> Any:
     return (output.logits if hasattr(output, "logits") else output.last_hidden_state).float()
 
 
-def compute_loss(model: Any, tokenizer: Any, text: str) -> float:
-    """Return the negative log-likelihood of a text and its end token in nats."""
+def compute_loss(model: Any, tokenizer: Any, source: str, text: str) -> float:
+    """Return the negative log-likelihood of a text and its end token in nats.
+
+    An encoder-decoder reads the source; a causal model reads the token that begins a text.
+    """
     import torch
 
-    end = tokenizer.eos_token_id
-    ids = [end, *tokenizer(text, add_special_tokens=False)["input_ids"], end]
     with torch.inference_mode():
-        log_probabilities = model(input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
-    return -sum(float(log_probabilities[place, token]) for place, token in enumerate(ids[1:]))
+        if model.config.is_encoder_decoder:
+            ids = torch.tensor([tokenizer(source)["input_ids"]])
+            labels = torch.tensor([tokenizer(text_target=text)["input_ids"]])
+            return float(model(input_ids=ids, labels=labels).loss) * labels.numel()
+        begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+        target = [*tokenizer(text, add_special_tokens=False)["input_ids"], end]
+        row = torch.tensor([[end if begin is None else begin, *target]])
+        log_probabilities = model(input_ids=row).logits[0].float().log_softmax(-1)
+    return -sum(float(log_probabilities[place, token]) for place, token in enumerate(target))
 
 
 def classify(model: Any, tokenizer: Any, text: str) -> str:
