@@ -66,6 +66,9 @@ format: setup  ## format the code and fix what can be fixed automatically
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
+models: setup  ## run the folders of 38 model families through the stages and write docs/models.md
+	.venv/bin/python -m lockstep.verify.model_families
+
 bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loop
 	.venv/bin/python -m benchmarks.scoring
 	.venv/bin/python -m benchmarks.training
