@@ -52,9 +52,17 @@ def is_adapter(folder: Path) -> bool:
 def encode_prompts(
     tokenizer: ChatTokenizer, rows: Iterable[Record], number: int
 ) -> list[list[int]]:
-    """Return the token ids of `number` prompts, sampled evenly from the records."""
+    """Return the token ids of `number` prompts, sampled evenly from the records.
+
+    Plain text has no prompt, so the text itself is taken.
+    """
     sample = records.sample_evenly(list(rows), number)
-    return [tokenizer.encode_input(record, MAX_PROMPT_TOKENS)[0] for record in sample]
+    return [
+        tokenizer.encode_input(record, MAX_PROMPT_TOKENS)[0]
+        if record.prompt
+        else tokenizer.encode_example(record, MAX_PROMPT_TOKENS).input_ids
+        for record in sample
+    ]
 
 
 def merge_adapter(

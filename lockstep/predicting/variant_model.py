@@ -137,10 +137,10 @@ class VariantModel:
 
     def fits_context(self, suite: Suite, record: Record, labels: Sequence[str]) -> bool:
         """Whether the context has room for the prompt and the longest answer."""
-        return (
-            len(self.encode_prompt(record)) + self._count_answer_tokens(suite, labels)
-            <= self.context
-        )
+        if math.isinf(self.context):
+            return True
+        length = len(self.encode_prompt(record)) + self._count_answer_tokens(suite, labels)
+        return length <= self.context
 
     def encode_prompt(self, record: Record) -> list[int]:
         """Return the token ids that the model reads before it answers."""

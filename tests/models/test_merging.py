@@ -9,6 +9,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.models import loading, merging, placement, saving
+from lockstep.models.chat import ChatTokenizer
 from lockstep.records import Record
 
 
@@ -151,3 +152,12 @@ def test_a_model_too_large_for_32_bits_is_merged_layer_by_layer(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     assert not placement.fits_in_float32(model)
     assert placement.fits_in_float32(loading.load_model(bf16_base, "float32", "eager", "cpu"))
+
+
+def test_the_prompt_of_plain_text_is_the_text(tokenizer: ChatTokenizer):
+    """Without any token the outputs could not be compared."""
+    record = Record(
+        messages=[{"role": "assistant", "content": "where is it"}], task="", source="", origin="a:1"
+    )
+    (ids,) = merging.encode_prompts(tokenizer, [record], 3)
+    assert tokenizer.pretrained.decode(ids).endswith("where is it<|im_end|>")
