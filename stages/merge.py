@@ -7,7 +7,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import compute, heads, loading, merging, saving
+from lockstep.models import compute, heads, loading, merging, saving, seq2seq
 from lockstep.params import Section, Seed
 
 
@@ -35,14 +35,17 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
             attention, device = settings.compute.attention, compute.select_device()
             model = loading.load_model(base, "auto", attention, device, head=head)
             prompts = merging.encode_prompts(
-                tokenizer, records.read(validation), settings.merge.prompts
+                tokenizer,
+                records.read(validation),
+                settings.merge.prompts,
+                with_targets=head is None and seq2seq.is_seq2seq(base),
             )
             model, difference = merging.merge_adapter(
                 model, source, prompts, settings.merge.tolerance
             )
             saving.save_folder(model, tokenizer, head, partial, settings.weights.max_shard_gb)
         else:  # full or freeze trained whole weights, which need no merging
-            prompts, difference = [], 0.0
+            prompts, difference = (), 0.0
             for file in sorted(source.iterdir()):
                 outputs.link_or_copy(file, partial / file.name)
         summary = {

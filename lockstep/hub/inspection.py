@@ -13,6 +13,7 @@ HARMLESS_KEYS = {
     "_commit_hash",
     "_name_or_path",
     "architectures",
+    "decoder_start_token_id",
     "dtype",
     "model_type",
     "name_or_path",
@@ -96,7 +97,7 @@ def is_causal_lm(config: dict[str, Any]) -> bool:
 
     architectures = config.get("architectures") or [""]
     config_class = CONFIG_MAPPING[config["model_type"]]
-    if config_class not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if config_class not in MODEL_FOR_CAUSAL_LM_MAPPING or is_seq2seq_lm(config):
         return False
     model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
     return (
@@ -104,6 +105,16 @@ def is_causal_lm(config: dict[str, Any]) -> bool:
         or str(architectures[0]).endswith(("ForCausalLM", "LMHeadModel"))
         or architectures == [""]
     )
+
+
+def is_seq2seq_lm(config: dict[str, Any]) -> bool:
+    """Whether the weights are those of a sequence-to-sequence language model, such as T5."""
+    from transformers import CONFIG_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+
+    config_class: Any = CONFIG_MAPPING[config["model_type"]]
+    if config_class not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        return False
+    return bool(config.get("is_encoder_decoder", config_class.is_encoder_decoder))
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -151,6 +162,7 @@ def _find_config_class(config: dict[str, Any], folder: Path) -> Any:
     if (
         config_class not in MODEL_FOR_CAUSAL_LM_MAPPING
         and config_class not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+        and not is_seq2seq_lm(config)
     ):
         raise UserError(
             f"{folder / CONFIG}: model_type: {model_type} neither generates nor classifies text; "
@@ -224,14 +236,18 @@ def _check_tensors(config: dict[str, Any], tensors: dict[str, Any], folder: Path
     The empty tensors are loaded as transformers loads real ones: renamed, fused and tied.
     """
     import torch
-    from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM
+    from transformers import CONFIG_MAPPING, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import convert_and_load_state_dict_in_model
     from transformers.modeling_utils import LoadStateDictConfig
 
     try:
         with torch.device("meta"):
-            loader: Any = AutoModelForCausalLM if is_causal_lm(config) else AutoModel
+            loader: Any = AutoModel
+            if is_causal_lm(config):
+                loader = AutoModelForCausalLM
+            elif is_seq2seq_lm(config):
+                loader = AutoModelForSeq2SeqLM
             model = loader.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))
     except Exception as error:  # the library's own checks of values raise nearly every kind
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lockstep.inference import head_outputs, likelihood
-from lockstep.models import chat, compute, heads, loading
+from lockstep.inference import head_outputs, likelihood, seq2seq_likelihood
+from lockstep.models import chat, compute, heads, loading, seq2seq
 from lockstep.models.quantization import QuantizeParams
 from lockstep.records import Record
 
@@ -44,9 +44,14 @@ def _compute_perplexity(
     settings: QuantizeParams,
     attention: str,
 ) -> float:
-    examples = [chat.encode_example(tokenizer, row, settings.max_length) for row in records]
     model = loading.load_model(folder, "auto", attention, compute.select_device())
-    losses = likelihood.compute_answer_losses(model, examples, settings.batch_size)
+    length, batch_size = settings.max_length, settings.batch_size
+    if seq2seq.is_seq2seq(folder):
+        pairs = [seq2seq.encode_pair(tokenizer, row, length) for row in records]
+        losses = seq2seq_likelihood.compute_answer_losses(model, pairs, batch_size)
+    else:
+        examples = [chat.encode_example(tokenizer, row, length) for row in records]
+        losses = likelihood.compute_answer_losses(model, examples, batch_size)
     return round(likelihood.compute_perplexity(losses), 4)
 
 

@@ -1,12 +1,13 @@
 """Merge an adapter into its base model and check that the logits stay the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.models import chat, lean_imports, soft_prompt
+from lockstep.models import chat, lean_imports, seq2seq, soft_prompt
+from lockstep.models.seq2seq import Pair
 from lockstep.params import PositiveFloat, PositiveInt, Section
 from lockstep.records import Record
 
@@ -23,19 +24,30 @@ class MergeParams(Section):
     """Largest accepted difference between two logits."""
 
 
+Prompt = list[int] | Pair
+"""Token ids of a prompt; source and target for a sequence-to-sequence model."""
+
+
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds a PEFT adapter rather than a whole model."""
     return (folder / "adapter_config.json").exists()
 
 
-def encode_prompts(tokenizer: Any, rows: Iterable[Record], number: int) -> list[list[int]]:
-    """Return the token ids of `number` prompts, sampled evenly from the records."""
+def encode_prompts(
+    tokenizer: Any, rows: Iterable[Record], number: int, with_targets: bool = False
+) -> Sequence[Prompt]:
+    """Return the token ids of `number` prompts, sampled evenly from the records.
+
+    `with_targets` adds the targets that a sequence-to-sequence model needs.
+    """
     sample = records.sample_evenly(list(rows), number)
+    if with_targets:
+        return [seq2seq.encode_pair(tokenizer, record, MAX_PROMPT_TOKENS) for record in sample]
     return [chat.encode_input(tokenizer, record, MAX_PROMPT_TOKENS)[0] for record in sample]
 
 
 def merge_adapter(
-    base: Any, adapter: Path, prompts: list[list[int]], tolerance: float
+    base: Any, adapter: Path, prompts: Sequence[Prompt], tolerance: float
 ) -> tuple[Any, float]:
     """Return the merged model and the largest difference of its logits to base plus adapter.
 
@@ -64,22 +76,28 @@ def merge_adapter(
     return merged, difference
 
 
-def compute_logits(model: Any, prompts: list[list[int]]) -> list[Any]:
+def compute_logits(model: Any, prompts: Sequence[Prompt]) -> list[Any]:
     """Return the logits of each prompt as a float32 tensor on the CPU.
 
-    The shape is (tokens, vocabulary), or (outputs,) for a model with a head. The positions of a
-    soft prompt are left out.
+    The shape is (tokens, vocabulary), or (outputs,) for a model with a head. The tokens are those
+    of the prompt, without the positions of a soft prompt, or those of the target.
     """
     import torch
 
-    with torch.inference_mode():
-        return [
-            model(input_ids=torch.tensor([ids], device=model.device))
-            .logits[0][-len(ids) :]
-            .float()
-            .cpu()
-            for ids in prompts
-        ]
+    all_logits = []
+    for prompt in prompts:
+        if isinstance(prompt, Pair):
+            ids, tokens = prompt.source, prompt.target
+            labels = torch.tensor([tokens], device=model.device)
+            decoder_inputs = {"decoder_input_ids": seq2seq.shift_right(model, labels)}
+        else:
+            ids, tokens, decoder_inputs = prompt, prompt, {}
+        with torch.inference_mode():
+            logits = model(
+                input_ids=torch.tensor([ids], device=model.device), **decoder_inputs
+            ).logits[0][-len(tokens) :]
+        all_logits.append(logits.float().cpu())
+    return all_logits
 
 
 def compute_largest_difference(logits: list[Any], other_logits: list[Any]) -> float:

@@ -47,16 +47,22 @@ def build_config(method: QuantizationMethod, double: bool, precision: MixedPreci
 
 
 def count_quantized_layers(model: Any) -> int:
-    """Return the number of quantized layers; raise UserError if a linear layer is not quantized."""
+    """Return the number of quantized layers; raise UserError if a linear layer is not quantized.
+
+    Layers that transformers never quantizes, such as `wo` of T5, may stay as they are.
+    """
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
 
     with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
         from optimum.gptq.utils import get_layers
 
-    blocks = loading.find_blocks(model)
-    unquantized = sorted(get_layers(blocks))
+    block_lists = loading.find_block_lists(model)
+    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    layers = [name for blocks in block_lists for name in get_layers(blocks)]
+    unquantized = sorted(name for name in layers if not kept & set(name.split(".")))
     if unquantized:
         raise UserError(
             f"{len(unquantized)} linear layers were not quantized: {', '.join(unquantized[:3])}"
         )
-    return sum(isinstance(module, Linear4bit | Linear8bitLt) for module in blocks.modules())
+    modules = [module for blocks in block_lists for module in blocks.modules()]
+    return sum(isinstance(module, Linear4bit | Linear8bitLt) for module in modules)
