@@ -11,12 +11,10 @@ from lockstep.models import chat
 
 KEPT_OPTIONS = (
     "bad_words_ids",
-    "begin_suppress_tokens",
     "decoder_start_token_id",
     "forced_bos_token_id",
     "forced_eos_token_id",
     "pad_token_id",
-    "suppress_tokens",
 )
 """Options of the folder's generation configuration that belong to the architecture.
 

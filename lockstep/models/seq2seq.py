@@ -14,9 +14,9 @@ class Pair:
     """The tokens of a record for an encoder and a decoder."""
 
     source: list[int]
-    """What the encoder reads: the prompt, with the tokenizer's own special tokens."""
+    """Input of the encoder: the prompt, with the tokenizer's own special tokens."""
     target: list[int]
-    """What the decoder must generate: the answer and the token that ends it.
+    """Output of the decoder: the answer and the token that ends it.
 
     The decoder reads the target after its start token, without the last token.
     """
