@@ -16,7 +16,7 @@ import click
 from lockstep import outputs, params, records
 from lockstep.cli import runner
 from lockstep.errors import UserError
-from lockstep.models import compute
+from lockstep.models import compute, seq2seq
 from lockstep.training import interruption, launch, trainer_arguments, training_plan, training_run
 from lockstep.training.checkpoints import Checkpoints
 from lockstep.training.training_plan import Params, Plan
@@ -51,7 +51,7 @@ def plan_from_data(settings: Params, device: str, scratch: Path) -> Plan:
         outputs.read_json(Path("data/prepared/labels.json")),
         settings,
         trainer_arguments.build_trainer_config(
-            settings.train, settings.seed, device, scratch, processes
+            settings.train, settings.seed, device, scratch, processes, seq2seq.is_seq2seq(BASE)
         ),
     )
 

@@ -7,7 +7,16 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import base_format, compute, heads, loading, merging, placement, saving
+from lockstep.models import (
+    base_format,
+    compute,
+    heads,
+    loading,
+    merging,
+    placement,
+    saving,
+    seq2seq,
+)
 from lockstep.params import Section, Seed
 
 
@@ -32,7 +41,8 @@ def main(base: Path, trained: Path, validation: Path, out: Path) -> None:
     source = trained / "model"
     tokenizer, head = loading.load_tokenizer(base), heads.read_head(source)
     rows = records.read(validation)
-    prompts = merging.encode_prompts(tokenizer, rows, settings.merge.prompts)
+    with_targets = head is None and seq2seq.is_seq2seq(base)
+    prompts = merging.encode_prompts(tokenizer, rows, settings.merge.prompts, with_targets)
     if merging.is_adapter(source):
         model = loading.load_model(base, "auto", attention, devices, head=head)
         merged, differences = merging.merge_adapter(

@@ -13,7 +13,7 @@ from lockstep.params import Section, Seed
 from lockstep.predicting import lm_eval_tasks, resume_cache
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.predictor import Predictor, choose_head
-from lockstep.predicting.variant_model import VariantModel
+from lockstep.predicting.seq2seq_variant import open_variant
 from lockstep.resume_key import compute_resume_key
 from lockstep.suites import ObjectiveParams, add_retrieval, read_tasks, resolve_suites
 
@@ -50,7 +50,7 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
     lm_eval_tasks.check_tasks(settings.predict.lm_eval, tasks)
     suites = add_retrieval(suites, settings.predict.retrieval.lengths, settings.train.objective)
     compute.set_up_torch(settings.compute, settings.seed)
-    model = VariantModel(
+    model = open_variant(
         folder, settings.compute.attention, settings.predict, choose_head(suites, labels)
     )
     predictor = Predictor(

@@ -8,7 +8,7 @@ import click
 
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.models import compute, lean_imports
+from lockstep.models import compute, lean_imports, seq2seq
 from lockstep.training import launch, trainer_arguments, training_run
 from lockstep.training.training_plan import Params, plan_training
 
@@ -30,7 +30,12 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
     train = augmented / "train.jsonl"
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         config = trainer_arguments.build_trainer_config(
-            settings.train, settings.seed, device, Path(scratch), runtime.launch.world_size
+            settings.train,
+            settings.seed,
+            device,
+            Path(scratch),
+            runtime.launch.world_size,
+            seq2seq.is_seq2seq(base),
         )
         plan = plan_training(
             base,

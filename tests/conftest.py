@@ -19,6 +19,7 @@ from lockstep.models import lean_imports, loading, saving
 from lockstep.models.chat import ChatTokenizer
 from lockstep.records import Record
 from lockstep.starter import pretraining
+from tests.seq2seq_models import WRITERS, write_t5
 
 # set before torch is imported; the CPU may be shared, and no test needs a network
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
@@ -178,6 +179,15 @@ def tiny_model(
     saving.save_model(model, folder, 1.0)
     saving.save_tokenizer(tokenizer, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def seq2seq_bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of tiny random encoder-decoders, by architecture."""
+    root = tmp_path_factory.mktemp("seq2seq")
+    for name, write in WRITERS.items():
+        write(root / name)
+    return {name: root / name for name in WRITERS}
 
 
 @pytest.fixture
@@ -366,7 +376,7 @@ def assert_user_error() -> Callable[..., None]:
 def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
     """Write a random model of the architecture that a hub name contains, e.g. qwen3.
 
-    It has the tokenizer of the tiny model.
+    It has the tokenizer of the tiny model; a T5 has one of its own.
     """
     import torch
     from transformers import (
@@ -380,6 +390,9 @@ def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
         Qwen3ForCausalLM,
     )  # fmt: skip
 
+    if "t5" in name:
+        write_t5(folder)
+        return
     tokenizer = loading.load_tokenizer(tiny_model).pretrained
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,

@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep.cli.params_check import check_parameters
+from lockstep.models import seq2seq
 from lockstep.recipe import list_recipes, merge_recipe
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments, trainers
@@ -140,7 +141,9 @@ def test_a_recipe_trains_its_architecture(
         rows = [dataclasses.replace(row, rejected="no") for row in corpus]
     if params.objective == "classification":
         rows = [row for row in corpus if row.task == "intent"]
-    config = trainer_arguments.build_trainer_config(params, 7, "cpu", tmp_path)
+    config = trainer_arguments.build_trainer_config(
+        params, 7, "cpu", tmp_path, is_seq2seq=seq2seq.is_seq2seq(base)
+    )
     plan = plan_training(base, rows, rows, {"intent": LABELS}, settings, config)
     (tmp_path / "run").mkdir()
     trainer = trainers.build_trainer(load_model(base, settings, plan.head, "cpu"), plan)

@@ -81,7 +81,7 @@ def is_causal_lm(config: dict[str, Any]) -> bool:
 
     architectures = config.get("architectures") or [""]
     config_class = CONFIG_MAPPING[config["model_type"]]
-    if config_class not in MODEL_FOR_CAUSAL_LM_MAPPING:
+    if config_class not in MODEL_FOR_CAUSAL_LM_MAPPING or is_seq2seq_lm(config):
         return False
     model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
     return (
@@ -90,6 +90,16 @@ def is_causal_lm(config: dict[str, Any]) -> bool:
         or architectures == [""]
         or isinstance(config.get("text_config"), dict)
     )
+
+
+def is_seq2seq_lm(config: dict[str, Any]) -> bool:
+    """Whether the weights are those of a sequence-to-sequence language model, such as T5."""
+    from transformers import CONFIG_MAPPING, MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+
+    config_class: Any = CONFIG_MAPPING[config["model_type"]]
+    if config_class not in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
+        return False
+    return bool(config.get("is_encoder_decoder", config_class.is_encoder_decoder))
 
 
 def _find_config_class(config: dict[str, Any], folder: Path) -> Any:
@@ -110,6 +120,7 @@ def _find_config_class(config: dict[str, Any], folder: Path) -> Any:
     if (
         config_class not in MODEL_FOR_CAUSAL_LM_MAPPING
         and config_class not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+        and not is_seq2seq_lm(config)
     ):
         raise UserError(
             f"{folder / CONFIG}: model_type: {model_type} neither generates nor classifies text; "
@@ -136,12 +147,15 @@ def _build_empty_model(config: dict[str, Any], folder: Path) -> Any:
     from transformers import (
         CONFIG_MAPPING,
         AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
         AutoModelForSequenceClassification,
     )
 
-    loader: Any = (
-        AutoModelForCausalLM if is_causal_lm(config) else AutoModelForSequenceClassification
-    )
+    loader: Any = AutoModelForSequenceClassification
+    if is_causal_lm(config):
+        loader = AutoModelForCausalLM
+    elif is_seq2seq_lm(config):
+        loader = AutoModelForSeq2SeqLM
     try:
         with torch.device("meta"):
             return loader.from_config(CONFIG_MAPPING[config["model_type"]].from_dict(dict(config)))

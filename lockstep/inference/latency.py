@@ -1,7 +1,7 @@
 """Measure how fast a model generates on this machine."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockstep.inference.batching import pad_rows
@@ -12,26 +12,36 @@ TOKENS = 24
 """Number of tokens generated per prompt, whether or not the answer would end earlier."""
 
 
+TimeTokens = Callable[[Any, list[list[int]], int, int], list[float]]
+"""Function that returns the seconds of each decoding step; see `time_tokens`."""
+
+
 def measure_latency(
-    model: Any, prompts: Sequence[list[int]], fill: int, batch_size: int, max_new_tokens: int
+    model: Any,
+    prompts: Sequence[list[int]],
+    fill: int,
+    batch_size: int,
+    max_new_tokens: int,
+    time_tokens: TimeTokens | None = None,
 ) -> dict[str, float]:
     """Return latencies in milliseconds and throughputs in tokens per second.
 
     The latencies are those of the first token and of each further token at batch 1 (median and
     95th percentile); the throughputs are those at batch 1 and at `batch_size`. Decoding is
-    greedy, with a cache, for TOKENS or `max_new_tokens` tokens, whichever is less.
+    greedy, with a cache, for TOKENS or `max_new_tokens` tokens, whichever is less. `time_tokens`
+    replaces the decoding of a causal model.
     """
     import numpy as np
 
-    tokens = min(TOKENS, max_new_tokens)
-    _time_tokens(model, [prompts[0]], fill, tokens)  # warm-up
+    tokens, time_steps = min(TOKENS, max_new_tokens), time_tokens or _time_tokens
+    time_steps(model, [prompts[0]], fill, tokens)  # warm-up
     first_token_times, token_times = [], []
     for prompt in prompts[:PROMPTS]:
-        times = _time_tokens(model, [prompt], fill, tokens)
+        times = time_steps(model, [prompt], fill, tokens)
         first_token_times.append(times[0])
         token_times += times[1:]
     batch = [prompts[index % len(prompts)] for index in range(batch_size)]
-    batch_seconds = sum(_time_tokens(model, batch, fill, tokens))
+    batch_seconds = sum(time_steps(model, batch, fill, tokens))
     timings = {
         f"{name}_ms_p{percentile}": 1000 * float(np.percentile(times, percentile))
         for name, times in (("first_token", first_token_times), ("token", token_times))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep.inference import head_outputs, likelihood
-from lockstep.models import heads, loading, placement
+from lockstep.inference import head_outputs, likelihood, seq2seq_likelihood
+from lockstep.models import heads, loading, placement, seq2seq
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.quantization import QuantizeParams
 from lockstep.records import Record
@@ -44,9 +44,14 @@ def _compute_perplexity(
     settings: QuantizeParams,
     attention: str,
 ) -> float:
-    examples = [tokenizer.encode_example(row, settings.max_length) for row in records]
     model = loading.load_model(folder, "auto", attention, placement.choose_devices(folder))
-    losses = likelihood.compute_answer_losses(model, examples, settings.batch_size)
+    length, batch_size = settings.max_length, settings.batch_size
+    if seq2seq.is_seq2seq(folder):
+        pairs = [seq2seq.encode_pair(tokenizer, row, length) for row in records]
+        losses = seq2seq_likelihood.compute_answer_losses(model, pairs, batch_size)
+    else:
+        examples = [tokenizer.encode_example(row, length) for row in records]
+        losses = likelihood.compute_answer_losses(model, examples, batch_size)
     return round(likelihood.compute_perplexity(losses), 4)
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from lockstep.errors import UserError, report_load_errors
-from lockstep.models import heads, lean_imports, soft_prompt, template_adaptation
+from lockstep.models import heads, lean_imports, seq2seq, soft_prompt, template_adaptation
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.models.placement import Devices, build_device_arguments, check_attention
@@ -88,9 +88,10 @@ def load_model(
     """Load the model of a folder in eval mode, quantized if it was saved quantized.
 
     The model gets a head if it was saved with one, or if `head` requests a new one, whose
-    weights are random (torch's seed). Otherwise it is a causal language model. `changes` replace
-    values of its configuration. If `device` is None, the launcher places the weights; a mapping
-    divides them among GPUs.
+    weights are random (torch's seed). Otherwise it is a language model: sequence-to-sequence if its
+    configuration has an encoder and a decoder, else causal. `changes` replace values of its
+    configuration. If `device` is None, the launcher places the weights; a mapping divides them
+    among GPUs.
 
     transformers fills missing tensors with random numbers without an error; this function
     raises UserError instead. With a new head, the names of its parameters are in the attribute
@@ -98,11 +99,9 @@ def load_model(
     could otherwise choose one that loads code.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     check_attention(attention)
-    has_head = head is not None or heads.read_head(folder) is not None
-    loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
+    loader = choose_loader(folder, head)
     with report_load_errors(f"{folder}: the model"), _explain_attention(attention):
         if quantization is not None or is_quantized(folder):
             lean_imports.import_bitsandbytes()
@@ -179,6 +178,19 @@ def _explain_attention(attention: str) -> Iterator[None]:
         ) from None
 
 
+def choose_loader(folder: Path, head: Head | None) -> Any:
+    """Return transformers' class that loads the model with its head, if any."""
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        AutoModelForSequenceClassification,
+    )
+
+    if head is not None or heads.read_head(folder) is not None:
+        return AutoModelForSequenceClassification
+    return AutoModelForSeq2SeqLM if seq2seq.is_seq2seq(folder) else AutoModelForCausalLM
+
+
 def is_quantized(folder: Path) -> bool:
     """Whether bitsandbytes has quantized the weights in a model folder."""
     config = _read_json(folder / "config.json")
@@ -218,10 +230,22 @@ def find_media_parts(model: Any) -> list[str]:
 
 
 def find_blocks(model: Any) -> Any:
-    """Return the model's transformer blocks: the longest ModuleList that is not inside another.
+    """Return the model's transformer blocks, those of the decoder if it has an encoder as well.
 
     The blocks of the vision and audio parts of a multi-modal model do not count.
     """
+    return find_block_lists(model)[-1]
+
+
+def find_block_lists(model: Any) -> list[Any]:
+    """Return the model's list of transformer blocks, or those of its encoder and its decoder."""
+    if model.config.is_encoder_decoder:
+        return [_find_longest_list(stack) for stack in (model.get_encoder(), model.get_decoder())]
+    return [_find_longest_list(model)]
+
+
+def _find_longest_list(model: Any) -> Any:
+    """Return the longest ModuleList that is not inside another."""
     import torch
 
     media = tuple(f"{name}." for name in find_media_parts(model))

@@ -1,15 +1,24 @@
 """Merge an adapter into its base model in 32 bits and prove that the outputs stay the same."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.models import base_format, heads, lean_imports, loading, placement, soft_prompt
+from lockstep.models import (
+    base_format,
+    heads,
+    lean_imports,
+    loading,
+    placement,
+    seq2seq,
+    soft_prompt,
+)
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.seq2seq import Pair
 from lockstep.params import PositiveFloat, PositiveInt, Section
 from lockstep.records import Record
 
@@ -44,19 +53,26 @@ class MergeDifferences:
         }
 
 
+Prompt = list[int] | Pair
+"""Token ids of a prompt; source and target for a sequence-to-sequence model."""
+
+
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds a PEFT adapter rather than a whole model."""
     return (folder / "adapter_config.json").exists()
 
 
 def encode_prompts(
-    tokenizer: ChatTokenizer, rows: Iterable[Record], number: int
-) -> list[list[int]]:
+    tokenizer: ChatTokenizer, rows: Iterable[Record], number: int, with_targets: bool = False
+) -> Sequence[Prompt]:
     """Return the token ids of `number` prompts, sampled evenly from the records.
 
-    Plain text has no prompt, so the text itself is taken.
+    Plain text has no prompt, so the text itself is taken. `with_targets` adds the targets that a
+    sequence-to-sequence model needs.
     """
     sample = records.sample_evenly(list(rows), number)
+    if with_targets:
+        return [seq2seq.encode_pair(tokenizer, record, MAX_PROMPT_TOKENS) for record in sample]
     return [
         tokenizer.encode_input(record, MAX_PROMPT_TOKENS)[0]
         if record.prompt
@@ -66,7 +82,7 @@ def encode_prompts(
 
 
 def merge_adapter(
-    base: Any, adapter: Path, prompts: list[list[int]], tolerance: float, whole: bool | None = None
+    base: Any, adapter: Path, prompts: Sequence[Prompt], tolerance: float, whole: bool | None = None
 ) -> tuple[Any, MergeDifferences]:
     """Return the merged model in the precision of the base, and how much its outputs changed.
 
@@ -113,7 +129,7 @@ def merge_adapter(
 
 
 def cast_trained_model(
-    base: Path, trained: Path, prompts: list[list[int]], attention: str, devices: placement.Devices
+    base: Path, trained: Path, prompts: Sequence[Prompt], attention: str, devices: placement.Devices
 ) -> tuple[Any, MergeDifferences]:
     """Return a model whose weights were trained whole, in the base's precision and configuration.
 
@@ -147,22 +163,28 @@ def _unwrap_saved_modules(adapted: Any) -> None:
             adapted.set_submodule(name, module.modules_to_save[module.active_adapter])
 
 
-def compute_logits(model: Any, prompts: list[list[int]]) -> list[Any]:
+def compute_logits(model: Any, prompts: Sequence[Prompt]) -> list[Any]:
     """Return the logits of each prompt as a float32 tensor on the CPU.
 
-    The shape is (tokens, vocabulary), or (outputs,) for a model with a head. The positions of a
-    soft prompt are left out.
+    The shape is (tokens, vocabulary), or (outputs,) for a model with a head. The tokens are those
+    of the prompt, without the positions of a soft prompt, or those of the target.
     """
     import torch
 
-    with torch.inference_mode():
-        return [
-            model(input_ids=torch.tensor([ids], device=model.device))
-            .logits[0][-len(ids) :]
-            .float()
-            .cpu()
-            for ids in prompts
-        ]
+    all_logits = []
+    for prompt in prompts:
+        if isinstance(prompt, Pair):
+            ids, tokens = prompt.source, prompt.target
+            labels = torch.tensor([tokens], device=model.device)
+            decoder_inputs = {"decoder_input_ids": seq2seq.shift_right(model, labels)}
+        else:
+            ids, tokens, decoder_inputs = prompt, prompt, {}
+        with torch.inference_mode():
+            logits = model(
+                input_ids=torch.tensor([ids], device=model.device), **decoder_inputs
+            ).logits[0][-len(tokens) :]
+        all_logits.append(logits.float().cpu())
+    return all_logits
 
 
 def compute_largest_difference(tensors: list[Any], other_tensors: list[Any]) -> float:
@@ -179,7 +201,7 @@ def compute_relative_difference(expected: list[Any], actual: list[Any]) -> float
     return difference / max(float(tensor.abs().max()) for tensor in expected) if difference else 0.0
 
 
-def _merge_layers(adapted: Any, prompt: list[int]) -> float:
+def _merge_layers(adapted: Any, prompt: Prompt) -> float:
     """Merge one adapted layer after the other in 32 bits, and return the largest difference.
 
     The outputs for the layer's own input on a prompt are compared. A layer that the prompt does

@@ -79,7 +79,8 @@ def get_parameter_bytes(method: QuantizationMethod, double: bool) -> float:
 def count_quantized_layers(model: Any) -> int:
     """Return the number of quantized layers; fused experts count once for each parameter.
 
-    Raise UserError if a linear layer of the blocks is not quantized, against what was counted.
+    Layers that transformers never quantizes, such as `wo` of T5, may stay as they are. Raise
+    UserError if another linear layer of the blocks is not quantized, against what was counted.
     """
     import torch
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
@@ -88,7 +89,13 @@ def count_quantized_layers(model: Any) -> int:
     with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
         from optimum.gptq.utils import get_layers
 
-    unquantized = sorted(get_layers(loading.find_blocks(model), layers=[torch.nn.Linear]))
+    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    unquantized = sorted(
+        name
+        for blocks in loading.find_block_lists(model)
+        for name in get_layers(blocks, layers=[torch.nn.Linear])
+        if not kept & set(name.split("."))
+    )
     if unquantized:
         raise UserError(
             f"{len(unquantized)} linear layers were not quantized: {', '.join(unquantized[:3])}"

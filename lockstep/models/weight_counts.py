@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError, report_load_errors
-from lockstep.models import heads, lean_imports, loading
+from lockstep.models import lean_imports, loading
 from lockstep.models.heads import Head
 
 MIN_QUANTIZED_SHARE = 0.8
@@ -66,18 +66,19 @@ def count_weights(folder: Path, head: Head | None = None, quantization: Any = No
         if quantizer is not None and quantizer.param_needs_quantization(model, name)
     }
     sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
-    matrices = {
-        name: parameter
-        for name, parameter in loading.find_blocks(model).named_parameters()
+    matrices = [
+        (name, parameter)
+        for blocks in loading.find_block_lists(model)
+        for name, parameter in blocks.named_parameters()
         if parameter.ndim > 1
-    }
-    full = {name: p.numel() for name, p in matrices.items() if id(p) not in quantized}
-    in_blocks = sum(parameter.numel() for parameter in matrices.values())
+    ]
+    in_blocks = sum(parameter.numel() for _, parameter in matrices)
+    full = [(p.numel(), name) for name, p in matrices if id(p) not in quantized]
     return WeightCounts(
         quantized=sum(sizes[key] for key in quantized),
         full=sum(size for key, size in sizes.items() if key not in quantized),
-        block_share=1 - sum(full.values()) / in_blocks,
-        largest_full=max(full, key=lambda name: full[name], default=""),
+        block_share=1 - sum(size for size, _ in full) / in_blocks,
+        largest_full=max(full, default=(0, ""))[1],
     )
 
 
@@ -98,10 +99,9 @@ def check_quantized_share(counts: WeightCounts, where: str, size: int, remedy: s
 def _build_empty_model(folder: Path, head: Head | None) -> Any:
     """Return the model of a folder without memory for its weights."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
-    has_head = head is not None or heads.read_head(folder) is not None
-    loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
+    loader = loading.choose_loader(folder, head)
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     with torch.device("meta"):
         return loader.from_config(config, attn_implementation="eager", trust_remote_code=False)

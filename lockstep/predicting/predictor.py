@@ -45,7 +45,9 @@ class Predictor:
         self.seed = seed
         generated: list[Record] = []
         if any(suite.task == RETRIEVAL for suite in self.suites):
-            generated = retrieval.generate_records(model.tokenizer, self.settings.retrieval, seed)
+            generated = retrieval.generate_records(
+                model.count_prompt_tokens, self.settings.retrieval, seed
+            )
         self.test_records = [*test_records, *generated]
         self.perturbed = {suite.task: self._perturb_records(suite) for suite in self.suites}
         self.split_samples = {

@@ -7,13 +7,13 @@ import bisect
 import hashlib
 import json
 import random
+from collections.abc import Callable
 from itertools import cycle, islice, product
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from lockstep.errors import UserError
-from lockstep.models.chat import ChatTokenizer
 from lockstep.params import Fraction, PositiveInt, Section
 from lockstep.records import Record
 from lockstep.suites import RETRIEVAL
@@ -69,17 +69,22 @@ _TIMES = {
 }  # fmt: skip
 
 
+CountTokens = Callable[[str], int]
+"""Function that returns the number of tokens of a prompt that is one turn of the user."""
+
+
 def generate_records(
-    tokenizer: ChatTokenizer, settings: RetrievalParams, seed: int
+    count_tokens: CountTokens, settings: RetrievalParams, seed: int
 ) -> list[Record]:
     """Generate records for each language, length and depth.
 
     A prompt, with its chat template, has at most the given length and is at most one sentence
     shorter. The reference is a rule (metrics.rules): the answer contains the code. Raise UserError
-    if a length does not hold the question and its fact.
+    if a length does not hold the question and its fact, or if the tokenizer does not know a
+    language.
     """
     return [
-        _generate_record(tokenizer, language, length, depth, number, seed)
+        _generate_record(count_tokens, language, length, depth, number, seed)
         for language in settings.languages
         for length in settings.lengths
         for depth in settings.depths
@@ -88,7 +93,12 @@ def generate_records(
 
 
 def _generate_record(
-    tokenizer: ChatTokenizer, language: Language, length: int, depth: float, number: int, seed: int
+    count_tokens: CountTokens,
+    language: Language,
+    length: int,
+    depth: float,
+    number: int,
+    seed: int,
 ) -> Record:
     origin = f"{RETRIEVAL}:{language}-{length}-{depth:g}-{number}"
     rng = random.Random(hashlib.sha256(f"{seed}/{origin}".encode()).digest())
@@ -103,18 +113,23 @@ def _generate_record(
         log = ("" if language == "zh" else " ").join((*others[:before], fact, *others[before:]))
         return _PROMPTS[language].format(log=log, name=name)
 
-    def count_tokens(count: int) -> int:
-        return len(tokenizer.encode_prompt([{"role": "user", "content": build_prompt(count)}]))
+    def measure_prompt(count: int) -> int:
+        return count_tokens(build_prompt(count))
 
-    if count_tokens(0) > length:
+    if measure_prompt(0) > length:
         raise UserError(
             f"params.yaml: predict.retrieval.lengths: {length} tokens do not hold a question and "
-            f"its fact, which take {count_tokens(0)} tokens; raise it"
+            f"its fact, which take {measure_prompt(0)} tokens; raise it"
         )
     upper = 1
-    while count_tokens(upper) <= length:
+    while measure_prompt(upper) <= length:
+        if upper > length:  # a sentence has at least one token
+            raise UserError(
+                f"params.yaml: predict.retrieval.languages: the base's tokenizer does not know the "
+                f"characters of {language}; remove it"
+            )
         upper *= 2
-    count = bisect.bisect_right(range(upper), length, key=count_tokens) - 1
+    count = bisect.bisect_right(range(upper), length, key=measure_prompt) - 1
     turns = [("user", build_prompt(count)), ("assistant", rule)]
     return Record(
         messages=[{"role": role, "content": content} for role, content in turns],

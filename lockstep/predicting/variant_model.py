@@ -151,6 +151,11 @@ class VariantModel:
             self._prompts[key] = self._encode_prompt(record)
         return [*self._prompts[key]]
 
+    def count_prompt_tokens(self, text: str) -> int:
+        """Return the number of tokens of a prompt that is one turn of the user."""
+        turns = [{"role": "user", "content": text}, {"role": "assistant", "content": ""}]
+        return len(self._encode_prompt(Record(messages=turns, task="", source="", origin="")))
+
     def answer(
         self, suite: Suite, records: Sequence[Record], labels: Sequence[str]
     ) -> list[Answer]:
@@ -212,20 +217,30 @@ class VariantModel:
             return self.tokenizer.encode_input(record, self.settings.max_length)[0]
         return self.tokenizer.encode_prompt(record.prompt, record.tools)
 
+    def _encode_label(self, label: str) -> list[int]:
+        """Return the ids that a generative model must generate to choose a label."""
+        return self.tokenizer.encode_answer(label)
+
+    def _score_choices(
+        self, prompts: Sequence[list[int]], choices: Sequence[list[int]]
+    ) -> list[list[float]]:
+        """Return the log-likelihood of each choice after each prompt: [prompt][choice]."""
+        return likelihood.score_choices(self.model, prompts, choices, self.settings.batch_size)
+
     def _count_answer_tokens(self, suite: Suite, labels: Sequence[str]) -> int:
         """Return the number of tokens of the longest possible answer."""
         if suite.answer in GENERATED_FORMS:
             return self.settings.max_new_tokens
         key = tuple(labels)
         if key not in self._longest_labels:
-            lengths = (len(self.tokenizer.encode_answer(label)) for label in labels)
+            lengths = (len(self._encode_label(label)) for label in labels)
             self._longest_labels[key] = max(lengths, default=0)
         return self._longest_labels[key]
 
     def _choose_label(self, records: Sequence[Record], labels: Sequence[str]) -> list[Answer]:
-        choices = [self.tokenizer.encode_answer(label) for label in labels]
+        choices = [self._encode_label(label) for label in labels]
         prompts = [self.encode_prompt(record) for record in records]
-        scores = likelihood.score_choices(self.model, prompts, choices, self.settings.batch_size)
+        scores = self._score_choices(prompts, choices)
         by_label = [dict(zip(labels, row, strict=True)) for row in scores]
         return [Answer(max(options, key=options.__getitem__), options) for options in by_label]
 

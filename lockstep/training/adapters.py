@@ -36,17 +36,19 @@ DATA_INITIALIZATIONS = ("corda", "loftq", "eva")
 """Values of `init_lora_weights` that need data of their own, which the pipeline does not pass."""
 
 
-def build_adapter_config(params: TrainParams, base: Path) -> Any:
+def build_adapter_config(params: TrainParams, base: Path, is_seq2seq: bool = False) -> Any:
     """Return PEFT's configuration of the strategy; None for full and freeze.
 
-    No model is loaded. Raise UserError with every wrong option.
+    `is_seq2seq` says whether the base generates as an encoder-decoder. No model is loaded. Raise
+    UserError with every wrong option.
     """
     if params.strategy in ("full", "freeze"):
         return None
     extra = EXTRA_OPTIONS.get(params.strategy, ())
     options = {name: value for name, value in params.adapter.items() if name not in extra}
     _check_initialization(options, params.strategy)
-    fixed: dict[str, Any] = {"task_type": "SEQ_CLS" if params.has_head else "CAUSAL_LM"}
+    generative_type = "SEQ_2_SEQ_LM" if is_seq2seq else "CAUSAL_LM"
+    fixed: dict[str, Any] = {"task_type": "SEQ_CLS" if params.has_head else generative_type}
     if params.strategy == "adalora":
         fixed["total_step"] = 2**31  # `prepare_model` sets it to the steps of the run
     if params.strategy == "prompt" and options.get("prompt_tuning_init") == "TEXT":
@@ -116,7 +118,8 @@ def prepare_model(model: Any, params: TrainParams, adapter_config: Any, steps: i
 def freeze_layers(model: Any, trained_layers: int) -> None:
     """Train only the last transformer blocks and what follows them: norm or pooler, and head.
 
-    The vision and audio parts of a multi-modal model keep their weights.
+    The vision and audio parts of a multi-modal model keep their weights. The blocks of an
+    encoder-decoder are those of its decoder.
 
     If the head shares its matrix with the input embeddings, these are trained as well.
     """
@@ -199,10 +202,17 @@ def _check_initialization(options: Options, strategy: Strategy) -> None:
 
 
 def _iterate_modules_after(model: Any, blocks: Any) -> Iterator[Any]:
-    """Yield the modules without children outside of the blocks and the input embeddings."""
+    """Yield the modules without children outside of the blocks and the input embeddings.
+
+    An encoder comes before the blocks of its decoder, and so do the decoder's embeddings.
+    """
     media = [model.get_submodule(name) for name in loading.find_media_parts(model)]
     parts = [*(module for part in media for module in part.modules()), *blocks.modules()]
     excluded = {id(module) for module in [*parts, *_iterate_embedding_modules(model)]}
+    if model.config.is_encoder_decoder:
+        excluded |= {id(module) for module in model.get_encoder().modules()}
+        decoder = model.get_decoder().named_children()
+        excluded |= {id(module) for name, module in decoder if "embed" in name}
     for module in model.modules():
         if not list(module.children()) and id(module) not in excluded:
             yield module

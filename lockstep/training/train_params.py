@@ -147,7 +147,8 @@ class TrainParams(Section):
     """length: rows of similar length share a batch, which needs less padding. random: any rows.
     packed: several rows, isolated from each other, share a sequence of `max_length` tokens."""
     max_length: PositiveInt
-    """Maximum number of tokens of a row; longer rows are truncated on the right."""
+    """Maximum number of tokens of a row, or of source and target each for an encoder-decoder; more
+    are truncated on the right."""
     max_dropped_fraction: Fraction = 0.01
     """Maximum share of rows that lose their whole answer by truncation, and of pairs whose answers
     it makes equal; more is an error."""

@@ -22,6 +22,8 @@ RESERVED = {
             "metric_for_best_model", "greater_is_better", "enable_jit_checkpoint",
             "report_to", "deepspeed", "fsdp", "fsdp_config", "parallelism_config",
             "accelerator_config", "generate_during_eval", "log_completions", "use_cpu",
+            "predict_with_generate", "generation_max_length", "generation_num_beams",
+            "generation_config", "sortish_sampler",
             "average_tokens_across_devices", "batch_eval_metrics", "train_sampling_strategy",
         ),
         "the pipeline sets it; leave it out",
@@ -52,21 +54,27 @@ EVALUATION_BATCH_FACTOR = 4
 
 
 def build_trainer_config(
-    params: TrainParams, seed: int, device: str, scratch: Path, processes: int = 1
+    params: TrainParams,
+    seed: int,
+    device: str,
+    scratch: Path,
+    processes: int = 1,
+    is_seq2seq: bool = False,
 ) -> Any:
     """Return the configuration of the objective's trainer.
 
     `scratch` is a temporary folder for the trainer. Several processes divide the accumulation
-    steps among them, so that an optimizer step sees the same rows. Raise UserError if a library
-    refuses an option.
+    steps among them, so that an optimizer step sees the same rows. `is_seq2seq` says whether the
+    base is an encoder-decoder. Raise UserError if a library refuses an option.
     """
     from transformers.utils import is_liger_kernel_available
 
     if params.precision == "fp16" and device == "cpu":
         raise UserError("params.yaml: train.precision: fp16 needs a GPU; set it to fp32 or bf16")
-    cls = _get_config_class(params.objective)
+    has_pairs = is_seq2seq and params.objective == "sft"
+    cls = _get_config_class(params.objective, has_pairs)
     fixed = _build_common_arguments(params, seed, device, scratch, processes)
-    fixed |= _build_objective_arguments(params)
+    fixed |= {} if has_pairs else _build_objective_arguments(params)
     options = dict(params.options)
     if params.objective == "simpo":
         options.setdefault("cpo_alpha", 0.0)  # a larger value adds CPO's term to the loss
@@ -148,15 +156,18 @@ def _build_objective_arguments(params: TrainParams) -> dict[str, Any]:
             return {}
 
 
-def _get_config_class(objective: Objective) -> Any:
-    """Return the configuration class of the objective's trainer; TRL takes seconds to import."""
+def _get_config_class(objective: Objective, has_pairs: bool) -> Any:
+    """Return the configuration class of the objective's trainer; TRL takes seconds to import.
+
+    `has_pairs` chooses the trainer of sequence-to-sequence models, whose rows are pairs.
+    """
     import trl
-    from transformers import TrainingArguments
+    from transformers import Seq2SeqTrainingArguments, TrainingArguments
     from trl.experimental.cpo import CPOConfig
     from trl.experimental.orpo import ORPOConfig
 
     return {
-        "sft": trl.SFTConfig,
+        "sft": Seq2SeqTrainingArguments if has_pairs else trl.SFTConfig,
         "dpo": trl.DPOConfig,
         "orpo": ORPOConfig,
         "simpo": CPOConfig,

@@ -29,10 +29,12 @@ from lockstep.training import (
     target_modules,
 )
 from lockstep.training.resumable_trainer import ResumableTrainer
+from lockstep.training.seq2seq_trainer import build_seq2seq_trainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
 from lockstep.training.train_params import TRAINED_WEIGHTINGS, TrainParams
 from lockstep.training.training_plan import Plan
 from lockstep.training.training_rows import Rows
+from lockstep.training.weighted_loss_trainer import WeightedLossTrainer
 
 
 class TokenizedTrainer(ResumableTrainer):
@@ -155,6 +157,7 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
     match params.objective:
         case "sft":
             trainer = _build_supervised_trainer(common, plan)
+            _set_loss_weights(trainer, plan)
         case "dpo":
             trainer = DpoTrainer(**common, peft_config=adapter_config)
         case "kto":
@@ -206,12 +209,14 @@ def _convert_trained_to_float32(model: Any) -> None:
             parameter.data = parameter.data.float()
 
 
-def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedTrainer:
-    """Return the trainer of sft.
+def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> WeightedLossTrainer:
+    """Return the trainer of sft for the kind of the base.
 
     With tied embeddings, trainable_tokens adapts the output layer as well. TRL refuses that,
     because its loss bypasses the layer, so the adapter is added here and the loss computed here.
     """
+    if plan.is_seq2seq:
+        return build_seq2seq_trainer(common, plan.adapter_config)
     params, adapts_output = plan.params, plan.params.strategy == "trainable_tokens"
     collator = TaskCollator(pad_token_id=plan.tokenizer.pad_token_id)
     if params.batching == "packed":
@@ -227,20 +232,26 @@ def _build_supervised_trainer(common: dict[str, Any], plan: Plan) -> SupervisedT
     if adapts_output:
         trainer.model = trainer.model_wrapped = get_peft_model(trainer.model, plan.adapter_config)
         trainer.computes_loss_on_gpu = True
+    if params.batching == "packed":
+        packing_check.check_packing(trainer, plan)
+    return trainer
+
+
+def _set_loss_weights(trainer: WeightedLossTrainer, plan: Plan) -> None:
+    """Set the weights of tasks or rows that `train.sft` chooses."""
+    params = plan.params
     task_weights = loss_weighting.create_task_weights(
         params.sft.weighting, plan.train_rows.tasks, params.sft.task_weights
     )
     if task_weights is not None:
         trainer.task_weights = task_weights.to(plan.trainer_config.device)
     trainer.weighs_rows_equally = params.sft.weighting == "rows"
-    if trainer.aux_loss_enabled and (task_weights is not None or trainer.weighs_rows_equally):
+    weighs = task_weights is not None or trainer.weighs_rows_equally
+    if weighs and getattr(trainer, "aux_loss_enabled", False):
         raise UserError(
             "params.yaml: train.sft: the base has a loss of its own that balances its experts, "
             "which weights of tasks or rows cannot be combined with; leave them out"
         )
-    if params.batching == "packed":
-        packing_check.check_packing(trainer, plan)
-    return trainer
 
 
 def _build_head_trainer(common: dict[str, Any], plan: Plan) -> HeadTrainer:
@@ -251,10 +262,20 @@ def _build_head_trainer(common: dict[str, Any], plan: Plan) -> HeadTrainer:
         _compute_squared_error if is_regression else _compute_accuracy
     )
     collator = DataCollatorWithPadding(common["processing_class"])
-    trainer = HeadTrainer(**common, data_collator=collator, compute_metrics=compute_metrics)
+    trainer = HeadTrainer(
+        **common,
+        data_collator=collator,
+        compute_metrics=compute_metrics,
+        preprocess_logits_for_metrics=_select_head_outputs,
+    )
     if trainer.model.config.problem_type != "single_label_classification":
         trainer.model_accepts_loss_kwargs = False  # the model's loss is a mean over its own rows
     return trainer
+
+
+def _select_head_outputs(outputs: Any, labels: Any) -> Any:
+    """Return the outputs of the head; T5 and BART return the states of their encoder as well."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
 def _compute_accuracy(prediction: Any) -> dict[str, float]:

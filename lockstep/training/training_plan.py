@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import compute, context, loading, saving
+from lockstep.models import compute, context, loading, saving, seq2seq
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.params import Section, Seed
 from lockstep.records import Record
-from lockstep.training import adapters, answer_sample, trainer_arguments, training_rows
+from lockstep.training import (
+    adapters,
+    answer_sample,
+    seq2seq_checks,
+    trainer_arguments,
+    training_rows,
+)
 from lockstep.training.train_params import TrainParams
 
 
@@ -34,6 +40,8 @@ class Plan:
     validation_rows: training_rows.Rows
     head: Head | None
     """Head of the model; None for a generative model."""
+    is_seq2seq: bool
+    """Whether the generative model is an encoder-decoder."""
     skipped_rows: int
     """Number of training rows left out because their answer is undesirable."""
     trainer_config: Any
@@ -88,8 +96,11 @@ def plan_training(
 
     params = settings.train
     base_config = AutoConfig.from_pretrained(base, local_files_only=True)
+    if base_config.is_encoder_decoder:
+        seq2seq_checks.check_params(params)
+    is_seq2seq = not params.has_head and seq2seq.is_seq2seq(base)
     check_dropout(base_config, params.dropout)
-    adapter_config = adapters.build_adapter_config(params, base)
+    adapter_config = adapters.build_adapter_config(params, base, is_seq2seq)
     lora_plus_ratio = adapters.read_lora_plus_ratio(params)
     tokenizer = loading.load_tokenizer(base)
     repeated = training_rows.repeat_by_weight(train_records)
@@ -99,16 +110,19 @@ def plan_training(
     plan = Plan(
         params=params,
         tokenizer=tokenizer,
-        train_rows=training_rows.render_rows(tokenizer, train.records, params, head),
-        validation_rows=training_rows.render_rows(tokenizer, validation.records, params, head),
+        train_rows=training_rows.render_rows(tokenizer, train.records, params, head, is_seq2seq),
+        validation_rows=training_rows.render_rows(
+            tokenizer, validation.records, params, head, is_seq2seq
+        ),
         head=head,
+        is_seq2seq=is_seq2seq,
         skipped_rows=train.skipped,
         trainer_config=trainer_config,
         adapter_config=adapter_config,
         lora_plus_ratio=lora_plus_ratio,
-        answer_sample=answer_sample.draw_sample(tokenizer, validation.records, params),
+        answer_sample=answer_sample.draw_sample(tokenizer, validation.records, params, is_seq2seq),
     )
-    check_context(base_config, max(plan.train_rows.lengths + plan.validation_rows.lengths))
+    check_context(base_config, max(plan.train_rows.longest, plan.validation_rows.longest))
     check_warmup(params, plan.steps)
     return plan
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.metrics import scores
+from lockstep.models import seq2seq
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.records import Record, parse_labels
+from lockstep.training import seq2seq_checks
 from lockstep.training.train_params import Objective, TrainParams
 
 ANSWER_OBJECTIVES = ("sft", "grpo")
@@ -30,6 +32,9 @@ class Row:
     """Number of tokens in the loss; 1 for a row that is labelled by a class or a number."""
     truncated: bool
     task: str
+    positions: int = 0
+    """Number of the model's positions that the row takes, if encoder and decoder divide its tokens;
+    0: as many as it has tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,11 @@ class Rows:
     def lengths(self) -> list[int]:
         """Number of tokens of each row."""
         return [row.tokens for row in self.rows]
+
+    @property
+    def longest(self) -> int:
+        """Largest number of the model's positions that a row takes."""
+        return max(row.positions or row.tokens for row in self.rows)
 
     @property
     def tasks(self) -> list[str]:
@@ -116,14 +126,15 @@ def render_rows(
     records: Sequence[Record],
     params: TrainParams,
     head: Head | None = None,
+    is_seq2seq: bool = False,
 ) -> Rows:
     """Render records to the rows of the objective.
 
-    `head` is the head of the model, None for a generative model. Raise UserError if a record does
-    not suit the objective, or if at `max_length` too many rows lose their whole answer or the
-    difference between their answers.
+    `head` is the head of the model, None for a generative model, which may be an encoder-decoder
+    (`is_seq2seq`). Raise UserError if a record does not suit the objective, or if at `max_length`
+    too many rows lose their whole answer or the difference between their answers.
     """
-    renderer = RowRenderer(tokenizer, params, head)
+    renderer = RowRenderer(tokenizer, params, head, is_seq2seq)
     rows, dropped, equal = [], [], []
     for record in records:
         for row in renderer.render(record):
@@ -152,10 +163,12 @@ def render_rows(
 class RowRenderer:
     """Renders records to the rows of one objective."""
 
-    def __init__(self, tokenizer: ChatTokenizer, params: TrainParams, head: Head | None) -> None:
+    def __init__(
+        self, tokenizer: ChatTokenizer, params: TrainParams, head: Head | None, is_seq2seq: bool
+    ) -> None:
         self.tokenizer, self.params, self.head = tokenizer, params, head
         methods: dict[Objective, Callable[[Record], Iterator[Row]]] = {
-            "sft": self._render_example,
+            "sft": self._render_source_and_target if is_seq2seq else self._render_example,
             "dpo": self._render_pair,
             "orpo": self._render_pair,
             "simpo": self._render_pair,
@@ -178,6 +191,15 @@ class RowRenderer:
         values = {"input_ids": example.input_ids, "labels": example.labels}
         truncated = example.input_ids[-1] not in self.tokenizer.end_ids
         yield Row(values, len(example.input_ids), example.answer_tokens, truncated, record.task)
+
+    def _render_source_and_target(self, record: Record) -> Iterator[Row]:
+        """Yield what the encoder reads and what the decoder must generate."""
+        seq2seq_checks.check_record(record, self.params)
+        pair = seq2seq.encode_pair(self.tokenizer, record, self.params.max_length)
+        source, target = len(pair.source), len(pair.target)
+        values = {"input_ids": pair.source, "labels": pair.target}
+        positions = max(source, target)
+        yield Row(values, source + target, target, pair.truncated, record.task, positions)
 
     def _render_pair(self, record: Record) -> Iterator[Row]:
         """Yield a prompt with the chosen and the rejected answer."""

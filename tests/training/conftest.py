@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import TrainerCallback
 
+from lockstep.models import seq2seq
 from lockstep.models.compute import LaunchParams
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments
@@ -64,7 +65,11 @@ def make_plan(
         params = make_params(**changes)
         rows = make_records(params.train.objective)
         config = trainer_arguments.build_trainer_config(
-            params.train, seed, "cpu", tmp_path / "scratch"
+            params.train,
+            seed,
+            "cpu",
+            tmp_path / "scratch",
+            is_seq2seq=seq2seq.is_seq2seq(base),
         )
         return plan_training(base, rows, rows, {"intent": LABELS}, params, config)
 
