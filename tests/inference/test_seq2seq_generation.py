@@ -8,6 +8,7 @@ import pytest
 from lockstep.inference import generation, latency, seq2seq_generation
 from lockstep.inference.seq2seq_generation import Seq2SeqGenerator
 from lockstep.models import loading, seq2seq
+from lockstep.models.chat import ChatTokenizer
 from tests.seq2seq_models import WRITERS, make_translations
 
 
@@ -29,7 +30,9 @@ def case(request: pytest.FixtureRequest, seq2seq_bases: dict[str, Path]) -> tupl
     return model, tokenizer, sources
 
 
-def generate_alone(model: Any, tokenizer: Any, source: list[int], tokens: int) -> list[int]:
+def generate_alone(
+    model: Any, tokenizer: ChatTokenizer, source: list[int], tokens: int
+) -> list[int]:
     """Return the new tokens of plain greedy search, without the folder's beams and penalties."""
     import torch
 
@@ -38,7 +41,7 @@ def generate_alone(model: Any, tokenizer: Any, source: list[int], tokens: int) -
             torch.tensor([source]), max_new_tokens=tokens, num_beams=1, do_sample=False,
             min_length=0, no_repeat_ngram_size=0,
         )[0, 1:].tolist()  # fmt: skip
-    end = tokenizer.eos_token_id
+    end = tokenizer.pretrained.eos_token_id
     return row[: row.index(end)] if end in row else row
 
 
@@ -47,7 +50,7 @@ def test_greedy_answers_equal_those_of_transformers(case: tuple[Any, Any, Any]):
     answers = seq2seq_generation.generate_answers(model, tokenizer, sources, 7, 12)
     for source, answer in zip(sources, answers, strict=True):
         ids = generate_alone(model, tokenizer, source, 12)
-        assert answer.text == tokenizer.decode(ids, skip_special_tokens=True)
+        assert answer.text == tokenizer.pretrained.decode(ids, skip_special_tokens=True)
     assert len({answer.text for answer in answers}) > 1
     assert answers == [
         seq2seq_generation.generate_answers(model, tokenizer, [source], 1, 12)[0]
@@ -98,8 +101,8 @@ def test_every_declared_end_token_ends_an_answer(case: tuple[Any, Any, Any]):
     model, tokenizer, sources = case
     (whole,) = seq2seq_generation.generate_answers(model, tokenizer, sources[:1], 1, 12)
     ids = generate_alone(model, tokenizer, sources[0], 12)
-    new = next(token for token in ids if token not in tokenizer.all_special_ids)
-    model.generation_config.eos_token_id = [tokenizer.eos_token_id, new]
+    new = next(token for token in ids if token not in tokenizer.pretrained.all_special_ids)
+    tokenizer = ChatTokenizer(tokenizer.pretrained, [new])
     (answer,) = seq2seq_generation.generate_answers(model, tokenizer, sources[:1], 1, 12)
     assert answer == generation.GeneratedAnswer("", False)
     assert whole.text

@@ -1,5 +1,6 @@
 """Sources and targets of encoder-decoders; which folders hold one; their quantization."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.hub import inspection
 from lockstep.models import heads, loading, merging, quantization, seq2seq
+from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from tests.seq2seq_models import PREFIX, WRITERS, make_translations
 
 
-def decode(tokenizer: Any, ids: list[int]) -> str:
-    return str(tokenizer.decode(ids, skip_special_tokens=True))
+def decode(tokenizer: ChatTokenizer, ids: list[int]) -> str:
+    return str(tokenizer.pretrained.decode(ids, skip_special_tokens=True))
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -24,9 +26,9 @@ def test_source_and_target_are_those_of_the_tokenizer(name: str, seq2seq_bases: 
     for record in make_translations():
         pair = seq2seq.encode_pair(tokenizer, record, 512)
         text = f"{PREFIX}\n{record.question}"
-        assert pair.source == tokenizer(text)["input_ids"]
-        assert pair.target == tokenizer(text_target=record.answer)["input_ids"]
-        assert pair.source[-1] == pair.target[-1] == tokenizer.eos_token_id
+        assert pair.source == tokenizer.pretrained(text)["input_ids"]
+        assert pair.target == tokenizer.pretrained(text_target=record.answer)["input_ids"]
+        assert pair.source[-1] == pair.target[-1] == tokenizer.pretrained.eos_token_id
         assert decode(tokenizer, pair.target) == record.answer
         assert not pair.truncated
 
@@ -45,7 +47,7 @@ def test_a_truncated_source_keeps_its_end_and_a_truncated_target_does_not(
     tokenizer = loading.load_tokenizer(seq2seq_bases["t5"])
     record = make_translations()[-1]
     whole, cut = (seq2seq.encode_pair(tokenizer, record, length) for length in (512, 12))
-    assert cut.source == [*whole.source[:11], tokenizer.eos_token_id]
+    assert cut.source == [*whole.source[:11], tokenizer.pretrained.eos_token_id]
     assert cut.target == whole.target[:12]
     assert cut.truncated
     only_target = replace(record, messages=record.messages[1:])
@@ -65,8 +67,8 @@ def test_a_control_token_in_a_text_never_ends_it(name: str, seq2seq_bases: dict[
     ):
         if "t5" not in name:
             pair = seq2seq.encode_pair(tokenizer, row, 512)
-            assert pair.source.count(tokenizer.eos_token_id) == 1
-            assert pair.target.count(tokenizer.eos_token_id) == 1
+            assert pair.source.count(tokenizer.pretrained.eos_token_id) == 1
+            assert pair.target.count(tokenizer.pretrained.eos_token_id) == 1
         else:
             with pytest.raises(
                 UserError, match=r"^s\.csv:1: a text contains a control token .*</s>"
@@ -76,7 +78,7 @@ def test_a_control_token_in_a_text_never_ends_it(name: str, seq2seq_bases: dict[
 
 def test_a_chat_template_writes_the_source(seq2seq_bases: dict[str, Path]):
     tokenizer = loading.load_tokenizer(seq2seq_bases["t5"])
-    tokenizer.chat_template = "{% for m in messages %}the {{ m.content }}{% endfor %}"
+    tokenizer.pretrained.chat_template = "{% for m in messages %}the {{ m.content }}{% endfor %}"
     (record, *_) = make_translations()
     source, _ = seq2seq.encode_source(tokenizer, record, 512)
     assert decode(tokenizer, source) == f"the {PREFIX}the {record.question}"
@@ -100,7 +102,8 @@ def test_an_encoder_decoder_without_a_head_is_a_sequence_to_sequence_model(
         assert seq2seq.is_seq2seq(folder)
         model = loading.load_model(folder, "auto", "eager", "cpu")
         assert type(model).__name__.lower().startswith(name)
-        config = inspection.inspect_base(folder, [])
+        inspection.inspect_base(folder)
+        config = json.loads((folder / "config.json").read_text())
         assert inspection.is_seq2seq_lm(config)
         assert not inspection.is_causal_lm(config)
     with_head = shutil.copytree(seq2seq_bases["t5"], tmp_path / "with-head")
@@ -128,8 +131,10 @@ def test_the_merge_compares_the_logits_of_targets(seq2seq_bases: dict[str, Path]
         rows = make_translations()[:3]
         prompts = merging.encode_prompts(tokenizer, rows, 3, with_targets=True)
         for record, logits in zip(rows, merging.compute_logits(model, prompts), strict=True):
-            labels = tokenizer(text_target=record.answer, return_tensors="pt")["input_ids"]
-            inputs = tokenizer(f"{PREFIX}\n{record.question}", return_tensors="pt")
+            labels = tokenizer.pretrained(text_target=record.answer, return_tensors="pt")[
+                "input_ids"
+            ]
+            inputs = tokenizer.pretrained(f"{PREFIX}\n{record.question}", return_tensors="pt")
             with torch.no_grad():
                 expected = model(**inputs, labels=labels).logits[0]
             torch.testing.assert_close(logits, expected)
