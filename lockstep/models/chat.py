@@ -1,6 +1,7 @@
 """Turn records into token ids and labels; no other module encodes conversations."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +85,11 @@ class ChatTokenizer:
         """Id and text of each token that tokenizers flag as special."""
         added = self.pretrained.added_tokens_decoder
         return {number: str(token) for number, token in added.items() if token.special}
+
+    @cached_property
+    def _control_pattern(self) -> re.Pattern[str]:
+        """A pattern for all control tokens: Gemma has thousands, too many to search one by one."""
+        return re.compile("|".join(map(re.escape, self._control_tokens.values())) or "(?!)")
 
     @cached_property
     def _end_texts(self) -> list[str]:
@@ -253,9 +259,8 @@ class ChatTokenizer:
         for message in messages:
             has_text_alone = len(message) == 2
             text = message["content"] if has_text_alone else json.dumps(message, ensure_ascii=False)
-            for token in self._control_tokens.values():
-                if token in text:
-                    raise UserError(
-                        f"{token} is a control token of the base and stands in a {message['role']} "
-                        f"turn: {message['content'][:60]!r}; remove it from the source"
-                    )
+            if found := self._control_pattern.search(text):
+                raise UserError(
+                    f"{found[0]} is a control token of the base and stands in a {message['role']} "
+                    f"turn: {message['content'][:60]!r}; remove it from the source"
+                )
