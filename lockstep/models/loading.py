@@ -75,8 +75,8 @@ def read_end_ids(folder: Path) -> list[int]:
         config = _read_json(path)
         values = {**config, **(config.get("text_config") or {})}
     declared = values.get("eos_token_id")
-    ids = declared if isinstance(declared, list) else [declared]
-    ids = [number for number in ids if number is not None]
+    listed = declared if isinstance(declared, list) else [declared]
+    ids = [number for number in listed if number is not None]
     if not all(type(number) is int and 0 <= number < 2**31 for number in ids):
         raise UserError(
             f"{path}: eos_token_id: {declared!r} is neither a token id nor a list of them; correct "
