@@ -10,7 +10,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.models import loading, saving
 from lockstep.models.heads import Head
-from lockstep.training import adapters, target_modules
+from lockstep.training import target_modules
 from lockstep.training.adapters import count_trained_parameters, freeze_layers
 from lockstep.training.training_run import load_model
 from tests.conftest import write_random_model
