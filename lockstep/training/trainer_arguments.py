@@ -97,6 +97,8 @@ def _build_common_arguments(
     params: TrainParams, seed: int, device: str, scratch: Path, processes: int
 ) -> dict[str, Any]:
     """Return the arguments that all objectives have in common."""
+    # StepCallback evaluates at the end of epochs, before a checkpoint of the same step is saved
+    evaluation_steps = None if params.evaluation_steps == "epoch" else params.evaluation_steps
     evaluation_factor = 1 if params.objective == "grpo" else EVALUATION_BATCH_FACTOR
     return {
         "output_dir": str(scratch),
@@ -115,8 +117,8 @@ def _build_common_arguments(
         "activation_checkpointing": params.activation_checkpointing,
         "logging_steps": params.log_steps,
         "logging_nan_inf_filter": False,
-        "eval_strategy": "steps" if params.evaluation_steps else "no",
-        "eval_steps": params.evaluation_steps or None,
+        "eval_strategy": "steps" if evaluation_steps else "no",
+        "eval_steps": evaluation_steps or None,
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
