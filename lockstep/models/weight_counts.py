@@ -99,9 +99,10 @@ def _build_empty_model(folder: Path, head: Head | None) -> Any:
     """Return the model of a folder without memory for its weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers.modeling_utils import set_zero3_state
 
     has_head = head is not None or heads.read_head(folder) is not None
     loader: Any = AutoModelForSequenceClassification if has_head else AutoModelForCausalLM
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    with torch.device("meta"):
+    with torch.device("meta"), set_zero3_state():  # or ZeRO-3 would divide what has no memory
         return loader.from_config(config, attn_implementation="eager", trust_remote_code=False)
