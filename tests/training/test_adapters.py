@@ -10,7 +10,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.models import loading, saving
 from lockstep.models.heads import Head
-from lockstep.training import adapters
+from lockstep.training import target_modules
 from lockstep.training.adapters import count_trained_parameters, freeze_layers
 from lockstep.training.training_run import load_model
 from tests.conftest import write_random_model
@@ -68,6 +68,6 @@ def test_a_target_parameter_that_peft_would_pass_over_is_refused(
     adapter = LoraConfig(r=2, target_modules=["q_proj"], target_parameters=[target])
     if message:
         with pytest.raises(UserError, match=re.escape(message)):
-            adapters.check_target_parameters(adapter, model)
+            target_modules.check_target_parameters(adapter, model)
     else:
-        adapters.check_target_parameters(adapter, model)
+        target_modules.check_target_parameters(adapter, model)
