@@ -95,8 +95,8 @@ def read_records(file: Path | None, number: int) -> list[Record]:
     return result
 
 
-def write_rows(rows: list[Record], folder: Path) -> int:
-    """Write the training data for all tools; return its number of tokens.
+def write_rows(rows: list[Record], folder: Path, tokenizer: Path, max_length: int) -> int:
+    """Write the training data for all tools; return its number of tokens after truncation.
 
     It is written as records, and as pairs of prompt and completion.
     """
@@ -108,8 +108,8 @@ def write_rows(rows: list[Record], folder: Path) -> int:
         for row in rows:
             pair = {"prompt": row.prompt, "completion": [row.messages[-1]]}
             stream.write(json.dumps(pair, ensure_ascii=False) + "\n")
-    tokenizer = loading.load_tokenizer(Path("data/base"))
-    return sum(len(tokenizer.encode_example(row, MAX_LENGTH).input_ids) for row in rows)
+    chat = loading.load_tokenizer(tokenizer)
+    return sum(len(chat.encode_example(row, max_length).input_ids) for row in rows)
 
 
 def run_measured(command: list[str], folder: Path, **environment: str) -> Measurement:
@@ -169,8 +169,15 @@ def has_bf16() -> bool:
 def run_plain_trl(folder: Path, batch: int, threads: int, bf16: bool) -> Measurement:
     """Measure the plain TRL script."""
     script = str(Path(__file__).with_name("plain_trl.py"))
-    lora, precision = json.dumps(LORA), "bf16" if bf16 else "fp32"
-    command = [sys.executable, script, "base", "rows.jsonl", str(batch), lora, "cpu", precision]
+    arguments = {
+        "per_device_train_batch_size": batch, "learning_rate": 2e-4, "warmup_steps": 0.05,
+        "max_length": MAX_LENGTH,
+    }  # fmt: skip
+    settings = {
+        "lora": LORA, "quantized": False, "device": "cpu", "precision": "bf16" if bf16 else "fp32",
+        "arguments": arguments,
+    }  # fmt: skip
+    command = [sys.executable, script, "base", "rows.jsonl", json.dumps(settings)]
     return run_measured(command, folder, OMP_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
 
 
@@ -231,7 +238,7 @@ def compare_tools(
     """Train a model of one size with each tool and print a line for each."""
     threads = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]["threads"]
     parameters = run_in_process(build_model, folder / "base", SIZES[size])
-    tokens = run_in_process(write_rows, rows, folder)
+    tokens = run_in_process(write_rows, rows, folder, Path("data/base"), MAX_LENGTH)
     loss_rows = records.sample_evenly(rows, LOSS_ROWS)
     click.echo(f"\n{parameters / 1e6:.1f}M parameters, {len(rows)} rows, {tokens:,} tokens")
 

@@ -373,15 +373,25 @@ def assert_user_error() -> Callable[..., None]:
     return check
 
 
+TEMPLATES = {"llama": "llama3_2", "gemma-3": "gemma3", "qwen3": "qwen3", "qwen2": "qwen2_5"}
+"""Name of TRL's chat template for each family of generative models that publishes one."""
+
+
 def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
     """Write a random model of the architecture that a hub name contains, e.g. qwen3.
 
-    It has the tokenizer of the tiny model; a T5 has one of its own.
+    Encoders have the tokenizer of the tiny model without its template, GPT-2 a tokenizer with an
+    end token alone, T5 one of its own, and the others the chat template and the control tokens of
+    their family.
     """
     import torch
     from transformers import (
         BertConfig,
         BertModel,
+        Gemma3ForCausalLM,
+        Gemma3TextConfig,
+        GPT2Config,
+        GPT2LMHeadModel,
         LlamaConfig,
         LlamaForCausalLM,
         Qwen2Config,
@@ -390,25 +400,45 @@ def write_random_model(name: str, folder: Path, tiny_model: Path) -> None:
         Qwen3ForCausalLM,
     )  # fmt: skip
 
+    from tests.models import chat_families
+    from tests.published_folders import build_byte_pairs
+
     if "t5" in name:
         write_t5(folder)
         return
     tokenizer = loading.load_tokenizer(tiny_model).pretrained
-    shape: dict[str, Any] = {
+    if template := next((TEMPLATES[family] for family in TEMPLATES if family in name), None):
+        tokenizer = chat_families.build_pretrained(template)
+    elif "gpt2" in name:
+        tokenizer = build_byte_pairs()
+    else:
+        tokenizer.chat_template = None
+    layout: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": tokenizer.pad_token_id,
-        "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.eos_token_id,
+        "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id,
     }  # fmt: skip
+    decoder = {**layout, "num_key_value_heads": 1}
     torch.manual_seed(0)
     model: Any
     if "bert" in name or "minilm" in name:
-        model = BertModel(BertConfig(**shape))
-        tokenizer.chat_template = None
+        model = BertModel(BertConfig(**layout))
+    elif "gpt2" in name:
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=256,
+                eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.eos_token_id,
+            )
+        )  # fmt: skip
     elif "llama" in name:
-        model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=1))
+        model = LlamaForCausalLM(LlamaConfig(**decoder))
+    elif "gemma-3" in name:
+        model = Gemma3ForCausalLM(Gemma3TextConfig(**decoder, head_dim=16, sliding_window=16))
     elif "qwen3" in name:
-        model = Qwen3ForCausalLM(Qwen3Config(**shape, num_key_value_heads=1, head_dim=16))
+        model = Qwen3ForCausalLM(Qwen3Config(**decoder, head_dim=16))
+    elif "qwen2" in name:
+        model = Qwen2ForCausalLM(Qwen2Config(**decoder))
     else:
-        model = Qwen2ForCausalLM(Qwen2Config(**shape, num_key_value_heads=1))
+        raise ValueError(f"no random model for {name}")
     saving.save_model(model, folder, 1.0)
     saving.save_tokenizer(tokenizer, folder)

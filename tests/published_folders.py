@@ -191,6 +191,11 @@ def write_sentencepiece(folder: Path, name: str = "spm.model") -> None:
 
 def write_byte_pairs(folder: Path) -> None:
     """Write tokenizer.json with an end token and without a chat template."""
+    build_byte_pairs().save_pretrained(folder)
+
+
+def build_byte_pairs() -> Any:
+    """Return a byte-level tokenizer with an end token and without a chat template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -204,4 +209,4 @@ def write_byte_pairs(folder: Path) -> None:
         show_progress=False,
     )
     tokens.train_from_iterator(TEXTS, trainer)
-    PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<|end|>").save_pretrained(folder)
+    return PreTrainedTokenizerFast(tokenizer_object=tokens, eos_token="<|end|>")

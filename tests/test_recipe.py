@@ -5,12 +5,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+import stages.base
 from lockstep.cli.params_check import check_parameters
-from lockstep.models import seq2seq
+from lockstep.data import source_reading
+from lockstep.data.prepare_params import PrepareParams
+from lockstep.models import compute, seq2seq
 from lockstep.recipe import list_recipes, merge_recipe
 from lockstep.records import Record
 from lockstep.training import interruption, trainer_arguments, trainers
@@ -61,7 +65,7 @@ def test_the_command_writes_params_yaml_or_nothing(tmp_path: Path):
 
     wrong = run("qwen")
     assert wrong.returncode == 2
-    assert "recipes: encoder-intent, " in wrong.stderr
+    assert "recipes: chinese-roberta-intent, " in wrong.stderr
     assert file.read_text(encoding="utf-8") == PARAMS_FILE.read_text(encoding="utf-8")
     result = run("prompt-tuning")
     assert result.returncode == 0, result.stderr
@@ -126,16 +130,83 @@ seed: 7
     )
 
 
+ARTICLES: dict[str, dict[str, Any]] = {
+    "gpt2-medium-full": {
+        "strategy": "full", "learning_rate": 3e-5, "warmup": 500, "schedule": "cosine",
+        "max_grad_norm": 1.0, "evaluation_steps": 500,
+    },
+    "full-8gpu-fsdp": {"strategy": "full", "learning_rate": 3e-5, "warmup": 500},
+    "qwen2-1.5b-laboratory-lora": {"strategy": "lora", "learning_rate": 1e-4, "warmup": 200},
+    "gemma-3-1b-lora": {"strategy": "lora", "learning_rate": 1e-4, "warmup": 200},
+    "llama-3.2-1b-lora": {"strategy": "lora", "learning_rate": 1e-4, "warmup": 200},
+    "qwen2.5-0.5b-lora": {"strategy": "lora", "learning_rate": 1e-4, "warmup": 200},
+    "qwen3-8b-lora": {"strategy": "lora", "learning_rate": 1e-4, "warmup": 200},
+    "qwen2.5-7b-qlora": {
+        "strategy": "qlora", "learning_rate": 2e-4, "batch_size": 2, "accumulation_steps": 4,
+        "warmup": 0.03, "epochs": 2.0, "max_length": 2048, "log_steps": 25, "schedule": "cosine",
+        "max_grad_norm": 1.0, "optimizer": "paged_adamw_8bit",
+        "adapter": {
+            "r": 64, "lora_alpha": 16, "lora_dropout": 0.05, "target_modules": "all-linear",
+            "double_quantization": True,
+        },
+    },
+    "encoder-intent": {
+        "objective": "classification", "learning_rate": 2e-5, "batch_size": 32, "epochs": 3.0,
+        "dropout": {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1},
+        "early_stopping": {"patience": 3, "metric": "accuracy"}, "weight_decay": 0.01,
+    },
+}  # fmt: skip
+"""Values of the section `train` that published articles recommend, by recipe."""
+ARTICLES["chinese-roberta-intent"] = ARTICLES["encoder-intent"]
+ROWS_PER_STEP = {"full": range(8, 17), "lora": range(32, 65), "qlora": range(8, 9)}
+"""Rows of an optimizer step that the articles recommend, by strategy."""
+
+
+@pytest.mark.parametrize("name", ARTICLES)
+def test_a_recipe_has_the_values_of_its_article(name: str):
+    values = YAML(typ="safe", pure=True).load(merge_into_params(name))
+    train = values["train"]
+    assert {key: train[key] for key in ARTICLES[name]} == ARTICLES[name]
+    if train["objective"] == "sft":
+        assert train["batch_size"] * train["accumulation_steps"] in ROWS_PER_STEP[train["strategy"]]
+    if train["strategy"] == "qlora":
+        assert values["runtime"]["checkpoint_steps"] == "epoch"
+
+
+def test_the_laboratory_recipe_reads_the_rows_of_the_documentation(tmp_path: Path):
+    page = (REPOSITORY / "docs/getting-started.md").read_text(encoding="utf-8")
+    (rows,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    values = YAML(typ="safe", pure=True).load(merge_into_params("qwen2-1.5b-laboratory-lora"))
+    params = PrepareParams.model_validate(values["prepare"])
+    (tmp_path / "laboratory.jsonl").write_text(rows, encoding="utf-8")
+    table, converted = source_reading.read_sources(tmp_path, params, 7)
+    assert (len(table), converted.rejected) == (2, [])
+    system, question, answer = table.load_record(0).messages
+    assert system["content"].startswith("You are an expert in laboratory medicine.")
+    assert question["content"].endswith("MCV 71 fL (reference 80 to 100)")
+    assert answer["content"].startswith("Your haemoglobin is low")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_recipe_trains_its_architecture(
-    name: str, tmp_path: Path, tiny_model: Path, corpus: list[Record]
+    name: str,
+    tmp_path: Path,
+    tiny_model: Path,
+    corpus: list[Record],
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    """The stage `base` takes the small model as it takes the recipe's, and it is trained."""
     values = YAML(typ="safe", pure=True).load(merge_into_params(name))
     values["train"]["warmup"] = 0.1  # the run is shorter than the recipe's warm-up
+    values["base"] |= {"source": "path", "path": "published"}
+    write_random_model(values["base"]["id"].lower(), tmp_path / "published", tiny_model)
+    monkeypatch.chdir(tmp_path)
+    with Path("params.yaml").open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(values, stream)
+    stages.base.main.main(["published", "base"], standalone_mode=False)
     settings = Params.model_validate({section: values[section] for section in Params.model_fields})
     params, base = settings.train, tmp_path / "base"
-    write_random_model(values["base"]["id"].lower(), base, tiny_model)
     rows = corpus
     if params.objective == "dpo":
         rows = [dataclasses.replace(row, rejected="no") for row in corpus]
@@ -147,7 +218,7 @@ def test_a_recipe_trains_its_architecture(
     plan = plan_training(base, rows, rows, {"intent": LABELS}, settings, config)
     (tmp_path / "run").mkdir()
     trainer = trainers.build_trainer(load_model(base, settings, plan.head, "cpu"), plan)
-    checkpoints = Checkpoints(tmp_path / "run", 0, 1)
+    checkpoints = Checkpoints(tmp_path / "run", compute.read_runtime().checkpoint_steps, 1)
     trainer.prepare_to_resume(checkpoints, interruption.Interruption(), plan)
     trainer.train_to_end()
     assert trainer.state.global_step == plan.steps > 0

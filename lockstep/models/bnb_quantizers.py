@@ -31,8 +31,12 @@ PLAIN_LINEAR_CLASSES = ("FalconLinear",)
 
 
 def register() -> None:
-    """Let transformers use the quantizers of this module, in this process."""
-    AUTO_QUANTIZER_MAPPING["bitsandbytes_4bit"] = FourBitQuantizer
+    """Let transformers use the quantizers of this module, in this process.
+
+    transformers before 5.23 loads 4 bits in another way: its own quantizer stays, without experts.
+    """
+    if hasattr(Bnb4BitHfQuantizer, "serialized_names"):
+        AUTO_QUANTIZER_MAPPING["bitsandbytes_4bit"] = FourBitQuantizer
     AUTO_QUANTIZER_MAPPING["bitsandbytes_8bit"] = EightBitQuantizer
 
 

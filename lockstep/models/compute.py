@@ -63,8 +63,9 @@ class RuntimeParams(Section):
 
     device: Literal["auto", "cpu", "cuda"]
     """Device that models run on; auto uses the GPU if there is one."""
-    checkpoint_steps: NaturalInt = 500
-    """Optimizer steps between two checkpoints; 0 saves one only when the training is stopped."""
+    checkpoint_steps: NaturalInt | Literal["epoch"] = 500
+    """Optimizer steps between two checkpoints, or epoch for one at the end of each epoch; 0 saves
+    one only when the training is stopped."""
     checkpoints_kept: PositiveInt = 2
     """Number of newest checkpoints that are kept while the training runs."""
     launch: LaunchParams = LaunchParams()

@@ -101,8 +101,9 @@ def _build_empty_model(folder: Path, head: Head | None) -> Any:
     """Return the model of a folder without memory for its weights."""
     import torch
     from transformers import AutoConfig
+    from transformers.modeling_utils import set_zero3_state
 
     loader = loading.choose_loader(folder, head)
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    with torch.device("meta"):
+    with torch.device("meta"), set_zero3_state():  # or ZeRO-3 would divide what has no memory
         return loader.from_config(config, attn_implementation="eager", trust_remote_code=False)

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -25,11 +26,11 @@ MANIFEST = "manifest.json"
 class Checkpoints:
     """The checkpoints of one training run: a folder per optimizer step.
 
-    `save_steps` is the number of optimizer steps between two checkpoints; 0 saves one only when
-    the run is interrupted. `limit` is the number of newest checkpoints that are kept.
+    `save_steps` is the number of optimizer steps between two checkpoints, or "epoch"; 0 saves one
+    only when the run is interrupted. `limit` is the number of newest checkpoints that are kept.
     """
 
-    def __init__(self, folder: Path, save_steps: int, limit: int) -> None:
+    def __init__(self, folder: Path, save_steps: int | Literal["epoch"], limit: int) -> None:
         self.folder = folder
         self.save_steps = save_steps
         self.limit = limit

@@ -29,6 +29,11 @@ def is_first_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def is_deepspeed_worker() -> bool:
+    """Whether this process was started for DeepSpeed."""
+    return os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+
+
 def is_sharded(launch: LaunchParams) -> bool:
     """Whether each process holds only a part of the model, by FSDP or DeepSpeed."""
     return launch.strategy != "ddp" and launch.world_size > 1
@@ -74,7 +79,9 @@ def start_workers(
     workers. Raise UserError if a worker fails; it has printed the reason.
     """
     environment = {**os.environ, WORKER_FOLDER: str(folder.resolve())}
-    if device == "cpu":
+    if device == "cpu" and launch.strategy == "deepspeed":
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"}
+    elif device == "cpu":
         environment["ACCELERATE_USE_CPU"] = "true"
     parent = os.getpid()
     process = subprocess.Popen(  # noqa: S603 - a fixed command as a list of words, no shell

@@ -14,7 +14,7 @@ from transformers import PrinterCallback, Trainer
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from lockstep.models import heads, saving
-from lockstep.training import training_log
+from lockstep.training import launch, training_log
 from lockstep.training.checkpoints import Checkpoints
 from lockstep.training.interruption import Interruption
 from lockstep.training.step_callback import StepCallback
@@ -40,6 +40,8 @@ class ResumableTrainer(Trainer):
         self, checkpoints: Checkpoints, interruption: Interruption, plan: Plan
     ) -> None:
         """Set where checkpoints are saved and which signals stop the run after saving one."""
+        if self.is_deepspeed_enabled != launch.is_deepspeed_worker():
+            raise RuntimeError("accelerate left DeepSpeed out")
         self.checkpoints, self.plan = checkpoints, plan
         self.early_stopping = plan.params.early_stopping
         self.lengths = plan.train_rows.lengths if plan.params.batching == "length" else None

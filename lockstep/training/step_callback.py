@@ -17,6 +17,7 @@ class StepCallback(TrainerCallback):
 
     def __init__(self, trainer: Any, interruption: Interruption) -> None:
         self.trainer, self.interruption = trainer, interruption
+        self.epoch_steps = 1  # replaced when the first epoch starts
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Restore the progress of the checkpoint that the run resumes from."""
@@ -24,8 +25,9 @@ class StepCallback(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Tell the trainer that a new epoch starts, unless the run resumes within an epoch."""
-        epoch_steps = math.ceil(len(kwargs["train_dataloader"]) / args.gradient_accumulation_steps)
-        if state.global_step and state.global_step % epoch_steps == 0:
+        batches = len(kwargs["train_dataloader"])
+        self.epoch_steps = math.ceil(batches / args.gradient_accumulation_steps)
+        if state.global_step and state.global_step % self.epoch_steps == 0:
             self.trainer.start_next_epoch()
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -40,11 +42,19 @@ class StepCallback(TrainerCallback):
         self.trainer.finish_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Evaluate after the last step; save a checkpoint when one is due."""
-        if state.global_step >= state.max_steps:
+        """Evaluate after an epoch and after the last step; save a checkpoint when one is due.
+
+        The library itself evaluates every so many steps.
+        """
+        step, save_steps = state.global_step, self.trainer.checkpoints.save_steps
+        ends_epoch = step % self.epoch_steps == 0
+        if ends_epoch and self.trainer.plan.params.evaluation_steps == "epoch":
+            control.should_evaluate = True
+        if step >= state.max_steps:
             control.should_log = control.should_evaluate = True
-        save_steps = self.trainer.checkpoints.save_steps
-        if save_steps and state.global_step % save_steps == 0:
+        if save_steps == "epoch":
+            control.should_save = ends_epoch
+        elif save_steps and step % save_steps == 0:
             control.should_save = True
         self._stop_if_interrupted(control)
 

@@ -160,8 +160,9 @@ class TrainParams(Section):
     and is about a third slower."""
     log_steps: PositiveInt
     """Number of optimizer steps between two rows of log.csv."""
-    evaluation_steps: NaturalInt
-    """Number of optimizer steps between two evaluations; 0 evaluates only at the end."""
+    evaluation_steps: NaturalInt | Literal["epoch"]
+    """Number of optimizer steps between two evaluations, or epoch for one at the end of each epoch;
+    0 evaluates only at the end."""
     evaluation_answers: NaturalInt = 0
     """Number of validation records, sampled evenly, that are answered at each evaluation; 0
     measures the loss only."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.training import library_options
+from lockstep.training import launch, library_options
 from lockstep.training.train_params import Objective, TrainParams
 
 RESERVED = {
@@ -75,6 +75,8 @@ def build_trainer_config(
     cls = _get_config_class(params.objective, has_pairs)
     fixed = _build_common_arguments(params, seed, device, scratch, processes)
     fixed |= {} if has_pairs else _build_objective_arguments(params)
+    if not hasattr(cls, "activation_checkpointing"):  # its name before transformers 5.23
+        fixed["gradient_checkpointing"] = fixed.pop("activation_checkpointing")
     options = dict(params.options)
     if params.objective == "simpo":
         options.setdefault("cpo_alpha", 0.0)  # a larger value adds CPO's term to the loss
@@ -105,6 +107,8 @@ def _build_common_arguments(
     params: TrainParams, seed: int, device: str, scratch: Path, processes: int
 ) -> dict[str, Any]:
     """Return the arguments that all objectives have in common."""
+    # StepCallback evaluates at the end of epochs, before a checkpoint of the same step is saved
+    evaluation_steps = None if params.evaluation_steps == "epoch" else params.evaluation_steps
     evaluation_factor = 1 if params.objective == "grpo" else EVALUATION_BATCH_FACTOR
     return {
         "output_dir": str(scratch),
@@ -123,16 +127,26 @@ def _build_common_arguments(
         "activation_checkpointing": params.activation_checkpointing,
         "logging_steps": params.log_steps,
         "logging_nan_inf_filter": False,
-        "eval_strategy": "steps" if params.evaluation_steps else "no",
-        "eval_steps": params.evaluation_steps or None,
+        "eval_strategy": "steps" if evaluation_steps else "no",
+        "eval_steps": evaluation_steps or None,
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
-        "use_cpu": device == "cpu",
+        **_build_device_arguments(device),
         "seed": seed,
         "remove_unused_columns": False,
         "label_names": ["labels"],
     }
+
+
+def _build_device_arguments(device: str) -> dict[str, Any]:
+    """Return the arguments that name the device.
+
+    accelerate would train without DeepSpeed if `use_cpu` were set; the GPUs are hidden instead.
+    """
+    if device == "cpu" and launch.is_deepspeed_worker():
+        return {"use_cpu": False, "ddp_backend": "gloo"}
+    return {"use_cpu": device == "cpu"}
 
 
 def _build_objective_arguments(params: TrainParams) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_texts_equal_greedy_decoding_by_transformers(
     def translate_with_transformers(text: str) -> str:
         for folder in translation_models:
             model = T5ForConditionalGeneration.from_pretrained(folder).eval()
-            ids = tokenizer(text, return_tensors="pt").input_ids
+            ids = tokenizer.pretrained(text, return_tensors="pt").input_ids
             out = model.generate(ids, do_sample=False, num_beams=1, max_new_tokens=6)
             text = tokenizer.pretrained.decode(out[0], skip_special_tokens=True).strip()
         return text

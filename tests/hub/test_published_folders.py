@@ -179,7 +179,7 @@ def test_further_chat_templates_come_along(tmp_path: Path, output_folder: Path):
     base_model.copy_base(source, BASE, output_folder)
     names = [path.name for path in (output_folder / "additional_chat_templates").iterdir()]
     assert names == ["tool_use.jinja"]
-    templates = loading.load_tokenizer(output_folder).chat_template
+    templates = loading.load_tokenizer(output_folder).pretrained.chat_template
     assert templates == {"default": template, "tool_use": "tools " + template}
 
 

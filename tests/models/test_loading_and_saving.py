@@ -245,9 +245,9 @@ def test_a_sentencepiece_model_alone_gives_the_pieces_of_sentencepiece(
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(values))
     text = "where is my order 7?"
     expected = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
-    tokenizer = loading.load_tokenizer(tmp_path).pretrained
+    tokenizer = loading.load_pretrained_tokenizer(tmp_path)
     pieces = tokenizer.tokenize(text)
     assert pieces == expected.encode(text, out_type=str)
     assert pieces[0].startswith("\u2581")
     saving.save_tokenizer(tokenizer, tmp_path / "saved")
-    assert loading.load_tokenizer(tmp_path / "saved").pretrained.tokenize(text) == pieces
+    assert loading.load_pretrained_tokenizer(tmp_path / "saved").tokenize(text) == pieces

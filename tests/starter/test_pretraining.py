@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
+from lockstep.models.chat import ChatTokenizer
 from lockstep.starter import pretraining
 from lockstep.starter.pretraining import LogRow
 
@@ -104,9 +105,15 @@ def test_pretraining_lowers_both_losses(text: Path, starter_params: pretraining.
     assert log[-1].validation_loss < 0.5 * uniform
 
 
-def test_every_digit_is_a_token_of_its_own(tokenizer: Any):
-    ids = tokenizer("order 1024 在2026年")["input_ids"]
-    pieces = [tokenizer.decode([i]) for i in ids]
+@pytest.fixture
+def pretrained(tokenizer: ChatTokenizer) -> Any:
+    """The tiny model's tokenizer of transformers, as pre-training uses it."""
+    return tokenizer.pretrained
+
+
+def test_every_digit_is_a_token_of_its_own(pretrained: Any):
+    ids = pretrained("order 1024 在2026年")["input_ids"]
+    pieces = [pretrained.decode([i]) for i in ids]
     assert [piece for piece in pieces if any(map(str.isdigit, piece))] == list("10242026")
 
 
@@ -125,20 +132,20 @@ def test_a_word_keeps_the_space_before_it(starter_params: pretraining.StarterPar
         "a , b . isn 't",
     ],
 )
-def test_decoding_restores_the_text(tokenizer: Any, text: str):
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+def test_decoding_restores_the_text(pretrained: Any, text: str):
+    assert pretrained.decode(pretrained(text)["input_ids"]) == text
 
 
 def test_the_vocabulary_contains_control_tokens_and_bytes(
-    tokenizer: Any, starter_params: pretraining.StarterParams
+    pretrained: Any, starter_params: pretraining.StarterParams
 ):
-    assert len(tokenizer) <= starter_params.vocabulary
-    assert [tokenizer.convert_tokens_to_ids(token) for token in pretraining.CONTROL_TOKENS] == [
+    assert len(pretrained) <= starter_params.vocabulary
+    assert [pretrained.convert_tokens_to_ids(token) for token in pretraining.CONTROL_TOKENS] == [
         0,
         1,
         2,
     ]
-    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
+    assert (pretrained.eos_token, pretrained.pad_token) == ("<|im_end|>", "<|endoftext|>")
 
 
 def test_each_line_is_one_document(tmp_path: Path):
@@ -197,15 +204,15 @@ def test_at_most_all_heads_look_back(starter_params: pretraining.StarterParams):
 
 
 def test_the_first_heads_start_by_attending_to_the_tokens_before(
-    tokenizer: Any, starter_params: pretraining.StarterParams
+    pretrained: Any, starter_params: pretraining.StarterParams
 ):
     """Head h of the first block attends most to the token h + 1 places before; others do not."""
     import torch
 
     torch.manual_seed(0)
     params = starter_params.model_copy(update={"heads": 4, "look_back_heads": 3})
-    model = pretraining.build_model(tokenizer, params, "eager")
-    ids = torch.randint(3, len(tokenizer), (1, 40))
+    model = pretraining.build_model(pretrained, params, "eager")
+    ids = torch.randint(3, len(pretrained), (1, 40))
     with torch.no_grad():
         (weights,) = model(input_ids=ids, output_attentions=True).attentions[0]
     for head in range(3):
@@ -258,12 +265,12 @@ def test_the_loss_is_the_weighted_mean_of_answers_and_other_tokens(
 
 
 def test_losses_of_tokens_are_those_of_transformers_and_answers_are_the_second_turns(
-    tokenizer: Any, starter_params: pretraining.StarterParams
+    pretrained: Any, starter_params: pretraining.StarterParams
 ):
-    model = pretraining.build_model(tokenizer, starter_params, "eager")
-    stream = pretraining._encode(tokenizer, [["Where is it?", "退款。"], ["one"], ["two"]])
+    model = pretraining.build_model(pretrained, starter_params, "eager")
+    stream = pretraining._encode(pretrained, [["Where is it?", "退款。"], ["one"], ["two"]])
     tokens, is_answer = stream
-    assert tokenizer.decode(tokens[is_answer == 1]) == "<|im_start|>assistant\n退款。<|im_end|>\n"
+    assert pretrained.decode(tokens[is_answer == 1]) == "<|im_start|>assistant\n退款。<|im_end|>\n"
     losses, is_answer_predicted = pretraining._compute_losses(model, stream[:, None])
     reference = model(input_ids=tokens[None], labels=tokens[None]).loss
     assert losses.mean().item() == pytest.approx(reference.item(), rel=1e-5)

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from transformers import TrainerCallback
@@ -114,18 +114,19 @@ def run_training(
         folder: str = "run",
         killed_at: int = 0,
         interrupted_at: int = 0,
+        save_steps: int | Literal["epoch"] = 1,
         seed: int = 7,
         base: Path = tiny_model,
         **changes: Any,
     ) -> Any:
-        """Train, saving a checkpoint at each step.
+        """Train, by default saving a checkpoint at each step.
 
         `killed_at` ends the run by an exception at that step. `interrupted_at` sends a signal in
         the evaluation of that step; the run then saves its only checkpoint.
         """
         planned, handler = make_plan(seed, base, **changes), interruption.Interruption()
         (tmp_path / folder).mkdir(exist_ok=True)
-        checkpoints = Checkpoints(tmp_path / folder, 0 if interrupted_at else 1, 2)
+        checkpoints = Checkpoints(tmp_path / folder, 0 if interrupted_at else save_steps, 2)
         model = load_model(base, make_params(**changes), planned.head, "cpu")
         trainer = trainers.build_trainer(model, planned)
         trainer.prepare_to_resume(checkpoints, handler, planned)

@@ -67,6 +67,20 @@ def test_a_run_interrupted_during_an_evaluation_resumes(
     assert read_result(run_training("interrupted", **SETTINGS)) == uninterrupted
 
 
+def test_checkpoints_and_evaluations_at_the_end_of_epochs(run_training: Callable[..., Any]):
+    """An epoch has 3 steps; the run of 8 steps ends within the third epoch."""
+    changes = {**SETTINGS, "evaluation_steps": "epoch", "epochs": 2.5}
+    uninterrupted = run_training("whole", save_steps="epoch", **changes)
+    saved = sorted(path.name for path in uninterrupted.checkpoints.folder.glob("step-*"))
+    assert saved == ["step-000000003", "step-000000006"]
+    evaluations = training_log.list_evaluations(uninterrupted.state.log_history)
+    assert [step for step, _ in evaluations] == [3, 6, 8]
+    run_training("killed", killed_at=5, save_steps="epoch", **changes)
+    resumed = run_training("killed", save_steps="epoch", **changes)
+    assert resumed.resumed_from.parent.name == "step-000000003"
+    assert read_result(resumed) == read_result(uninterrupted)
+
+
 @pytest.mark.parametrize("strategy", get_args(Strategy))
 def test_every_strategy_resumes(run_training: Callable[..., Any], strategy: str):
     options = {"lora": LORA, "adalora": {**ADALORA, "target_modules": "all-linear"}}
