@@ -8,7 +8,7 @@ from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.hub import config_keys, weight_files
 from lockstep.hub.local_folder import CONFIG
-from lockstep.models import loading
+from lockstep.models import loading, seq2seq
 
 QUANTIZATION_KEYS = ("quantization_config", "compression_config")
 """Keys that a quantized model has."""
@@ -47,6 +47,8 @@ def inspect_base(folder: Path) -> Inspection:
         notes.append(f"{CONFIG}: {config_class.__name__} does not list {', '.join(unknown)}; kept")
     tensors = weight_files.read_tensors(folder)
     model = _build_empty_model(config, folder)
+    if is_seq2seq_lm(config):
+        _check_decoder_start(model, path)
     notes += weight_files.check_tensors(model, tensors, folder)
     if parts := loading.find_media_parts(model):
         notes.append(f"text does not pass through {', '.join(parts)}; kept and not trained")
@@ -139,6 +141,18 @@ def _check_positions(config: dict[str, Any], config_class: Any, path: Path) -> N
             f"{path}: {key}: this transformers has absolute positions only for "
             f"{config['model_type']}, not {value}; use another base"
         )
+
+
+def _check_decoder_start(model: Any, path: Path) -> None:
+    """Raise UserError if the decoder has no token to start with or none for padding."""
+    import torch
+
+    try:
+        seq2seq.shift_right(model, torch.zeros(1, 2, dtype=torch.long))
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{path}: decoder_start_token_id and pad_token_id: the decoder needs both; add them"
+        ) from None
 
 
 def _build_empty_model(config: dict[str, Any], folder: Path) -> Any:

@@ -124,6 +124,8 @@ def _generate_batch(
 
     declared = model.generation_config
     kept = {name: getattr(declared, name, None) for name in KEPT_OPTIONS}
+    if kept["decoder_start_token_id"] is None:  # config.json has the one that training uses
+        kept["decoder_start_token_id"] = getattr(model.config, "decoder_start_token_id", None)
     model.generation_config = GenerationConfig(
         **kept, eos_token_id=list(tokenizer.end_ids), **options
     )

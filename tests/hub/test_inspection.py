@@ -1,6 +1,7 @@
 """A base model passes the inspection only if it is complete and cannot run code."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,19 @@ def test_a_config_that_is_not_json_is_an_error(model: Path, text: str, message: 
     (model / "config.json").write_text(text)
     with pytest.raises(UserError, match=f"config.json: {message}"):
         inspect_base(model)
+
+
+def test_a_sequence_to_sequence_base_passes_without_a_note(seq2seq_bases: dict[str, Path]):
+    for folder in seq2seq_bases.values():
+        assert inspect_base(folder).notes == []
+
+
+@pytest.mark.parametrize("key", ["decoder_start_token_id", "pad_token_id"])
+def test_a_decoder_without_start_or_padding_is_an_error(
+    seq2seq_bases: dict[str, Path], tmp_path: Path, key: str
+):
+    folder = shutil.copytree(seq2seq_bases["t5"], tmp_path / "t5")
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: None}))
+    with pytest.raises(UserError, match=rf"config\.json: .*{key}.*the decoder needs both"):
+        inspect_base(folder)

@@ -106,3 +106,12 @@ def test_every_declared_end_token_ends_an_answer(case: tuple[Any, Any, Any]):
     (answer,) = seq2seq_generation.generate_answers(model, tokenizer, sources[:1], 1, 12)
     assert answer == generation.GeneratedAnswer("", False)
     assert whole.text
+
+
+def test_the_start_token_of_config_json_is_used_if_the_generation_configuration_has_none(
+    case: tuple[Any, Any, Any],
+):
+    model, tokenizer, sources = case
+    expected = seq2seq_generation.generate_answers(model, tokenizer, sources[:2], 2, 6)
+    model.generation_config.decoder_start_token_id = None
+    assert seq2seq_generation.generate_answers(model, tokenizer, sources[:2], 2, 6) == expected
