@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep import outputs
-from lockstep.errors import UserError, report_load_errors
+from lockstep.errors import UserError
 from lockstep.inference import generation
 from lockstep.llm_client import response_cache
-from lockstep.models import compute, loading
+from lockstep.models import compute, loading, seq2seq
 from lockstep.models.compute import ComputeParams
 from lockstep.progress import track_progress
 from lockstep.records import Message
@@ -24,7 +24,7 @@ def generate_replies(
     """Return the reply of the model in `folder` to each conversation, decoded greedily.
 
     All replies are cached in one file, whose key includes the model's bytes. The model is loaded
-    only if that file does not exist. Raise UserError if the model does not load.
+    only if that file does not exist. Raise UserError if it does not load or is no chat model.
     """
     if not conversations:
         return []
@@ -44,12 +44,10 @@ def _generate(
     batch_size: int,
     max_new_tokens: int,
 ) -> list[str]:
-    try:
-        with report_load_errors(str(folder)):
-            tokenizer = loading.load_tokenizer(folder)
-            model = loading.load_model(folder, "auto", attention, compute.select_device())
-    except UserError as error:
-        raise UserError(f"{folder}: {error.message.removeprefix(f'{folder}: ')}") from None
+    tokenizer = loading.load_tokenizer(folder)
+    if not tokenizer.has_template or seq2seq.is_seq2seq(folder):
+        raise UserError(f"{folder}: not a chat model, which has a chat template; name another one")
+    model = loading.load_model(folder, "auto", attention, compute.select_device())
     prompts = [tokenizer.encode_prompt(conversation) for conversation in conversations]
     with track_progress(str(folder), len(prompts), "replies"):
         replies = generation.generate_answers(model, tokenizer, prompts, batch_size, max_new_tokens)

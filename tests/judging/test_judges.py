@@ -1,5 +1,6 @@
 """Prompts are sent to the judge that the params name, with all its settings."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lockstep.llm_client import chat_completions
 from lockstep.models.compute import ComputeParams
 from tests.judging.judge_settings import make_params
 from tests.llm_server import run_endpoint
+from tests.seq2seq_models import write_t5
 
 PROMPTS = [Prompt("Judge.", "a"), Prompt("Judge.", "b")]
 COMPUTE = ComputeParams(threads=1, attention="eager")
@@ -53,3 +55,18 @@ def test_a_local_model_replies_to_the_prompts(tiny_model: Path) -> None:
     assert len(replies) == 2 and any(replies)
     assert ask(batch_size=2) == replies
     assert ask(max_new_tokens=1) != replies
+
+
+def test_a_local_model_without_a_chat_template_is_an_error(tiny_model_copy: Path) -> None:
+    (tiny_model_copy / "chat_template.jinja").unlink()
+    model = {"folder": str(tiny_model_copy)}
+    with pytest.raises(UserError, match=rf"^{tiny_model_copy}: not a chat model"):
+        ask_judge(PROMPTS, make_params(by="model", model=model), COMPUTE, 7)
+
+
+def test_a_sequence_to_sequence_model_is_no_judge(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "t5"
+    write_t5(folder)
+    shutil.copy(tiny_model / "chat_template.jinja", folder)
+    with pytest.raises(UserError, match=rf"^{folder}: not a chat model"):
+        ask_judge(PROMPTS, make_params(by="model", model={"folder": str(folder)}), COMPUTE, 7)
