@@ -48,7 +48,10 @@ DEFAULT_TEMPLATE_OPTIONS = TemplateOptions()
 
 
 def adapt_tokenizer(pretrained: Any, options: TemplateOptions) -> None:
-    """Adapt all chat templates of a tokenizer of transformers in place."""
+    """Adapt all chat templates of a tokenizer of transformers in place.
+
+    Raise UserError if a variable has no effect.
+    """
     templates = pretrained.chat_template if options.template is None else options.template
     if isinstance(templates, dict):
         adapted = {name: adapt_template(text, options) for name, text in templates.items()}
@@ -58,6 +61,11 @@ def adapt_tokenizer(pretrained: Any, options: TemplateOptions) -> None:
     elif templates:
         adapted_template = adapt_template(templates, options)
         pretrained.chat_template = _add_system_message(pretrained, adapted_template)
+    elif options.variables:
+        raise UserError(
+            "params.yaml: base.template_options: the base has no chat template that reads them; set "
+            "base.chat_template, or leave them out"
+        )
 
 
 def adapt_template(template: str, options: TemplateOptions) -> str:

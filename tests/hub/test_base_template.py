@@ -129,6 +129,11 @@ def test_the_variables_and_the_date_are_written_into_the_template(tiny_model_cop
     assert render(tiny_model_copy).startswith("04.03.2025kind<|im_start|>")
 
 
+def test_variables_for_a_base_without_template_are_an_error(without_template: Path):
+    with pytest.raises(UserError, match=r"base\.template_options: the base has no chat template"):
+        write_template(without_template, template_options={"enable_thinking": False})
+
+
 def test_a_date_may_be_a_text_as_dvc_exp_run_writes_it():
     assert make_params(template_date="2025-03-04").template_date == date(2025, 3, 4)
 
