@@ -3,7 +3,9 @@
 Run `python -m lockstep.preview MODEL RECORDS`, or `make preview` after `dvc repro augment`. MODEL
 is a model folder. RECORDS holds records of a stage, or lines {"messages": […]}. In a terminal, the
 learnt text is green; elsewhere it stands between ⟦ and ⟧. What training would cut off comes last,
-below a line that says so.
+below a line that says so. The section `train` of params.yaml decides which turns are learnt; a
+classifier or a regression model learns none of the text. Of a sequence-to-sequence model the source
+comes first, then the target; training cuts each of them at train.max_length, which is not shown.
 """
 
 import json
@@ -21,12 +23,13 @@ from lockstep.data import message_parsing, strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
+from lockstep.models import seq2seq
 from lockstep.models.chat import IGNORE_INDEX, ChatTokenizer, Example
 from lockstep.params import Section
 from lockstep.records import Record
 from lockstep.training.train_params import TrainParams
 
-UNLIMITED = sys.maxsize
+UNLIMITED = 2**31
 """A number of tokens that no record reaches."""
 
 _SOURCE = Source(path="preview.jsonl", format="messages")
@@ -55,17 +58,20 @@ def main(
 ) -> None:
     from lockstep.models import loading
 
-    marked_length = max_length or _read_max_length()
+    train = params.read(Params).train if params.FILE.exists() else None
     rows = list(islice(read_records(records_file), number))
     tokenizer = loading.load_tokenizer(model)
+    has_config = (model / "config.json").exists()  # the folder of an adapter has none
+    is_seq2seq = has_config and seq2seq.is_seq2seq(model)
+    trained_length = train.max_length if train and not is_seq2seq else UNLIMITED
     for record in rows:
-        example = tokenizer.encode_example(record, UNLIMITED)
+        example = encode_record(tokenizer, record, train, is_seq2seq)
         if as_json:
             end = max_length or UNLIMITED
             values = {"input_ids": example.input_ids[:end], "labels": example.labels[:end]}
             click.echo(json.dumps(values))
         else:
-            click.echo(format_example(tokenizer, record, example, marked_length))
+            click.echo(format_example(tokenizer, record, example, max_length or trained_length))
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -77,6 +83,21 @@ def read_records(path: Path) -> Iterator[Record]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield _parse_record(line, f"{path}:{number}")
+
+
+def encode_record(
+    tokenizer: ChatTokenizer, record: Record, train: TrainParams | None, is_seq2seq: bool
+) -> Example:
+    """Return a record as training reads it, whole; without params.yaml the last turn is learnt."""
+    if train is not None and train.objective in ("classification", "regression"):
+        ids, _ = tokenizer.encode_input(record, UNLIMITED)
+        return Example(ids, [IGNORE_INDEX] * len(ids))
+    if is_seq2seq:
+        pair = seq2seq.encode_pair(tokenizer, record, UNLIMITED)
+        labels = [IGNORE_INDEX] * len(pair.source) + pair.target
+        return Example(pair.source + pair.target, labels)
+    every_turn = train is not None and train.objective == "sft" and train.sft.loss_on == "all"
+    return tokenizer.encode_example(record, UNLIMITED, every_turn)
 
 
 def format_example(
@@ -94,11 +115,6 @@ def format_example(
         rest = tokenizer.pretrained.decode(example.input_ids[max_length:])
         shown += f"\n--- cut at {max_length} tokens ---\n{click.style(rest, dim=True)}"
     return f"{click.style(heading, bold=True)}\n{shown}\n"
-
-
-def _read_max_length() -> int:
-    """Return train.max_length of params.yaml; without that file no row is too long."""
-    return params.read(Params).train.max_length if params.FILE.exists() else UNLIMITED
 
 
 def _mark_learnt(tokenizer: ChatTokenizer, ids: list[int], labels: list[int]) -> str:
@@ -127,13 +143,14 @@ def _parse_record(line: bytes, origin: str) -> Record:
         raise UserError(f"{origin}: not valid JSON; write one JSON object per line") from None
     if not isinstance(row, dict) or "messages" not in row:
         raise UserError(f'{origin}: no messages; write a record or {{"messages": […]}}')
-    if {"id", "task", "source", "origin"} <= row.keys():
-        return records.load(line)
     try:
+        if {"id", "task", "source", "origin"} <= row.keys():
+            message_parsing.parse_messages(row["messages"], "messages", _SOURCE)
+            return records.load(line)
         messages = message_parsing.parse_messages(row["messages"], "messages", _SOURCE)
         messages = message_parsing.check_order(messages, _SOURCE)
         tools = message_parsing.parse_tools(row["tools"]) if row.get("tools") else []
-    except InvalidRowError as error:
+    except (InvalidRowError, TypeError) as error:  # TypeError: a key that records do not have
         raise UserError(f"{origin}: {error}; correct the line") from None
     return Record(messages=messages, task="", source=origin, origin=origin, tools=tools)
 

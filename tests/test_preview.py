@@ -11,7 +11,9 @@ from lockstep import preview, records
 from lockstep.models import loading
 from lockstep.records import Record
 from tests.conftest import write_params
+from tests.seq2seq_models import make_translations, write_t5
 
+RECORD_KEYS = {"id": "a", "task": "reply", "source": "a.csv", "origin": "a.csv:1"}
 LINE = {"messages": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes 好"}]}
 
 
@@ -74,6 +76,35 @@ def test_the_text_is_marked_at_the_length_in_params_yaml(run_preview: Callable[.
     assert len(ids) > 9
 
 
+TWO_TURNS = json.dumps({"messages": LINE["messages"] + [
+    {"role": "user", "content": "sure?"}, {"role": "assistant", "content": "no"}
+]})  # fmt: skip
+
+
+def test_the_turns_that_params_yaml_chooses_are_marked(run_preview: Callable[..., Result]):
+    assert run_preview(TWO_TURNS).output.count("⟦") == 1
+    write_params(Path(), {"train.sft.loss_on": "all"})
+    output = run_preview(TWO_TURNS).output
+    assert "⟦yes 好<|im_end|>⟧" in output
+    assert "⟦no<|im_end|>⟧" in output
+
+
+def test_a_classifier_reads_the_prompt_and_learns_no_text(run_preview: Callable[..., Result]):
+    write_params(Path(), {"train.objective": "classification"})
+    output = run_preview(json.dumps(LINE)).output
+    assert " tokens, 0 learnt\n" in output
+    assert "yes" not in output
+
+
+def test_source_and_target_of_a_sequence_to_sequence_model_are_shown(tmp_path: Path):
+    write_t5(tmp_path / "t5")
+    (tmp_path / "rows.jsonl").write_bytes(records.dump(make_translations()[0]))
+    result = CliRunner().invoke(preview.main, [str(tmp_path / "t5"), str(tmp_path / "rows.jsonl")])
+    assert result.output.partition("\n")[2] == (
+        "translate English to German: the house is red</s>⟦das Haus ist rot</s>⟧\n\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -81,6 +112,10 @@ def test_the_text_is_marked_at_the_length_in_params_yaml(run_preview: Callable[.
         ("[1]", "rows.jsonl:2: no messages; write a record or "),
         ('{"messages": [{"role": "user", "content": "a"}]}', "rows.jsonl:2: ends_without_answer"),
         ('{"messages": [{"role": "king", "content": "a"}]}', "rows.jsonl:2: unknown_role"),
+        ('{"messages": [{"role": "user", "content": "a"}], "tools": 5}', "rows.jsonl:2: ends_"),
+        (json.dumps({**LINE, **RECORD_KEYS, "messages": []}), "rows.jsonl:2: missing_messages"),
+        (json.dumps({**LINE, **RECORD_KEYS, "messages": [{}]}), "rows.jsonl:2: missing_role"),
+        (json.dumps({**LINE, **RECORD_KEYS, "more": 1}), "rows.jsonl:2: Record.__init__() got an"),
     ],
 )
 def test_a_line_that_is_no_record_is_an_error_with_its_number(

@@ -6,12 +6,12 @@ from pathlib import Path
 from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.hub.base_params import PROJECT_TEMPLATES, BaseParams
+from lockstep.hub.local_folder import CHAT_TEMPLATES
 from lockstep.models import loading
 from lockstep.models.template_adaptation import TemplateOptions
 
 TEMPLATE_FILE = "chat_template.jinja"
-TEMPLATES_FOLDER = "additional_chat_templates"
-"""File of the default template, and folder of the others, as transformers names them."""
+"""File of the default template, as transformers names it."""
 
 
 def read_template_options(base: BaseParams) -> TemplateOptions:
@@ -33,10 +33,11 @@ def write_template(folder: Path, base: BaseParams) -> None:
     if adapted == original:
         return
     templates = adapted if isinstance(adapted, dict) else {"default": adapted}
+    outputs.remove(folder / CHAT_TEMPLATES)  # transformers would add them to the new template
     for name, text in templates.items():
         path = folder / TEMPLATE_FILE
         if name != "default":
-            path = folder / TEMPLATES_FOLDER / f"{name}.jinja"
+            path = folder / CHAT_TEMPLATES / f"{name}.jinja"
         path.parent.mkdir(exist_ok=True)
         path.unlink(missing_ok=True)  # it may be a hard link to the user's own file
         path.write_text(text, encoding="utf-8")
@@ -56,9 +57,16 @@ def _read_template(name: str) -> str:
     if name in PROJECT_TEMPLATES:
         return (Path(__file__).parent / f"templates/{name}.jinja").read_text(encoding="utf-8")
     try:
-        return Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        reason = str(error.strerror).lower()
+    except ValueError as error:  # not UTF-8, or no path
+        reason = str(error)
+    else:
+        reason = "" if text.strip() else "the file is empty"
+    if reason:
         raise UserError(
-            f"params.yaml: base.chat_template: {name}: {error}; name a template file, or one of "
+            f"params.yaml: base.chat_template: {name}: {reason}; name a template file, or one of "
             f"{', '.join(PROJECT_TEMPLATES)}"
-        ) from None
+        )
+    return text

@@ -84,6 +84,7 @@ def drop_code_keys(folder: Path) -> list[str]:
     for name in (CONFIG, TOKENIZER_CONFIG):
         path = folder / name
         values = read_object(path)
+        _check_types(path, values)
         if keys := find_code_keys(values):
             _check_class(path, values)
             path.unlink()  # it may be a hard link to the user's own file
@@ -129,17 +130,29 @@ def _remove_code_keys(value: Any) -> Any:
     return [_remove_code_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
+def _check_types(path: Path, values: dict[str, Any]) -> None:
+    """Raise UserError if a key that names a class has a value of another type."""
+    names = values.get("architectures")
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(n, str) for n in names)
+    ):
+        raise UserError(f"{path}: architectures: {names!r} is no list of class names; correct it")
+    for key in ("model_type", "tokenizer_class"):
+        if values.get(key) is not None and not isinstance(values[key], str):
+            raise UserError(f"{path}: {key}: {values[key]!r} is no name; correct it")
+
+
 def _check_class(path: Path, values: dict[str, Any]) -> None:
     """Raise UserError if only code of the model's own repository has the class that it names."""
     import transformers
 
     if path.name == CONFIG:
         names = values.get("architectures") or []
-        is_known = not names or any(hasattr(transformers, str(name)) for name in names)
+        is_known = not names or any(hasattr(transformers, name) for name in names)
     else:
         names = [values.get("tokenizer_class")]
         has_file = (path.parent / "tokenizer.json").exists()  # it describes a tokenizer completely
-        is_known = has_file or not names[0] or hasattr(transformers, str(names[0]))
+        is_known = has_file or not names[0] or hasattr(transformers, names[0])
     model_type = values.get("model_type", "")
     if path.name == CONFIG and model_type not in transformers.CONFIG_MAPPING:
         names, is_known = [model_type], False

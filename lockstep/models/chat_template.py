@@ -30,7 +30,9 @@ _CALL: dict[str, Any] = {
 }
 """A conversation that shows how a template writes each part."""
 
-TEMPLATE_ERRORS = (TypeError, ValueError, LookupError, AttributeError)
+TEMPLATE_ERRORS = (
+    TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError
+)  # fmt: skip
 """Errors of Python that a template raises for a message in a form that it does not take."""
 
 
@@ -72,7 +74,11 @@ class ChatTemplate:
             return self._apply(messages, tools, self._choose_form(messages), generation_prompt)
         except (TemplateError, *TEMPLATE_ERRORS) as error:
             roles = ", ".join(message["role"] for message in messages)
-            raise UserError(f"the base's chat template refuses {roles}: {error}") from None
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"the base's chat template refuses {roles}: {reason}; change base.chat_template, "
+                "or remove the row"
+            ) from None
 
     def render_turn(self, messages: Sequence[Message], tools: Tools = ()) -> Turn:
         """Return the text before the last message and the text that the template writes for it.

@@ -65,15 +65,24 @@ def load_pretrained_tokenizer(folder: Path) -> Any:
 def read_end_ids(folder: Path) -> list[int]:
     """Return the ids of the end tokens that a folder declares for generation.
 
-    They are in generation_config.json; folders without that file have them in config.json.
+    They are in generation_config.json; folders without that file have them in config.json. Raise
+    UserError if they are no token ids.
     """
-    config = _read_json(folder / "config.json")
-    generation = _read_json(folder / "generation_config.json") or {
-        **config,
-        **config.get("text_config", {}),
-    }
-    ids = generation.get("eos_token_id")
-    return [] if ids is None else ids if isinstance(ids, list) else [ids]
+    path = folder / "generation_config.json"
+    values = _read_json(path)
+    if not values:
+        path = folder / "config.json"
+        config = _read_json(path)
+        values = {**config, **(config.get("text_config") or {})}
+    declared = values.get("eos_token_id")
+    listed = declared if isinstance(declared, list) else [declared]
+    ids = [number for number in listed if number is not None]
+    if not all(type(number) is int and 0 <= number < 2**31 for number in ids):
+        raise UserError(
+            f"{path}: eos_token_id: {declared!r} is neither a token id nor a list of them; correct "
+            "it"
+        )
+    return ids
 
 
 def load_model(

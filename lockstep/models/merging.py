@@ -182,7 +182,9 @@ def compute_logits(model: Any, prompts: Sequence[Prompt]) -> list[Any]:
         with torch.inference_mode():
             logits = model(
                 input_ids=torch.tensor([ids], device=model.device), **decoder_inputs
-            ).logits[0][-len(tokens) :]
+            ).logits[0]
+        if logits.ndim > 1:
+            logits = logits[-len(tokens) :]
         all_logits.append(logits.float().cpu())
     return all_logits
 

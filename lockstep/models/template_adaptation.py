@@ -7,7 +7,7 @@ gets the prompts that the model was trained on.
 import datetime
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ _DATE_CALL = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<format>.*?)(?P=qu
 
 _DATE_MACRO = "{%- macro strftime_now("
 """Beginning of the macro that replaces today's date."""
+
+PASSED_VARIABLES = ("messages", "tools", "documents", "add_generation_prompt")
+"""Variables that transformers passes to every template, so another value would have no effect."""
 
 _JOIN_SYSTEM = """\
 {%- if messages[0]['role'] == 'system' and messages|length > 1 and messages[1]['role'] == 'user' %}\
@@ -63,13 +66,10 @@ def adapt_template(template: str, options: TemplateOptions) -> str:
     A caller that passes a variable still decides. Raise UserError if the template does not read a
     variable, or if it computes the format of a date.
     """
+    if options.variables:
+        _check_variables(options.variables, template)
     lines = []
     for name, value in options.variables.items():
-        if not re.search(rf"\b{re.escape(name)}\b", template):
-            raise UserError(
-                f"params.yaml: base.template_options: {name}: the base's chat template does not "
-                "read it; leave it out"
-            )
         lines.append(
             f"{{%- set {name} = {name} if {name} is defined else {_format_literal(value)} %}}\n"
         )
@@ -78,14 +78,31 @@ def adapt_template(template: str, options: TemplateOptions) -> str:
     return "".join(lines) + template
 
 
+def _check_variables(names: Iterable[str], template: str) -> None:
+    """Raise UserError for a variable that has no effect on the template."""
+    from jinja2 import TemplateError
+    from transformers.utils.chat_template_utils import _get_template_variables
+
+    try:
+        read = _get_template_variables(template)
+    except TemplateError:
+        return  # the check of the template reports what is wrong
+    for name in names:
+        reason = "" if name in read else "the base's chat template does not read it"
+        if name in PASSED_VARIABLES:
+            reason = "every template gets its value from the record"
+        if reason:
+            raise UserError(f"params.yaml: base.template_options: {name}: {reason}; leave it out")
+
+
 def _define_date(template: str, fixed_date: datetime.date) -> str:
     """Return a macro that hides the function for today's date."""
     calls = template.count("strftime_now(")
     formats = sorted({match["format"] for match in _DATE_CALL.finditer(template)})
     if calls != len(_DATE_CALL.findall(template)):
         raise UserError(
-            "the chat template computes the format of today's date, so it cannot be fixed; replace "
-            "strftime_now in it by a date"
+            "params.yaml: base.chat_template: the template computes the format of today's date, so "
+            "the date cannot be fixed; set it to a copy that has a date instead of strftime_now"
         )
     dates = {text: fixed_date.strftime(text) for text in formats}
     return f"{_DATE_MACRO}format) %}}{{{{ {_format_literal(dates)}[format] }}}}{{%- endmacro %}}\n"

@@ -25,6 +25,7 @@ def choose_target_modules(config: Any, model: Any) -> None:
     """
     if not hasattr(config, "target_modules") or not hasattr(config, "exclude_modules"):
         return  # vectors before the input or rows of the embeddings
+    _check_names(config, model)
     if config.target_modules is None and not _has_default(config, model):
         config.target_modules = "all-linear"
         if hasattr(config, "feedforward_modules") and config.feedforward_modules is None:
@@ -33,7 +34,7 @@ def choose_target_modules(config: Any, model: Any) -> None:
     if new_modules:
         config.modules_to_save = [*(config.modules_to_save or []), *new_modules]
     excluded = [*loading.find_media_parts(model), *new_modules, *_list_saved_heads(config, model)]
-    if excluded:
+    if excluded or config.exclude_modules:
         config.exclude_modules = _exclude(excluded, config.exclude_modules)
     _check_targets(config, model)
 
@@ -61,12 +62,26 @@ def _list_saved_heads(config: Any, model: Any) -> list[str]:
 
 def _exclude(parts: list[str], excluded: Any) -> str:
     """Return a pattern for parts of the model with all layers in them, and for `excluded`."""
-    pattern = f"({'|'.join(re.escape(part) for part in sorted(parts))})(\\..*)?"
-    if not excluded:
-        return pattern
-    if not isinstance(excluded, str):
-        excluded = rf"(.*\.)?({'|'.join(re.escape(name) for name in sorted(excluded))})"
-    return f"{pattern}|{excluded}"
+    patterns = [f"({'|'.join(re.escape(part) for part in sorted(parts))})(\\..*)?"] if parts else []
+    if isinstance(excluded, str):
+        patterns.append(excluded)
+    elif excluded:
+        names = "|".join(re.escape(name) for name in sorted(excluded))
+        patterns.append(rf"(.*\.)?({names})")
+    return "|".join(patterns)
+
+
+def _check_names(config: Any, model: Any) -> None:
+    """Raise UserError if an option names a layer that the model lacks, which PEFT passes over."""
+    names = [name for name, _ in model.named_modules()]
+    for option in ("modules_to_save", "exclude_modules", "feedforward_modules"):
+        value = getattr(config, option, None)
+        for target in sorted(value) if isinstance(value, list | set) else ():
+            if not any(f".{name}".endswith(f".{target}") for name in names):
+                raise UserError(
+                    f"params.yaml: train.adapter.{option}: the base has no layer {target}; correct "
+                    "or remove it"
+                )
 
 
 def _check_targets(config: Any, model: Any) -> None:

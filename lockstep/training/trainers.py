@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ def build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
     """
     try:
         return _build_trainer(model, plan)
-    except (ValueError, NotImplementedError, IndexError) as error:
+    except (ValueError, NotImplementedError, IndexError, re.error) as error:
         params, reason = plan.params, " ".join(str(error).split())
         raise UserError(
             f"params.yaml: train: {params.objective} with strategy {params.strategy}: {reason}"

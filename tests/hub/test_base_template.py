@@ -87,6 +87,39 @@ def test_a_template_file_that_does_not_exist_is_an_error(tiny_model_copy: Path):
         write_template(tiny_model_copy, chat_template="none.jinja")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "the file is empty"), (b" \n", "the file is empty"), (b"\xff", "")],
+)
+def test_a_file_that_holds_no_template_is_an_error(
+    tiny_model_copy: Path, tmp_path: Path, content: bytes, reason: str
+):
+    file = tmp_path / "own.jinja"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=rf"own\.jinja: .*{reason}.*name a template file"):
+        write_template(tiny_model_copy, chat_template=str(file))
+
+
+def test_a_new_template_replaces_the_named_ones_too(tiny_model_copy: Path):
+    """Otherwise rows with tools would be written by the old template for them."""
+    named = tiny_model_copy / "additional_chat_templates"
+    named.mkdir()
+    (named / "tool_use.jinja").write_text("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    write_template(tiny_model_copy, chat_template="plain")
+    assert not named.exists()
+    assert isinstance(loading.load_pretrained_tokenizer(tiny_model_copy).chat_template, str)
+
+
+def test_named_templates_are_adapted_and_kept(tiny_model_copy: Path):
+    template = "{{ strftime_now('%Y') }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    named = tiny_model_copy / "additional_chat_templates"
+    named.mkdir()
+    (named / "tool_use.jinja").write_text(template)
+    write_template(tiny_model_copy)
+    assert (named / "tool_use.jinja").read_text().endswith(template)
+    assert "2024" in (named / "tool_use.jinja").read_text()
+
+
 def test_the_variables_and_the_date_are_written_into_the_template(tiny_model_copy: Path):
     file = tiny_model_copy / "chat_template.jinja"
     file.write_text("{{ strftime_now('%d.%m.%Y') }}{{ mood }}" + file.read_text())

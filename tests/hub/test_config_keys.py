@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.errors import UserError
 from lockstep.hub.config_keys import drop_code_keys, find_code_keys
 
 
@@ -60,3 +61,20 @@ def test_code_of_a_tokenizer_is_dropped(model: Path):
         "other code"
     ]
     assert "auto_map" not in json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("config.json", {"architectures": "LlamaForCausalLM"}),
+        ("config.json", {"architectures": 5, "auto_map": {}}),
+        ("config.json", {"architectures": [None]}),
+        ("config.json", {"model_type": ["qwen2"], "auto_map": {}}),
+        ("tokenizer_config.json", {"tokenizer_class": 5}),
+    ],
+)
+def test_a_class_whose_name_is_no_text_is_an_error(model: Path, name: str, values: dict[str, Any]):
+    path = model / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    with pytest.raises(UserError, match=rf"{name}: {next(iter(values))}: .*; correct it"):
+        drop_code_keys(model)

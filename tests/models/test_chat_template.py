@@ -114,10 +114,22 @@ def test_an_earlier_turn_that_a_template_leaves_out_is_an_error():
         template.render_turn([{"role": "user", "content": "First?"}, answer, QUESTION, answer])
 
 
-def test_a_python_error_of_a_template_is_one_line():
-    template = build_template("{{ messages[0]['content'] + 1 }}")
-    with pytest.raises(UserError, match=r"^the base's chat template refuses user: can only conc"):
-        template.render([QUESTION])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{{ messages[0]['content'] + 1 }}", "can only conc"),
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{% for i in range(10**9) %}a{% endfor %}", "Range too big"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "maximum recursion"),
+        ("{{ raise_exception('no\\nsystem') }}", "no system; change base.chat_template"),
+    ],
+)
+def test_an_error_of_a_template_is_one_line(text: str, reason: str):
+    with pytest.raises(
+        UserError, match=f"^the base's chat template refuses user: {reason}"
+    ) as error:
+        build_template(text).render([QUESTION])
+    assert "\n" not in error.value.message
 
 
 def test_reasoning_that_the_generation_prompt_excludes_is_an_error_with_its_own_remedy():

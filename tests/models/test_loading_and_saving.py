@@ -47,6 +47,31 @@ def test_equal_models_are_saved_as_equal_bytes(
     assert read_folder(one) == read_folder(other) == read_folder(tiny_model)
 
 
+@pytest.mark.parametrize("declared", ["2", ["<|im_end|>"], -1, 2**40, True, 2.0, {"id": 2}, [[2]]])
+def test_end_tokens_that_are_no_token_ids_are_an_error(tiny_model_copy: Path, declared: Any):
+    file = tiny_model_copy / "generation_config.json"
+    file.write_text(json.dumps({"eos_token_id": declared}))
+    with pytest.raises(UserError, match=r"/generation_config\.json: eos_token_id: .*correct it"):
+        loading.load_tokenizer(tiny_model_copy)
+
+
+@pytest.mark.parametrize("declared", [None, [], [None], 2, [2, None]])
+def test_end_tokens_may_be_left_out(tiny_model_copy: Path, declared: Any):
+    file = tiny_model_copy / "generation_config.json"
+    file.write_text(json.dumps({"eos_token_id": declared}))
+    tokenizer = loading.load_tokenizer(tiny_model_copy)
+    assert tokenizer.end_ids == (tokenizer.pretrained.eos_token_id,) == (2,)
+
+
+def test_a_text_config_without_values_has_no_end_tokens(tiny_model_copy: Path):
+    """Folders without generation_config.json may have the end tokens in config.json."""
+    (tiny_model_copy / "generation_config.json").unlink()
+    file = tiny_model_copy / "config.json"
+    values = json.loads(file.read_text()) | {"text_config": None, "eos_token_id": [5]}
+    file.write_text(json.dumps(values))
+    assert loading.read_end_ids(tiny_model_copy) == [5]
+
+
 def test_a_model_larger_than_max_shard_gb_is_saved_as_shards_with_an_index(
     loaded_model: Any, tmp_path: Path
 ):

@@ -10,6 +10,7 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.models import loading, merging, placement, saving
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.heads import Head
 from lockstep.records import Record
 
 
@@ -49,6 +50,14 @@ def test_zero_prompts_or_zero_tolerance_is_an_error(changes: dict[str, Any]):
 
 
 PROMPTS = [[1, 30, 31, 32, 33, 40, 41, 2], [1, 50, 51, 52]]
+
+
+def test_all_outputs_of_a_head_are_compared_however_short_the_prompt(tiny_model: Path):
+    """Banking77 has 77 labels, and a prompt may have fewer tokens."""
+    head = Head("single_label_classification", [f"label {number}" for number in range(77)])
+    model = loading.load_model(tiny_model, "float32", "eager", "cpu", head=head)
+    assert [len(logits) for logits in merging.compute_logits(model, PROMPTS)] == [77, 77]
+
 
 ADAPTERS: dict[str, dict[str, Any]] = {
     "lora": {"target_modules": "all-linear"},

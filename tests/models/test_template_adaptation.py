@@ -49,10 +49,23 @@ def test_variables_may_be_texts_numbers_and_null():
     assert render(pretrained, [QUESTION]) == 'it\'s "é"|2.5|True|[1, True]'
 
 
-def test_a_variable_that_the_template_does_not_read_is_an_error():
-    options = TemplateOptions(variables={"enable_thinking": False})
-    with pytest.raises(UserError, match=r"base\.template_options: enable_thinking: .* not read it"):
+@pytest.mark.parametrize("name", ["enable_thinking", "assistant", "message", ""])
+def test_a_variable_that_the_template_does_not_read_is_an_error(name: str):
+    """Qwen 2.5 writes the word assistant, and its own loop sets message."""
+    options = TemplateOptions(variables={name: False})
+    with pytest.raises(UserError, match=rf"base\.template_options: {name}: .* not read it"):
         adapt_template(read_template("qwen2_5"), options)
+
+
+def test_a_variable_that_every_record_sets_is_an_error():
+    options = TemplateOptions(variables={"add_generation_prompt": True})
+    with pytest.raises(UserError, match=r"add_generation_prompt: .* from the record; leave it out"):
+        adapt_template(read_template("qwen3"), options)
+
+
+def test_a_broken_template_is_reported_by_its_own_check():
+    options = TemplateOptions(variables={"enable_thinking": False})
+    assert adapt_template("{% for enable_thinking", options).endswith("{% for enable_thinking")
 
 
 @pytest.mark.parametrize(
@@ -101,8 +114,8 @@ def test_the_first_line_of_a_template_keeps_its_white_space():
         pretrained = build_pretrained("qwen3")
         pretrained.chat_template = template
         expected = render(pretrained, [QUESTION])
-        options = TemplateOptions(variables={"messages": []})
-        pretrained.chat_template = adapt_template(template + "{# messages #}", options)
+        options = TemplateOptions(variables={"mood": ""})
+        pretrained.chat_template = adapt_template(template + "{{ mood }}", options)
         assert render(pretrained, [QUESTION]) == expected
 
 

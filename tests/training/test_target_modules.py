@@ -145,6 +145,26 @@ def test_an_unknown_layer_is_refused_with_the_names_of_the_base(tmp_path: Path):
     assert error.value.message == message
 
 
+def test_layers_may_be_excluded_by_name_or_by_pattern(tmp_path: Path):
+    everything = list_adapted(adapt(load("phi3", tmp_path / "phi3")))
+    for excluded in (["qkv_proj"], r".*\.qkv_proj"):
+        names = list_adapted(adapt(load("phi3", tmp_path / "phi3"), exclude_modules=excluded))
+        assert names == {name for name in everything if not name.endswith("qkv_proj")}
+
+
+@pytest.mark.parametrize(
+    ("config_class", "option"),
+    [
+        ("LoraConfig", "modules_to_save"),
+        ("LoraConfig", "exclude_modules"),
+        ("IA3Config", "feedforward_modules"),
+    ],
+)
+def test_a_layer_that_the_base_lacks_is_an_error(config_class: str, option: str, tmp_path: Path):
+    with pytest.raises(UserError, match=rf"train\.adapter\.{option}: the base has no layer foo;"):
+        adapt(load("phi3", tmp_path / "phi3"), config_class, **{option: ["foo"]})
+
+
 def test_bottleneck_refuses_the_layers_of_gpt2(tmp_path: Path):
     with pytest.raises(UserError, match="bottleneck cannot adapt the Conv1D layers of gpt2"):
         adapt(load("gpt2", tmp_path / "gpt2"), "PeanutConfig")

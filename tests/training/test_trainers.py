@@ -6,9 +6,12 @@ from typing import Any, get_args
 
 import pytest
 
+from lockstep.errors import UserError
 from lockstep.models.chat import ChatTokenizer
-from lockstep.training import training_log
+from lockstep.training import trainers, training_log
 from lockstep.training.train_params import Objective, Strategy
+from lockstep.training.training_plan import Plan
+from lockstep.training.training_run import load_model
 
 pytestmark = pytest.mark.slow
 
@@ -254,3 +257,23 @@ def test_the_metric_of_early_stopping_is_ignored_without_patience(run_training: 
     stopping = {"patience": 0, "metric": "accuracy", "min_change": 0.0}
     trainer = run_training(evaluation_steps=1, epochs=0.5, early_stopping=stopping)
     assert trainer.state.global_step == trainer.state.max_steps
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target_modules": "q_proj("},
+        {"target_modules": ["q_proj"], "exclude_modules": "(k"},
+        {"target_modules": ["q_proj"], "rank_pattern": {"(": 4}},
+    ],
+)
+def test_a_pattern_that_is_no_regular_expression_is_an_error(
+    make_plan: Callable[..., Plan],
+    make_params: Callable[..., Any],
+    tiny_model: Any,
+    options: dict[str, Any],
+):
+    changes = {"strategy": "lora", "adapter": options}
+    model = load_model(tiny_model, make_params(**changes), None, "cpu")
+    with pytest.raises(UserError, match=r"^params\.yaml: train: sft with strategy lora: .*pattern"):
+        trainers.build_trainer(model, make_plan(**changes))
