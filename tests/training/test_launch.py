@@ -1,7 +1,6 @@
 """Training in several real processes (gloo) gives the loss curve of one process."""
 
 import csv
-import importlib.util
 import os
 import re
 import signal
@@ -42,6 +41,12 @@ LAUNCHES: dict[str, dict[str, Any]] = {
     "zero3-offload": {"strategy": "deepspeed", "zero_stage": 3, "offload": True},
 }
 """Values of `runtime.launch` for a run in two processes, by the name of the run."""
+
+
+def skip_without_deepspeed(name: str) -> None:
+    """Skip the test if the run needs DeepSpeed, which is not a dependency."""
+    if LAUNCHES[name]["strategy"] == "deepspeed":
+        pytest.importorskip("deepspeed")
 
 
 def find_free_port() -> int:
@@ -102,8 +107,7 @@ def test_two_processes_give_the_curve_of_one(
     train_once: Callable[[str], Path], read_folder: Any, name: str
 ):
     """Each step sees the same rows; only the order of floating-point sums differs."""
-    if "deepspeed" in LAUNCHES[name].values() and importlib.util.find_spec("deepspeed") is None:
-        pytest.skip("deepspeed is not installed")
+    skip_without_deepspeed(name)
     one, two = train_once("one"), train_once(name)
     assert read_folder(one).keys() == read_folder(two).keys()
     for losses, parallel_losses in zip(read_loss_curve(one), read_loss_curve(two), strict=True):
@@ -111,15 +115,20 @@ def test_two_processes_give_the_curve_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["ddp", "zero2", "zero3"])
 def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
     train_once: Callable[[str], Path],
     start_stage: Callable[..., subprocess.Popen[str]],
     workspace: Path,
     read_folder: Any,
+    name: str,
 ):
-    uninterrupted = train_once("ddp")
-    changes = {**SETTINGS, "runtime.launch": {"processes": 2, "port": find_free_port()}}
-    process = start_stage(*ARGUMENTS, "out", changes=changes)
+    skip_without_deepspeed(name)
+    uninterrupted = train_once(name)
+    launch = {"processes": 2, "port": find_free_port(), **LAUNCHES[name]}
+    changes = {**SETTINGS, "runtime.launch": launch}
+    out = f"{name}-resumed"
+    process = start_stage(*ARGUMENTS, out, changes=changes)
     assert process.stderr is not None
     assert any(line.startswith("train: step 4/") for line in process.stderr)
     processes = psutil.Process(process.pid).children(recursive=True)
@@ -134,11 +143,11 @@ def test_a_killed_worker_ends_all_workers_and_the_run_resumes(
         assert time.monotonic() < deadline, "workers outlived the launcher"
         time.sleep(0.1)
 
-    resumed = start_stage(*ARGUMENTS, "out", changes=changes)
+    resumed = start_stage(*ARGUMENTS, out, changes=changes)
     stderr = resumed.communicate(timeout=300)[1]
     assert resumed.returncode == 0, stderr
     assert re.search(r"resumes at step \d+ of 12", stderr)
-    assert read_folder(workspace / "out") == read_folder(uninterrupted)
+    assert read_folder(workspace / out) == read_folder(uninterrupted)
 
 
 @pytest.mark.slow
