@@ -63,7 +63,7 @@ def adapt_tokenizer(pretrained: Any, options: TemplateOptions) -> None:
         pretrained.chat_template = _add_system_message(pretrained, adapted_template)
     elif options.variables:
         raise UserError(
-            "params.yaml: base.template_options: the base has no chat template that reads them; set "
+            "params.yaml: base.template_options: the base has no chat template to read them; set "
             "base.chat_template, or leave them out"
         )
 
