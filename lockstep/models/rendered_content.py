@@ -63,10 +63,13 @@ def _walk_values(value: Any) -> Iterator[str]:
 
 
 def _contains(rendered: str, text: str) -> bool:
-    """Whether a rendered text has another one, which may be trimmed or written as JSON."""
+    """Whether a rendered text has another one, which may be trimmed, or escaped in a literal.
+
+    Literals are those of JSON or, for the calls of LFM2, of Python.
+    """
     words = text.strip()
-    escaped = (json.dumps(words, ensure_ascii=ascii)[1:-1] for ascii in (False, True))
-    return words in rendered or any(form in rendered for form in escaped)
+    literals = (json.dumps(words), json.dumps(words, ensure_ascii=False), repr(words))
+    return words in rendered or any(literal[1:-1] in rendered for literal in literals)
 
 
 def _build_error(part: str, where: str) -> UserError:

@@ -107,6 +107,14 @@ def test_what_a_template_leaves_out_is_an_error(
         template.render_turn([QUESTION, {"role": "assistant", **values}], tools)
 
 
+@pytest.mark.parametrize("name", ["qwen2_5", "lfm2_v2", "llama3_1"])
+def test_arguments_with_quotes_and_line_breaks_are_found_in_the_literals_of_a_template(name: str):
+    """Qwen and Llama write JSON, LFM2 writes Python."""
+    function = {"name": "track", "arguments": {"note": 'it\'s "late"\n价7'}}
+    call = {**CALL, "tool_calls": [{"type": "function", "function": function}]}
+    assert "late" in ChatTemplate(build_pretrained(name)).render_turn([QUESTION, call]).answer
+
+
 def test_an_earlier_turn_that_a_template_leaves_out_is_an_error():
     template = build_template("{% for m in messages[-2:] %}{{ m['content'] }}{% endfor %}")
     answer: Message = {"role": "assistant", "content": "Yes."}
