@@ -151,7 +151,8 @@ def test_weights_that_were_trained_whole_get_the_form_of_their_base(
     model.config.pad_token_id = 5
     model.generation_config.eos_token_id = [1, 2]
     saving.save_model(model, workspace / "trained/model", 1.0)
-    saving.save_tokenizer(loading.load_tokenizer(workspace / "base"), workspace / "trained/model")
+    tokenizer = loading.load_tokenizer(workspace / "base").pretrained
+    saving.save_tokenizer(tokenizer, workspace / "trained/model")
     run_stage_in_process(*ARGUMENTS)
     assert_form_of_base(workspace)
     trained, merged = (

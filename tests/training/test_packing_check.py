@@ -39,7 +39,7 @@ def build_packed_trainer(
 
         config = AutoConfig.for_model(model_type)
         sizes = {
-            "vocab_size": len(tokenizer), "hidden_size": 64, "num_hidden_layers": 2, "n_layer": 2,
+            "vocab_size": len(tokenizer.pretrained), "hidden_size": 64, "num_hidden_layers": 2, "n_layer": 2,
             "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32, "n_embd": 64,
             "n_head": 2, "n_heads": 2, "n_layers": 2, "d_model": 64, "intermediate_size": 64,
             "ffn_dim": 64, "word_embed_proj_dim": 64, "moe_intermediate_size": 32,
@@ -49,7 +49,7 @@ def build_packed_trainer(
             "mamba_n_groups": 1, "linear_num_value_heads": 2, "linear_num_key_heads": 2,
             "linear_key_head_dim": 32, "linear_value_head_dim": 32, "initializer_range": 0.2,
             "attention_dropout": 0.0, "pad_token_id": tokenizer.pad_token_id,
-            "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.eos_token_id,
+            "eos_token_id": tokenizer.pretrained.eos_token_id, "bos_token_id": tokenizer.pretrained.eos_token_id,
         }  # fmt: skip
         known = {
             name: value
@@ -71,7 +71,7 @@ def build_packed_trainer(
         model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
         base = tmp_path / model_type
         saving.save_model(model, base, 1.0)
-        saving.save_tokenizer(tokenizer, base)
+        saving.save_tokenizer(tokenizer.pretrained, base)
         strategy = "full" if model_type in RECURRENT else "lora"
         changes: dict[str, Any] = {
             "batching": "packed",
