@@ -37,9 +37,9 @@ def build_packed_trainer(
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        config = AutoConfig.for_model(model_type)
+        config, vocabulary = AutoConfig.for_model(model_type), len(tokenizer.pretrained)
         sizes = {
-            "vocab_size": len(tokenizer.pretrained), "hidden_size": 64, "num_hidden_layers": 2, "n_layer": 2,
+            "vocab_size": vocabulary, "hidden_size": 64, "num_hidden_layers": 2, "n_layer": 2,
             "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32, "n_embd": 64,
             "n_head": 2, "n_heads": 2, "n_layers": 2, "d_model": 64, "intermediate_size": 64,
             "ffn_dim": 64, "word_embed_proj_dim": 64, "moe_intermediate_size": 32,
