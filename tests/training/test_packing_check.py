@@ -49,7 +49,7 @@ def build_packed_trainer(
             "mamba_n_groups": 1, "linear_num_value_heads": 2, "linear_num_key_heads": 2,
             "linear_key_head_dim": 32, "linear_value_head_dim": 32, "initializer_range": 0.2,
             "attention_dropout": 0.0, "pad_token_id": tokenizer.pad_token_id,
-            "eos_token_id": tokenizer.pretrained.eos_token_id, "bos_token_id": tokenizer.pretrained.eos_token_id,
+            "eos_token_id": tokenizer.end_ids[0], "bos_token_id": tokenizer.end_ids[0],
         }  # fmt: skip
         known = {
             name: value
