@@ -60,6 +60,8 @@ def main(
 
     train = params.read(Params).train if params.FILE.exists() else None
     rows = list(islice(read_records(records_file), number))
+    if not rows:
+        raise UserError(f"{records_file}: no records; write one JSON object per line")
     tokenizer = loading.load_tokenizer(model)
     has_config = (model / "config.json").exists()  # the folder of an adapter has none
     is_seq2seq = has_config and seq2seq.is_seq2seq(model)

@@ -124,3 +124,9 @@ def test_a_line_that_is_no_record_is_an_error_with_its_number(
     result = run_preview(json.dumps(LINE), line)
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_file_without_records_is_an_error(run_preview: Callable[..., Result]):
+    result = run_preview("", "")
+    assert result.exit_code == 2
+    assert "rows.jsonl: no records" in result.output
