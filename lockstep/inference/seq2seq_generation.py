@@ -123,11 +123,11 @@ def _generate_batch(
     from transformers import GenerationConfig
 
     declared = model.generation_config
-    kept = {name: getattr(declared, name, None) for name in KEPT_OPTIONS}
-    if kept["decoder_start_token_id"] is None:  # config.json has the one that training uses
-        kept["decoder_start_token_id"] = getattr(model.config, "decoder_start_token_id", None)
+    settings = {name: getattr(declared, name, None) for name in KEPT_OPTIONS}
+    if settings["decoder_start_token_id"] is None:  # config.json has the one that training uses
+        settings["decoder_start_token_id"] = getattr(model.config, "decoder_start_token_id", None)
     model.generation_config = GenerationConfig(
-        **kept, eos_token_id=list(tokenizer.end_ids), **options
+        **settings, eos_token_id=list(tokenizer.end_ids), **options
     )
     ids, mask = pad_rows(sources, fill=tokenizer.pad_token_id)
     with torch.inference_mode():
@@ -138,7 +138,7 @@ def _generate_batch(
         )
     model.generation_config = declared
     rows = sequences[:, 1:].tolist()  # the first token is the decoder's start token
-    forces_end = kept["forced_eos_token_id"] is not None
+    forces_end = settings["forced_eos_token_id"] is not None
     return [_decode(tokenizer, row, max_new_tokens, forces_end) for row in rows]
 
 

@@ -63,10 +63,10 @@ def restore_config(config: Any, base_config: Any, head: Head | None) -> None:
     """Give all keys the base's values, except those that the architecture or a head needs."""
     if type(config) is not type(base_config):  # the text model of a multimodal base
         base_config = base_config.get_text_config()
-    kept = KEPT_KEYS + (HEAD_KEYS if head else ())
+    own_keys = KEPT_KEYS + (HEAD_KEYS if head else ())
     base_values = vars(base_config)
     for key in [*vars(config), *base_values]:
-        if key.startswith("_") or key in kept:
+        if key.startswith("_") or key in own_keys:
             continue
         if key in base_values:
             setattr(config, key, base_values[key])

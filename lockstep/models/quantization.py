@@ -89,12 +89,12 @@ def count_quantized_layers(model: Any) -> int:
     with lean_imports.hide_module("datasets"):  # GPTQ's calibration needs it, the search does not
         from optimum.gptq.utils import get_layers
 
-    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    full_precision_layers = set(getattr(model, "_keep_in_fp32_modules", None) or ())
     unquantized = sorted(
         name
         for blocks in loading.find_block_lists(model)
         for name in get_layers(blocks, layers=[torch.nn.Linear])
-        if not kept & set(name.split("."))
+        if not full_precision_layers & set(name.split("."))
     )
     if unquantized:
         raise UserError(
