@@ -83,6 +83,19 @@ def test_bf16_products_differ_slightly_from_fp32_products(tiny_model: Path):
     assert 0 < (bf16 - fp32).norm() < 0.1 * fp32.norm()
 
 
+def test_the_error_for_an_unquantized_layer_names_it(tiny_model: Path):
+    config = quantization.build_config("int8", False, "fp32")
+    config.llm_int8_skip_modules = ["lm_head", "model.layers.1.mlp.up_proj"]
+    model = loading.load_model(tiny_model, "auto", "eager", "cpu", config)
+    with pytest.raises(UserError, match=r"1 linear layers were not quantized: 1\.mlp\.up_proj"):
+        quantization.count_quantized_layers(model)
+
+
+def test_a_model_without_quantized_layers_is_an_error(loaded_model: Any):
+    with pytest.raises(UserError, match="14 linear layers were not quantized"):
+        quantization.count_quantized_layers(loaded_model)
+
+
 SHAPE: dict[str, Any] = {
     "vocab_size": 64, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 1, "head_dim": 64, "initializer_range": 0.1,
