@@ -1,5 +1,6 @@
 """Conversion of rows to records: each row is parsed, checked, cleaned and scored by itself."""
 
+import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -109,10 +110,7 @@ class RowConverter:
         changed: set[str] = set()
         messages = [self._clean_message(message, changed) for message in conversation.messages]
         rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
-        if not self._are_labels_allowed(messages[-1]["content"]):
-            raise InvalidRowError(
-                "unknown_label", detail=f"{messages[-1]['content'][:60]} is not in the labels"
-            )
+        self._check_labels(messages[-1]["content"])
         slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
         if conversation.reject_reason:
             slices.setdefault(field_synonyms.REJECT_REASON, conversation.reject_reason)
@@ -152,8 +150,17 @@ class RowConverter:
             row |= self.source.constants
         return row
 
-    def _are_labels_allowed(self, answer: str) -> bool:
-        return self.labels is None or self.labels >= set(parse_labels(answer))
+    def _check_labels(self, answer: str) -> None:
+        """Raise InvalidRowError for a label that is not allowed, with the most similar one."""
+        if self.labels is None or self.labels >= set(parse_labels(answer)):
+            return
+        label = next(label for label in parse_labels(answer) if label not in self.labels)
+        nearest = difflib.get_close_matches(label, sorted(self.labels), n=1)
+        question = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise InvalidRowError(
+            "unknown_label",
+            detail=f"{show_value(label)} is not in {self.source.labels}{question}",
+        )
 
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""

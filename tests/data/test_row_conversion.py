@@ -333,6 +333,15 @@ def test_a_label_that_is_not_allowed_is_rejected(tmp_path: Path) -> None:
     ]
 
 
+def test_the_most_similar_label_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('["refund", "order"]')
+    source = make_source("a.csv", "multi_label", labels="labels.json")
+    data = 'text,labels\na,"[""order"", ""refnd""]"\n'
+    (rejected,) = convert_file(tmp_path, data, source)
+    assert isinstance(rejected, RejectedRow)
+    assert rejected.detail == '"refnd" is not in labels.json; did you mean refund?'
+
+
 def test_a_rejected_csv_row_shows_its_cells(tmp_path: Path) -> None:
     (row,) = convert_file(tmp_path, "prompt,completion\na,b,c\n", make_source("a.csv"))
     assert row == RejectedRow(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")

@@ -150,6 +150,7 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
     assert sorted(questions) == sorted(QUESTIONS)
     assert read_lines(workspace, "rejected.jsonl") == [
         {
+            "detail": '"lose" is not in labels.json',
             "origin": "intent.csv:43",
             "reason": "unknown_label",
             "row": '{"label": "lose", "text": "How do I lose my parcel?"}',
@@ -188,12 +189,44 @@ def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
         assert file.read_bytes() == (workspace / "second" / file.name).read_bytes(), file.name
 
 
+def test_all_pairs_of_a_row_are_in_one_split(workspace: Path) -> None:
+    rows = [
+        {"prompt": question, "chosen": "Gladly.", "rejected": ["No.", "Never.", "Later."]}
+        for question in QUESTIONS
+    ]
+    (workspace / "raw" / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_params(workspace, sources=[{"path": "pairs.jsonl", "format": "preference"}])
+    assert run_prepare(workspace)[0] == 0
+    splits = read_splits(workspace)
+    origins = [{record.origin.split(".jsonl:")[1].split(".")[0] for record in split}
+               for split in splits.values()]  # fmt: skip
+    assert [len(split) for split in splits.values()] == [84, 12, 24]
+    assert sum(map(len, origins)) == len(set.union(*origins)) == 40
+
+
+def test_shortened_conversations_are_counted(workspace: Path) -> None:
+    rows = [
+        {"messages": [
+            {"role": "user", "content": question}, {"role": "assistant", "content": "Yes."},
+            {"role": "user", "content": "Sure?"},
+            {"role": "assistant", "content": "No.", "weight": number % 2},
+        ]}
+        for number, question in enumerate(QUESTIONS)
+    ]  # fmt: skip
+    (workspace / "raw" / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_params(workspace, sources=[{"path": "chats.jsonl", "format": "messages"}])
+    assert run_prepare(workspace)[0] == 0
+    assert json.loads((workspace / "prepared" / "card.json").read_text())["shortened"] == 20
+    answers = [record.answer for split in read_splits(workspace).values() for record in split]
+    assert sorted(answers) == ["No."] * 20 + ["Yes."] * 20
+
+
 def test_too_many_rejected_rows_are_refused_and_listed(workspace: Path) -> None:
     write_params(workspace, max_rejected_fraction=0.0)
     assert run_prepare(workspace) == (2, [
         "error: 1 of 42 rows rejected, more than prepare.max_rejected_fraction 0.0; "
         "repair them or raise it:",
-        "error: intent.csv:43: unknown_label",
+        'error: intent.csv:43: unknown_label ("lose" is not in labels.json)',
     ])  # fmt: skip
     assert list_outputs(workspace) == []
 
