@@ -225,8 +225,8 @@ class RowConverter:
                 "too_long",
                 detail=f"a text has {len(text)} characters, more than prepare.max_characters",
             )
-        if ("<" in text or "[" in text) and row_fields.CONTROL_TOKEN.search(text):
-            raise InvalidRowError("control_token")
+        if ("<" in text or "[" in text) and (found := row_fields.CONTROL_TOKEN.search(text)):
+            raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
         changed |= steps
         return text
 

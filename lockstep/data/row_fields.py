@@ -81,8 +81,8 @@ def check_characters(text: str) -> str:
 
 def check_all_texts(value: Any) -> None:
     """Raise InvalidRowError if a string in a JSON value has a control token or a bad character."""
-    if isinstance(value, str) and CONTROL_TOKEN.search(check_characters(value)):
-        raise InvalidRowError("control_token")
+    if isinstance(value, str) and (found := CONTROL_TOKEN.search(check_characters(value))):
+        raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
     if isinstance(value, dict):
         check_all_texts([*value, *value.values()])
     elif isinstance(value, list):
