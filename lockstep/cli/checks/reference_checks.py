@@ -6,7 +6,8 @@ predict runs these checks before it loads a model; evaluate relies on them.
 from collections.abc import Mapping, Sequence
 
 from lockstep.errors import UserError
-from lockstep.metrics import json_answers, json_schemas, refusals, rules, scores, tool_calls
+from lockstep.metrics import json_answers, json_schemas, refusals, scores, tool_calls
+from lockstep.metrics.rules import checking
 from lockstep.records import Record
 from lockstep.suites import LABEL_FORMS, RESERVED, Suite
 
@@ -88,7 +89,7 @@ def _is_json(text: str) -> bool:
 
 def _check_rules(record: Record) -> None:
     try:
-        rules.parse_rules(record.answer)
+        checking.parse_rules(record.answer)
     except UserError as error:
         raise UserError(f"{record.origin}: {error.message}") from None
 
