@@ -15,7 +15,8 @@ from lockstep.errors import UserError
 
 Message = dict[str, Any]
 """A message with `role` (system, user, assistant or tool) and `content` (a string). An assistant
-message may also have `tool_calls` ({type, function: {name, arguments}}) and `reasoning_content`."""
+message may also have `tool_calls` ({type, function: {name, arguments}}), `reasoning_content`, and
+`weight` if it is not the last: 0 keeps it out of the loss, 1 puts it in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,11 @@ class Record:
     """Values by which metrics are broken down, e.g. {language: en}."""
     weight: float = 1.0
     """Training weight: 2.0 uses the record twice, 0.5 uses about half of such records."""
-    rejected: str | None = None
-    """Preference pairs: the answer that is worse than the last message."""
+    rejected: str | Message | None = None
+    """Preference pairs: the answer that is worse than the last message; a text, or a message if it
+    has reasoning or tool calls."""
+    margin: float | None = None
+    """Preference pairs: score of the last message minus that of the rejected answer."""
     desirable: bool | None = None
     """Unpaired preferences: whether the answer is a good one."""
     tools: list[dict[str, Any]] = field(default_factory=list)
@@ -66,11 +70,7 @@ class Record:
     @property
     def answer(self) -> str:
         """Text of the last message; if it calls tools, the calls as JSON."""
-        last = self.messages[-1]
-        if "tool_calls" not in last:
-            return last["content"]
-        calls = [call["function"] for call in last["tool_calls"]]
-        return orjson.dumps(calls if len(calls) > 1 else calls[0]).decode()
+        return format_answer(self.messages[-1])
 
     @property
     def question(self) -> str:
@@ -98,6 +98,20 @@ class Record:
     def with_answer(self, text: str) -> "Record":
         """Return a copy with another answer."""
         return replace(self, messages=[*self.prompt, {"role": "assistant", "content": text}])
+
+    def with_rejected(self) -> "Record":
+        """Return a copy of a preference pair that ends with the rejected answer."""
+        if isinstance(self.rejected, dict):
+            return replace(self, messages=[*self.prompt, self.rejected])
+        return self.with_answer(self.rejected or "")
+
+
+def format_answer(message: Message) -> str:
+    """Return the text of a message; if it calls tools, the calls as JSON."""
+    if "tool_calls" not in message:
+        return message["content"]
+    calls = [call["function"] for call in message["tool_calls"]]
+    return orjson.dumps(calls if len(calls) > 1 else calls[0]).decode()
 
 
 def parse_labels(answer: str) -> list[str]:
@@ -132,6 +146,8 @@ def dump(record: Record) -> bytes:
     }
     if record.rejected is not None:
         values["rejected"] = record.rejected
+    if record.margin is not None:
+        values["margin"] = record.margin
     if record.desirable is not None:
         values["desirable"] = record.desirable
     if record.tools:

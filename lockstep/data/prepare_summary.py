@@ -38,6 +38,7 @@ def build_card(
         "conflicts": selection.conflict_count,
         "near_duplicate_groups": selection.shared_group_count,
         "cleaned": {step: converted.cleaned[step] for step in params.clean},
+        "shortened": converted.shortened,
         "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
         "agreement": _measure_agreement(converted),
         "labels": labels,

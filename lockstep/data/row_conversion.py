@@ -1,16 +1,25 @@
 """Conversion of rows to records: each row is parsed, checked, cleaned and scored by itself."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstep.data import label_studio, language, quality, row_fields, row_formats, strict_json
+from lockstep.data import (
+    field_synonyms,
+    label_studio,
+    language,
+    quality,
+    row_fields,
+    row_formats,
+    strict_json,
+)
 from lockstep.data.cleaning import Cleaner
+from lockstep.data.conversation import Conversation
 from lockstep.data.file_reading import RawRow
 from lockstep.data.label_studio import Vote
 from lockstep.data.quality import QualityParams
-from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row
+from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
 from lockstep.data.sources import Source
 from lockstep.records import Message, Record, parse_labels
 
@@ -25,6 +34,8 @@ class ConvertedRows:
     """Number of records that each cleaning step changed."""
     faults: Counter[str] = field(default_factory=Counter)
     """Number of records in which each quality signal found a fault."""
+    shortened: int = 0
+    """Number of records without the turns after the last one that may be learnt."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
     """Answers of annotators, each with the path of its source."""
 
@@ -34,6 +45,7 @@ class ConvertedRows:
         self.rejected += other.rejected
         self.cleaned += other.cleaned
         self.faults += other.faults
+        self.shortened += other.shortened
         self.votes += other.votes
 
 
@@ -58,47 +70,72 @@ class RowConverter:
         converted = ConvertedRows()
         for origin, row in rows:
             try:
-                converted.records.append(self._convert_row(origin, row, converted))
+                converted.records += self._convert_row(origin, row, converted)
             except InvalidRowError as error:
                 text = shorten_row(row.row if isinstance(row, InvalidRowError) else row)
-                converted.rejected.append(RejectedRow(origin=origin, reason=str(error), row=text))
+                converted.rejected.append(
+                    RejectedRow(origin=origin, reason=str(error), row=text, detail=error.detail)
+                )
         return converted
 
-    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> Record:
-        """Return the record of a row; add its votes, faults and cleaning steps to `converted`."""
+    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> list[Record]:
+        """Return the records of a row; add its votes, faults and cleaning steps to `converted`.
+
+        A row has several records if it is a preference with several answers on a side. They are
+        a group, so that they stay in one split.
+        """
         row = self._parse_row(raw_row, converted)
-        conversation = row_formats.parse_row(row, self.source)
+        conversations = row_formats.parse_row(row, self.source)
+        group = self._read_group(row)
+        if len(conversations) == 1:
+            results = [self._convert_conversation(origin, row, group, conversations[0])]
+        else:
+            results = [
+                self._convert_conversation(
+                    f"{origin}.{number}", row, group or f"row={origin}", pair
+                )
+                for number, pair in enumerate(conversations, 1)
+            ]
+        for conversation, (_, faults, changed) in zip(conversations, results, strict=True):
+            converted.faults.update(faults)
+            converted.cleaned.update(changed)
+            converted.shortened += conversation.is_shortened
+        return [record for record, _, _ in results]
+
+    def _convert_conversation(
+        self, origin: str, row: dict[str, Any], group: str, conversation: Conversation
+    ) -> tuple[Record, Sequence[str], set[str]]:
+        """Return a record, its quality faults and the cleaning steps that changed it."""
         changed: set[str] = set()
         messages = [self._clean_message(message, changed) for message in conversation.messages]
-        rejected = conversation.rejected
-        if rejected is not None:
-            rejected = self._clean_message({"content": rejected}, changed)["content"]
-            if rejected == messages[-1]["content"]:
-                raise InvalidRowError("chosen_equals_rejected")
+        rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
         if not self._are_labels_allowed(messages[-1]["content"]):
-            raise InvalidRowError("unknown_label")
+            raise InvalidRowError(
+                "unknown_label", detail=f"{messages[-1]['content'][:60]} is not in the labels"
+            )
+        slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
+        if conversation.reject_reason:
+            slices.setdefault(field_synonyms.REJECT_REASON, conversation.reject_reason)
         record = Record(
             messages=messages,
             task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
             source=self.source.path,
             origin=origin,
-            slices={name: row_fields.get_slice_value(row, name) for name in self.source.slices},
-            weight=self.source.weight,
+            slices=slices,
+            weight=self.source.weight * conversation.weight,
             rejected=rejected,
+            margin=conversation.margin,
             desirable=conversation.desirable,
             tools=conversation.tools,
-            group=self._read_group(row),
+            group=group,
             language=language.detect_language(_join_user_texts(messages)),
         )
         faults = quality.find_faults(record, self.limits)
         if faults:
             record = replace(record, quality=quality.compute_score(faults))
             if record.quality < self.limits.min_score:
-                raise InvalidRowError("low_quality")
-            converted.faults.update(faults)
-        if changed:
-            converted.cleaned.update(changed)
-        return record
+                raise InvalidRowError("low_quality", detail=f"faults: {', '.join(faults)}")
+        return record, faults, changed
 
     def _parse_row(self, raw_row: RawRow, converted: ConvertedRows) -> dict[str, Any]:
         """Return the columns of a row, with the constants of the source."""
@@ -110,7 +147,7 @@ class RowConverter:
             converted.votes += [(self.source.path, vote) for vote in votes]
             row = label_studio.merge_votes(row, votes)
         if not isinstance(row, dict):
-            raise InvalidRowError("not_an_object")
+            raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
         if self.source.constants:
             row |= self.source.constants
         return row
@@ -123,6 +160,20 @@ class RowConverter:
         name = row_fields.get_named_field(row, self.source, "group")
         return name and f"{self.source.columns['group']}={name}"
 
+    def _clean_rejected(
+        self, rejected: str | Message | None, answer: Message, changed: set[str]
+    ) -> str | Message | None:
+        """Return the clean rejected answer; raise InvalidRowError if it equals the chosen one."""
+        if rejected is None:
+            return None
+        message = (
+            {"role": "assistant", "content": rejected} if isinstance(rejected, str) else rejected
+        )
+        message = self._clean_message(message, changed)
+        if message == answer:
+            raise InvalidRowError("chosen_equals_rejected", detail="after cleaning")
+        return message["content"] if isinstance(rejected, str) else message
+
     def _clean_message(self, message: Message, changed: set[str]) -> Message:
         """Return a message with clean content, reasoning and tool call arguments.
 
@@ -130,7 +181,7 @@ class RowConverter:
         no text is left.
         """
         text = self._clean_text(message["content"], changed)
-        if not text.strip() and "tool_calls" not in message:
+        if not text.strip() and "tool_calls" not in message and message["role"] != "tool":
             raise InvalidRowError("empty_after_cleaning")
         if text is not message["content"]:
             message = {**message, "content": text}
@@ -163,7 +214,10 @@ class RowConverter:
             return text
         text, steps = self.cleaner.clean(text)
         if len(text) > self.max_characters:
-            raise InvalidRowError("too_long")
+            raise InvalidRowError(
+                "too_long",
+                detail=f"a text has {len(text)} characters, more than prepare.max_characters",
+            )
         if ("<" in text or "[" in text) and row_fields.CONTROL_TOKEN.search(text):
             raise InvalidRowError("control_token")
         changed |= steps

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
-from lockstep.data import file_reading
+from lockstep.data import field_synonyms, file_reading
 from lockstep.params import PositiveFloat, Section
 
 Format = Literal[
@@ -25,7 +25,7 @@ Format = Literal[
 """Row format of a file."""
 
 REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("instruction", "output"),
+    "alpaca": ("output",),
     "messages": ("messages",),
     "sharegpt": ("conversations",),
     "prompt_completion": ("prompt", "completion"),
@@ -40,7 +40,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 """Fields that every row of a format has. `columns` maps them to the columns of a file."""
 
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("input", "history"),
+    "alpaca": ("instruction", "input", "history"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
 }
@@ -49,7 +49,7 @@ OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
 
-COMMON_FIELDS = ("task", "system", "tools", "group")
+COMMON_FIELDS = ("task", "system", "tools", "group", "weight")
 """Fields that rows of any format may have. They are read if `columns` names them."""
 
 UNNAMED_COMMON_FIELDS = ("tools",)
@@ -110,6 +110,9 @@ class Source(Section):
         default={}
     )
     """Additional role names and the roles that they stand for, e.g. {Kunde: user}."""
+    ignored_fields: list[str] = []
+    """Keys of turns, and fields beside a conversation, that are ignored on purpose, e.g. [mood]; an
+    unknown key of a turn rejects the row."""
     same_role: Literal["reject", "join"] = "reject"
     """Two consecutive messages of one role: reject the conversation, or join the messages."""
     licence: str = ""
@@ -160,9 +163,19 @@ class Source(Section):
 
     @property
     def used_columns(self) -> Collection[str]:
-        """Columns of the file that are read if they exist."""
+        """Columns of the file that are read, or ignored on purpose, if they exist."""
         fields = (*self.fields, *UNNAMED_COMMON_FIELDS)
-        return {*map(self.get_column, fields), *self.required_columns}
+        columns = {*map(self.get_column, fields), *self.required_columns, *self.ignored_fields}
+        if self.is_conversational:
+            columns |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
+        return (
+            columns | field_synonyms.PREFERENCE_FIELDS if self.format == "preference" else columns
+        )
+
+    @property
+    def is_conversational(self) -> bool:
+        """Whether rows may have the fields of `field_synonyms` beside the conversation."""
+        return self.format in field_synonyms.CONVERSATIONAL_FORMATS
 
     def get_column(self, field: str) -> str:
         """Return the name of the column that holds a field."""

@@ -62,7 +62,8 @@ class SftParams(Section):
     """Settings of the objective sft."""
 
     loss_on: Literal["last", "all"] = "last"
-    """Assistant turns that count in the loss: the last one, or all."""
+    """Assistant turns that count in the loss: the last one, or all. A turn's own weight has
+    precedence: with weight 1 it counts, with weight 0 it does not."""
     weighting: Literal["fixed", "rows", "uncertainty", "loss_ratio"] = "fixed"
     """Weights of the answer tokens' losses: fixed (each token of a task counts equally), rows (each
     row of a task counts equally, however long its answer), or weights of the tasks that are trained

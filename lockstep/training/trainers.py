@@ -303,6 +303,9 @@ def _build_dataset(rows: Rows, params: TrainParams, tasks: Sequence[str]) -> Any
     if params.objective == "sft" and has_task_weights:
         for row, value in zip(rows.rows, values, strict=True):
             value["task"] = tasks.index(row.task) if row.task in tasks else 0
+    if any("margin" in value for value in values):  # TRL's collator takes all margins or none
+        for value in values:
+            value.setdefault("margin", 0.0)
     if params.objective == "kto":  # TRL estimates the KL divergence from answers to other prompts
         half = len(values) // 2
         for index, value in enumerate(values):
