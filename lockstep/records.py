@@ -43,6 +43,9 @@ class Record:
     """Unpaired preferences: whether the answer is a good one."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Functions that the assistant may call: {type, function: {name, description, parameters}}."""
+    accepted_calls: list[dict[str, Any]] | None = None
+    """Right calls with all values of their arguments ({name, accepted_arguments: {name: values}});
+    the last message has one combination of them. None: the last message alone is right."""
     group: str = ""
     """Group whose records stay in one split, e.g. a user; empty: no group."""
     language: str = ""
@@ -71,6 +74,13 @@ class Record:
     def answer(self) -> str:
         """Text of the last message; if it calls tools, the calls as JSON."""
         return format_answer(self.messages[-1])
+
+    @property
+    def reference(self) -> str:
+        """Text that an answer is compared with: the answer, or the accepted calls as JSON."""
+        if self.accepted_calls is None:
+            return self.answer
+        return orjson.dumps(self.accepted_calls).decode()
 
     @property
     def question(self) -> str:
@@ -150,6 +160,8 @@ def dump(record: Record) -> bytes:
         values["margin"] = record.margin
     if record.desirable is not None:
         values["desirable"] = record.desirable
+    if record.accepted_calls is not None:
+        values["accepted_calls"] = record.accepted_calls
     if record.tools:
         values["tools"] = record.tools
     if record.group:

@@ -37,6 +37,8 @@ class Conversation:
     """Score of the chosen answer minus that of the rejected one."""
     reject_reason: str = ""
     """Why the rejected answer is worse."""
+    accepted_calls: list[dict[str, Any]] | None = None
+    """Right calls with all values of their arguments; None: the answer alone is right."""
     is_shortened: bool = False
     """Whether turns after the last one that may be learnt were left out."""
 

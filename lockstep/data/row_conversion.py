@@ -124,6 +124,7 @@ class RowConverter:
             rejected=rejected,
             margin=conversation.margin,
             desirable=conversation.desirable,
+            accepted_calls=conversation.accepted_calls,
             tools=conversation.tools,
             group=group,
             language=language.detect_language(_join_user_texts(messages)),

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import orjson
 
-from lockstep.data import conversation, message_parsing, preference_rows, row_fields
+from lockstep.data import bfcl_rows, conversation, message_parsing, preference_rows, row_fields
 from lockstep.data.conversation import Conversation
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
@@ -17,10 +18,13 @@ _TRUTH_VALUES = {True: True, False: False, "true": True, "false": False}
 def parse_row(row: Row, source: Source) -> list[Conversation]:
     """Return the conversations in a row; raise InvalidRowError if there is none.
 
-    A row has several only if it is a preference with several answers on a side.
+    A row has several if it is a preference with several answers on a side, or a benchmark's
+    conversation with right calls in several turns.
     """
     if source.format == "preference":
         conversations = preference_rows.parse_preference(row, source)
+    elif source.format == "bfcl":
+        conversations = bfcl_rows.parse_bfcl(row, source)
     else:
         conversations = [ROW_PARSERS[source.format](row, source)]
     for parsed in conversations:
@@ -128,6 +132,49 @@ def _parse_regression(row: Row, source: Source) -> Conversation:
     return _make_pair(row_fields.get_text_field(row, source, "text"), f"{number:.15g}")
 
 
+def _parse_ifeval(row: Row, source: Source) -> Conversation:
+    """Read `prompt`, and the rules in `instruction_id_list` and `kwargs`, which fit each other.
+
+    The answer is the JSON list of the rules. A null argument is one that a rule does not have.
+    """
+    names, arguments = (_read_list(row, source, name) for name in ("instruction_id_list", "kwargs"))
+    if not names or len(names) != len(arguments):
+        raise InvalidRowError(
+            "rules_and_kwargs_differ",
+            detail=f"{len(names)} instructions, keyword arguments of {len(arguments)}",
+        )
+    rules = [
+        {"rule": row_fields.check_text(name, "instruction_id_list"), **_read_arguments(kwargs)}
+        for name, kwargs in zip(names, arguments, strict=True)
+    ]
+    prompt = row_fields.get_text_field(row, source, "prompt")
+    return _make_pair(prompt, orjson.dumps(rules).decode())
+
+
+def _read_list(row: Row, source: Source, name: str) -> list[Any]:
+    value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str):  # a cell of a table
+        value = row_fields.parse_json(value, name)
+    if not isinstance(value, list):
+        raise InvalidRowError(f"{name}_not_a_list", detail=f"{name} holds {show_value(value)}")
+    return value
+
+
+def _read_arguments(kwargs: Any) -> dict[str, Any]:
+    """Return the arguments of a rule without nulls; tables store whole numbers as floats."""
+    if isinstance(kwargs, str):
+        kwargs = row_fields.parse_json(kwargs, "kwargs")
+    if kwargs is None:
+        return {}
+    if not isinstance(kwargs, dict):
+        raise InvalidRowError("kwargs_not_an_object", detail=f"kwargs holds {show_value(kwargs)}")
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in kwargs.items()
+        if value is not None
+    }
+
+
 def _parse_text(row: Row, source: Source) -> Conversation:
     text = row_fields.get_text_field(row, source, "text")
     return Conversation([{"role": "assistant", "content": text}])
@@ -144,6 +191,7 @@ ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "regression": _parse_regression,
     "text": _parse_text,
     "label_studio": _parse_classification,
+    "ifeval": _parse_ifeval,
 }
 """Parser of each row format whose rows have one conversation."""
 

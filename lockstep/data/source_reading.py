@@ -7,14 +7,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lockstep.data import file_reading, ngrams, parallel, strict_json
-from lockstep.data.cleaning import Cleaner
+from lockstep.data import file_reading, ngrams, parallel, row_joining, strict_json
+from lockstep.data.cleaning import Cleaner, Step
 from lockstep.data.file_reading import Columns, RawRow
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
 from lockstep.data.row_conversion import ConvertedRows, RowConverter
-from lockstep.data.sources import Source
+from lockstep.data.sources import BENCHMARK_FORMATS, Source
 from lockstep.errors import UserError
 
 
@@ -23,12 +23,11 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
 
     Raise UserError if a file is unreadable or if too many rows are rejected.
     """
-    cleaner = Cleaner(params.clean, params.boilerplate)
     converters = [
         RowConverter(
             source,
             read_allowed_labels(root, source),
-            cleaner,
+            Cleaner(_list_steps(source, params), params.boilerplate),
             params.quality,
             params.max_characters,
         )
@@ -54,12 +53,18 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
     return concatenate_tables(tables), total
 
 
+def _list_steps(source: Source, params: PrepareParams) -> list[Step]:
+    """Return the cleaning steps of a source; benchmarks stay as they are published."""
+    return [] if source.format in BENCHMARK_FORMATS else params.clean
+
+
 def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:
     """Yield (`file:line`, row) for each row of a source; raise UserError if there is none."""
     path = root / source.path
     columns = Columns(required=source.required_columns, used=source.used_columns)
     count = 0
-    for place, row in file_reading.read_rows(path, source.encoding, columns):
+    rows = file_reading.read_rows(path, source.encoding, columns)
+    for place, row in row_joining.join_files(root, source, rows):
         count += 1
         yield f"{source.path}:{place}", row
     if count == 0:

@@ -21,6 +21,8 @@ Format = Literal[
     "regression",
     "text",
     "label_studio",
+    "ifeval",
+    "bfcl",
 ]
 """Row format of a file."""
 
@@ -36,6 +38,8 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
     "regression": ("text", "value"),
     "text": ("text",),
     "label_studio": ("text",),
+    "ifeval": ("prompt", "instruction_id_list", "kwargs"),
+    "bfcl": ("question", "function", "ground_truth"),
 }
 """Fields that every row of a format has. `columns` maps them to the columns of a file."""
 
@@ -43,13 +47,17 @@ OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "input", "history"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
+    "bfcl": ("missed_function", "excluded_function", "involved_classes"),
 }
 """Fields that a row may lack, unless `columns` names them."""
+
+BENCHMARK_FORMATS = ("ifeval", "bfcl")
+"""Formats of public benchmarks, whose text stays as it is published."""
 
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
 
-COMMON_FIELDS = ("task", "system", "tools", "group", "weight")
+COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
 """Fields that rows of any format may have. They are read if `columns` names them."""
 
 UNNAMED_COMMON_FIELDS = ("tools",)
@@ -103,6 +111,12 @@ class Source(Section):
     answer: Literal["", "refusal", "rules"] = ""
     """Kind of reference: refusal (`safe` or `unsafe`), rules (a JSON list of rules that an answer
     must follow); empty: the reference is an answer."""
+    answers: DataPath | Literal[""] = ""
+    """Second file of data/raw, whose rows add their columns to the rows with the same `id`, such as
+    the right answers of a benchmark; empty: none."""
+    functions: dict[str, DataPath] = Field(default={})
+    """bfcl: file with the functions of each class that `involved_classes` names, for rows without
+    `function`."""
     labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""
@@ -147,6 +161,8 @@ class Source(Section):
             )
         if self.labels and self.format not in LABELLED_FORMATS:
             raise ValueError(f"labels: only {', '.join(LABELLED_FORMATS)} have labels")
+        if self.functions and self.format != "bfcl":
+            raise ValueError("functions: only bfcl has functions of classes")
         return self
 
     @property
@@ -156,7 +172,9 @@ class Source(Section):
 
     @property
     def required_columns(self) -> Collection[str]:
-        """Columns that the file must have."""
+        """Columns that the file must have, if no second file may add them."""
+        if self.answers or self.functions:
+            return [*self.slices, *([self.get_column("id")] if self.answers else [])]
         columns = [self.get_column(name) for name in REQUIRED_FIELDS[self.format]]
         unique = dict.fromkeys([*columns, *self.columns.values(), *self.slices])
         return [name for name in unique if name not in self.constants]

@@ -14,7 +14,6 @@ from lockstep.metrics import (
     json_answers,
     json_schemas,
     refusals,
-    rules,
     scores,
     text_overlap,
     tool_calls,
@@ -31,6 +30,7 @@ from lockstep.metrics.aggregation import (
 )
 from lockstep.metrics.classification import f1, macro_average, precision, recall
 from lockstep.metrics.json_schemas import Schema
+from lockstep.metrics.rules import checking
 from lockstep.metrics.scores import Score
 from lockstep.predictions import Prediction
 from lockstep.suites import AnswerForm
@@ -185,10 +185,10 @@ METRICS: dict[str, dict[str, Metric]] = {
         "safe_answered": ShareMetric(refusals.count_safe_answered, divide_sums),
     },
     "rules": {
-        "all_followed": make_share_metric(rules.all_followed),
-        "rules_followed": SumMetric(rules.count_rules, divide_sums),
-        "all_followed_loose": make_share_metric(rules.all_followed_loosely),
-        "rules_followed_loose": SumMetric(rules.count_rules_loosely, divide_sums),
+        "all_followed": make_share_metric(checking.all_followed),
+        "rules_followed": SumMetric(checking.count_rules, divide_sums),
+        "all_followed_loose": make_share_metric(checking.all_followed_loosely),
+        "rules_followed_loose": SumMetric(checking.count_rules_loosely, divide_sums),
     },
     "label": _LABELS,
     "labels": {
@@ -231,7 +231,7 @@ SCORES: dict[AnswerForm, Score] = {
     "text": scores.rouge_l,
     "preference": scores.exact_match,
     "refusal": refusals.refusal_match,
-    "rules": rules.all_followed,
+    "rules": checking.all_followed,
     "label": scores.exact_match,
     "labels": scores.json_match,
     "number": scores.closeness,

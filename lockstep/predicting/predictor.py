@@ -165,6 +165,7 @@ class Predictor:
             if self.model.head is None
             and record.task not in judged_tasks
             and record.desirable is not False
+            and record.accepted_calls is None
         ]
         losses = cache.map(f"{prefix}losses", with_likelihood, self.model.compute_reference_losses)
         losses_by_id = {
@@ -198,7 +199,7 @@ class Predictor:
             tools=record.tools,
             question=record.question,
             prompt=hash_prompt(prompt),
-            reference=record.answer,
+            reference=record.reference,
             loss=None if loss is None else round(loss, 4),
             tokens=tokens,
         )
