@@ -413,7 +413,7 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path, container: str) -> None:
         ("a.json", '[{"prompt": "a"},, {"prompt": "b"}]', "a.json:1: not JSON: one comma belongs"),
         ("a.json", '[{"prompt": "a"},]', "a.json:1: not JSON: one comma belongs"),
         ("a.csv", '"prompt"s,completion\na,b\n', "a.csv:1: header is not CSV:"),
-        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21, line 2; it looks"),
+        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21, line 2; it"),
     ],
 )  # fmt: skip
 def test_an_unreadable_file_is_refused(
