@@ -20,7 +20,7 @@ def build_card(
     splits = selection.split_statistics()
     record_count = sum(map(len, splits.values()))
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labelled_sources = {source.path for source in params.labelled_sources}
+    labelled_sources = {source.name for source in params.labelled_sources}
     labels = data_card.count_labels(splits.values(), labelled_sources)
     comparisons = drift.measure_drift(
         selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
@@ -43,7 +43,7 @@ def build_card(
         "agreement": _measure_agreement(converted),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
-        "licences": {source.path: source.licence for source in params.sources},
+        "licences": {source.name: source.licence for source in params.sources},
         "drift": comparisons,
         "warnings": drift.describe_drift(comparisons),
         "splits": {name: data_card.describe_records(split) for name, split in splits.items()},

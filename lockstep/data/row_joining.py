@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lockstep.data import file_reading, row_fields, strict_json
-from lockstep.data.file_reading import Columns, PlacedRows, RawRow
+from lockstep.data.file_reading import Columns, Layout, PlacedRows, RawRow
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
@@ -80,12 +80,15 @@ def _read_answers(root: Path, source: Source) -> dict[str, Row]:
 
 def _read_objects(root: Path, source: Source, path: str) -> Iterator[tuple[str, Row]]:
     """Yield the objects of a file; raise UserError for a row that is none."""
+    notes = file_reading.Notes()
     columns = Columns(required=(), used=())
-    for place, raw_row in file_reading.read_rows(root / path, source.encoding, columns):
+    rows = file_reading.read_rows(root / path, source.encoding, columns, Layout(), notes)
+    for place, raw_row in rows:
         row = _parse(raw_row)
         if not isinstance(row, dict):
             raise UserError(f"{root / path}:{place}: not a JSON object; repair it")
         yield place, row
+    notes.echo()
 
 
 def _read_id(row: Row, source: Source) -> str:

@@ -1,6 +1,6 @@
 """Reading of all sources: rows become a table of records, on all processors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from lockstep.data import file_reading, ngrams, parallel, row_joining, strict_json
 from lockstep.data.cleaning import Cleaner, Step
-from lockstep.data.file_reading import Columns, RawRow
+from lockstep.data.file_reading import PlacedRows, RawRow
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
@@ -23,6 +23,7 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
 
     Raise UserError if a file is unreadable or if too many rows are rejected.
     """
+    _refuse_shared_files(root, params.sources)
     converters = [
         RowConverter(
             source,
@@ -60,15 +61,40 @@ def _list_steps(source: Source, params: PrepareParams) -> list[Step]:
 
 def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:
     """Yield (`file:line`, row) for each row of a source; raise UserError if there is none."""
-    path = root / source.path
-    columns = Columns(required=source.required_columns, used=source.used_columns)
+    notes = file_reading.Notes()
     count = 0
-    rows = file_reading.read_rows(path, source.encoding, columns)
-    for place, row in row_joining.join_files(root, source, rows):
-        count += 1
-        yield f"{source.path}:{place}", row
+    try:
+        for place, row in row_joining.join_files(root, source, _read_files(root, source, notes)):
+            count += 1
+            yield place, row
+    finally:
+        notes.echo()
     if count == 0:
-        raise UserError(f"{path}: no rows; remove it from prepare.sources or fill it")
+        raise UserError(f"{root / source.path}: no rows; remove it from prepare.sources or fill it")
+
+
+def _read_files(root: Path, source: Source, notes: file_reading.Notes) -> PlacedRows:
+    """Yield (`file:line`, row) for each row of the files of a source."""
+    for name, path in file_reading.list_files(root, source.path, notes):
+        rows = file_reading.read_rows(
+            path, source.encoding, source.expected_columns, source.layout, notes
+        )
+        for place, row in rows:
+            yield f"{name}:{place}", row
+
+
+def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
+    """Raise UserError if two sources read the same part of a file, e.g. by overlapping patterns."""
+    readers: dict[Path, list[Source]] = {}
+    for source in sources:
+        for name, path in file_reading.list_files(root, source.path, file_reading.Notes()):
+            for other in readers.setdefault(path, []):
+                if not source.reads_other_part(other):
+                    raise UserError(
+                        f"prepare.sources: {source.path} and {other.path} both read {name}; list "
+                        "each file once"
+                    )
+            readers[path].append(source)
 
 
 def read_allowed_labels(root: Path, source: Source) -> frozenset[str] | None:
