@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lockstep.data import file_reading, ngrams, parallel, strict_json
-from lockstep.data.cleaning import Cleaner
+from lockstep.data.cleaning import Cleaner, Role, Step, list_steps
 from lockstep.data.file_reading import Columns, RawRow
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
@@ -23,12 +23,11 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
 
     Raise UserError if a file is unreadable or if too many rows are rejected.
     """
-    cleaner = Cleaner(params.clean, params.boilerplate)
     converters = [
         RowConverter(
             source,
             read_allowed_labels(root, source),
-            cleaner,
+            Cleaner(_list_steps(source, params), params.boilerplate),
             params.quality,
             params.max_characters,
         )
@@ -52,6 +51,11 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
     number = sum(map(len, tables)) + len(total.rejected)
     _check_rejected(total.rejected, number, params.max_rejected_fraction)
     return concatenate_tables(tables), total
+
+
+def _list_steps(source: Source, params: PrepareParams) -> dict[Role, list[Step]]:
+    """Return the cleaning steps of each role of a source."""
+    return list_steps(params.clean if source.clean is None else source.clean, params.clean)
 
 
 def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from lockstep.data import file_reading
+from lockstep.data.cleaning import Steps
 from lockstep.params import PositiveFloat, Section
 
 Format = Literal[
@@ -112,6 +113,9 @@ class Source(Section):
     """Additional role names and the roles that they stand for, e.g. {Kunde: user}."""
     same_role: Literal["reject", "join"] = "reject"
     """Two consecutive messages of one role: reject the conversation, or join the messages."""
+    clean: Steps | None = None
+    """Cleaning steps of this source instead of `prepare.clean`: a list, or the steps of each role
+    ({assistant: []}); a role that is not named keeps those of `prepare.clean`."""
     licence: str = ""
     """Licence of the data, repeated in the data card."""
 
