@@ -15,7 +15,7 @@ from lockstep.data import (
     row_formats,
     strict_json,
 )
-from lockstep.data.cleaning import Cleaner
+from lockstep.data.cleaning import Cleaner, Role
 from lockstep.data.conversation import Conversation
 from lockstep.data.file_reading import RawRow
 from lockstep.data.label_studio import Vote
@@ -63,7 +63,7 @@ class RowConverter:
     ) -> None:
         """Create a converter; `labels` are the allowed labels, None allows all."""
         self.source = source
-        self.labels = labels and {cleaner.clean(label)[0] for label in labels}
+        self.labels = labels and {cleaner.clean(label, "assistant")[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
@@ -188,13 +188,14 @@ class RowConverter:
         Add the names of the steps that changed something to `changed`. Raise InvalidRowError if
         no text is left.
         """
-        text = self._clean_text(message["content"], changed)
+        role: Role = "text" if self.source.format == "text" else message["role"]
+        text = self._clean_text(message["content"], role, changed)
         if not text.strip() and "tool_calls" not in message and message["role"] != "tool":
             raise InvalidRowError("empty_after_cleaning")
         if text is not message["content"]:
             message = {**message, "content": text}
         if "reasoning_content" in message:
-            reasoning = self._clean_text(message["reasoning_content"], changed)
+            reasoning = self._clean_text(message["reasoning_content"], "reasoning", changed)
             message = {**message, "reasoning_content": reasoning}
         if "tool_calls" in message:
             calls = [self._clean_call(call, changed) for call in message["tool_calls"]]
@@ -202,25 +203,32 @@ class RowConverter:
         return message
 
     def _clean_call(self, call: dict[str, Any], changed: set[str]) -> dict[str, Any]:
-        """Return a tool call whose arguments are cleaned in the same way as the question."""
+        """Return a tool call with clean arguments; by default, no step changes them."""
         function = call["function"]
         arguments = self._clean_values(function["arguments"], changed)
         return {**call, "function": {**function, "arguments": arguments}}
 
     def _clean_values(self, value: Any, changed: set[str]) -> Any:
         if isinstance(value, str):
-            return self._clean_text(value, changed)
+            return self._clean_text(value, "arguments", changed)
         if isinstance(value, list):
             return [self._clean_values(child, changed) for child in value]
         if isinstance(value, dict):
             return {key: self._clean_values(child, changed) for key, child in value.items()}
         return value
 
-    def _clean_text(self, text: str, changed: set[str]) -> str:
-        """Return the clean text; raise InvalidRowError if it is too long or has a control token."""
-        if self.cleaner.is_clean(text) and len(text) <= self.max_characters:
+    def _clean_text(self, text: str, role: Role, changed: set[str]) -> str:
+        """Return the clean text.
+
+        Raise InvalidRowError if it was decoded wrongly, is too long or has a control token.
+        """
+        if self.cleaner.is_clean(text, role) and len(text) <= self.max_characters:
             return text
-        text, steps = self.cleaner.clean(text)
+        if encoding := self.cleaner.guess_wrong_encoding(text, role):
+            raise InvalidRowError(
+                "wrong_encoding", detail=f"a text looks like {encoding} that was decoded wrongly"
+            )
+        text, steps = self.cleaner.clean(text, role)
         if len(text) > self.max_characters:
             raise InvalidRowError(
                 "too_long",

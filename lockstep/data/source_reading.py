@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lockstep.data import file_reading, ngrams, parallel, row_joining, strict_json
-from lockstep.data.cleaning import Cleaner, Step
+from lockstep.data.cleaning import Cleaner, Role, Step, list_steps
 from lockstep.data.file_reading import PlacedRows, RawRow
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
@@ -54,9 +54,10 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
     return concatenate_tables(tables), total
 
 
-def _list_steps(source: Source, params: PrepareParams) -> list[Step]:
-    """Return the cleaning steps of a source; benchmarks stay as they are published."""
-    return [] if source.format in BENCHMARK_FORMATS else params.clean
+def _list_steps(source: Source, params: PrepareParams) -> dict[Role, list[Step]]:
+    """Return the cleaning steps of each role of a source; benchmarks stay as they are published."""
+    default = [] if source.format in BENCHMARK_FORMATS else params.clean
+    return list_steps(default if source.clean is None else source.clean, default)
 
 
 def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from lockstep.data import field_synonyms, file_reading
+from lockstep.data.cleaning import Steps
 from lockstep.data.file_reading import Columns, Layout
 from lockstep.params import PositiveFloat, Section
 
@@ -145,6 +146,9 @@ class Source(Section):
     unknown key of a turn rejects the row."""
     same_role: Literal["reject", "join"] = "reject"
     """Two consecutive messages of one role: reject the conversation, or join the messages."""
+    clean: Steps | None = None
+    """Cleaning steps of this source instead of `prepare.clean`: a list, or the steps of each role
+    ({assistant: []}); a role that is not named keeps those of `prepare.clean`."""
     licence: str = ""
     """Licence of the data, repeated in the data card."""
 
