@@ -11,6 +11,7 @@ from lockstep.data.file_reading import RawRow
 from lockstep.data.label_studio import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row
+from lockstep.data.row_templates import DerivedColumns
 from lockstep.data.sources import Source
 from lockstep.records import Message, Record, parse_labels
 
@@ -27,6 +28,8 @@ class ConvertedRows:
     """Number of records in which each quality signal found a fault."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
     """Answers of annotators, each with the path of its source."""
+    columns: set[str] = field(default_factory=set)
+    """Columns that at least one row has."""
 
     def add(self, other: "ConvertedRows") -> None:
         """Add the result of other rows."""
@@ -35,6 +38,7 @@ class ConvertedRows:
         self.cleaned += other.cleaned
         self.faults += other.faults
         self.votes += other.votes
+        self.columns |= other.columns
 
 
 class RowConverter:
@@ -52,6 +56,7 @@ class RowConverter:
         self.source = source
         self.labels = labels and {cleaner.clean(label)[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
+        self.derived_columns = DerivedColumns(source.named_columns, source.templates)
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
         """Convert each (origin, row) to a record or to a rejected row."""
@@ -113,6 +118,9 @@ class RowConverter:
             raise InvalidRowError("not_an_object")
         if self.source.constants:
             row |= self.source.constants
+        if self.derived_columns:
+            row = self.derived_columns.add_to(row)
+        converted.columns.update(row)
         return row
 
     def _are_labels_allowed(self, answer: str) -> bool:
@@ -121,7 +129,7 @@ class RowConverter:
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""
         name = row_fields.get_named_field(row, self.source, "group")
-        return name and f"{self.source.columns['group']}={name}"
+        return name and f"{self.source.get_column('group')}={name}"
 
     def _clean_message(self, message: Message, changed: set[str]) -> Message:
         """Return a message with clean content, reasoning and tool call arguments.
