@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from lockstep.data.column_values import find_root
+from lockstep.data.files.table_cells import has_column
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -54,7 +54,7 @@ def describe_unknown_columns(
 
 def find_missing_columns(columns: Collection[str], names: Iterable[str]) -> list[str]:
     """Return the names without a column of that name, or without one that their path leads into."""
-    return [name for name in dict.fromkeys(names) if find_root(columns, name) not in columns]
+    return [name for name in dict.fromkeys(names) if not has_column(columns, name)]
 
 
 def describe_missing_columns(

@@ -4,7 +4,6 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -31,11 +30,6 @@ def find_value(row: dict[str, Any], path: str) -> Any:
     for part in parts:
         value = _enter(value, part)
     return value
-
-
-def find_root(columns: Collection[str], path: str) -> str:
-    """Return the name of the column that a path leads into."""
-    return path if path in columns else path.split(".")[0]
 
 
 def write_text(value: Any) -> str | None:

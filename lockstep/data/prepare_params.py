@@ -1,6 +1,6 @@
 """The `prepare` section of params.yaml: sources, cleaning, duplicates and splits."""
 
-from collections import Counter
+from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -51,10 +51,10 @@ class PrepareParams(Section):
     @field_validator("sources")
     @classmethod
     def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
-        counts = Counter(str(PurePosixPath(source.path)) for source in sources)
-        repeated = [path for path, count in counts.items() if count > 1]
-        if repeated:
-            raise ValueError(f"{repeated[0]} is listed twice; list each file once")
+        for source, other in combinations(sources, 2):
+            path = str(PurePosixPath(source.path))
+            if path == str(PurePosixPath(other.path)) and not source.reads_other_part(other):
+                raise ValueError(f"{path} is listed twice; list each file once")
         return sources
 
     @property

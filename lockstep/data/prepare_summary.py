@@ -23,7 +23,7 @@ def build_card(
     record_count = sum(map(len, splits.values()))
     left_out = count_left_out(reports)
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labelled_sources = {source.path for source in params.labelled_sources}
+    labelled_sources = {source.name for source in params.labelled_sources}
     labels = data_card.count_labels(splits.values(), labelled_sources)
     comparisons = drift.measure_drift(
         selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
@@ -40,7 +40,7 @@ def build_card(
             "duplicates": duplicates,
             "removed": len(selection.removed) - duplicates,
         },
-        "sources": {report.source.path: report.describe() for report in reports},
+        "sources": {report.source.name: report.describe() for report in reports},
         "rejected": data_card.sort_by_name(Counter(row.reason for row in converted.rejected)),
         "removed": selection.removal_counts,
         "conflicts": selection.conflict_count,
@@ -50,7 +50,7 @@ def build_card(
         "agreement": _measure_agreement(converted),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
-        "licences": {source.path: source.licence for source in params.sources},
+        "licences": {source.name: source.licence for source in params.sources},
         "drift": comparisons,
         "warnings": drift.describe_drift(comparisons),
         "splits": {name: data_card.describe_records(split) for name, split in splits.items()},

@@ -85,7 +85,7 @@ class RowConverter:
         record = Record(
             messages=messages,
             task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
-            source=self.source.path,
+            source=self.source.name,
             origin=origin,
             slices={name: row_fields.get_slice_value(row, name) for name in self.source.slices},
             weight=self.source.weight,
@@ -112,7 +112,7 @@ class RowConverter:
         row = _parse_line(raw_row) if isinstance(raw_row, str) else raw_row
         if self.source.format == "label_studio":
             votes = label_studio.read_votes(row)
-            converted.votes += [(self.source.path, vote) for vote in votes]
+            converted.votes += [(self.source.name, vote) for vote in votes]
             row = label_studio.merge_votes(row, votes)
         if not isinstance(row, dict):
             raise InvalidRowError("not_an_object")

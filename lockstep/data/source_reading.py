@@ -19,7 +19,7 @@ from lockstep.data import (
     strict_json,
 )
 from lockstep.data.cleaning import Cleaner
-from lockstep.data.file_reading import Columns, PlacedRows, RawRow
+from lockstep.data.file_reading import Notes, PlacedRows, RawRow
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
@@ -41,6 +41,7 @@ def read_sources(
     many rows are rejected.
     """
     check_sources(root, params)
+    _refuse_shared_files(root, params.sources)
     cleaner = Cleaner(params.clean, params.boilerplate)
     converters = [
         RowConverter(
@@ -115,16 +116,36 @@ def _collect_columns(rows: Iterable[RawRow], source: Source) -> dict[str, None]:
     return dict.fromkeys(name for row in parsed for name in row)
 
 
-def read_source(root: Path, source: Source) -> PlacedRows:
-    """Yield (`file:line`, row) for each row of a source; raise UserError if there is none."""
-    path = root / source.path
-    columns = Columns(required=(), used=source.used_columns)
+def read_source(root: Path, source: Source, notes: Notes | None = None) -> PlacedRows:
+    """Yield (`file:line`, row) for each row of a source; raise UserError if there is none.
+
+    `notes` receives the remarks of the readers.
+    """
     count = 0
-    for place, row in file_reading.read_rows(path, source.encoding, columns):
-        count += 1
-        yield f"{source.path}:{place}", row
+    notes = notes or Notes()
+    for name, path in file_reading.list_files(root, source.path, notes):
+        rows = file_reading.read_rows(
+            path, source.encoding, source.expected_columns, source.layout, notes
+        )
+        for place, row in rows:
+            count += 1
+            yield f"{name}:{place}", row
     if count == 0:
-        raise UserError(f"{path}: no rows; remove it from prepare.sources or fill it")
+        raise UserError(f"{root / source.path}: no rows; remove it from prepare.sources or fill it")
+
+
+def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
+    """Raise UserError if two sources read the same part of a file, e.g. by overlapping patterns."""
+    readers: dict[Path, list[Source]] = {}
+    for source in sources:
+        for name, path in file_reading.list_files(root, source.path, Notes()):
+            for other in readers.setdefault(path, []):
+                if not source.reads_other_part(other):
+                    raise UserError(
+                        f"prepare.sources: {source.path} and {other.path} both read {name}; list "
+                        "each file once"
+                    )
+            readers[path].append(source)
 
 
 def read_allowed_labels(root: Path, source: Source) -> frozenset[str] | None:
@@ -173,9 +194,11 @@ def _convert_chunks(
 def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:
     """Yield the selected rows of all sources in chunks; count the others in the reports."""
     for index, report in enumerate(reports):
-        rows = row_selection.select_rows(read_source(root, report.source), report, seed)
+        notes = Notes()
+        rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
         for chunk in parallel.split_into_chunks(rows, _count_characters):
             yield index, chunk
+        notes.echo()
 
 
 def _count_characters(row: Any) -> int:

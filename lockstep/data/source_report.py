@@ -57,7 +57,7 @@ class SourceReport:
         line = column_names.describe_unknown_columns(
             self.unknown_columns, self.columns, self.source
         )
-        return f"{self.source.path}: {line}"
+        return f"{self.source.name}: {line}"
 
 
 def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> None:
@@ -83,9 +83,9 @@ def _find_mistakes(report: SourceReport, params: PrepareParams) -> Iterator[str]
     missing = [name for name in source.named_columns if name not in report.columns]
     if missing and report.columns:
         line = column_names.describe_missing_columns(missing, sorted(report.columns), source)
-        yield f"{source.path}: {line}"
+        yield f"{source.name}: {line}"
     elif report.row_count == 0:
-        yield f"{source.path}: where and sample leave no row; correct them in prepare.sources"
+        yield f"{source.name}: where and sample leave no row; correct them in prepare.sources"
     if params.unknown_columns == "refuse" and report.unknown_columns:
         yield f"{report.describe_unknown_columns()}; {column_names.REMEDY}"
     if source.max_rejected_fraction is not None:
@@ -93,7 +93,7 @@ def _find_mistakes(report: SourceReport, params: PrepareParams) -> Iterator[str]
             report.rejected,
             report.row_count,
             source.max_rejected_fraction,
-            f"max_rejected_fraction of {source.path},",
+            f"max_rejected_fraction of {source.name},",
         )
 
 

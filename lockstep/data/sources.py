@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from lockstep.data import column_values, file_reading, row_filter, row_templates
+from lockstep.data.file_reading import Columns, Layout
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
 
 Format = Literal[
@@ -70,23 +71,25 @@ def _check_relative(path: str) -> str:
 
 
 def _check_suffix(path: str) -> str:
-    if file_reading.file_suffix(path) not in file_reading.FILE_READERS:
+    if not file_reading.is_readable(path):
         raise ValueError(
             f"must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
-            f"{' or '.join(file_reading.COMPRESSIONS)}"
+            f"{' or '.join(file_reading.COMPRESSIONS)}, or name a folder or a pattern"
         )
     return path
 
 
 DataPath = Annotated[str, AfterValidator(_check_relative), AfterValidator(_check_suffix)]
-"""A file of rows, relative to data/raw."""
+"""A file of rows, a folder or a glob pattern of such files, relative to data/raw."""
 
 
 class Source(Section):
-    """A file of data/raw."""
+    """A file of data/raw, or several files of one kind."""
 
     path: DataPath
-    """Path relative to data/raw: .jsonl, .json, .csv, .tsv or .parquet, plain, .gz or .zip."""
+    """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, plain or
+    compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read; or a glob pattern such
+    as `dialogues/*.jsonl` (`**` for any folders)."""
     format: Format
     """Format of the rows."""
     task: str = ""
@@ -98,6 +101,19 @@ class Source(Section):
     """Training weight of each row: 2.0 uses it twice, 0.5 every second time."""
     encoding: str = "utf-8"
     """Character encoding: utf-8 (with or without byte order mark), gb18030, latin-1 …"""
+    delimiter: Annotated[str, Field(max_length=1)] = ""
+    """.csv and .tsv: character between cells, e.g. ";" or "\t"; empty: guessed, with a note."""
+    quote: Literal["", '"', "'", "none"] = ""
+    """.csv and .tsv: character around cells that contain the delimiter; none: there is no such
+    character; empty: guessed, with a note."""
+    rows: str = ""
+    """.json and .jsonl: path of the rows inside a value, e.g. `train` or
+    `data.*.paragraphs.*.qas`, where * stands for every element or member; empty: the shape of the
+    file tells where its rows are."""
+    sheet: str = ""
+    """.xlsx: name of the sheet; empty: the first one."""
+    members: str = ""
+    """.zip: glob pattern of the files in it that are read, e.g. "train*.json"; empty: all."""
     columns: dict[str, str] = Field(default={})
     """Column of each field that the file names otherwise, and of task, system, tools or group; a
     path such as instances.0.output leads into lists and objects."""
@@ -203,6 +219,38 @@ class Source(Section):
             if getattr(self, setting) and self.format not in LABELLED_FORMATS:
                 raise ValueError(f"{setting}: only {', '.join(LABELLED_FORMATS)} have labels")
         return self
+
+    @property
+    def name(self) -> str:
+        """Name of the source in records and in the card: its path, and the part that it reads."""
+        parts = [part for part in (self.members, self.rows, self.sheet) if part]
+        return "#".join([str(PurePosixPath(self.path)) if parts else self.path, *parts])
+
+    def reads_other_part(self, other: "Source") -> bool:
+        """Whether two sources of one file read different parts of it, as far as settings tell."""
+        pairs = (
+            (self.rows, other.rows),
+            (self.sheet, other.sheet),
+            (self.members, other.members),
+        )
+        return any(mine and its and mine != its for mine, its in pairs)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the rows of the files are."""
+        return Layout(
+            delimiter=self.delimiter,
+            quote=self.quote,
+            rows=self.rows,
+            sheet=self.sheet,
+            members=self.members,
+        )
+
+    @property
+    def expected_columns(self) -> Columns:
+        """Columns for which the files are checked."""
+        numbers = [self.get_column("value")] if self.format == "regression" else []
+        return Columns(required=self.needed_columns, used=self.used_columns, numbers=numbers)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -408,7 +408,7 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path, container: str) -> None:
         ("a.json", '[{"prompt": "a"},, {"prompt": "b"}]', "a.json:1: not JSON: one comma belongs"),
         ("a.json", '[{"prompt": "a"},]', "a.json:1: not JSON: one comma belongs"),
         ("a.csv", '"prompt"s,completion\na,b\n', "a.csv:1: header is not CSV:"),
-        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21; it looks"),
+        ("a.csv", b"prompt,completion\ncaf\xe9,b\n", "a.csv: not utf-8 at byte 21, line 2; it"),
     ],
 )  # fmt: skip
 def test_an_unreadable_file_is_refused(
@@ -428,7 +428,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"b\.csv: not found; put it there or correct"):
         list(source_reading.read_source(tmp_path, make_source("b.csv")))
     (tmp_path / "b.csv").mkdir()
-    with pytest.raises(UserError, match=r"b\.csv: a folder; name a file in prepare\.sources"):
+    with pytest.raises(
+        UserError, match=r"b\.csv: a folder without data files; correct path in prepare\.sources"
+    ):
         list(source_reading.read_source(tmp_path, make_source("b.csv")))
 
 
