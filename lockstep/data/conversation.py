@@ -82,7 +82,7 @@ def _read_only_field(
 
     The column that the source names for the field is the only one that counts.
     """
-    if name in source.columns:
+    if source.sets(name):
         return row_fields.get_optional_field(row, source, name)
     if name == "tools" and not source.is_conversational:
         return None if name in source.ignored_fields else row.get(name)

@@ -2,7 +2,7 @@
 
 from itertools import combinations
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,6 +22,9 @@ class PrepareParams(Section):
     """Values for every source that does not set them itself, e.g. {encoding: gb18030}."""
     sources: Annotated[list[Source], Field(min_length=1)]
     """Files of data/raw that are read, in this order."""
+    unknown_columns: Literal["note", "refuse"] = "note"
+    """Columns that nothing reads: note names them in a line and in the data card, refuse is an
+    error."""
     clean: Steps
     """Cleaning steps, applied in this order: a list for all text but tools' results and arguments,
     or the steps of each role ({user: [space], arguments: [space]}): system, user, assistant,

@@ -129,13 +129,8 @@ def test_an_unreadable_file_is_refused_in_one_line(
     assert "\n" not in error.value.message
 
 
-def test_missing_and_repeated_columns_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.parquet").write_bytes(make_parquet())
+def test_a_repeated_column_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("a\ta\n1\t2\n")
-    with pytest.raises(UserError, match="no column c; it has a, b: correct columns or slices"):
-        list(
-            file_reading.read_rows(tmp_path / "a.parquet", "utf-8", Columns(required="c", used="c"))
-        )
     with pytest.raises(UserError, match="two columns a; rename or remove one"):
         list(file_reading.read_rows(tmp_path / "a.tsv", "utf-8", Columns(required="a", used="a")))
 

@@ -169,7 +169,7 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
     }
     card = read_json(workspace, "card.json")
     assert card["rows"] == {
-        "read": 42, "kept": 40, "rejected": 1, "duplicates": 1, "removed": 0,
+        "read": 42, "kept": 40, "left_out": 0, "rejected": 1, "duplicates": 1, "removed": 0,
     }  # fmt: skip
     assert card["rejected"] == {"unknown_label": 1}
     assert card["removed"] == {"duplicate": 1}

@@ -1,7 +1,7 @@
 """Rows of tables: the header, and the cells under it as spreadsheets and exports write them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lockstep.data.files.placed_rows import Columns
@@ -15,7 +15,7 @@ class Header:
     """The names of a table's columns, without those that are blank at the end."""
 
     def __init__(self, cells: Sequence[str], path: Path, columns: Columns) -> None:
-        """Read a header; raise UserError if a required column is missing or a used one repeated."""
+        """Read a header; raise UserError if a column that is used occurs twice."""
         self.cells = list(cells)
         self.names = _name_columns(cells, columns)
         check_columns(self.names, path, columns)
@@ -30,19 +30,13 @@ class Header:
 
 
 def check_columns(names: Sequence[str], path: Path, columns: Columns) -> None:
-    """Raise UserError if a required column is missing or a used column occurs twice."""
-    missing = [name for name in columns.required if not has_column(names, name)]
-    if missing:
-        raise UserError(
-            f"{path}: no column {missing[0]}; it has {', '.join(names)}: "
-            "correct columns or slices in prepare.sources"
-        )
+    """Raise UserError if a used column occurs twice."""
     repeated = [name for name in columns.used if list(names).count(name) > 1]
     if repeated:
         raise UserError(f"{path}: two columns {repeated[0]}; rename or remove one")
 
 
-def has_column(names: Sequence[str], name: str) -> bool:
+def has_column(names: Collection[str], name: str) -> bool:
     """Whether a column is one of these names, or is nested in one (`meta.text` in `meta`)."""
     return name in names or ("." in name and name.partition(".")[0] in names)
 
