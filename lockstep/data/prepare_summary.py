@@ -1,7 +1,7 @@
 """The data card of `prepare`: how many rows were rejected or removed, and what the splits hold."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockstep.data import data_card, drift, label_studio, quality
@@ -9,11 +9,21 @@ from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
 
+_REMOVALS = {
+    "conflict": ("conflict", "conflicts"),
+    "contaminated": ("contaminated", "contaminated"),
+    "duplicate": ("duplicate", "duplicates"),
+    "group": ("held out by its group", "held out by their group"),
+    "near_duplicate": ("near-duplicate", "near-duplicates"),
+    "train_fraction": ("beyond train_fraction", "beyond train_fraction"),
+}
+"""Reason of a removal -> what the closing line calls one such record, and several."""
+
 
 def build_card(
     selection: Selection,
     converted: ConvertedRows,
-    benchmarks: Mapping[str, list[str]],
+    benchmarks: Mapping[str, Sequence[object]],
     params: PrepareParams,
 ) -> dict[str, Any]:
     """Return the data card. `benchmarks` maps the path of a benchmark to its texts."""
@@ -55,10 +65,12 @@ def format_counts(selection: Selection, converted: ConvertedRows) -> str:
     sizes = {name: len(split) for name, split in selection.split_statistics().items()}
     number = sum(sizes.values()) + len(converted.rejected) + len(selection.removed)
     counts = ", ".join(f"{size} {name}" for name, size in sizes.items())
-    return (
-        f"prepare: {number} rows: {len(converted.rejected)} rejected, "
-        f"{len(selection.removed)} duplicates or removed; {counts}"
+    removed = (
+        f"{count} {_REMOVALS[reason][count > 1]}"
+        for reason, count in selection.removal_counts.items()
     )
+    lost = ", ".join([f"{len(converted.rejected)} rejected", *removed])
+    return f"prepare: {number} rows: {lost}; {counts}"
 
 
 def _measure_agreement(converted: ConvertedRows) -> dict[str, dict[str, float]]:

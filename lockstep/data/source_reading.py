@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lockstep.data import file_reading, ngrams, parallel, strict_json
+from lockstep.data import file_reading, normalized_texts, parallel, strict_json
 from lockstep.data.cleaning import Cleaner
 from lockstep.data.file_reading import Columns, RawRow
 from lockstep.data.prepare_params import PrepareParams
@@ -41,6 +41,7 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
         words=params.decontaminate.words,
         labelled_tasks=frozenset(source.task for source in labelled),
         with_answers="answer" in params.strata or any("task" in s.columns for s in labelled),
+        rated_sources=frozenset(s.path for s in params.sources if s.format == "regression"),
     )
     tables: list[RecordTable] = []
     total = ConvertedRows()
@@ -102,7 +103,6 @@ def _convert_chunks(
     root: Path, converters: list[RowConverter], builder: TableBuilder
 ) -> Iterator[tuple[RecordTable, ConvertedRows]]:
     """Yield a table, rejected rows and counts for each chunk of the sources, in order."""
-    ngrams.normalize_texts([])  # computes a table of characters once, not in each process
     chunks = (
         (index, chunk)
         for index, converter in enumerate(converters)
@@ -110,7 +110,9 @@ def _convert_chunks(
             read_source(root, converter.source), _count_characters
         )
     )
-    return parallel.map_chunks(_ChunkConverter(converters, builder), chunks)
+    return parallel.map_chunks(
+        _ChunkConverter(converters, builder), chunks, initialize=normalized_texts.prepare_table
+    )
 
 
 def _count_characters(row: Any) -> int:
