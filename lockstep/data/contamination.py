@@ -19,7 +19,7 @@ from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.sources import DataPath
 from lockstep.errors import UserError
 from lockstep.params import NaturalInt, Section
-from lockstep.words import split_words
+from lockstep.segmentation import split_words
 
 _PARAMETER = "prepare.decontaminate.benchmarks"
 Indices = npt.NDArray[np.int64]

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from lockstep import words
+from lockstep import segmentation
 
 Hashes = npt.NDArray[np.uint64]
 """Hashes of n-grams or of texts."""
@@ -185,13 +185,13 @@ def build_character_table() -> npt.NDArray[np.uint8]:
         for kind, pattern in categories.items():
             for run in regex.finditer(f"[{pattern}]+", characters):
                 classes[begin + run.start() : begin + run.end()] = kind
-    for first, last in (*words.IDEOGRAPHS, *words.KANA, *words.THAI):
+    for first, last in (*segmentation.IDEOGRAPHS, *segmentation.KANA, *segmentation.THAI):
         block = classes[first : last + 1]
         block[block == _LETTER] = _WORD_ALONE
     classes[ord("〇")] = _WORD_ALONE
     groups = {
         "#%&*/@\\^_{}‰‱§": _SIGN, "()[]": _BRACKET, ".,:": _POINT, "-": _HYPHEN, "!": _BANG,
-        words.JOINERS: _MARK,
+        segmentation.JOINERS: _MARK,
     }  # fmt: skip
     for signs, kind in groups.items():
         classes[[ord(sign) for sign in signs]] = kind

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep import words
+from lockstep import segmentation
 from lockstep.data.normalized_texts import fold, normalize_texts
 
 
@@ -89,7 +89,7 @@ def test_words_consist_of_whole_units(texts: list[str]) -> None:
     for text, (begin, end) in zip(texts, bounds, strict=True):
         starts = normalized.starts_word[begin:end].tolist()
         positions = {position for position, is_start in enumerate(starts) if is_start}
-        lengths = [len(word) for word in words.split_words(fold(text))]
+        lengths = [len(word) for word in segmentation.split_words(fold(text))]
         assert sum(lengths) == end - begin
         assert {*itertools.accumulate(lengths[:-1], initial=0)} <= positions | {0}
 

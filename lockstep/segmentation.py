@@ -33,19 +33,20 @@ def _format_class(*blocks: tuple[int, int]) -> str:
 _CJK = rf"[[{_format_class(*IDEOGRAPHS, *KANA)}]&&[\p{{L}}\p{{N}}]]"
 _THAI = rf"[[{_format_class(*THAI)}]&&\p{{L}}]"
 _UNSEGMENTED = rf"{_CJK}{_THAI}"
-_EXTEND = rf"[\p{{M}}{JOINERS}]"
-_RUNS = rf"(?:{_CJK}{_EXTEND}*)+|(?:{_THAI}{_EXTEND}*)+"
-_WORD = rf"(?:[[\p{{L}}\p{{N}}]--[{_UNSEGMENTED}]]{_EXTEND}*)+"
-_LETTERS = rf"(?:[[\p{{L}}\p{{No}}\p{{Nl}}]--[{_UNSEGMENTED}]]{_EXTEND}*)+"
+EXTEND = rf"[\p{{M}}{JOINERS}]"
+"""Pattern of a character that belongs to the letter before it."""
+_RUNS = rf"(?:{_CJK}{EXTEND}*)+|(?:{_THAI}{EXTEND}*)+"
+_WORD = rf"(?:[[\p{{L}}\p{{N}}]--[{_UNSEGMENTED}]]{EXTEND}*)+"
+_LETTERS = rf"(?:[[\p{{L}}\p{{No}}\p{{Nl}}]--[{_UNSEGMENTED}]]{EXTEND}*)+"
 
 _WORDS_AND_RUNS = regex.compile(rf"{_WORD}|{_RUNS}", regex.V1)
-_CHARACTERS_AND_WORDS = regex.compile(rf"{_CJK}{_EXTEND}*|{_WORD}|{_RUNS}", regex.V1)
+_CHARACTERS_AND_WORDS = regex.compile(rf"{_CJK}{EXTEND}*|{_WORD}|{_RUNS}", regex.V1)
 _LETTER_WORDS = regex.compile(rf"{_LETTERS}(?:['’]{_LETTERS})*|{_RUNS}", regex.V1)
 _ASCII_WORDS = regex.compile("[A-Za-z0-9]+")
 _KANA = regex.compile(f"[{_format_class(*KANA)}]")
 _FIRST_THAI = chr(THAI[0][0])
 _LAST_THAI = chr(THAI[0][1])
-_MARKS = regex.compile(_EXTEND)
+_MARKS = regex.compile(EXTEND)
 
 
 def split_characters_and_words(text: str) -> list[str]:
