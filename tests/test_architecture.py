@@ -67,6 +67,7 @@ FILES = {
     "lockstep/predictions.py": "a contract of all stages",
     "lockstep/records.py": "a contract of all stages",
     "lockstep/resume_key.py": "a contract of the stages that resume",
+    "lockstep/segmentation.py": "data, augmentation and metrics have the same words",
     "lockstep/suites.py": "a contract of the stages that evaluate",
     "lockstep/data/language.py": "rules check the language of an answer",
     "lockstep/data/rejected_rows.py": "replies of a judge and ratings are read strictly",

@@ -2,20 +2,31 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from lockstep.data import data_card, drift, label_studio, quality
+from lockstep.data import data_card, drift, label_studio, quality, source_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
 from lockstep.data.source_report import SourceReport
+
+_REMOVALS = {
+    "conflict": ("conflict", "conflicts"),
+    "contaminated": ("contaminated", "contaminated"),
+    "duplicate": ("duplicate", "duplicates"),
+    "group": ("held out by its group", "held out by their group"),
+    "near_duplicate": ("near-duplicate", "near-duplicates"),
+    "train_fraction": ("beyond train_fraction", "beyond train_fraction"),
+}
+"""Reason of a removal -> what the closing line calls one such record, and several."""
 
 
 def build_card(
     selection: Selection,
     converted: ConvertedRows,
     reports: Sequence[SourceReport],
-    benchmarks: Mapping[str, list[str]],
+    benchmarks: Mapping[str, Sequence[object]],
     params: PrepareParams,
 ) -> dict[str, Any]:
     """Return the data card. `benchmarks` maps the path of a benchmark to its texts."""
@@ -45,7 +56,7 @@ def build_card(
         "removed": selection.removal_counts,
         "conflicts": selection.conflict_count,
         "near_duplicate_groups": selection.shared_group_count,
-        "cleaned": {step: converted.cleaned[step] for step in params.clean},
+        "cleaned": {step: converted.cleaned[step] for step in _list_all_steps(params)},
         "shortened": converted.shortened,
         "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
         "agreement": _measure_agreement(converted),
@@ -59,6 +70,16 @@ def build_card(
     }
 
 
+def _list_all_steps(params: PrepareParams) -> list[str]:
+    """Return the cleaning steps that at least one source has, in order."""
+    lists = [
+        steps
+        for source in params.sources
+        for steps in source_reading.list_source_steps(source, params).values()
+    ]
+    return [*dict.fromkeys(chain.from_iterable(lists))]
+
+
 def format_counts(
     selection: Selection, converted: ConvertedRows, reports: Sequence[SourceReport]
 ) -> str:
@@ -67,12 +88,13 @@ def format_counts(
     left_out = count_left_out(reports)
     number = sum(sizes.values()) + len(converted.rejected) + len(selection.removed)
     counts = ", ".join(f"{size} {name}" for name, size in sizes.items())
-    return (
-        f"prepare: {number + left_out.total()} rows: "
-        + "".join(f"{count} left out by {setting}, " for setting, count in left_out.items())
-        + f"{len(converted.rejected)} rejected, "
-        f"{len(selection.removed)} duplicates or removed; {counts}"
-    )
+    removed = [
+        f"{count} {_REMOVALS[reason][count > 1]}"
+        for reason, count in selection.removal_counts.items()
+    ]
+    lost = [f"{count} left out by {setting}" for setting, count in left_out.items()]
+    lost += [f"{len(converted.rejected)} rejected", *removed]
+    return f"prepare: {number + left_out.total()} rows: {', '.join(lost)}; {counts}"
 
 
 def count_left_out(reports: Sequence[SourceReport]) -> Counter[str]:

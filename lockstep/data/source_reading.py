@@ -12,7 +12,7 @@ from lockstep.data import (
     column_names,
     column_values,
     file_reading,
-    ngrams,
+    normalized_texts,
     parallel,
     row_joining,
     row_selection,
@@ -47,7 +47,7 @@ def read_sources(
         RowConverter(
             source,
             read_allowed_labels(root, source),
-            Cleaner(_list_steps(source, params), params.boilerplate),
+            Cleaner(list_source_steps(source, params), params.boilerplate),
             params.quality,
             params.max_characters,
         )
@@ -60,6 +60,7 @@ def read_sources(
         words=params.decontaminate.words,
         labelled_tasks=frozenset(source.task for source in labelled),
         with_answers="answer" in params.strata or any(s.sets("task") for s in labelled),
+        rated_sources=frozenset(s.name for s in params.sources if s.format == "regression"),
     )
     reports = [SourceReport(source) for source in params.sources]
     tables: list[RecordTable] = []
@@ -75,7 +76,7 @@ def read_sources(
     return concatenate_tables(tables), total, reports
 
 
-def _list_steps(source: Source, params: PrepareParams) -> dict[Role, list[Step]]:
+def list_source_steps(source: Source, params: PrepareParams) -> dict[Role, list[Step]]:
     """Return the cleaning steps of each role of a source; benchmarks stay as they are published."""
     default = [] if source.format in BENCHMARK_FORMATS else params.clean
     return list_steps(default if source.clean is None else source.clean, default)
@@ -199,8 +200,9 @@ def _convert_chunks(
     chunks: Iterator[Chunk], converters: list[RowConverter], builder: TableBuilder
 ) -> Iterator[tuple[int, RecordTable, ConvertedRows]]:
     """Yield the converter's result for each chunk, in order."""
-    ngrams.normalize_texts([])  # computes a table of characters once, not in each process
-    return parallel.map_chunks(_ChunkConverter(converters, builder), chunks)
+    return parallel.map_chunks(
+        _ChunkConverter(converters, builder), chunks, initialize=normalized_texts.prepare_table
+    )
 
 
 def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:

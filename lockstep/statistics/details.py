@@ -266,4 +266,9 @@ def _describe_suite(
         "form": suite.form,
         "graded": examples.is_graded(suite),
         "longest_reference": max(lengths, default=0),
+        "tokenizers": {
+            name: tokenizer
+            for name in suite.metrics
+            if (tokenizer := describe_metric(name).tokenizer)
+        },
     }

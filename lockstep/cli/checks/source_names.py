@@ -37,8 +37,7 @@ class SourceNames:
     def allows_any_labelled_task(self) -> bool:
         """Whether any task may have labels, because a column names the task of labelled rows."""
         return any(
-            source.sets("task") and source.format in LABELLED_FORMATS
-            for source in self.sources
+            source.sets("task") and source.format in LABELLED_FORMATS for source in self.sources
         )
 
     def find_unknown_tasks(self, tasks: Collection[str]) -> list[str]:
