@@ -48,7 +48,7 @@ class PrepareParams(Section):
     @field_validator("sources")
     @classmethod
     def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
-        counts = Counter(str(PurePosixPath(source.path)) for source in sources)
+        counts = Counter(str(PurePosixPath(source.name)) for source in sources)
         repeated = [path for path, count in counts.items() if count > 1]
         if repeated:
             raise ValueError(f"{repeated[0]} is listed twice; list each file once")

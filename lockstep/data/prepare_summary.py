@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from lockstep.data import data_card, drift, label_studio, quality
+from lockstep.data import data_card, drift, quality
+from lockstep.data.label_studio.agreement import measure_agreement
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
@@ -20,7 +21,7 @@ def build_card(
     splits = selection.split_statistics()
     record_count = sum(map(len, splits.values()))
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labelled_sources = {source.path for source in params.labelled_sources}
+    labelled_sources = _find_labelled_sources(converted, params)
     labels = data_card.count_labels(splits.values(), labelled_sources)
     comparisons = drift.measure_drift(
         selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
@@ -42,7 +43,7 @@ def build_card(
         "agreement": _measure_agreement(converted),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
-        "licences": {source.path: source.licence for source in params.sources},
+        "licences": {source.name: source.licence for source in params.sources},
         "drift": comparisons,
         "warnings": drift.describe_drift(comparisons),
         "splits": {name: data_card.describe_records(split) for name, split in splits.items()},
@@ -61,11 +62,19 @@ def format_counts(selection: Selection, converted: ConvertedRows) -> str:
     )
 
 
+def _find_labelled_sources(converted: ConvertedRows, params: PrepareParams) -> set[str]:
+    """Return the names of the sources whose answers are labels, without other annotations."""
+    others = {
+        name
+        for name, vote in converted.votes
+        if vote.question_type not in ("choices", "several_choices")
+    }
+    return {source.name for source in params.labelled_sources} - others
+
+
 def _measure_agreement(converted: ConvertedRows) -> dict[str, dict[str, float]]:
     """Return the agreement of the annotators of each Label Studio source."""
     return {
-        path: label_studio.measure_agreement(
-            [vote for source, vote in converted.votes if source == path]
-        )
-        for path in sorted({source for source, _ in converted.votes})
+        name: measure_agreement([vote for source, vote in converted.votes if source == name])
+        for name in sorted({source for source, _ in converted.votes})
     }

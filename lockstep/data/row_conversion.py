@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstep.data import label_studio, language, quality, row_fields, row_formats, strict_json
+from lockstep.data import language, quality, row_fields, row_formats, strict_json
 from lockstep.data.cleaning import Cleaner
 from lockstep.data.file_reading import RawRow
-from lockstep.data.label_studio import Vote
+from lockstep.data.label_studio import voting
+from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row
 from lockstep.data.sources import Source
@@ -26,7 +27,7 @@ class ConvertedRows:
     faults: Counter[str] = field(default_factory=Counter)
     """Number of records in which each quality signal found a fault."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
-    """Answers of annotators, each with the path of its source."""
+    """Answers of annotators, each with the name of its source."""
 
     def add(self, other: "ConvertedRows") -> None:
         """Add the result of other rows."""
@@ -82,7 +83,7 @@ class RowConverter:
         record = Record(
             messages=messages,
             task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
-            source=self.source.path,
+            source=self.source.name,
             origin=origin,
             slices={name: row_fields.get_slice_value(row, name) for name in self.source.slices},
             weight=self.source.weight,
@@ -108,9 +109,9 @@ class RowConverter:
             raise raw_row
         row = _parse_line(raw_row) if isinstance(raw_row, str) else raw_row
         if self.source.format == "label_studio":
-            votes = label_studio.read_votes(row)
-            converted.votes += [(self.source.path, vote) for vote in votes]
-            row = label_studio.merge_votes(row, votes)
+            votes = voting.read_votes(row)
+            converted.votes += [(self.source.name, vote) for vote in votes]
+            row = voting.merge_votes(row, votes)
         if not isinstance(row, dict):
             raise InvalidRowError("not_an_object")
         if self.source.constants:
@@ -123,6 +124,8 @@ class RowConverter:
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""
         name = row_fields.get_named_field(row, self.source, "group")
+        if not name and voting.GROUP in row:
+            return str(row[voting.GROUP])
         return name and f"{self.source.columns['group']}={name}"
 
     def _clean_message(self, message: Message, changed: set[str]) -> Message:

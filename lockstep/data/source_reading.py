@@ -10,6 +10,7 @@ from tqdm import tqdm
 from lockstep.data import file_reading, ngrams, parallel, strict_json
 from lockstep.data.cleaning import Cleaner
 from lockstep.data.file_reading import Columns, RawRow
+from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
@@ -59,9 +60,15 @@ def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:
     path = root / source.path
     columns = Columns(required=source.required_columns, used=source.used_columns)
     count = 0
-    for place, row in file_reading.read_rows(path, source.encoding, columns):
+    rows: Iterator[tuple[str, RawRow]] = (
+        (f"{source.path}:{place}", row)
+        for place, row in file_reading.read_rows(path, source.encoding, columns)
+    )
+    if source.format == "label_studio":
+        rows = export_reading.read_tasks(rows, source, str(path))
+    for origin, row in rows:
         count += 1
-        yield f"{source.path}:{place}", row
+        yield origin, row
     if count == 0:
         raise UserError(f"{path}: no rows; remove it from prepare.sources or fill it")
 

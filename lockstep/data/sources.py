@@ -41,6 +41,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("input", "history"),
+    "label_studio": ("left", "right"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
 }
@@ -85,7 +86,7 @@ class Source(Section):
     """Format of the rows."""
     task: str = ""
     """Name by which records are grouped for evaluation and reporting, e.g. intent; empty: the
-    file's name without its suffix. A `task` column overrides it."""
+    file's name without its suffix, and the control. A `task` column overrides it."""
     split: Literal["auto", "train", "validation", "test"] = "auto"
     """Split of all rows; auto: divided by `prepare.split`."""
     weight: PositiveFloat = 1.0
@@ -106,6 +107,12 @@ class Source(Section):
     labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""
+    control: str = ""
+    """label_studio: name of the control whose answers are read; empty: the only one."""
+    annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
+    """label_studio: other reading of the answers. labels: choices are always a list; text: choices
+    of JSON-MIN are free text; mean: ratings and numbers are averaged; tags: spans are tags in the
+    text; utterances: each labelled turn of a dialogue is a record. Empty: see docs/data.md."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
         default={}
     )
@@ -120,7 +127,8 @@ class Source(Section):
     def _name_task(cls, values: Any) -> Any:
         try:
             if values.get("task", "") == "":
-                return {**values, "task": file_reading.file_stem(values["path"])}
+                parts = (file_reading.file_stem(values["path"]), values.get("control", ""))
+                return {**values, "task": "_".join(filter(None, parts))}
         except (AttributeError, KeyError, TypeError):
             pass  # the validation of the fields reports what is wrong
         return values
@@ -144,7 +152,14 @@ class Source(Section):
             )
         if self.labels and self.format not in LABELLED_FORMATS:
             raise ValueError(f"labels: only {', '.join(LABELLED_FORMATS)} have labels")
+        if (self.control or self.annotation) and self.format != "label_studio":
+            raise ValueError("control and annotation: only label_studio has them")
         return self
+
+    @property
+    def name(self) -> str:
+        """Path, and the control of Label Studio if it is named: a file may hold several."""
+        return f"{self.path}#{self.control}" if self.control else self.path
 
     @property
     def fields(self) -> tuple[str, ...]:
