@@ -41,6 +41,7 @@ def build_card(
         "cleaned": {step: converted.cleaned[step] for step in params.clean},
         "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
         "agreement": _measure_agreement(converted),
+        **({"grades": converted.grades} if converted.grades else {}),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
         "licences": {source.name: source.licence for source in params.sources},

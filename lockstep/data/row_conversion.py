@@ -8,6 +8,7 @@ from typing import Any
 from lockstep.data import language, quality, row_fields, row_formats, strict_json
 from lockstep.data.cleaning import Cleaner
 from lockstep.data.file_reading import RawRow
+from lockstep.data.grades import Grades, make_code
 from lockstep.data.label_studio import voting
 from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
@@ -26,6 +27,10 @@ class ConvertedRows:
     """Number of records that each cleaning step changed."""
     faults: Counter[str] = field(default_factory=Counter)
     """Number of records in which each quality signal found a fault."""
+    grades: dict[str, Any] = field(default_factory=dict)
+    """Summary of the grades of all records, once all rows are converted."""
+    graded: set[str] = field(default_factory=set)
+    """Item codes of the records that people graded."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
     """Answers of annotators, each with the name of its source."""
 
@@ -35,6 +40,7 @@ class ConvertedRows:
         self.rejected += other.rejected
         self.cleaned += other.cleaned
         self.faults += other.faults
+        self.graded |= other.graded
         self.votes += other.votes
 
 
@@ -48,8 +54,10 @@ class RowConverter:
         cleaner: Cleaner,
         limits: QualityParams,
         max_characters: int,
+        grades: Grades | None = None,
     ) -> None:
         """Create a converter; `labels` are the allowed labels, None allows all."""
+        self.grades = grades or {}
         self.source = source
         self.labels = labels and {cleaner.clean(label)[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
@@ -93,6 +101,7 @@ class RowConverter:
             group=self._read_group(row),
             language=language.detect_language(_join_user_texts(messages)),
         )
+        self._check_grades(record, converted)
         faults = quality.find_faults(record, self.limits)
         if faults:
             record = replace(record, quality=quality.compute_score(faults))
@@ -102,6 +111,16 @@ class RowConverter:
         if changed:
             converted.cleaned.update(changed)
         return record
+
+    def _check_grades(self, record: Record, converted: ConvertedRows) -> None:
+        """Raise InvalidRowError if the record has a low grade; note that it has grades."""
+        code = make_code(record) if self.grades else ""
+        if code not in self.grades:
+            return
+        converted.graded.add(code)
+        dimension, grade = min(self.grades[code].items(), key=lambda item: item[1])
+        if grade < self.limits.min_grade:
+            raise InvalidRowError("low_grade", detail=f"{dimension}: {round(grade, 2):g}")
 
     def _parse_row(self, raw_row: RawRow, converted: ConvertedRows) -> dict[str, Any]:
         """Return the columns of a row, with the constants of the source."""

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from lockstep.data import file_reading, ngrams, parallel, strict_json
 from lockstep.data.cleaning import Cleaner
 from lockstep.data.file_reading import Columns, RawRow
+from lockstep.data.grades import average_entries, describe_grades, read_entries
 from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
@@ -24,6 +25,8 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
 
     Raise UserError if a file is unreadable or if too many rows are rejected.
     """
+    entries = read_entries(root, params.quality.grades)
+    grades = average_entries(entries)
     cleaner = Cleaner(params.clean, params.boilerplate)
     converters = [
         RowConverter(
@@ -32,6 +35,7 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
             cleaner,
             params.quality,
             params.max_characters,
+            grades,
         )
         for source in params.sources
     ]
@@ -50,6 +54,8 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
             tables.append(table)
             total.add(converted)
             progress.update(len(table) + len(converted.rejected))
+    if entries:
+        total.grades = describe_grades(entries, total.graded)
     number = sum(map(len, tables)) + len(total.rejected)
     _check_rejected(total.rejected, number, params.max_rejected_fraction)
     return concatenate_tables(tables), total
