@@ -65,6 +65,7 @@ FILES = {
     "lockstep/outputs.py": "a contract of all stages",
     "lockstep/params.py": "a contract of all stages",
     "lockstep/predictions.py": "a contract of all stages",
+    "lockstep/rating_entries.py": "answers are rated and records graded on the same sheets",
     "lockstep/records.py": "a contract of all stages",
     "lockstep/resume_key.py": "a contract of the stages that resume",
     "lockstep/segmentation.py": "data, augmentation and metrics have the same words",

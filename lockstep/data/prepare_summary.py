@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from lockstep.data import data_card, drift, label_studio, quality, source_reading
+from lockstep.data import data_card, drift, quality, source_reading
+from lockstep.data.label_studio.agreement import measure_agreement
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
@@ -34,7 +35,7 @@ def build_card(
     record_count = sum(map(len, splits.values()))
     left_out = count_left_out(reports)
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labelled_sources = {source.name for source in params.labelled_sources}
+    labelled_sources = _find_labelled_sources(converted, params)
     labels = data_card.count_labels(splits.values(), labelled_sources)
     comparisons = drift.measure_drift(
         selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
@@ -60,6 +61,7 @@ def build_card(
         "shortened": converted.shortened,
         "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
         "agreement": _measure_agreement(converted),
+        **({"grades": converted.grades} if converted.grades else {}),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
         "licences": {source.name: source.licence for source in params.sources},
@@ -105,11 +107,19 @@ def count_left_out(reports: Sequence[SourceReport]) -> Counter[str]:
     return counts
 
 
+def _find_labelled_sources(converted: ConvertedRows, params: PrepareParams) -> set[str]:
+    """Return the names of the sources whose answers are labels, without other annotations."""
+    others = {
+        name
+        for name, vote in converted.votes
+        if vote.question_type not in ("choices", "several_choices")
+    }
+    return {source.name for source in params.labelled_sources} - others
+
+
 def _measure_agreement(converted: ConvertedRows) -> dict[str, dict[str, float]]:
     """Return the agreement of the annotators of each Label Studio source."""
     return {
-        path: label_studio.measure_agreement(
-            [vote for source, vote in converted.votes if source == path]
-        )
-        for path in sorted({source for source, _ in converted.votes})
+        name: measure_agreement([vote for source, vote in converted.votes if source == name])
+        for name in sorted({source for source, _ in converted.votes})
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import regex
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lockstep.data import language
 from lockstep.params import Fraction, PositiveFloat, Section
@@ -33,6 +33,18 @@ class QualityParams(Section):
     min_score: Fraction = 0.0
     """Minimum quality score (share of signals without a fault); a record with a lower score is
     rejected as `low_quality`."""
+
+    grades: list[str] = Field(default=[])
+    """Filled grading forms in data/raw: sheets as CSV, or exports of Label Studio as JSON."""
+    min_grade: Annotated[float, Field(ge=1, le=5)] = 1.0
+    """Minimum mean grade of a record in each dimension (correct, complete, consistent), from 1 to
+    5; a record with a lower one is rejected as `low_grade`. Records without grades stay."""
+
+    @model_validator(mode="after")
+    def _check_grades(self) -> "QualityParams":
+        if self.min_grade > 1 and not self.grades:
+            raise ValueError("min_grade: needs files of grades; name them in grades")
+        return self
 
     @field_validator("length_ratio")
     @classmethod

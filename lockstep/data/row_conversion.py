@@ -6,19 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstep.data import (
-    field_synonyms,
-    label_studio,
-    language,
-    quality,
-    row_fields,
-    row_formats,
-    strict_json,
-)
+from lockstep.data import field_synonyms, language, quality, row_fields, row_formats, strict_json
 from lockstep.data.cleaning import Cleaner, Role
 from lockstep.data.conversation import Conversation
 from lockstep.data.file_reading import RawRow
-from lockstep.data.label_studio import Vote
+from lockstep.data.grades import Grades, make_code
+from lockstep.data.label_studio import voting
+from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
 from lockstep.data.row_templates import DerivedColumns
@@ -38,8 +32,12 @@ class ConvertedRows:
     """Number of records in which each quality signal found a fault."""
     shortened: int = 0
     """Number of records without the turns after the last one that may be learnt."""
+    grades: dict[str, Any] = field(default_factory=dict)
+    """Summary of the grades of all records, once all rows are converted."""
+    graded: set[str] = field(default_factory=set)
+    """Item codes of the records that people graded."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
-    """Answers of annotators, each with the path of its source."""
+    """Answers of annotators, each with the name of its source."""
     columns: set[str] = field(default_factory=set)
     """Columns that at least one row has."""
 
@@ -50,6 +48,7 @@ class ConvertedRows:
         self.cleaned += other.cleaned
         self.faults += other.faults
         self.shortened += other.shortened
+        self.graded |= other.graded
         self.votes += other.votes
         self.columns |= other.columns
 
@@ -64,8 +63,10 @@ class RowConverter:
         cleaner: Cleaner,
         limits: QualityParams,
         max_characters: int,
+        grades: Grades | None = None,
     ) -> None:
         """Create a converter; `labels` are the allowed labels, None allows all."""
+        self.grades = grades or {}
         self.source = source
         self.labels = labels and {cleaner.clean(label, "assistant")[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
@@ -94,11 +95,11 @@ class RowConverter:
         conversations = row_formats.parse_row(row, self.source)
         group = self._read_group(row)
         if len(conversations) == 1:
-            results = [self._convert_conversation(origin, row, group, conversations[0])]
+            results = [self._convert_conversation(origin, row, group, conversations[0], converted)]
         else:
             results = [
                 self._convert_conversation(
-                    f"{origin}.{number}", row, group or f"row={origin}", pair
+                    f"{origin}.{number}", row, group or f"row={origin}", pair, converted
                 )
                 for number, pair in enumerate(conversations, 1)
             ]
@@ -109,9 +110,17 @@ class RowConverter:
         return [record for record, _, _ in results]
 
     def _convert_conversation(
-        self, origin: str, row: dict[str, Any], group: str, conversation: Conversation
+        self,
+        origin: str,
+        row: dict[str, Any],
+        group: str,
+        conversation: Conversation,
+        converted: ConvertedRows,
     ) -> tuple[Record, Sequence[str], set[str]]:
-        """Return a record, its quality faults and the cleaning steps that changed it."""
+        """Return a record, its quality faults and the cleaning steps that changed it.
+
+        If people graded it, add its item code to `converted`.
+        """
         changed: set[str] = set()
         messages = [self._clean_message(message, changed) for message in conversation.messages]
         rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
@@ -134,6 +143,7 @@ class RowConverter:
             group=group,
             language=language.detect_language(_join_user_texts(messages)),
         )
+        self._check_grades(record, converted)
         faults = quality.find_faults(record, self.limits)
         if faults:
             record = replace(record, quality=quality.compute_score(faults))
@@ -141,15 +151,25 @@ class RowConverter:
                 raise InvalidRowError("low_quality", detail=f"faults: {', '.join(faults)}")
         return record, faults, changed
 
+    def _check_grades(self, record: Record, converted: ConvertedRows) -> None:
+        """Raise InvalidRowError if the record has a low grade; note that it has grades."""
+        code = make_code(record) if self.grades else ""
+        if code not in self.grades:
+            return
+        converted.graded.add(code)
+        dimension, grade = min(self.grades[code].items(), key=lambda item: item[1])
+        if grade < self.limits.min_grade:
+            raise InvalidRowError("low_grade", detail=f"{dimension}: {round(grade, 2):g}")
+
     def _parse_row(self, raw_row: RawRow, converted: ConvertedRows) -> dict[str, Any]:
         """Return the columns of a row, with the constants of the source."""
         if isinstance(raw_row, InvalidRowError):
             raise raw_row
         row = _parse_line(raw_row) if isinstance(raw_row, str) else raw_row
         if self.source.format == "label_studio":
-            votes = label_studio.read_votes(row)
+            votes = voting.read_votes(row)
             converted.votes += [(self.source.name, vote) for vote in votes]
-            row = label_studio.merge_votes(row, votes)
+            row = voting.merge_votes(row, votes)
         if not isinstance(row, dict):
             raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
         if self.source.constants:
@@ -174,6 +194,8 @@ class RowConverter:
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""
         name = row_fields.get_named_field(row, self.source, "group")
+        if not name and voting.GROUP in row:
+            return str(row[voting.GROUP])
         return name and f"{self.source.get_column('group')}={name}"
 
     def _clean_rejected(

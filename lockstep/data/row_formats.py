@@ -8,6 +8,7 @@ import orjson
 
 from lockstep.data import bfcl_rows, conversation, message_parsing, preference_rows, row_fields
 from lockstep.data.conversation import Conversation
+from lockstep.data.label_studio import voting
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
@@ -180,6 +181,15 @@ def _parse_text(row: Row, source: Source) -> Conversation:
     return Conversation([{"role": "assistant", "content": text}])
 
 
+def _parse_label_studio(row: Row, source: Source) -> Conversation:
+    """Read the text and the answer of the annotators, or both answers of a comparison."""
+    question = row_fields.get_text_field(row, source, "text")
+    conversation = _make_pair(question, row_fields.check_text(row[voting.ANSWER], "answer"))
+    if voting.REJECTED in row:
+        conversation.rejected = row_fields.check_text(row[voting.REJECTED], "answer")
+    return conversation
+
+
 ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "alpaca": _parse_alpaca,
     "messages": _parse_messages,
@@ -190,7 +200,7 @@ ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "multi_label": _parse_multi_label,
     "regression": _parse_regression,
     "text": _parse_text,
-    "label_studio": _parse_classification,
+    "label_studio": _parse_label_studio,
     "ifeval": _parse_ifeval,
 }
 """Parser of each row format whose rows have one conversation."""

@@ -21,6 +21,8 @@ from lockstep.data import (
 )
 from lockstep.data.cleaning import Cleaner, Role, Step, list_steps
 from lockstep.data.file_reading import Notes, PlacedRows, RawRow
+from lockstep.data.grades import average_entries, describe_grades, read_entries
+from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
@@ -43,6 +45,8 @@ def read_sources(
     """
     check_sources(root, params)
     _refuse_shared_files(root, params.sources)
+    entries = read_entries(root, params.quality.grades)
+    grades = average_entries(entries)
     converters = [
         RowConverter(
             source,
@@ -50,6 +54,7 @@ def read_sources(
             Cleaner(list_source_steps(source, params), params.boilerplate),
             params.quality,
             params.max_characters,
+            grades,
         )
         for source in params.sources
     ]
@@ -72,6 +77,8 @@ def read_sources(
             total.add(converted)
             reports[index].add(len(table), converted)
             progress.update(len(table) + len(converted.rejected))
+    if entries:
+        total.grades = describe_grades(entries, total.graded)
     source_report.check_reports(reports, params)
     return concatenate_tables(tables), total, reports
 
@@ -129,8 +136,10 @@ def read_source(root: Path, source: Source, notes: Notes | None = None) -> Place
     `notes` receives the remarks of the readers.
     """
     count = 0
-    rows = _read_files(root, source, notes or Notes())
-    for place, row in row_joining.join_files(root, source, rows):
+    rows = row_joining.join_files(root, source, _read_files(root, source, notes or Notes()))
+    if source.format == "label_studio":
+        rows = export_reading.read_tasks(rows, source, str(root / source.path))
+    for place, row in rows:
         count += 1
         yield place, row
     if count == 0:

@@ -47,6 +47,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "input", "history"),
+    "label_studio": ("left", "right"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
     "bfcl": ("missed_function", "excluded_function", "involved_classes"),
@@ -103,7 +104,7 @@ class Source(Section):
     """Format of the rows."""
     task: str = ""
     """Name by which records are grouped for evaluation and reporting, e.g. intent; empty: the
-    file's name without its suffix. A `task` column overrides it."""
+    file's name without its suffix, and the control. A `task` column overrides it."""
     split: Literal["auto", "train", "validation", "test"] = "auto"
     """Split of all rows; auto: divided by `prepare.split`."""
     weight: PositiveFloat = 1.0
@@ -162,6 +163,12 @@ class Source(Section):
     label_names: dict[str, str] = Field(default={})
     """Name of each label that is stored as a number or code: a mapping such as {0: refund, 1:
     order}, or the list of names in the order of the numbers from 0; empty: labels are names."""
+    control: str = ""
+    """label_studio: name of the control whose answers are read; empty: the only one."""
+    annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
+    """label_studio: other reading of the answers. labels: choices are always a list; text: choices
+    of JSON-MIN are free text; mean: ratings and numbers are averaged; tags: spans are tags in the
+    text; utterances: each labelled turn of a dialogue is a record. Empty: see docs/data.md."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
         default={}
     )
@@ -182,7 +189,8 @@ class Source(Section):
     def _name_task(cls, values: Any) -> Any:
         try:
             if values.get("task", "") == "":
-                return {**values, "task": file_reading.file_stem(values["path"])}
+                parts = (file_reading.file_stem(values["path"]), values.get("control", ""))
+                return {**values, "task": "_".join(filter(None, parts))}
         except (AttributeError, KeyError, TypeError):
             pass  # the validation of the fields reports what is wrong
         return values
@@ -239,6 +247,8 @@ class Source(Section):
         for setting in ("labels", "label_names"):
             if getattr(self, setting) and self.format not in LABELLED_FORMATS:
                 raise ValueError(f"{setting}: only {', '.join(LABELLED_FORMATS)} have labels")
+        if (self.control or self.annotation) and self.format != "label_studio":
+            raise ValueError("control and annotation: only label_studio has them")
         if self.functions and self.format != "bfcl":
             raise ValueError("functions: only bfcl has functions of classes")
         return self
@@ -246,7 +256,7 @@ class Source(Section):
     @property
     def name(self) -> str:
         """Name of the source in records and in the card: its path, and the part that it reads."""
-        parts = [part for part in (self.members, self.rows, self.sheet) if part]
+        parts = [part for part in (self.members, self.rows, self.sheet, self.control) if part]
         return "#".join([str(PurePosixPath(self.path)) if parts else self.path, *parts])
 
     def reads_other_part(self, other: "Source") -> bool:
@@ -255,6 +265,7 @@ class Source(Section):
             (self.rows, other.rows),
             (self.sheet, other.sheet),
             (self.members, other.members),
+            (self.control, other.control),
         )
         return any(mine and its and mine != its for mine, its in pairs)
 

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from lockstep import records
 from lockstep.cli.checks.reference_checks import check_references
+from lockstep.data.grades import make_code
 from lockstep.data.splitting import SPLITS
 from lockstep.records import Record
 from lockstep.suites import Suite
@@ -556,6 +557,80 @@ def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(
         },
     }  # fmt: skip
     assert read_json(workspace, "tasks.json")["intent"]["kind"] == "label"
+
+
+def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> None:
+    exports = REPOSITORY / "tests" / "data" / "label_studio"
+    for name in ("support.json", "spans.json", "pairwise.json", "dialogue.json"):
+        (workspace / "raw" / name).write_bytes((exports / name).read_bytes())
+    support = {"path": "support.json", "format": "label_studio"}
+    card = prepare(
+        workspace,
+        max_rejected_fraction=0.5,
+        sources=[
+            SOURCE,
+            {**support, "control": "mood"},
+            {**support, "control": "topic"},
+            {**support, "control": "urgency", "annotation": "mean"},
+            {**support, "control": "remark", "task": "reply"},
+            {"path": "spans.json", "format": "label_studio"},
+            {
+                "path": "pairwise.json", "format": "label_studio",
+                "columns": {"text": "question", "left": "reply_one", "right": "reply_two"},
+            },
+            {
+                "path": "dialogue.json", "format": "label_studio", "control": "act",
+                "annotation": "utterances", "columns": {"text": "dialogue"}, "split": "train",
+            },
+        ],
+    )  # fmt: skip
+    tasks = read_json(workspace, "tasks.json")
+    assert {name: task["kind"] for name, task in tasks.items()} == {
+        "intent": "label", "support_mood": "label", "support_topic": "labels",
+        "support_urgency": "number", "reply": "text", "spans": "json", "pairwise": "preference",
+        "dialogue_act": "labels",
+    }  # fmt: skip
+    assert card["labels"].keys() == {"intent", "support_mood", "support_topic", "dialogue_act"}
+    assert card["labels"]["support_topic"] == {"colour": 2, "delivery": 2, "price": 1}
+    assert card["agreement"].keys() == {
+        "support.json#mood", "support.json#topic", "support.json#urgency", "support.json#remark",
+        "spans.json", "pairwise.json", "dialogue.json#act",
+    }  # fmt: skip
+    assert card["agreement"]["spans.json"]["span_f1"] == 0.4
+    rows = [row for split in read_splits(workspace).values() for row in split]
+    assert {row.source for row in rows if row.task == "support_mood"} == {"support.json#mood"}
+    turns = [row for row in rows if row.task == "dialogue_act"]
+    assert len(turns) == 4 and len({row.group for row in turns}) == 2
+    read = sum(len(read_lines(workspace, f"{name}.jsonl")) for name in SPLITS)
+    assert card["rows"]["read"] == read + card["rows"]["rejected"] + len(read_removed(workspace))
+
+
+def test_records_with_low_grades_are_rejected(workspace: Path) -> None:
+    assert run_prepare(workspace)[0] == 0
+    rows = [row for split in read_splits(workspace).values() for row in split]
+    worse, better = [row for row in rows if row.question.endswith("my voucher?")][:2]
+    low, high = make_code(worse), make_code(better)
+    write_csv(
+        workspace / "raw" / "ann.csv", "item,correct,complete,consistent",
+        f"{low},5,5,3", f"{high},4,4,4", "abc,1,1,1",
+    )  # fmt: skip
+    write_csv(
+        workspace / "raw" / "ben.csv", "item,correct,complete,consistent",
+        f"{low},5,5,3", f"{high},3,4,4",
+    )  # fmt: skip
+    quality = {"grades": ["ann.csv", "ben.csv"], "min_grade": 3.5}
+    card = prepare(workspace, quality=quality)
+    (rejected,) = [
+        row for row in read_lines(workspace, "rejected.jsonl") if row["reason"] == "low_grade"
+    ]
+    assert (rejected["origin"], rejected["detail"]) == (worse.origin, "consistent: 3")
+    assert (card["grades"]["records"], card["grades"]["unmatched"]) == (2, 1)
+    assert card["grades"]["dimensions"]["consistent"]["mean"] == pytest.approx(8 / 3, abs=5e-5)
+    card = prepare(workspace, quality={**quality, "min_grade": 3.0})
+    assert "low_grade" not in card["rejected"]
+    write_params(workspace, quality={"min_grade": 3.0})
+    code, (line,) = run_prepare(workspace)
+    assert code == 2 and "min_grade: needs files of grades" in line
 
 
 def find_processes(folder: Path) -> list[int]:
