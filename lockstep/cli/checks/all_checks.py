@@ -44,6 +44,7 @@ CHECKS = (
     Check(check_augment.check_slices),
     Check(check_train.check_tasks),
     Check(check_train.check_library_options, is_slow=True, also_reads=("runtime",)),
+    Check(check_train.check_reward_models, is_slow=True),
     Check(check_predict.check_tasks),
     Check(check_predict.check_objective),
     Check(check_predict.check_perturbations),
