@@ -11,12 +11,12 @@ from lockstep.metrics import classification
 from lockstep.metrics.aggregation import Metric
 from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, get_metrics
-from lockstep.predictions import PARENT, PERTURBATION, SPLIT, Prediction
+from lockstep.predictions import PARENT, PERTURBATION, SPLIT, ZERO_SHOT, Prediction
 from lockstep.suites import GENERATED_FORMS, AnswerForm
 
 PERPLEXITY = "perplexity"
 """Name of the group of all records whose reference has a likelihood, beside the suites."""
-LINKING_SLICES = (PARENT, PERTURBATION, SPLIT)
+LINKING_SLICES = (PARENT, PERTURBATION, SPLIT, ZERO_SHOT)
 """Slices that link predictions to each other; metrics are not broken down by them."""
 
 
@@ -63,8 +63,9 @@ def build_measured_suites(
     """Return the suites that the predictions belong to, with the metrics of each.
 
     `metrics` are names of metrics by task; other tasks have the default metrics of their answer
-    form. `schemas` are JSON Schemas by task, which add the metric `schema_valid`. Raise UserError
-    for a task without a suite and for a metric that the answer form does not have.
+    form. `schemas` are JSON Schemas by task, which add the metric `schema_valid`. A few-shot suite
+    has what its task has, unless it is named itself. Raise UserError for a task without a suite
+    and for a metric that the answer form does not have.
     """
     forms: dict[str, Any] = {row.task: row.answer_form for row in predictions if row.answer_form}
     for key, by_task in (("metrics", metrics), ("json_schemas", schemas)):
@@ -74,10 +75,26 @@ def build_measured_suites(
                     f"params.yaml: evaluate.{key}: no suite has task {task}; the suites are "
                     f"{', '.join(forms) or 'none'}"
                 )
+    zero_shot = map_few_shot(predictions)
     return [
-        _build_suite(task, form, metrics.get(task), schemas.get(task))
+        _build_suite(
+            task,
+            form,
+            metrics.get(task) or metrics.get(zero_shot.get(task, task)),
+            schemas.get(task) or schemas.get(zero_shot.get(task, task)),
+        )
         for task, form in forms.items()
     ]
+
+
+def map_few_shot(predictions: Sequence[Prediction]) -> dict[str, str]:
+    """Return {few-shot suite: task of the same records without examples}."""
+    tasks = {row.id: row.task for row in predictions}
+    return {
+        row.task: tasks[row.slices[ZERO_SHOT]]
+        for row in predictions
+        if row.slices.get(ZERO_SHOT) in tasks
+    }
 
 
 def _build_suite(

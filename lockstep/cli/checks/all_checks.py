@@ -48,6 +48,7 @@ CHECKS = (
     Check(check_predict.check_tasks),
     Check(check_predict.check_objective),
     Check(check_predict.check_perturbations),
+    Check(check_predict.check_few_shot),
     Check(check_predict.check_vllm, is_slow=True),
     Check(check_evaluate.check_slices),
     Check(check_evaluate.check_gates),
