@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.metrics import classification
+from lockstep.metrics import classification, entities
 from lockstep.metrics.aggregation import Metric
 from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, get_metrics
@@ -155,7 +155,8 @@ def compute_metrics(
     Each suite has `records`, `overall` {metric: value} and `slices` {slice: {value: {records and
     metrics}}}. Suites of generated answers also have `truncated`, the number of answers that
     reached max_new_tokens, and if the model reasons `reasoning_tokens`, the mean number of tokens
-    of its reasoning. Suites of labels also have `confusion` {reference: {prediction: count}}.
+    of its reasoning. Suites of labels also have `confusion` {reference: {prediction: count}}, and
+    suites with metrics of entities the `entities` {type: numbers}.
     """
     result: dict[str, Any] = {}
     forms = {suite.task: suite.form for suite in suites}
@@ -169,6 +170,8 @@ def compute_metrics(
             if any(row.reasoning_tokens for row in group.predictions):
                 lengths = [row.reasoning_tokens for row in group.predictions]
                 result[group.task]["reasoning_tokens"] = fmean(lengths)
+        if not entities.METRICS.keys().isdisjoint(group.metrics):
+            result[group.task]["entities"] = entities.summarize_types(group.predictions)
         if form in ("choice", "label"):
             result[group.task]["confusion"] = count_confusions(group.predictions)
         if form == "written_label":
