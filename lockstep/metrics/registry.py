@@ -11,6 +11,7 @@ import numpy as np
 
 from lockstep.metrics import (
     classification,
+    entities,
     json_answers,
     json_schemas,
     refusals,
@@ -28,7 +29,13 @@ from lockstep.metrics.aggregation import (
     make_mean_metric,
     make_share_metric,
 )
-from lockstep.metrics.classification import f1, macro_average, precision, recall
+from lockstep.metrics.classification import (
+    f1,
+    macro_average,
+    micro_average,
+    precision,
+    recall,
+)
 from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.rules import checking
 from lockstep.metrics.scores import Score
@@ -154,6 +161,7 @@ METRICS: dict[str, dict[str, Metric]] = {
         "exact_match": make_share_metric(scores.json_match),
         "valid": make_share_metric(scores.valid_json),
         "field_f1": SumMetric(count_fields, field_f1),
+        **entities.METRICS,
     },
     "calls": {
         "exact_match": make_share_metric(tool_calls.call_match),
@@ -174,6 +182,7 @@ METRICS: dict[str, dict[str, Metric]] = {
         "exact_match": make_share_metric(scores.exact_match),
         "length_ratio": SumMetric(text_overlap.count_words, divide_sums),
         "distinct_2": JointMetric(text_overlap.distinct_2, by_jackknife=True),
+        **entities.METRICS,
     },
     "preference": {
         "accuracy": make_share_metric(scores.exact_match),
@@ -193,7 +202,7 @@ METRICS: dict[str, dict[str, Metric]] = {
     "label": _LABELS,
     "labels": {
         "exact_match": make_share_metric(scores.json_match),
-        "micro_f1": SumMetric(classification.count_label_sets, classification.micro_f1),
+        "micro_f1": SumMetric(classification.count_label_sets, micro_average(f1)),
         "macro_f1": SumMetric(classification.count_label_sets, macro_average(f1)),
     },
     "number": _NUMBERS,
