@@ -61,7 +61,9 @@ class RowConverter:
                 converted.records.append(self._convert_row(origin, row, converted))
             except InvalidRowError as error:
                 text = shorten_row(row.row if isinstance(row, InvalidRowError) else row)
-                converted.rejected.append(RejectedRow(origin=origin, reason=str(error), row=text))
+                converted.rejected.append(
+                    RejectedRow(origin=origin, reason=str(error), row=text, detail=error.detail)
+                )
         return converted
 
     def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> Record:

@@ -129,7 +129,7 @@ def _count_characters(row: Any) -> int:
 def _check_rejected(rejected: list[RejectedRow], number: int, max_fraction: float) -> None:
     """Raise UserError with ten rejected rows if too many of the `number` rows are rejected."""
     if len(rejected) > max_fraction * number:
-        first = "\n".join(f"{row.origin}: {row.reason}" for row in rejected[:10])
+        first = "\n".join(map(str, rejected[:10]))
         raise UserError(
             f"{len(rejected)} of {number} rows rejected, more than "
             f"prepare.max_rejected_fraction {max_fraction}; repair them or raise it:\n{first}"

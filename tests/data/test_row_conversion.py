@@ -336,8 +336,9 @@ def test_a_label_that_is_not_allowed_is_rejected(tmp_path: Path) -> None:
 def test_a_rejected_csv_row_shows_its_cells(tmp_path: Path) -> None:
     (row,) = convert_file(tmp_path, "prompt,completion\na,b,c\n", make_source("a.csv"))
     assert row == RejectedRow(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
-    copy = pickle.loads(pickle.dumps(InvalidRowError("reason", "row")))  # noqa: S301  # made here
-    assert (str(copy), copy.row) == ("reason", "row")
+    error = InvalidRowError("reason", "row", detail="more")
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # made here
+    assert (str(copy), copy.row, copy.detail) == ("reason", "row", "more")
 
 
 def test_labels_and_preferences_are_compared_after_cleaning(tmp_path: Path) -> None:
@@ -354,14 +355,29 @@ def test_labels_and_preferences_are_compared_after_cleaning(tmp_path: Path) -> N
 
 
 def test_a_rejected_row_is_written_shortened(tmp_path: Path) -> None:
-    (rejected,) = convert_file(tmp_path, json.dumps({"prompt": "é" * 999}), make_source("a.jsonl"))
-    assert isinstance(rejected, RejectedRow)
-    assert rejected.row.startswith('{"prompt": "\\u00e9') and len(rejected.row) == 200
+    for ascii in (True, False):
+        row = json.dumps({"prompt": "\x01é你😀" * 99}, ensure_ascii=ascii)
+        (rejected,) = convert_file(tmp_path, row, make_source("a.jsonl"))
+        assert isinstance(rejected, RejectedRow)
+        assert rejected.row.startswith('{"prompt": "\\u0001é你😀\\u0001é你😀')
+        assert len(rejected.row) == 200
     rejected_rows.write_rejected(tmp_path / "rejected.jsonl", [rejected])
     (line,) = (tmp_path / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "origin": "a.jsonl:1", "reason": "missing_completion", "row": rejected.row,
     }  # fmt: skip
+
+
+def test_a_rejected_row_is_shown_as_its_readers_write(tmp_path: Path) -> None:
+    rows = [r'{"a": "\u9000\u6b3e \ud83d\ude00 \ud800 \\u9000 \u000a"}', {"a": "退款\ud800"}]
+    shown = [rejected_rows.shorten_row(row) for row in rows]
+    assert shown == [r'{"a": "退款 😀 \ud800 \\u9000 \u000a"}', r'{"a": "退款\ud800"}']
+    path = tmp_path / "rejected.jsonl"
+    rejected = RejectedRow(origin="é\ud800:1", reason="missing_text", row=shown[0], detail="退款")
+    rejected_rows.write_rejected(path, [rejected])
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert "退款" in line and json.loads(line)["detail"] == "退款"
+    assert str(rejected).endswith(":1: missing_text (退款)")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])
