@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
-_JSON_BEGIN = re.compile(r"\{|(?<![\w\])])\[")
+_JSON_BEGIN = re.compile(r"\{|(?<![A-Za-z0-9_\])])\[")
 _DECODER = json.JSONDecoder()
 _FAILED_CHARACTERS_PER_CHARACTER = 20
 """Limit of the characters that are read in vain while looking for JSON, per character of text."""

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 
 from lockstep.data import code_detection, json_text, markup
 from lockstep.data.code_detection import Span
@@ -66,8 +67,10 @@ _REGEX_SIGN = re.compile(
 _WORD = re.compile(r"(?:\[\^?\]?(?:\\.|[^\]\\\n]){0,100}\]|[^\s，。；！？、“”])+")
 """Characters without a blank between them; brackets may hold blanks."""
 _GENERIC = re.compile(
-    r"(?<![A-Za-z0-9_])[A-Za-z_][\w:]*<(?!/)[^<>\n\"']{1,80}(?:<[^<>\n]{1,80}>[^<>\n]{0,80})?>"
+    rf"(?<![A-Za-z0-9_])[A-Za-z_][\w:]*<(?![/!?]|(?:{markup.FORMATTING_TAGS})[\s/>])"
+    r"[^<>\n\"']{1,80}(?:<[^<>\n]{1,80}>[^<>\n]{0,80})?>"
 )
+"""A type with parameters; a formatting tag directly after a word is none."""
 
 
 @dataclass(slots=True)
@@ -88,6 +91,12 @@ class ProtectedText:
         if not self.parts:
             return prose
         return PLACEHOLDER.sub(lambda match: self.parts[ord(match.group()) - _FIRST], prose)
+
+    def protect_placeholders(self) -> None:
+        """Put a placeholder for each character of the text that would be taken for one."""
+        numbers = count(_FIRST)
+        self.parts = PLACEHOLDER.findall(self.text)
+        self.prose = PLACEHOLDER.sub(lambda _: chr(next(numbers)), self.text)
 
     def protect(self, spans: Iterable[Span]) -> None:
         """Put a placeholder for each span of the prose; the spans are in order."""
@@ -113,7 +122,7 @@ def protect_text(text: str, *, strip_tags: bool) -> ProtectedText:
     if len(text) > _LAST - _FIRST:
         protected.protect([(0, len(text))])
         return protected
-    protected.protect(_list_matches(PLACEHOLDER, text))
+    protected.protect_placeholders()
     for signs, find_spans in _FINDERS:
         if any(map(protected.prose.__contains__, signs)):
             protected.protect(find_spans(protected.prose))
@@ -136,7 +145,7 @@ def _list_matches(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
         length = len(match.group())
         if pattern in (_URL, _EMAIL, _PATH):
             length = len(_strip_sentence_end(match.group()))
-        if length > 1 or pattern is PLACEHOLDER:
+        if length > 1:
             yield match.start(), match.start() + length
 
 

@@ -3,6 +3,7 @@
 import re
 
 from lockstep.data.language import HAN, HANGUL, KANA
+from lockstep.data.protected_text import PLACEHOLDER
 
 _JOINER_SCRIPTS = "\u0600-\u08ff\u0900-\u0dff\u2600-\u27bf\ufe0f\U0001f000-\U0001faff"
 """Scripts and symbols whose spelling needs zero-width joiners and non-joiners."""
@@ -14,7 +15,8 @@ _LINE_END = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 _UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
 _BLANKS = re.compile(r"[^\S\n]+")
 _CJK = re.compile(f"[{HAN}{KANA}{HANGUL}]")
-_TEXT_LINE = re.compile(r"[^\S\n]*(?!```|~~~)\S")
+_TEXT_LINE = re.compile(rf"[^\S\n]*(?!{PLACEHOLDER.pattern}(?:\n|\Z))\S")
+"""A line of text that is more than a protected part."""
 
 
 def unify_line_ends(text: str) -> str:
