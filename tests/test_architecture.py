@@ -73,6 +73,7 @@ FILES = {
     "lockstep/data/language.py": "rules check the language of an answer",
     "lockstep/data/rejected_rows.py": "replies of a judge and ratings are read strictly",
     "lockstep/data/strict_json.py": "replies of a judge are read strictly",
+    "lockstep/data/tool_schemas.py": "calls are checked by the parameters of their functions",
     "lockstep/hub/base_params.py": "the model card names the base",
     "lockstep/metrics/json_answers.py": "perturbations leave alone what the reference copies",
     "lockstep/models/instruction_sets.py": "numpy computes metrics by the fixed kernels",

@@ -16,8 +16,8 @@ from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
 from lockstep.records import Message
 
-OMITTED = ""
-"""Accepted value of an argument that may be absent."""
+OMITTED, EMPTY = "", " "
+"""Accepted values: an argument that may be absent, and an empty text of one that may not."""
 
 NO_CALL = "None of the functions fits."
 """Text in the place of a reference without a call; the reference is that no function is called."""
@@ -151,7 +151,7 @@ def _parse_python_call(text: str, functions: dict[str, Any]) -> tuple[str, dict[
 def _convert_values(key: str, values: list[Any], parameters: dict[str, Any]) -> list[Any]:
     """Return the accepted values of an argument in the types of its parameter."""
     if key in parameters.get("required", ()):
-        values = [" " if value == OMITTED else value for value in values]  # equal to an empty text
+        values = [EMPTY if value == OMITTED else value for value in values]
     schema = parameters.get("properties", {}).get(key, {})
     return [_convert_value(value, schema) for value in values]
 
@@ -171,7 +171,7 @@ def _make_reference(accepted: AcceptedCalls) -> Message:
         {
             "name": call["name"],
             "arguments": {
-                key: _choose_value(values[0])
+                key: _choose_value(next((v for v in values if v != EMPTY), EMPTY))
                 for key, values in call["accepted_arguments"].items()
                 if values and OMITTED not in values
             },

@@ -34,8 +34,8 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
             try:
                 if source.answers:
                     row_id = _read_id(row, source)
-                    row = _add_answer(row, row_id, answers, source)
                     unused.discard(row_id)
+                    row = _add_answer(row, row_id, answers, source)
                 row = _add_functions(row, functions, source)
             except InvalidRowError as error:
                 error.row = error.row or show_value(row, 200)
@@ -101,9 +101,9 @@ def _add_answer(row: Row, row_id: str, answers: dict[str, Row], source: Source) 
         raise InvalidRowError(
             "id_without_answer", detail=f"{source.answers} has no answer of {row_id}"
         )
-    answer = answers[row_id]
-    for name in row.keys() & answer.keys():
-        if row[name] != answer[name]:
+    answer = {**answers[row_id], source.get_column("id"): row[source.get_column("id")]}
+    for name in answer:
+        if name in row and row[name] != answer[name]:
             raise InvalidRowError(
                 "two_values_of_column", detail=f"{name} differs in {source.answers}"
             )

@@ -117,7 +117,7 @@ def _set_type(result: Schema, schema: Schema) -> None:
     names = names if isinstance(names, list) else [names]
     types = [_find_json_type(name) for name in names]
     result.pop("type", None)
-    if None in types:
+    if None in types or not types:
         return
     if schema.get("nullable") is True or any(str(name).startswith("Optional") for name in names):
         types.append("null")
