@@ -63,6 +63,11 @@ def is_readable(path: str) -> bool:
     return "." not in name.lstrip(".") or source_files.is_pattern(suffix) or suffix == "."
 
 
+def is_data_file(name: str) -> bool:
+    """Whether the name of a file has a suffix that can be read."""
+    return name.lower().endswith(_list_suffixes())
+
+
 def list_files(root: Path, path: str, notes: Notes) -> list[tuple[str, Path]]:
     """Return (name, path) of the files of a source; raise UserError if there is none."""
     return source_files.list_files(root, path, _list_suffixes(), notes)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from lockstep.data.normalized_texts import NormalizedTexts, normalize_texts
-from lockstep.records import Message, Record
+from lockstep.records import Message, Record, dump_json
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -49,7 +48,7 @@ def compute_keys(records: Sequence[Record]) -> tuple[RecordKeys, NormalizedTexts
     signs = turns.user_texts.hash_signs().tolist()
     for record, sign in zip(records, signs, strict=True):
         task = record.task.encode()
-        tools = orjson.dumps(record.tools, option=orjson.OPT_SORT_KEYS) if record.tools else b""
+        tools = dump_json(record.tools, sort_keys=True) if record.tools else b""
         keys = turns.take_keys(record)
         question = _join(task, tools, *keys)
         inputs.append(question)
@@ -137,13 +136,13 @@ class _Turns:
         key = next(self._user_keys if role == "user" else self._other_keys)
         if "tool_calls" not in message:
             return f"{role} ".encode() + key
-        calls = orjson.dumps(message["tool_calls"], option=orjson.OPT_SORT_KEYS)
+        calls = dump_json(message["tool_calls"], sort_keys=True)
         return _join(role.encode(), calls, key)
 
 
 def _dump_answer(record: Record) -> bytes:
     answer = [record.messages[-1], record.rejected, record.desirable]
-    return orjson.dumps(answer, option=orjson.OPT_SORT_KEYS)
+    return dump_json(answer, sort_keys=True)
 
 
 def _list_answer_numbers(record: Record) -> bytes:
