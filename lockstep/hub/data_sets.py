@@ -131,7 +131,8 @@ def _read_configs(card: Path, where: str) -> dict[str, dict[str, Any]]:
 
     if not card.exists():
         return {}
-    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)  # a card may lack metadata
+    # a card may lack metadata
+    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
     try:
         data = DatasetCard.load(card, ignore_metadata_errors=True).data
         return dict(MetadataConfigs.from_dataset_card_data(data))
