@@ -12,6 +12,9 @@ from lockstep.data.rejected_rows import InvalidRowError, shorten_row
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
 
+SKIPPED = ("was_cancelled", "skipped")
+"""Keys that mark an annotation as skipped, in new and in old exports."""
+
 
 def read_tasks(rows: Iterable[tuple[str, RawRow]], source: Source, place: str) -> PlacedRows:
     """Yield the tasks of an export, each with the votes of its annotators on the source's control.
@@ -61,7 +64,7 @@ def _list_annotations(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     return [
         annotation
         for annotation in annotations
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+        if isinstance(annotation, dict) and not any(map(annotation.get, SKIPPED))
     ]
 
 
@@ -95,7 +98,11 @@ def _read_task(row: RawRow, origin: str) -> ExportedTask | RawRow:
         return row
     annotations = _list_annotations(row)
     if annotations is None:
-        return InvalidRowError("missing_annotations", shorten_row(row))
+        return InvalidRowError(
+            "missing_annotations",
+            shorten_row(row),
+            detail="it has neither annotations nor annotation_id; export as JSON or JSON-MIN",
+        )
     if not isinstance(row.get("data"), dict):
         return InvalidRowError("missing_data", shorten_row(row))
     latest: dict[str, Annotation] = {}

@@ -15,6 +15,7 @@ OWN_COLUMNS = (
     "id",
     "annotator",
     "annotation_id",
+    "completion_id",
     "created_at",
     "updated_at",
     "lead_time",
@@ -27,7 +28,7 @@ def is_minimal(row: RawRow) -> bool:
     """Whether a row is an annotation of JSON-MIN or CSV."""
     return (
         isinstance(row, dict)
-        and ("annotation_id" in row or "annotator" in row)
+        and not {"annotation_id", "annotator", "completion_id"}.isdisjoint(row)
         and not isinstance(row.get("data"), dict)
     )
 

@@ -240,6 +240,7 @@ def test_tasks_without_an_id_are_different_tasks(tmp_path: Path) -> None:
         ({"annotations": []}, "missing_data"),
         (make_task(), "not_annotated"),
         (make_task(choose("yes", was_cancelled=True)), "not_annotated"),
+        (make_task(choose("yes", skipped=True)), "not_annotated"),
         (make_task(choose("yes"), choose("no")), "annotators_disagree"),
         (make_task({"result": 5}, {"result": [3, {"value": 3}]}), "not_annotated"),
     ],
@@ -280,3 +281,10 @@ def test_the_exports_name_nobody() -> None:
     for file in FOLDER.glob("*.json"):
         text = json.dumps(json.loads(file.read_text("utf-8")))
         assert "@" not in text.replace("@example.org", "")
+
+
+def test_the_detail_of_a_tie_of_ratings_names_the_mean() -> None:
+    (error,) = read_merged_rows("support.json", control="urgency")[1:2]
+    assert isinstance(error, InvalidRowError) and "annotation: mean" in error.detail
+    (error,) = read_merged_rows("support.json", control="mood")[5:6]
+    assert isinstance(error, InvalidRowError) and "annotation: mean" not in error.detail
