@@ -30,7 +30,8 @@ Grades = Mapping[str, Mapping[str, float]]
 
 def make_code(record: Record) -> str:
     """Return the item code of a record: a letter and twelve hexadecimal digits of a hash."""
-    text = "\n".join([record.user_text, record.answer, record.rejected or ""])
+    rejected = "" if record.rejected is None else record.with_rejected().answer
+    text = "\n".join([record.user_text, record.answer, rejected])
     return "a" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -1,12 +1,12 @@
 """The `prepare` section of params.yaml: sources, cleaning, duplicates and splits."""
 
-from collections import Counter
+from itertools import combinations
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lockstep.data.cleaning import Pattern, Step
+from lockstep.data.cleaning import Pattern, Steps
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams
@@ -22,8 +22,13 @@ class PrepareParams(Section):
     """Values for every source that does not set them itself, e.g. {encoding: gb18030}."""
     sources: Annotated[list[Source], Field(min_length=1)]
     """Files of data/raw that are read, in this order."""
-    clean: list[Step]
-    """Cleaning steps, applied in this order."""
+    unknown_columns: Literal["note", "refuse"] = "note"
+    """Columns that nothing reads: note names them in a line and in the data card, refuse is an
+    error."""
+    clean: Steps
+    """Cleaning steps, applied in this order: a list for all text but tools' results and arguments,
+    or the steps of each role ({user: [space], arguments: [space]}): system, user, assistant,
+    reasoning, text (rows of the format text), tool, arguments. Other roles are not cleaned."""
     boilerplate: list[Pattern] = Field(default=[])
     """Regular expressions; the cleaning step `boilerplate` deletes each match."""
     max_characters: PositiveInt = 100_000
@@ -48,10 +53,10 @@ class PrepareParams(Section):
     @field_validator("sources")
     @classmethod
     def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
-        counts = Counter(str(PurePosixPath(source.name)) for source in sources)
-        repeated = [path for path, count in counts.items() if count > 1]
-        if repeated:
-            raise ValueError(f"{repeated[0]} is listed twice; list each file once")
+        for source, other in combinations(sources, 2):
+            path = str(PurePosixPath(source.path))
+            if path == str(PurePosixPath(other.path)) and not source.reads_other_part(other):
+                raise ValueError(f"{path} is listed twice; list each file once")
         return sources
 
     @property

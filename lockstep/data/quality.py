@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
+import regex
 from pydantic import Field, field_validator, model_validator
 
 from lockstep.data import language
 from lockstep.params import Fraction, PositiveFloat, Section
 from lockstep.records import Record
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
+_WORD = regex.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
 _SENTENCE_END = re.compile(r"[.!?。！？…:：;；)）\]】}》」』\"”'’`*|>~\d%]\s*$|```\s*$")
 _MIN_PROSE_CHARACTERS = 200
 """Minimum number of characters of an answer that is prose and must end like a sentence."""

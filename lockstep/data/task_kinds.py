@@ -8,7 +8,13 @@ from lockstep.data.label_studio.voting import Vote
 from lockstep.data.record_metadata import RecordMetadata
 from lockstep.data.sources import Source
 
-_FORMAT_KINDS = {"classification": "label", "multi_label": "labels", "regression": "number"}
+_FORMAT_KINDS = {
+    "classification": "label",
+    "multi_label": "labels",
+    "regression": "number",
+    "ifeval": "rules",
+    "bfcl": "calls",
+}
 """Kinds that the format of a source determines."""
 
 _QUESTION_KINDS = {

@@ -88,7 +88,7 @@ def guess_source(path: Path) -> SourceGuess:
 
 def _read_rows(path: Path) -> tuple[str, list[Row]]:
     """Return the encoding and the first rows of a file."""
-    if file_reading.file_suffix(path.name) not in file_reading.FILE_READERS:
+    if not file_reading.is_readable(path.name):
         raise UserError(
             f"{path}: must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
             f"{' or '.join(file_reading.COMPRESSIONS)}"
