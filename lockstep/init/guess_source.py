@@ -11,6 +11,7 @@ from typing import Any
 
 from lockstep.data import file_reading, language
 from lockstep.data.file_reading import Columns
+from lockstep.data.label_studio import export_reading
 from lockstep.errors import UserError
 
 MAX_ROWS = 2000
@@ -214,17 +215,8 @@ def _match_classification(rows: Sequence[Row]) -> dict[str, str] | None:
     return columns if len(labels) <= min(MAX_LABELS, max(2, len(rows) // 2)) else None
 
 
-def _match_label_studio(rows: Sequence[Row]) -> dict[str, str] | None:
-    if not all("annotations" in row and isinstance(row.get("data"), dict) for row in rows):
-        return None
-    texts = [
-        name for name, value in rows[0]["data"].items() if isinstance(value, str) and value.strip()
-    ]
-    return {"text": texts[0]} if texts else None
-
-
 FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
-    "label_studio": _match_label_studio,
+    "label_studio": export_reading.guess_columns,
     "preference": _match_preference,
     "unpaired_preference": _match_unpaired_preference,
     "messages": lambda rows: _match_conversation(rows, "messages"),

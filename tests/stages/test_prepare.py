@@ -561,7 +561,9 @@ def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(
 
 def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> None:
     exports = REPOSITORY / "tests" / "data" / "label_studio"
-    for name in ("support.json", "spans.json", "pairwise.json", "dialogue.json"):
+    for name in (
+        "support.json", "spans.json", "spans.min.json", "pairwise.json", "dialogue.json",
+    ):  # fmt: skip
         (workspace / "raw" / name).write_bytes((exports / name).read_bytes())
     support = {"path": "support.json", "format": "label_studio"}
     card = prepare(
@@ -574,6 +576,7 @@ def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> No
             {**support, "control": "urgency", "annotation": "mean"},
             {**support, "control": "remark", "task": "reply"},
             {"path": "spans.json", "format": "label_studio"},
+            {"path": "spans.min.json", "format": "label_studio", "task": "spans"},
             {
                 "path": "pairwise.json", "format": "label_studio",
                 "columns": {"text": "question", "left": "reply_one", "right": "reply_two"},
@@ -594,9 +597,11 @@ def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> No
     assert card["labels"]["support_topic"] == {"colour": 2, "delivery": 2, "price": 1}
     assert card["agreement"].keys() == {
         "support.json#mood", "support.json#topic", "support.json#urgency", "support.json#remark",
-        "spans.json", "pairwise.json", "dialogue.json#act",
+        "spans.json", "spans.min.json", "pairwise.json", "dialogue.json#act",
     }  # fmt: skip
     assert card["agreement"]["spans.json"]["span_f1"] == 0.4
+    assert card["sources"]["support.json#mood"]["unknown_columns"] == ["channel"]
+    assert card["sources"]["spans.min.json"]["unknown_columns"] == []
     rows = [row for split in read_splits(workspace).values() for row in split]
     assert {row.source for row in rows if row.task == "support_mood"} == {"support.json#mood"}
     turns = [row for row in rows if row.task == "dialogue_act"]
