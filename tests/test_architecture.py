@@ -69,6 +69,7 @@ FILES = {
     "lockstep/resume_key.py": "a contract of the stages that resume",
     "lockstep/suites.py": "a contract of the stages that evaluate",
     "lockstep/data/language.py": "rules check the language of an answer",
+    "lockstep/data/personal_data.py": "evaluate looks for personal data in answers",
     "lockstep/data/rejected_rows.py": "replies of a judge and ratings are read strictly",
     "lockstep/data/strict_json.py": "replies of a judge are read strictly",
     "lockstep/hub/base_params.py": "the model card names the base",

@@ -28,7 +28,7 @@ class EvaluateParams(Section):
     domains: DomainParams = DomainParams()
     """Slice by which the main metrics in and out of the domain are compared."""
     leaks: LeakParams = LeakParams()
-    """What counts as a leak in a generated answer."""
+    """Texts that count as a leak in a generated answer."""
     examples: NaturalInt = 6
     """Number of test records of each suite that the report shows with the answers of all
     variants."""

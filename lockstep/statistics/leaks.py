@@ -27,7 +27,7 @@ LISTED = 5
 
 
 class LeakParams(Section):
-    """What counts as a leak in a generated answer."""
+    """Texts that count as a leak in a generated answer."""
 
     personal_data: bool = True
     """Whether e-mail addresses and telephone, identity, card and account numbers count."""
