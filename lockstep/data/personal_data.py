@@ -75,6 +75,16 @@ def _mask_text(text: str) -> str:
     return text
 
 
+def find_personal_data(text: str) -> list[str]:
+    """Return the addresses and numbers that `mask_personal_data` would replace."""
+    found = _EMAIL.findall(text)
+    text = _EMAIL.sub("[EMAIL]", text)
+    for pattern, is_valid, placeholder in _list_number_kinds():
+        found += [match.group() for match in pattern.finditer(text) if is_valid(match.group())]
+        text = pattern.sub(partial(_replace_valid, is_valid, placeholder), text)
+    return found
+
+
 def _replace_valid(is_valid: Callable[[str], bool], placeholder: str, match: re.Match[str]) -> str:
     return placeholder if is_valid(match.group()) else match.group()
 

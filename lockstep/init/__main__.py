@@ -60,7 +60,8 @@ def edit_params(text: str, entry: dict[str, Any], objective: str) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     values = yaml.load(text)
     values["prepare"]["sources"] = [entry]
-    values["evaluate"].pop("summary_slices", None)  # a slice of the sample
+    for key in ("summary_slices", "domains"):  # slices of the sample
+        values["evaluate"].pop(key, None)
     values["train"].get("sft", {}).pop("task_weights", None)  # weights of the sample's tasks
     values["train"]["objective"] = objective
     stream = io.StringIO()
