@@ -27,7 +27,7 @@ class RejectedRow:
     row: str
     """First characters of the row."""
     detail: str = ""
-    """What was found and what would help, in one sentence; empty: the reason says it all."""
+    """Sentence that says what was found and what would help; empty: the reason says it all."""
 
     def __str__(self) -> str:
         """Return place, reason and detail in one line."""
@@ -42,7 +42,7 @@ class InvalidRowError(Exception):
         self.row = row
         """Text of the row, if the reader could not return the row itself."""
         self.detail = detail
-        """What was found and what would help, in one sentence."""
+        """Sentence that says what was found and what would help."""
 
 
 def shorten_row(row: Any) -> str:
