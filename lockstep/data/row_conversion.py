@@ -255,9 +255,10 @@ class RowConverter:
         if self.cleaner.is_clean(text, role) and len(text) <= self.max_characters:
             return text
         if encoding := self.cleaner.guess_wrong_encoding(text, role):
-            raise InvalidRowError(
-                "wrong_encoding", detail=f"a text looks like {encoding} that was decoded wrongly"
+            detail = (
+                f"reads like {encoding} decoded as latin-1: set the source's encoding: {encoding}"
             )
+            raise InvalidRowError("wrong_encoding", detail=detail)
         text, steps = self.cleaner.clean(text, role)
         if len(text) > self.max_characters:
             raise InvalidRowError(

@@ -50,6 +50,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "annotation": "",
         "roles": {},
         "same_role": "reject",
+        "clean": None,
         "licence": "",
     }
     assert params.model_dump(exclude={*REQUIRED, "sources"}) == {
@@ -111,3 +112,14 @@ def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
 def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
         make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+
+
+@pytest.mark.parametrize(
+    "clean", [["unicode", "tidy"], {"bot": ["space"]}, {"user": "space"}, {"user": ["x"]}, "space"]
+)
+def test_unknown_steps_and_roles_are_refused(clean: Any) -> None:
+    source = {"path": "a.csv", "format": "classification"}
+    with pytest.raises(ValidationError, match="clean"):
+        make_params({**source, "clean": clean})
+    with pytest.raises(ValidationError, match="clean"):
+        make_params(source, clean=clean)

@@ -266,6 +266,31 @@ def test_rows_that_cleaning_makes_invalid_are_rejected(workspace: Path) -> None:
     }
 
 
+def test_a_source_has_its_own_cleaning_steps(workspace: Path) -> None:
+    raw = add_source(workspace, "raw.csv", ("Ｗhich  form？", "find"))
+    narrow = add_source(workspace, "narrow.csv", ("Ｐrint  it？", "print"))
+    changes = (
+        {"clean": {"user": []}, "split": "validation"},
+        {"clean": ["width"], "split": "test"},
+    )
+    sources = [{**SOURCE, "split": "train"}, {**raw, **changes[0]}, {**narrow, **changes[1]}]
+    prepare(workspace, sources=sources, split={"validation": 0.0, "test": 0.0})
+    splits = read_splits(workspace)
+    assert [record.question for record in splits["validation"]] == ["Ｗhich  form？"]
+    assert [record.question for record in splits["test"]] == ["Print  it？"]
+    assert all("  " not in record.question for record in splits["train"])
+
+
+def test_rows_under_a_wrong_encoding_are_rejected_with_the_likely_one(workspace: Path) -> None:
+    damaged = "我想退款，可以吗".encode("gb18030").decode("latin-1")
+    with (workspace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+        stream.write(f"{damaged},find\n")
+    prepare(workspace, clean=["encoding", "space"])
+    row = read_lines(workspace, "rejected.jsonl")[-1]
+    assert (row["origin"], row["reason"]) == ("intent.csv:44", "wrong_encoding")
+    assert "gb18030" in row["detail"]
+
+
 def test_near_duplicates_of_a_test_file_are_removed_from_training(workspace: Path) -> None:
     train = {**SOURCE, "split": "train"}
     test = add_source(
@@ -343,7 +368,7 @@ def test_method_hash_with_strata_is_refused_beside_other_mistakes(workspace: Pat
         "error: params.yaml: prepare.split.by: method hash ignores strata; "
         "remove them or set method to stratified"
     )
-    assert any("prepare.clean.0" in line for line in lines)
+    assert any("prepare.clean: 'soap' is no step; known: encoding, " in line for line in lines)
 
 
 def test_conflicts_are_resolved_by_the_policy(workspace: Path) -> None:
