@@ -115,6 +115,19 @@ def test_a_long_conversation_has_a_prompt_a_question_and_an_answer() -> None:
     assert record.question == "q2", "the parent is unchanged"
 
 
+@given(st.integers(-(2**200), 2**200))
+def test_an_integer_of_any_length_is_exact(number: int) -> None:
+    call = {"type": "function", "function": {"name": "track", "arguments": {"parcel": number}}}
+    messages = [
+        {"role": "user", "content": "12345678901234567890"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    record = replace(make_record(), messages=messages)
+    assert records.load(records.dump(record)) == record
+    assert json.loads(record.answer)["arguments"]["parcel"] == number
+    assert record.id != replace(record, messages=messages[:1]).id
+
+
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [make_record("b\u2028b"), make_record("a\r\na"), make_record("b\u2028b")]
     records.write(tmp_path / "train.jsonl", iter(rows))
