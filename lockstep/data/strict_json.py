@@ -37,10 +37,11 @@ def parse(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _parse_slowly(text)
-    if _LONG_NUMBER.search(text):  # orjson makes floats of long integers
-        value = _parse_slowly(text)
     is_flat = isinstance(value, dict) and "[" not in text and text.count("{") == 1
     keys = len(value) if is_flat else _count_keys(value)
+    may_be_rounded = not is_flat or any(type(item) is float for item in value.values())
+    if may_be_rounded and _LONG_NUMBER.search(text):  # orjson makes floats of long integers
+        return _parse_slowly(text)
     has_blanks = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
     if (has_blanks and _SPACE_BEFORE_COLON.search(text)) or text.count('":') != keys:
         return _parse_slowly(text)
