@@ -96,3 +96,30 @@ def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
 def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
         make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_valid"),
+    [
+        ({}, {}, False),
+        ({"rows": "train"}, {}, False),
+        ({"rows": "train"}, {"rows": "train"}, False),
+        ({"rows": "train"}, {"members": "a*"}, False),
+        ({"rows": "train"}, {"rows": "test"}, True),
+        ({"members": "train*"}, {"members": "test*"}, True),
+        ({"sheet": "A"}, {"sheet": "B"}, True),
+    ],
+)
+def test_a_file_may_be_listed_twice_only_for_other_parts_of_it(
+    first: dict[str, str], second: dict[str, str], is_valid: bool
+) -> None:
+    sources = [
+        {"path": "a.json", "format": "text", **first},
+        {"path": "./a.json", "format": "text", **second},
+    ]
+    if not is_valid:
+        with pytest.raises(ValidationError, match=r"a\.json is listed twice; list each file once"):
+            make_params(*sources)
+        return
+    names = [source.name for source in make_params(*sources).sources]
+    assert names == [f"a.json#{next(iter(part.values()))}" for part in (first, second)]
