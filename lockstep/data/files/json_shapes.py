@@ -23,9 +23,10 @@ _TURN_KEYS = {"role", "content", "from", "value"}
 """Keys of a turn, by which an object is a message and not a column."""
 
 
-def read_object(document: JsonText, start: int, file: DataFile) -> PlacedRows:
+def read_object(
+    document: JsonText, start: int, members: Sequence[Member], file: DataFile
+) -> PlacedRows:
     """Yield the rows of an object; raise UserError if its shape leaves open where they are."""
-    members = list(document.iterate(start))
     openings = {document.text[member.start] for member in members}
     if _is_split_frame(members, openings):
         yield from _read_split_frame(document, start, file)

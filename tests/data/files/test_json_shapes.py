@@ -182,6 +182,9 @@ SQUAD = {
          "data.*.paragraphs.*.qas.* in prepare.sources"),
         ({"a": {"x": {"prompt": "a", "completion": "b"}}, "b": {}},
          "an object of 2 objects, which is no row with prompt, completion; set rows: *.x"),
+        ({"train": {"q1": {"prompt": "a", "completion": "b"},
+                    "q2": {"prompt": "c", "completion": "d"}}, "test": {}},
+         "which is no row with prompt, completion; set rows: *.* in prepare.sources"),
         ({"a": [{"x": 1}], "b": [{"y": 1}], "c": 1},
          "an object of a, b, c, which is no row with prompt, completion; set rows to the path"),
         ({"a": ["x"], "b": ["y"]}, "no column prompt; it has a, b"),
@@ -240,7 +243,7 @@ def test_repeated_names_lose_no_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": [{"x": 1}], "b" [1]}', r":1: not JSON: Expecting ':' delimiter"),
+        ('{"a": [{"x": 1}], "b" [1]}', r":1: not JSON: a colon belongs after a name"),
         ('{"a": [{"x": 1}]\n', r":2: not JSON: "),
         ('[{"a": 1}] 7', ":1: text after the end of the array; remove it"),
     ],
