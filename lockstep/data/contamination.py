@@ -28,7 +28,8 @@ class DecontaminateParams(Section):
     """Length in words of a shared n-gram that makes a record contaminated; 13 in Brown et al.
     (2020). A Chinese character is a word. 0 disables the check."""
     benchmarks: list[DataPath] = Field(default=[])
-    """Files, relative to data/raw, whose texts are treated as test texts."""
+    """Files, folders or glob patterns, relative to data/raw, whose texts are treated as test
+    texts."""
 
 
 def read_benchmarks(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:
