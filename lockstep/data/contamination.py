@@ -77,7 +77,8 @@ def contains_any(texts: ngrams.NGrams, forbidden: ngrams.Hashes) -> npt.NDArray[
 
 def _read_strings(path: Path, notes: file_reading.Notes) -> Iterator[str]:
     columns = file_reading.Columns(required=(), used=())
-    for place, row in file_reading.read_rows(path, "utf-8", columns, notes=notes):
+    layout = file_reading.Layout(whole_objects=True)  # every text counts, beside the rows too
+    for place, row in file_reading.read_rows(path, "utf-8", columns, layout, notes):
         try:
             yield from _find_strings(json.loads(row) if isinstance(row, str) else row)
         except (ValueError, RecursionError):

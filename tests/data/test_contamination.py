@@ -51,8 +51,13 @@ def test_the_result_equals_a_comparison_of_word_lists(
 def test_every_string_of_a_benchmark_is_read(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": NaN}\n')
     (tmp_path / "c.csv").write_text("prompt,label\nthree,safe\n")
-    texts = contamination.read_benchmarks(tmp_path, ["b.jsonl", "c.csv"])
-    assert texts == {"b.jsonl": ["one", "two"], "c.csv": ["three", "safe"]}
+    (tmp_path / "d.json").write_text('{"about": "four",\n "items": [{"a": "five"}], "b": ["six"]}')
+    texts = contamination.read_benchmarks(tmp_path, ["b.jsonl", "c.csv", "*.json"])
+    assert texts == {
+        "b.jsonl": ["one", "two"],
+        "c.csv": ["three", "safe"],
+        "*.json": ["four", "five", "six"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,8 @@ def _read_text(text: str, file: DataFile) -> PlacedRows:
         members = list(document.iterate(start))
         if document.skip_blanks(document.end) < len(text):
             yield from _read_values(document, file)
+        elif file.layout.whole_objects:
+            yield document.find_place(start), text[start : document.end]
         else:
             yield from read_object(document, start, members, file)
     else:

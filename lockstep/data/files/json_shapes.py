@@ -132,6 +132,9 @@ def _read_arrays(
     )
     chosen = arrays if is_split and nested else fitting or (nested if len(nested) == 1 else [])
     if not fitting:
+        names = [member.name for member in members]
+        if any(has_column(names, name) for name in file.columns.required):
+            check_columns(names, file.path, file.columns)
         path = suggest_path(document.parse(start), file.columns.required)
         if path or not chosen:
             raise UserError(_describe_unclear(file, list_names(document, start), path))

@@ -187,6 +187,8 @@ SQUAD = {
          "which is no row with prompt, completion; set rows: *.* in prepare.sources"),
         ({"a": [{"x": 1}], "b": [{"y": 1}], "c": 1},
          "an object of a, b, c, which is no row with prompt, completion; set rows to the path"),
+        ({"prompt": [{"role": "user", "content": "Hi"}], "x": []},
+         "no column completion; it has prompt, x"),
         ({"a": ["x"], "b": ["y"]}, "no column prompt; it has a, b"),
         ("text", "begins with '\"text\"', which is no row, array or object of JSON"),
     ],
