@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lockstep import records
@@ -116,6 +116,8 @@ def test_a_long_conversation_has_a_prompt_a_question_and_an_answer() -> None:
 
 
 @given(st.integers(-(2**200), 2**200))
+@example(123456789012345678901234)
+@example(2**64 + 1)
 def test_an_integer_of_any_length_is_exact(number: int) -> None:
     call = {"type": "function", "function": {"name": "track", "arguments": {"parcel": number}}}
     messages = [

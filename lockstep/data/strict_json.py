@@ -83,7 +83,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _parse_exact_int(literal: str) -> int:
     if len(literal) > _MAX_DIGITS:
-        raise InvalidRowError("number_too_long")
+        raise InvalidRowError("number_not_exact")
     return int(literal)
 
 
@@ -95,11 +95,11 @@ def _parse_exact_float(literal: str) -> float:
     """
     value, exact = float(literal), Decimal(literal)
     if value in (_INFINITY, -_INFINITY) or (not value and exact):
-        raise InvalidRowError("number_too_long")
+        raise InvalidRowError("number_not_exact")
     if Decimal(repr(value)) != exact:
         with localcontext(prec=len(literal) + 800):
             if Decimal(value).quantize(exact) != exact:
-                raise InvalidRowError("number_too_long")
+                raise InvalidRowError("number_not_exact")
     return value
 
 

@@ -46,7 +46,7 @@ def test_invalid_json_is_refused_with_the_reason(text: str, reason: str) -> None
 )
 def test_a_number_that_would_be_rounded_is_refused(text: str) -> None:
     for value in (text, f'{{"a": [{text}]}}'):
-        with pytest.raises(InvalidRowError, match=r"^number_too_long$"):
+        with pytest.raises(InvalidRowError, match=r"^number_not_exact$"):
             strict_json.parse(value)
 
 
