@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lockstep import records
@@ -126,6 +126,21 @@ def test_a_long_conversation_has_a_prompt_a_question_and_an_answer() -> None:
     assert [message["content"] for message in child.messages] == ["s", "q1", "a1", "Q2", "a2"]
     assert child.origin == "parent:shout"
     assert record.question == "q2", "the parent is unchanged"
+
+
+@given(st.integers(-(2**200), 2**200))
+@example(123456789012345678901234)
+@example(2**64 + 1)
+def test_an_integer_of_any_length_is_exact(number: int) -> None:
+    call = {"type": "function", "function": {"name": "track", "arguments": {"parcel": number}}}
+    messages = [
+        {"role": "user", "content": "12345678901234567890"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    record = replace(make_record(), messages=messages)
+    assert records.load(records.dump(record)) == record
+    assert json.loads(record.answer)["arguments"]["parcel"] == number
+    assert record.id != replace(record, messages=messages[:1]).id
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -123,3 +123,30 @@ def test_unknown_steps_and_roles_are_refused(clean: Any) -> None:
         make_params({**source, "clean": clean})
     with pytest.raises(ValidationError, match="clean"):
         make_params(source, clean=clean)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_valid"),
+    [
+        ({}, {}, False),
+        ({"rows": "train"}, {}, False),
+        ({"rows": "train"}, {"rows": "train"}, False),
+        ({"rows": "train"}, {"members": "a*"}, False),
+        ({"rows": "train"}, {"rows": "test"}, True),
+        ({"members": "train*"}, {"members": "test*"}, True),
+        ({"sheet": "A"}, {"sheet": "B"}, True),
+    ],
+)
+def test_a_file_may_be_listed_twice_only_for_other_parts_of_it(
+    first: dict[str, str], second: dict[str, str], is_valid: bool
+) -> None:
+    sources = [
+        {"path": "a.json", "format": "text", **first},
+        {"path": "./a.json", "format": "text", **second},
+    ]
+    if not is_valid:
+        with pytest.raises(ValidationError, match=r"a\.json is listed twice; list each file once"):
+            make_params(*sources)
+        return
+    names = [source.name for source in make_params(*sources).sources]
+    assert names == [f"a.json#{next(iter(part.values()))}" for part in (first, second)]

@@ -751,3 +751,22 @@ def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_tr
         check_references(Suite.model_validate({"task": task, "answer": form}), part)
     rules = [json.loads(row)["rules"] for row in (REPOSITORY / "data/raw/behaviour.jsonl").open()]
     assert [record.answer for record in test if record.task == "behaviour"] == rules
+
+
+def test_sources_may_share_a_folder_and_a_file_but_no_rows(workspace: Path) -> None:
+    pairs = [[question, extract_label(question)] for question in QUESTIONS]
+    content = {"train": pairs[:30], "test": pairs[30:], "version": 1}
+    (workspace / "raw" / "splits").mkdir()
+    (workspace / "raw" / "splits" / "a.json").write_text(json.dumps(content))
+    part = {**SOURCE, "path": "splits/a.json", "columns": {"text": "0", "label": "1"}}
+    train = {**part, "rows": "train"}
+    test = {**part, "rows": "test", "split": "test", "path": "splits/*"}
+    held_out = prepare(workspace, sources=[train, test])["splits"]["test"]
+    assert held_out["sources"]["splits/*#test"] == 10
+    assert read_splits(workspace)["test"][-1].origin.startswith("splits/a.json:1")
+    write_params(workspace, sources=[train, {**part, "path": "splits/"}])
+    assert run_prepare(workspace) == (
+        2,
+        ["error: prepare.sources: splits/ and splits/a.json both read splits/a.json; list each "
+         "file once"],
+    )  # fmt: skip

@@ -104,7 +104,12 @@ def suggest_path(value: Any, required: Any, depth: int = 0) -> str | None:
     if isinstance(value, dict):
         if all(has_column([*value], name) for name in required):
             return ""
+        children = list(value.values())
+        is_named = len(children) > 1 and all(
+            isinstance(child, dict) and child.keys() == children[0].keys() for child in children
+        )
         for name, child in value.items():
+            name = "*" if is_named else name
             if (below := suggest_path(child, required, depth + 1)) is not None:
                 return f"{name}.{below}".rstrip(".")
     elif isinstance(value, list) and value:
