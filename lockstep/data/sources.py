@@ -111,7 +111,7 @@ class Source(Section):
     answer: Literal["", "refusal", "rules"] = ""
     """Kind of reference: refusal (`safe` or `unsafe`), rules (a JSON list of rules that an answer
     must follow); empty: the reference is an answer."""
-    answers: DataPath | Literal[""] = ""
+    answers: DataPath = ""
     """Second file of data/raw, whose rows add their columns to the rows with the same `id`, such as
     the right answers of a benchmark; empty: none."""
     functions: dict[str, DataPath] = Field(default={})
