@@ -51,8 +51,8 @@ OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """Fields that a row may lack, unless `columns` names them."""
 
-BENCHMARK_FORMATS = ("ifeval", "bfcl")
-"""Formats of public benchmarks, whose text stays as it is published."""
+BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
+"""Formats of public benchmarks and the kinds of their answers. Their text stays as published."""
 
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
