@@ -100,11 +100,9 @@ FILES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run prepare on the files, with the entries of docs/evaluation.md, and return its folder."""
-    folder = tmp_path_factory.mktemp("benchmarks")
-    for name, rows in FILES.items():
+def prepare(folder: Path, files: dict[str, list[dict[str, Any]]]) -> str:
+    """Run prepare on files with the entries of docs/evaluation.md; return what it prints."""
+    for name, rows in files.items():
         file = folder / "raw" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -118,10 +116,19 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     params["prepare"] |= {"sources": [*others, *sources], "max_rejected_fraction": 0.0}
     (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
-    subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "stages.prepare", "raw", "prepared"],
-        cwd=folder, env={"PYTHONPATH": ":".join([str(REPOSITORY), *sys.path])}, check=True,
+        cwd=folder, env={"PYTHONPATH": ":".join([str(REPOSITORY), *sys.path])},
+        capture_output=True, text=True, check=True,
     )  # fmt: skip
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run prepare on the files and return its folder."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    assert "warning" not in prepare(folder, FILES)
     return folder / "prepared"
 
 
@@ -185,3 +192,12 @@ def test_the_history_of_a_turn_has_the_right_calls_of_earlier_turns(prepared: Pa
     )
     assert second.messages[:2] == first.messages
     assert [tool["function"]["name"] for tool in second.tools] == ["mkdir", "post"]
+
+
+def test_prepare_names_a_rule_that_predict_will_refuse(tmp_path: Path) -> None:
+    row = {**FILES["input_data.jsonl"][0], "instruction_id_list": ["count:verbs"], "kwargs": [{}]}
+    printed = prepare(tmp_path, {**FILES, "input_data.jsonl": [row]})
+    assert (
+        "prepare: warning: predict will refuse 1 of 5 test records: input_data.jsonl:1: the "
+        "reference is not a list of rules: 0: there is no rule count:verbs; correct it"
+    ) in printed
