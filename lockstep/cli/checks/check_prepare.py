@@ -22,11 +22,12 @@ def check_strata(prepare: PrepareParams) -> Iterator[str]:
 def check_splits_of_judged_tasks(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]:
     """Yield a line for each source for scoring alone that is not in the test split.
 
-    Refusal labels, rules and the references of benchmarks must not be learnt.
+    Such references only score answers; a model must not be trained to give them.
     """
     forms = {suite.task: suite.answer for suite in predict.suites if suite.answer in JUDGED_FORMS}
     for source in prepare.sources:
-        form = source.answer or BENCHMARK_FORMATS.get(source.format) or forms.get(source.task)
+        kind = BENCHMARK_FORMATS.get(source.format)
+        form = source.answer or (kind if kind in JUDGED_FORMS else forms.get(source.task))
         if form and source.split != "test" and "task" not in source.columns:
             yield (
                 f"prepare.sources: {source.path}: the answers of task {source.task} are {form} "
