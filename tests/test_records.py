@@ -31,6 +31,7 @@ RECORDS = st.builds(
     rejected=st.none() | TEXT,
     desirable=st.none() | st.booleans(),
     tools=st.lists(st.dictionaries(TEXT, TEXT), max_size=2),
+    accepted_calls=st.none() | st.lists(st.dictionaries(TEXT, TEXT), max_size=2),
     group=TEXT,
     language=TEXT,
     quality=st.floats(0, 1),
@@ -173,3 +174,15 @@ def test_an_invalid_line_is_refused_with_its_number(tmp_path: Path, line: bytes)
     file.write_bytes(file.read_bytes() + line)
     with pytest.raises(UserError, match=r"train\.jsonl:2: not a record; run `dvc repro`"):
         list(records.read(file))
+
+
+def test_the_reference_is_the_answer_or_the_calls_that_are_right() -> None:
+    calls = [{"name": "lamp", "accepted_arguments": {"level": [1, ""]}}]
+    assert make_record(answer="No.").reference == "No."
+    assert make_record(answer="No.", accepted_calls=[]).reference == "[]"
+    assert json.loads(make_record(accepted_calls=calls).reference) == calls
+
+
+def test_right_calls_do_not_change_the_id_since_no_model_sees_them() -> None:
+    assert make_record(accepted_calls=[]).id == make_record().id
+    assert b"accepted_calls" not in records.dump(make_record())

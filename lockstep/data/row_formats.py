@@ -136,7 +136,7 @@ def _parse_regression(row: Row, source: Source) -> Conversation:
 def _parse_ifeval(row: Row, source: Source) -> Conversation:
     """Read `prompt`, and the rules in `instruction_id_list` and `kwargs`, which fit each other.
 
-    The answer is the JSON list of the rules. A null argument is one that a rule does not have.
+    The answer is the JSON list of the rules. An empty argument is one that a rule does not have.
     """
     names, arguments = (_read_list(row, source, name) for name in ("instruction_id_list", "kwargs"))
     if not names or len(names) != len(arguments):
@@ -162,7 +162,7 @@ def _read_list(row: Row, source: Source, name: str) -> list[Any]:
 
 
 def _read_arguments(kwargs: Any) -> dict[str, Any]:
-    """Return the arguments of a rule without nulls; tables store whole numbers as floats."""
+    """Return the arguments of a rule without empty ones; tables store whole numbers as floats."""
     if isinstance(kwargs, str):
         kwargs = row_fields.parse_json(kwargs, "kwargs")
     if kwargs is None:
@@ -172,7 +172,7 @@ def _read_arguments(kwargs: Any) -> dict[str, Any]:
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
         for name, value in kwargs.items()
-        if value is not None
+        if value not in (None, "", [])
     }
 
 

@@ -55,8 +55,8 @@ OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """Fields that a row may lack, unless `columns` names them."""
 
-BENCHMARK_FORMATS = ("ifeval", "bfcl")
-"""Formats of public benchmarks, whose text stays as it is published."""
+BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
+"""Formats of public benchmarks and the kinds of their answers. Their text stays as published."""
 
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
@@ -169,7 +169,7 @@ class Source(Section):
     answer: Literal["", "refusal", "rules"] = ""
     """Kind of reference: refusal (`safe` or `unsafe`), rules (a JSON list of rules that an answer
     must follow); empty: the reference is an answer."""
-    answers: DataPath | Literal[""] = ""
+    answers: DataPath = ""
     """Second file of data/raw, whose rows add their columns to the rows with the same `id`, such as
     the right answers of a benchmark; empty: none."""
     functions: dict[str, DataPath] = Field(default={})
