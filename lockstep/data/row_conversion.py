@@ -97,10 +97,12 @@ class RowConverter:
                 )
                 for number, pair in enumerate(conversations, 1)
             ]
-        for conversation, (_, faults, changed) in zip(conversations, results, strict=True):
-            converted.faults.update(faults)
-            converted.cleaned.update(changed)
-            converted.shortened += conversation.is_shortened
+        for _, faults, changed in results:
+            if faults:
+                converted.faults.update(faults)
+            if changed:
+                converted.cleaned.update(changed)
+        converted.shortened += conversations[0].is_shortened
         return [record for record, _, _ in results]
 
     def _convert_conversation(

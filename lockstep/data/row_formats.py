@@ -26,13 +26,22 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
     for parsed in conversations:
         conversation.add_row_fields(parsed, row, source)
         parsed.messages = message_parsing.check_order(parsed.messages, source)
-        if any("weight" in message for message in parsed.messages):
-            number = len(parsed.messages)
-            parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
-            parsed.is_shortened = len(parsed.messages) < number
-            if parsed.is_shortened and parsed.desirable is not None:
-                raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
+        _drop_unlearnt_end(parsed)
     return conversations
+
+
+def _drop_unlearnt_end(parsed: Conversation) -> None:
+    """Leave out the turns after the last one that may be learnt, which becomes the answer."""
+    for message in parsed.messages:
+        if "weight" in message:
+            break
+    else:
+        return
+    number = len(parsed.messages)
+    parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
+    parsed.is_shortened = len(parsed.messages) < number
+    if parsed.is_shortened and parsed.desirable is not None:
+        raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
 
 
 def _parse_alpaca(row: Row, source: Source) -> Conversation:

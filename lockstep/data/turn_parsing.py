@@ -22,9 +22,6 @@ ROLES = {
 """Role names in common use and the roles they stand for; a source may add others. `tool_call` is
 an assistant message that consists of tool calls."""
 
-_PLAIN_KEYS = ({"role", "content"}, {"from", "value"})
-"""Keys of most turns, which need no closer look."""
-
 _FLAG_VALUES = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -38,8 +35,11 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
             "turn_not_an_object",
             detail=f"a turn is {show_value(value)}, not an object with role and content",
         )
-    is_plain = value.keys() in _PLAIN_KEYS
-    turn = value if is_plain else _drop_unread_keys(value, source)
+    if len(value) == 2 and isinstance(text := value.get("content", value.get("value")), str):
+        role = _look_up_role(value.get("role", value.get("from")), source)
+        if role and role != "tool_call" and text.strip():
+            return [{"role": role, "content": row_fields.check_characters(text)}]
+    turn = _drop_unread_keys(value, source)
     role = _find_role(turn, source)
     content = _read_content(turn, value, role)
     message: Message = {"role": role, "content": content.text}
@@ -49,10 +49,9 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
         message["tool_calls"] = content.calls
     if content.reasoning:
         message["reasoning_content"] = content.reasoning
-    if not is_plain:
-        _add_names(turn, message)
-        if role == "assistant" and (weight := _read_weight(turn)) is not None:
-            message["weight"] = weight
+    _add_names(turn, message)
+    if role == "assistant" and (weight := _read_weight(turn)) is not None:
+        message["weight"] = weight
     if role != "assistant" and (content.calls or content.reasoning):
         raise InvalidRowError(f"tool_calls_of_{role}" if content.calls else f"reasoning_of_{role}")
     has_content = content.text.strip() or content.calls or role == "tool"
