@@ -91,7 +91,7 @@ def _parse_sharegpt(row: Row, source: Source) -> Conversation:
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
     value = row_fields.get_required_field(row, source, "prompt")
-    prompt = message_parsing.parse_text_or_messages(value, "prompt", "user", source)
+    prompt = preference_rows.parse_texts(value, "prompt", "user", source)
     value = row_fields.get_required_field(row, source, "completion")
     return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
 
