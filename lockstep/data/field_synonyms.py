@@ -61,7 +61,7 @@ IGNORED_COLUMNS = frozenset([
 ROLE_KEYS = ("role", "from", "speaker", "author")
 """Keys of a turn that may name its role."""
 
-CONTENT_KEYS = ("content", "value", "text", "message", "refusal")
+CONTENT_KEYS = ("content", "value", "text", "message", "utterance", "refusal")
 """Keys of a turn that may hold its text."""
 
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")

@@ -82,13 +82,13 @@ def _drop_unread_keys(value: dict[str, Any], source: Source) -> dict[str, Any]:
         for key, child in value.items()
         if key not in source.ignored_fields and not row_fields.is_empty(child)
     }
-    for key in turn:
-        if key not in field_synonyms.TURN_KEYS:
-            raise InvalidRowError(
-                "unknown_turn_key",
-                detail=f"{key!r} of a turn holds {show_value(turn[key])}; remove it, or set "
-                f"ignored_fields: [{key}]",
-            )
+    unknown = [key for key in turn if key not in field_synonyms.TURN_KEYS]
+    if unknown:
+        found = ", ".join(f"{key}: {show_value(turn[key], 40)}" for key in unknown)
+        raise InvalidRowError(
+            "unknown_turn_key",
+            detail=f"a turn has {found}; remove it, or set ignored_fields: [{', '.join(unknown)}]",
+        )
     refuse_media(turn, source)
     return turn
 
@@ -110,6 +110,8 @@ def _find_role(turn: dict[str, Any], source: Source) -> str:
 
 
 def _look_up_role(name: Any, source: Source) -> str | None:
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
     if not isinstance(name, str):
         return None
     return source.roles.get(name) or ROLES.get(name) or ROLES.get(name.strip().lower())
