@@ -22,6 +22,9 @@ ROLES = {
 """Role names in common use and the roles they stand for; a source may add others. `tool_call` is
 an assistant message that consists of tool calls."""
 
+_EMPTY_CELLS = ("[]", "{}", "null", "none", "nan")
+"""Texts by which tables write that there is no image."""
+
 _FLAG_VALUES = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -66,11 +69,13 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
 
 def refuse_media(values: dict[str, Any], source: Source) -> None:
     """Raise InvalidRowError if a row or a turn has an image, a sound or a film."""
-    for key in field_synonyms.MEDIA.keys() & values.keys():
-        if key not in source.ignored_fields and not row_fields.is_empty(values[key]):
+    for key in sorted(field_synonyms.MEDIA.keys() & values.keys()):
+        value = values[key]
+        is_absent = row_fields.is_empty(value) or str(value).strip().lower() in _EMPTY_CELLS
+        if not is_absent and key not in source.ignored_fields:
             raise InvalidRowError(
                 f"{field_synonyms.MEDIA[key]}_in_text_model",
-                detail=f"{key} holds {show_value(values[key])}; if the text can be understood "
+                detail=f"{key} holds {show_value(value)}; if the text can be understood "
                 f"without it, set ignored_fields: [{key}]",
             )
 

@@ -69,7 +69,7 @@ def test_a_classification_may_have_a_column_system() -> None:
 def test_tools_are_read_in_every_conversational_format(format: str, column: str) -> None:
     conversation = parse(format, {**ROWS[format], column: [TOOL]})
     assert conversation.tools == [{"type": "function", "function": TOOL}]
-    for empty in (None, "", "[]", []):
+    for empty in (None, "", "[]", [], "null"):
         assert parse(format, {**ROWS[format], column: empty}).tools == []
 
 
@@ -87,7 +87,7 @@ def test_a_row_with_media_is_named(format: str, column: str) -> None:
     assert str(error) == f"{field_synonyms.MEDIA[column]}_in_text_model"
     assert "photos/1.jpg" in error.detail
     assert parse(format, row, ignored_fields=[column]).messages == TURNS
-    for empty in (None, "", [], [None], {"bytes": None, "path": None}):
+    for empty in (None, "", [], [None], {"bytes": None, "path": None}, "[]", "nan", float("nan")):
         assert parse(format, {**ROWS[format], column: empty}).messages == TURNS
 
 
