@@ -1,8 +1,7 @@
 """Parsing of one turn of a conversation, under the names that public files give to its keys."""
 
+import json
 from typing import Any
-
-import orjson
 
 from lockstep.data import content_parts, field_synonyms, row_fields, tool_parsing
 from lockstep.data.content_parts import Content
@@ -150,7 +149,7 @@ def _read_text(value: Any, turn: dict[str, Any], row: dict[str, Any], role: str)
         return ""
     if role == "tool" and isinstance(value, dict | list):
         row_fields.check_all_texts(value)
-        return orjson.dumps(value).decode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if value is None:
         keys = [key for key in field_synonyms.CONTENT_KEYS if key in row]
         is_null = all(row[key] is None for key in keys)

@@ -129,6 +129,7 @@ def test_the_result_of_a_tool_may_be_empty_or_data() -> None:
     message = {"role": "tool", "content": "", "tool_call_id": "5"}
     assert parse({**tool, "content": ""}) == parse({**tool, "content": None}) == [message]
     assert parse({**tool, "content": {"at": "里昂"}}) == [{**message, "content": '{"at":"里昂"}'}]
+    assert parse({**tool, "content": {"n": 10**30}})[0]["content"] == f'{{"n":{10**30}}}'
     hotels = [{"type": "hotel", "name": "x"}]
     assert parse({**tool, "content": hotels})[0]["content"] == '[{"type":"hotel","name":"x"}]'
 
