@@ -103,3 +103,11 @@ def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
 def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
         make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+
+
+def test_a_licence_does_not_pass_to_other_sources() -> None:
+    source = {"path": "a.csv", "format": "text"}
+    with pytest.raises(ValidationError, match="licence belongs to each source"):
+        make_params(source, source_defaults={"licence": "CC0"})
+    params = make_params({**source, "licence": "CC0"}, {"path": "b.csv", "format": "text"})
+    assert [source.licence for source in params.sources] == ["CC0", ""]
