@@ -56,7 +56,7 @@ class RowConverter:
         self.source = source
         self.labels = labels and {cleaner.clean(label)[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
-        self.derived_columns = DerivedColumns(source.named_columns, source.templates)
+        self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
         """Convert each (origin, row) to a record or to a rejected row."""
