@@ -4,6 +4,8 @@ A line has sorted keys, is UTF-8, and holds the record's id, which is a hash of 
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +19,9 @@ Message = dict[str, Any]
 """A message with `role` (system, user, assistant or tool) and `content` (a string). An assistant
 message may also have `tool_calls` ({type, function: {name, arguments}}), `reasoning_content`, and
 `weight` if it is not the last: 0 keeps it out of the loss, 1 puts it in."""
+
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+"""Digits of which orjson may make a rounded float."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ class Record:
             content: list[Any] = [self.task, self.messages]
             if self.rejected is not None or self.desirable is not None or self.tools:
                 content += [self.rejected, self.desirable, self.tools]
-            encoded = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+            encoded = _dump_json(content, orjson.OPT_SORT_KEYS)
             object.__setattr__(self, "_id", hashlib.sha256(encoded).hexdigest()[:16])
         return self._id
 
@@ -111,7 +116,7 @@ def format_answer(message: Message) -> str:
     if "tool_calls" not in message:
         return message["content"]
     calls = [call["function"] for call in message["tool_calls"]]
-    return orjson.dumps(calls if len(calls) > 1 else calls[0]).decode()
+    return _dump_json(calls if len(calls) > 1 else calls[0]).decode()
 
 
 def parse_labels(answer: str) -> list[str]:
@@ -154,16 +159,28 @@ def dump(record: Record) -> bytes:
         values["tools"] = record.tools
     if record.group:
         values["group"] = record.group
-    return orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return _dump_json(values, orjson.OPT_SORT_KEYS) + b"\n"
 
 
 def load(line: bytes) -> Record:
     """Return the record of one canonical JSON line."""
-    values = orjson.loads(line)
+    values = json.loads(line) if _LONG_INTEGER.search(line) else orjson.loads(line)
     record_id = values.pop("id")
     record = Record(**values)
     object.__setattr__(record, "_id", record_id)
     return record
+
+
+def _dump_json(value: Any, option: int = 0) -> bytes:
+    """Return a value as compact JSON; integers of more than 64 bits, which orjson refuses, too."""
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:
+        is_sorted = bool(option & orjson.OPT_SORT_KEYS)
+        text = json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), sort_keys=is_sorted, allow_nan=False
+        )
+        return text.encode()
 
 
 def read(path: Path) -> Iterator[Record]:

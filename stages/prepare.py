@@ -31,13 +31,13 @@ def main(raw: Path, out: Path) -> None:
     settings, seed = sections.prepare, sections.seed
 
     benchmarks = contamination.read_benchmarks(raw, settings.decontaminate.benchmarks)
-    table, converted = source_reading.read_sources(raw, settings, seed)
+    table, converted, reports = source_reading.read_sources(raw, settings, seed)
     benchmark_ngrams = contamination.collect_ngrams(
         chain.from_iterable(benchmarks.values()), settings.decontaminate.words
     )
     selection = select_records(table, benchmark_ngrams, settings, seed)
 
-    card = prepare_summary.build_card(selection, converted, benchmarks, settings)
+    card = prepare_summary.build_card(selection, converted, reports, benchmarks, settings)
     labels = {task: sorted(counts) for task, counts in card["labels"].items()}
     tasks = task_kinds.describe_tasks(
         selection.split_statistics(), settings.sources, converted.votes
@@ -50,7 +50,9 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "labels.json", labels)
         outputs.write_json(folder / "tasks.json", tasks)
         outputs.write_json(folder / "card.json", card)
-    click.echo(prepare_summary.format_counts(selection, converted), err=True)
+    for line in filter(None, (report.describe_unknown_columns() for report in reports)):
+        click.echo(f"prepare: {line}", err=True)
+    click.echo(prepare_summary.format_counts(selection, converted, reports), err=True)
     for warning in card["warnings"]:
         click.echo(f"prepare: warning: {' '.join(warning.split())}", err=True)
 

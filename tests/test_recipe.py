@@ -179,7 +179,7 @@ def test_the_laboratory_recipe_reads_the_rows_of_the_documentation(tmp_path: Pat
     values = YAML(typ="safe", pure=True).load(merge_into_params("qwen2-1.5b-laboratory-lora"))
     params = PrepareParams.model_validate(values["prepare"])
     (tmp_path / "laboratory.jsonl").write_text(rows, encoding="utf-8")
-    table, converted = source_reading.read_sources(tmp_path, params, 7)
+    table, converted, _ = source_reading.read_sources(tmp_path, params, 7)
     assert (len(table), converted.rejected) == (2, [])
     system, question, answer = table.load_record(0).messages
     assert system["content"].startswith("You are an expert in laboratory medicine.")

@@ -36,7 +36,10 @@ def read_benchmarks(root: Path, paths: Sequence[str]) -> dict[str, list[str]]:
     texts = {}
     for path in paths:
         try:
-            texts[path] = [*_read_strings(root / path)]
+            notes = file_reading.Notes()
+            files = file_reading.list_files(root, path, notes)
+            texts[path] = [text for _, file in files for text in _read_strings(file, notes)]
+            notes.echo()
         except UserError as error:
             message = error.message.replace(
                 "correct encoding in prepare.sources", "save it as utf-8"
@@ -71,9 +74,9 @@ def contains_any(texts: ngrams.NGrams, forbidden: ngrams.Hashes) -> npt.NDArray[
     return contains
 
 
-def _read_strings(path: Path) -> Iterator[str]:
+def _read_strings(path: Path, notes: file_reading.Notes) -> Iterator[str]:
     columns = file_reading.Columns(required=(), used=())
-    for place, row in file_reading.read_rows(path, "utf-8", columns):
+    for place, row in file_reading.read_rows(path, "utf-8", columns, notes=notes):
         try:
             yield from _find_strings(json.loads(row) if isinstance(row, str) else row)
         except (ValueError, RecursionError):

@@ -54,7 +54,8 @@ def add_row_fields(conversation: Conversation, row: Row, source: Source) -> None
     """
     system = ""
     names = _FIELDS_BY_FORMAT.get(source.format, _TOOLS_ALONE)
-    if not (names.isdisjoint(row) and _NAMED_FIELDS.isdisjoint(source.columns)):
+    settings = source.columns or source.templates
+    if not names.isdisjoint(row) or (settings and any(map(source.sets, _NAMED_FIELDS))):
         fields = _select_fields(names, row, source)
         system = _add_fields(conversation, fields, row, source)
         if source.is_conversational and not field_synonyms.MEDIA.keys().isdisjoint(row):
@@ -91,7 +92,7 @@ def _read_only_field(
 
     The column that the source names for the field is the only one that counts.
     """
-    if name in source.columns:
+    if source.sets(name):
         return row_fields.get_optional_field(row, source, name)
     found = [key for key in synonyms if not row_fields.is_empty(fields.get(key))]
     if any(fields[key] != fields[found[0]] for key in found[1:]):

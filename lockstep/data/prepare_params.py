@@ -1,8 +1,8 @@
 """The `prepare` section of params.yaml: sources, cleaning, duplicates and splits."""
 
-from collections import Counter
+from itertools import combinations
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,9 +19,13 @@ class PrepareParams(Section):
     """Files that are read, their cleaning, and the division of their records into splits."""
 
     source_defaults: dict[str, Any] = Field(default={})
-    """Values for every source that does not set them itself, e.g. {encoding: gb18030}."""
+    """Values for every source that does not set them itself, e.g. {encoding: gb18030}; not for
+    licence, which would pass to data that are added later."""
     sources: Annotated[list[Source], Field(min_length=1)]
     """Files of data/raw that are read, in this order."""
+    unknown_columns: Literal["note", "refuse"] = "note"
+    """Columns that nothing reads: note names them in a line and in the data card, refuse is an
+    error."""
     clean: list[Step]
     """Cleaning steps, applied in this order."""
     boilerplate: list[Pattern] = Field(default=[])
@@ -45,13 +49,20 @@ class PrepareParams(Section):
             return values  # the validation of the fields reports what is wrong
         return {**values, "sources": sources}
 
+    @field_validator("source_defaults")
+    @classmethod
+    def _refuse_common_licence(cls, defaults: dict[str, Any]) -> dict[str, Any]:
+        if "licence" in defaults:
+            raise ValueError("licence belongs to each source; name it there")
+        return defaults
+
     @field_validator("sources")
     @classmethod
     def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
-        counts = Counter(str(PurePosixPath(source.path)) for source in sources)
-        repeated = [path for path, count in counts.items() if count > 1]
-        if repeated:
-            raise ValueError(f"{repeated[0]} is listed twice; list each file once")
+        for source, other in combinations(sources, 2):
+            path = str(PurePosixPath(source.path))
+            if path == str(PurePosixPath(other.path)) and not source.reads_other_part(other):
+                raise ValueError(f"{path} is listed twice; list each file once")
         return sources
 
     @property

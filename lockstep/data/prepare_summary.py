@@ -1,38 +1,46 @@
 """The data card of `prepare`: how many rows were rejected or removed, and what the splits hold."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockstep.data import data_card, drift, label_studio, quality
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
+from lockstep.data.source_report import SourceReport
 
 
 def build_card(
     selection: Selection,
     converted: ConvertedRows,
+    reports: Sequence[SourceReport],
     benchmarks: Mapping[str, list[str]],
     params: PrepareParams,
 ) -> dict[str, Any]:
     """Return the data card. `benchmarks` maps the path of a benchmark to its texts."""
     splits = selection.split_statistics()
     record_count = sum(map(len, splits.values()))
+    left_out = count_left_out(reports)
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labelled_sources = {source.path for source in params.labelled_sources}
+    labelled_sources = {source.name for source in params.labelled_sources}
     labels = data_card.count_labels(splits.values(), labelled_sources)
     comparisons = drift.measure_drift(
         selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
     )
     return {
         "rows": {
-            "read": record_count + len(converted.rejected) + len(selection.removed),
+            "read": record_count
+            + len(converted.rejected)
+            + len(selection.removed)
+            + left_out.total(),
             "kept": record_count,
+            "left_out": left_out.total(),
             "rejected": len(converted.rejected),
             "duplicates": duplicates,
             "removed": len(selection.removed) - duplicates,
         },
+        "sources": {report.source.name: report.describe() for report in reports},
         "rejected": data_card.sort_by_name(Counter(row.reason for row in converted.rejected)),
         "removed": selection.removal_counts,
         "conflicts": selection.conflict_count,
@@ -43,7 +51,7 @@ def build_card(
         "agreement": _measure_agreement(converted),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
-        "licences": {source.path: source.licence for source in params.sources},
+        "licences": {source.name: source.licence for source in params.sources},
         "drift": comparisons,
         "warnings": drift.describe_drift(comparisons),
         "splits": {name: data_card.describe_records(split) for name, split in splits.items()},
@@ -51,15 +59,28 @@ def build_card(
     }
 
 
-def format_counts(selection: Selection, converted: ConvertedRows) -> str:
+def format_counts(
+    selection: Selection, converted: ConvertedRows, reports: Sequence[SourceReport]
+) -> str:
     """Return the line that `prepare` prints at its end."""
     sizes = {name: len(split) for name, split in selection.split_statistics().items()}
+    left_out = count_left_out(reports)
     number = sum(sizes.values()) + len(converted.rejected) + len(selection.removed)
     counts = ", ".join(f"{size} {name}" for name, size in sizes.items())
     return (
-        f"prepare: {number} rows: {len(converted.rejected)} rejected, "
+        f"prepare: {number + left_out.total()} rows: "
+        + "".join(f"{count} left out by {setting}, " for setting, count in left_out.items())
+        + f"{len(converted.rejected)} rejected, "
         f"{len(selection.removed)} duplicates or removed; {counts}"
     )
+
+
+def count_left_out(reports: Sequence[SourceReport]) -> Counter[str]:
+    """Return the number of rows that each setting of the sources leaves out."""
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts += report.left_out
+    return counts
 
 
 def _measure_agreement(converted: ConvertedRows) -> dict[str, dict[str, float]]:

@@ -21,6 +21,7 @@ from lockstep.data.file_reading import RawRow
 from lockstep.data.label_studio import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
+from lockstep.data.row_templates import DerivedColumns
 from lockstep.data.sources import Source
 from lockstep.records import Message, Record, parse_labels
 
@@ -39,6 +40,8 @@ class ConvertedRows:
     """Number of records without the turns after the last one that may be learnt."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
     """Answers of annotators, each with the path of its source."""
+    columns: set[str] = field(default_factory=set)
+    """Columns that at least one row has."""
 
     def add(self, other: "ConvertedRows") -> None:
         """Add the result of other rows."""
@@ -48,6 +51,7 @@ class ConvertedRows:
         self.faults += other.faults
         self.shortened += other.shortened
         self.votes += other.votes
+        self.columns |= other.columns
 
 
 class RowConverter:
@@ -65,6 +69,7 @@ class RowConverter:
         self.source = source
         self.labels = labels and {cleaner.clean(label)[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
+        self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
         """Convert each (origin, row) to a record or to a rejected row."""
@@ -119,7 +124,7 @@ class RowConverter:
         record = Record(
             messages=messages,
             task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
-            source=self.source.path,
+            source=self.source.name,
             origin=origin,
             slices=slices,
             weight=self.source.weight * conversation.weight,
@@ -144,12 +149,15 @@ class RowConverter:
         row = _parse_line(raw_row) if isinstance(raw_row, str) else raw_row
         if self.source.format == "label_studio":
             votes = label_studio.read_votes(row)
-            converted.votes += [(self.source.path, vote) for vote in votes]
+            converted.votes += [(self.source.name, vote) for vote in votes]
             row = label_studio.merge_votes(row, votes)
         if not isinstance(row, dict):
             raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
         if self.source.constants:
             row |= self.source.constants
+        if self.derived_columns:
+            row = self.derived_columns.add_to(row)
+        converted.columns.update(row)
         return row
 
     def _check_labels(self, answer: str) -> None:
@@ -167,7 +175,7 @@ class RowConverter:
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""
         name = row_fields.get_named_field(row, self.source, "group")
-        return name and f"{self.source.columns['group']}={name}"
+        return name and f"{self.source.get_column('group')}={name}"
 
     def _clean_rejected(
         self, rejected: str | Message | None, answer: Message, changed: set[str]

@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any
 
-from lockstep.data import strict_json
+from lockstep.data import column_values, strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.sources import Source
 
@@ -18,11 +18,8 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def get_optional_field(row: Row, source: Source, name: str) -> Any:
-    """Return a field or None; if the source names its column, the column must exist."""
-    column = source.get_column(name)
-    if name in source.columns and column not in row:
-        raise InvalidRowError(f"missing_{name}")
-    return row.get(column)
+    """Return a field; None if the row does not have it."""
+    return row.get(source.get_column(name))
 
 
 def get_required_field(row: Row, source: Source, name: str) -> Any:
@@ -39,23 +36,45 @@ def get_text_field(row: Row, source: Source, name: str) -> str:
 
 
 def get_named_field(row: Row, source: Source, name: str) -> str:
-    """Return the value of the column that the source names for the field; "" without a column."""
-    if name not in source.columns:
+    """Return the field if the settings of the source name its column; "" if they do not."""
+    if not source.sets(name):
         return ""
-    value = get_slice_value(row, source.columns[name])
+    value = get_slice_value(row, source.get_column(name))
     if not value:
         raise InvalidRowError(f"empty_{name}")
     return value
 
 
 def get_slice_value(row: Row, column: str) -> str:
-    """Return the value of a slice; raise InvalidRowError if it is no string and no integer."""
+    """Return the value of a slice as text; "" if the row has none.
+
+    Raise InvalidRowError for a list or an object.
+    """
     value = row.get(column)
     if value is None:
-        raise InvalidRowError(f"missing_{column}")
-    if not isinstance(value, str | int) or isinstance(value, bool):
+        return ""
+    text = column_values.write_text(value)
+    if text is None:
         raise InvalidRowError(f"{column}_not_text")
-    return check_characters(str(value))
+    return column_values.normalize_name(check_characters(text))
+
+
+def get_label_field(row: Row, source: Source) -> str:
+    """Return the name of the label in a row."""
+    return read_label(get_required_field(row, source, "label"), source)
+
+
+def read_label(value: Any, source: Source) -> str:
+    """Return the name of a label that is a text, a whole number, a truth value or a code."""
+    text = column_values.write_text(value)
+    text = check_text(value if text is None else text, "label")
+    if not source.label_names:
+        return text
+    code = text.strip()
+    name = source.label_names.get(code, source.label_names.get(code.removesuffix(".0")))
+    if name is None and code not in source.label_names.values():
+        raise InvalidRowError("label_without_name")
+    return name or code
 
 
 def check_text(value: Any, name: str) -> str:

@@ -113,7 +113,7 @@ def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
 
 def _parse_classification(row: Row, source: Source) -> Conversation:
     text = row_fields.get_text_field(row, source, "text")
-    return _make_pair(text, row_fields.get_text_field(row, source, "label"))
+    return _make_pair(text, row_fields.get_label_field(row, source))
 
 
 def _parse_multi_label(row: Row, source: Source) -> Conversation:
@@ -123,7 +123,7 @@ def _parse_multi_label(row: Row, source: Source) -> Conversation:
         value = row_fields.parse_json(value, "labels")
     if not isinstance(value, list):
         raise InvalidRowError("labels_not_a_list", detail=f"they are {show_value(value)}")
-    labels = sorted({row_fields.check_text(label, "label") for label in value})
+    labels = sorted({row_fields.read_label(label, source) for label in value})
     answer = orjson.dumps(labels).decode()
     return _make_pair(row_fields.get_text_field(row, source, "text"), answer)
 

@@ -252,7 +252,7 @@ def select_records(
     `benchmarks` are the n-grams that training must not contain. Raise UserError if a split is
     empty.
     """
-    selection = Selection(table, {source.path: source.split for source in params.sources})
+    selection = Selection(table, {source.name: source.split for source in params.sources})
     selection.resolve_conflicts(params.duplicates.conflicts)  # first, so that every row counts
     selection.merge_duplicates()
     selection.group_near_duplicates(params.duplicates)

@@ -1,28 +1,47 @@
 """Reading of all sources: rows become a table of records, on all processors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from lockstep.data import file_reading, ngrams, parallel, strict_json
+from lockstep.data import (
+    column_names,
+    column_values,
+    file_reading,
+    ngrams,
+    parallel,
+    row_selection,
+    source_report,
+    strict_json,
+)
 from lockstep.data.cleaning import Cleaner
-from lockstep.data.file_reading import Columns, RawRow
+from lockstep.data.file_reading import Notes, PlacedRows, RawRow
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
-from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
+from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.row_conversion import ConvertedRows, RowConverter
+from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
 
+FIRST_ROWS = 256
+"""Number of rows of a source whose columns are checked before all rows are read."""
 
-def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTable, ConvertedRows]:
+
+def read_sources(
+    root: Path, params: PrepareParams, seed: int
+) -> tuple[RecordTable, ConvertedRows, list[SourceReport]]:
     """Return a table of the records of all sources, with the rejected rows and all counts.
 
-    Raise UserError if a file is unreadable or if too many rows are rejected.
+    Raise UserError if a file is unreadable, if a setting names a column that no row has, or if too
+    many rows are rejected.
     """
+    check_sources(root, params)
+    _refuse_shared_files(root, params.sources)
     cleaner = Cleaner(params.clean, params.boilerplate)
     converters = [
         RowConverter(
@@ -40,30 +59,93 @@ def read_sources(root: Path, params: PrepareParams, seed: int) -> tuple[RecordTa
         threshold=params.duplicates.threshold,
         words=params.decontaminate.words,
         labelled_tasks=frozenset(source.task for source in labelled),
-        with_answers="answer" in params.strata or any("task" in s.columns for s in labelled),
+        with_answers="answer" in params.strata or any(s.sets("task") for s in labelled),
     )
+    reports = [SourceReport(source) for source in params.sources]
     tables: list[RecordTable] = []
     total = ConvertedRows()
+    chunks = _read_chunks(root, reports, seed)
     with tqdm(desc="prepare", unit=" rows", disable=None, leave=False) as progress:
-        for table, converted in _convert_chunks(root, converters, builder):
+        for index, table, converted in _convert_chunks(chunks, converters, builder):
             tables.append(table)
             total.add(converted)
+            reports[index].add(len(table), converted)
             progress.update(len(table) + len(converted.rejected))
-    number = sum(map(len, tables)) + len(total.rejected)
-    _check_rejected(total.rejected, number, params.max_rejected_fraction)
-    return concatenate_tables(tables), total
+    source_report.check_reports(reports, params)
+    return concatenate_tables(tables), total, reports
 
 
-def read_source(root: Path, source: Source) -> Iterator[tuple[str, RawRow]]:
-    """Yield (`file:line`, row) for each row of a source; raise UserError if there is none."""
-    path = root / source.path
-    columns = Columns(required=source.required_columns, used=source.used_columns)
+def check_sources(root: Path, params: PrepareParams) -> None:
+    """Raise UserError with the mistakes that the first rows of all sources show.
+
+    A file is unreadable, all its first rows lack a column that each row needs, or it has unknown
+    columns that `unknown_columns: refuse` does not allow.
+    """
+    mistakes = []
+    for source in params.sources:
+        try:
+            read_allowed_labels(root, source)
+            rows = [row for _, row in islice(read_source(root, source), FIRST_ROWS)]
+        except UserError as error:
+            mistakes.append(error.message)
+        else:
+            mistakes += _find_mistakes(root / source.path, rows, source, params.unknown_columns)
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+def _find_mistakes(
+    path: Path, rows: Sequence[RawRow], source: Source, unknown_columns: str
+) -> Iterator[str]:
+    """Yield a line for missing columns, and one for unknown columns if they are refused."""
+    columns = _collect_columns(rows, source)
+    names = [*source.needed_columns]
+    if all(isinstance(row, dict) for row in rows):  # a table: all rows have all columns
+        names += source.named_columns
+    missing = column_names.find_missing_columns(columns, names)
+    if missing and columns:
+        yield f"{path}: {column_names.describe_missing_columns(missing, columns, source)}"
+    report = SourceReport(source, columns={*columns})
+    if unknown_columns == "refuse" and report.unknown_columns:
+        yield f"{report.describe_unknown_columns()}; {column_names.REMEDY}"
+
+
+def _collect_columns(rows: Iterable[RawRow], source: Source) -> dict[str, None]:
+    """Return the columns of rows, in order."""
+    parsed = (row_selection.parse_row(row, source) or {} for row in rows)
+    return dict.fromkeys(name for row in parsed for name in row)
+
+
+def read_source(root: Path, source: Source, notes: Notes | None = None) -> PlacedRows:
+    """Yield (`file:line`, row) for each row of a source; raise UserError if there is none.
+
+    `notes` receives the remarks of the readers.
+    """
     count = 0
-    for place, row in file_reading.read_rows(path, source.encoding, columns):
-        count += 1
-        yield f"{source.path}:{place}", row
+    notes = notes or Notes()
+    for name, path in file_reading.list_files(root, source.path, notes):
+        rows = file_reading.read_rows(
+            path, source.encoding, source.expected_columns, source.layout, notes
+        )
+        for place, row in rows:
+            count += 1
+            yield f"{name}:{place}", row
     if count == 0:
-        raise UserError(f"{path}: no rows; remove it from prepare.sources or fill it")
+        raise UserError(f"{root / source.path}: no rows; remove it from prepare.sources or fill it")
+
+
+def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
+    """Raise UserError if two sources read the same part of a file, e.g. by overlapping patterns."""
+    readers: dict[Path, list[Source]] = {}
+    for source in sources:
+        for name, path in file_reading.list_files(root, source.path, Notes()):
+            for other in readers.setdefault(path, []):
+                if not source.reads_other_part(other):
+                    raise UserError(
+                        f"prepare.sources: {source.path} and {other.path} both read {name}; list "
+                        "each file once"
+                    )
+            readers[path].append(source)
 
 
 def read_allowed_labels(root: Path, source: Source) -> frozenset[str] | None:
@@ -78,9 +160,14 @@ def read_allowed_labels(root: Path, source: Source) -> frozenset[str] | None:
         raise UserError(f"{path}: {reason}; correct labels in prepare.sources") from None
     except (InvalidRowError, UnicodeDecodeError):
         names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    texts = [*map(column_values.write_text, names)] if isinstance(names, list) else [None]
+    if None in texts:
         raise UserError(f"{path}: must be a JSON list of label names")
-    return frozenset(names)
+    return frozenset(text for text in texts if text is not None)
+
+
+Chunk = tuple[int, list[tuple[str, RawRow]]]
+"""The index of a source, and some of its rows."""
 
 
 class _ChunkConverter:
@@ -89,28 +176,29 @@ class _ChunkConverter:
     def __init__(self, converters: list[RowConverter], builder: TableBuilder) -> None:
         self.converters, self.builder = converters, builder
 
-    def __call__(
-        self, chunk: tuple[int, list[tuple[str, RawRow]]]
-    ) -> tuple[RecordTable, ConvertedRows]:
-        """Return the table of a chunk (source index, rows), with rejected rows and counts."""
+    def __call__(self, chunk: Chunk) -> tuple[int, RecordTable, ConvertedRows]:
+        """Return the source's index, the table of a chunk, and its rejected rows and counts."""
         index, rows = chunk
         converted = self.converters[index].convert(rows)
-        return self.builder.build(converted.records), replace(converted, records=[])
+        return index, self.builder.build(converted.records), replace(converted, records=[])
 
 
 def _convert_chunks(
-    root: Path, converters: list[RowConverter], builder: TableBuilder
-) -> Iterator[tuple[RecordTable, ConvertedRows]]:
-    """Yield a table, rejected rows and counts for each chunk of the sources, in order."""
+    chunks: Iterator[Chunk], converters: list[RowConverter], builder: TableBuilder
+) -> Iterator[tuple[int, RecordTable, ConvertedRows]]:
+    """Yield the converter's result for each chunk, in order."""
     ngrams.normalize_texts([])  # computes a table of characters once, not in each process
-    chunks = (
-        (index, chunk)
-        for index, converter in enumerate(converters)
-        for chunk in parallel.split_into_chunks(
-            read_source(root, converter.source), _count_characters
-        )
-    )
     return parallel.map_chunks(_ChunkConverter(converters, builder), chunks)
+
+
+def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:
+    """Yield the selected rows of all sources in chunks; count the others in the reports."""
+    for index, report in enumerate(reports):
+        notes = Notes()
+        rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
+        for chunk in parallel.split_into_chunks(rows, _count_characters):
+            yield index, chunk
+        notes.echo()
 
 
 def _count_characters(row: Any) -> int:
@@ -120,13 +208,3 @@ def _count_characters(row: Any) -> int:
     if isinstance(row, dict):
         return sum(map(_count_characters, row.values()))
     return sum(map(_count_characters, row)) if isinstance(row, list | tuple) else 0
-
-
-def _check_rejected(rejected: list[RejectedRow], number: int, max_fraction: float) -> None:
-    """Raise UserError with ten rejected rows if too many of the `number` rows are rejected."""
-    if len(rejected) > max_fraction * number:
-        first = "\n".join(map(str, rejected[:10]))
-        raise UserError(
-            f"{len(rejected)} of {number} rows rejected, more than "
-            f"prepare.max_rejected_fraction {max_fraction}; repair them or raise it:\n{first}"
-        )

@@ -6,8 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
-from lockstep.data import field_synonyms, file_reading
-from lockstep.params import PositiveFloat, Section
+from lockstep.data import (
+    column_values,
+    field_synonyms,
+    file_reading,
+    row_filter,
+    row_templates,
+)
+from lockstep.data.file_reading import Columns, Layout
+from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
 
 Format = Literal[
     "alpaca",
@@ -55,6 +62,12 @@ COMMON_FIELDS = ("task", "system", "tools", "group", "weight")
 UNNAMED_COMMON_FIELDS = ("tools",)
 """Common fields that are read even if `columns` does not name them."""
 
+TEXT_FIELDS = (
+    *("prompt", "completion", "instruction", "input", "output", "chosen", "rejected", "text"),
+    *("label", "task", "system", "group"),
+)
+"""Fields that `templates` can build."""
+
 
 def _check_relative(path: str) -> str:
     parts = PurePosixPath(path)
@@ -64,23 +77,25 @@ def _check_relative(path: str) -> str:
 
 
 def _check_suffix(path: str) -> str:
-    if file_reading.file_suffix(path) not in file_reading.FILE_READERS:
+    if not file_reading.is_readable(path):
         raise ValueError(
             f"must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
-            f"{' or '.join(file_reading.COMPRESSIONS)}"
+            f"{' or '.join(file_reading.COMPRESSIONS)}, or name a folder or a pattern"
         )
     return path
 
 
 DataPath = Annotated[str, AfterValidator(_check_relative), AfterValidator(_check_suffix)]
-"""A file of rows, relative to data/raw."""
+"""A file of rows, a folder or a glob pattern of such files, relative to data/raw."""
 
 
 class Source(Section):
-    """A file of data/raw."""
+    """A file of data/raw, or several files of one kind."""
 
     path: DataPath
-    """Path relative to data/raw: .jsonl, .json, .csv, .tsv or .parquet, plain, .gz or .zip."""
+    """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, plain or
+    compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read; or a glob pattern such
+    as `dialogues/*.jsonl` (`**` for any folders)."""
     format: Format
     """Format of the rows."""
     task: str = ""
@@ -92,12 +107,41 @@ class Source(Section):
     """Training weight of each row: 2.0 uses it twice, 0.5 every second time."""
     encoding: str = "utf-8"
     """Character encoding: utf-8 (with or without byte order mark), gb18030, latin-1 …"""
+    delimiter: Annotated[str, Field(max_length=1)] = ""
+    """.csv and .tsv: character between cells, e.g. ";" or "\t"; empty: guessed, with a note."""
+    quote: Literal["", '"', "'", "none"] = ""
+    """.csv and .tsv: character around cells that contain the delimiter; none: there is no such
+    character; empty: guessed, with a note."""
+    rows: str = ""
+    """.json and .jsonl: path of the rows inside a value, e.g. `train` or
+    `data.*.paragraphs.*.qas`, where * stands for every element or member; empty: the shape of the
+    file tells where its rows are."""
+    sheet: str = ""
+    """.xlsx: name of the sheet; empty: the first one."""
+    members: str = ""
+    """.zip: glob pattern of the files in it that are read, e.g. "train*.json"; empty: all."""
     columns: dict[str, str] = Field(default={})
-    """Column of each field that the file names otherwise, and of task, system, tools or group."""
+    """Column of each field that the file names otherwise, and of task, system, tools or group; a
+    path such as instances.0.output leads into lists and objects."""
+    templates: dict[str, str] = Field(default={})
+    """Text of a field, built from columns: {prompt: "Department: {department}, {ask}"}. Two braces
+    stand for one; a row that lacks a column, or has null in it, is rejected."""
     constants: dict[str, JsonValue] = Field(default={})
     """Columns with one value for all rows, e.g. {language: en}."""
+    where: str = ""
+    """Condition that a row must meet, e.g. language == "en" and rating >= 4; empty: all rows. It
+    may contain comparisons, and, or, not, in, null, column("odd name"), len(x), lower(x),
+    number(x) and matches(x, "regular expression")."""
+    sample: Annotated[float, Field(ge=0)] = 0.0
+    """Rows chosen among those that `where` leaves: a share (below 1) or a number (1 and more), by a
+    hash of `seed` and the row, so that added or moved rows change little; 0: all rows."""
+    limit: NaturalInt = 0
+    """Maximum number of rows, after `where` and `sample`; reading stops there; 0: all rows."""
+    max_rejected_fraction: Fraction | None = None
+    """Maximum share of rejected rows of this source; null: it counts towards
+    `prepare.max_rejected_fraction`."""
     slices: list[str] = Field(default=[])
-    """Columns by whose values metrics are broken down."""
+    """Columns by whose values metrics are broken down. A row that lacks one has the value ""."""
     system: str = ""
     """System message for conversations that have none; empty: no system message."""
     answer: Literal["", "refusal", "rules"] = ""
@@ -106,6 +150,9 @@ class Source(Section):
     labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""
+    label_names: dict[str, str] = Field(default={})
+    """Name of each label that is stored as a number or code: a mapping such as {0: refund, 1:
+    order}, or the list of names in the order of the numbers from 0; empty: labels are names."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
         default={}
     )
@@ -137,17 +184,82 @@ class Source(Section):
             raise ValueError("must be an encoding that Python knows") from None
         return encoding
 
+    @field_validator("label_names", mode="before")
+    @classmethod
+    def _index_label_names(cls, names: Any) -> Any:
+        """Return a mapping from the text of each code to its name."""
+        if isinstance(names, list):
+            names = dict(enumerate(names))
+        if not isinstance(names, dict):
+            return names
+        return {column_values.write_text(code): name for code, name in names.items()}
+
+    @field_validator("where")
+    @classmethod
+    def _check_condition(cls, where: str) -> str:
+        if where:
+            row_filter.Condition(where)
+        return where
+
+    @field_validator("sample")
+    @classmethod
+    def _check_sample(cls, sample: float) -> float:
+        if sample > 1 and not sample.is_integer():
+            raise ValueError("must be a share below 1 or a whole number of rows")
+        return sample
+
+    @field_validator("templates")
+    @classmethod
+    def _check_templates(cls, templates: dict[str, str]) -> dict[str, str]:
+        for text in templates.values():
+            row_templates.parse_template(text)
+        return templates
+
     @model_validator(mode="after")
-    def _check_columns_and_labels(self) -> "Source":
-        known = (*self.fields, *COMMON_FIELDS)
-        unknown = sorted(set(self.columns) - set(known))
-        if unknown:
-            raise ValueError(
-                f"columns: {unknown[0]} is no field of {self.format}; known: {', '.join(known)}"
-            )
-        if self.labels and self.format not in LABELLED_FORMATS:
-            raise ValueError(f"labels: only {', '.join(LABELLED_FORMATS)} have labels")
+    def _check_fields(self) -> "Source":
+        known = tuple(dict.fromkeys([*self.fields, *COMMON_FIELDS]))
+        _refuse_unknown("columns", self.columns, known, f"no field of {self.format}")
+        texts = tuple(name for name in known if name in TEXT_FIELDS)
+        _refuse_unknown("templates", self.templates, texts, f"no text field of {self.format}")
+        for name in self.templates:
+            if name in self.columns:
+                raise ValueError(f"templates: columns names {name} too; remove one of them")
+        for setting in ("labels", "label_names"):
+            if getattr(self, setting) and self.format not in LABELLED_FORMATS:
+                raise ValueError(f"{setting}: only {', '.join(LABELLED_FORMATS)} have labels")
         return self
+
+    @property
+    def name(self) -> str:
+        """Name of the source in records and in the card: its path, and the part that it reads."""
+        parts = [part for part in (self.members, self.rows, self.sheet) if part]
+        return "#".join([str(PurePosixPath(self.path)) if parts else self.path, *parts])
+
+    def reads_other_part(self, other: "Source") -> bool:
+        """Whether two sources of one file read different parts of it, as far as settings tell."""
+        pairs = (
+            (self.rows, other.rows),
+            (self.sheet, other.sheet),
+            (self.members, other.members),
+        )
+        return any(mine and its and mine != its for mine, its in pairs)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the rows of the files are."""
+        return Layout(
+            delimiter=self.delimiter,
+            quote=self.quote,
+            rows=self.rows,
+            sheet=self.sheet,
+            members=self.members,
+        )
+
+    @property
+    def expected_columns(self) -> Columns:
+        """Columns for which the files are checked."""
+        numbers = [self.get_column("value")] if self.format == "regression" else []
+        return Columns(required=self.needed_columns, used=self.used_columns, numbers=numbers)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -155,28 +267,62 @@ class Source(Section):
         return (*REQUIRED_FIELDS[self.format], *OPTIONAL_FIELDS.get(self.format, ()))
 
     @property
-    def required_columns(self) -> Collection[str]:
-        """Columns that the file must have."""
-        columns = [self.get_column(name) for name in REQUIRED_FIELDS[self.format]]
-        unique = dict.fromkeys([*columns, *self.columns.values(), *self.slices])
-        return [name for name in unique if name not in self.constants]
+    def needed_columns(self) -> Collection[str]:
+        """Columns without which no row becomes a record."""
+        fields = [name for name in REQUIRED_FIELDS[self.format] if name not in self.templates]
+        return self._drop_constants([*map(self.get_column, fields), *self.template_columns])
+
+    @property
+    def named_columns(self) -> Collection[str]:
+        """Columns that the settings name: at least one row must have each of them."""
+        names = [*self.columns.values(), *self.slices, *self.template_columns, *self.where_columns]
+        return self._drop_constants(names)
 
     @property
     def used_columns(self) -> Collection[str]:
-        """Columns of the file that are read, or ignored on purpose, if they exist."""
+        """Columns that are read or ignored on purpose if they exist, and those a source adds."""
         fields = (*self.fields, *UNNAMED_COMMON_FIELDS)
-        columns = {*map(self.get_column, fields), *self.required_columns, *self.ignored_fields}
+        names = {*map(self.get_column, fields), *self.named_columns, *self.ignored_fields}
+        names |= self.constants.keys() | self.templates.keys()
         if self.is_conversational:
-            columns |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
-        return (
-            columns | field_synonyms.PREFERENCE_FIELDS if self.format == "preference" else columns
-        )
+            names |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
+        if self.format == "preference":
+            names |= field_synonyms.PREFERENCE_FIELDS
+        return {*names, *(name.split(".")[0] for name in names)}
 
     @property
     def is_conversational(self) -> bool:
         """Whether rows may have the fields of `field_synonyms` beside the conversation."""
         return self.format in field_synonyms.CONVERSATIONAL_FORMATS
 
+    @property
+    def template_columns(self) -> list[str]:
+        """Columns that the templates name."""
+        return [
+            name for text in self.templates.values() for name in row_templates.list_columns(text)
+        ]
+
+    @property
+    def where_columns(self) -> list[str]:
+        """Columns that the condition names."""
+        return row_filter.Condition(self.where).columns if self.where else []
+
     def get_column(self, field: str) -> str:
         """Return the name of the column that holds a field."""
         return self.columns.get(field, field)
+
+    def sets(self, field: str) -> bool:
+        """Whether the settings say where a field comes from: a column or a template."""
+        return field in self.columns or field in self.templates
+
+    def _drop_constants(self, names: list[str]) -> list[str]:
+        return [name for name in dict.fromkeys(names) if name not in self.constants]
+
+
+def _refuse_unknown(
+    setting: str, names: Collection[str], known: Collection[str], problem: str
+) -> None:
+    """Raise ValueError if a setting has a name that is not known."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{setting}: {name} is {problem}; known: {', '.join(known) or 'none'}")

@@ -62,14 +62,14 @@ def find_source_kinds(
     question for a text determines no kind.
     """
     kinds = {
-        source.path: _FORMAT_KINDS[source.format]
+        source.name: _FORMAT_KINDS[source.format]
         for source in sources
         if source.format in _FORMAT_KINDS
     }
     questions = {(path, vote.question_type) for path, vote in votes}
     for question, kind in _QUESTION_KINDS.items():
         kinds |= {path: kind for path, name in questions if name == question}
-    return kinds | {source.path: source.answer for source in sources if source.answer}
+    return kinds | {source.name: source.answer for source in sources if source.answer}
 
 
 def choose_kind(kinds: Collection[str]) -> str:

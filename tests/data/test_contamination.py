@@ -61,7 +61,7 @@ def test_every_string_of_a_benchmark_is_read(tmp_path: Path) -> None:
         ("b.jsonl", b'{"a": "ok"}\n{broken\n', "b.jsonl:2: not JSON; repair it or correct "),
         ("b.jsonl", b"", "b.jsonl: no text in it; correct "),
         ("b.csv", b"a,b\n1,2,3\n", "b.csv:2: not JSON; repair it or correct "),
-        ("b.jsonl", b'{"a": "caf\xe9"}\n', "b.jsonl: not utf-8 at byte 10; it looks like "),
+        ("b.jsonl", b'{"a": "caf\xe9"}\n', "b.jsonl: not utf-8 at byte 10, line 1; it looks like "),
         ("none.csv", None, "none.csv: not found; put it there or correct "),
     ],
 )

@@ -29,18 +29,31 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "split": "auto",
         "weight": 1.0,
         "encoding": "utf-8",
+        "delimiter": "",
+        "quote": "",
+        "rows": "",
+        "sheet": "",
+        "members": "",
         "columns": {},
+        "templates": {},
         "constants": {},
+        "where": "",
+        "sample": 0.0,
+        "limit": 0,
+        "max_rejected_fraction": None,
         "slices": [],
         "system": "",
         "answer": "",
         "labels": "",
+        "label_names": {},
         "roles": {},
+        "ignored_fields": [],
         "same_role": "reject",
         "licence": "",
     }
     assert params.model_dump(exclude={*REQUIRED, "sources"}) == {
         "source_defaults": {},
+        "unknown_columns": "note",
         "boilerplate": [],
         "max_characters": 100_000,
         "quality": {"max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.0},
@@ -91,3 +104,11 @@ def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
 def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
         make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+
+
+def test_a_licence_does_not_pass_to_other_sources() -> None:
+    source = {"path": "a.csv", "format": "text"}
+    with pytest.raises(ValidationError, match="licence belongs to each source"):
+        make_params(source, source_defaults={"licence": "CC0"})
+    params = make_params({**source, "licence": "CC0"}, {"path": "b.csv", "format": "text"})
+    assert [source.licence for source in params.sources] == ["CC0", ""]

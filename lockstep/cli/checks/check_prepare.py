@@ -28,6 +28,6 @@ def check_splits_of_judged_tasks(prepare: PrepareParams, predict: PredictParams)
         form = source.answer or forms.get(source.task)
         if form and source.split != "test" and "task" not in source.columns:
             yield (
-                f"prepare.sources: {source.path}: the answers of task {source.task} are {form} "
+                f"prepare.sources: {source.name}: the answers of task {source.task} are {form} "
                 "for scoring and must not be trained on; set its split to test"
             )

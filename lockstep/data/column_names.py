@@ -1,0 +1,120 @@
+"""Names of columns: unknown and missing ones, and the fields that they probably mean."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from lockstep.data.files.table_cells import has_column
+from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "text": ("text", "sentence", "utterance", "query", "question", "content", "review", "comment",
+             "title", "body", "message", "input"),
+    "plain_text": ("text", "content"),
+    "label": ("label_text", "label", "intent", "category", "class", "target", "topic", "sentiment",
+              "tag"),
+    "labels": ("labels", "tags", "categories", "topics", "label"),
+    "value": ("value", "score", "rating", "stars", "target", "label", "number"),
+    "messages": ("messages", "conversation", "dialogue", "dialog"),
+    "conversations": ("conversations", "conversation"),
+    "instruction": ("instruction",),
+    "input": ("input", "context"),
+    "output": ("output", "response", "answer", "completion"),
+    "prompt": ("prompt", "question", "instruction", "query", "input", "source",
+               "problem"),
+    "completion": ("completion", "response", "answer", "output", "target", "solution"),
+    "system": ("system", "system_prompt", "system_message"),
+    "tools": ("tools", "functions"),
+    "chosen": ("chosen", "preferred", "accepted"),
+    "rejected": ("rejected", "dispreferred"),
+}  # fmt: skip
+"""Field of a format -> names that public data sets give it, the most common first."""
+
+_LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "instruction": ("question", "prompt", "query"),
+    "text": ("prompt", "instruction"),
+    "label": ("labels", "answer", "output"),
+    "messages": ("conversations", "turns"),
+    "conversations": ("messages", "dialogue", "turns"),
+}
+"""Further names that a message may suggest, though they do not tell the format of a file."""
+
+MAX_LISTED = 8
+"""Maximum number of unknown columns that a line names."""
+REMEDY = "name them in columns, slices or templates, or set prepare.unknown_columns to note"
+"""Remedy for unknown columns that are refused."""
+_SIMILARITY = 0.75
+
+
+def find_unknown_columns(columns: Iterable[str], source: Source) -> list[str]:
+    """Return the columns of a source that nothing reads, in alphabetical order."""
+    return sorted(set(columns) - {*source.used_columns})
+
+
+def describe_unknown_columns(
+    unknown: Sequence[str], columns: Collection[str], source: Source
+) -> str:
+    """Say which columns nothing reads, those first that resemble a field."""
+    meanings = _guess_fields(unknown, columns, source)
+    names = [f"{name} ({meanings[name]})" for name in unknown if name in meanings]
+    names += [name for name in unknown if name not in meanings]
+    listed = [*names[: max(MAX_LISTED, len(meanings))]]
+    more = f" … and {len(names) - len(listed)} more" if len(names) > len(listed) else ""
+    return f"columns that nothing reads: {', '.join(listed)}{more}"
+
+
+def find_missing_columns(columns: Collection[str], names: Iterable[str]) -> list[str]:
+    """Return the names without a column of that name, or without one that their path leads into."""
+    return [name for name in dict.fromkeys(names) if not has_column(columns, name)]
+
+
+def describe_missing_columns(
+    missing: Sequence[str], columns: Collection[str], source: Source
+) -> str:
+    """Say which columns are missing, which there are, and what to set."""
+    fields = {source.get_column(name): name for name in source.fields}
+    nearest = {name: find_nearest(fields.get(name, name), columns) for name in missing}
+    renamed = [
+        f"{fields[name]}: {near}" for name, near in nearest.items() if near and name in fields
+    ]
+    others = [
+        f"write {near} for {name}" for name, near in nearest.items() if near and name not in fields
+    ]
+    repairs = [*([f"set columns: {{{', '.join(renamed)}}}"] if renamed else []), *others]
+    noun = "column" if len(missing) == 1 else "columns"
+    return (
+        f"no {noun} {', '.join(missing)}; it has {_list_columns(columns)}: "
+        f"{'; '.join(repairs) or 'correct columns or slices'} in prepare.sources"
+    )
+
+
+def find_nearest(field: str, columns: Collection[str]) -> str | None:
+    """Return the column that a field probably has: a synonym or a similar name."""
+    by_name = {name.lower(): name for name in columns}
+    for synonym in (*SYNONYMS.get(field, ()), *_LOOSE_SYNONYMS.get(field, ())):
+        if synonym in by_name:
+            return by_name[synonym]
+    matches = difflib.get_close_matches(field.lower(), by_name, n=1, cutoff=_SIMILARITY)
+    return by_name[matches[0]] if matches else None
+
+
+def _guess_fields(
+    unknown: Sequence[str], columns: Collection[str], source: Source
+) -> Mapping[str, str]:
+    """Return a remark for each unknown column that resembles a field which the rows lack."""
+    remarks: dict[str, str] = {}
+    fields = [name for name in source.fields if source.get_column(name) not in columns]
+    fields += [name for name in UNNAMED_COMMON_FIELDS if name not in columns]
+    for field in fields:
+        nearest = find_nearest(field, unknown)
+        if nearest:
+            remarks.setdefault(nearest, f"did you mean {field}?")
+    for field in COMMON_FIELDS:
+        if field in unknown and field not in UNNAMED_COMMON_FIELDS:
+            remarks[field] = f"to read it, set columns: {{{field}: {field}}}"
+    return remarks
+
+
+def _list_columns(columns: Collection[str]) -> str:
+    names = [*columns]
+    more = f" … and {len(names) - 20} more" if len(names) > 20 else ""
+    return ", ".join(names[:20]) + more

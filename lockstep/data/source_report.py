@@ -1,0 +1,109 @@
+"""Counts and columns of each source, and the checks that follow from them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockstep.data import column_names
+from lockstep.data.prepare_params import PrepareParams
+from lockstep.data.rejected_rows import RejectedRow
+from lockstep.data.row_conversion import ConvertedRows
+from lockstep.data.sources import Source
+from lockstep.errors import UserError
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """The rows of one source: how many were read, and which columns they have."""
+
+    source: Source
+    record_count: int = 0
+    rejected: list[RejectedRow] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Number of rows that each of the settings `where` and `sample` leaves out."""
+    columns: set[str] = field(default_factory=set)
+    """Columns that at least one row has."""
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows that became records or were rejected."""
+        return self.record_count + len(self.rejected)
+
+    @property
+    def unknown_columns(self) -> list[str]:
+        """Columns that nothing reads."""
+        return column_names.find_unknown_columns(self.columns, self.source)
+
+    def add(self, record_count: int, converted: ConvertedRows) -> None:
+        """Add the result of converting some rows."""
+        self.record_count += record_count
+        self.rejected += converted.rejected
+        self.columns |= converted.columns
+
+    def describe(self) -> dict[str, Any]:
+        """Return the entry of the source in the data card."""
+        return {
+            "records": self.record_count,
+            "rejected": len(self.rejected),
+            "left_out": dict(self.left_out),
+            "unknown_columns": self.unknown_columns,
+        }
+
+    def describe_unknown_columns(self) -> str:
+        """Return a line that names the unknown columns; "" if there is none."""
+        if not self.unknown_columns:
+            return ""
+        line = column_names.describe_unknown_columns(
+            self.unknown_columns, self.columns, self.source
+        )
+        return f"{self.source.name}: {line}"
+
+
+def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> None:
+    """Raise UserError with the mistakes of all sources.
+
+    A source has too many rejected rows, no row, a setting with a column that no row has, or
+    unknown columns that `unknown_columns: refuse` does not allow.
+    """
+    mistakes = [line for report in reports for line in _find_mistakes(report, params)]
+    shared = [report for report in reports if report.source.max_rejected_fraction is None]
+    mistakes += _find_too_many_rejected(
+        [row for report in shared for row in report.rejected],
+        sum(report.row_count for report in shared),
+        params.max_rejected_fraction,
+        "prepare.max_rejected_fraction",
+    )
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+
+
+def _find_mistakes(report: SourceReport, params: PrepareParams) -> Iterator[str]:
+    source = report.source
+    missing = [name for name in source.named_columns if name not in report.columns]
+    if missing and report.columns:
+        line = column_names.describe_missing_columns(missing, sorted(report.columns), source)
+        yield f"{source.name}: {line}"
+    elif report.row_count == 0:
+        yield f"{source.name}: where and sample leave no row; correct them in prepare.sources"
+    if params.unknown_columns == "refuse" and report.unknown_columns:
+        yield f"{report.describe_unknown_columns()}; {column_names.REMEDY}"
+    if source.max_rejected_fraction is not None:
+        yield from _find_too_many_rejected(
+            report.rejected,
+            report.row_count,
+            source.max_rejected_fraction,
+            f"max_rejected_fraction of {source.name},",
+        )
+
+
+def _find_too_many_rejected(
+    rejected: Sequence[RejectedRow], number: int, max_fraction: float, setting: str
+) -> Iterator[str]:
+    """Yield lines with ten rejected rows if too many of the `number` rows are rejected."""
+    if len(rejected) > max_fraction * number:
+        yield (
+            f"{len(rejected)} of {number} rows rejected, more than {setting} {max_fraction}; "
+            "repair them or raise it:"
+        )
+        yield from map(str, rejected[:10])

@@ -1,0 +1,285 @@
+"""The settings of a source select rows, name columns and labels, and every row is counted."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstep.data import source_reading
+from lockstep.data.source_report import SourceReport
+from lockstep.errors import UserError
+from lockstep.records import Record
+from tests.data.test_prepare_params import make_params
+
+ROWS: list[dict[str, Any]] = [
+    {"text": f"question {number}", "label": f"l{number % 3}", "rating": number % 5}
+    for number in range(40)
+]
+
+
+def write_rows(folder: Path, rows: list[Any], name: str = "a.jsonl") -> None:
+    lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+    (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read(
+    folder: Path, *sources: dict[str, Any], seed: int = 7, **values: Any
+) -> tuple[list[Record], dict[str, str], list[SourceReport]]:
+    """Return the records, the reasons of the rejected rows by place, and the reports."""
+    defaults = {"path": "a.jsonl", "format": "classification"}
+    params = make_params(
+        *({**defaults, **source} for source in sources), max_rejected_fraction=1.0, **values
+    )
+    table, converted, reports = source_reading.read_sources(folder, params, seed)
+    records = [table.load_record(number) for number in range(len(table))]
+    return records, {row.origin: row.reason for row in converted.rejected}, reports
+
+
+def read_answers(folder: Path, rows: list[Any], **source: Any) -> list[str]:
+    write_rows(folder, rows)
+    return [record.answer for record in read(folder, source)[0]]
+
+
+def find_error(folder: Path, *sources: dict[str, Any], **values: Any) -> str:
+    with pytest.raises(UserError) as error:
+        read(folder, *sources, **values)
+    return error.value.message.replace(f"{folder}/", "")
+
+
+def list_questions(records: list[Record]) -> list[str]:
+    return [record.question for record in records]
+
+
+def test_where_leaves_out_rows_and_counts_them(tmp_path: Path) -> None:
+    write_rows(tmp_path, [*ROWS, "[7]", '{"text": '])
+    records, rejected, (report,) = read(tmp_path, {"where": "rating >= 3", "limit": 0})
+    assert list_questions(records) == [row["text"] for row in ROWS if row["rating"] >= 3]
+    assert rejected == {"a.jsonl:41": "not_an_object", "a.jsonl:42": "invalid_json"}
+    assert report.left_out == {"where": 24}
+    assert report.row_count + report.left_out.total() == 42
+
+
+def test_where_reads_cells_and_constants(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("w") as stream:
+        writer = csv.DictWriter(stream, ["text", "label", "rating"])
+        writer.writeheader()
+        writer.writerows(ROWS)
+    source = {"path": "a.csv", "where": "rating >= 4 and year == 2024", "constants": {"year": 2024}}
+    assert len(read(tmp_path, source)[0]) == 8
+
+
+def test_limit_keeps_the_first_rows_that_where_leaves(tmp_path: Path) -> None:
+    write_rows(tmp_path, [*ROWS, "not read"])
+    records, rejected, _ = read(tmp_path, {"where": "rating == 2", "limit": 3})
+    assert list_questions(records) == ["question 2", "question 7", "question 12"]
+    assert rejected == {}
+
+
+def test_a_sample_depends_on_the_rows_and_the_seed_alone(tmp_path: Path) -> None:
+    write_rows(tmp_path, ROWS)
+    records, _, (report,) = read(tmp_path, {"sample": 0.5})
+    half = list_questions(records)
+    assert 8 <= len(half) <= 32 and report.left_out == {"sample": 40 - len(half)}
+    ten = list_questions(read(tmp_path, {"sample": 10})[0])
+    assert len(ten) == 10 and ten == sorted(ten, key=lambda text: int(text.split()[1]))
+    assert list_questions(read(tmp_path, {"sample": 10}, seed=8)[0]) != ten
+    write_rows(tmp_path, [{"text": "new", "label": "l0"}, *reversed(ROWS)])
+    again = list_questions(read(tmp_path, {"sample": 0.5})[0])
+    assert {*again} - {"new"} == {*half}
+    assert len({*list_questions(read(tmp_path, {"sample": 10})[0])} - {*ten}) <= 1
+    assert {*list_questions(read(tmp_path, {"sample": 0.2})[0])} <= {*again}
+    assert len(read(tmp_path, {"sample": 500})[0]) == 41
+
+
+@pytest.mark.parametrize("sample", [-1, 1.5, 2.5])
+def test_a_sample_is_a_share_or_a_number(sample: float) -> None:
+    with pytest.raises(ValueError, match="sample"):
+        make_params({"path": "a.csv", "format": "text", "sample": sample})
+
+
+def test_each_source_may_have_its_own_limit_of_rejected_rows(tmp_path: Path) -> None:
+    write_rows(tmp_path, [*ROWS[:8], {"text": "", "label": "a"}, {"text": "a", "label": None}])
+    write_rows(tmp_path, [{"text": "", "label": "x"}, *ROWS[9:30]], "b.jsonl")
+    strict = {"path": "b.jsonl", "max_rejected_fraction": 0.0}
+    lines = find_error(tmp_path, {"max_rejected_fraction": 0.1}, strict).splitlines()
+    assert lines == [
+        "2 of 10 rows rejected, more than max_rejected_fraction of a.jsonl, 0.1; "
+        "repair them or raise it:",
+        "a.jsonl:9: empty_text",
+        "a.jsonl:10: label_is_null",
+        "1 of 22 rows rejected, more than max_rejected_fraction of b.jsonl, 0.0; "
+        "repair them or raise it:",
+        "b.jsonl:1: empty_text",
+    ]
+    assert len(read(tmp_path, {"max_rejected_fraction": 0.2}, {"path": "b.jsonl"})[0]) == 29
+
+
+def test_a_column_that_the_first_rows_lack_is_an_error_of_all_sources_together(
+    tmp_path: Path,
+) -> None:
+    write_rows(tmp_path, [{"question": f"q{number}", "label": "a"} for number in range(5000)])
+    (tmp_path / "b.csv").write_text("text,intent\na,b\n")
+    lines = find_error(
+        tmp_path, {}, {"path": "b.csv"}, {"path": "c.csv"}, {"path": "b.csv.gz"}
+    ).splitlines()
+    assert lines == [
+        "a.jsonl: no column text; it has question, label: "
+        "set columns: {text: question} in prepare.sources",
+        "b.csv: no column label; it has text, intent: "
+        "set columns: {label: intent} in prepare.sources",
+        "c.csv: not found; put it there or correct prepare.sources",
+        "b.csv.gz: not found; put it there or correct prepare.sources",
+    ]
+
+
+def test_a_table_has_all_columns_that_its_source_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\na,b\n")
+    source = {"path": "a.csv", "columns": {"system": "persona"}, "slices": ["language"]}
+    assert find_error(tmp_path, source) == (
+        "a.csv: no columns persona, language; it has text, label: "
+        "correct columns or slices in prepare.sources"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ({"columns": {"group": "usr"}}, "usr"),
+        ({"slices": ["meta.lagn"]}, "meta.lagn"),
+        ({"where": "user == 'u1' or usr == 'u2'"}, "usr"),
+        ({"where": "usr == 'u2'"}, "usr"),
+    ],
+)
+def test_a_named_column_that_no_row_has_is_an_error(
+    tmp_path: Path, setting: dict[str, Any], name: str
+) -> None:
+    rows = [{**row, "user": "u1", "meta": {"lang": "en"}} for row in ROWS]
+    write_rows(tmp_path, rows)
+    assert find_error(tmp_path, setting).startswith(f"a.jsonl: no column {name}; it has label, ")
+
+
+def test_a_column_that_some_rows_have_is_optional(tmp_path: Path) -> None:
+    write_rows(tmp_path, [*ROWS[:300], {**ROWS[1], "persona": "A pirate.", "region": "eu"}])
+    source = {"columns": {"system": "persona"}, "slices": ["region"], "where": "region != 'us'"}
+    records, rejected, _ = read(tmp_path, source)
+    assert rejected == {}
+    assert [record.slices["region"] for record in records[-2:]] == ["", "eu"]
+    assert records[-1].messages[0] == {"role": "system", "content": "A pirate."}
+
+
+def test_a_source_of_which_nothing_is_left_is_an_error(tmp_path: Path) -> None:
+    write_rows(tmp_path, ROWS)
+    line = "a.jsonl: where and sample leave no row; correct them in prepare.sources"
+    assert find_error(tmp_path, {"where": "rating > 9"}) == line
+
+
+def test_a_condition_that_does_not_fit_a_value_is_an_error_in_one_line(tmp_path: Path) -> None:
+    write_rows(tmp_path, [*ROWS[:3], {**ROWS[3], "rating": "good"}])
+    assert find_error(tmp_path, {"where": "rating < 4"}) == (
+        "a.jsonl:4: cannot compare rating 'good' (str) with 4; number(rating) is null where it is "
+        "no number; correct where in prepare.sources"
+    )
+
+
+def test_unknown_columns_are_collected_from_all_rows_or_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path, [*ROWS, *ROWS, {**ROWS[0], "note": "x"}])
+    write_rows(tmp_path, [{**row, "sytem": ""} for row in ROWS], "b.jsonl")
+    reports = read(tmp_path, {}, {"path": "b.jsonl", "where": "rating > 0"})[2]
+    assert [report.unknown_columns for report in reports] == [["note", "rating"], ["sytem"]]
+    assert reports[0].describe()["unknown_columns"] == ["note", "rating"]
+    assert find_error(tmp_path, {}, {"path": "b.jsonl"}, unknown_columns="refuse").splitlines() == [
+        "a.jsonl: columns that nothing reads: note, rating; name them in columns, slices or "
+        "templates, or set prepare.unknown_columns to note",
+        "b.jsonl: columns that nothing reads: rating, sytem; name them in columns, slices or "
+        "templates, or set prepare.unknown_columns to note",
+    ]
+
+
+def test_nested_columns_are_read(tmp_path: Path) -> None:
+    rows = [
+        {"instruction": "Add.", "instances": [{"input": "1 2", "output": "3"}], "meta": {"s": 1}},
+        {"instruction": "Add.", "instances": [], "meta": {"s": 2}},
+    ]
+    write_rows(tmp_path, rows)
+    columns = {"input": "instances.0.input", "output": "instances.0.output"}
+    (record,), rejected, (report,) = read(
+        tmp_path, {"format": "alpaca", "columns": columns, "slices": ["meta.s"]}
+    )
+    assert (record.question, record.answer, record.slices) == ("Add.\n1 2", "3", {"meta.s": "1"})
+    assert rejected == {"a.jsonl:2": "missing_output"}
+    assert report.unknown_columns == []
+
+
+def test_templates_build_turns_from_columns(tmp_path: Path) -> None:
+    write_rows(
+        tmp_path,
+        [
+            {"department": "Surgery", "title": "Knee", "ask": "Run?", "answer": "Not yet."},
+            {"department": None, "title": "Arm", "ask": "Swim?", "answer": "Yes."},
+        ],
+    )
+    templates = {
+        "prompt": "Department: {department}\n{ask}",
+        "completion": "{answer}",
+        "system": "Title: {title}",
+    }
+    source = {"format": "prompt_completion", "templates": templates}
+    (record,), rejected, (report,) = read(tmp_path, source)
+    assert [message["content"] for message in record.messages] == [
+        "Title: Knee", "Department: Surgery\nRun?", "Not yet.",
+    ]  # fmt: skip
+    assert rejected == {"a.jsonl:2": "department_is_null"}
+    assert report.unknown_columns == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"format": "messages", "templates": {"messages": "{a}"}}, "no text field of messages"),
+        ({"format": "text", "templates": {"text": "{a"}}, "write {{ for a brace"),
+        ({"format": "text", "templates": {"text": "{a}"}, "columns": {"text": "b"}},
+         "columns names text too"),
+        ({"format": "text", "where": "a = 1"}, "write == for equal"),
+        ({"format": "text", "label_names": ["a"]}, "label_names: only classification"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_setting_is_found_without_a_file(
+    settings: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        make_params({"path": "a.jsonl", **settings})
+
+
+def test_labels_may_be_numbers_and_truth_values(tmp_path: Path) -> None:
+    labels = [0, 3.0, True, False, "a", 0.5]
+    rows = [{"text": f"t{number}", "label": label} for number, label in enumerate(labels)]
+    assert read_answers(tmp_path, rows) == ["0", "3", "true", "false", "a", "0.5"]
+    write_rows(tmp_path, [{"text": "a", "label": ["b"]}, {"text": "a", "label": None}])
+    assert [*read(tmp_path, {})[1].values()] == ["label_not_text", "label_is_null"]
+
+
+@pytest.mark.parametrize("names", [["refund", "order"], {0: "refund", 1: "order"}])
+def test_labels_are_mapped_to_names(tmp_path: Path, names: Any) -> None:
+    (tmp_path / "labels.json").write_text('["refund"]')
+    labels = [0, "0", "0.0", 1, 2, "refund"]
+    write_rows(tmp_path, [{"text": f"t{n}", "label": label} for n, label in enumerate(labels)])
+    records, rejected, _ = read(tmp_path, {"label_names": names, "labels": "labels.json"})
+    assert [record.answer for record in records] == ["refund"] * 4
+    assert rejected == {"a.jsonl:4": "unknown_label", "a.jsonl:5": "label_without_name"}
+
+
+def test_lists_of_labels_are_mapped_to_names(tmp_path: Path) -> None:
+    rows = [{"text": "a", "labels": [1, "B"]}, {"text": "b", "labels": "[true]"}]
+    names = {1: "order", "B": "bill", "true": "yes"}
+    answers = read_answers(tmp_path, rows, format="multi_label", label_names=names)
+    assert answers == ['["bill","order"]', '["yes"]']
+
+
+def test_slices_are_normalized_as_labels_are(tmp_path: Path) -> None:
+    values = ["en\u00a0US ", "en US", 3, 2.0, True, None]
+    write_rows(tmp_path, [{**ROWS[n], "text": f"t{n}", "s": s} for n, s in enumerate(values)])
+    records, rejected, _ = read(tmp_path, {"slices": ["s"]})
+    assert [record.slices["s"] for record in records] == ["en US", "en US", "3", "2", "true", ""]
+    assert rejected == {}
