@@ -36,6 +36,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "answer": "",
         "labels": "",
         "roles": {},
+        "ignored_fields": [],
         "same_role": "reject",
         "licence": "",
     }
