@@ -9,25 +9,35 @@ from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "utterance", "query", "question", "content", "review", "comment",
-             "title", "body", "message", "input", "prompt"),
-    "label": ("label", "intent", "category", "class", "target", "topic", "sentiment", "tag",
-              "label_text", "labels"),
+             "title", "body", "message", "input"),
+    "plain_text": ("text", "content"),
+    "label": ("label_text", "label", "intent", "category", "class", "target", "topic", "sentiment",
+              "tag"),
     "labels": ("labels", "tags", "categories", "topics", "label"),
     "value": ("value", "score", "rating", "stars", "target", "label", "number"),
-    "messages": ("messages", "conversation", "conversations", "dialogue", "dialog", "turns"),
-    "conversations": ("conversations", "conversation", "messages", "dialogue", "turns"),
-    "instruction": ("instruction", "question", "prompt", "query"),
+    "messages": ("messages", "conversation", "dialogue", "dialog"),
+    "conversations": ("conversations", "conversation"),
+    "instruction": ("instruction",),
     "input": ("input", "context"),
-    "output": ("output", "response", "answer", "completion", "target"),
-    "prompt": ("prompt", "question", "instruction", "query", "input", "source", "problem"),
+    "output": ("output", "response", "answer", "completion"),
+    "prompt": ("prompt", "question", "instruction", "query", "input", "source",
+               "problem"),
     "completion": ("completion", "response", "answer", "output", "target", "solution"),
-    "chosen": ("chosen", "preferred", "accepted"),
-    "rejected": ("rejected", "dispreferred"),
     "system": ("system", "system_prompt", "system_message"),
     "tools": ("tools", "functions"),
-    "history": ("history",),
+    "chosen": ("chosen", "preferred", "accepted"),
+    "rejected": ("rejected", "dispreferred"),
 }  # fmt: skip
 """Field of a format -> names that public data sets give it, the most common first."""
+
+_LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "instruction": ("question", "prompt", "query"),
+    "text": ("prompt", "instruction"),
+    "label": ("labels", "answer", "output"),
+    "messages": ("conversations", "turns"),
+    "conversations": ("messages", "dialogue", "turns"),
+}
+"""Further names that a message may suggest, though they do not tell the format of a file."""
 
 MAX_LISTED = 8
 """Maximum number of unknown columns that a line names."""
@@ -83,7 +93,7 @@ def describe_missing_columns(
 def find_nearest(field: str, columns: Collection[str]) -> str | None:
     """Return the column that a field probably has: a synonym or a similar name."""
     by_name = {name.lower(): name for name in columns}
-    for synonym in SYNONYMS.get(field, ()):
+    for synonym in (*SYNONYMS.get(field, ()), *_LOOSE_SYNONYMS.get(field, ())):
         if synonym in by_name:
             return by_name[synonym]
     matches = difflib.get_close_matches(field.lower(), by_name, n=1, cutoff=_SIMILARITY)

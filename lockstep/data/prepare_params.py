@@ -19,7 +19,8 @@ class PrepareParams(Section):
     """Files that are read, their cleaning, and the division of their records into splits."""
 
     source_defaults: dict[str, Any] = Field(default={})
-    """Values for every source that does not set them itself, e.g. {encoding: gb18030}."""
+    """Values for every source that does not set them itself, e.g. {encoding: gb18030}; not for
+    licence, which would pass to data that are added later."""
     sources: Annotated[list[Source], Field(min_length=1)]
     """Files of data/raw that are read, in this order."""
     unknown_columns: Literal["note", "refuse"] = "note"
@@ -49,6 +50,13 @@ class PrepareParams(Section):
         except (AttributeError, KeyError, TypeError):
             return values  # the validation of the fields reports what is wrong
         return {**values, "sources": sources}
+
+    @field_validator("source_defaults")
+    @classmethod
+    def _refuse_common_licence(cls, defaults: dict[str, Any]) -> dict[str, Any]:
+        if "licence" in defaults:
+            raise ValueError("licence belongs to each source; name it there")
+        return defaults
 
     @field_validator("sources")
     @classmethod

@@ -70,7 +70,7 @@ class RowConverter:
         self.source = source
         self.labels = labels and {cleaner.clean(label, "assistant")[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
-        self.derived_columns = DerivedColumns(source.named_columns, source.templates)
+        self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
         """Convert each (origin, row) to a record or to a rejected row."""
@@ -103,10 +103,12 @@ class RowConverter:
                 )
                 for number, pair in enumerate(conversations, 1)
             ]
-        for conversation, (_, faults, changed) in zip(conversations, results, strict=True):
-            converted.faults.update(faults)
-            converted.cleaned.update(changed)
-            converted.shortened += conversation.is_shortened
+        for _, faults, changed in results:
+            if faults:
+                converted.faults.update(faults)
+            if changed:
+                converted.cleaned.update(changed)
+        converted.shortened += conversations[0].is_shortened
         return [record for record, _, _ in results]
 
     def _convert_conversation(

@@ -31,13 +31,22 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
     for parsed in conversations:
         conversation.add_row_fields(parsed, row, source)
         parsed.messages = message_parsing.check_order(parsed.messages, source)
-        if any("weight" in message for message in parsed.messages):
-            number = len(parsed.messages)
-            parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
-            parsed.is_shortened = len(parsed.messages) < number
-            if parsed.is_shortened and parsed.desirable is not None:
-                raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
+        _drop_unlearnt_end(parsed)
     return conversations
+
+
+def _drop_unlearnt_end(parsed: Conversation) -> None:
+    """Leave out the turns after the last one that may be learnt, which becomes the answer."""
+    for message in parsed.messages:
+        if "weight" in message:
+            break
+    else:
+        return
+    number = len(parsed.messages)
+    parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
+    parsed.is_shortened = len(parsed.messages) < number
+    if parsed.is_shortened and parsed.desirable is not None:
+        raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
 
 
 def _parse_alpaca(row: Row, source: Source) -> Conversation:
@@ -87,7 +96,7 @@ def _parse_sharegpt(row: Row, source: Source) -> Conversation:
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
     value = row_fields.get_required_field(row, source, "prompt")
-    prompt = message_parsing.parse_text_or_messages(value, "prompt", "user", source)
+    prompt = preference_rows.parse_texts(value, "prompt", "user", source)
     value = row_fields.get_required_field(row, source, "completion")
     return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
 

@@ -1,4 +1,4 @@
 """`make init DATA=path`: inspect a data file and set params.yaml up for it.
 
-Start with guess_source.py, which recognizes the format; __main__.py is the command.
+Start with format_rules.py, which recognizes the format; __main__.py is the command.
 """

@@ -49,6 +49,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "control": "",
         "annotation": "",
         "roles": {},
+        "ignored_fields": [],
         "same_role": "reject",
         "clean": None,
         "licence": "",
@@ -150,3 +151,11 @@ def test_a_file_may_be_listed_twice_only_for_other_parts_of_it(
         return
     names = [source.name for source in make_params(*sources).sources]
     assert names == [f"a.json#{next(iter(part.values()))}" for part in (first, second)]
+
+
+def test_a_licence_does_not_pass_to_other_sources() -> None:
+    source = {"path": "a.csv", "format": "text"}
+    with pytest.raises(ValidationError, match="licence belongs to each source"):
+        make_params(source, source_defaults={"licence": "CC0"})
+    params = make_params({**source, "licence": "CC0"}, {"path": "b.csv", "format": "text"})
+    assert [source.licence for source in params.sources] == ["CC0", ""]

@@ -36,6 +36,26 @@ def write_rows(folder: Path, rows: list[Any], name: str = "rows.jsonl") -> Path:
         ({"review": "Good", "stars": 4.5}, "regression", {"text": "review", "value": "stars"}),
         ({"text": "Just text."}, "text", {}),
         ({"data": {"text": "Hi"}, "annotations": []}, "label_studio", {}),
+        ({"text": "My card is lost", "label": 3}, "classification", {}),
+        ({"text": "My card is lost", "label": True}, "classification", {}),
+        ({"text": "A", "label": 3, "label_text": "lost"}, "classification",
+         {"label": "label_text"}),
+        ({"conversations": SHAREGPT[:1], "chosen": SHAREGPT[1], "rejected": SHAREGPT[1]},
+         "preference", {"prompt": "conversations"}),
+        ({"text": "Lost", "labels": [3, 4]}, "multi_label", {}),
+        ({"text": "Lost", "label": 0.25}, "regression", {"value": "label"}),
+        ({"review": "Good", "stars": 4}, "regression", {"text": "review", "value": "stars"}),
+        ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAssistant: c"},
+         "preference", {}),
+        ({"instruction": "Add.", "context": "1 2", "response": "3"}, "alpaca",
+         {"input": "context", "output": "response"}),
+        ({"instruction": "Add.", "instances": [{"input": "1 2", "output": "3"}]}, "alpaca",
+         {"input": "instances.0.input", "output": "instances.0.output"}),
+        ({"question": "Where?", "answers": {"text": ["Here"], "answer_start": [3]}},
+         "prompt_completion", {"prompt": "question", "completion": "answers.text.0"}),
+        ({"id": 7, "data": {"utterance": "Hi", "intent": "greet"}}, "classification",
+         {"text": "data.utterance", "label": "data.intent"}),
+        ({"meta": {}, "chat": {"messages": TURNS}}, "messages", {"messages": "chat.messages"}),
     ],
 )  # fmt: skip
 def test_each_format_is_recognized_by_its_columns(
@@ -59,8 +79,7 @@ def test_a_column_with_as_many_values_as_rows_is_not_a_label(tmp_path: Path):
 
 def test_a_preference_file_is_not_mistaken_for_conversations(tmp_path: Path):
     row = {"conversations": SHAREGPT, "chosen": {"value": "a"}, "rejected": {"value": "b"}}
-    with pytest.raises(UserError, match="no format fits the columns conversations, chosen"):
-        guess_source(write_rows(tmp_path, [row]))
+    assert guess_source(write_rows(tmp_path, [row])).format == "preference"
 
 
 def test_labels_languages_and_lengths_are_counted(tmp_path: Path):
@@ -69,6 +88,14 @@ def test_labels_languages_and_lengths_are_counted(tmp_path: Path):
     assert guess.labels == {"lost": 4, "late": 1}
     assert guess.languages == {"latin": 4, "zh": 1}
     assert guess.characters == (14, 14)
+
+
+def test_the_files_of_a_folder_are_read_together(tmp_path: Path):
+    (tmp_path / "parts").mkdir()
+    write_rows(tmp_path / "parts", [{"text": "a", "label": "x"}] * 3, "1.jsonl")
+    write_rows(tmp_path / "parts", [{"text": "b", "label": "y"}] * 2, "2.jsonl")
+    guess = guess_source(tmp_path / "parts")
+    assert (guess.format, guess.labels) == ("classification", {"x": 3, "y": 2})
 
 
 def test_the_encoding_of_a_file_is_detected(tmp_path: Path):
@@ -85,7 +112,7 @@ def test_the_encoding_of_a_file_is_detected(tmp_path: Path):
     [
         ("rows.txt", "a", "must end in .jsonl"),
         ("rows.jsonl", "", "no row with columns"),
-        ("rows.jsonl", "[1]\n2\n", "no row with columns"),
+        ("rows.jsonl", "1\n2\n", "no row with columns"),
     ],
 )
 def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, text: str, line: str):

@@ -66,13 +66,14 @@ def test_preferences_set_the_objective(workspace: Path):
 def test_a_mistake_changes_nothing(workspace: Path):
     before = (workspace / "params.yaml").read_bytes()
     (workspace / "odd.csv").write_text("a,b\n1,2\n")
+    (workspace / "data/rows.csv").write_text("text\na\n")
     (workspace / "text.jsonl").write_text('{"text": "a"}\n')
     (workspace / "data/raw/text.jsonl").write_text("other")
     for name, line in (
         ("odd.csv", "no format fits the columns a, b"),
         ("text.jsonl", "exists"),
-        ("absent.csv", "File 'absent.csv' does not exist; see --help"),
-        ("data", "File 'data' is a directory; see --help"),
+        ("absent.csv", "Path 'absent.csv' does not exist; see --help"),
+        ("data", "data: contains data/raw; name a folder of data files"),
     ):
         result = run_init(workspace, name)
         assert result.returncode == 2
@@ -80,3 +81,20 @@ def test_a_mistake_changes_nothing(workspace: Path):
         assert len(result.stderr.splitlines()) == 1
     assert (workspace / "params.yaml").read_bytes() == before
     assert not (workspace / "data/raw/odd.csv").exists()
+
+
+def test_a_folder_becomes_the_only_source(workspace: Path):
+    (workspace / "chats.2024").mkdir()
+    for name in ("a", "b"):
+        (workspace / f"chats.2024/{name}.jsonl").write_text(
+            '{"prompt": "a", "completion": "b", "mood": "c"}\n' * 3
+        )
+    result = run_init(workspace, "chats.2024")
+    assert result.returncode == 0, result.stderr
+    assert "chats.2024: prompt_completion, 6 rows inspected" in result.stdout
+    assert "  columns that nothing reads: mood" in result.stdout
+    values = YAML(typ="safe", pure=True).load((workspace / "params.yaml").read_text())
+    assert values["prepare"]["sources"] == [
+        {"path": "chats.2024/", "format": "prompt_completion", "task": "chats_2024"}
+    ]
+    assert (workspace / "data/raw/chats.2024/b.jsonl").is_file()

@@ -184,6 +184,31 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
     }  # fmt: skip
 
 
+def test_rows_that_a_source_leaves_out_and_unknown_columns_are_named(workspace: Path) -> None:
+    rows = [f"{text},{extract_label(text)},{n},x" for n, text in enumerate(QUESTIONS)]
+    write_csv(workspace / "raw" / "intent.csv", "text,label,number,lable", *rows)
+    other = add_source(workspace, "more.csv", *((f"more {n}", "greet") for n in range(9)))
+    where = {**SOURCE, "where": "number >= 4", "sample": 30, "licence": "CC0"}
+    write_params(workspace, sources=[where, {**other, "limit": 3, "max_rejected_fraction": 0.0}])
+    code, lines = run_prepare(workspace)
+    assert code == 0
+    assert lines[0] == "prepare: intent.csv: columns that nothing reads: lable"
+    assert lines[1].startswith(
+        "prepare: 43 rows: 4 left out by where, 6 left out by sample, 0 rejected, "
+    )
+    card = read_json(workspace, "card.json")
+    rows_by_fate = card["rows"]
+    assert rows_by_fate["read"] == 43 == sum(rows_by_fate.values()) - rows_by_fate["read"]
+    assert card["sources"] == {
+        "intent.csv": {
+            "records": 30, "rejected": 0, "left_out": {"where": 4, "sample": 6},
+            "unknown_columns": ["lable"],
+        },
+        "more.csv": {"records": 3, "rejected": 0, "left_out": {}, "unknown_columns": []},
+    }  # fmt: skip
+    assert card["licences"] == {"intent.csv": "CC0", "more.csv": ""}
+
+
 def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
     assert run_prepare(workspace, "first")[0] == run_prepare(workspace, "second")[0] == 0
     for file in (workspace / "first").iterdir():

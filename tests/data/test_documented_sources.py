@@ -1,0 +1,85 @@
+"""The fragments of docs/data.md read the files that they are about."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from lockstep.data import source_reading
+from tests.data.test_prepare_params import make_params
+from tests.test_docs import list_blocks
+
+FILES: dict[str, list[dict[str, Any]]] = {
+    "intents.jsonl": [
+        {"text": "Money back!", "label": 0, "meta": {"channel": "mail"}},
+        {"text": "Where is it?", "label": 2, "meta": {}},
+    ],
+    "translations.jsonl": [
+        {"text": "good day", "language": "French", "instances": [{"output": "bonjour"}]}
+    ],
+    "articles.jsonl": [
+        {"text": f"Article {number} is long enough.", "category": ("news", "sport")[number % 2]}
+        for number in range(8)
+    ],
+    "forum.jsonl": [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+        {"messages": []},
+        {"messages": "not read"},
+    ],
+}
+TRIAGE = """language,rating,department,ask,answer
+en,5,Surgery,May I run?,Not yet.
+en,3,Surgery,May I swim?,No.
+fr,5,Surgery,Quand ?,Demain.
+"""
+EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
+    "triage.csv": ([["Department: Surgery\nMay I run?", "Not yet."]], {"where": 2}),
+    "intents.jsonl": ([["Money back!", "refund"], ["Where is it?", "delivery"]], {}),
+    "translations.jsonl": ([["Translate into French:\ngood day", "bonjour"]], {}),
+    "articles.jsonl": ([], {"where": 4, "sample": 2}),
+    "forum.jsonl": ([["a", "b"]], {}),
+}
+"""Texts of the records, and the numbers of rows that settings leave out, for each file."""
+
+SECTIONS = [
+    YAML(typ="safe", pure=True).load(text).get("prepare", {})
+    for text in list_blocks("docs/data.md", "yaml")
+]
+FRAGMENTS = [
+    section
+    for section in SECTIONS
+    if EXPECTED.keys() & {source["path"] for source in section.get("sources", ())}
+]
+
+
+def test_every_file_is_read_by_a_fragment() -> None:
+    paths = [source["path"] for fragment in FRAGMENTS for source in fragment["sources"]]
+    assert sorted(paths) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda f: f["sources"][0]["path"])
+def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> None:
+    (tmp_path / "triage.csv").write_text(TRIAGE)
+    for name, rows in FILES.items():
+        (tmp_path / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    params = make_params(
+        *fragment["sources"], unknown_columns=fragment.get("unknown_columns", "note")
+    )
+    table, _, reports = source_reading.read_sources(tmp_path, params, seed=7)
+    records = [table.load_record(number) for number in range(len(table))]
+    for report in reports:
+        texts, left_out = EXPECTED[report.source.path]
+        found = [
+            [message["content"] for message in record.messages]
+            for record in records
+            if record.source == report.source.path
+        ]
+        assert report.left_out == left_out
+        assert report.unknown_columns == []
+        assert found == texts or (not texts and len(found) == 2)
+    if "slices" in fragment["sources"][0]:
+        assert [record.slices for record in records] == [
+            {"meta.channel": "mail"}, {"meta.channel": ""},
+        ]  # fmt: skip
