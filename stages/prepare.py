@@ -32,6 +32,8 @@ def main(raw: Path, out: Path) -> None:
 
     benchmarks = contamination.read_benchmarks(raw, settings.decontaminate.benchmarks)
     table, converted, reports = source_reading.read_sources(raw, settings, seed)
+    for line in filter(None, (report.describe_unknown_columns() for report in reports)):
+        click.echo(f"prepare: {line}", err=True)
     benchmark_ngrams = contamination.collect_ngrams(
         chain.from_iterable(benchmarks.values()), settings.decontaminate.words
     )
@@ -50,8 +52,6 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "labels.json", labels)
         outputs.write_json(folder / "tasks.json", tasks)
         outputs.write_json(folder / "card.json", card)
-    for line in filter(None, (report.describe_unknown_columns() for report in reports)):
-        click.echo(f"prepare: {line}", err=True)
     click.echo(prepare_summary.format_counts(selection, converted, reports), err=True)
     for warning in card["warnings"]:
         click.echo(f"prepare: warning: {' '.join(warning.split())}", err=True)
