@@ -32,6 +32,8 @@ def main(raw: Path, out: Path) -> None:
 
     benchmarks = contamination.read_benchmarks(raw, settings.decontaminate.benchmarks)
     table, converted, reports = source_reading.read_sources(raw, settings, seed)
+    for line in filter(None, (report.describe_unknown_columns() for report in reports)):
+        click.echo(f"prepare: {line}", err=True)
     protected = contamination.protect_benchmarks(benchmarks, settings.decontaminate.words)
     selection = select_records(table, protected, settings, seed)
 
@@ -48,8 +50,6 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "labels.json", labels)
         outputs.write_json(folder / "tasks.json", tasks)
         outputs.write_json(folder / "card.json", card)
-    for line in filter(None, (report.describe_unknown_columns() for report in reports)):
-        click.echo(f"prepare: {line}", err=True)
     click.echo(prepare_summary.format_counts(selection, converted, reports), err=True)
     test = list(records.read(out / "test.jsonl"))
     for warning in [*card["warnings"], *reference_checks.list_warnings(test, tasks)]:

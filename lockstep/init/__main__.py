@@ -86,7 +86,7 @@ def describe_file(path: Path, guess: SourceGuess, source: Source) -> str:
         shown = ", ".join(f"{name} {count}" for name, count in list(guess.labels.items())[:8])
         lines.append(f"  {len(guess.labels)} labels: {shown}{' …' * (len(guess.labels) > 8)}")
     unknown = column_names.find_unknown_columns(guess.fields, source)
-    if unknown:
+    if unknown and guess.format != "label_studio":  # its columns are inside `data`
         line = column_names.describe_unknown_columns(unknown, guess.fields, source)
         lines.append(f"  {line}")
     return "\n".join(lines)
