@@ -59,8 +59,9 @@ def is_readable(path: str) -> bool:
     suffix = file_suffix(path)
     if suffix in FILE_READERS or opening.is_archive(path) or path.endswith("/"):
         return True
-    name = PurePosixPath(path).name
-    return "." not in name.lstrip(".") or source_files.is_pattern(suffix) or suffix == "."
+    if source_files.is_pattern(path):
+        return not suffix or source_files.is_pattern(suffix)
+    return "." not in PurePosixPath(path).name.lstrip(".")
 
 
 def is_data_file(name: str) -> bool:

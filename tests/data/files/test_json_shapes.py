@@ -90,6 +90,12 @@ def test_rows_as_arrays_have_columns_by_position(tmp_path: Path, name: str) -> N
     assert notes == "rows are arrays; their columns are called 0, 1, … (set columns)"
 
 
+def test_columns_by_position_must_be_named(tmp_path: Path) -> None:
+    for name, text in (("a.json", json.dumps(PAIRS)), ("a.jsonl", json.dumps(PAIRS[0]))):
+        with pytest.raises(UserError, match="no column text; it has 0, 1, row: correct columns"):
+            read(write(tmp_path, name, text))
+
+
 def test_splits_of_arrays_are_read_together_or_one_by_one(tmp_path: Path) -> None:
     file = write(tmp_path, "a.json", json.dumps({"train": PAIRS, "test": PAIRS[:1]}))
     columns = {"text": "0", "label": "1"}
