@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from lockstep.data import code_detection, json_text, markup
+from lockstep.data import code_detection, embedded_json, markup
 from lockstep.data.code_detection import Span
 
 _FIRST, _LAST = 0xF0000, 0xFFFFD
@@ -211,7 +211,7 @@ def _find_inline(text: str, run: str, match: re.Match[str]) -> tuple[int, int, b
 
 _FINDERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
     (("```", "~~~"), partial(_find_backticks, fences=True)),
-    (("{", "["), json_text.find_json),
+    (("{", "["), embedded_json.find_json),
     (("{", "['"), partial(_list_matches, _PYTHON_LITERAL)),
     (("`",), partial(_find_backticks, fences=False)),
 )
