@@ -25,8 +25,7 @@ class DuplicatesParams(Section):
     """Minimum Jaccard similarity of two questions' character 5-grams to be near-duplicates."""
     near: Literal["group", "merge"]
     """group: all near-duplicates stay, in the same split; merge: only the first question stays,
-    with all its answers. Similar questions with other numbers, signs, system turns or tools
-    stay."""
+    with all its answers. Others stay that differ in numbers, signs, system turns or tools."""
     conflicts: Literal["keep", "drop", "majority"]
     """Records with the same question and different right answers: keep all, drop all, or keep only
     those with the most frequent answer (majority). Preferences and ratings are no conflicts."""

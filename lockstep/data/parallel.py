@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 _MAX_ITEMS, _MAX_CHARACTERS = 2000, 2_000_000
 """Limits of a chunk; it ends at whichever is reached first."""
 
-_MIN_CHUNKS = 5
+_MIN_CHUNKS = 10
 """Minimum number of chunks for which starting worker processes saves time."""
 
 

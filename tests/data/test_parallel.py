@@ -72,7 +72,7 @@ import random
 from lockstep.data import near_duplicates
 rng = random.Random(1)
 words = ["".join(rng.choices("abcdefghij", k=6)) for _ in range(500)]
-others = [" ".join(rng.choices(words, k=9)) for _ in range(9_000)]
+others = [" ".join(rng.choices(words, k=9)) for _ in range(21_000)]
 texts = [f"{text} please" for text in others[:300]]
 print(len(near_duplicates.find_near_texts(texts, others, 0.7)))
 """

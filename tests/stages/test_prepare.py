@@ -578,7 +578,7 @@ def test_rows_of_low_quality_are_rejected_below_min_score(workspace: Path) -> No
 
 
 def test_several_processes_give_the_bytes_of_one(workspace: Path) -> None:
-    texts = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(12_000)]
+    texts = [f"Question {chr(97 + n % 26)}{n} of {n % 977} about {n % 13}" for n in range(24_000)]
     write_csv(workspace / "raw" / "intent.csv", "text,label", *(f"{text},find" for text in texts))
     assert run_prepare(workspace, "many")[0] == 0
     code = (
