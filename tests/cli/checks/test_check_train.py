@@ -36,3 +36,19 @@ def test_options_that_a_library_refuses_are_found_without_a_model() -> None:
     assert list(all_checks.find_mistakes(sections, slow=True)) == [
         "train.schedule: transformers has no 'cosin'; did you mean cosine?"
     ]
+
+
+def test_a_folder_without_a_reward_model_is_found_by_the_first_stage() -> None:
+    reward = {"kind": "model", "model": str(REPOSITORY / "data/starter/model"), "weight": 1.0}
+    changes = {"train.objective": "grpo", "train.grpo": {"rewards": [reward]}}
+    for objective, number in (("grpo", 1), ("sft", 0)):
+        values = change_params(
+            params.parse(REPOSITORY / "params.yaml"), {**changes, "train.objective": objective}
+        )
+        values["train"]["sft"] = {}
+        values["train"]["batching"] = "random"
+        sections, mistakes = validate_sections(values)
+        assert mistakes == []
+        lines = list(all_checks.find_mistakes(sections, slow=True))
+        assert len(lines) == number
+        assert all("has no head that scores answers" in line for line in lines)
