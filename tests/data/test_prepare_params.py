@@ -34,8 +34,11 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "slices": [],
         "system": "",
         "answer": "",
+        "answers": "",
+        "functions": {},
         "labels": "",
         "roles": {},
+        "ignored_fields": [],
         "same_role": "reject",
         "licence": "",
     }
