@@ -94,3 +94,10 @@ def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
 def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
         make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+
+
+def test_only_calls_have_files_of_functions() -> None:
+    functions = {"Lamp": "lamp.json"}
+    make_params({"path": "a.jsonl", "format": "bfcl", "functions": functions})
+    with pytest.raises(ValidationError, match="functions: only bfcl has functions of classes"):
+        make_params({"path": "a.jsonl", "format": "messages", "functions": functions})
