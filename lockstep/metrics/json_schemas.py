@@ -14,23 +14,10 @@ Schema = dict[str, Any]
 
 def check_schema(schema: Schema) -> None:
     """Raise ValueError, with the place, if a schema is invalid or refers to another document."""
-    from jsonschema.exceptions import SchemaError
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
-
     if not isinstance(schema, dict) or not isinstance(schema.get("$schema", ""), str):
         raise ValueError("not a JSON Schema: it must be an object whose $schema, if any, is text")
-    try:
-        type(_get_validator(_serialize(schema))).check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(f"not a JSON Schema: {error.json_path}: {error.message}") from None
-    resolver = Registry().resolver_with_root(DRAFT202012.detect(schema).create_resource(schema))
-    for reference in _iterate_references(schema):
-        try:
-            resolver.lookup(reference)
-        except Unresolvable:
-            raise ValueError(f"$ref: {reference} is not in the schema itself") from None
+    if mistake := _find_mistake(_serialize(schema)):
+        raise ValueError(mistake)
 
 
 def matches_schema(value: Any, schema: Schema) -> bool:
@@ -53,6 +40,28 @@ def make_schema_score(schema: Schema) -> Score:
         return float(value is not json_answers.INVALID and matches_schema(value, schema))
 
     return score
+
+
+@cache
+def _find_mistake(serialized: str) -> str:
+    """Return the first mistake in a schema; "" if there is none."""
+    from jsonschema.exceptions import SchemaError
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    schema = json.loads(serialized)
+    try:
+        type(_get_validator(serialized)).check_schema(schema)
+    except SchemaError as error:
+        return f"not a JSON Schema: {error.json_path}: {error.message}"
+    resolver = Registry().resolver_with_root(DRAFT202012.detect(schema).create_resource(schema))
+    for reference in _iterate_references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            return f"$ref: {reference} is not in the schema itself"
+    return ""
 
 
 def _iterate_references(schema: Any) -> Iterator[str]:

@@ -44,6 +44,8 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "slices": [],
         "system": "",
         "answer": "",
+        "answers": "",
+        "functions": {},
         "labels": "",
         "label_names": {},
         "control": "",
@@ -159,3 +161,10 @@ def test_a_licence_does_not_pass_to_other_sources() -> None:
         make_params(source, source_defaults={"licence": "CC0"})
     params = make_params({**source, "licence": "CC0"}, {"path": "b.csv", "format": "text"})
     assert [source.licence for source in params.sources] == ["CC0", ""]
+
+
+def test_only_calls_have_files_of_functions() -> None:
+    functions = {"Lamp": "lamp.json"}
+    make_params({"path": "a.jsonl", "format": "bfcl", "functions": functions})
+    with pytest.raises(ValidationError, match="functions: only bfcl has functions of classes"):
+        make_params({"path": "a.jsonl", "format": "messages", "functions": functions})

@@ -747,7 +747,7 @@ def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_tr
     tmp_path: Path,
 ) -> None:
     docs = (REPOSITORY / "docs/evaluation.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```yaml\n(prepare:.*?)```", docs, flags=re.DOTALL)
+    (block,) = re.findall(r"```yaml\n(prepare:[^`]*behaviour.*?)```", docs, flags=re.DOTALL)
     shown = {
         source["path"]: source
         for source in YAML(typ="safe", pure=True).load(block)["prepare"]["sources"]
