@@ -92,7 +92,10 @@ def _read_objects(root: Path, source: Source, path: str) -> Iterator[tuple[str, 
 
 
 def _read_id(row: Row, source: Source) -> str:
-    return row_fields.get_slice_value(row, source.get_column("id"))
+    row_id = row_fields.get_slice_value(row, source.get_column("id"))
+    if not row_id:
+        raise InvalidRowError("missing_id", detail=f"the row has {', '.join(map(str, row))}")
+    return row_id
 
 
 def _add_answer(row: Row, row_id: str, answers: dict[str, Row], source: Source) -> Row:

@@ -39,7 +39,8 @@ def parse_cells(folder: Path, name: str, format: str, row: dict[str, Any]) -> Co
     source = make_source(format, path=name)
     ((_, fields),) = source_reading.read_source(folder, source)
     assert isinstance(fields, dict)
-    return row_formats.parse_row(fields, source)
+    (conversation,) = row_formats.parse_row(fields, source)
+    return conversation
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])

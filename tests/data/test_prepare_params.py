@@ -24,6 +24,9 @@ def test_a_source_needs_only_its_path_and_format() -> None:
     params = make_params({"path": "shop/chats.de.jsonl.gz", "format": "messages"})
     assert params.sources[0].model_dump() == {
         "path": "shop/chats.de.jsonl.gz",
+        "hub": "",
+        "hub_config": "",
+        "hub_split": "train",
         "format": "messages",
         "task": "chats.de",
         "split": "auto",

@@ -54,10 +54,11 @@ def test_a_row_that_cannot_be_joined_is_refused_by_name(
 
 
 def test_a_row_that_is_not_json_is_left_to_the_conversion(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"id": 1,\n')
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "prompt": "One?"}\n{"id": 1,\n')
     (tmp_path / "b.jsonl").write_text('{"id": 1, "completion": "1"}\n')
     source = examples.make_source("prompt_completion", answers="b.jsonl")
-    assert [row for _, row in source_reading.read_source(tmp_path, source)] == ['{"id": 1,\n']
+    joined, row = (row for _, row in source_reading.read_source(tmp_path, source))
+    assert isinstance(joined, dict) and row == '{"id": 1,\n'
 
 
 def test_answers_without_a_row_are_counted(
@@ -76,7 +77,7 @@ def test_answers_without_a_row_are_counted(
     [
         ([{"id": 1}, {"id": 1}], "a.json:2: two answers of 1; remove one"),
         ([{"completion": "1"}], "a.json:1: missing_id; each answer needs the column id"),
-        ([3], "a.json:1: not a JSON object; repair it"),
+        ([3], "a.json: begins with '3', which is no row"),
     ],
 )
 def test_answers_that_cannot_be_told_apart_are_an_error(

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from lockstep.data import file_reading, strict_json
+from lockstep.data import file_reading, source_reading, strict_json
 from lockstep.data.file_reading import Notes
+from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.rejected_rows import InvalidRowError
 from tests.data.examples import make_source
 
@@ -22,6 +23,21 @@ def read(
         )
     ]
     return rows, str(notes).replace(f"{file}: ", "")
+
+
+def check(file: Path, format: str = "classification", **settings: Any) -> None:
+    """Check the first rows of a file, as `prepare` does before it reads all."""
+    source = {"path": file.name, "format": format, **settings}
+    params = PrepareParams.model_validate(
+        {
+            "sources": [source],
+            "clean": [],
+            "max_rejected_fraction": 0.1,
+            "duplicates": {"threshold": 0.8, "near": "group", "conflicts": "keep"},
+            "split": {"method": "quota", "validation": 0.1, "test": 0.1},
+        }
+    )
+    source_reading.check_sources(file.parent, params)
 
 
 def parse(row: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from tests.data.files.reading import read, write
+from tests.data.files.reading import check, read, write
 
 ROWS = [{"text": "hello there", "label": "greeting"}, {"text": "good bye", "label": "farewell"}]
 PAIRS = [list(row.values()) for row in ROWS]
@@ -93,7 +93,7 @@ def test_rows_as_arrays_have_columns_by_position(tmp_path: Path, name: str) -> N
 def test_columns_by_position_must_be_named(tmp_path: Path) -> None:
     for name, text in (("a.json", json.dumps(PAIRS)), ("a.jsonl", json.dumps(PAIRS[0]))):
         with pytest.raises(UserError, match="no column text; it has 0, 1, row: correct columns"):
-            read(write(tmp_path, name, text))
+            check(write(tmp_path, name, text))
 
 
 def test_splits_of_arrays_are_read_together_or_one_by_one(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ SQUAD = {
 def test_an_unclear_shape_is_one_line(tmp_path: Path, content: Any, message: str) -> None:
     file = write(tmp_path, "a.json", json.dumps(content, indent=1))
     with pytest.raises(UserError) as error:
-        read(file, "prompt_completion")
+        check(file, "prompt_completion")
     assert message in error.value.message and "\n" not in error.value.message
 
 

@@ -14,6 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from lockstep.data import source_reading
+from lockstep.data.file_reading import Notes
 from lockstep.errors import UserError
 from tests.data.examples import make_source
 from tests.data.files.reading import write
@@ -23,7 +24,10 @@ LINE = '{"text": "hello", "label": "greeting"}\n'
 
 def list_origins(root: Path, path: str, **settings: str) -> list[str]:
     source = make_source("classification", path=path, **settings)
-    return [origin for origin, _ in source_reading.read_source(root, source)]
+    notes = Notes()
+    origins = [origin for origin, _ in source_reading.read_source(root, source, notes)]
+    notes.echo()
+    return origins
 
 
 def make_zip(**members: str) -> bytes:

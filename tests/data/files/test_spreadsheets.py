@@ -9,7 +9,7 @@ import pytest
 from openpyxl import Workbook
 
 from lockstep.errors import UserError
-from tests.data.files.reading import read, write
+from tests.data.files.reading import check, read, write
 
 HEADER = ["text", "label"]
 
@@ -87,4 +87,4 @@ def test_what_is_no_spreadsheet_is_one_line(tmp_path: Path, data: bytes) -> None
 
 def test_a_missing_column_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no column label; it has text"):
-        read(save(tmp_path, [["text"], ["x"]]))
+        check(save(tmp_path, [["text"], ["x"]]))
