@@ -134,7 +134,9 @@ def _read_arrays(
     if not fitting:
         names = [member.name for member in members]
         if any(has_column(names, name) for name in file.columns.required):
-            check_columns(names, file.path, file.columns)
+            # a row that lacks a column, which the check of the columns names
+            yield document.find_place(start), document.text[start : document.find_end(start)]
+            return
         path = suggest_path(document.parse(start), file.columns.required)
         if path or not chosen:
             raise UserError(_describe_unclear(file, list_names(document, start), path))

@@ -37,7 +37,7 @@ def test_a_delimiter_is_guessed_with_a_note_or_set(tmp_path: Path, delimiter: st
 
 def test_the_delimiter_that_is_set_is_used(tmp_path: Path) -> None:
     file = write(tmp_path, "a.csv", "text,label\na,b\n")
-    with pytest.raises(UserError, match="no column text; it has text,label"):
+    with pytest.raises(UserError, match="no columns text, label; it has text,label"):
         check(file, delimiter=";")
 
 

@@ -92,7 +92,7 @@ def test_rows_as_arrays_have_columns_by_position(tmp_path: Path, name: str) -> N
 
 def test_columns_by_position_must_be_named(tmp_path: Path) -> None:
     for name, text in (("a.json", json.dumps(PAIRS)), ("a.jsonl", json.dumps(PAIRS[0]))):
-        with pytest.raises(UserError, match="no column text; it has 0, 1, row: correct columns"):
+        with pytest.raises(UserError, match="no columns text, label; it has 0, 1: correct columns"):
             check(write(tmp_path, name, text))
 
 
@@ -195,7 +195,7 @@ SQUAD = {
          "an object of a, b, c, which is no row with prompt, completion; set rows to the path"),
         ({"prompt": [{"role": "user", "content": "Hi"}], "x": []},
          "no column completion; it has prompt, x"),
-        ({"a": ["x"], "b": ["y"]}, "no column prompt; it has a, b"),
+        ({"a": ["x"], "b": ["y"]}, "no columns prompt, completion; it has a, b"),
         ("text", "begins with '\"text\"', which is no row, array or object of JSON"),
     ],
 )  # fmt: skip
