@@ -20,6 +20,8 @@ COMMON_SLICES = ("source", "length")
 tokens."""
 SPLIT = "split"
 """Slice that names the split of a train or validation record; test records do not have it."""
+ZERO_SHOT = "zero_shot"
+"""Slice of a record with examples in its prompt: id of the same record without them."""
 PARENT, PERTURBATION = "parent", "perturbation"
 """Slices of a perturbed record: id of the original record, and kind of perturbation."""
 

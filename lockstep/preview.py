@@ -19,7 +19,7 @@ import click
 
 from lockstep import params, records
 from lockstep.cli import runner
-from lockstep.data import message_parsing, strict_json
+from lockstep.data import message_parsing, row_formats, strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
@@ -98,8 +98,9 @@ def encode_record(
         pair = seq2seq.encode_pair(tokenizer, record, UNLIMITED)
         labels = [IGNORE_INDEX] * len(pair.source) + pair.target
         return Example(pair.source + pair.target, labels)
-    every_turn = train is not None and train.objective == "sft" and train.sft.loss_on == "all"
-    return tokenizer.encode_example(record, UNLIMITED, every_turn)
+    if train is not None and train.objective != "sft":
+        return tokenizer.encode_example(record, UNLIMITED)
+    return tokenizer.encode_example(record, UNLIMITED, train.sft.loss_on if train else "last")
 
 
 def format_example(
@@ -149,12 +150,15 @@ def _parse_record(line: bytes, origin: str) -> Record:
         if {"id", "task", "source", "origin"} <= row.keys():
             message_parsing.parse_messages(row["messages"], "messages", _SOURCE)
             return records.load(line)
-        messages = message_parsing.parse_messages(row["messages"], "messages", _SOURCE)
-        messages = message_parsing.check_order(messages, _SOURCE)
-        tools = message_parsing.parse_tools(row["tools"]) if row.get("tools") else []
-    except (InvalidRowError, TypeError) as error:  # TypeError: a key that records do not have
+        (parsed,) = row_formats.parse_row(row, _SOURCE)
+    except InvalidRowError as error:
+        reason = f"{error}: {error.detail}" if error.detail else str(error)
+        raise UserError(f"{origin}: {reason}; correct the line") from None
+    except TypeError as error:  # a key that records do not have
         raise UserError(f"{origin}: {error}; correct the line") from None
-    return Record(messages=messages, task="", source=origin, origin=origin, tools=tools)
+    return Record(
+        messages=parsed.messages, task="", source=origin, origin=origin, tools=parsed.tools
+    )
 
 
 if __name__ == "__main__":

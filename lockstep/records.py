@@ -17,7 +17,8 @@ from lockstep.errors import UserError
 
 Message = dict[str, Any]
 """A message with `role` (system, user, assistant or tool) and `content` (a string). An assistant
-message may also have `tool_calls` ({type, function: {name, arguments}}) and `reasoning_content`."""
+message may also have `tool_calls` ({type, function: {name, arguments}}), `reasoning_content`, and
+`weight` if it is not the last: 0 keeps it out of the loss, 1 puts it in."""
 
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 """Digits of which orjson may make a rounded float."""
@@ -38,12 +39,18 @@ class Record:
     """Values by which metrics are broken down, e.g. {language: en}."""
     weight: float = 1.0
     """Training weight: 2.0 uses the record twice, 0.5 uses about half of such records."""
-    rejected: str | None = None
-    """Preference pairs: the answer that is worse than the last message."""
+    rejected: str | Message | None = None
+    """Preference pairs: the answer that is worse than the last message; a text, or a message if it
+    has reasoning or tool calls."""
+    margin: float | None = None
+    """Preference pairs: score of the last message minus that of the rejected answer."""
     desirable: bool | None = None
     """Unpaired preferences: whether the answer is a good one."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     """Functions that the assistant may call: {type, function: {name, description, parameters}}."""
+    accepted_calls: list[dict[str, Any]] | None = None
+    """Right calls with all values of their arguments ({name, accepted_arguments: {name: values}});
+    the last message has one combination of them. None: the last message alone is right."""
     group: str = ""
     """Group whose records stay in one split, e.g. a user; empty: no group."""
     language: str = ""
@@ -71,11 +78,14 @@ class Record:
     @property
     def answer(self) -> str:
         """Text of the last message; if it calls tools, the calls as JSON."""
-        last = self.messages[-1]
-        if "tool_calls" not in last:
-            return last["content"]
-        calls = [call["function"] for call in last["tool_calls"]]
-        return _dump_json(calls if len(calls) > 1 else calls[0]).decode()
+        return format_answer(self.messages[-1])
+
+    @property
+    def reference(self) -> str:
+        """Text that an answer is compared with: the answer, or the accepted calls as JSON."""
+        if self.accepted_calls is None:
+            return self.answer
+        return _dump_json(self.accepted_calls).decode()
 
     @property
     def question(self) -> str:
@@ -103,6 +113,20 @@ class Record:
     def with_answer(self, text: str) -> "Record":
         """Return a copy with another answer."""
         return replace(self, messages=[*self.prompt, {"role": "assistant", "content": text}])
+
+    def with_rejected(self) -> "Record":
+        """Return a copy of a preference pair that ends with the rejected answer."""
+        if isinstance(self.rejected, dict):
+            return replace(self, messages=[*self.prompt, self.rejected])
+        return self.with_answer(self.rejected or "")
+
+
+def format_answer(message: Message) -> str:
+    """Return the text of a message; if it calls tools, the calls as JSON."""
+    if "tool_calls" not in message:
+        return message["content"]
+    calls = [call["function"] for call in message["tool_calls"]]
+    return _dump_json(calls if len(calls) > 1 else calls[0]).decode()
 
 
 def parse_labels(answer: str) -> list[str]:
@@ -137,8 +161,12 @@ def dump(record: Record) -> bytes:
     }
     if record.rejected is not None:
         values["rejected"] = record.rejected
+    if record.margin is not None:
+        values["margin"] = record.margin
     if record.desirable is not None:
         values["desirable"] = record.desirable
+    if record.accepted_calls is not None:
+        values["accepted_calls"] = record.accepted_calls
     if record.tools:
         values["tools"] = record.tools
     if record.group:

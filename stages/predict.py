@@ -10,7 +10,7 @@ from lockstep.cli.provenance import add_timings
 from lockstep.cli.runner import IN_FOLDER, OUT, run
 from lockstep.models import compute, saving
 from lockstep.params import Section, Seed
-from lockstep.predicting import lm_eval_tasks, resume_cache
+from lockstep.predicting import few_shot, lm_eval_tasks, resume_cache
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.predictor import Predictor, choose_head
 from lockstep.predicting.seq2seq_variant import open_variant
@@ -48,6 +48,7 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
     )
     reference_checks.check_suites(test, suites, labels, {"train": train, "validation": validation})
     lm_eval_tasks.check_tasks(settings.predict.lm_eval, tasks)
+    suites = few_shot.add_few_shot(suites, settings.predict.few_shot)
     suites = add_retrieval(suites, settings.predict.retrieval.lengths, settings.train.objective)
     compute.set_up_torch(settings.compute, settings.seed)
     model = open_variant(

@@ -1,7 +1,6 @@
 """Read the sources, clean and check every row, and split without leaks."""
 
 import gc
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -34,10 +33,8 @@ def main(raw: Path, out: Path) -> None:
     table, converted, reports = source_reading.read_sources(raw, settings, seed)
     for line in filter(None, (report.describe_unknown_columns() for report in reports)):
         click.echo(f"prepare: {line}", err=True)
-    benchmark_ngrams = contamination.collect_ngrams(
-        chain.from_iterable(benchmarks.values()), settings.decontaminate.words
-    )
-    selection = select_records(table, benchmark_ngrams, settings, seed)
+    protected = contamination.protect_benchmarks(benchmarks, settings.decontaminate.words)
+    selection = select_records(table, protected, settings, seed)
 
     card = prepare_summary.build_card(selection, converted, reports, benchmarks, settings)
     labels = {task: sorted(counts) for task, counts in card["labels"].items()}

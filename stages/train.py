@@ -9,7 +9,7 @@ import click
 from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.models import compute, lean_imports, seq2seq
-from lockstep.training import launch, trainer_arguments, training_run
+from lockstep.training import launch, reward_models, trainer_arguments, training_run
 from lockstep.training.training_plan import Params, plan_training
 
 
@@ -27,6 +27,7 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
     compute.warn_about_slow_bf16("train.precision", settings.train.precision)
     device, runtime = compute.select_device(), compute.read_runtime()
     launch.check_launch(runtime.launch, settings.train)
+    rewards = reward_models.find_folders(settings.train)
     train = augmented / "train.jsonl"
     with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         config = trainer_arguments.build_trainer_config(
@@ -45,7 +46,7 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
             settings,
             config,
         )
-        inputs = base, train, validation, labels
+        inputs = base, train, validation, labels, *rewards.values()
         with training_run.open_run(inputs, settings, device, runtime) as checkpoints:
             if launch.needs_workers(runtime.launch):
                 launch.start_workers(

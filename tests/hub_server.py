@@ -6,13 +6,22 @@ import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+DATA_SET = "team/data"
 MODEL, REVISION, TOKEN = "team/model", "0123456789abcdef" * 2 + "01234567", "hf_a_secret_token"
+
+LISTINGS = {
+    f"/api/models/{MODEL}/revision/{REVISION}": MODEL,
+    f"/api/datasets/{DATA_SET}/revision/{REVISION}": DATA_SET,
+}
+"""Address of the list of files of each repository."""
+FOLDERS = (f"/{MODEL}/resolve/{REVISION}/", f"/datasets/{DATA_SET}/resolve/{REVISION}/")
+"""Addresses below which the files of the repositories are."""
 
 
 class Hub(ThreadingHTTPServer):
-    """The part of the hub's HTTP API that huggingface_hub uses to download a model."""
+    """The part of the hub's HTTP API that huggingface_hub uses to download files."""
 
     daemon_threads = True
 
@@ -62,21 +71,21 @@ class Handler(BaseHTTPRequestHandler):
             self.send(status, headers={"X-Error-Code": code} if code else {})
         elif self.server.portal:
             self.send(200, b"<html>Log in to the network</html>")
-        elif path == f"/api/models/{MODEL}/revision/{REVISION}":
+        elif path in LISTINGS:
             siblings = [self.describe_file(name) for name in self.server.files]
-            body = {"id": MODEL, "sha": REVISION, "siblings": siblings}
+            body = {"id": LISTINGS[path], "sha": REVISION, "siblings": siblings}
             self.send(200, json.dumps(body).encode())
         elif self.server.gated:
             self.send(403, headers={"X-Error-Code": "GatedRepo"})
-        elif path.startswith(f"/{MODEL}/resolve/{REVISION}/"):
-            self.send_file(path.rpartition("/")[2])
+        elif path.startswith(FOLDERS):
+            self.send_file(unquote(path.partition(f"/resolve/{REVISION}/")[2]))
         else:
             self.send(404, headers={"X-Error-Code": "RepoNotFound"})
 
     def describe_file(self, name: str) -> dict:
         content = self.server.files[name]
         size = self.server.claimed.get(name, len(content))
-        if not name.endswith(".safetensors"):
+        if not name.endswith((".safetensors", ".parquet")):
             blob = hashlib.sha1(
                 b"blob %d\0" % len(content) + content, usedforsecurity=False
             ).hexdigest()

@@ -16,6 +16,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 RUNTIME = ("lockstep", "stages")
 DEVELOPMENT = ("benchmarks", "data/sample", "tests")
 USED_WITHOUT_IMPORT = {
+    "immutabledict": "lm-eval imports it for IFEval, whose classes the tests compare with",
     "mypy": "a command of `make lint`",
     "pre-commit": "a command for developers",
     "protobuf": "transformers reads sentencepiece models with it",

@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 from lockstep import params
 from lockstep.cli import params_reference
 from lockstep.cli.sections import Parameters
-from lockstep.metrics import rules
 from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.registry import DEFAULT_METRICS, METRICS
+from lockstep.metrics.rules.checking import Rule
 from lockstep.predicting import perturbations
 from lockstep.training.adapters import build_adapter_config
 from lockstep.training.train_params import Objective, Strategy, TrainParams
@@ -236,8 +236,9 @@ def test_the_table_of_answer_forms_has_their_metrics() -> None:
 
 
 def test_the_table_of_rules_is_complete() -> None:
-    cells = " ".join(row[0] for row in list_table("docs/evaluation.md", "`rule`"))
-    kinds = [cls.model_fields["rule"] for cls in get_args(get_args(rules.Rule)[0])]
+    tables = (list_table("docs/evaluation.md", title) for title in ("`rule`", "IFEval's `rule`"))
+    cells = " ".join(row[0] for table in tables for row in table)
+    kinds = [cls.model_fields["rule"] for cls in get_args(get_args(Rule)[0])]
     assert sorted(_INLINE.findall(cells)) == sorted(
         name for field in kinds for name in get_args(field.annotation)
     )

@@ -89,6 +89,20 @@ def test_the_turns_that_params_yaml_chooses_are_marked(run_preview: Callable[...
     assert "⟦no<|im_end|>⟧" in output
 
 
+@pytest.mark.parametrize("loss_on", ["last", "all"])
+def test_a_turn_s_own_weight_decides_whether_it_is_marked(
+    run_preview: Callable[..., Result], loss_on: str
+):
+    write_params(Path(), {"train.sft.loss_on": loss_on})
+    turns = json.loads(TWO_TURNS)["messages"]
+    turns[1]["weight"] = 0
+    output = run_preview(json.dumps({"messages": turns})).output
+    assert "yes 好" in output and "weight" not in output
+    assert (output.count("⟦"), output.count("⟦no<|im_end|>⟧")) == (1, 1)
+    turns[1]["weight"] = 1
+    assert "⟦yes 好<|im_end|>⟧" in run_preview(json.dumps({"messages": turns})).output
+
+
 def test_a_classifier_reads_the_prompt_and_learns_no_text(run_preview: Callable[..., Result]):
     write_params(Path(), {"train.objective": "classification"})
     output = run_preview(json.dumps(LINE)).output
@@ -112,7 +126,10 @@ def test_source_and_target_of_a_sequence_to_sequence_model_are_shown(tmp_path: P
         ("[1]", "rows.jsonl:2: no messages; write a record or "),
         ('{"messages": [{"role": "user", "content": "a"}]}', "rows.jsonl:2: ends_without_answer"),
         ('{"messages": [{"role": "king", "content": "a"}]}', "rows.jsonl:2: unknown_role"),
-        ('{"messages": [{"role": "user", "content": "a"}], "tools": 5}', "rows.jsonl:2: ends_"),
+        (
+            '{"messages": [{"role": "user", "content": "a"}], "tools": 5}',
+            "rows.jsonl:2: tool_without",
+        ),
         (json.dumps({**LINE, **RECORD_KEYS, "messages": []}), "rows.jsonl:2: missing_messages"),
         (json.dumps({**LINE, **RECORD_KEYS, "messages": [{}]}), "rows.jsonl:2: missing_role"),
         (json.dumps({**LINE, **RECORD_KEYS, "more": 1}), "rows.jsonl:2: Record.__init__() got an"),

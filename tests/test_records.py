@@ -77,10 +77,11 @@ def test_the_id_changes_with_the_content() -> None:
         make_record(task="slots").id,
         make_record(messages=[*make_record().messages, *make_record().messages]).id,
         make_record(rejected="€7").id,
+        make_record(rejected={"role": "assistant", "content": "€7", "reasoning_content": "?"}).id,
         make_record(desirable=False).id,
         make_record(tools=[{"type": "function"}]).id,
     }
-    assert len(ids) == 8
+    assert len(ids) == 9
     assert all(len(record_id) == 16 and int(record_id, 16) >= 0 for record_id in ids)
 
 
@@ -93,10 +94,22 @@ def test_a_line_has_the_id_and_every_field_in_sorted_order() -> None:
         "desirable": False,
         "tools": [{"type": "function"}],
         "group": "u1",
+        "margin": 1.5,
     }
     assert sorted([*keys, *optional]) == list(json.loads(records.dump(make_record(**optional))))
     assert values["id"] == make_record().id
     assert records.dump(make_record(answer="价")).count("价".encode()) == 1, "readable, not escaped"
+
+
+def test_a_rejected_answer_may_be_a_text_or_a_message() -> None:
+    pair = make_record(rejected="€7", margin=2.0)
+    assert pair.with_rejected().messages == [*pair.prompt, {"role": "assistant", "content": "€7"}]
+    assert make_record(rejected="€7").id == pair.id, "no model sees the margin"
+    call = {"type": "function", "function": {"name": "price", "arguments": {}}}
+    worse = {"role": "assistant", "content": "", "tool_calls": [call]}
+    pair = make_record(rejected=worse)
+    assert pair.with_rejected().messages == [*pair.prompt, worse]
+    assert records.load(records.dump(pair)) == pair
 
 
 def test_a_long_conversation_has_a_prompt_a_question_and_an_answer() -> None:

@@ -1,15 +1,16 @@
 """The card of `augment`: counts of augmented records and the lexical diversity of the questions."""
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+
+import regex
 
 from lockstep.augmentation.augmented_records import Augmentation
 from lockstep.data import data_card
 from lockstep.records import Record
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]")
+_WORD = regex.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]")
 """A Chinese character or kana, a word of an alphabet, or a punctuation mark."""
 _SELF_BLEU_TEXTS = 100
 """Maximum number of texts, sampled evenly, that self-BLEU compares: its cost is quadratic."""

@@ -4,13 +4,17 @@ import random
 import re
 from collections.abc import Callable, Collection
 from functools import cache
+from typing import Any
+
+import regex
 
 from lockstep.augmentation import words
+from lockstep.segmentation import EXTEND
 
 _KEYBOARD_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_LETTER = re.compile("[A-Za-z]")
+_LETTER = regex.compile(rf"[A-Za-z](?!{EXTEND})")
 _HAN = re.compile("[\u4e00-\u9fff]")
-_HALF_WIDTH = re.compile("[A-Za-z0-9,!?:;]")
+_HALF_WIDTH = regex.compile(rf"[A-Za-z0-9,!?:;](?!{EXTEND})")
 _FULL_WIDTH_OFFSET = 0xFEE0
 
 _HOMOPHONES = (
@@ -82,7 +86,7 @@ def _change_characters(
     rate: float,
     rng: random.Random,
     protected: Collection[str],
-    pattern: re.Pattern[str],
+    pattern: Any,
     change: Callable[[str, random.Random], str],
 ) -> str:
     """Change a share of the characters that match, at least one, outside the protected texts."""

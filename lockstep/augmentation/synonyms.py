@@ -8,13 +8,17 @@ from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
+import regex
+
 from lockstep.augmentation import words
 from lockstep.errors import UserError
+from lockstep.segmentation import EXTEND
 
 Synonyms = dict[str, list[str]]
 """Synonyms by word in lower case."""
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
+_EXTEND = regex.compile(EXTEND)
 
 
 def replace_synonyms(
@@ -27,7 +31,11 @@ def replace_synonyms(
     """
     matches = [m.span() for m in _build_entry_pattern(frozenset(synonyms)).finditer(text)]
     # re.IGNORECASE also matches the Turkish ı with i; casefold does not
-    entries = [(start, end) for start, end in matches if text[start:end].casefold() in synonyms]
+    entries = [
+        (start, end)
+        for start, end in matches
+        if text[start:end].casefold() in synonyms and not _cuts_letter(text, start, end)
+    ]
     edges = {edge for span in words.find_words(text) for edge in span}
     whole_words = [
         (start, end)
@@ -109,6 +117,11 @@ class WordNet:
         sense = next(sense for sense in senses if sense.pos() == part_of_speech)
         names = [name.replace("_", " ").replace("+", "") for name in sense.lemma_names(language)]
         return [name for name in names if name.casefold() != word]
+
+
+def _cuts_letter(text: str, start: int, end: int) -> bool:
+    """Whether a combining mark is before or after the span; to `re` it ends a word."""
+    return any(_EXTEND.match(text, place) for place in (start - 1, end) if place >= 0)
 
 
 @cache

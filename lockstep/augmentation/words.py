@@ -1,30 +1,15 @@
-"""Find, delete, swap and replace words in English and Chinese text."""
+"""Find, delete, swap and replace words in texts of any script."""
 
 import random
 import re
-import tempfile
 from collections.abc import Callable, Collection
-from functools import cache
-from typing import Any
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
-_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]+(?:['’][^\W\d_]+)*|[\u3400-\u9fff]+")
-"""A word of an alphabet, or a run of Chinese characters; digits never match."""
-
-Span = tuple[int, int]
-"""Start and end of a part of a text, in characters."""
+from lockstep.segmentation import Span, find_letter_words
 
 
 def find_words(text: str, protected: Collection[str] = ()) -> list[Span]:
-    """Return the spans of all words outside the protected texts; jieba segments Chinese."""
-    words: list[Span] = []
-    for match in _WORD.finditer(text):
-        if _HAN.match(match.group()):
-            segments = _load_jieba().tokenize(match.group(), HMM=False)
-            words += [(match.start() + start, match.start() + end) for _, start, end in segments]
-        else:
-            words.append(match.span())
-    return exclude_overlapping(words, find_texts(text, protected))
+    """Return the spans of all words outside the protected texts; digits are in no word."""
+    return exclude_overlapping(find_letter_words(text), find_texts(text, protected))
 
 
 def find_texts(text: str, parts: Collection[str]) -> list[Span]:
@@ -100,18 +85,3 @@ def _substitute(text: str, spans: list[Span], replace: Callable[[str], str]) -> 
 def _count_share(rate: float, count: int) -> int:
     """Return `rate` of `count`, rounded, from 1 to `count`."""
     return min(max(1, round(rate * count)), count)
-
-
-@cache
-def _load_jieba() -> Any:
-    import logging
-
-    import jieba
-
-    jieba.setLogLevel(logging.WARNING)
-    tokenizer = jieba.Tokenizer()
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as private:
-        # jieba caches its dictionary as a pickle, by default in /tmp, where anybody can write
-        tokenizer.tmp_dir = private
-        tokenizer.initialize()
-    return tokenizer

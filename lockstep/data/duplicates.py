@@ -1,29 +1,18 @@
 """Exact duplicates, conflicting answers, and groups of records that belong together."""
 
-import hashlib
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 from pydantic import Field
 
+from lockstep.data.record_keys import Keys
 from lockstep.params import Section
-from lockstep.records import Record
-
-_NON_WORD = re.compile(r"[\W_]+")
-_ASCII_WORDS = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
-"""Translation table for ASCII, ten times faster than case folding and `_NON_WORD` together."""
 
 GroupIds = npt.NDArray[np.int32]
 """Number of each record's group: (records,)."""
-
-Keys = npt.NDArray[np.uint64]
-"""128-bit digests, equal for equal contents: (records, 2). Zeros stand for no content."""
 
 Pairs = npt.NDArray[np.int64]
 """Pairs of indices, the smaller one first: (pairs, 2)."""
@@ -39,33 +28,6 @@ class DuplicatesParams(Section):
     conflicts: Literal["keep", "drop", "majority"]
     """Records with the same input and different answers: keep all, drop all, or keep only those
     with the most frequent answer (majority)."""
-
-
-def normalize_input(record: Record) -> tuple[Any, ...]:
-    """Return the task, words and tools of a record; they are equal for records with the same input.
-
-    Case, width, punctuation and blanks of the messages are ignored, unless a message has no word.
-    Tools and tool calls must be equal.
-    """
-    texts = [_extract_words(message["content"]) for message in record.prompt]
-    calls = [message["tool_calls"] for message in record.prompt if "tool_calls" in message]
-    return record.task, *texts, *([calls, record.tools] if calls or record.tools else [])
-
-
-def compute_keys(records: Iterable[Record]) -> tuple[Keys, Keys, Keys]:
-    """Return the keys of each record's input, of its input and answer, and of its group.
-
-    The input key is zero if the record cannot conflict with another one, which is so for plain
-    text and for preferences. The group key is zero if the record has no group.
-    """
-    inputs, contents, groups = [], [], []
-    for record in records:
-        question = orjson.dumps(normalize_input(record), option=orjson.OPT_SORT_KEYS)
-        answer = orjson.dumps([record.answer, record.rejected, record.desirable])
-        inputs.append(question if record.prompt and record.rejected is None else b"")
-        contents.append(question + answer)
-        groups.append(record.group.encode())
-    return _digest_all(inputs), _digest_all(contents), _digest_all(groups)
 
 
 def find_removed_answers(answers: Sequence[str], policy: str) -> list[int]:
@@ -119,17 +81,19 @@ def group_pairs(count: int, pairs: Iterable[Pairs]) -> GroupIds:
     return connected_components(matrix, directed=False)[1]
 
 
-def _digest_all(contents: Iterable[bytes]) -> Keys:
-    digests = [
-        hashlib.blake2b(content, digest_size=16).digest() if content else bytes(16)
-        for content in contents
-    ]
-    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
+def list_group_pairs(groups: GroupIds) -> Pairs:
+    """Return pairs that connect the first member of each group with each other member."""
+    first = _find_first_members(groups)[groups]
+    later = np.flatnonzero(first != np.arange(len(groups)))
+    return np.stack([first[later], later], 1)
 
 
-def _extract_words(text: str) -> str:
-    """Return the words in lower case between single spaces, or the text if it has no word."""
-    if text.isascii():
-        return b" ".join(text.encode().translate(_ASCII_WORDS).split()).decode() or text
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return _NON_WORD.sub(" ", folded).strip() or text
+def find_mixed_members(groups: GroupIds, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Return the indices of all members of the groups whose members have different values."""
+    differs = values != values[_find_first_members(groups)[groups]]
+    return np.flatnonzero(np.isin(groups, groups[differs]))
+
+
+def _find_first_members(groups: GroupIds) -> npt.NDArray[np.int64]:
+    """Return the index of the first member of each group: (groups,)."""
+    return np.unique(groups, return_index=True)[1]

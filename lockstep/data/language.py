@@ -1,11 +1,19 @@
-"""Language detection by script."""
+"""Language detection by script, and the scripts of Chinese, Japanese and Korean."""
 
 import re
 
+HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"
+"""Chinese characters, for use within the brackets of a regular expression."""
+KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fd-\u30ff\u31f0-\u31ff\uff66-\uff6f\uff71-\uff9d"
+"""Hiragana and katakana, also half-width. The middle dot and the long vowel mark are not among
+them, since Chinese text has them too."""
+HANGUL = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97f\uac00-\ud7ff\uffa1-\uffdc"
+"""Korean syllables and letters."""
+
 _SCRIPTS = {
-    "ja": re.compile("[\u3040-\u30ff]+"),
-    "ko": re.compile("[\uac00-\ud7af]+"),
-    "zh": re.compile("[\u3400-\u9fff]+"),
+    "ja": re.compile(f"[{KANA}\u30fc\uff70]+"),
+    "ko": re.compile(f"[{HANGUL}]+"),
+    "zh": re.compile(f"[{HAN}]+"),
     "ru": re.compile("[\u0400-\u04ff]+"),
     "ar": re.compile("[\u0600-\u06ff]+"),
     "hi": re.compile("[\u0900-\u097f]+"),
@@ -15,7 +23,7 @@ _SCRIPTS = {
 }
 """Scripts by the code of the most common language that uses them."""
 
-_OTHER_SCRIPTS = re.compile("[\u0370-\u06ff\u0900-\u0e7f\u3040-\u30ff\uac00-\ud7af]")
+_OTHER_SCRIPTS = re.compile(f"[\u0370-\u06ff\u0900-\u0e7f{KANA}{HANGUL}]")
 """Characters of all scripts in the table except Chinese."""
 
 _CHINESE = _SCRIPTS["zh"]

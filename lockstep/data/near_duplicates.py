@@ -1,4 +1,4 @@
-"""Near-duplicates: MinHash finds candidate pairs, exact Jaccard similarity confirms them.
+"""Similar texts: MinHash finds candidate pairs, exact Jaccard similarity confirms them.
 
 Candidates share a band of their MinHash signatures (Leskovec, Rajaraman and Ullman, Mining of
 Massive Datasets, 3.4).
@@ -14,6 +14,7 @@ from rensa import RMinHash
 
 from lockstep.data import duplicates, ngrams, parallel
 from lockstep.data.duplicates import Pairs
+from lockstep.data.normalized_texts import NormalizedTexts, normalize_texts
 
 NGRAM_LENGTH = 5
 """Length of the character n-grams whose sets are compared."""
@@ -28,8 +29,10 @@ Bands = npt.NDArray[np.uint64]
 """MinHash bands; two near-duplicates most likely have a band in common: (texts, bands)."""
 
 
-def compute_bands(texts: ngrams.NormalizedTexts, threshold: float) -> Bands:
+def compute_bands(texts: NormalizedTexts, threshold: float) -> Bands:
     """Return MinHash signatures (Broder, 1997) in bands, each as one number.
+
+    Signs and the values of digits are ignored.
 
     For a pair at the threshold, the chance to have no band in common is below 2 % if the
     threshold is 0.5 or more.
@@ -37,7 +40,8 @@ def compute_bands(texts: ngrams.NormalizedTexts, threshold: float) -> Bands:
     rows = _count_rows(threshold)
     if len(texts.offsets) == 1:
         return np.empty((0, PERMUTATIONS // rows), np.uint64)
-    character_ngrams = ngrams.hash_character_ngrams(texts, NGRAM_LENGTH)
+    words = texts.drop_signs().equate_digits()
+    character_ngrams = ngrams.hash_character_ngrams(words, NGRAM_LENGTH)
     digest = RMinHash.digest_matrix_from_flat_token_hashes(
         character_ngrams.hashes, character_ngrams.offsets.astype(np.uint64), PERMUTATIONS, _SEED
     )
@@ -50,7 +54,7 @@ def compute_bands(texts: ngrams.NormalizedTexts, threshold: float) -> Bands:
 
 
 def find_near_pairs(bands: Bands, get_text: Callable[[int], str], threshold: float) -> Pairs:
-    """Return pairs of near-duplicates, enough to connect all members of each group.
+    """Return pairs of similar texts, enough to connect all members of each group.
 
     Pairs with a band in common are compared exactly; `get_text` returns the text at an index.
     """
@@ -59,8 +63,8 @@ def find_near_pairs(bands: Bands, get_text: Callable[[int], str], threshold: flo
 
 
 def find_near_texts(texts: Sequence[str], others: Sequence[str], threshold: float) -> set[int]:
-    """Return the indices of the texts that are near-duplicates of one of the others."""
-    keys, other_keys = (ngrams.make_keys(ngrams.normalize_texts(part)) for part in (texts, others))
+    """Return the indices of the texts that are similar to one of the others."""
+    keys, other_keys = (normalize_texts(part).make_keys() for part in (texts, others))
     near_keys = {*keys} & {*other_keys}
     undecided = {key: text for key, text in zip(keys, texts, strict=True) if key not in near_keys}
     unique_others = [*dict(zip(other_keys, others, strict=True)).values()]
@@ -81,7 +85,7 @@ def _compute_all_bands(texts: Sequence[str], threshold: float) -> Bands:
 
 
 def _compute_chunk_bands(threshold: float, texts: Sequence[str]) -> Bands:
-    return compute_bands(ngrams.normalize_texts(texts), threshold)
+    return compute_bands(normalize_texts(texts), threshold)
 
 
 def _count_rows(threshold: float) -> int:
@@ -147,7 +151,7 @@ def _confirm_pairs(pairs: Pairs, get_text: Callable[[int], str], threshold: floa
 
 def _compute_similarity(texts: Sequence[str], pairs: Pairs) -> npt.NDArray[np.float64]:
     """Return the Jaccard similarity of each pair's n-grams; 1 for two empty texts: (pairs,)."""
-    normalized = ngrams.normalize_texts(texts)
+    normalized = normalize_texts(texts).drop_signs().equate_digits()
     unique = ngrams.deduplicate_ngrams(ngrams.hash_character_ngrams(normalized, NGRAM_LENGTH))
     sizes = np.diff(unique.offsets)[pairs]
     shared = ngrams.count_shared(unique.select(pairs[:, 0]), unique.select(pairs[:, 1]))

@@ -2,16 +2,19 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
-
-from lockstep.processes import die_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,33 +26,50 @@ _MIN_CHUNKS = 5
 """Minimum number of chunks for which starting worker processes saves time."""
 
 
-def map_chunks(function: Callable[[Item], Result], chunks: Iterable[Item]) -> Iterator[Result]:
+def do_nothing() -> None:
+    """Initialize nothing in a worker process."""
+
+
+def map_chunks(
+    function: Callable[[Item], Result],
+    chunks: Iterable[Item],
+    initialize: Callable[[], None] = do_nothing,
+) -> Iterator[Result]:
     """Yield the function's result for each chunk, in the order of the chunks.
 
-    The function, the chunks and the results are pickled. A worker process has one chunk at a
-    time, so no pipe ever waits in both directions, and an interruption (Ctrl-C) leaves no process
-    waiting. concurrent.futures and multiprocessing.Pool can hang in that case.
+    The function, the chunks and the results are pickled. Workers are new processes, not copies of
+    this one: a copy of a process whose libraries have started threads waits for them for ever.
+    This process computes chunks itself until the workers have started. `initialize` is called once
+    before the workers divide.
+
+    A worker has one chunk at a time, so no pipe ever waits in both directions, and an interruption
+    (Ctrl-C) leaves no process waiting. concurrent.futures and multiprocessing.Pool can hang in
+    that case.
     """
     remaining = iter(chunks)
     first = list(islice(remaining, _MIN_CHUNKS))
     if len(first) < _MIN_CHUNKS or count_processors() == 1:
         yield from map(function, chain(first, remaining))
         return
-    with _start_workers(function, count_processors()) as idle:
-        busy: deque[Connection] = deque()
+    with _start_workers(function, initialize, count_processors()) as workers:
+        pending: deque[Connection | _Computed] = deque()  # in the order of the chunks
         for chunk in chain(first, remaining):
-            if idle:
-                worker = idle.pop()
+            worker = workers.find_idle()
+            if worker is not None:
                 worker.send(chunk)
-                busy.append(worker)
-                continue
-            worker = busy.popleft()
-            result = _receive_result(worker)
-            worker.send(chunk)  # before the caller uses the result, which takes time
-            busy.append(worker)
-            yield result
-        while busy:
-            yield _receive_result(busy.popleft())
+                pending.append(worker)
+            elif workers.starting:
+                pending.append(_Computed(function(chunk)))
+            else:
+                worker, result = workers.receive_oldest(pending)
+                worker.send(chunk)  # before the caller uses the result, which takes time
+                pending.append(worker)
+                yield result
+            while pending and isinstance(oldest := pending[0], _Computed):
+                pending.popleft()
+                yield oldest.result
+        for waiting in pending:
+            yield waiting.result if isinstance(waiting, _Computed) else workers.receive(waiting)
 
 
 def split_into_chunks(
@@ -75,52 +95,98 @@ def count_processors() -> int:
     return os.cpu_count() or 1
 
 
-@contextmanager
-def _start_workers(function: Callable[[Item], Result], number: int) -> Iterator[list[Connection]]:
-    """Yield connections to new worker processes, which are killed when the block ends."""
-    processes: list[multiprocessing.Process] = []
-    connections = []
-    try:
-        with _block_signals():
-            for _ in range(number):
-                parent_end, worker_end = multiprocessing.Pipe()
-                arguments = (function, worker_end, os.getpid())
-                process = multiprocessing.Process(target=_run_worker, args=arguments, daemon=True)
-                process.start()
-                processes.append(process)
-                connections.append(parent_end)
-                worker_end.close()
-        yield connections
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """A result that this process computed."""
+
+    result: Any
 
 
-def _run_worker(function: Callable[[Item], Result], chunks: Connection, parent: int) -> None:
-    """Send back the result, or the error, of each chunk until the parent kills this process."""
-    die_with_parent(signal.SIGKILL, parent)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGINT})  # the parent ends its workers
-    while True:
-        chunk = chunks.recv()
+@dataclass(slots=True)
+class _Workers:
+    """Connections to worker processes."""
+
+    process: subprocess.Popen[bytes]
+    """The first worker, the parent of all others."""
+    starting: list[Connection]
+    """Workers that have not said yet that they are ready."""
+    idle: list[Connection] = field(default_factory=list)
+    """Workers that have not had a chunk yet."""
+
+    def find_idle(self) -> Connection | None:
+        """Return a worker that has no chunk and had none before, or None."""
+        for connection in [worker for worker in self.starting if worker.poll()]:
+            self._read(connection)  # says that it is ready
+            self.starting.remove(connection)
+            self.idle.append(connection)
+        return self.idle.pop() if self.idle else None
+
+    def receive_oldest(self, pending: deque[Connection | _Computed]) -> tuple[Connection, Any]:
+        """Return the worker that has had its chunk for longest, and the result."""
+        worker = pending.popleft()
+        if isinstance(worker, _Computed):
+            raise TypeError("results of this process are yielded at once")
+        return worker, self.receive(worker)
+
+    def receive(self, worker: Connection) -> Any:
+        """Return the result of the worker's chunk, or raise its error."""
+        succeeded, result = self._read(worker)
+        if not succeeded:
+            raise result
+        return result
+
+    def _read(self, worker: Connection) -> Any:
         try:
-            outcome: tuple[bool, Any] = True, function(chunk)
-        except Exception as error:  # of any class: the parent raises it
-            outcome = False, error
-        chunks.send(outcome)
+            return worker.recv()
+        except (EOFError, ConnectionResetError):
+            time.sleep(0.2)  # a signal that ended the worker may be about to reach this process too
+            if (code := self.process.poll()) and code > 0:  # its traceback is on stderr
+                raise RuntimeError(f"a worker process ended with code {code}") from None
+            raise MemoryError(
+                "a worker process was killed, most often for lack of memory"
+            ) from None
 
 
-def _receive_result(worker: Connection) -> Any:
+@contextmanager
+def _start_workers(
+    function: Callable[[Item], Result], initialize: Callable[[], None], number: int
+) -> Iterator[_Workers]:
+    """Yield connections to new worker processes, which end when the block ends."""
+    pairs = [multiprocessing.Pipe() for _ in range(number)]
+    descriptors = [worker_end.fileno() for _, worker_end in pairs]
+    with _block_signals(), tempfile.TemporaryFile() as pickled:
+        pickle.dump((function, initialize), pickled)
+        pickled.seek(0)
+        process = subprocess.Popen(  # noqa: S603  # our own module
+            [sys.executable, "-m", "lockstep.data.worker", *map(str, (os.getpid(), *descriptors))],
+            stdin=pickled,
+            pass_fds=descriptors,
+            env=_make_environment(),
+            process_group=0,  # Ctrl-C reaches this process alone, which ends its workers
+        )
+        for _, worker_end in pairs:
+            worker_end.close()
+    workers = _Workers(process, [parent_end for parent_end, _ in pairs])
     try:
-        succeeded, result = worker.recv()
-    except EOFError:
-        time.sleep(0.2)  # a signal that ended the worker may be about to reach this process too
-        raise MemoryError("a worker process was killed, most often for lack of memory") from None
-    if not succeeded:
-        raise result
-    return result
+        yield workers
+        for parent_end, _ in pairs:
+            parent_end.close()  # so that the workers end
+        if not workers.starting:
+            process.wait()
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _make_environment() -> dict[str, str]:
+    """Return the environment of the workers, which find the modules that this process finds.
+
+    numpy starts no threads in them, of which a fork would have none.
+    """
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
 
 
 @contextmanager

@@ -1,5 +1,9 @@
-"""Find personal data in text by form and checksum, and replace it by placeholders."""
+"""Find personal data in text by form and checksum, and replace it by placeholders.
 
+It is masked wherever it stands, in code, URLs and JSON as well; only `git@…` is no address.
+"""
+
+import json
 import re
 from collections.abc import Callable
 from functools import cache, partial
@@ -8,10 +12,15 @@ from stdnum import iban, luhn
 from stdnum.cn import ric
 from stdnum.us import ssn
 
+from lockstep.data import json_text
+
 _NUMBER = re.compile(r"\d[\d ().+-]{5,}\d")
 """Digits and separators that every number below contains; a quick first check."""
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w-])")
+_JSON_SCALAR = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+-])(?!git@)[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w-])"
+)
 _CHINESE_ID = re.compile(r"(?<![\dA-Za-z])\d{17}[\dXx](?![\dA-Za-z])")
 _CARD = re.compile(r"(?<![\d-])\d(?:[ -]?\d){12,18}(?![ -]?\d)")
 _IBAN = re.compile(
@@ -32,8 +41,31 @@ def mask_personal_data(text: str) -> str:
     """Replace e-mail addresses and telephone, identity and bank numbers by placeholders.
 
     Numbers with a checksum (Chinese resident identity cards, payment cards, IBANs) are replaced
-    only if the checksum is valid, so order numbers of the same length stay.
+    only if the checksum is valid, so order numbers of the same length stay. JSON in the text stays
+    valid: a number becomes a string.
     """
+    if "@" not in text and not _NUMBER.search(text):
+        return text
+    pieces, position = [], 0
+    for begin, end in json_text.find_json(text):
+        pieces += [_mask_text(text[position:begin]), _mask_json(text[begin:end])]
+        position = end
+    return "".join([*pieces, _mask_text(text[position:])])
+
+
+def _mask_json(text: str) -> str:
+    """Mask the strings and the numbers of a JSON text; nothing else of it changes."""
+    return _JSON_SCALAR.sub(_mask_scalar, text)
+
+
+def _mask_scalar(match: re.Match[str]) -> str:
+    text = match.group()
+    value = json.loads(text) if text[0] == '"' else text
+    masked = _mask_text(value)
+    return text if masked == value else json.dumps(masked, ensure_ascii="\\u" in text)
+
+
+def _mask_text(text: str) -> str:
     if "@" in text:
         text = _EMAIL.sub("[EMAIL]", text)
     if not _NUMBER.search(text):

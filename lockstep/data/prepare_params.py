@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lockstep.data.cleaning import Pattern, Step
+from lockstep.data.cleaning import Pattern, Steps
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams
@@ -26,8 +26,10 @@ class PrepareParams(Section):
     unknown_columns: Literal["note", "refuse"] = "note"
     """Columns that nothing reads: note names them in a line and in the data card, refuse is an
     error."""
-    clean: list[Step]
-    """Cleaning steps, applied in this order."""
+    clean: Steps
+    """Cleaning steps, applied in this order: a list for all text but tools' results and arguments,
+    or the steps of each role ({user: [space], arguments: [space]}): system, user, assistant,
+    reasoning, text (rows of the format text), tool, arguments. Other roles are not cleaned."""
     boilerplate: list[Pattern] = Field(default=[])
     """Regular expressions; the cleaning step `boilerplate` deletes each match."""
     max_characters: PositiveInt = 100_000

@@ -2,20 +2,32 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
-from lockstep.data import data_card, drift, label_studio, quality
+from lockstep.data import data_card, drift, quality, source_reading
+from lockstep.data.label_studio.agreement import measure_agreement
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.row_conversion import ConvertedRows
 from lockstep.data.selection import Selection
 from lockstep.data.source_report import SourceReport
+
+_REMOVALS = {
+    "conflict": ("conflict", "conflicts"),
+    "contaminated": ("contaminated", "contaminated"),
+    "duplicate": ("duplicate", "duplicates"),
+    "group": ("held out by its group", "held out by their group"),
+    "near_duplicate": ("near-duplicate", "near-duplicates"),
+    "train_fraction": ("beyond train_fraction", "beyond train_fraction"),
+}
+"""Reason of a removal -> what the closing line calls one such record, and several."""
 
 
 def build_card(
     selection: Selection,
     converted: ConvertedRows,
     reports: Sequence[SourceReport],
-    benchmarks: Mapping[str, list[str]],
+    benchmarks: Mapping[str, Sequence[object]],
     params: PrepareParams,
 ) -> dict[str, Any]:
     """Return the data card. `benchmarks` maps the path of a benchmark to its texts."""
@@ -23,7 +35,7 @@ def build_card(
     record_count = sum(map(len, splits.values()))
     left_out = count_left_out(reports)
     duplicates = selection.removal_counts.get("duplicate", 0)
-    labelled_sources = {source.name for source in params.labelled_sources}
+    labelled_sources = _find_labelled_sources(converted, params)
     labels = data_card.count_labels(splits.values(), labelled_sources)
     comparisons = drift.measure_drift(
         selection.divided_statistics(), labelled_sources, selection.compute_average_group_size()
@@ -45,9 +57,11 @@ def build_card(
         "removed": selection.removal_counts,
         "conflicts": selection.conflict_count,
         "near_duplicate_groups": selection.shared_group_count,
-        "cleaned": {step: converted.cleaned[step] for step in params.clean},
+        "cleaned": {step: converted.cleaned[step] for step in _list_all_steps(params)},
+        "shortened": converted.shortened,
         "faults": {signal: converted.faults[signal] for signal in quality.SIGNALS},
         "agreement": _measure_agreement(converted),
+        **({"grades": converted.grades} if converted.grades else {}),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
         "licences": {source.name: source.licence for source in params.sources},
@@ -58,6 +72,16 @@ def build_card(
     }
 
 
+def _list_all_steps(params: PrepareParams) -> list[str]:
+    """Return the cleaning steps that at least one source has, in order."""
+    lists = [
+        steps
+        for source in params.sources
+        for steps in source_reading.list_source_steps(source, params).values()
+    ]
+    return [*dict.fromkeys(chain.from_iterable(lists))]
+
+
 def format_counts(
     selection: Selection, converted: ConvertedRows, reports: Sequence[SourceReport]
 ) -> str:
@@ -66,12 +90,13 @@ def format_counts(
     left_out = count_left_out(reports)
     number = sum(sizes.values()) + len(converted.rejected) + len(selection.removed)
     counts = ", ".join(f"{size} {name}" for name, size in sizes.items())
-    return (
-        f"prepare: {number + left_out.total()} rows: "
-        + "".join(f"{count} left out by {setting}, " for setting, count in left_out.items())
-        + f"{len(converted.rejected)} rejected, "
-        f"{len(selection.removed)} duplicates or removed; {counts}"
-    )
+    removed = [
+        f"{count} {_REMOVALS[reason][count > 1]}"
+        for reason, count in selection.removal_counts.items()
+    ]
+    lost = [f"{count} left out by {setting}" for setting, count in left_out.items()]
+    lost += [f"{len(converted.rejected)} rejected", *removed]
+    return f"prepare: {number + left_out.total()} rows: {', '.join(lost)}; {counts}"
 
 
 def count_left_out(reports: Sequence[SourceReport]) -> Counter[str]:
@@ -82,11 +107,19 @@ def count_left_out(reports: Sequence[SourceReport]) -> Counter[str]:
     return counts
 
 
+def _find_labelled_sources(converted: ConvertedRows, params: PrepareParams) -> set[str]:
+    """Return the names of the sources whose answers are labels, without other annotations."""
+    others = {
+        name
+        for name, vote in converted.votes
+        if vote.question_type not in ("choices", "several_choices")
+    }
+    return {source.name for source in params.labelled_sources} - others
+
+
 def _measure_agreement(converted: ConvertedRows) -> dict[str, dict[str, float]]:
     """Return the agreement of the annotators of each Label Studio source."""
     return {
-        path: label_studio.measure_agreement(
-            [vote for source, vote in converted.votes if source == path]
-        )
-        for path in sorted({source for source, _ in converted.votes})
+        name: measure_agreement([vote for source, vote in converted.votes if source == name])
+        for name in sorted({source for source, _ in converted.votes})
     }

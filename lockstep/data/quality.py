@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+import regex
+from pydantic import Field, field_validator, model_validator
 
 from lockstep.data import language
 from lockstep.params import Fraction, PositiveFloat, Section
 from lockstep.records import Record
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
+_WORD = regex.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
 _SENTENCE_END = re.compile(r"[.!?。！？…:：;；)）\]】}》」』\"”'’`*|>~\d%]\s*$|```\s*$")
 _MIN_PROSE_CHARACTERS = 200
 """Minimum number of characters of an answer that is prose and must end like a sentence."""
@@ -32,6 +33,18 @@ class QualityParams(Section):
     min_score: Fraction = 0.0
     """Minimum quality score (share of signals without a fault); a record with a lower score is
     rejected as `low_quality`."""
+
+    grades: list[str] = Field(default=[])
+    """Filled grading forms in data/raw: sheets as CSV, or exports of Label Studio as JSON."""
+    min_grade: Annotated[float, Field(ge=1, le=5)] = 1.0
+    """Minimum mean grade of a record in each dimension (correct, complete, consistent), from 1 to
+    5; a record with a lower one is rejected as `low_grade`. Records without grades stay."""
+
+    @model_validator(mode="after")
+    def _check_grades(self) -> "QualityParams":
+        if self.min_grade > 1 and not self.grades:
+            raise ValueError("min_grade: needs files of grades; name them in grades")
+        return self
 
     @field_validator("length_ratio")
     @classmethod

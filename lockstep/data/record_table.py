@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lockstep import records
-from lockstep.data import data_card, duplicates, near_duplicates, ngrams, splitting
+from lockstep.data import data_card, near_duplicates, ngrams, record_keys, splitting
+from lockstep.data.record_keys import RecordKeys
 from lockstep.data.record_metadata import RecordMetadata, extract_metadata
 from lockstep.records import Record
 
@@ -30,20 +31,18 @@ class RecordTable:
     """Index of each record's metadata: (records,)."""
     lengths: data_card.Lengths
     """Lengths in characters."""
-    input_keys: duplicates.Keys
-    """Keys of the inputs, to find conflicts."""
-    content_keys: duplicates.Keys
-    """Keys of inputs and answers, to find duplicates."""
-    group_keys: duplicates.Keys
-    """Keys of the groups that a `group` column names."""
+    keys: RecordKeys
+    """Keys to find conflicts, duplicates and groups."""
+    has_single_answer: npt.NDArray[np.bool_]
+    """Whether another answer to the same question is a conflict: (records,)."""
     leader_keys: splitting.Uniform
     """Random key of each record; the leader of a group has its smallest key: (records,)."""
     positions: splitting.Uniform
     """Position of each record in [0, 1): (records,). A leader's decides the split of its group."""
     bands: near_duplicates.Bands
     """MinHash bands of the inputs, to find near-duplicates."""
-    word_ngrams: ngrams.NGrams
-    """N-grams of the inputs' words, to find contamination."""
+    unit_ngrams: ngrams.NGrams
+    """N-grams of the inputs' units, to find contamination."""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -61,11 +60,13 @@ class TableBuilder:
     threshold: float
     """Minimum similarity of near-duplicates."""
     words: int
-    """Length of the n-grams of words; 0 computes none."""
+    """Length of the n-grams of units; 0 computes none."""
     labelled_tasks: frozenset[str]
     """Tasks whose answers are labels."""
     with_answers: bool
     """Whether the metadata of all tasks hold the answers."""
+    rated_sources: frozenset[str] = frozenset()
+    """Sources whose answers are ratings, of which a question may have several."""
 
     def build(self, rows: Sequence[Record]) -> RecordTable:
         """Return the table of these records."""
@@ -75,25 +76,22 @@ class TableBuilder:
             with_answer = self.with_answers or record.task in self.labelled_tasks
             values = extract_metadata(record, with_answer)
             metadata_ids.append(metadata.setdefault(values, len(metadata)))
-        input_keys, content_keys, group_keys = duplicates.compute_keys(rows)
-        user_texts = [record.user_text for record in rows]
-        group_names = (record.group or text for record, text in zip(rows, user_texts, strict=True))
+        keys, texts = record_keys.compute_keys(rows)
+        group_names = (record.group or record.user_text for record in rows)
         leader_keys = splitting.hash_to_uniform(f"{self.seed}\n{name}" for name in group_names)
-        texts = ngrams.normalize_texts(user_texts)
         return RecordTable(
             lines=[records.dump(record) for record in rows],
             metadata=[*metadata],
             metadata_ids=np.array(metadata_ids, np.int32),
             lengths=data_card.measure_lengths(rows),
-            input_keys=input_keys,
-            content_keys=content_keys,
-            group_keys=group_keys,
+            keys=keys,
+            has_single_answer=record_keys.find_single_answers(rows, self.rated_sources),
             leader_keys=leader_keys,
             positions=splitting.hash_to_uniform(
                 f"{self.seed}/{key}" for key in leader_keys.tolist()
             ),
             bands=near_duplicates.compute_bands(texts, self.threshold),
-            word_ngrams=ngrams.hash_word_ngrams(texts, self.words),
+            unit_ngrams=ngrams.hash_unit_ngrams(texts.drop_signs(), self.words),
         )
 
 
@@ -113,11 +111,10 @@ def concatenate_tables(tables: Sequence[RecordTable]) -> RecordTable:
             [ids[table.metadata_ids] for ids, table in zip(new_ids, tables, strict=True)]
         ),
         lengths=np.concatenate([table.lengths for table in tables]),
-        input_keys=np.concatenate([table.input_keys for table in tables]),
-        content_keys=np.concatenate([table.content_keys for table in tables]),
-        group_keys=np.concatenate([table.group_keys for table in tables]),
+        keys=record_keys.concatenate_keys([table.keys for table in tables]),
+        has_single_answer=np.concatenate([table.has_single_answer for table in tables]),
         leader_keys=np.concatenate([table.leader_keys for table in tables]),
         positions=np.concatenate([table.positions for table in tables]),
         bands=np.concatenate([table.bands for table in tables]),
-        word_ngrams=ngrams.concatenate_ngrams([table.word_ngrams for table in tables]),
+        unit_ngrams=ngrams.concatenate_ngrams([table.unit_ngrams for table in tables]),
     )

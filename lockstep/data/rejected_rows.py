@@ -1,6 +1,7 @@
 """Rows that cannot become records, each with its place and the reason."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,11 @@ from typing import Any
 
 MAX_SHOWN_CHARACTERS = 200
 """Maximum number of characters of a rejected row that are written to rejected.jsonl."""
+
+_ESCAPE = re.compile(
+    r"(?<!\\)\\u(?:d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|[0-9a-f]{4})", re.IGNORECASE
+)
+"""An escaped character in JSON text, perhaps as a pair of surrogates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,25 +26,58 @@ class RejectedRow:
     """Reason in snake_case, e.g. `missing_output`."""
     row: str
     """First characters of the row."""
+    detail: str = ""
+    """Sentence that says what was found and what would help; empty: the reason says it all."""
+
+    def __str__(self) -> str:
+        """Return place, reason and detail in one line."""
+        return f"{self.origin}: {self.reason}" + (f" ({self.detail})" if self.detail else "")
 
 
 class InvalidRowError(Exception):
     """A row cannot become a record. The reason is in snake_case, e.g. `missing_output`."""
 
-    def __init__(self, reason: str, row: str = "") -> None:
+    def __init__(self, reason: str, row: str = "", *, detail: str = "") -> None:
         super().__init__(reason)
         self.row = row
         """Text of the row, if the reader could not return the row itself."""
+        self.detail = detail
+        """Sentence that says what was found and what would help."""
 
 
 def shorten_row(row: Any) -> str:
-    """Return the first characters of a row, with non-ASCII characters escaped."""
-    text = row if isinstance(row, str) else json.dumps(row, sort_keys=True, default=str)
-    return text.encode("ascii", "backslashreplace").decode()[:MAX_SHOWN_CHARACTERS]
+    """Return the first characters of a row; escaped characters are shown as themselves.
+
+    A lone surrogate stays escaped, since no encoding can write it.
+    """
+    if isinstance(row, str):
+        text = _ESCAPE.sub(_unescape, row[: 6 * MAX_SHOWN_CHARACTERS])
+    else:
+        text = json.dumps(row, sort_keys=True, default=str, ensure_ascii=False)
+    return _escape_surrogates(text[:MAX_SHOWN_CHARACTERS])
+
+
+def show_value(value: Any, characters: int = 60) -> str:
+    """Return a value as JSON of at most some characters, for the detail of a rejected row."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    shown = text if len(text) <= characters else f"{text[:characters]}…"
+    return _escape_surrogates(shown)
 
 
 def write_rejected(path: Path, rejected: Iterable[RejectedRow]) -> None:
     """Write rejected rows to a file, one JSON object per line."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for row in rejected:
-            stream.write(json.dumps(asdict(row), sort_keys=True) + "\n")
+            values = {key: value for key, value in asdict(row).items() if key != "detail" or value}
+            line = json.dumps(values, sort_keys=True, ensure_ascii=False)
+            stream.write(_escape_surrogates(line) + "\n")
+
+
+def _escape_surrogates(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    """Return the character of a JSON escape if it is a visible one beyond ASCII."""
+    character: str = json.loads(f'"{escape[0]}"')
+    return character if character.isprintable() and not character.isascii() else escape[0]

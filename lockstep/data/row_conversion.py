@@ -1,16 +1,20 @@
 """Conversion of rows to records: each row is parsed, checked, cleaned and scored by itself."""
 
+import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstep.data import label_studio, language, quality, row_fields, row_formats, strict_json
-from lockstep.data.cleaning import Cleaner
+from lockstep.data import field_synonyms, language, quality, row_fields, row_formats, strict_json
+from lockstep.data.cleaning import Cleaner, Role
+from lockstep.data.conversation import Conversation
 from lockstep.data.file_reading import RawRow
-from lockstep.data.label_studio import Vote
+from lockstep.data.grades import Grades, make_code
+from lockstep.data.label_studio import voting
+from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
-from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row
+from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
 from lockstep.data.row_templates import DerivedColumns
 from lockstep.data.sources import Source
 from lockstep.records import Message, Record, parse_labels
@@ -26,8 +30,14 @@ class ConvertedRows:
     """Number of records that each cleaning step changed."""
     faults: Counter[str] = field(default_factory=Counter)
     """Number of records in which each quality signal found a fault."""
+    shortened: int = 0
+    """Number of records without the turns after the last one that may be learnt."""
+    grades: dict[str, Any] = field(default_factory=dict)
+    """Summary of the grades of all records, once all rows are converted."""
+    graded: set[str] = field(default_factory=set)
+    """Item codes of the records that people graded."""
     votes: list[tuple[str, Vote]] = field(default_factory=list)
-    """Answers of annotators, each with the path of its source."""
+    """Answers of annotators, each with the name of its source."""
     columns: set[str] = field(default_factory=set)
     """Columns that at least one row has."""
 
@@ -37,6 +47,8 @@ class ConvertedRows:
         self.rejected += other.rejected
         self.cleaned += other.cleaned
         self.faults += other.faults
+        self.shortened += other.shortened
+        self.graded |= other.graded
         self.votes += other.votes
         self.columns |= other.columns
 
@@ -51,10 +63,12 @@ class RowConverter:
         cleaner: Cleaner,
         limits: QualityParams,
         max_characters: int,
+        grades: Grades | None = None,
     ) -> None:
         """Create a converter; `labels` are the allowed labels, None allows all."""
+        self.grades = grades or {}
         self.source = source
-        self.labels = labels and {cleaner.clean(label)[0] for label in labels}
+        self.labels = labels and {cleaner.clean(label, "assistant")[0] for label in labels}
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
         self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
@@ -63,47 +77,89 @@ class RowConverter:
         converted = ConvertedRows()
         for origin, row in rows:
             try:
-                converted.records.append(self._convert_row(origin, row, converted))
+                converted.records += self._convert_row(origin, row, converted)
             except InvalidRowError as error:
                 text = shorten_row(row.row if isinstance(row, InvalidRowError) else row)
-                converted.rejected.append(RejectedRow(origin=origin, reason=str(error), row=text))
+                converted.rejected.append(
+                    RejectedRow(origin=origin, reason=str(error), row=text, detail=error.detail)
+                )
         return converted
 
-    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> Record:
-        """Return the record of a row; add its votes, faults and cleaning steps to `converted`."""
+    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> list[Record]:
+        """Return the records of a row; add its votes, faults and cleaning steps to `converted`.
+
+        A row has several records if it is a preference with several answers on a side. They are
+        a group, so that they stay in one split.
+        """
         row = self._parse_row(raw_row, converted)
-        conversation = row_formats.parse_row(row, self.source)
+        conversations = row_formats.parse_row(row, self.source)
+        group = self._read_group(row)
+        if len(conversations) == 1:
+            results = [self._convert_conversation(origin, row, group, conversations[0], converted)]
+        else:
+            results = [
+                self._convert_conversation(
+                    f"{origin}.{number}", row, group or f"row={origin}", pair, converted
+                )
+                for number, pair in enumerate(conversations, 1)
+            ]
+        for conversation, (_, faults, changed) in zip(conversations, results, strict=True):
+            converted.faults.update(faults)
+            converted.cleaned.update(changed)
+            converted.shortened += conversation.is_shortened
+        return [record for record, _, _ in results]
+
+    def _convert_conversation(
+        self,
+        origin: str,
+        row: dict[str, Any],
+        group: str,
+        conversation: Conversation,
+        converted: ConvertedRows,
+    ) -> tuple[Record, Sequence[str], set[str]]:
+        """Return a record, its quality faults and the cleaning steps that changed it.
+
+        If people graded it, add its item code to `converted`.
+        """
         changed: set[str] = set()
         messages = [self._clean_message(message, changed) for message in conversation.messages]
-        rejected = conversation.rejected
-        if rejected is not None:
-            rejected = self._clean_message({"content": rejected}, changed)["content"]
-            if rejected == messages[-1]["content"]:
-                raise InvalidRowError("chosen_equals_rejected")
-        if not self._are_labels_allowed(messages[-1]["content"]):
-            raise InvalidRowError("unknown_label")
+        rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
+        self._check_labels(messages[-1]["content"])
+        slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
+        if conversation.reject_reason:
+            slices.setdefault(field_synonyms.REJECT_REASON, conversation.reject_reason)
         record = Record(
             messages=messages,
             task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
             source=self.source.name,
             origin=origin,
-            slices={name: row_fields.get_slice_value(row, name) for name in self.source.slices},
-            weight=self.source.weight,
+            slices=slices,
+            weight=self.source.weight * conversation.weight,
             rejected=rejected,
+            margin=conversation.margin,
             desirable=conversation.desirable,
+            accepted_calls=conversation.accepted_calls,
             tools=conversation.tools,
-            group=self._read_group(row),
+            group=group,
             language=language.detect_language(_join_user_texts(messages)),
         )
+        self._check_grades(record, converted)
         faults = quality.find_faults(record, self.limits)
         if faults:
             record = replace(record, quality=quality.compute_score(faults))
             if record.quality < self.limits.min_score:
-                raise InvalidRowError("low_quality")
-            converted.faults.update(faults)
-        if changed:
-            converted.cleaned.update(changed)
-        return record
+                raise InvalidRowError("low_quality", detail=f"faults: {', '.join(faults)}")
+        return record, faults, changed
+
+    def _check_grades(self, record: Record, converted: ConvertedRows) -> None:
+        """Raise InvalidRowError if the record has a low grade; note that it has grades."""
+        code = make_code(record) if self.grades else ""
+        if code not in self.grades:
+            return
+        converted.graded.add(code)
+        dimension, grade = min(self.grades[code].items(), key=lambda item: item[1])
+        if grade < self.limits.min_grade:
+            raise InvalidRowError("low_grade", detail=f"{dimension}: {round(grade, 2):g}")
 
     def _parse_row(self, raw_row: RawRow, converted: ConvertedRows) -> dict[str, Any]:
         """Return the columns of a row, with the constants of the source."""
@@ -111,11 +167,11 @@ class RowConverter:
             raise raw_row
         row = _parse_line(raw_row) if isinstance(raw_row, str) else raw_row
         if self.source.format == "label_studio":
-            votes = label_studio.read_votes(row)
+            votes = voting.read_votes(row)
             converted.votes += [(self.source.name, vote) for vote in votes]
-            row = label_studio.merge_votes(row, votes)
+            row = voting.merge_votes(row, votes)
         if not isinstance(row, dict):
-            raise InvalidRowError("not_an_object")
+            raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
         if self.source.constants:
             row |= self.source.constants
         if self.derived_columns:
@@ -123,13 +179,38 @@ class RowConverter:
         converted.columns.update(row)
         return row
 
-    def _are_labels_allowed(self, answer: str) -> bool:
-        return self.labels is None or self.labels >= set(parse_labels(answer))
+    def _check_labels(self, answer: str) -> None:
+        """Raise InvalidRowError for a label that is not allowed, with the most similar one."""
+        if self.labels is None or self.labels >= set(parse_labels(answer)):
+            return
+        label = next(label for label in parse_labels(answer) if label not in self.labels)
+        nearest = difflib.get_close_matches(label, sorted(self.labels), n=1)
+        question = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise InvalidRowError(
+            "unknown_label",
+            detail=f"{show_value(label)} is not in {self.source.labels}{question}",
+        )
 
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""
         name = row_fields.get_named_field(row, self.source, "group")
+        if not name and voting.GROUP in row:
+            return str(row[voting.GROUP])
         return name and f"{self.source.get_column('group')}={name}"
+
+    def _clean_rejected(
+        self, rejected: str | Message | None, answer: Message, changed: set[str]
+    ) -> str | Message | None:
+        """Return the clean rejected answer; raise InvalidRowError if it equals the chosen one."""
+        if rejected is None:
+            return None
+        message = (
+            {"role": "assistant", "content": rejected} if isinstance(rejected, str) else rejected
+        )
+        message = self._clean_message(message, changed)
+        if message == answer:
+            raise InvalidRowError("chosen_equals_rejected", detail="after cleaning")
+        return message["content"] if isinstance(rejected, str) else message
 
     def _clean_message(self, message: Message, changed: set[str]) -> Message:
         """Return a message with clean content, reasoning and tool call arguments.
@@ -137,13 +218,14 @@ class RowConverter:
         Add the names of the steps that changed something to `changed`. Raise InvalidRowError if
         no text is left.
         """
-        text = self._clean_text(message["content"], changed)
-        if not text.strip() and "tool_calls" not in message:
+        role: Role = "text" if self.source.format == "text" else message["role"]
+        text = self._clean_text(message["content"], role, changed)
+        if not text.strip() and "tool_calls" not in message and message["role"] != "tool":
             raise InvalidRowError("empty_after_cleaning")
         if text is not message["content"]:
             message = {**message, "content": text}
         if "reasoning_content" in message:
-            reasoning = self._clean_text(message["reasoning_content"], changed)
+            reasoning = self._clean_text(message["reasoning_content"], "reasoning", changed)
             message = {**message, "reasoning_content": reasoning}
         if "tool_calls" in message:
             calls = [self._clean_call(call, changed) for call in message["tool_calls"]]
@@ -151,29 +233,39 @@ class RowConverter:
         return message
 
     def _clean_call(self, call: dict[str, Any], changed: set[str]) -> dict[str, Any]:
-        """Return a tool call whose arguments are cleaned in the same way as the question."""
+        """Return a tool call with clean arguments; by default, no step changes them."""
         function = call["function"]
         arguments = self._clean_values(function["arguments"], changed)
         return {**call, "function": {**function, "arguments": arguments}}
 
     def _clean_values(self, value: Any, changed: set[str]) -> Any:
         if isinstance(value, str):
-            return self._clean_text(value, changed)
+            return self._clean_text(value, "arguments", changed)
         if isinstance(value, list):
             return [self._clean_values(child, changed) for child in value]
         if isinstance(value, dict):
             return {key: self._clean_values(child, changed) for key, child in value.items()}
         return value
 
-    def _clean_text(self, text: str, changed: set[str]) -> str:
-        """Return the clean text; raise InvalidRowError if it is too long or has a control token."""
-        if self.cleaner.is_clean(text) and len(text) <= self.max_characters:
+    def _clean_text(self, text: str, role: Role, changed: set[str]) -> str:
+        """Return the clean text.
+
+        Raise InvalidRowError if it was decoded wrongly, is too long or has a control token.
+        """
+        if self.cleaner.is_clean(text, role) and len(text) <= self.max_characters:
             return text
-        text, steps = self.cleaner.clean(text)
+        if encoding := self.cleaner.guess_wrong_encoding(text, role):
+            raise InvalidRowError(
+                "wrong_encoding", detail=f"a text looks like {encoding} that was decoded wrongly"
+            )
+        text, steps = self.cleaner.clean(text, role)
         if len(text) > self.max_characters:
-            raise InvalidRowError("too_long")
-        if ("<" in text or "[" in text) and row_fields.CONTROL_TOKEN.search(text):
-            raise InvalidRowError("control_token")
+            raise InvalidRowError(
+                "too_long",
+                detail=f"a text has {len(text)} characters, more than prepare.max_characters",
+            )
+        if ("<" in text or "[" in text) and (found := row_fields.CONTROL_TOKEN.search(text)):
+            raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
         changed |= steps
         return text
 

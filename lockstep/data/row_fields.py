@@ -1,5 +1,6 @@
 """Access to the fields of a row; a missing or unusable field raises InvalidRowError."""
 
+import math
 import re
 from typing import Any
 
@@ -12,6 +13,8 @@ Row = dict[str, Any]
 
 CONTROL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>")
 """Tokens by which chat templates mark turns; inside data they would forge a turn."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def get_optional_field(row: Row, source: Source, name: str) -> Any:
@@ -97,13 +100,32 @@ def check_characters(text: str) -> str:
 
 def check_all_texts(value: Any) -> None:
     """Raise InvalidRowError if a string in a JSON value has a control token or a bad character."""
-    if isinstance(value, str) and CONTROL_TOKEN.search(check_characters(value)):
-        raise InvalidRowError("control_token")
+    if isinstance(value, str) and (found := CONTROL_TOKEN.search(check_characters(value))):
+        raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
     if isinstance(value, dict):
         check_all_texts([*value, *value.values()])
     elif isinstance(value, list):
         for child in value:
             check_all_texts(child)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value is null, an empty text, or a list or an object of such values alone."""
+    if isinstance(value, dict):
+        return all(map(is_empty, value.values()))
+    if isinstance(value, list):
+        return all(map(is_empty, value))
+    return value is None or value == ""
+
+
+def parse_number(value: Any) -> float:
+    """Return a number, or the number in a text; NaN if there is none."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value.strip())):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def parse_json(text: str, name: str) -> Any:

@@ -1,65 +1,62 @@
 """Row formats: each function turns a row of one format into a conversation."""
 
 import math
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from lockstep.data import message_parsing, row_fields
-from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data import bfcl_rows, conversation, message_parsing, preference_rows, row_fields
+from lockstep.data.conversation import Conversation
+from lockstep.data.label_studio import voting
+from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
-from lockstep.records import Message
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _TRUTH_VALUES = {True: True, False: False, "true": True, "false": False}
 
 
-@dataclass(slots=True)
-class Conversation:
-    """The content of a row, before the settings of its source are added."""
+def parse_row(row: Row, source: Source) -> list[Conversation]:
+    """Return the conversations in a row; raise InvalidRowError if there is none.
 
-    messages: list[Message]
-    """Messages, of which the last one is the answer."""
-    rejected: str | None = None
-    """Worse answer of a preference pair."""
-    desirable: bool | None = None
-    """Whether the answer of an unpaired preference is a good one."""
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    """Functions that the assistant may call, as JSON schemas."""
-
-
-def parse_row(row: Row, source: Source) -> Conversation:
-    """Return the conversation in a row; raise InvalidRowError if there is none."""
-    conversation = ROW_PARSERS[source.format](row, source)
-    tools = row_fields.get_optional_field(row, source, "tools")
-    if tools not in (None, "", []):
-        conversation.tools = message_parsing.parse_tools(tools)
-    system = _read_system(row, source)
-    if system and conversation.messages[0]["role"] != "system" and source.format != "text":
-        conversation.messages.insert(0, {"role": "system", "content": system})
-    conversation.messages = message_parsing.check_order(conversation.messages, source)
-    return conversation
-
-
-def _read_system(row: Row, source: Source) -> str:
-    """Return the system message from the row's column, or from the source."""
-    if source.sets("system"):
-        system = row_fields.get_optional_field(row, source, "system")
-        if system not in (None, ""):
-            return row_fields.check_text(system, "system")
-    return source.system
+    A row has several if it is a preference with several answers on a side, or a benchmark's
+    conversation with right calls in several turns.
+    """
+    if source.format == "preference":
+        conversations = preference_rows.parse_preference(row, source)
+    elif source.format == "bfcl":
+        conversations = bfcl_rows.parse_bfcl(row, source)
+    else:
+        conversations = [ROW_PARSERS[source.format](row, source)]
+    for parsed in conversations:
+        conversation.add_row_fields(parsed, row, source)
+        parsed.messages = message_parsing.check_order(parsed.messages, source)
+        if any("weight" in message for message in parsed.messages):
+            number = len(parsed.messages)
+            parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
+            parsed.is_shortened = len(parsed.messages) < number
+            if parsed.is_shortened and parsed.desirable is not None:
+                raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
+    return conversations
 
 
 def _parse_alpaca(row: Row, source: Source) -> Conversation:
-    context = row_fields.get_optional_field(row, source, "input")
-    prompt = row_fields.get_text_field(row, source, "instruction")
-    if context not in (None, ""):
-        prompt = f"{prompt}\n{row_fields.check_text(context, 'input')}"
-    turns = [*_read_history(row, source), ("user", prompt)]
+    """Read `instruction`, `input` or both, and `output`."""
+    values = {
+        name: row_fields.get_optional_field(row, source, name) for name in ("instruction", "input")
+    }
+    parts = [
+        row_fields.check_text(value, name)
+        for name, value in values.items()
+        if value is not None and not (isinstance(value, str) and not value.strip())
+    ]
+    if not parts:
+        raise InvalidRowError(
+            "missing_instruction",
+            detail="instruction and input are both empty or missing; the row has "
+            f"{', '.join(map(str, row))}",
+        )
+    turns = [*_read_history(row, source), ("user", "\n".join(parts))]
     turns.append(("assistant", row_fields.get_text_field(row, source, "output")))
     return Conversation([{"role": role, "content": text} for role, text in turns])
 
@@ -69,11 +66,11 @@ def _read_history(row: Row, source: Source) -> Iterator[tuple[str, str]]:
     pairs = row_fields.get_optional_field(row, source, "history") or []
     if isinstance(pairs, str):
         pairs = row_fields.parse_json(pairs, "history")
-    if not isinstance(pairs, list):
-        raise InvalidRowError("history_not_pairs")
-    for pair in pairs:
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise InvalidRowError("history_not_pairs")
+            raise InvalidRowError(
+                "history_not_pairs", detail=f"{show_value(pair)} is no [question, answer]"
+            )
         yield "user", row_fields.check_text(pair[0], "history")
         yield "assistant", row_fields.check_text(pair[1], "history")
 
@@ -95,28 +92,6 @@ def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
     return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
 
 
-def _parse_preference(row: Row, source: Source) -> Conversation:
-    """Read `prompt`, `chosen` and `rejected`, or two conversations with different answers."""
-    chosen, rejected = (
-        message_parsing.parse_text_or_messages(
-            row_fields.get_required_field(row, source, name), name, "assistant", source
-        )
-        for name in ("chosen", "rejected")
-    )
-    if len(chosen) == len(rejected) == 1:
-        value = row_fields.get_required_field(row, source, "prompt")
-        prompt = message_parsing.parse_text_or_messages(value, "prompt", "user", source)
-    else:
-        prompt = chosen[:-1]
-        if rejected[:-1] != prompt:
-            raise InvalidRowError("transcripts_differ_before_the_answer")
-    if rejected[-1]["role"] != "assistant" or "tool_calls" in rejected[-1]:
-        raise InvalidRowError("rejected_is_no_answer")
-    if chosen[-1]["content"] == rejected[-1]["content"]:
-        raise InvalidRowError("chosen_equals_rejected")
-    return Conversation([*prompt, chosen[-1]], rejected=rejected[-1]["content"])
-
-
 def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
     """Read `messages`, or `prompt` and `completion`, and a `label` that is true or false."""
     if source.get_column("messages") in row:
@@ -127,7 +102,7 @@ def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
     if isinstance(label, str):
         label = label.strip().lower()
     if not isinstance(label, bool | int | str) or label not in _TRUTH_VALUES:
-        raise InvalidRowError("label_not_true_or_false")
+        raise InvalidRowError("label_not_true_or_false", detail=f"it is {show_value(label)}")
     conversation.desirable = _TRUTH_VALUES[label]
     return conversation
 
@@ -143,7 +118,7 @@ def _parse_multi_label(row: Row, source: Source) -> Conversation:
     if isinstance(value, str):
         value = row_fields.parse_json(value, "labels")
     if not isinstance(value, list):
-        raise InvalidRowError("labels_not_a_list")
+        raise InvalidRowError("labels_not_a_list", detail=f"they are {show_value(value)}")
     labels = sorted({row_fields.read_label(label, source) for label in value})
     answer = orjson.dumps(labels).decode()
     return _make_pair(row_fields.get_text_field(row, source, "text"), answer)
@@ -152,15 +127,53 @@ def _parse_multi_label(row: Row, source: Source) -> Conversation:
 def _parse_regression(row: Row, source: Source) -> Conversation:
     """Read `value`, a finite number; the answer has 15 significant digits at most."""
     value = row_fields.get_required_field(row, source, "value")
-    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-        value = None
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    number = row_fields.parse_number(value)
     if not math.isfinite(number):
-        raise InvalidRowError("value_not_a_number")
+        raise InvalidRowError("value_not_a_number", detail=f"it is {show_value(value)}")
     return _make_pair(row_fields.get_text_field(row, source, "text"), f"{number:.15g}")
+
+
+def _parse_ifeval(row: Row, source: Source) -> Conversation:
+    """Read `prompt`, and the rules in `instruction_id_list` and `kwargs`, which fit each other.
+
+    The answer is the JSON list of the rules. A null argument is one that a rule does not have.
+    """
+    names, arguments = (_read_list(row, source, name) for name in ("instruction_id_list", "kwargs"))
+    if not names or len(names) != len(arguments):
+        raise InvalidRowError(
+            "rules_and_kwargs_differ",
+            detail=f"{len(names)} instructions, keyword arguments of {len(arguments)}",
+        )
+    rules = [
+        {"rule": row_fields.check_text(name, "instruction_id_list"), **_read_arguments(kwargs)}
+        for name, kwargs in zip(names, arguments, strict=True)
+    ]
+    prompt = row_fields.get_text_field(row, source, "prompt")
+    return _make_pair(prompt, orjson.dumps(rules).decode())
+
+
+def _read_list(row: Row, source: Source, name: str) -> list[Any]:
+    value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str):  # a cell of a table
+        value = row_fields.parse_json(value, name)
+    if not isinstance(value, list):
+        raise InvalidRowError(f"{name}_not_a_list", detail=f"{name} holds {show_value(value)}")
+    return value
+
+
+def _read_arguments(kwargs: Any) -> dict[str, Any]:
+    """Return the arguments of a rule without nulls; tables store whole numbers as floats."""
+    if isinstance(kwargs, str):
+        kwargs = row_fields.parse_json(kwargs, "kwargs")
+    if kwargs is None:
+        return {}
+    if not isinstance(kwargs, dict):
+        raise InvalidRowError("kwargs_not_an_object", detail=f"kwargs holds {show_value(kwargs)}")
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in kwargs.items()
+        if value is not None
+    }
 
 
 def _parse_text(row: Row, source: Source) -> Conversation:
@@ -168,20 +181,29 @@ def _parse_text(row: Row, source: Source) -> Conversation:
     return Conversation([{"role": "assistant", "content": text}])
 
 
+def _parse_label_studio(row: Row, source: Source) -> Conversation:
+    """Read the text and the answer of the annotators, or both answers of a comparison."""
+    question = row_fields.get_text_field(row, source, "text")
+    conversation = _make_pair(question, row_fields.check_text(row[voting.ANSWER], "answer"))
+    if voting.REJECTED in row:
+        conversation.rejected = row_fields.check_text(row[voting.REJECTED], "answer")
+    return conversation
+
+
 ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "alpaca": _parse_alpaca,
     "messages": _parse_messages,
     "sharegpt": _parse_sharegpt,
     "prompt_completion": _parse_prompt_completion,
-    "preference": _parse_preference,
     "unpaired_preference": _parse_unpaired_preference,
     "classification": _parse_classification,
     "multi_label": _parse_multi_label,
     "regression": _parse_regression,
     "text": _parse_text,
-    "label_studio": _parse_classification,
+    "label_studio": _parse_label_studio,
+    "ifeval": _parse_ifeval,
 }
-"""Parser of each row format."""
+"""Parser of each row format whose rows have one conversation."""
 
 
 def _make_pair(question: str, answer: str) -> Conversation:

@@ -3,15 +3,16 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.data import contamination, data_card, duplicates, near_duplicates, ngrams, splitting
-from lockstep.data.duplicates import DuplicatesParams
+from lockstep.data import contamination, data_card, duplicates, near_duplicates, splitting
+from lockstep.data.contamination import ProtectedTexts
+from lockstep.data.duplicates import DuplicatesParams, Pairs
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import Indices, RecordTable
 from lockstep.data.splitting import AUTO, PRIORITY, SPLITS, TEST, TRAIN, SplitParams
@@ -28,9 +29,9 @@ class RemovedRecord:
     reason: str
     """Reason in snake_case, e.g. `near_duplicate`."""
     because_of: str
-    """Cause of the removal: the origin of the record that stays instead, or the name of the split
-    (or `benchmarks`) that must not leak. If a conflict removes all of its records, the cause is
-    another one of these records."""
+    """Place (`file:line`) of the record that stays instead, or of the test record or benchmark row
+    that must not leak. If a conflict removes all of its records, it is another one of these
+    records. Empty for `train_fraction`."""
 
 
 class Selection:
@@ -45,8 +46,11 @@ class Selection:
         """Indices of the records that stay; the arrays below have an entry for each of them."""
         self.near_groups: duplicates.GroupIds = np.arange(len(table), dtype=np.int32)
         """Groups of near-duplicates."""
-        self.groups = self.near_groups
+        self.column_groups = self.near_groups
         """Groups of near-duplicates and of records with the same group column."""
+        self.groups = self.near_groups
+        """Groups that are not divided: all of those, and records with similar questions that are
+        no near-duplicates, since a number, the system turn or another part differs."""
         self.splits: splitting.SplitIds = np.full(len(table), TRAIN, np.int8)
         self.removed: list[RemovedRecord] = []
         self.conflict_count = 0
@@ -92,7 +96,7 @@ class Selection:
         return ~np.isin(self.groups, self.groups[has_own_split])
 
     def resolve_conflicts(self, policy: str) -> None:
-        """Apply the policy to records that have the same input and different answers."""
+        """Apply the policy to records that have the same input and different right answers."""
         causes: dict[int, int] = {}
         for rows in self._find_equal_inputs():
             answers = [self.table.load_record(row).answer for row in rows]
@@ -110,22 +114,30 @@ class Selection:
     def merge_duplicates(self) -> None:
         """Keep one of each set of exact duplicates: the first in the split of highest priority."""
         order = self.rows[np.argsort(self.source_splits[self.rows], kind="stable")]
-        pairs = order[duplicates.find_equal_pairs(self.table.content_keys[order])]
+        pairs = order[duplicates.find_equal_pairs(self.table.keys.contents[order])]
         for first, row in pairs.tolist():
             self._record_removal(row, "duplicate", self._get_origin(first))
         self._filter_records(~np.isin(self.rows, pairs[:, 1]))
 
     def group_near_duplicates(self, params: DuplicatesParams) -> None:
-        """Group near-duplicates, or merge them, and group records with equal group columns."""
-        near_pairs = near_duplicates.find_near_pairs(
-            self.table.bands[self.rows], self._get_user_text, params.threshold
-        )
+        """Group similar questions, and records with equal group columns; merge near-duplicates.
+
+        Near-duplicates are similar questions in the same context. If they are merged, one question
+        of each group stays, with all its answers.
+        """
+        keys = self.table.keys
+        equal_numbers = self._find_similar(self.rows, keys.numbers, params.threshold)
+        pairs = [equal_numbers]
+        if keys.numbers.any():
+            pairs.append(self._find_similar(self.rows, keys.answer_numbers, params.threshold))
+        self.groups = duplicates.group_pairs(len(self.rows), pairs)
+        self.near_groups = self._group_within_contexts(equal_numbers, params.threshold)
         if params.near == "merge":
-            self._merge_groups(duplicates.group_pairs(len(self.rows), [near_pairs]))
-            near_pairs = near_pairs[:0]
-        column_pairs = duplicates.find_equal_pairs(self.table.group_keys[self.rows])
-        self.near_groups = duplicates.group_pairs(len(self.rows), [near_pairs])
-        self.groups = duplicates.group_pairs(len(self.rows), [near_pairs, column_pairs])
+            self._merge_groups()
+        columns = duplicates.find_equal_pairs(self.table.keys.groups[self.rows])
+        near, similar = map(duplicates.list_group_pairs, (self.near_groups, self.groups))
+        self.column_groups = duplicates.group_pairs(len(self.rows), [columns, near])
+        self.groups = duplicates.group_pairs(len(self.rows), [columns, near, similar])
         sizes = np.bincount(self.groups)
         self.shared_group_count = int((sizes > 1).sum())
         self.largest_group_size = int(sizes.max(initial=0))
@@ -149,18 +161,30 @@ class Selection:
             Strata(np.array(stratum_ids, np.int32)[self.table.metadata_ids[self.rows]], [*numbers]),
             params,
         )
-        self._remove_outside_first_split(self.near_groups, "near_duplicate")
-        self._remove_outside_first_split(self.groups, "group")
+        self._remove_outside_first_split(lambda: self.near_groups, "near_duplicate")
+        self._remove_outside_first_split(lambda: self.column_groups, "group")
 
-    def remove_contaminated(self, benchmarks: ngrams.Hashes) -> None:
-        """Remove training and validation records that share n-grams with tests or benchmarks."""
-        test_ngrams = self.table.word_ngrams.select(self.rows[self.splits == TEST]).hashes
-        for forbidden, name in ((test_ngrams, PRIORITY[TEST]), (benchmarks, "benchmarks")):
-            is_contaminated = contamination.contains_any(self.table.word_ngrams, forbidden)[
-                self.rows
-            ]
-            is_removed = is_contaminated & (self.splits != TEST)
-            self._remove(is_removed, "contaminated", itertools.repeat(name))
+    def remove_contaminated(self, benchmarks: ProtectedTexts, words: int) -> None:
+        """Remove training and validation records that share `words` words with a protected text.
+
+        These are the texts of the test records and of the benchmarks.
+        """
+        test_rows = self.rows[self.splits == TEST]
+        tests = ProtectedTexts(
+            self.table.unit_ngrams.select(test_rows),
+            lambda index: self.table.load_record(test_rows[index]).user_text,
+            lambda index: self._get_origin(test_rows[index]),
+        )
+        for protected in (tests, benchmarks):
+            found = contamination.find_contaminated(
+                self.table.unit_ngrams.select(self.rows),
+                np.flatnonzero(self.splits != TEST),
+                self._get_user_text,
+                protected,
+                words,
+            )
+            is_removed = np.isin(np.arange(len(self.rows)), [*found])
+            self._remove(is_removed, "contaminated", found.values())
 
     def reduce_training(self, fraction: float, seed: int) -> None:
         """Sample a share of the training records; a smaller share is a subset of a larger one."""
@@ -199,28 +223,60 @@ class Selection:
         return data_card.RecordStatistics(Counter(counts), self.table.lengths[rows])
 
     def _find_equal_inputs(self) -> list[list[int]]:
-        """Return sets of two or more records with equal inputs, as lists of indices."""
+        """Return sets of two or more records with equal inputs, as lists of indices.
+
+        Records of which a question may have several are left out, such as preferences.
+        """
         sets: dict[int, list[int]] = {}
-        pairs = duplicates.find_equal_pairs(self.table.input_keys[self.rows])
-        for first, later in self.rows[pairs].tolist():
+        rows = self.rows[self.table.has_single_answer[self.rows]]
+        pairs = duplicates.find_equal_pairs(self.table.keys.inputs[rows])
+        for first, later in rows[pairs].tolist():
             sets.setdefault(first, [first]).append(later)
         return [*sets.values()]
 
-    def _merge_groups(self, groups: duplicates.GroupIds) -> None:
-        """Leave one record of each group: the first in the split of highest priority."""
+    def _find_similar(self, rows: Indices, keys: npt.NDArray[np.uint64], threshold: float) -> Pairs:
+        """Return pairs of indices of rows that have similar questions and equal keys."""
+        return near_duplicates.find_near_pairs(
+            self.table.bands[rows] + keys[rows, None],
+            lambda index: self.table.load_record(rows[index]).user_text,
+            threshold,
+        )
+
+    def _group_within_contexts(self, pairs: Pairs, threshold: float) -> duplicates.GroupIds:
+        """Group the records that the pairs connect and that have the same context.
+
+        The pairs may lead from one record to another over a third with another context, so the
+        pairs of groups of several contexts are searched again.
+        """
+        keys, rows = self.table.keys, self.rows
+        groups = duplicates.group_pairs(len(rows), [pairs])
+        mixed = duplicates.find_mixed_members(groups, keys.contexts[rows])
+        contexts = keys.numbers + keys.contexts
+        pairs_in_context = mixed[self._find_similar(rows[mixed], contexts, threshold)]
+        pairs = pairs[~np.isin(pairs[:, 0], mixed)]
+        return duplicates.group_pairs(len(rows), [pairs, pairs_in_context])
+
+    def _merge_groups(self) -> None:
+        """Leave one question of each group: the first in the split of highest priority."""
         first: dict[int, int] = {}
         for index in np.argsort(self.source_splits[self.rows], kind="stable").tolist():
-            first.setdefault(int(groups[index]), index)
-        first_indices = np.array([first[group] for group in groups.tolist()], np.int64)
-        is_merged = first_indices != np.arange(len(first_indices))
+            first.setdefault(int(self.near_groups[index]), index)
+        first_indices = np.array([first[group] for group in self.near_groups.tolist()], np.int64)
+        inputs = self.table.keys.inputs[self.rows]
+        is_merged = (inputs != inputs[first_indices]).any(1)
         causes = map(self._get_origin, self.rows[first_indices[is_merged]].tolist())
         self._remove(is_merged, "near_duplicate", causes)
 
-    def _remove_outside_first_split(self, groups: duplicates.GroupIds, reason: str) -> None:
+    def _remove_outside_first_split(
+        self, get_groups: Callable[[], duplicates.GroupIds], reason: str
+    ) -> None:
         """Remove the records of each group that are not in its split of highest priority."""
+        groups = get_groups()
         first_split = splitting.compute_group_minimum(self.splits, groups)[groups]
         is_outside = first_split < self.splits
-        causes = [PRIORITY[split] for split in first_split[is_outside].tolist()]
+        inside = np.flatnonzero(first_split == self.splits)[::-1]
+        first = dict(zip(groups[inside].tolist(), self.rows[inside].tolist(), strict=True))
+        causes = [self._get_origin(first[group]) for group in groups[is_outside].tolist()]
         self._remove(is_outside, reason, causes)
 
     def _remove(
@@ -233,6 +289,7 @@ class Selection:
     def _filter_records(self, stays: npt.NDArray[np.bool_]) -> None:
         self.rows, self.splits = self.rows[stays], self.splits[stays]
         self.near_groups, self.groups = self.near_groups[stays], self.groups[stays]
+        self.column_groups = self.column_groups[stays]
 
     def _record_removal(self, row: int, reason: str, cause: str) -> None:
         self.removed.append(RemovedRecord(self._get_origin(row), reason, cause))
@@ -245,19 +302,18 @@ class Selection:
 
 
 def select_records(
-    table: RecordTable, benchmarks: ngrams.Hashes, params: PrepareParams, seed: int
+    table: RecordTable, benchmarks: ProtectedTexts, params: PrepareParams, seed: int
 ) -> Selection:
     """Assign the records to splits, and remove duplicates, conflicts and leaks.
 
-    `benchmarks` are the n-grams that training must not contain. Raise UserError if a split is
-    empty.
+    `benchmarks` are texts that training must not contain. Raise UserError if a split is empty.
     """
     selection = Selection(table, {source.name: source.split for source in params.sources})
     selection.resolve_conflicts(params.duplicates.conflicts)  # first, so that every row counts
     selection.merge_duplicates()
     selection.group_near_duplicates(params.duplicates)
     selection.assign_splits(params.split, params.strata)
-    selection.remove_contaminated(benchmarks)
+    selection.remove_contaminated(benchmarks, params.decontaminate.words)
     selection.reduce_training(params.split.train_fraction, seed)
     selection.check_splits()
     return selection

@@ -12,20 +12,23 @@ from lockstep.data import (
     column_names,
     column_values,
     file_reading,
-    ngrams,
+    normalized_texts,
     parallel,
+    row_joining,
     row_selection,
     source_report,
     strict_json,
 )
-from lockstep.data.cleaning import Cleaner
+from lockstep.data.cleaning import Cleaner, Role, Step, list_steps
 from lockstep.data.file_reading import Notes, PlacedRows, RawRow
+from lockstep.data.grades import average_entries, describe_grades, read_entries
+from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.row_conversion import ConvertedRows, RowConverter
 from lockstep.data.source_report import SourceReport
-from lockstep.data.sources import Source
+from lockstep.data.sources import BENCHMARK_FORMATS, Source
 from lockstep.errors import UserError
 
 FIRST_ROWS = 256
@@ -42,14 +45,16 @@ def read_sources(
     """
     check_sources(root, params)
     _refuse_shared_files(root, params.sources)
-    cleaner = Cleaner(params.clean, params.boilerplate)
+    entries = read_entries(root, params.quality.grades)
+    grades = average_entries(entries)
     converters = [
         RowConverter(
             source,
             read_allowed_labels(root, source),
-            cleaner,
+            Cleaner(list_source_steps(source, params), params.boilerplate),
             params.quality,
             params.max_characters,
+            grades,
         )
         for source in params.sources
     ]
@@ -60,6 +65,7 @@ def read_sources(
         words=params.decontaminate.words,
         labelled_tasks=frozenset(source.task for source in labelled),
         with_answers="answer" in params.strata or any(s.sets("task") for s in labelled),
+        rated_sources=frozenset(s.name for s in params.sources if s.format == "regression"),
     )
     reports = [SourceReport(source) for source in params.sources]
     tables: list[RecordTable] = []
@@ -71,8 +77,16 @@ def read_sources(
             total.add(converted)
             reports[index].add(len(table), converted)
             progress.update(len(table) + len(converted.rejected))
+    if entries:
+        total.grades = describe_grades(entries, total.graded)
     source_report.check_reports(reports, params)
     return concatenate_tables(tables), total, reports
+
+
+def list_source_steps(source: Source, params: PrepareParams) -> dict[Role, list[Step]]:
+    """Return the cleaning steps of each role of a source; benchmarks stay as they are published."""
+    default = [] if source.format in BENCHMARK_FORMATS else params.clean
+    return list_steps(default if source.clean is None else source.clean, default)
 
 
 def check_sources(root: Path, params: PrepareParams) -> None:
@@ -122,16 +136,24 @@ def read_source(root: Path, source: Source, notes: Notes | None = None) -> Place
     `notes` receives the remarks of the readers.
     """
     count = 0
-    notes = notes or Notes()
+    rows = row_joining.join_files(root, source, _read_files(root, source, notes or Notes()))
+    if source.format == "label_studio":
+        rows = export_reading.read_tasks(rows, source, str(root / source.path))
+    for place, row in rows:
+        count += 1
+        yield place, row
+    if count == 0:
+        raise UserError(f"{root / source.path}: no rows; remove it from prepare.sources or fill it")
+
+
+def _read_files(root: Path, source: Source, notes: Notes) -> PlacedRows:
+    """Yield (`file:line`, row) for each row of the files of a source."""
     for name, path in file_reading.list_files(root, source.path, notes):
         rows = file_reading.read_rows(
             path, source.encoding, source.expected_columns, source.layout, notes
         )
         for place, row in rows:
-            count += 1
             yield f"{name}:{place}", row
-    if count == 0:
-        raise UserError(f"{root / source.path}: no rows; remove it from prepare.sources or fill it")
 
 
 def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
@@ -187,8 +209,9 @@ def _convert_chunks(
     chunks: Iterator[Chunk], converters: list[RowConverter], builder: TableBuilder
 ) -> Iterator[tuple[int, RecordTable, ConvertedRows]]:
     """Yield the converter's result for each chunk, in order."""
-    ngrams.normalize_texts([])  # computes a table of characters once, not in each process
-    return parallel.map_chunks(_ChunkConverter(converters, builder), chunks)
+    return parallel.map_chunks(
+        _ChunkConverter(converters, builder), chunks, initialize=normalized_texts.prepare_table
+    )
 
 
 def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
-from lockstep.data import column_values, file_reading, row_filter, row_templates
+from lockstep.data import column_values, field_synonyms, file_reading, row_filter, row_templates
+from lockstep.data.cleaning import Steps
 from lockstep.data.file_reading import Columns, Layout
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
 
@@ -22,11 +23,13 @@ Format = Literal[
     "regression",
     "text",
     "label_studio",
+    "ifeval",
+    "bfcl",
 ]
 """Row format of a file."""
 
 REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("instruction", "output"),
+    "alpaca": ("output",),
     "messages": ("messages",),
     "sharegpt": ("conversations",),
     "prompt_completion": ("prompt", "completion"),
@@ -37,20 +40,27 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
     "regression": ("text", "value"),
     "text": ("text",),
     "label_studio": ("text",),
+    "ifeval": ("prompt", "instruction_id_list", "kwargs"),
+    "bfcl": ("question", "function", "ground_truth"),
 }
 """Fields that every row of a format has. `columns` maps them to the columns of a file."""
 
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("input", "history"),
+    "alpaca": ("instruction", "input", "history"),
+    "label_studio": ("left", "right"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
+    "bfcl": ("missed_function", "excluded_function", "involved_classes"),
 }
 """Fields that a row may lack, unless `columns` names them."""
+
+BENCHMARK_FORMATS = ("ifeval", "bfcl")
+"""Formats of public benchmarks, whose text stays as it is published."""
 
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
 
-COMMON_FIELDS = ("task", "system", "tools", "group")
+COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
 """Fields that rows of any format may have. They are read if `columns` names them."""
 
 UNNAMED_COMMON_FIELDS = ("tools",)
@@ -94,7 +104,7 @@ class Source(Section):
     """Format of the rows."""
     task: str = ""
     """Name by which records are grouped for evaluation and reporting, e.g. intent; empty: the
-    file's name without its suffix. A `task` column overrides it."""
+    file's name without its suffix, and the control. A `task` column overrides it."""
     split: Literal["auto", "train", "validation", "test"] = "auto"
     """Split of all rows; auto: divided by `prepare.split`."""
     weight: PositiveFloat = 1.0
@@ -141,18 +151,36 @@ class Source(Section):
     answer: Literal["", "refusal", "rules"] = ""
     """Kind of reference: refusal (`safe` or `unsafe`), rules (a JSON list of rules that an answer
     must follow); empty: the reference is an answer."""
+    answers: DataPath | Literal[""] = ""
+    """Second file of data/raw, whose rows add their columns to the rows with the same `id`, such as
+    the right answers of a benchmark; empty: none."""
+    functions: dict[str, DataPath] = Field(default={})
+    """bfcl: file with the functions of each class that `involved_classes` names, for rows without
+    `function`."""
     labels: Annotated[str, AfterValidator(_check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""
     label_names: dict[str, str] = Field(default={})
     """Name of each label that is stored as a number or code: a mapping such as {0: refund, 1:
     order}, or the list of names in the order of the numbers from 0; empty: labels are names."""
+    control: str = ""
+    """label_studio: name of the control whose answers are read; empty: the only one."""
+    annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
+    """label_studio: other reading of the answers. labels: choices are always a list; text: choices
+    of JSON-MIN are free text; mean: ratings and numbers are averaged; tags: spans are tags in the
+    text; utterances: each labelled turn of a dialogue is a record. Empty: see docs/data.md."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
         default={}
     )
     """Additional role names and the roles that they stand for, e.g. {Kunde: user}."""
+    ignored_fields: list[str] = []
+    """Keys of turns, and fields beside a conversation, that are ignored on purpose, e.g. [mood]; an
+    unknown key of a turn rejects the row."""
     same_role: Literal["reject", "join"] = "reject"
     """Two consecutive messages of one role: reject the conversation, or join the messages."""
+    clean: Steps | None = None
+    """Cleaning steps of this source instead of `prepare.clean`: a list, or the steps of each role
+    ({assistant: []}); a role that is not named keeps those of `prepare.clean`."""
     licence: str = ""
     """Licence of the data, repeated in the data card."""
 
@@ -161,7 +189,8 @@ class Source(Section):
     def _name_task(cls, values: Any) -> Any:
         try:
             if values.get("task", "") == "":
-                return {**values, "task": file_reading.file_stem(values["path"])}
+                parts = (file_reading.file_stem(values["path"]), values.get("control", ""))
+                return {**values, "task": "_".join(filter(None, parts))}
         except (AttributeError, KeyError, TypeError):
             pass  # the validation of the fields reports what is wrong
         return values
@@ -218,12 +247,16 @@ class Source(Section):
         for setting in ("labels", "label_names"):
             if getattr(self, setting) and self.format not in LABELLED_FORMATS:
                 raise ValueError(f"{setting}: only {', '.join(LABELLED_FORMATS)} have labels")
+        if (self.control or self.annotation) and self.format != "label_studio":
+            raise ValueError("control and annotation: only label_studio has them")
+        if self.functions and self.format != "bfcl":
+            raise ValueError("functions: only bfcl has functions of classes")
         return self
 
     @property
     def name(self) -> str:
         """Name of the source in records and in the card: its path, and the part that it reads."""
-        parts = [part for part in (self.members, self.rows, self.sheet) if part]
+        parts = [part for part in (self.members, self.rows, self.sheet, self.control) if part]
         return "#".join([str(PurePosixPath(self.path)) if parts else self.path, *parts])
 
     def reads_other_part(self, other: "Source") -> bool:
@@ -232,6 +265,7 @@ class Source(Section):
             (self.rows, other.rows),
             (self.sheet, other.sheet),
             (self.members, other.members),
+            (self.control, other.control),
         )
         return any(mine and its and mine != its for mine, its in pairs)
 
@@ -250,7 +284,10 @@ class Source(Section):
     def expected_columns(self) -> Columns:
         """Columns for which the files are checked."""
         numbers = [self.get_column("value")] if self.format == "regression" else []
-        return Columns(required=self.needed_columns, used=self.used_columns, numbers=numbers)
+        required = self.needed_columns
+        if self.answers or self.functions:  # which may hold the columns that the files lack
+            required = [self.get_column("id")] if self.answers else []
+        return Columns(required=required, used=self.used_columns, numbers=numbers)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -271,10 +308,14 @@ class Source(Section):
 
     @property
     def used_columns(self) -> Collection[str]:
-        """Columns of the file that are read if they exist, and those that the source adds."""
+        """Columns of the file that are read or ignored on purpose, and those of the settings."""
         fields = (*self.fields, *UNNAMED_COMMON_FIELDS)
-        names = {*map(self.get_column, fields), *self.named_columns}
+        names = {*map(self.get_column, fields), *self.named_columns, *self.ignored_fields}
         names |= self.constants.keys() | self.templates.keys()
+        if self.is_conversational:
+            names |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
+        if self.format == "preference":
+            names |= field_synonyms.PREFERENCE_FIELDS
         return {*names, *(name.split(".")[0] for name in names)}
 
     @property
@@ -288,6 +329,11 @@ class Source(Section):
     def where_columns(self) -> list[str]:
         """Columns that the condition names."""
         return row_filter.Condition(self.where).columns if self.where else []
+
+    @property
+    def is_conversational(self) -> bool:
+        """Whether rows may have the fields of `field_synonyms` beside the conversation."""
+        return self.format in field_synonyms.CONVERSATIONAL_FORMATS
 
     def get_column(self, field: str) -> str:
         """Return the name of the column that holds a field."""

@@ -4,15 +4,26 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from lockstep.data.data_card import RecordStatistics
-from lockstep.data.label_studio import Vote
+from lockstep.data.label_studio.voting import Vote
 from lockstep.data.record_metadata import RecordMetadata
 from lockstep.data.sources import Source
 
-_FORMAT_KINDS = {"classification": "label", "multi_label": "labels", "regression": "number"}
+_FORMAT_KINDS = {
+    "classification": "label",
+    "multi_label": "labels",
+    "regression": "number",
+    "ifeval": "rules",
+    "bfcl": "calls",
+}
 """Kinds that the format of a source determines."""
 
-_QUESTION_KINDS = {"rating": "number", "choices": "label"}
-"""Kinds that the type of a Label Studio question determines; the last one wins."""
+_QUESTION_KINDS = {
+    "rating": "number",
+    "number": "number",
+    "choices": "label",
+    "several_choices": "labels",
+}
+"""Kinds that the type of a Label Studio question determines."""
 
 _DOMINANT_KINDS = (
     "refusal",
@@ -35,7 +46,7 @@ def describe_tasks(
     """Return the kind, the slices and the number of records per split of each task.
 
     `splits` maps the name of a split to its statistics; `votes` are the answers of annotators,
-    each with the path of its source.
+    each with the name of its source.
     """
     kinds = find_source_kinds(sources, votes)
     metadata_by_task: dict[str, set[RecordMetadata]] = {}
@@ -56,19 +67,22 @@ def describe_tasks(
 def find_source_kinds(
     sources: Collection[Source], votes: Iterable[tuple[str, Vote]]
 ) -> dict[str, str]:
-    """Return the kind of each source whose settings or annotations determine it, by its path.
+    """Return the kind of each source whose settings or annotations determine it, by its name.
 
-    A question of Label Studio for choices means `label`, one for a rating means `number`. A
-    question for a text determines no kind.
+    A question of Label Studio for a choice means `label`, for several `labels`, for a rating or a
+    number `number`. Any other question determines no kind.
     """
     kinds = {
         source.name: _FORMAT_KINDS[source.format]
         for source in sources
         if source.format in _FORMAT_KINDS
     }
-    questions = {(path, vote.question_type) for path, vote in votes}
-    for question, kind in _QUESTION_KINDS.items():
-        kinds |= {path: kind for path, name in questions if name == question}
+    questions = {name: vote.question_type for name, vote in votes}
+    kinds |= {
+        name: _QUESTION_KINDS[question]
+        for name, question in questions.items()
+        if question in _QUESTION_KINDS
+    }
     return kinds | {source.name: source.answer for source in sources if source.answer}
 
 

@@ -1,18 +1,33 @@
-"""Download one revision of a model from the hub and verify its files."""
+"""Download files of one revision of a model or a data set from the hub and verify them."""
 
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.hub import local_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One revision of a repository on the hub."""
+
+    kind: Literal["model", "dataset"]
+    id: str
+    """owner/name"""
+    revision: str
+    """All 40 hex digits of the commit."""
+
+    def __str__(self) -> str:
+        return f"{self.id}@{self.revision[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +54,13 @@ def download_model(
     most. This uses hf_hub_download, because the threads of snapshot_download finish their shards
     before a SIGTERM takes effect. Neither function verifies hashes; this module does.
     """
-    where = f"{model_id}@{revision[:12]}"
+    repository = Repository("model", model_id, revision)
     key = hashlib.sha256(f"{model_id}@{revision}".encode()).hexdigest()[:16]
     scratch = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "base", key)
     scratch.parent.mkdir(parents=True, exist_ok=True)
     with lock_downloads(scratch.parent):
-        with _allow_network(), _explain_errors(where):
-            names = _download_files(model_id, revision, scratch, where)
+        with connect(repository):
+            names = _download_files(repository, scratch)
         for name in names:
             (into / name).parent.mkdir(exist_ok=True)
             outputs.link_or_copy(scratch / name, into / name)
@@ -59,46 +74,55 @@ def download_model(
         outputs.remove(scratch)
 
 
-def _download_files(model_id: str, revision: str, scratch: Path, where: str) -> list[str]:
+def _download_files(repository: Repository, scratch: Path) -> list[str]:
     """Download the files that are not in `scratch` yet, and return the names of all."""
-    listing = _list_files(model_id, revision)
+    listing = list_files(repository)
     scratch.mkdir(exist_ok=True)
     for unfinished in scratch.glob(".cache/huggingface/download/*.incomplete"):
         unfinished.unlink()  # left by a killed run; its random name is never used again
 
+    where = str(repository)
     small_files = local_folder.list_small_files(listing, where)
-    _download_each(small_files, model_id, revision, scratch, listing, where)
+    download_each(small_files, repository, scratch, listing)
     weights = local_folder.list_weight_files(listing, scratch, where)
-    _download_each(weights, model_id, revision, scratch, listing, where)
+    download_each(weights, repository, scratch, listing)
     return small_files + weights
 
 
-def _download_each(
-    names: list[str],
-    model_id: str,
-    revision: str,
-    scratch: Path,
-    listing: dict[str, ListedFile],
-    where: str,
-) -> None:
-    from huggingface_hub import hf_hub_download
-
-    _check_space(scratch, [listing[name].size for name in names if not (scratch / name).exists()])
-    for name in names:
-        hf_hub_download(model_id, name, revision=revision, local_dir=scratch)
-        _verify_file(scratch / name, listing[name], where)
-
-
-def _list_files(model_id: str, revision: str) -> dict[str, ListedFile]:
+def list_files(repository: Repository) -> dict[str, ListedFile]:
+    """Return the files of a revision by their names."""
     from huggingface_hub import HfApi
 
-    files = HfApi().model_info(model_id, revision=revision, files_metadata=True).siblings or []
+    hub = HfApi()
+    ask = hub.model_info if repository.kind == "model" else hub.dataset_info
+    files = ask(repository.id, revision=repository.revision, files_metadata=True).siblings or []
     return {
         file.rfilename: ListedFile(
             file.size or 0, file.lfs.sha256 if file.lfs else None, file.blob_id
         )
         for file in files
     }
+
+
+def download_each(
+    names: Sequence[str], repository: Repository, folder: Path, listing: Mapping[str, ListedFile]
+) -> None:
+    """Download files into a folder, one after the other, and verify the hash of each.
+
+    A file that is already there is not downloaded again.
+    """
+    from huggingface_hub import hf_hub_download
+
+    _check_space(folder, [listing[name].size for name in names if not (folder / name).exists()])
+    for name in names:
+        hf_hub_download(
+            repository.id,
+            name,
+            revision=repository.revision,
+            repo_type=repository.kind,
+            local_dir=folder,
+        )
+        _verify_file(folder / name, listing[name], str(repository))
 
 
 def _check_space(scratch: Path, sizes: list[int]) -> None:
@@ -140,6 +164,13 @@ def lock_downloads(parent: Path) -> Iterator[None]:
 
 
 @contextmanager
+def connect(repository: Repository) -> Iterator[None]:
+    """Allow the network for one download; its errors become a UserError."""
+    with _allow_network(), _explain_errors(repository):
+        yield
+
+
+@contextmanager
 def _allow_network() -> Iterator[None]:
     """Lift HF_HUB_OFFLINE, which lockstep.cli.runner sets for every stage, for one download.
 
@@ -157,7 +188,7 @@ def _allow_network() -> Iterator[None]:
 
 
 @contextmanager
-def _explain_errors(where: str) -> Iterator[None]:
+def _explain_errors(repository: Repository) -> Iterator[None]:
     """Turn errors of the hub and of the network into a UserError; let other errors pass."""
     import httpx2  # the HTTP client of huggingface_hub
     from huggingface_hub import constants, errors
@@ -165,30 +196,32 @@ def _explain_errors(where: str) -> Iterator[None]:
     try:
         yield
     except errors.HFValidationError:
-        raise UserError(f"{where}: not a model id; write it as organization/name") from None
+        raise UserError(
+            f"{repository}: not a {repository.kind} id; write it as organization/name"
+        ) from None
     except (OSError, ValueError, httpx2.RequestError) as error:  # the library's own are OSErrors
         cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
-        reason = _explain_error(cause or error, constants.ENDPOINT)
+        reason = _explain_error(cause or error, repository.kind, constants.ENDPOINT)
         if reason is None:
             raise
-        raise UserError(f"{where}: {reason}") from None
+        raise UserError(f"{repository}: {reason}") from None
 
 
-def _explain_error(error: BaseException, endpoint: str) -> str | None:
+def _explain_error(error: BaseException, kind: str, endpoint: str) -> str | None:
     """Return what went wrong and what to do; None if the hub and the network are not to blame."""
     import httpx2
     from huggingface_hub import errors
 
     if isinstance(error, errors.RevisionNotFoundError):
-        return "the model has no such revision; copy the full commit hash from its page"
+        return f"the {kind} has no such revision; copy the full commit hash from its page"
     if isinstance(error, errors.GatedRepoError):
-        return f"the model is gated; accept its terms at {endpoint} and set HF_TOKEN"
+        return f"the {kind} is gated; accept its terms at {endpoint} and set HF_TOKEN"
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
         if status in (401, 403):
-            return f"no access ({status}), or no such model; set HF_TOKEN to a token that may read"
+            return f"no access ({status}), or no such {kind}; set HF_TOKEN to a token that may read"
         if status == 404:
-            return f"no such model at {endpoint}; a private one needs HF_TOKEN"
+            return f"no such {kind} at {endpoint}; a private one needs HF_TOKEN"
         return f"{endpoint} answered {status}; run again, finished files are kept"
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
         return f"no connection to {endpoint}; check the network or HF_ENDPOINT, then run again"

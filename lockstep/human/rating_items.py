@@ -1,17 +1,10 @@
 """Items to rate: the different answers to each test record."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lockstep.predictions import Prediction
-
-LOWEST, HIGHEST = 1, 5
-"""Lowest and highest rating; ratings are whole numbers."""
-
-ITEM_CODE = re.compile("a[0-9a-f]+")
-"""Pattern of an item's code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from lockstep.human.human_params import HumanParams
-from lockstep.human.rating_entries import Entry, read_entries
-from lockstep.human.rating_items import HIGHEST, LOWEST, Item, collect_items
+from lockstep.human.rating_items import Item, collect_items
 from lockstep.predictions import STEPS, Prediction
+from lockstep.rating_entries import HIGHEST, LOWEST, Entry, read_entries
 from lockstep.statistics.confidence_intervals import compute_mean_interval
 
 Metrics = dict[str, Any]

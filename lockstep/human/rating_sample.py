@@ -8,7 +8,7 @@ from fractions import Fraction
 from lockstep.errors import UserError
 from lockstep.human.human_params import HumanParams
 from lockstep.human.rating_items import Item
-from lockstep.predictions import COMMON_SLICES, Prediction
+from lockstep.predictions import COMMON_SLICES, ZERO_SHOT, Prediction
 
 Stratum = tuple[str, ...]
 """A combination of values of the slices that define the strata."""
@@ -86,8 +86,13 @@ def order_items(items: Sequence[Item], seed: str) -> list[Item]:
 
 
 def _find_text_suites(predictions: Sequence[Prediction]) -> list[str]:
-    """Return the suites with free-text answers; raise UserError if there are none."""
-    suites = {row.task for row in predictions if row.answer_form == "text"}
+    """Return the suites with free-text answers, without the few-shot ones.
+
+    Raise UserError if there are none.
+    """
+    suites = {
+        row.task for row in predictions if row.answer_form == "text" and ZERO_SHOT not in row.slices
+    }
     if not suites:
         raise UserError(
             "params.yaml: human.suites: no suite has free-text answers; name the suites to rate"

@@ -16,10 +16,11 @@ import click
 from lockstep import outputs, params, predictions
 from lockstep.errors import UserError
 from lockstep.human.human_params import HumanParams
-from lockstep.human.rating_items import HIGHEST, Item, collect_items
+from lockstep.human.rating_items import Item, collect_items
 from lockstep.human.rating_sample import order_items, sample_records
 from lockstep.params import Section
 from lockstep.predictions import Prediction
+from lockstep.rating_entries import HIGHEST
 
 _FORMULA_START = re.compile(r"(^|[;\t]|[\r\n](?![-+] ))(?=[=+\-@\t\r＝＋－＠])")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lockstep import predictions, records
 from lockstep.errors import UserError
 from lockstep.judging.judge_params import JudgeParams
-from lockstep.predictions import Prediction
+from lockstep.predictions import ZERO_SHOT, Prediction
 from lockstep.records import Record
 
 
@@ -49,8 +49,12 @@ def read_cases(predicted: Path, test: Path, settings: JudgeParams) -> list[Case]
 
 
 def _read_predictions_by_id(file: Path) -> dict[str, Prediction]:
-    """Return the predictions of records that belong to a suite, by record id."""
-    return {row.id: row for row in predictions.read(file) if row.answer_form}
+    """Return the predictions of records that belong to a suite, by record id.
+
+    Few-shot suites are left out: the test split has no such records.
+    """
+    rows = predictions.read(file)
+    return {row.id: row for row in rows if row.answer_form and ZERO_SHOT not in row.slices}
 
 
 def _select_suites(

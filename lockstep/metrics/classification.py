@@ -92,19 +92,34 @@ def f1(correct: Numbers, support: Numbers, predicted: Numbers) -> Numbers:
 
 
 def macro_average(
-    metric: LabelMetric, *, references_only: bool = False
+    metric: LabelMetric, *, references_only: bool = False, undefined: float = 0.0
 ) -> Callable[[Numbers], Numbers]:
     """Return the function of sums that averages a metric over labels.
 
     The average is over labels that occur as reference or prediction, as in scikit-learn, or with
-    `references_only` over labels that occur as reference (scikit-learn's `labels`).
+    `references_only` over labels that occur as reference (scikit-learn's `labels`). Without such a
+    label it is `undefined`.
     """
 
     def average(sums: Numbers) -> Numbers:
         correct, support, predicted = _split_counts(sums)
         averaged = support if references_only else support + predicted
         total = metric(correct, support, predicted).sum(-1)
-        return divide_or_zero(total, (averaged > 0).sum(-1))
+        labels = (averaged > 0).sum(-1)
+        return np.where(labels > 0, divide_or_zero(total, labels), undefined)
+
+    return average
+
+
+def micro_average(metric: LabelMetric, *, undefined: float = 0.0) -> Callable[[Numbers], Numbers]:
+    """Return the function of sums that computes a metric over all labels together.
+
+    It is `undefined` if no label occurs as reference or prediction.
+    """
+
+    def average(sums: Numbers) -> Numbers:
+        correct, support, predicted = (counts.sum(-1) for counts in _split_counts(sums))
+        return np.where(support + predicted > 0, metric(correct, support, predicted), undefined)
 
     return average
 
@@ -113,11 +128,6 @@ def weighted_f1(sums: Numbers) -> Numbers:
     """Return the F1 averaged over labels, weighted by how often each one is the reference."""
     correct, support, predicted = _split_counts(sums)
     return divide_or_zero((f1(correct, support, predicted) * support).sum(-1), support.sum(-1))
-
-
-def micro_f1(sums: Numbers) -> Numbers:
-    """Return the F1 over all labels together."""
-    return f1(*(counts.sum(-1) for counts in _split_counts(sums)))
 
 
 def bin_confidences(predictions: Sequence[Prediction]) -> Numbers:

@@ -16,6 +16,8 @@ class MetricDisplay:
     lower_is_better: bool = False
     digits: int | None = None
     """Digits after the decimal point; None chooses by the size of the value."""
+    tokenizer: str = ""
+    """Tokenizer of a metric that compares words or characters."""
 
     def format(self, value: float) -> str:
         """Format a value with three or four significant digits."""
@@ -61,6 +63,8 @@ class MetricDisplay:
         return 3 if size < 1 else 2 if size < 10 else 1 if size < 1000 else 0
 
 
+_WORDS = "words of any script; Chinese and Japanese by character, Thai by BudouX"
+
 DISPLAYS = {
     "accuracy": MetricDisplay(title="accuracy", percent=True, top=1),
     "all_followed": MetricDisplay(title="all rules followed", percent=True, top=1),
@@ -75,19 +79,25 @@ DISPLAYS = {
     "mean_absolute_error": MetricDisplay(title="mean absolute error", lower_is_better=True),
     "mean_squared_error": MetricDisplay(title="mean squared error", lower_is_better=True),
     "r2": MetricDisplay(title="R²", top=1, digits=3),
-    "rouge_l": MetricDisplay(title="ROUGE-L", top=1, digits=3),
-    "rouge_1": MetricDisplay(title="ROUGE-1", top=1, digits=3),
-    "rouge_2": MetricDisplay(title="ROUGE-2", top=1, digits=3),
-    "bleu": MetricDisplay(title="BLEU", top=100, digits=1),
-    "chrf": MetricDisplay(title="chrF", top=100, digits=1),
-    "meteor": MetricDisplay(title="METEOR", top=1, digits=3),
+    "rouge_l": MetricDisplay(title="ROUGE-L", top=1, digits=3, tokenizer=_WORDS),
+    "rouge_1": MetricDisplay(title="ROUGE-1", top=1, digits=3, tokenizer=_WORDS),
+    "rouge_2": MetricDisplay(title="ROUGE-2", top=1, digits=3, tokenizer=_WORDS),
+    "bleu": MetricDisplay(title="BLEU", top=100, digits=1, tokenizer="zh of sacrebleu"),
+    "chrf": MetricDisplay(title="chrF", top=100, digits=1, tokenizer="characters"),
+    "meteor": MetricDisplay(title="METEOR", top=1, digits=3, tokenizer=_WORDS),
     "exact_match": MetricDisplay(title="exact match", percent=True, top=1),
     "field_f1": MetricDisplay(title="field F1", percent=True, top=1),
+    "entity_f1": MetricDisplay(title="entity F1", percent=True, top=1),
+    "entity_precision": MetricDisplay(title="entity precision", percent=True, top=1),
+    "entity_recall": MetricDisplay(title="entity recall", percent=True, top=1),
+    "entity_macro_f1": MetricDisplay(title="entity macro F1", percent=True, top=1),
+    "entity_macro_precision": MetricDisplay(title="entity macro precision", percent=True, top=1),
+    "entity_macro_recall": MetricDisplay(title="entity macro recall", percent=True, top=1),
     "name_accuracy": MetricDisplay(title="correct function called", percent=True, top=1),
     "argument_f1": MetricDisplay(title="argument F1", percent=True, top=1),
     "call_decision_accuracy": MetricDisplay(title="call decision accuracy", percent=True, top=1),
     "schema_valid": MetricDisplay(title="matches the schema", percent=True, top=1),
-    "token_f1": MetricDisplay(title="token F1", percent=True, top=1),
+    "token_f1": MetricDisplay(title="token F1", percent=True, top=1, tokenizer=_WORDS),
     "valid": MetricDisplay(title="valid", percent=True, top=1),
     "unsafe_refused": MetricDisplay(title="unsafe prompts refused", percent=True, top=1),
     "safe_answered": MetricDisplay(title="safe prompts answered", percent=True, top=1),
@@ -95,8 +105,10 @@ DISPLAYS = {
     "all_followed_loose": MetricDisplay(title="all rules followed, loosely", percent=True, top=1),
     "rules_followed_loose": MetricDisplay(title="rules followed, loosely", percent=True, top=1),
     "calibration_error": MetricDisplay(title="calibration error", lower_is_better=True, digits=3),
-    "length_ratio": MetricDisplay(title="length relative to the reference", digits=2),
-    "distinct_2": MetricDisplay(title="distinct word pairs", digits=3),
+    "length_ratio": MetricDisplay(
+        title="length relative to the reference", digits=2, tokenizer=_WORDS
+    ),
+    "distinct_2": MetricDisplay(title="distinct word pairs", digits=3, tokenizer=_WORDS),
     "perplexity": MetricDisplay(title="perplexity", lower_is_better=True),
     "bits_per_byte": MetricDisplay(title="bits per byte", lower_is_better=True, digits=3),
 }

@@ -11,10 +11,10 @@ import numpy as np
 
 from lockstep.metrics import (
     classification,
+    entities,
     json_answers,
     json_schemas,
     refusals,
-    rules,
     scores,
     text_overlap,
     tool_calls,
@@ -29,8 +29,15 @@ from lockstep.metrics.aggregation import (
     make_mean_metric,
     make_share_metric,
 )
-from lockstep.metrics.classification import f1, macro_average, precision, recall
+from lockstep.metrics.classification import (
+    f1,
+    macro_average,
+    micro_average,
+    precision,
+    recall,
+)
 from lockstep.metrics.json_schemas import Schema
+from lockstep.metrics.rules import checking
 from lockstep.metrics.scores import Score
 from lockstep.predictions import Prediction
 from lockstep.suites import AnswerForm
@@ -154,6 +161,7 @@ METRICS: dict[str, dict[str, Metric]] = {
         "exact_match": make_share_metric(scores.json_match),
         "valid": make_share_metric(scores.valid_json),
         "field_f1": SumMetric(count_fields, field_f1),
+        **entities.METRICS,
     },
     "calls": {
         "exact_match": make_share_metric(tool_calls.call_match),
@@ -174,6 +182,7 @@ METRICS: dict[str, dict[str, Metric]] = {
         "exact_match": make_share_metric(scores.exact_match),
         "length_ratio": SumMetric(text_overlap.count_words, divide_sums),
         "distinct_2": JointMetric(text_overlap.distinct_2, by_jackknife=True),
+        **entities.METRICS,
     },
     "preference": {
         "accuracy": make_share_metric(scores.exact_match),
@@ -185,15 +194,15 @@ METRICS: dict[str, dict[str, Metric]] = {
         "safe_answered": ShareMetric(refusals.count_safe_answered, divide_sums),
     },
     "rules": {
-        "all_followed": make_share_metric(rules.all_followed),
-        "rules_followed": SumMetric(rules.count_rules, divide_sums),
-        "all_followed_loose": make_share_metric(rules.all_followed_loosely),
-        "rules_followed_loose": SumMetric(rules.count_rules_loosely, divide_sums),
+        "all_followed": make_share_metric(checking.all_followed),
+        "rules_followed": SumMetric(checking.count_rules, divide_sums),
+        "all_followed_loose": make_share_metric(checking.all_followed_loosely),
+        "rules_followed_loose": SumMetric(checking.count_rules_loosely, divide_sums),
     },
     "label": _LABELS,
     "labels": {
         "exact_match": make_share_metric(scores.json_match),
-        "micro_f1": SumMetric(classification.count_label_sets, classification.micro_f1),
+        "micro_f1": SumMetric(classification.count_label_sets, micro_average(f1)),
         "macro_f1": SumMetric(classification.count_label_sets, macro_average(f1)),
     },
     "number": _NUMBERS,
@@ -231,7 +240,7 @@ SCORES: dict[AnswerForm, Score] = {
     "text": scores.rouge_l,
     "preference": scores.exact_match,
     "refusal": refusals.refusal_match,
-    "rules": rules.all_followed,
+    "rules": checking.all_followed,
     "label": scores.exact_match,
     "labels": scores.json_match,
     "number": scores.closeness,

@@ -1,18 +1,16 @@
 """Score a single prediction against its reference, from 0 (wrong) to 1 (right)."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from lockstep.metrics.json_answers import INVALID, normalize, parse_json
+from lockstep.segmentation import compose, split_characters_and_words
 
 Score = Callable[[str, str], float]
 """Function of (reference, prediction) that returns a score from 0 to 1."""
-
-_WORD_OR_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+")
 
 
 def exact_match(reference: str, prediction: str) -> float:
@@ -82,8 +80,8 @@ def meteor(reference: str, prediction: str) -> float:
 
 
 def split_words(text: str) -> list[str]:
-    """Split a text into lower-case words and single Chinese characters."""
-    return _WORD_OR_HAN.findall(text.lower())
+    """Split a text into lower-case words and single Chinese and Japanese characters."""
+    return split_characters_and_words(compose(text.lower()))
 
 
 def is_number(text: str) -> bool:

@@ -7,16 +7,16 @@ from statistics import fmean
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.metrics import classification
+from lockstep.metrics import classification, entities
 from lockstep.metrics.aggregation import Metric
 from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, get_metrics
-from lockstep.predictions import PARENT, PERTURBATION, SPLIT, Prediction
+from lockstep.predictions import PARENT, PERTURBATION, SPLIT, ZERO_SHOT, Prediction
 from lockstep.suites import GENERATED_FORMS, AnswerForm
 
 PERPLEXITY = "perplexity"
 """Name of the group of all records whose reference has a likelihood, beside the suites."""
-LINKING_SLICES = (PARENT, PERTURBATION, SPLIT)
+LINKING_SLICES = (PARENT, PERTURBATION, SPLIT, ZERO_SHOT)
 """Slices that link predictions to each other; metrics are not broken down by them."""
 
 
@@ -63,8 +63,9 @@ def build_measured_suites(
     """Return the suites that the predictions belong to, with the metrics of each.
 
     `metrics` are names of metrics by task; other tasks have the default metrics of their answer
-    form. `schemas` are JSON Schemas by task, which add the metric `schema_valid`. Raise UserError
-    for a task without a suite and for a metric that the answer form does not have.
+    form. `schemas` are JSON Schemas by task, which add the metric `schema_valid`. A few-shot suite
+    has what its task has, unless it is named itself. Raise UserError for a task without a suite
+    and for a metric that the answer form does not have.
     """
     forms: dict[str, Any] = {row.task: row.answer_form for row in predictions if row.answer_form}
     for key, by_task in (("metrics", metrics), ("json_schemas", schemas)):
@@ -74,10 +75,26 @@ def build_measured_suites(
                     f"params.yaml: evaluate.{key}: no suite has task {task}; the suites are "
                     f"{', '.join(forms) or 'none'}"
                 )
+    zero_shot = map_few_shot(predictions)
     return [
-        _build_suite(task, form, metrics.get(task), schemas.get(task))
+        _build_suite(
+            task,
+            form,
+            metrics.get(task) or metrics.get(zero_shot.get(task, task)),
+            schemas.get(task) or schemas.get(zero_shot.get(task, task)),
+        )
         for task, form in forms.items()
     ]
+
+
+def map_few_shot(predictions: Sequence[Prediction]) -> dict[str, str]:
+    """Return {few-shot suite: task of the same records without examples}."""
+    tasks = {row.id: row.task for row in predictions}
+    return {
+        row.task: tasks[row.slices[ZERO_SHOT]]
+        for row in predictions
+        if row.slices.get(ZERO_SHOT) in tasks
+    }
 
 
 def _build_suite(
@@ -138,7 +155,8 @@ def compute_metrics(
     Each suite has `records`, `overall` {metric: value} and `slices` {slice: {value: {records and
     metrics}}}. Suites of generated answers also have `truncated`, the number of answers that
     reached max_new_tokens, and if the model reasons `reasoning_tokens`, the mean number of tokens
-    of its reasoning. Suites of labels also have `confusion` {reference: {prediction: count}}.
+    of its reasoning. Suites of labels also have `confusion` {reference: {prediction: count}}, and
+    suites with metrics of entities the `entities` {type: numbers}.
     """
     result: dict[str, Any] = {}
     forms = {suite.task: suite.form for suite in suites}
@@ -152,6 +170,8 @@ def compute_metrics(
             if any(row.reasoning_tokens for row in group.predictions):
                 lengths = [row.reasoning_tokens for row in group.predictions]
                 result[group.task]["reasoning_tokens"] = fmean(lengths)
+        if not entities.METRICS.keys().isdisjoint(group.metrics):
+            result[group.task]["entities"] = entities.summarize_types(group.predictions)
         if form in ("choice", "label"):
             result[group.task]["confusion"] = count_confusions(group.predictions)
         if form == "written_label":

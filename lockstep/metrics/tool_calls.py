@@ -1,8 +1,8 @@
 """Compare the function calls that a model generates with the reference calls.
 
 Calls are compared by name and arguments, in any order. A record may also expect no call at all.
-This follows the Berkeley Function Calling Leaderboard (Patil et al., 2025), which accepts several
-values of an argument where we compare exactly.
+Calls of a record are compared exactly; a reference that accepts several values of an argument is
+compared as the Berkeley Function Calling Leaderboard does (`accepted_calls`).
 """
 
 import json
@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from lockstep.metrics import json_answers, json_schemas
+from lockstep.data import tool_schemas
+from lockstep.metrics import accepted_calls, json_answers, json_schemas
+from lockstep.metrics.accepted_calls import AcceptedCall, Call
 from lockstep.metrics.aggregation import Numbers, divide_sums
 from lockstep.predictions import Prediction
-
-Call = tuple[str, dict[str, Any]]
-"""Name and arguments of a call."""
 
 _MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>")
 """Marks before calls in the chat templates of Hermes and Qwen, of Mistral, and of Llama."""
@@ -54,11 +53,21 @@ def parse_calls(answer: str) -> list[Call] | None:
     return calls
 
 
+def parse_reference(reference: str) -> list[Call] | list[AcceptedCall] | None:
+    """Return the expected calls, [] if none is expected, None if they cannot be read."""
+    accepted = accepted_calls.parse_reference(reference)
+    return parse_calls(reference) if accepted is None else accepted
+
+
 def call_match(reference: str, prediction: str) -> float:
-    """Return 1 if the calls are equal, in any order, or if neither text has a call."""
+    """Return 1 if the calls are the expected ones, in any order, or if neither text has a call."""
     calls = parse_calls(prediction)
-    expected = parse_calls(reference) or []
-    return float(calls is not None and _count_calls(expected) == _count_calls(calls))
+    if calls is None:
+        return 0.0
+    accepted = accepted_calls.parse_reference(reference)
+    if accepted is not None:
+        return float(accepted_calls.match_calls(accepted, calls))
+    return float(_count_calls(parse_calls(reference) or []) == _count_calls(calls))
 
 
 def call_decision_match(reference: str, prediction: str) -> float:
@@ -66,7 +75,7 @@ def call_decision_match(reference: str, prediction: str) -> float:
 
     The leaderboard names the two cases relevance and irrelevance detection.
     """
-    return float(bool(parse_calls(reference)) == (parse_calls(prediction) != []))
+    return float(bool(parse_reference(reference)) == (parse_calls(prediction) != []))
 
 
 def count_readable_calls(predictions: Sequence[Prediction]) -> Numbers:
@@ -87,22 +96,23 @@ def count_schema_matches(predictions: Sequence[Prediction]) -> Numbers:
 def count_name_matches(predictions: Sequence[Prediction]) -> Numbers:
     """Return (the expected functions are called, a call is expected), (records, 2)."""
 
-    def sort_names(answer: str) -> list[str]:
-        return sorted(name for name, _ in parse_calls(answer) or [])
+    def has_expected_names(row: Prediction) -> bool:
+        expected, calls = parse_reference(row.reference) or [], parse_calls(row.prediction) or []
+        return sorted(call[0] for call in expected) == sorted(call[0] for call in calls)
 
-    return _count_where_called(
-        predictions,
-        [sort_names(row.reference) == sort_names(row.prediction) for row in predictions],
-    )
+    return _count_where_called(predictions, [has_expected_names(row) for row in predictions])
 
 
 def count_arguments(predictions: Sequence[Prediction]) -> Numbers:
     """Count (correct, reference, predicted) arguments of all calls, (records, 3).
 
-    An argument is correct if function, name and value are equal.
+    An argument is correct if function, name and value are equal, or if the value is accepted.
     """
 
     def count(row: Prediction) -> tuple[int, int, int]:
+        accepted = accepted_calls.parse_reference(row.reference)
+        if accepted is not None:
+            return accepted_calls.count_arguments(accepted, parse_calls(row.prediction) or [])
         expected = _count_call_arguments(parse_calls(row.reference) or [])
         predicted = _count_call_arguments(parse_calls(row.prediction) or [])
         return (expected & predicted).total(), expected.total(), predicted.total()
@@ -118,7 +128,7 @@ def argument_f1(sums: Numbers) -> Numbers:
 
 def _count_where_called(predictions: Sequence[Prediction], is_correct: Sequence[bool]) -> Numbers:
     """Return (correct and a call is expected, a call is expected), (records, 2)."""
-    is_expected = [bool(parse_calls(row.reference)) for row in predictions]
+    is_expected = [bool(parse_reference(row.reference)) for row in predictions]
     pairs = zip(is_correct, is_expected, strict=True)
     return np.array([(correct and expected, expected) for correct, expected in pairs], dtype=float)
 
@@ -128,7 +138,9 @@ def _matches_tools(row: Prediction) -> bool:
     calls = parse_calls(row.prediction) or []
     return bool(calls) and all(
         name in functions
-        and json_schemas.matches_schema(arguments, functions[name].get("parameters") or {})
+        and json_schemas.matches_schema(
+            arguments, tool_schemas.normalize_parameters(functions[name].get("parameters"))
+        )
         for name, arguments in calls
     )
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from lockstep.errors import UserError
 from lockstep.models.answer_format import AnswerFormat, GeneratedAnswer
@@ -154,16 +154,19 @@ class ChatTokenizer:
         except UserError as error:
             raise UserError(f"{record.origin}: {error.message}") from None
 
-    def encode_example(self, record: Record, max_length: int, every_turn: bool = False) -> Example:
+    def encode_example(
+        self, record: Record, max_length: int, loss_on: Literal["answer", "last", "all"] = "answer"
+    ) -> Example:
         """Return a record as a training example, truncated on the right to `max_length` tokens.
 
         The labels are the answer and its end token. They exclude what a template writes after that
-        token (ChatML writes a newline), since the model never generates it. With `every_turn` the
-        labels cover the assistant's earlier turns as well.
+        token (ChatML writes a newline), since the model never generates it. In training (`last`,
+        `all`) they cover earlier turns with weight 1 as well and, for `all`, those without weight.
         """
         prompt, answer = self.encode_record(record)
         labels = [IGNORE_INDEX] * len(prompt)
-        for start, end in self._find_earlier_answers(record, prompt) if every_turn else ():
+        learnt = () if loss_on == "answer" else _find_learnt_turns(record, loss_on == "all")
+        for start, end in self._find_earlier_answers(record, prompt, learnt):
             labels[start:end] = prompt[start:end]
         return Example((prompt + answer)[:max_length], (labels + answer)[:max_length])
 
@@ -226,16 +229,16 @@ class ChatTokenizer:
             return prompt, conversation[len(prompt) :]
         return prompt, self.encode_text(turn.answer, with_control_tokens=True)
 
-    def _find_earlier_answers(self, record: Record, prompt: list[int]) -> Iterator[tuple[int, int]]:
-        """Yield start and end of each earlier assistant turn in the prompt, end token included.
+    def _find_earlier_answers(
+        self, record: Record, prompt: list[int], turns: Iterable[int]
+    ) -> Iterator[tuple[int, int]]:
+        """Yield start and end in the prompt of the assistant's turns, end token included.
 
         A turn starts where the conversation leaves the turn's own generation prompt, and ends with
         an end token or where it leaves the rendering that ends with the turn: a template may drop
         the reasoning of earlier turns (Qwen3) or end them by another token (gpt-oss).
         """
-        for number, message in enumerate(record.prompt):
-            if message["role"] != "assistant":
-                continue
+        for number in turns:
             start = count_equal(self.encode_prompt(record.prompt[:number], record.tools), prompt)
             through = self.template.render(record.prompt[: number + 1], record.tools)
             limit = count_equal(self.encode_text(through, with_control_tokens=True), prompt)
@@ -264,3 +267,10 @@ class ChatTokenizer:
                     f"{found[0]} is a control token of the base and stands in a {message['role']} "
                     f"turn: {message['content'][:60]!r}; remove it from the source"
                 )
+
+
+def _find_learnt_turns(record: Record, every_turn: bool) -> Iterator[int]:
+    """Yield the indices of the assistant's earlier turns that the loss covers."""
+    for number, message in enumerate(record.prompt):
+        if message["role"] == "assistant" and message.get("weight", int(every_turn)) == 1:
+            yield number

@@ -189,11 +189,11 @@ class ChatTemplate:
 
 
 def _adapt_messages(messages: Sequence[Message], form: MessageForm) -> Iterator[Message]:
-    """Yield the messages in the form that a template takes."""
+    """Yield the messages in the form that a template takes, without their training weight."""
     calls: list[dict[str, Any]] = []
     results = 0
     for message in messages:
-        adapted = dict(message)
+        adapted = {key: value for key, value in message.items() if key != "weight"}
         if "tool_calls" in message:
             adapted["tool_calls"] = []
             for call in message["tool_calls"]:

@@ -10,20 +10,25 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import regex
 from pydantic import Field
 
 from lockstep.metrics import json_answers
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
 from lockstep.predictions import PARENT, PERTURBATION, Prediction
 from lockstep.records import Record
+from lockstep.segmentation import EXTEND, split_graphemes
 from lockstep.suites import GENERATED_FORMS, LABEL_FORMS, AnswerForm, Suite
 
 Kind = Literal["resample", "typos", "case", "spaces", "options"]
 
-_LETTERS = re.compile(r"[^\W\d_]+")
-_WORD = re.compile(r"[^\W\d_\u3400-\u9fff]{3,}|[\u3400-\u9fff]{3,}")
+_LETTERS = regex.compile(rf"(?:[\p{{L}}\p{{Nl}}\p{{No}}]{EXTEND}*)+")
+_WORD = regex.compile(
+    rf"(?:[[\p{{L}}\p{{Nl}}\p{{No}}]--[\u3400-\u9fff]]{EXTEND}*){{3,}}|[\u3400-\u9fff]{{3,}}",
+    regex.V1,
+)
 _GAP = re.compile(r"(?<=\S) (?=\S)|(?<=[\u3400-\u9fff])(?=[\u3400-\u9fff])")
 
 
@@ -123,11 +128,18 @@ def _perturb_question(
 
 
 def _mistype(word: str, rng: random.Random) -> str:
-    """Return the word with a typing error inside: two letters swapped, one missing or doubled."""
-    position = rng.randrange(1, len(word) - 1)
-    first, second = word[position], word[position + 1]
+    """Return the word with a typing error inside: two letters swapped, one missing or doubled.
+
+    Combining marks stay with their letter. A word of fewer than three letters with marks doubles
+    its last one.
+    """
+    letters = split_graphemes(word)
+    if len(letters) < 3:
+        return word + letters[-1]
+    position = rng.randrange(1, len(letters) - 1)
+    first, second = letters[position : position + 2]
     error = rng.choice((second + first, first, first + first + second))
-    return word[:position] + error + word[position + 2 :]
+    return "".join([*letters[:position], error, *letters[position + 2 :]])
 
 
 def _reorder_labels(record: Record, labels: Sequence[str], rng: random.Random) -> Record:
@@ -148,7 +160,7 @@ def _reorder_labels(record: Record, labels: Sequence[str], rng: random.Random) -
 
 def _change_matches(
     text: str,
-    pattern: re.Pattern[str],
+    pattern: Any,
     protected: Sequence[str],
     rate: float,
     rng: random.Random,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from lockstep.params import NaturalInt, PositiveInt, Section
+from lockstep.predicting.few_shot import FewShotParams
 from lockstep.predicting.lm_eval_tasks import LmEvalParams
 from lockstep.predicting.perturbations import RobustnessParams
 from lockstep.predicting.retrieval import RetrievalParams
@@ -32,6 +33,9 @@ class PredictParams(Section):
     """Records and tasks that lm-eval scores in addition."""
     robustness: RobustnessParams = RobustnessParams()
     """Perturbed test records that the model also answers."""
+    few_shot: list[FewShotParams] = []
+    """Suites that are answered once more with examples in the prompt, as TASK-SHOTS-shot: what the
+    base can do without tuning."""
     retrieval: RetrievalParams = RetrievalParams()
     """Generated long-context records that the model also answers."""
 

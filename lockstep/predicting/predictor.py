@@ -7,9 +7,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lockstep import records
+from lockstep.errors import UserError
 from lockstep.inference import latency, vllm_backend
 from lockstep.models.heads import Head
-from lockstep.predicting import perturbations, retrieval
+from lockstep.predicting import few_shot, perturbations, retrieval
 from lockstep.predicting.resume_cache import ResumeCache
 from lockstep.predicting.variant_model import Answer, VariantModel
 from lockstep.predictions import SPLIT, Prediction
@@ -34,7 +35,8 @@ class Predictor:
     ) -> None:
         """Choose the records.
 
-        `suites` may include long-context retrieval, whose records are generated here.
+        `suites` may include few-shot suites and long-context retrieval, whose records are
+        generated here.
         `labels` are the labels of each task. `split_records` are the records of the other splits;
         an even sample of them is answered too, without records that exceed the model's context.
         """
@@ -48,6 +50,10 @@ class Predictor:
             generated = retrieval.generate_records(
                 model.count_prompt_tokens, self.settings.retrieval, seed
             )
+        generated += few_shot.generate_records(
+            self.settings.few_shot, test_records, split_records["train"], labels, seed
+        )
+        self.few_shot = {setting.name: setting.task for setting in self.settings.few_shot}
         self.test_records = [*test_records, *generated]
         self.perturbed = {suite.task: self._perturb_records(suite) for suite in self.suites}
         self.split_samples = {
@@ -61,7 +67,14 @@ class Predictor:
             vllm_backend.check_model(self.model.folder)
         for suite in self.suites:
             suite_records = [*select_records(suite, self.test_records), *self.perturbed[suite.task]]
-            self.model.check_context(suite, suite_records, self._get_labels(suite))
+            try:
+                self.model.check_context(suite, suite_records, self._get_labels(suite))
+            except UserError as error:
+                if suite.task not in self.few_shot:
+                    raise
+                raise UserError(
+                    f"{error.message}, or the shots of {suite.task} in predict.few_shot"
+                ) from None
 
     def predict(self, cache: ResumeCache) -> list[Prediction]:
         """Answer the test records of all suites, and compute the likelihood of each reference."""
@@ -111,18 +124,18 @@ class Predictor:
         generated = [
             record
             for suite in self.suites
-            if suite.answer in GENERATED_FORMS and suite.task != RETRIEVAL
+            if suite.answer in GENERATED_FORMS and suite.task not in (RETRIEVAL, *self.few_shot)
             for record in select_records(suite, self.test_records)
         ]
         return self.model.measure_latency(records.sample_evenly(generated, latency.PROMPTS))
 
     def _get_labels(self, suite: Suite) -> list[str]:
-        return self.labels.get(suite.task, [])
+        return self.labels.get(self.few_shot.get(suite.task, suite.task), [])
 
     def _perturb_records(self, suite: Suite) -> list[Record]:
         """Return the perturbed versions of a sample of the suite's records."""
         settings = self.settings.robustness
-        if not settings.covers(suite):
+        if suite.task in self.few_shot or not settings.covers(suite):
             return []
         return [
             version
@@ -164,7 +177,9 @@ class Predictor:
             for record in all_records
             if self.model.head is None
             and record.task not in judged_tasks
+            and record.task not in self.few_shot
             and record.desirable is not False
+            and record.accepted_calls is None
         ]
         losses = cache.map(f"{prefix}losses", with_likelihood, self.model.compute_reference_losses)
         losses_by_id = {
@@ -198,7 +213,7 @@ class Predictor:
             tools=record.tools,
             question=record.question,
             prompt=hash_prompt(prompt),
-            reference=record.answer,
+            reference=record.reference,
             loss=None if loss is None else round(loss, 4),
             tokens=tokens,
         )

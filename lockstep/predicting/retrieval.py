@@ -79,7 +79,7 @@ def generate_records(
     """Generate records for each language, length and depth.
 
     A prompt, with its chat template, has at most the given length and is at most one sentence
-    shorter. The reference is a rule (metrics.rules): the answer contains the code. Raise UserError
+    shorter. The reference is a rule (metrics/rules): the answer contains the code. Raise UserError
     if a length does not hold the question and its fact, or if the tokenizer does not know a
     language.
     """

@@ -253,7 +253,7 @@ class VariantModel:
 
     def _choose_preferred(self, records: Sequence[Record]) -> list[Answer]:
         """Return the answer with the higher reward or, for a generative model, likelihood."""
-        others = [record.with_answer(record.rejected or "") for record in records]
+        others = [record.with_rejected() for record in records]
         scores = zip(self._score_answers(records), self._score_answers(others), strict=True)
         return [
             Answer(

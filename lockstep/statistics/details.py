@@ -95,10 +95,7 @@ def count_changes(
 
 
 def compute_class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Metrics]:
-    """Return precision, recall and F1 of each label with intervals; 0 where a denominator is 0.
-
-    `confusion` is {reference: {prediction: count}}.
-    """
+    """Return the metrics of each label; `confusion` is {reference: {prediction: count}}."""
     predicted: Counter[str] = Counter()
     for row in confusion.values():
         predicted.update(row)
@@ -106,19 +103,19 @@ def compute_class_metrics(confusion: dict[str, dict[str, int]]) -> dict[str, Met
     for label in sorted({*confusion, *predicted} - {OTHER}):
         records = sum(confusion.get(label, {}).values())
         correct = confusion.get(label, {}).get(label, 0)
-        denominators = {"precision": predicted[label], "recall": records}
-        result[label] = {
-            "records": records,
-            "precision": correct / predicted[label] if predicted[label] else 0.0,
-            "recall": correct / records if records else 0.0,
-            "f1": 2 * correct / (records + predicted[label]) if correct else 0.0,
-            "intervals": {
-                name: _format_interval(compute_share_interval(correct, denominator))
-                for name, denominator in denominators.items()
-                if denominator
-            },
-        }
+        result[label] = {"records": records, **_rate_class(correct, records, predicted[label])}
     return result
+
+
+def compute_entity_metrics(types: Mapping[str, Mapping[str, int]]) -> dict[str, Metrics]:
+    """Return the metrics of each entity type; `types` is {type: numbers} (metrics.entities)."""
+    return {
+        name: {
+            **counts,
+            **_rate_class(counts["correct"], counts["reference"], counts["predicted"]),
+        }
+        for name, counts in types.items()
+    }
 
 
 def find_weakest_slices(suite: Metrics) -> Metrics:
@@ -193,9 +190,26 @@ def _add_statistics(
             },
             "weakest": find_weakest_slices(suite),
         }
+        if "entities" in suite:
+            result[task]["entities"] = compute_entity_metrics(suite["entities"])
         if "confusion" in suite:
             result[task]["classes"] = compute_class_metrics(suite["confusion"])
     return result
+
+
+def _rate_class(correct: int, expected: int, predicted: int) -> Metrics:
+    """Return precision, recall and F1 with intervals; 0 where a denominator is 0."""
+    denominators = {"precision": predicted, "recall": expected}
+    return {
+        "precision": correct / predicted if predicted else 0.0,
+        "recall": correct / expected if expected else 0.0,
+        "f1": 2 * correct / (expected + predicted) if correct else 0.0,
+        "intervals": {
+            name: _format_interval(compute_share_interval(correct, denominator))
+            for name, denominator in denominators.items()
+            if denominator
+        },
+    }
 
 
 def _format_by_suite(
@@ -266,4 +280,9 @@ def _describe_suite(
         "form": suite.form,
         "graded": examples.is_graded(suite),
         "longest_reference": max(lengths, default=0),
+        "tokenizers": {
+            name: tokenizer
+            for name in suite.metrics
+            if (tokenizer := describe_metric(name).tokenizer)
+        },
     }

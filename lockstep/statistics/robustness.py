@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lockstep.metrics import classification, refusals, rules, scores, tool_calls
+from lockstep.metrics import classification, refusals, scores, tool_calls
+from lockstep.metrics.rules import checking
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import PARENT, PERTURBATION, Prediction
 from lockstep.statistics.confidence_intervals import compute_mean_interval
@@ -92,7 +93,7 @@ def _similar_text(first: Prediction, second: Prediction) -> float:
 
 def _equal_rules(first: Prediction, second: Prediction) -> float:
     """Return the share of rules that both answers follow or both break."""
-    results = [rules.check_rules(row.reference, row.prediction) for row in (first, second)]
+    results = [checking.check_rules(row.reference, row.prediction) for row in (first, second)]
     return _mean([float(is_met == other) for is_met, other in zip(*results, strict=True)])
 
 

@@ -64,6 +64,11 @@ def check_launch(launch: LaunchParams, params: TrainParams) -> None:
         raise UserError(
             f"{where} trained task weights work in one process only; set sft.weighting to fixed"
         )
+    if sharded and any(reward.kind == "model" for reward in params.grpo.rewards):
+        raise UserError(
+            f"{where} {launch.strategy} cannot shard a reward model; set strategy to ddp, in which "
+            "each process holds the whole model"
+        )
     if sharded and params.strategy == "qlora":
         raise UserError(
             f"{where} {launch.strategy} cannot shard 4-bit weights; set strategy to ddp"

@@ -72,7 +72,8 @@ def estimate_memory(trainer: Any, plan: Plan) -> Memory:
 
     The trainer must be ready to train, and its model not sharded yet.
     """
-    models = [trainer.model, getattr(trainer, "ref_model", None)]
+    rewards = [getattr(reward, "model", None) for reward in getattr(trainer, "reward_funcs", ())]
+    models = [trainer.model, getattr(trainer, "ref_model", None), *rewards]
     trained = sum(_count_elements(p) for p in trainer.model.parameters() if p.requires_grad)
     return Memory(
         weights=sum(

@@ -62,7 +62,8 @@ class SftParams(Section):
     """Settings of the objective sft."""
 
     loss_on: Literal["last", "all"] = "last"
-    """Assistant turns that count in the loss: the last one, or all."""
+    """Assistant turns that count in the loss: the last one, or all. A turn's own weight has
+    precedence: with weight 1 it counts, with weight 0 it does not."""
     weighting: Literal["fixed", "rows", "uncertainty", "loss_ratio"] = "fixed"
     """Weights of the answer tokens' losses: fixed (each token of a task counts equally), rows (each
     row of a task counts equally, however long its answer), or weights of the tasks that are trained
@@ -73,13 +74,25 @@ class SftParams(Section):
 
 
 class RewardParams(Section):
-    """One reward of the objective grpo; its value is between 0 and 1."""
+    """One reward of the objective grpo; that of a model is any number, others are from 0 to 1."""
 
-    kind: Literal["exact_match", "json", "length"]
+    kind: Literal["exact_match", "json", "length", "model"]
     """exact_match: the answer equals the reference. json: the answer parses as JSON. length: 1 for
-    an answer no longer than the reference, falling to 0 for one twice as long."""
+    an answer no longer than the reference, falling to 0 for one twice as long. model: the output of
+    a reward model."""
     weight: PositiveFloat
     """Factor of this reward in the sum of all rewards."""
+    model: str = ""
+    """Reward model of kind model: a folder that the objective reward trained, such as a copy of
+    data/merged, or owner/name@revision on the hub with all 40 digits of the revision."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> "RewardParams":
+        if self.kind == "model" and not self.model:
+            raise ValueError("kind model needs model: the folder of a reward model")
+        if self.kind != "model" and self.model:
+            raise ValueError(f"kind {self.kind} uses no model; set kind to model, or remove model")
+        return self
 
 
 class GrpoParams(Section):

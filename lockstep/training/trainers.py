@@ -1,7 +1,6 @@
 """Trainers of the objectives, from TRL and transformers, made resumable. Imports torch."""
 
 import copy
-import json
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,10 +13,9 @@ from datasets import Dataset
 from peft import get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from transformers import DataCollatorWithPadding, set_seed
-from trl import DPOTrainer, GRPOTrainer, KTOTrainer, RewardTrainer
+from trl import DPOTrainer, KTOTrainer, RewardTrainer
 from trl.experimental.cpo import CPOTrainer
 from trl.experimental.orpo import ORPOTrainer
-from trl.trainer.grpo_trainer import RepeatSampler
 
 from lockstep.errors import UserError
 from lockstep.models.chat import IGNORE_INDEX, ChatTokenizer
@@ -26,9 +24,9 @@ from lockstep.training import (
     loss_weighting,
     merge_check,
     packing_check,
-    rewards,
     target_modules,
 )
+from lockstep.training.grpo_trainer import build_grpo_trainer
 from lockstep.training.resumable_trainer import ResumableTrainer
 from lockstep.training.seq2seq_trainer import build_seq2seq_trainer
 from lockstep.training.supervised_trainer import SupervisedTrainer, TaskCollator
@@ -83,45 +81,6 @@ class SimpoTrainer(PairTrainer, CPOTrainer):
     """SimPO (Meng, Xia and Chen, 2024), a loss of TRL's CPO trainer."""
 
 
-class GrpoTrainer(ResumableTrainer, GRPOTrainer):
-    """GRPO (Shao et al., 2024); prompts are rendered by lockstep.models.chat."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        sampler: Any = GRPOTrainer._get_train_sampler(self, train_dataset)
-        self.sampler = RepeatedEpochSampler(sampler, self.args.seed)
-        return self.sampler
-
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        return GRPOTrainer._get_eval_sampler(self, eval_dataset)
-
-    def _tokenize_prompts(self, prompts: list[str]) -> Any:
-        conversations = [json.loads(prompt) for prompt in prompts]
-        ids = [
-            self.plan.tokenizer.encode_prompt(conversation["messages"], conversation["tools"])
-            for conversation in conversations
-        ]
-        return ids, None, {}
-
-    def _calculate_rewards(
-        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: list[list[int]]
-    ) -> Any:
-        """Reward the answers without the reasoning in front of them."""
-        answers = [self.plan.tokenizer.parse_answer(ids).text for ids in completion_ids_list]
-        return super()._calculate_rewards(inputs, prompts, answers, completion_ids_list)
-
-
-class RepeatedEpochSampler(RepeatSampler):
-    """TRL's RepeatSampler, whose order depends on seed and epoch alone, so it can be resumed."""
-
-    def __init__(self, sampler: RepeatSampler, seed: int) -> None:
-        vars(self).update(vars(sampler))
-        self.first_seed = seed
-
-    def set_epoch(self, epoch: int) -> None:
-        """Seed the generator for an epoch."""
-        self.generator.manual_seed(self.first_seed + epoch)
-
-
 class HeadTrainer(ResumableTrainer):
     """transformers' Trainer for classification and regression."""
 
@@ -170,10 +129,7 @@ def _build_trainer(model: Any, plan: Plan) -> ResumableTrainer:
         case "reward":
             trainer = RewardModelTrainer(**common, peft_config=adapter_config)
         case "grpo":
-            model.generation_config.eos_token_id = list(plan.tokenizer.end_ids)
-            config.reward_weights = [reward.weight for reward in params.grpo.rewards]
-            functions: Any = [rewards.FUNCTIONS[reward.kind] for reward in params.grpo.rewards]
-            trainer = GrpoTrainer(**common, peft_config=adapter_config, reward_funcs=functions)
+            trainer = build_grpo_trainer(common, plan)
         case _:
             trainer = _build_head_trainer(common, plan)
     if adapter_config is not None and not adapter_config.is_prompt_learning:
@@ -303,6 +259,9 @@ def _build_dataset(rows: Rows, params: TrainParams, tasks: Sequence[str]) -> Any
     if params.objective == "sft" and has_task_weights:
         for row, value in zip(rows.rows, values, strict=True):
             value["task"] = tasks.index(row.task) if row.task in tasks else 0
+    if any("margin" in value for value in values):  # TRL's collator takes all margins or none
+        for value in values:
+            value.setdefault("margin", 0.0)
     if params.objective == "kto":  # TRL estimates the KL divergence from answers to other prompts
         half = len(values) // 2
         for index, value in enumerate(values):

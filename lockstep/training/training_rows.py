@@ -184,9 +184,7 @@ class RowRenderer:
     def _render_example(self, record: Record) -> Iterator[Row]:
         """Yield the whole conversation, with labels for the answers in the loss."""
         example = self.tokenizer.encode_example(
-            record,
-            self.params.max_length,
-            every_turn=self.params.sft.loss_on == "all",
+            record, self.params.max_length, self.params.sft.loss_on
         )
         values = {"input_ids": example.input_ids, "labels": example.labels}
         truncated = example.input_ids[-1] not in self.tokenizer.end_ids
@@ -210,7 +208,7 @@ class RowRenderer:
                 "sft",
             )
         prompt, chosen = self.tokenizer.encode_record(record)
-        _, rejected = self.tokenizer.encode_record(record.with_answer(record.rejected))
+        _, rejected = self.tokenizer.encode_record(record.with_rejected())
         room = self._count_free_tokens(prompt)
         truncated = max(len(chosen), len(rejected)) > room
         chosen, rejected = chosen[:room], rejected[:room]
@@ -219,10 +217,14 @@ class RowRenderer:
         yield Row(values, tokens, min(len(chosen), len(rejected)), truncated, record.task)
 
     def _render_full_pair(self, record: Record) -> Iterator[Row]:
-        """Yield two whole conversations: prompt and chosen answer, prompt and rejected answer."""
+        """Yield two whole conversations, prompt and each answer, and the margin if there is one."""
         for row in self._render_pair(record):
             prompt = row.values["prompt_ids"]
-            both = {name: prompt + row.values[name] for name in ("chosen_ids", "rejected_ids")}
+            both: dict[str, Any] = {
+                name: prompt + row.values[name] for name in ("chosen_ids", "rejected_ids")
+            }
+            if record.margin is not None:
+                both["margin"] = record.margin
             yield Row(both, row.tokens, row.loss_tokens, row.truncated, row.task)
 
     def _render_unpaired(self, record: Record) -> Iterator[Row]:
@@ -233,7 +235,7 @@ class RowRenderer:
         room = self._count_free_tokens(prompt)
         answers = [(answer, record.desirable is not False)]
         if record.rejected is not None:
-            _, rejected = self.tokenizer.encode_record(record.with_answer(record.rejected))
+            _, rejected = self.tokenizer.encode_record(record.with_rejected())
             answers.append((rejected, False))
         for answer, desirable in answers:
             completion = answer[:room]

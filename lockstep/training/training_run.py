@@ -16,7 +16,7 @@ from lockstep.errors import UserError
 from lockstep.models import compute, loading
 from lockstep.models.heads import Head
 from lockstep.resume_key import compute_resume_key
-from lockstep.training import adapters, interruption, launch, training_log
+from lockstep.training import adapters, interruption, launch, reward_models, training_log
 from lockstep.training.checkpoints import Checkpoints, open_checkpoints
 from lockstep.training.training_plan import Params, Plan
 
@@ -144,6 +144,7 @@ def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
     """Return the content of summary.json: sizes, truncation, and the losses of the result."""
     history, rows = trainer.state.log_history, plan.train_rows
     step, metrics = training_log.list_evaluations(history)[trainer.find_result_evaluation()]
+    folders = reward_models.find_folders(plan.params)
     return {
         "objective": plan.params.objective,
         "strategy": plan.params.strategy,
@@ -161,4 +162,5 @@ def summarize_training(trainer: Any, plan: Plan) -> dict[str, Any]:
         "loss": training_log.list_losses(history)[-1],
         "validation_loss": metrics["loss"],
         "validation_step": step,
+        **({"reward_models": reward_models.hash_folders(folders)} if folders else {}),
     }

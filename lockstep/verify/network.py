@@ -7,16 +7,18 @@ from lockstep.hub import auxiliary_models
 
 
 def may_connect(params: Mapping[str, Any]) -> bool:
-    """Whether the params of a stage name an endpoint or a model on the Hugging Face Hub.
+    """Whether the params of a stage name an endpoint, or a model or data set on the hub.
 
     `params` maps sections of params.yaml to their values, as dvc.lock records them for a stage.
     """
     base, judge = params.get("base", {}), params.get("judge", {})
     methods = params.get("augment", {}).get("methods", [])
+    sources = params.get("prepare", {}).get("sources", [])
     return (
         base.get("source") == "hub"
         or judge.get("by") == "endpoint"
         or (judge.get("by") == "model" and _names_hub_model(judge.get("model", {})))
+        or any(source.get("hub") for source in sources)
         or any(m.get("method") == "paraphrase" or _names_hub_model(m) for m in methods)
     )
 

@@ -40,6 +40,11 @@ def test_an_entry_inside_a_chinese_word_is_not_replaced() -> None:
     assert replace_all("手机坏了", known={"手机": ["电话"]}) == "电话坏了"
 
 
+def test_an_entry_before_a_combining_mark_is_another_word() -> None:
+    text = "a cafe\u0301 here"
+    assert replace_all(text, known={"cafe": ["bar"]}) == text
+
+
 def test_the_rate_is_the_share_of_words_replaced() -> None:
     assert replace_all("order order order order", rate=0.5).split().count("purchase") == 2
     assert replace_all("order order order order", rate=0.0).split().count("purchase") == 1

@@ -1,6 +1,7 @@
 """The right number of words changes in every language, and protected texts stay."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.augmentation import noise, words
+from lockstep.segmentation import split_words
 
 CHANGES = [
     words.delete_words,
@@ -108,3 +110,35 @@ def test_digits_are_not_changed(
 ) -> None:
     after = change(text, rate, random.Random(seed), [])
     assert [c for c in after if c.isdecimal()] == [c for c in text if c.isdecimal()]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("मुझे हिन्दी में लिखिए", ["मुझे", "हिन्दी", "में", "लिखिए"]),
+        ("আমি বাংলায় গান", ["আমি", "বাংলায়", "গান"]),
+        ("தமிழ் மொழி இனிது", ["தமிழ்", "மொழி", "இனிது"]),
+        ("السَّلَامُ عَلَيْكُمْ كُلَّكُمْ", ["السَّلَامُ", "عَلَيْكُمْ", "كُلَّكُمْ"]),
+        (
+            "cafe\u0301 nai\u0308ve re\u0301sume\u0301",
+            ["café", "naïve", "résumé"],
+        ),
+        ("วันนี้อากาศดี", ["วัน", "นี้", "อากาศ", "ดี"]),
+    ],
+)
+def test_words_of_any_script_are_deleted_and_swapped_whole(text: str, parts: list[str]) -> None:
+    for seed in range(5):
+        swapped = words.swap_words(text, 1.0, random.Random(seed), [])
+        deleted = delete_words(text, 0.1, seed)
+        assert sorted(split_words(swapped)) == sorted(parts)
+        assert deleted.replace(" ", "") in {
+            "".join(parts[:i] + parts[i + 1 :]) for i in range(len(parts))
+        }
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_letters_with_combining_marks_keep_them(change: Callable[..., str]) -> None:
+    text = "e\u0301e\u0301 a\u0308"
+    for seed in range(5):
+        after = change(text, 0.5, random.Random(seed), [])
+        assert re.findall(".\u0301", after) == ["e\u0301", "e\u0301"]

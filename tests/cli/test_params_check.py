@@ -51,7 +51,7 @@ def test_the_real_params_are_valid() -> None:
         ("prepare.sources.4.format", "alpca", "prepare.sources.4.format: input should be 'alpaca'"),
         ("prepare.sources.4.tsk", "slots", "prepare.sources.4.tsk: unknown key; did you mean task"),
         ("prepare.sources.0.path", "../a.csv", "prepare.sources.0.path: must be relative to"),
-        ("prepare.sources.0.path", "intent.xlsx", "prepare.sources.0.path: must end in .jsonl"),
+        ("prepare.sources.0.path", "intent.docx", "prepare.sources.0.path: must end in .jsonl"),
         ("augment.methods.0.rat", 0.1, "augment.methods.0.rat: unknown key; did you mean rate?"),
         ("augment.methods.0.rate", 2.0, "augment.methods.0.rate: input should be less than or"),
         ("evaluate.metrics", {"intent": "accuracy"}, "evaluate.metrics.intent: input should be a "),

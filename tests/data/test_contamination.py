@@ -2,33 +2,58 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.data import contamination, ngrams
+from lockstep.data.normalized_texts import normalize_texts
 from lockstep.errors import UserError
 
 
-def find_contaminated(texts: list[str], forbidden: list[str], words: int) -> list[str]:
-    grams = ngrams.hash_word_ngrams(ngrams.normalize_texts(texts), words)
-    hashes = contamination.collect_ngrams(forbidden, words)
-    is_contaminated = contamination.contains_any(grams, hashes)
-    return [text for text, found in zip(texts, is_contaminated, strict=True) if found]
+def find_contaminated(texts: list[str], protected: list[str], words: int) -> dict[int, str]:
+    """Return {index of a text: the protected text that shares as many words}."""
+    grams = ngrams.hash_unit_ngrams(normalize_texts(texts).drop_signs(), words)
+    strings = {"b.jsonl": [(text, text) for text in protected]}
+    return contamination.find_contaminated(
+        grams,
+        np.arange(len(texts)),
+        texts.__getitem__,
+        contamination.protect_benchmarks(strings, words),
+        words,
+    )
 
 
-def test_case_and_punctuation_are_ignored() -> None:
-    texts = [
-        "please: WHERE is my blue parcel now?",
-        "where is my red parcel now",
-        "我想知道蓝色包裹在哪里",
-        "short",
-    ]
-    forbidden = ["Where is my blue parcel", "蓝色包裹在哪"]
-    assert find_contaminated(texts, forbidden, 5) == [texts[0], texts[2]]
-    assert find_contaminated(texts, forbidden, 0) == []
-    assert find_contaminated(texts, [], 5) == []
-    assert find_contaminated(texts, ["too few"], 5) == []
+def test_case_punctuation_and_signs_are_ignored() -> None:
+    texts = ["please: WHERE is my *blue* parcel now?", "where is my red parcel now", "short"]
+    protected = ["Something else", "Where is my blue parcel"]
+    assert find_contaminated(texts, protected, 5) == {0: protected[1]}
+    assert find_contaminated(texts, protected, 0) == {}
+    assert find_contaminated(texts, [], 5) == {}
+    assert find_contaminated(texts, ["too few"], 5) == {}
+
+
+def test_numbers_count() -> None:
+    assert find_contaminated(["add 12 and 7 now"], ["add 15 and 7 now"], 4) == {}
+    assert find_contaminated(["add 12 and 7 now"], ["add 12 and 7 now"], 4) != {}
+
+
+@pytest.mark.parametrize(
+    ("text", "protected", "words"),
+    [
+        ("请问我的订单什么时候可以发货", "你好，请问我的订单什么时候可以发货？", 8),
+        ("注文した商品がまだ届きません", "すみません、注文した商品がまだ届きません。", 9),
+        ("วันนี้อากาศดีมากเราจึงเดินไปสวน", "ครับ วันนี้อากาศดีมากเราจึงเดินไปสวน", 10),
+        ("हिन्दी में लिखें", "कृपया हिन्दी में लिखें", 3),
+    ],
+)
+def test_words_of_languages_without_spaces_are_counted(
+    text: str, protected: str, words: int
+) -> None:
+    """A Chinese text has eight words in fourteen characters."""
+    assert find_contaminated([text], [protected], words) == {0: protected}
+    assert find_contaminated([text], [protected], words + 1) == {}
 
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "价"]), max_size=9)
@@ -41,18 +66,24 @@ def test_the_result_equals_a_comparison_of_word_lists(
     def list_word_runs(words: list[str]) -> set[tuple[str, ...]]:
         return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
 
-    forbidden = set().union(*map(list_word_runs, others)) if others else set()
-    expected = [" ".join(words) for words in texts if list_word_runs(words) & forbidden]
-    assert expected == find_contaminated(
+    found = find_contaminated(
         [" ".join(words) for words in texts], [" ".join(words) for words in others], n
     )
+    protected = set().union(*map(list_word_runs, others)) if others else set()
+    expected = {i for i, words in enumerate(texts) if list_word_runs(words) & protected}
+    assert found.keys() == expected
+    for index, text in found.items():
+        assert list_word_runs(text.split()) & list_word_runs(texts[index])
 
 
-def test_every_string_of_a_benchmark_is_read(tmp_path: Path) -> None:
+def test_every_string_of_a_benchmark_is_read_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": NaN}\n')
     (tmp_path / "c.csv").write_text("prompt,label\nthree,safe\n")
     texts = contamination.read_benchmarks(tmp_path, ["b.jsonl", "c.csv"])
-    assert texts == {"b.jsonl": ["one", "two"], "c.csv": ["three", "safe"]}
+    assert texts == {
+        "b.jsonl": [("b.jsonl:1", "one"), ("b.jsonl:1", "two")],
+        "c.csv": [("c.csv:2", "three"), ("c.csv:2", "safe")],
+    }
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from lockstep.data import duplicates, near_duplicates, ngrams
+from lockstep.data import duplicates, near_duplicates
 from lockstep.data.duplicates import Pairs
+from lockstep.data.normalized_texts import normalize_texts
 
 WORDS = [
     "parcel",
@@ -26,7 +27,7 @@ WORDS = [
 
 
 def find_pairs(texts: list[str], threshold: float) -> Pairs:
-    bands = near_duplicates.compute_bands(ngrams.normalize_texts(texts), threshold)
+    bands = near_duplicates.compute_bands(normalize_texts(texts), threshold)
     return near_duplicates.find_near_pairs(bands, texts.__getitem__, threshold)
 
 

@@ -46,6 +46,8 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "answer": "",
         "labels": "",
         "label_names": {},
+        "control": "",
+        "annotation": "",
         "roles": {},
         "same_role": "reject",
         "licence": "",
@@ -55,7 +57,13 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "unknown_columns": "note",
         "boilerplate": [],
         "max_characters": 100_000,
-        "quality": {"max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.0},
+        "quality": {
+            "max_repetition": 0.7,
+            "length_ratio": [0.01, 100.0],
+            "min_score": 0.0,
+            "grades": [],
+            "min_grade": 1.0,
+        },
         "decontaminate": {"words": 20, "benchmarks": []},
     }
     assert params.split.model_dump(exclude={"method", "validation", "test"}) == {

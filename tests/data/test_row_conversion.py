@@ -332,11 +332,21 @@ def test_a_label_that_is_not_allowed_is_rejected(tmp_path: Path) -> None:
     ]
 
 
+def test_the_most_similar_label_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('["refund", "order"]')
+    source = make_source("a.csv", "multi_label", labels="labels.json")
+    data = 'text,labels\na,"[""order"", ""refnd""]"\n'
+    (rejected,) = convert_file(tmp_path, data, source)
+    assert isinstance(rejected, RejectedRow)
+    assert rejected.detail == '"refnd" is not in labels.json; did you mean refund?'
+
+
 def test_a_rejected_csv_row_shows_its_cells(tmp_path: Path) -> None:
     (row,) = convert_file(tmp_path, "prompt,completion\na,b,c\n", make_source("a.csv"))
     assert row == RejectedRow(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
-    copy = pickle.loads(pickle.dumps(InvalidRowError("reason", "row")))  # noqa: S301  # made here
-    assert (str(copy), copy.row) == ("reason", "row")
+    error = InvalidRowError("reason", "row", detail="more")
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # made here
+    assert (str(copy), copy.row, copy.detail) == ("reason", "row", "more")
 
 
 def test_labels_and_preferences_are_compared_after_cleaning(tmp_path: Path) -> None:
@@ -352,15 +362,71 @@ def test_labels_and_preferences_are_compared_after_cleaning(tmp_path: Path) -> N
     assert isinstance(rejected, RejectedRow) and rejected.reason == "chosen_equals_rejected"
 
 
+def test_the_weight_of_a_row_multiplies_that_of_its_source(tmp_path: Path) -> None:
+    source = make_source("a.jsonl", weight=2.0)
+    (record,) = convert_file(tmp_path, json.dumps({**PAIR, "weight": 1.5}), source)
+    assert isinstance(record, Record) and record.weight == 3.0
+
+
+def test_several_pairs_of_a_row_are_a_group(tmp_path: Path) -> None:
+    row = {"prompt": "a", "chosen": "b", "rejected": ["c", "d"], "score": 2, "user": "u"}
+    row |= {"reject_reason": ["rude", "long"], "language": "en"}
+    source = make_source("a.jsonl", "preference", slices=["language"])
+    pairs = convert_file(tmp_path, json.dumps(row), source)
+    found = [(p.origin, p.rejected, p.margin, p.group, p.slices) for p in pairs]
+    assert found == [
+        ("a.jsonl:1.1", "c", 2.0, "row=a.jsonl:1", {"language": "en", "reject_reason": "rude"}),
+        ("a.jsonl:1.2", "d", 2.0, "row=a.jsonl:1", {"language": "en", "reject_reason": "long"}),
+    ]
+    source = make_source("a.jsonl", "preference", columns={"group": "user"})
+    assert {p.group for p in convert_file(tmp_path, json.dumps(row), source)} == {"user=u"}
+    row["rejected"] = ["c", "b"]
+    assert find_reason(tmp_path, row, "preference") == "chosen_equals_rejected"
+
+
+def test_the_reasoning_of_both_answers_is_cleaned(tmp_path: Path) -> None:
+    answers = [
+        {"role": "assistant", "content": text, "reasoning_content": "\uff11"} for text in "bc"
+    ]
+    row = {"prompt": "a", "chosen": answers[:1], "rejected": answers[1:]}
+    (pair,) = convert_file(tmp_path, json.dumps(row), make_source("a.jsonl", "preference"))
+    assert isinstance(pair, Record) and isinstance(pair.rejected, dict)
+    assert pair.messages[-1]["reasoning_content"] == pair.rejected["reasoning_content"] == "1"
+
+
+def test_an_empty_result_of_a_tool_stays(tmp_path: Path) -> None:
+    call = {"role": "assistant", "tool_calls": [{"name": "orders", "arguments": ""}]}
+    turns = [MESSAGES[0], call, {"role": "tool", "content": ""}, MESSAGES[1]]
+    (record,) = convert_file(
+        tmp_path, json.dumps({"messages": turns}), make_source("a.jsonl", "messages")
+    )
+    assert isinstance(record, Record) and record.messages[2] == {"role": "tool", "content": ""}
+
+
 def test_a_rejected_row_is_written_shortened(tmp_path: Path) -> None:
-    (rejected,) = convert_file(tmp_path, json.dumps({"prompt": "é" * 999}), make_source("a.jsonl"))
-    assert isinstance(rejected, RejectedRow)
-    assert rejected.row.startswith('{"prompt": "\\u00e9') and len(rejected.row) == 200
+    for ascii in (True, False):
+        row = json.dumps({"prompt": "\x01é你😀" * 99}, ensure_ascii=ascii)
+        (rejected,) = convert_file(tmp_path, row, make_source("a.jsonl"))
+        assert isinstance(rejected, RejectedRow)
+        assert rejected.row.startswith('{"prompt": "\\u0001é你😀\\u0001é你😀')
+        assert len(rejected.row) == 200
     rejected_rows.write_rejected(tmp_path / "rejected.jsonl", [rejected])
     (line,) = (tmp_path / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "origin": "a.jsonl:1", "reason": "missing_completion", "row": rejected.row,
     }  # fmt: skip
+
+
+def test_a_rejected_row_is_shown_as_its_readers_write(tmp_path: Path) -> None:
+    rows = [r'{"a": "\u9000\u6b3e \ud83d\ude00 \ud800 \\u9000 \u000a"}', {"a": "退款\ud800"}]
+    shown = [rejected_rows.shorten_row(row) for row in rows]
+    assert shown == [r'{"a": "退款 😀 \ud800 \\u9000 \u000a"}', r'{"a": "退款\ud800"}']
+    path = tmp_path / "rejected.jsonl"
+    rejected = RejectedRow(origin="é\ud800:1", reason="missing_text", row=shown[0], detail="退款")
+    rejected_rows.write_rejected(path, [rejected])
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert "退款" in line and json.loads(line)["detail"] == "退款"
+    assert str(rejected).endswith(":1: missing_text (退款)")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16"])

@@ -1,6 +1,7 @@
 """Each format gives the conversation in its rows, or the reason why there is none."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -8,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.data import row_formats
+from lockstep.data.conversation import Conversation
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.row_formats import Conversation
 from lockstep.data.sources import REQUIRED_FIELDS
 from tests.data.examples import make_source
 
 
 def parse_row(format: str, row: dict[str, Any], **values: Any) -> Conversation:
-    return row_formats.parse_row(row, make_source(format, **values))
+    (conversation,) = row_formats.parse_row(row, make_source(format, **values))
+    return conversation
 
 
 def find_reason(format: str, row: dict[str, Any], **values: Any) -> str:
@@ -45,6 +47,8 @@ TYPED_PARTS = {"role": "user", "content": [{"type": "text", "text": "a"}]}
     [
         ("alpaca", {"instruction": "Do", "input": "x", "output": "Hi"}, make_turns("Do\nx", "Hi")),
         ("alpaca", {"instruction": "Do", "input": None, "output": "Hi"}, make_turns("Do", "Hi")),
+        ("alpaca", {"input": "Do", "output": "Hi"}, make_turns("Do", "Hi")),
+        ("alpaca", {"instruction": " ", "input": "Do", "output": "Hi"}, make_turns("Do", "Hi")),
         ("alpaca", {**ALPACA, "history": [["a", "b"]]}, make_turns("a", "b", "c", "d")),
         ("alpaca", {**ALPACA, "history": '[["a", "b"]]'}, make_turns("a", "b", "c", "d")),
         ("messages", {"messages": make_turns("a", "b")}, make_turns("a", "b")),
@@ -177,7 +181,7 @@ def test_invalid_tools_are_named(tools: Any, expected: str) -> None:
             "chosen": make_turns("", "b")[1],
             "rejected": make_turns("", "c")[1:],
         },
-        {"prompt": "ignored", "chosen": make_turns("a", "b"), "rejected": make_turns("a", "c")},
+        {"prompt": "a", "chosen": make_turns("a", "b"), "rejected": make_turns("a", "c")},
     ],
 )
 def test_a_preference_has_a_chosen_and_a_rejected_answer(row: dict[str, Any]) -> None:
@@ -198,7 +202,10 @@ def test_a_preference_has_a_chosen_and_a_rejected_answer(row: dict[str, Any]) ->
             {"chosen": make_turns("a", "b", "c"), "rejected": make_turns("a", "b", "d")},
             "rejected_is_no_answer",
         ),
-        ({"prompt": "a", "chosen": "b", "rejected": CALLING}, "rejected_is_no_answer"),
+        (
+            {"prompt": "x", "chosen": make_turns("a", "b"), "rejected": make_turns("a", "c")},
+            "prompt_not_in_transcripts",
+        ),
     ],
 )  # fmt: skip
 def test_an_invalid_preference_is_named(row: dict[str, Any], expected: str) -> None:
@@ -245,6 +252,11 @@ def test_an_invalid_history_is_named(history: Any, expected: str) -> None:
     assert find_reason("alpaca", row) == expected
 
 
+def test_alpaca_without_instruction_and_input_is_named() -> None:
+    for row in ({"output": "b"}, {"instruction": "", "input": None, "output": "b"}):
+        assert find_reason("alpaca", row) == "missing_instruction"
+
+
 def test_consecutive_messages_of_one_role_are_rejected_or_joined() -> None:
     messages = [*make_turns("a"), *make_turns("b", "c"), {"role": "assistant", "content": "d"}]
     assert find_reason("messages", {"messages": messages}) == "two_user_turns"
@@ -267,7 +279,11 @@ def test_a_column_may_hold_the_system_message() -> None:
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        ([{"type": "image_url", "image_url": "x"}], "content_part_not_text"),
+        ([{"type": "image_url", "image_url": "x"}], "images_in_text_model"),
+        ([{"type": "input_audio", "input_audio": {"data": "x"}}], "audio_in_text_model"),
+        ([{"type": "video", "video": "x"}], "video_in_text_model"),
+        ([{"type": "file", "file": {}}], "content_part_not_text"),
+        ([{"type": "text", "text": "a", "mood": "sad"}], "unknown_turn_key"),
         (["a"], "content_part_without_type"),
         ([{"type": "text"}], "content_is_null"),
         ([], "empty_content"),
@@ -315,7 +331,8 @@ def test_a_tool_result_must_follow_a_call() -> None:
 NAMES = st.sampled_from([
     "role", "content", "from", "value", "prompt", "completion", "chosen", "rejected", "messages",
     "conversations", "label", "text", "tools", "tool_calls", "function", "name", "arguments",
-    "type", "reasoning", "instruction", "output", "history",
+    "type", "reasoning", "instruction", "output", "history", "weight", "function_call", "images",
+    "score", "margin", "reject_reason", "system", "train", "refusal", "thinking", "input",
 ])  # fmt: skip
 LEAVES = st.sampled_from(
     [None, True, 0, 1.5, "", "x", "{}", "[]", '{"name": "a"}', "user", "assistant", "gpt", "text",
@@ -334,10 +351,14 @@ def test_any_row_gives_a_conversation_or_a_reason(
     format: str, row: dict[str, Any], same_role: str
 ) -> None:
     try:
-        conversation = parse_row(format, row, same_role=same_role, system="s")
+        source = make_source(format, same_role=same_role, system="s")
+        conversations = row_formats.parse_row(row, source)
     except InvalidRowError as error:
         assert str(error).replace("_", "").isalnum()
         return
-    assert conversation.messages[-1]["role"] == "assistant"
-    for message in conversation.messages:
-        assert isinstance(message["content"], str)
+    for conversation in conversations:
+        assert conversation.messages[-1]["role"] == "assistant"
+        assert "weight" not in conversation.messages[-1]
+        assert math.isfinite(conversation.weight * (conversation.margin or 1))
+        for message in conversation.messages:
+            assert isinstance(message["content"], str)

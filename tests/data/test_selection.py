@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.data import contamination, duplicates
+from lockstep.data import contamination, record_keys
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.selection import Selection
 from lockstep.data.splitting import SPLITS, SplitParams
@@ -58,7 +58,8 @@ def select_records(
     selection.resolve_conflicts(duplicates_params.conflicts)
     selection.group_near_duplicates(duplicates_params)
     selection.assign_splits(split_params, strata=[])
-    selection.remove_contaminated(contamination.collect_ngrams([BENCHMARK], 4))
+    benchmarks = {"b.csv": [("b.csv:1", BENCHMARK)]}
+    selection.remove_contaminated(contamination.protect_benchmarks(benchmarks, 4), 4)
     selection.reduce_training(split_params.train_fraction, seed=7)
     splits = {
         name: [table.load_record(row) for row in selection.get_split_rows(name).tolist()]
@@ -108,7 +109,9 @@ def test_no_near_duplicate_group_or_benchmark_crosses_splits(
 def test_the_order_of_the_rows_does_not_change_the_splits(
     records: list[Record], seed: int, method: str
 ) -> None:
-    unique = list({duplicates.normalize_input(record): record for record in records}.values())
+    keys, _ = record_keys.compute_keys(records)
+    inputs = map(tuple, keys.inputs.tolist())
+    unique = list(dict(zip(inputs, records, strict=True)).values())
     shuffled = random.Random(seed).sample(unique, len(unique))
     params = (
         DuplicatesParams(threshold=THRESHOLD, near="group", conflicts="keep"),
@@ -182,7 +185,6 @@ def test_an_answer_removed_in_a_conflict_names_a_kept_record() -> None:
         replace(make_record("where is it", answer), origin=origin)
         for origin, answer in answers.items()
     ]
-    records[3] = replace(records[3], desirable=True)  # so that it is no duplicate of the third
     causes = {}
     for policy in ("majority", "drop"):
         selection = Selection(build_table(records), SOURCE_SPLITS)
@@ -190,3 +192,122 @@ def test_an_answer_removed_in_a_conflict_names_a_kept_record() -> None:
         causes[policy] = [(removed.origin, removed.because_of) for removed in selection.removed]
     assert causes["majority"] == [("a", "c"), ("b", "c")]
     assert causes["drop"] == [("a", "b"), ("b", "a"), ("c", "a"), ("d", "a")]
+
+
+def group_near_duplicates(records: list[Record], near: str) -> Selection:
+    """Return a selection of the records after grouping, in which all sources are divided."""
+    selection = Selection(build_table(records), SOURCE_SPLITS)
+    selection.group_near_duplicates(
+        DuplicatesParams.model_validate({"threshold": THRESHOLD, "near": near, "conflicts": "keep"})
+    )
+    return selection
+
+
+QUESTION = "please tell me where the blue tent of my order is"
+
+
+def test_merging_keeps_what_differs_in_numbers_signs_system_turn_tools_or_task() -> None:
+    base = make_record(f"{QUESTION} now")
+    system = {"role": "system", "content": "Answer in French."}
+    records = [
+        make_record(QUESTION),
+        base,
+        make_record(f"{QUESTION} 12 now"),
+        make_record(f"{QUESTION} + now"),
+        replace(base, messages=[system, *base.messages]),
+        replace(base, tools=[{"type": "function", "function": {"name": "track"}}]),
+        replace(base, task="other"),
+    ]
+    selection = group_near_duplicates(records, "merge")
+    assert selection.rows.tolist() == [0, 2, 3, 4, 5, 6]
+    assert [removed.origin for removed in selection.removed] == [base.origin]
+    assert {*selection.groups.tolist()} == {0}, "similar questions stay in one split"
+
+
+def test_a_connection_over_another_context_is_none() -> None:
+    """The first and the last record are near-duplicates, whatever stands between them."""
+    system = {"role": "system", "content": "Answer in French."}
+    records = [make_record(f"{QUESTION}{end}") for end in (" a", " b", " c", " d")]
+    for index in (0, 2):
+        records[index] = replace(records[index], messages=[system, *records[index].messages])
+    groups = group_near_duplicates(records, "group").near_groups.tolist()
+    assert groups[0] == groups[2] != groups[1] == groups[3]
+
+
+def test_merging_keeps_all_answers_to_the_question_that_stays() -> None:
+    """Preference pairs and ratings of one question are no near-duplicates of each other."""
+    pair = replace(make_record(QUESTION, "Apple"), rejected="Stone")
+    records = [
+        pair,
+        replace(pair, rejected="Chair"),
+        replace(make_record(f"{QUESTION} now", "Pear"), rejected="Stone"),
+    ]
+    assert group_near_duplicates(records, "merge").rows.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "groups"),
+    [
+        ([("order 12", "It is late."), ("order 47", "It is late.")], 1),
+        ([("order 12", "12 comes in 3 days"), ("order 47", "47 comes in 3 days")], 1),
+        ([("12 plus 30", "42"), ("47 plus 30", "77")], 2),
+        ([("order 12", "It is late."), ("order", "It is late.")], 1),
+    ],
+)
+def test_questions_that_differ_in_a_number_stay_together_unless_the_answer_depends_on_it(
+    pairs: list[tuple[str, str]], groups: int
+) -> None:
+    records = [make_record(f"{QUESTION} {end}", answer) for end, answer in pairs]
+    selection = group_near_duplicates(records, "merge")
+    assert len(selection.rows) == 2
+    assert len({*selection.groups.tolist()}) == groups
+
+
+def split_by_sources(*records: Record, words: int = 0) -> list[tuple[str, str, str]]:
+    """Return (origin, reason, cause) of what is removed if each source names its split."""
+    selection = Selection(build_table(list(records), words=words), SOURCE_SPLITS)
+    selection.group_near_duplicates(
+        DuplicatesParams(threshold=THRESHOLD, near="group", conflicts="keep")
+    )
+    selection.assign_splits(SplitParams(method="hash", validation=0.1, test=0.1), strata=[])
+    benchmarks = {"b.csv": [("b.csv:2", "something"), ("b.csv:3", f"note: {BENCHMARK}")]}
+    selection.remove_contaminated(contamination.protect_benchmarks(benchmarks, words), words)
+    return [(row.origin, row.reason, row.because_of) for row in selection.removed]
+
+
+def test_a_record_removed_for_a_test_record_names_it() -> None:
+    train, test = make_record(QUESTION, source="n"), make_record(f"{QUESTION} now", source="t")
+    assert split_by_sources(train, test) == [(train.origin, "near_duplicate", test.origin)]
+    grouped = [make_record("hello", source="n", group="u"), make_record("bye", "x", "t", "u")]
+    assert split_by_sources(*grouped) == [(grouped[0].origin, "group", grouped[1].origin)]
+    long = make_record("why is the lamp broken and when will another one come", source="t")
+    part = make_record("when will another one come, I asked before, in vain", source="n")
+    assert split_by_sources(test, long, part, words=5) == [
+        (part.origin, "contaminated", long.origin)
+    ]
+
+
+def test_a_record_removed_for_a_benchmark_names_its_row() -> None:
+    train = make_record(f"hello {BENCHMARK}", source="n")
+    assert split_by_sources(train, words=4) == [(train.origin, "contaminated", "b.csv:3")]
+
+
+def test_another_number_or_system_turn_than_in_a_test_file_stays_in_training() -> None:
+    system = {"role": "system", "content": "Answer in French."}
+    train = make_record(QUESTION, source="n")
+    train = replace(train, messages=[system, *train.messages])
+    numbered = make_record(f"{QUESTION} 12", source="n")
+    tests = [make_record(QUESTION, source="t"), make_record(f"{QUESTION} 47", source="t")]
+    assert split_by_sources(train, numbered, *tests) == []
+
+
+def test_several_preferences_or_ratings_are_no_conflict() -> None:
+    answers = [make_record("a", "x"), make_record("a", "y")]
+    for change in ({"rejected": "z"}, {"desirable": True}, {"desirable": False}):
+        records = [replace(record, **change) for record in answers]
+        selection = Selection(build_table(records), SOURCE_SPLITS)
+        selection.resolve_conflicts("drop")
+        assert (selection.conflict_count, selection.removed) == (0, [])
+    selection = Selection(build_table(answers), SOURCE_SPLITS)
+    selection.resolve_conflicts("drop")
+    assert len(selection.removed) == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from lockstep.data import data_card, task_kinds
-from lockstep.data.label_studio import Vote
+from lockstep.data.label_studio.voting import Vote
 from lockstep.data.record_metadata import find_answer_kind
 from lockstep.records import Message, Record
 from tests.data.examples import make_source

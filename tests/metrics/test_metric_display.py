@@ -74,3 +74,11 @@ def test_the_unit_grows_with_the_number() -> None:
     units = [format_bytes(10**power).split()[1] for power in range(13)]
     order = ["bytes", "kB", "MB", "GB", "TB"]
     assert all(order.index(a) <= order.index(b) for a, b in pairwise(units))
+
+
+def test_word_metrics_name_their_tokenizer() -> None:
+    names = [name for name, display in DISPLAYS.items() if display.tokenizer]
+    assert names == [
+        "rouge_l", "rouge_1", "rouge_2", "bleu", "chrf", "meteor", "token_f1", "length_ratio",
+        "distinct_2",
+    ]  # fmt: skip

@@ -53,6 +53,27 @@ def test_rouge_splits_chinese_into_characters() -> None:
     assert scores.rouge_l("取消order 42", "order") == pytest.approx(2 / (4 + 1))
 
 
+@pytest.mark.parametrize(
+    ("reference", "prediction"),
+    [
+        ("हिन्दी में", "हिनदी में"),
+        ("தமிழ் மொழி", "தமிழு மொழி"),
+        ("السَّلَامُ عَلَيْكُمْ", "السِّلَامُ عَلَيْكُمْ"),
+        ("วันนี้", "วันนั้น"),
+    ],
+)
+def test_words_that_differ_in_a_mark_are_different_words(reference: str, prediction: str) -> None:
+    """Each text has two words, of which one is in the other text."""
+    assert scores.rouge_1(reference, prediction) == pytest.approx(0.5)
+    assert scores.token_f1(reference, prediction) == pytest.approx(0.5)
+    assert 0 < scores.meteor(reference, prediction) < scores.meteor(reference, reference)
+
+
+def test_decomposed_letters_equal_composed_ones() -> None:
+    assert scores.rouge_1("caf\u00e9", "cafe\u0301") == 1.0
+    assert scores.split_words("Cafe\u0301") == ["caf\u00e9"]
+
+
 def test_token_f1_is_computed_as_in_squad() -> None:
     # four of the five words of the reference, four of the five of the prediction
     assert scores.token_f1("the cat sat on mats", "the dog sat on mats") == pytest.approx(0.8)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,14 @@ def test_a_typo_swaps_drops_or_doubles_one_letter(word: str) -> None:
     doubled = {word[:i] + word[i] + word[i:] for i in range(1, len(word))}
     assert typos <= swapped | dropped | doubled
     assert typos & swapped and typos & dropped and typos & doubled
+
+
+@pytest.mark.parametrize("word", ["e\u0301a\u0308o\u0302u", "தமிழ்மொழி", "नमस्ते", "क्षत्र"])
+def test_a_typo_leaves_marks_with_their_letters(word: str) -> None:
+    letters = set(regex.findall(r"\X", word))
+    for typo in list_questions(make_record(word), "typos", repeats=40):
+        assert typo != word
+        assert set(regex.findall(r"\X", typo)) <= letters
 
 
 def test_rate_is_the_share_of_words_with_a_typo() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.metrics import rules
+from lockstep.metrics.rules import checking
 from lockstep.predicting.retrieval import RetrievalParams, generate_records
 from lockstep.records import Record
 
@@ -55,8 +55,8 @@ def test_the_fact_stands_at_its_depth_and_has_the_only_number(tokenizer: Any) ->
         (position,) = [index for index, text in enumerate(sentences) if code in text]
         depth = float(row.slices["depth"])
         assert position == pytest.approx(depth * (len(sentences) - 1), abs=0.5)
-        assert rules.check_rules(row.answer, f"It is {code}.") == [True]
-        assert rules.check_rules(row.answer, f"It is 1{code}.") == [False]
+        assert checking.check_rules(row.answer, f"It is {code}.") == [True]
+        assert checking.check_rules(row.answer, f"It is 1{code}.") == [False]
 
 
 def test_a_seed_gives_the_same_texts_and_another_seed_gives_others(tokenizer: Any) -> None:

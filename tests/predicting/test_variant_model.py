@@ -125,6 +125,19 @@ def test_the_better_answer_of_a_pair_is_the_more_likely_one(
     assert first.text == second.text == replies[losses.index(min(losses))].answer
 
 
+def test_the_reasoning_of_a_rejected_answer_counts(
+    make_model: Callable[..., VariantModel], replies: list[Record]
+):
+    model = make_model()
+    text = replies[1].answer
+    worse = {"role": "assistant", "content": text, "reasoning_content": "Hm."}
+    pairs = [replace(replies[0], rejected=worse), replace(replies[0], rejected=text)]
+    first, second = model.answer(Suite(task="reply", answer="preference"), pairs, [])
+    ((loss, _),) = model.compute_reference_losses([pairs[0].with_rejected()])
+    assert first.option_scores["rejected"] == pytest.approx(-loss)
+    assert first.option_scores["rejected"] != pytest.approx(second.option_scores["rejected"])
+
+
 def test_a_base_without_a_head_gets_a_random_one(
     make_model: Callable[..., VariantModel], corpus: list[Record]
 ):

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from lockstep import records
 from lockstep.cli.checks.reference_checks import check_references
+from lockstep.data.grades import make_code
 from lockstep.data.splitting import SPLITS
 from lockstep.records import Record
 from lockstep.suites import Suite
@@ -132,7 +133,7 @@ def list_outputs(workspace: Path) -> list[str]:
 
 def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
     assert run_prepare(workspace) == (0, [
-        "prepare: 42 rows: 1 rejected, 1 duplicates or removed; 28 train, 4 validation, 8 test"
+        "prepare: 42 rows: 1 rejected, 1 duplicate; 28 train, 4 validation, 8 test"
     ])  # fmt: skip
     assert list_outputs(workspace) == [
         "prepared",
@@ -150,6 +151,7 @@ def test_every_row_is_kept_rejected_or_a_duplicate(workspace: Path) -> None:
     assert sorted(questions) == sorted(QUESTIONS)
     assert read_lines(workspace, "rejected.jsonl") == [
         {
+            "detail": '"lose" is not in labels.json',
             "origin": "intent.csv:43",
             "reason": "unknown_label",
             "row": '{"label": "lose", "text": "How do I lose my parcel?"}',
@@ -192,7 +194,7 @@ def test_rows_that_a_source_leaves_out_and_unknown_columns_are_named(workspace: 
     assert code == 0
     assert lines[0] == "prepare: intent.csv: columns that nothing reads: lable"
     assert lines[1].startswith(
-        "prepare: 43 rows: 4 left out by where, 6 left out by sample, 0 rejected, "
+        "prepare: 43 rows: 4 left out by where, 6 left out by sample, 0 rejected"
     )
     card = read_json(workspace, "card.json")
     rows_by_fate = card["rows"]
@@ -213,12 +215,44 @@ def test_two_runs_give_the_same_bytes(workspace: Path) -> None:
         assert file.read_bytes() == (workspace / "second" / file.name).read_bytes(), file.name
 
 
+def test_all_pairs_of_a_row_are_in_one_split(workspace: Path) -> None:
+    rows = [
+        {"prompt": question, "chosen": "Gladly.", "rejected": ["No.", "Never.", "Later."]}
+        for question in QUESTIONS
+    ]
+    (workspace / "raw" / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_params(workspace, sources=[{"path": "pairs.jsonl", "format": "preference"}])
+    assert run_prepare(workspace)[0] == 0
+    splits = read_splits(workspace)
+    origins = [{record.origin.split(".jsonl:")[1].split(".")[0] for record in split}
+               for split in splits.values()]  # fmt: skip
+    assert [len(split) for split in splits.values()] == [84, 12, 24]
+    assert sum(map(len, origins)) == len(set.union(*origins)) == 40
+
+
+def test_shortened_conversations_are_counted(workspace: Path) -> None:
+    rows = [
+        {"messages": [
+            {"role": "user", "content": question}, {"role": "assistant", "content": "Yes."},
+            {"role": "user", "content": "Sure?"},
+            {"role": "assistant", "content": "No.", "weight": number % 2},
+        ]}
+        for number, question in enumerate(QUESTIONS)
+    ]  # fmt: skip
+    (workspace / "raw" / "chats.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    write_params(workspace, sources=[{"path": "chats.jsonl", "format": "messages"}])
+    assert run_prepare(workspace)[0] == 0
+    assert json.loads((workspace / "prepared" / "card.json").read_text())["shortened"] == 20
+    answers = [record.answer for split in read_splits(workspace).values() for record in split]
+    assert sorted(answers) == ["No."] * 20 + ["Yes."] * 20
+
+
 def test_too_many_rejected_rows_are_refused_and_listed(workspace: Path) -> None:
     write_params(workspace, max_rejected_fraction=0.0)
     assert run_prepare(workspace) == (2, [
         "error: 1 of 42 rows rejected, more than prepare.max_rejected_fraction 0.0; "
         "repair them or raise it:",
-        "error: intent.csv:43: unknown_label",
+        'error: intent.csv:43: unknown_label ("lose" is not in labels.json)',
     ])  # fmt: skip
     assert list_outputs(workspace) == []
 
@@ -269,7 +303,7 @@ def test_near_duplicates_of_a_test_file_are_removed_from_training(workspace: Pat
         sources=[train, {**test, "split": "test"}, {**validation, "split": "validation"}],
     )
     assert card["removed"] == {"duplicate": 1, "near_duplicate": 1}
-    assert read_removed(workspace)[1] == ("intent.csv:2", "near_duplicate", "test")
+    assert read_removed(workspace)[1] == ("intent.csv:2", "near_duplicate", "test.csv:2")
     assert card["splits"]["test"]["records"] == 2
     assert card["unlearnt_labels"] == {"intent": {"greet": 2}}, "one in test, one in validation"
 
@@ -374,7 +408,7 @@ def test_group_members_of_a_test_file_are_removed_from_training(workspace: Path)
         ],
     )
     assert card["removed"] == {"group": 8}
-    assert {cause for _, _, cause in read_removed(workspace)} == {"test"}
+    assert {cause for _, _, cause in read_removed(workspace)} == {"test.csv:2"}
 
 
 def test_near_duplicates_may_be_merged(workspace: Path) -> None:
@@ -389,11 +423,72 @@ def test_records_that_repeat_a_benchmark_are_removed_from_training(workspace: Pa
     (workspace / "raw" / "bench.jsonl").write_text(line)
     card = prepare(workspace, decontaminate={"words": 6, "benchmarks": ["bench.jsonl"]})
     causes = [cause for _, reason, cause in read_removed(workspace) if reason == "contaminated"]
-    assert causes == ["benchmarks"]
+    assert causes == ["bench.jsonl:1"]
     assert card["removed"]["contaminated"] == 1
     assert card["benchmark_texts"] == {"bench.jsonl": 1}
     train = (workspace / "prepared" / "train.jsonl").read_text()
     assert "cancel my voucher" not in train
+
+
+def test_the_closing_line_counts_removals_by_reason(workspace: Path) -> None:
+    """One row shares six words with a benchmark, three differ from another row in a word."""
+    (workspace / "raw" / "bench.csv").write_text("text\nthe old voucher will not go through\n")
+    rows = [("The old voucher will not go!", "find"), ("Oh! The old voucher will not go", "find")]
+    rows += [("How do I find my parcel pls?", "find"), ("How do I find my refund pls?", "find")]
+    more = add_source(workspace, "more.csv", *rows)
+    write_params(
+        workspace,
+        sources=[SOURCE, {**more, "split": "train"}],
+        duplicates={"threshold": 0.7, "near": "merge", "conflicts": "keep"},
+        decontaminate={"words": 6, "benchmarks": ["bench.csv"]},
+    )
+    code, (line, *_) = run_prepare(workspace)
+    assert code == 0, line
+    counts = "1 rejected, 1 contaminated, 1 duplicate, 3 near-duplicates; "
+    assert counts in line, line
+
+
+@pytest.mark.parametrize("near", ["group", "merge"])
+def test_questions_that_differ_in_system_turn_number_sign_or_pair_stay(
+    workspace: Path, near: str
+) -> None:
+    """Each row of these files says something else, so none is a duplicate."""
+
+    def write_rows(name: str, rows: list[dict[str, Any]]) -> None:
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (workspace / "raw" / name).write_text(lines)
+
+    def make_row(question: str, answer: str, system: str = "") -> dict[str, Any]:
+        turns = [("system", system)] * bool(system) + [("user", question), ("assistant", answer)]
+        return {"messages": [{"role": role, "content": text} for role, text in turns]}
+
+    conversations = [
+        make_row("Where does the train to Bath leave?", "Yes", "Answer with yes or no."),
+        make_row("Where does the train to Bath leave?", "Yes", "Answer with yes."),
+        make_row("Where does the train to Bath leave?", "Yes"),
+        make_row("Is it true that a<b holds for all of them?", "Yes"),
+        make_row("Is it true that a>b holds for all of them?", "Yes"),
+        make_row("May I write the driver in C as well?", "Yes"),
+        make_row("May I write the driver in C++ as well?", "Yes"),
+        *(make_row(f"Please tell me what {n} times {n + 2} is.", "Yes") for n in range(30, 60)),
+    ]
+    pairs = [
+        {"prompt": "Name a tree for me.", "chosen": chosen, "rejected": rejected}
+        for chosen, rejected in [("Oak", "Car"), ("Oak", "Cup"), ("Elm", "Car"), ("Car", "Oak")]
+    ]
+    write_rows("chats.jsonl", conversations)
+    write_rows("pairs.jsonl", pairs)
+    card = prepare(
+        workspace,
+        sources=[
+            {"path": "chats.jsonl", "format": "messages", "task": "chat"},
+            {"path": "pairs.jsonl", "format": "preference", "task": "pairs"},
+        ],
+        duplicates={"threshold": 0.8, "near": near, "conflicts": "drop"},
+        split={"method": "hash", "validation": 0.2, "test": 0.2},
+    )
+    assert card["rows"]["kept"] == len(conversations) + len(pairs)
+    assert card["removed"] == {}
 
 
 def test_a_smaller_share_of_training_is_a_subset_of_a_larger_one(workspace: Path) -> None:
@@ -487,6 +582,80 @@ def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(
         },
     }  # fmt: skip
     assert read_json(workspace, "tasks.json")["intent"]["kind"] == "label"
+
+
+def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> None:
+    exports = REPOSITORY / "tests" / "data" / "label_studio"
+    for name in ("support.json", "spans.json", "pairwise.json", "dialogue.json"):
+        (workspace / "raw" / name).write_bytes((exports / name).read_bytes())
+    support = {"path": "support.json", "format": "label_studio"}
+    card = prepare(
+        workspace,
+        max_rejected_fraction=0.5,
+        sources=[
+            SOURCE,
+            {**support, "control": "mood"},
+            {**support, "control": "topic"},
+            {**support, "control": "urgency", "annotation": "mean"},
+            {**support, "control": "remark", "task": "reply"},
+            {"path": "spans.json", "format": "label_studio"},
+            {
+                "path": "pairwise.json", "format": "label_studio",
+                "columns": {"text": "question", "left": "reply_one", "right": "reply_two"},
+            },
+            {
+                "path": "dialogue.json", "format": "label_studio", "control": "act",
+                "annotation": "utterances", "columns": {"text": "dialogue"}, "split": "train",
+            },
+        ],
+    )  # fmt: skip
+    tasks = read_json(workspace, "tasks.json")
+    assert {name: task["kind"] for name, task in tasks.items()} == {
+        "intent": "label", "support_mood": "label", "support_topic": "labels",
+        "support_urgency": "number", "reply": "text", "spans": "json", "pairwise": "preference",
+        "dialogue_act": "labels",
+    }  # fmt: skip
+    assert card["labels"].keys() == {"intent", "support_mood", "support_topic", "dialogue_act"}
+    assert card["labels"]["support_topic"] == {"colour": 2, "delivery": 2, "price": 1}
+    assert card["agreement"].keys() == {
+        "support.json#mood", "support.json#topic", "support.json#urgency", "support.json#remark",
+        "spans.json", "pairwise.json", "dialogue.json#act",
+    }  # fmt: skip
+    assert card["agreement"]["spans.json"]["span_f1"] == 0.4
+    rows = [row for split in read_splits(workspace).values() for row in split]
+    assert {row.source for row in rows if row.task == "support_mood"} == {"support.json#mood"}
+    turns = [row for row in rows if row.task == "dialogue_act"]
+    assert len(turns) == 4 and len({row.group for row in turns}) == 2
+    read = sum(len(read_lines(workspace, f"{name}.jsonl")) for name in SPLITS)
+    assert card["rows"]["read"] == read + card["rows"]["rejected"] + len(read_removed(workspace))
+
+
+def test_records_with_low_grades_are_rejected(workspace: Path) -> None:
+    assert run_prepare(workspace)[0] == 0
+    rows = [row for split in read_splits(workspace).values() for row in split]
+    worse, better = [row for row in rows if row.question.endswith("my voucher?")][:2]
+    low, high = make_code(worse), make_code(better)
+    write_csv(
+        workspace / "raw" / "ann.csv", "item,correct,complete,consistent",
+        f"{low},5,5,3", f"{high},4,4,4", "abc,1,1,1",
+    )  # fmt: skip
+    write_csv(
+        workspace / "raw" / "ben.csv", "item,correct,complete,consistent",
+        f"{low},5,5,3", f"{high},3,4,4",
+    )  # fmt: skip
+    quality = {"grades": ["ann.csv", "ben.csv"], "min_grade": 3.5}
+    card = prepare(workspace, quality=quality)
+    (rejected,) = [
+        row for row in read_lines(workspace, "rejected.jsonl") if row["reason"] == "low_grade"
+    ]
+    assert (rejected["origin"], rejected["detail"]) == (worse.origin, "consistent: 3")
+    assert (card["grades"]["records"], card["grades"]["unmatched"]) == (2, 1)
+    assert card["grades"]["dimensions"]["consistent"]["mean"] == pytest.approx(8 / 3, abs=5e-5)
+    card = prepare(workspace, quality={**quality, "min_grade": 3.0})
+    assert "low_grade" not in card["rejected"]
+    write_params(workspace, quality={"min_grade": 3.0})
+    code, (line,) = run_prepare(workspace)
+    assert code == 2 and "min_grade: needs files of grades" in line
 
 
 def find_processes(folder: Path) -> list[int]:

@@ -195,5 +195,5 @@ def test_a_gate_against_the_previous_commit_is_not_decided(all_details: Mapping[
 def test_the_number_of_examples_follows_the_params(all_details: Mapping[str, Any]) -> None:
     assert len(all_details["examples"]["intent"]) == 3
     assert all_details["suites"]["intent"] == {
-        "form": "choice", "graded": False, "longest_reference": 1,
+        "form": "choice", "graded": False, "longest_reference": 1, "tokenizers": {},
     }  # fmt: skip

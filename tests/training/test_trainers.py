@@ -1,6 +1,7 @@
 """Every objective trains, every strategy trains its parameters, every option has an effect."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,9 +9,10 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.models.chat import ChatTokenizer
-from lockstep.training import trainers, training_log
+from lockstep.training import interruption, trainer_arguments, trainers, training_log
+from lockstep.training.checkpoints import Checkpoints
 from lockstep.training.train_params import Objective, Strategy
-from lockstep.training.training_plan import Plan
+from lockstep.training.training_plan import Plan, plan_training
 from lockstep.training.training_run import load_model
 
 pytestmark = pytest.mark.slow
@@ -72,6 +74,34 @@ def test_each_objective_is_trained_and_evaluated(
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert "model.safetensors" in files
     assert ("head.json" in files) == (objective in ("reward", "classification", "regression"))
+
+
+def test_the_loss_of_a_reward_model_has_the_margin_of_each_pair(
+    make_params: Callable[..., Any], make_records: Callable[..., Any], tiny_model: Path,
+    tmp_path: Path,
+):  # fmt: skip
+    """The loss is -log sigmoid(chosen - rejected - margin), as in Llama 2 (arXiv:2307.09288)."""
+    import torch
+
+    pairs = [replace(r, margin=3.0) if n % 2 else r for n, r in enumerate(make_records("reward"))]
+    params = make_params(objective="reward", strategy="full")
+    config = trainer_arguments.build_trainer_config(params.train, 7, "cpu", tmp_path)
+    plan = plan_training(tiny_model, pairs, pairs, {}, params, config)
+    trainer: Any = trainers.build_trainer(load_model(tiny_model, params, plan.head, "cpu"), plan)
+    checkpoints = Checkpoints(tmp_path / "run", 1, 2)
+    trainer.prepare_to_resume(checkpoints, interruption.Interruption(), plan)
+    trainer.model.eval()
+    losses = []
+    for pair, row in zip(pairs, plan.validation_rows.rows, strict=True):
+        with torch.no_grad():
+            chosen, rejected = (
+                trainer.model(torch.tensor([row.values[name]])).logits[0, 0]
+                for name in ("chosen_ids", "rejected_ids")
+            )
+        difference = chosen - rejected - (pair.margin or 0.0)
+        losses.append(float(-torch.nn.functional.logsigmoid(difference)))
+    assert sum(losses) / len(losses) > 1.5
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-3)
 
 
 @pytest.mark.parametrize(

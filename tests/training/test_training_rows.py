@@ -239,3 +239,64 @@ def test_pairs_that_truncation_makes_equal_are_dropped_and_counted(
     message = "1 of 2 rows lose the difference between their two answers at train.max_length 60"
     with pytest.raises(UserError, match=message):
         training_rows.render_rows(tokenizer, [short, equal], make_train_params(**params))
+
+
+@pytest.mark.parametrize(
+    ("loss_on", "weights", "expected"),
+    [
+        ("last", (None, None), "third"),
+        ("last", (0, 1), "second third"),
+        ("last", (1, None), "first third"),
+        ("all", (0, 1), "second third"),
+        ("all", (0, None), "second third"),
+        ("all", (None, 0), "first third"),
+        ("all", (0, 0), "third"),
+    ],
+)
+def test_the_weight_of_a_turn_decides_whether_it_is_learnt(
+    tokenizer: Any, make_train_params: MakeTrainParams, loss_on: str,
+    weights: tuple[int | None, ...], expected: str,
+):  # fmt: skip
+    answers = ("first", "second", "third")
+    turns: list[dict[str, Any]] = []
+    for answer, weight in zip(answers, (*weights, None), strict=True):
+        flag = {} if weight is None else {"weight": weight}
+        turns.append({"role": "user", "content": "q"})
+        turns.append({"role": "assistant", "content": answer, **flag})
+    record = Record(messages=turns, task="t", source="s", origin="s:1")
+    params = make_train_params(sft__loss_on=loss_on)
+    (row,) = training_rows.render_rows(tokenizer, [record], params).rows
+    plain = [{k: v for k, v in turn.items() if k != "weight"} for turn in turns]
+    (whole,) = training_rows.render_rows(tokenizer, [replace(record, messages=plain)], params).rows
+    assert row.values["input_ids"] == whole.values["input_ids"], "the weight is not rendered"
+    end = tokenizer.pretrained.eos_token
+    labels = row.values["labels"]
+    learnt = tokenizer.pretrained.decode([i for i in labels if i != chat.IGNORE_INDEX])
+    assert learnt == "".join(f"{answer}{end}" for answer in expected.split())
+    assert all(
+        a in (b, chat.IGNORE_INDEX) for a, b in zip(labels, row.values["input_ids"], strict=True)
+    )
+
+
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_the_reasoning_of_a_rejected_answer_is_rendered(
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams,
+    objective: str,
+):  # fmt: skip
+    worse = {"role": "assistant", "content": "bad", "reasoning_content": "Hm."}
+    record = replace(make_record("q", "good"), rejected=worse)
+    *_, row = training_rows.render_rows(
+        tokenizer, [record], make_train_params(objective=objective)
+    ).rows
+    ids = row.values["rejected_ids" if objective == "dpo" else "completion_ids"]
+    assert tokenizer.pretrained.decode(ids) == "<think>\nHm.\n</think>\n\nbad<|im_end|>"
+
+
+def test_only_a_reward_model_has_margins(
+    tokenizer: Any, make_record: Callable[..., Record], make_train_params: MakeTrainParams
+):
+    record = replace(make_record("q", "good"), rejected="bad", margin=1.5)
+    for objective, has_margin in (("reward", True), ("dpo", False), ("orpo", False)):
+        params = make_train_params(objective=objective)
+        (row,) = training_rows.render_rows(tokenizer, [record], params).rows
+        assert row.values.get("margin") == (1.5 if has_margin else None)

@@ -27,8 +27,10 @@ def check_metrics(
     """Yield a line for each task without a suite, and for each metric that a suite cannot have."""
     names = SourceNames(prepare.sources)
     forms = {suite.task: suite.answer for suite in predict.suites} | {RETRIEVAL: "rules"}
+    few_shot = {setting.name for setting in predict.few_shot}
     for key in ("metrics", "json_schemas"):
-        for task in names.find_unknown_suites(predict.suites, getattr(evaluate, key)):
+        tasks = [task for task in getattr(evaluate, key) if task not in few_shot]
+        for task in names.find_unknown_suites(predict.suites, tasks):
             known = list_known(names.list_suite_tasks(predict.suites))
             yield f"evaluate.{key}: no suite {task}; {known}"
     for task, metrics in evaluate.metrics.items():
@@ -50,9 +52,10 @@ def check_gates(
 ) -> Iterator[str]:
     """Yield a line for each gate on a suite or a metric that is not evaluated."""
     names = SourceNames(prepare.sources)
-    suites = [gate.suite for gate in evaluate.gates if gate.suite not in ("perplexity", RETRIEVAL)]
+    known_suites = ("perplexity", RETRIEVAL, *(setting.name for setting in predict.few_shot))
+    suites = [gate.suite for gate in evaluate.gates if gate.suite not in known_suites]
     for task in names.find_unknown_suites(predict.suites, suites):
-        known = {*names.list_suite_tasks(predict.suites), "perplexity", RETRIEVAL}
+        known = {*names.list_suite_tasks(predict.suites), *known_suites}
         yield f"evaluate.gates: no suite {task}; {list_known(known)}"
     metrics = {
         suite.task: evaluate.metrics.get(suite.task) or [*DEFAULT_METRICS[suite.answer]]

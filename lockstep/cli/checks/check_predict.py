@@ -54,6 +54,20 @@ def check_perturbations(prepare: PrepareParams, predict: PredictParams) -> Itera
         )
 
 
+def check_few_shot(prepare: PrepareParams, predict: PredictParams) -> Iterator[str]:
+    """Yield a line for each few-shot suite whose task no suite or whose examples no source has."""
+    names = SourceNames(prepare.sources)
+    for setting in predict.few_shot:
+        if names.find_unknown_suites(predict.suites, [setting.task]):
+            known = list_known(names.list_suite_tasks(predict.suites))
+            yield f"predict.few_shot: no suite {setting.task}; {known}"
+        if setting.examples and names.find_unknown_tasks([setting.examples]):
+            yield (
+                f"predict.few_shot: examples: no source has task {setting.examples}; "
+                f"{list_known(names.tasks)}"
+            )
+
+
 def check_vllm(predict: PredictParams) -> Iterator[str]:
     """Raise UserError if the backend is vllm and this machine cannot run it; yield nothing."""
     from lockstep.inference import vllm_backend

@@ -26,7 +26,7 @@ def check_splits_of_judged_tasks(prepare: PrepareParams, predict: PredictParams)
     forms = {suite.task: suite.answer for suite in predict.suites if suite.answer in JUDGED_FORMS}
     for source in prepare.sources:
         form = source.answer or forms.get(source.task)
-        if form and source.split != "test" and "task" not in source.columns:
+        if form and source.split != "test" and not source.sets("task"):
             yield (
                 f"prepare.sources: {source.name}: the answers of task {source.task} are {form} "
                 "for scoring and must not be trained on; set its split to test"

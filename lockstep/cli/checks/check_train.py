@@ -24,3 +24,12 @@ def check_library_options(seed: int, train: TrainParams) -> Iterator[str]:
 
     training_plan.check_options(train, seed, select_device())
     yield from ()
+
+
+def check_reward_models(train: TrainParams) -> Iterator[str]:
+    """Raise UserError if a folder in `train.grpo.rewards` holds no reward model; yield nothing."""
+    from lockstep.training import reward_models
+
+    if train.objective == "grpo":
+        reward_models.check_local_folders(train)
+    yield from ()

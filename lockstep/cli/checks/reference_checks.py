@@ -5,8 +5,10 @@ predict runs these checks before it loads a model; evaluate relies on them.
 
 from collections.abc import Mapping, Sequence
 
+from lockstep.data import tool_schemas
 from lockstep.errors import UserError
-from lockstep.metrics import json_answers, json_schemas, refusals, rules, scores, tool_calls
+from lockstep.metrics import json_answers, json_schemas, refusals, scores, tool_calls
+from lockstep.metrics.rules import checking
 from lockstep.records import Record
 from lockstep.suites import LABEL_FORMS, RESERVED, Suite
 
@@ -70,7 +72,9 @@ def _find_form_problem(
         return "has records without a rejected answer; set its answer to json or text"
     if form == "calls" and not any(record.tools for record in records):
         return "has no record that offers tools to call; set its answer to json or text"
-    if form == "calls" and all(tool_calls.parse_calls(record.answer) == [] for record in records):
+    if form == "calls" and all(
+        tool_calls.parse_reference(record.reference) == [] for record in records
+    ):
         return (
             "has no record that expects a call, so a model that never calls would be perfect; "
             "set its answer to text"
@@ -88,7 +92,7 @@ def _is_json(text: str) -> bool:
 
 def _check_rules(record: Record) -> None:
     try:
-        rules.parse_rules(record.answer)
+        checking.parse_rules(record.answer)
     except UserError as error:
         raise UserError(f"{record.origin}: {error.message}") from None
 
@@ -103,7 +107,7 @@ def _check_refusal(record: Record) -> None:
 
 def _check_calls(record: Record) -> None:
     """Check that the expected calls can be read and that the tools' schemas are valid."""
-    if tool_calls.parse_calls(record.answer) is None:
+    if tool_calls.parse_reference(record.reference) is None:
         raise UserError(
             f"{record.origin}: task {record.task}: the reference {record.answer[:40]!r} is a call "
             "that cannot be read, so no answer can be right; correct it"
@@ -111,7 +115,7 @@ def _check_calls(record: Record) -> None:
     for tool in record.tools:
         function = tool["function"]
         try:
-            json_schemas.check_schema(function.get("parameters") or {})
+            json_schemas.check_schema(tool_schemas.normalize_parameters(function.get("parameters")))
         except ValueError as error:
             raise UserError(
                 f"{record.origin}: tools: {function['name']}: parameters: {error}; correct it"

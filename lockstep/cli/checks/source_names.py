@@ -31,14 +31,13 @@ class SourceNames:
     @property
     def allows_any_task(self) -> bool:
         """Whether any task may occur, because a column names the task of each row."""
-        return any("task" in source.columns for source in self.sources)
+        return any(source.sets("task") for source in self.sources)
 
     @property
     def allows_any_labelled_task(self) -> bool:
         """Whether any task may have labels, because a column names the task of labelled rows."""
         return any(
-            "task" in source.columns and source.format in LABELLED_FORMATS
-            for source in self.sources
+            source.sets("task") and source.format in LABELLED_FORMATS for source in self.sources
         )
 
     def find_unknown_tasks(self, tasks: Collection[str]) -> list[str]:

@@ -71,7 +71,7 @@ def _read_each_line(lines: Iterator[str], file: DataFile) -> PlacedRows:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        opening = opening or line.replace("[]", "")[:1]
+        opening = opening or (line[0] if '"' in line else " ")
         if file.layout.rows:
             yield from read_path(JsonText(line, file.path, number), file)
         elif line[0] == "\ufeff":

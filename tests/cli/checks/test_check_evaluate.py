@@ -81,3 +81,11 @@ def test_perplexity_is_a_suite_of_its_own(find_mistakes: FindMistakes) -> None:
     assert find_mistakes({"evaluate.gates": [gate]}) == []
     (line,) = find_mistakes({"evaluate.gates": [{**gate, "metric": "accuracy"}]})
     assert line.startswith("evaluate.gates: suite perplexity has no metric accuracy; known: ")
+
+
+def test_metrics_and_gates_may_name_a_few_shot_suite(find_mistakes: FindMistakes) -> None:
+    gate = {"suite": "intent-4-shot", "metric": "accuracy", "variant": "base",
+            "direction": "at_least", "threshold": 0.5}  # fmt: skip
+    changes = {"evaluate.metrics": {"intent-4-shot": ["accuracy"]}, "evaluate.gates": [gate]}
+    assert len(find_mistakes(changes)) == 2
+    assert find_mistakes({**changes, "predict.few_shot": [{"task": "intent", "shots": 4}]}) == []

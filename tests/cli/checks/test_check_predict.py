@@ -35,6 +35,21 @@ def test_a_column_of_tasks_has_labels_if_its_source_is_labelled(
     assert find_mistakes(changes) == []
 
 
+def test_few_shot_suites_need_a_suite_and_a_source_of_examples(
+    find_mistakes: FindMistakes,
+) -> None:
+    known = "known: behaviour, intent, refusal, reply, safety, slots"
+    settings = [
+        {"task": "slots", "shots": 2},
+        {"task": "intents", "shots": 2},
+        {"task": "behaviour", "shots": 2, "examples": "replies"},
+    ]
+    assert find_mistakes({"predict.few_shot": settings}) == [
+        f"predict.few_shot: no suite intents; {known}",
+        f"predict.few_shot: examples: no source has task replies; {known}",
+    ]
+
+
 def test_the_objective_and_the_answer_forms_must_fit(find_mistakes: FindMistakes) -> None:
     changes = {
         "train.objective": "regression",

@@ -1,4 +1,4 @@
-"""Ratings read from filled sheets and from exports of Label Studio."""
+"""Ratings from 1 to 5 read from filled sheets and from exports of Label Studio."""
 
 import codecs
 import csv
@@ -7,13 +7,18 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.human.rating_items import HIGHEST, ITEM_CODE, LOWEST
+
+LOWEST, HIGHEST = 1, 5
+"""Lowest and highest rating; ratings are whole numbers."""
+
+ITEM_CODE = re.compile("a[0-9a-f]+")
+"""Pattern of an item's code."""
 
 _RATING = re.compile(rf"([{LOWEST}-{HIGHEST}])(?:[.,]0*)?")
 _ENCODING_BY_MARK = {
@@ -43,8 +48,13 @@ def read_entries(folder: Path, dimensions: Collection[str]) -> list[Entry]:
     Raise UserError if a file is neither a sheet nor an export, a rating is not valid, or a rater
     rates an item twice.
     """
+    return read_files(_list_files(folder), dimensions)
+
+
+def read_files(paths: Iterable[Path], dimensions: Collection[str]) -> list[Entry]:
+    """Return the entries with ratings from sheets and exports, see `read_entries`."""
     entries: dict[tuple[str, str], Entry] = {}
-    for path in _list_files(folder):
+    for path in paths:
         for entry in READERS[path.suffix.lower()](path, dimensions):
             if not ITEM_CODE.fullmatch(entry.item):
                 raise UserError(
@@ -141,7 +151,7 @@ def _find_columns(path: Path, header: list[str], dimensions: Collection[str]) ->
         if names.count(name) != 1:
             raise UserError(
                 f"{path}:1: {names.count(name) or 'no'} columns {name}; keep the columns of the "
-                "sheet, or correct human.dimensions in params.yaml"
+                "sheet as it was written"
             )
     return {name: names.index(name) for name in ("item", *dimensions)}
 
@@ -197,12 +207,11 @@ def _read_annotation(
                 match result:
                     case {"type": "rating", "from_name": str(name), "value": {"rating": value}}:
                         if name not in dimensions or name in ratings:
-                            problem = (
-                                "given twice" if name in ratings else "not in human.dimensions"
-                            )
+                            known = f"none of {', '.join(dimensions)}"
+                            problem = "given twice" if name in ratings else known
                             raise UserError(
-                                f"{place}: rating {_quote(name)} is {problem}; use labelling.xml, "
-                                "or correct params.yaml"
+                                f"{place}: rating {_quote(name)} is {problem}; use labelling.xml "
+                                "as it was written"
                             )
                         rating = _parse_rating(json.dumps(value), f"{place}: {name}")
                         ratings |= {} if rating is None else {name: rating}

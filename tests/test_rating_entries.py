@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lockstep import rating_entries
 from lockstep.errors import UserError
-from lockstep.human import rating_entries
-from lockstep.human.rating_entries import Entry
+from lockstep.rating_entries import Entry
 
 KNOWN_ITEMS = {"a1", "a2", "a3"}
 DIMENSIONS = ("fluency", "safety")
@@ -173,7 +173,7 @@ def test_annotators_are_distinguished_by_their_ids(tmp_path: Path) -> None:
         ([make_export_task(1, ("fluency", None))], "fluency is 'null'; enter"),
         (
             [make_export_task(1, ("tone", 3))],
-            "rating 'tone' is not in human.dimensions; use labelling",
+            "rating 'tone' is none of fluency, safety; use labelling",
         ),
         (
             [make_export_task(1, ("safety", 3), ("safety", 3))],

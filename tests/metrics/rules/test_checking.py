@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.metrics import rules
 from lockstep.metrics.registry import METRICS
+from lockstep.metrics.rules import checking
 from lockstep.predictions import Prediction
 
-RAW_DATA = Path(__file__).parents[2] / "data/raw"
+RAW_DATA = Path(__file__).parents[3] / "data/raw"
 
 
 def is_met(rule: dict[str, Any], answer: str) -> bool:
     """Whether an answer meets a single rule."""
-    (result,) = rules.check_rules(json.dumps([rule]), answer)
+    (result,) = checking.check_rules(json.dumps([rule]), answer)
     return result
 
 
@@ -32,6 +32,10 @@ def is_met(rule: dict[str, Any], answer: str) -> bool:
         ("lines", "one\n\ntwo\n", 2),
         ("bullets", "Three:\n- a\n  * b\n• c\n**not this**\n-nor this", 3),
         ("paragraphs", "one\nstill one\n\n \ntwo\n", 2),
+        ("highlights", "*lamp* and **rain**, but not ** **", 2),
+        ("placeholders", "Dear [name], we meet at [place].", 2),
+        ("titles", "<<Night train>>\nIt left. << >>", 1),
+        ("capital_words", "WE sold a WELL-KNOWN lamp.", 2),
     ],
 )
 def test_a_count_must_lie_within_its_limits(rule: str, text: str, count: int) -> None:
@@ -60,6 +64,31 @@ def test_a_count_must_lie_within_its_limits(rule: str, text: str, count: int) ->
         ({"rule": "language", "language": "en"}, "保温杯 is a flask for tea.", "保温杯"),
         ({"rule": "case", "case": "upper"}, "OPEN AT 9", "Open at 9"),
         ({"rule": "case", "case": "lower"}, "open at 9", "9"),
+        ({"rule": "language", "language": "ja"}, "雨が降っています", "下雨了"),
+        ({"rule": "language", "language": "ko"}, "비가 옵니다", "下雨了"),
+        (
+            {"rule": "language", "language": "de"},
+            "Der Regen fällt auf das Dach.",
+            "The rain falls.",
+        ),
+        (
+            {"rule": "language", "language": "uk"},
+            "Дощ іде на дах будинку, і ми чекаємо.",
+            "Дождь идёт.",
+        ),
+        ({"rule": "matches", "pattern": r"^\d{4}-\d\d$"}, "2031-07", "in 2031-07"),
+        ({"rule": "letter", "letter": "e", "at_most": 1}, "Eat it", "Eat bread"),
+        ({"rule": "sections", "at_least": 2}, "Section 1\nA\nSection 2\nB", "Section 1\nA"),
+        ({"rule": "sections", "marker": "第", "at_most": 1}, "第1章", "第1章\n第2章"),
+        (
+            {"rule": "paragraph_starts", "paragraph": 2, "text": "So"},
+            "Yes.\n\nso it is.",
+            "So.\n\nNo.",
+        ),
+        ({"rule": "paragraph_starts", "paragraph": 2, "text": "So"}, "A\n\n\nSo", "So"),
+        ({"rule": "two_responses"}, "Yes.\n******\nNo.", "Yes.\n******\nYes."),
+        ({"rule": "postscript"}, "We sail.\n\np.s. At nine", "P.S. at nine"),
+        ({"rule": "postscript", "marker": "附言"}, "出发。\n附言：九点", "出发。"),
         ({"rule": "quoted"}, "“Soft.”", '"Soft" scarf'),
         ({"rule": "quoted"}, "「柔软」", "柔软"),
     ],
@@ -86,14 +115,14 @@ POSTSCRIPT = json.dumps([{"rule": "ends", "text": "P.S. I do like the cake"}])
     ],
 )
 def test_the_loose_check_ignores_bold_type_and_outer_lines(text: str) -> None:
-    assert rules.check_rules(POSTSCRIPT, text) == [False]
-    assert rules.check_rules_loosely(POSTSCRIPT, text) == [True]
+    assert checking.check_rules(POSTSCRIPT, text) == [False]
+    assert checking.check_rules_loosely(POSTSCRIPT, text) == [True]
 
 
 def test_different_variants_may_meet_different_rules() -> None:
     """For each rule separately, IFEval checks whether at least one variant meets it."""
     both = json.dumps([{"rule": "lines", "at_most": 1}, {"rule": "starts", "text": "Sure"}])
-    assert rules.check_rules_loosely(both, "Sure:\nyes") == [True, True]
+    assert checking.check_rules_loosely(both, "Sure:\nyes") == [True, True]
 
 
 def test_metrics_are_over_prompts_and_over_rules() -> None:
@@ -138,6 +167,7 @@ def test_metrics_are_over_prompts_and_over_rules() -> None:
         ('[{"rule": "words", "at_least": 4, "at_most": 3}]', "0.words: at_least is more than at_m"),
         ('[{"rule": "words", "atmost": 3}]', "0.words.atmost: extra inputs are not permitted"),
         ('[{"rule": "words", "at_most": "3"}]', "0.words.at_most: input should be a valid integer"),
+        ('[{"rule": "matches", "pattern": "("}]', "0.matches.pattern: not a regular expression"),
         ('[{"rule": "contains", "text": ""}]', "0.contains.text: string should have at least 1"),
     ],
 )
@@ -145,7 +175,7 @@ def test_a_reference_that_is_not_a_list_of_rules_is_refused_in_one_line(
     reference: str, mistake: str
 ) -> None:
     with pytest.raises(UserError) as error:
-        rules.parse_rules(reference)
+        checking.parse_rules(reference)
     assert error.value.message.startswith(f"the reference is not a list of rules: {mistake}")
     assert "\n" not in error.value.message
 
@@ -161,6 +191,6 @@ def test_an_answer_that_repeats_the_prompt_breaks_a_rule_of_each_sample_record()
     repeated = [
         row["prompt"][-1]["content"]
         for row in rows
-        if rules.all_followed(row["rules"], row["prompt"][-1]["content"])
+        if checking.all_followed(row["rules"], row["prompt"][-1]["content"])
     ]
     assert repeated == []

@@ -1,0 +1,94 @@
+"""Names that public files give to turns, to their parts, and to fields beside a conversation."""
+
+CONVERSATIONAL_FORMATS = (
+    "alpaca",
+    "messages",
+    "sharegpt",
+    "prompt_completion",
+    "preference",
+    "unpaired_preference",
+)
+"""Formats whose rows may have the fields of this module; in others, such a name is a column like
+any other (`system` may be an operating system)."""
+
+SYSTEM = ("system", "system_prompt", "system_message")
+"""Columns with a row's system message."""
+
+TOOLS = ("tools", "functions", "available_tools")
+"""Columns with the functions that the assistant may call."""
+
+MEDIA = {
+    **dict.fromkeys(("image", "images"), "images"),
+    **dict.fromkeys(("audio", "audios"), "audio"),
+    **dict.fromkeys(("video", "videos"), "video"),
+}
+"""Columns, and keys of turns, that hold what a text model cannot read."""
+
+MEDIA_PARTS = {
+    **dict.fromkeys(("image", "image_url", "input_image"), "images"),
+    **dict.fromkeys(("audio", "audio_url", "input_audio", "output_audio"), "audio"),
+    **dict.fromkeys(("video", "video_url", "input_video"), "video"),
+}
+"""Types of content parts that hold what a text model cannot read."""
+
+WEIGHT = "weight"
+"""Column with a number that multiplies the training weight of the source."""
+
+TRAIN = "train"
+"""Column that says whether a row may be learnt."""
+
+MARGIN = ("margin", "score")
+"""Columns with the strength of a preference."""
+
+SCORE_PAIRS = tuple(
+    (pattern.format("chosen"), pattern.format("rejected"))
+    for pattern in ("score_{}", "{}_score", "{}-score", "{}_rating", "{}-rating", "rating_{}")
+)
+"""Columns with the scores of the chosen and of the rejected answer."""
+
+REJECT_REASON = "reject_reason"
+"""Column that says why the rejected answer is worse; it becomes a slice."""
+
+ROW_FIELDS = frozenset([*SYSTEM, *TOOLS, *MEDIA, WEIGHT, TRAIN])
+"""Columns that are read beside a conversation, in every conversational format."""
+
+PREFERENCE_FIELDS = frozenset(
+    [*MARGIN, *(name for pair in SCORE_PAIRS for name in pair), REJECT_REASON]
+)
+"""Columns that are read beside a preference."""
+
+IGNORED_COLUMNS = frozenset([
+    "id", "uid", "uuid", "idx", "index", "conversation_id", "prompt_id", "metadata", "meta",
+    "model", "created", "created_at", "timestamp", "parallel_tool_calls", "tool_choice",
+])  # fmt: skip
+"""Columns beside a conversation that say nothing about what is learnt."""
+
+ROLE_KEYS = ("role", "from", "speaker", "author")
+"""Keys of a turn that may name its role."""
+
+CONTENT_KEYS = ("content", "value", "text", "message", "refusal")
+"""Keys of a turn that may hold its text."""
+
+REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
+"""Keys of a turn that may hold the reasoning before an answer."""
+
+LEARNT_FLAGS = {
+    **dict.fromkeys(("weight", "train", "trainable", "training", "loss"), True),
+    "masked": False,
+}
+"""Keys of a turn that say whether it is learnt, and the value by which they say so."""
+
+IGNORED_KEYS = frozenset([
+    "id", "uid", "uuid", "message_id", "index", "idx", "turn", "turn_id", "round", "parent_id",
+    "timestamp", "time", "date", "created", "created_at", "updated_at", "create_time",
+    "update_time", "tokens", "token_count", "num_tokens", "usage", "model", "model_name",
+    "finish_reason", "stop_reason", "logprobs", "annotations", "citations", "metadata",
+    "cache_control", "language", "lang",
+])  # fmt: skip
+"""Keys of a turn that say nothing about what is learnt."""
+
+TURN_KEYS = frozenset([
+    *ROLE_KEYS, *CONTENT_KEYS, *REASONING_KEYS, *LEARNT_FLAGS, *MEDIA, *IGNORED_KEYS,
+    "tool_calls", "function_call", "tool_call_id", "name",
+])  # fmt: skip
+"""All keys of a turn that are known."""

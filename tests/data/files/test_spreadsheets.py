@@ -1,0 +1,90 @@
+"""The cells of a spreadsheet are read as the texts that they show."""
+
+import io
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook
+
+from lockstep.errors import UserError
+from tests.data.files.reading import read, write
+
+HEADER = ["text", "label"]
+
+
+def save(folder: Path, *sheets: list[list[Any]], formats: dict[str, str] | None = None) -> Path:
+    """Write a workbook whose sheets are called S0, S1, …, with number formats of cells in S0."""
+    book = Workbook()
+    book.remove(book.active)
+    for number, rows in enumerate(sheets):
+        sheet = book.create_sheet(f"S{number}")
+        for row in rows:
+            sheet.append(row)
+    for cell, number_format in (formats or {}).items():
+        book["S0"][cell].number_format = number_format
+    stream = io.BytesIO()
+    book.save(stream)
+    return write(folder, "a.xlsx", stream.getvalue())
+
+
+def test_blank_rows_and_columns_are_no_rows(tmp_path: Path) -> None:
+    file = save(tmp_path, [[None, None], HEADER, ["hi", "a"], [None, None], ["yo\nyo", "b", None]])
+    rows, notes = read(file)
+    assert rows == [
+        ("row 3", {"text": "hi", "label": "a"}), ("row 5", {"text": "yo\nyo", "label": "b"}),
+    ]  # fmt: skip
+    assert notes == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "shown"),
+    [
+        (3, "General", "3"),
+        (0.1 + 0.2, "General", "0.3"),
+        (2.0, "General", "2"),
+        (12345.678, "#,##0.00", "12,345.68"),
+        (0.5, "0%", "50%"),
+        (0.125, "0.0%", "12.5%"),
+        (True, "General", "TRUE"),
+        (date(2024, 5, 1), "dd/mm/yyyy", "2024-05-01"),
+        (datetime(2024, 5, 1, 9, 30), "yyyy-mm-dd hh:mm", "2024-05-01 09:30:00"),
+        (time(9, 30), "hh:mm", "09:30:00"),
+        ("007", "@", "007"),
+    ],
+)
+def test_a_value_is_the_text_that_it_shows(
+    tmp_path: Path, value: Any, number_format: str, shown: str
+) -> None:
+    file = save(tmp_path, [HEADER, ["x", value]], formats={"B2": number_format})
+    assert read(file)[0] == [("row 2", {"text": "x", "label": shown})]
+
+
+def test_a_formula_has_its_saved_value_or_its_row_is_rejected(tmp_path: Path) -> None:
+    file = save(tmp_path, [HEADER, ["x", "=1+1"], ["y", "#N/A"], ["z", "c"]])
+    assert [row if isinstance(row, str) else row["text"] for _, row in read(file)[0]] == [
+        "formula_without_value", "spreadsheet_error", "z",
+    ]  # fmt: skip
+
+
+def test_the_first_sheet_is_read_unless_one_is_named(tmp_path: Path) -> None:
+    file = save(tmp_path, [HEADER, ["x", "a"]], [HEADER, ["y", "b"]])
+    rows, notes = read(file)
+    assert [row["text"] for _, row in rows] == ["x"]
+    assert notes == "the first sheet, S0, is read and not S1 (sheet selects one)"
+    rows, notes = read(file, sheet="S1")
+    assert [row["text"] for _, row in rows] == ["y"] and notes == ""
+    with pytest.raises(UserError, match="no sheet S2; it has S0, S1: correct sheet"):
+        read(file, sheet="S2")
+
+
+@pytest.mark.parametrize("data", [b"no", b"PK\x03\x04no"])
+def test_what_is_no_spreadsheet_is_one_line(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(UserError, match=r"a\.xlsx: not \.xlsx: .*; save it again as \.xlsx$"):
+        read(write(tmp_path, "a.xlsx", data))
+
+
+def test_a_missing_column_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no column label; it has text"):
+        read(save(tmp_path, [["text"], ["x"]]))
