@@ -66,7 +66,7 @@ class Record:
             content: list[Any] = [self.task, self.messages]
             if self.rejected is not None or self.desirable is not None or self.tools:
                 content += [self.rejected, self.desirable, self.tools]
-            encoded = _dump_json(content, orjson.OPT_SORT_KEYS)
+            encoded = dump_json(content, sort_keys=True)
             object.__setattr__(self, "_id", hashlib.sha256(encoded).hexdigest()[:16])
         return self._id
 
@@ -85,7 +85,7 @@ class Record:
         """Text that an answer is compared with: the answer, or the accepted calls as JSON."""
         if self.accepted_calls is None:
             return self.answer
-        return _dump_json(self.accepted_calls).decode()
+        return dump_json(self.accepted_calls).decode()
 
     @property
     def question(self) -> str:
@@ -126,7 +126,7 @@ def format_answer(message: Message) -> str:
     if "tool_calls" not in message:
         return message["content"]
     calls = [call["function"] for call in message["tool_calls"]]
-    return _dump_json(calls if len(calls) > 1 else calls[0]).decode()
+    return dump_json(calls if len(calls) > 1 else calls[0]).decode()
 
 
 def parse_labels(answer: str) -> list[str]:
@@ -171,7 +171,7 @@ def dump(record: Record) -> bytes:
         values["tools"] = record.tools
     if record.group:
         values["group"] = record.group
-    return _dump_json(values, orjson.OPT_SORT_KEYS) + b"\n"
+    return dump_json(values, sort_keys=True) + b"\n"
 
 
 def load(line: bytes) -> Record:
@@ -183,14 +183,13 @@ def load(line: bytes) -> Record:
     return record
 
 
-def _dump_json(value: Any, option: int = 0) -> bytes:
+def dump_json(value: Any, sort_keys: bool = False) -> bytes:
     """Return a value as compact JSON; integers of more than 64 bits, which orjson refuses, too."""
     try:
-        return orjson.dumps(value, option=option)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else 0)
     except TypeError:
-        is_sorted = bool(option & orjson.OPT_SORT_KEYS)
         text = json.dumps(
-            value, ensure_ascii=False, separators=(",", ":"), sort_keys=is_sorted, allow_nan=False
+            value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys, allow_nan=False
         )
         return text.encode()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lockstep import outputs, params
+from lockstep import outputs, params, records
 from lockstep.cli.runner import IN_FOLDER, OUT, run
 from lockstep.human.human_params import HumanParams
 from lockstep.human.rating_metrics import compute_rating_metrics
@@ -15,7 +15,7 @@ from lockstep.metrics.suite_metrics import build_measured_suites, list_slices
 from lockstep.models.instruction_sets import PortableParams
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
-from lockstep.statistics import plot_tables, stage_results, summary_metrics
+from lockstep.statistics import comparisons, leaks, plot_tables, stage_results, summary_metrics
 from lockstep.statistics.details import assemble_details
 from lockstep.statistics.evaluate_params import EvaluateParams
 
@@ -44,6 +44,8 @@ def main(data: Path, reports: Path) -> None:
     if unknown := sorted({*summary_slices} - {*slices}):
         names = ", ".join(unknown)
         click.echo(f"evaluate: evaluate.summary_slices: no test record has {names}", err=True)
+    if (domain := settings.evaluate.domains.slice) and domain not in slices:
+        click.echo(f"evaluate: evaluate.domains: no test record has {domain}", err=True)
     suites = build_measured_suites(
         predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
     )
@@ -57,6 +59,15 @@ def main(data: Path, reports: Path) -> None:
         settings.evaluate.gates,
         settings.evaluate.examples,
         settings.seed,
+    )
+    details |= comparisons.compare_groups(
+        predictions, suites, settings.evaluate.domains, settings.seed
+    )
+    details["leaks"] = leaks.compute_leaks(
+        predictions,
+        records.read(data / "prepared/test.jsonl"),
+        records.read(data / "prepared/train.jsonl"),
+        settings.evaluate.leaks,
     )
     judgements = read_judgements(data / "judged/judgements.jsonl")
     details["judge"] = compute_judge_metrics(judgements, settings.judge)

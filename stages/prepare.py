@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from lockstep import outputs, params
+from lockstep import outputs, params, records
+from lockstep.cli.checks import reference_checks
 from lockstep.cli.runner import IN_FOLDER, OUT, run
 from lockstep.data import contamination, prepare_summary, rejected_rows, source_reading, task_kinds
 from lockstep.data.prepare_params import PrepareParams
@@ -50,7 +51,8 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "tasks.json", tasks)
         outputs.write_json(folder / "card.json", card)
     click.echo(prepare_summary.format_counts(selection, converted, reports), err=True)
-    for warning in card["warnings"]:
+    test = list(records.read(out / "test.jsonl"))
+    for warning in [*card["warnings"], *reference_checks.list_warnings(test, tasks)]:
         click.echo(f"prepare: warning: {' '.join(warning.split())}", err=True)
 
 

@@ -58,6 +58,7 @@ TINY: dict[str, Any] = {
     "predict.lm_eval": {"records": 3},
     "predict.robustness": {"records": 0},
     "predict.retrieval": {"lengths": []},
+    "evaluate.domains": {},
     "runtime.device": "cpu",
 }
 """Values for a model that trains in seconds, by dotted path in params.yaml."""

@@ -14,7 +14,7 @@ from lockstep.cli import params_reference
 from lockstep.cli.sections import Parameters
 from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.registry import DEFAULT_METRICS, METRICS
-from lockstep.metrics.rules.checking import Rule
+from lockstep.metrics.rules.rule_list import Rule
 from lockstep.predicting import perturbations
 from lockstep.training.adapters import build_adapter_config
 from lockstep.training.train_params import Objective, Strategy, TrainParams

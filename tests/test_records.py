@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lockstep import records
@@ -31,6 +31,7 @@ RECORDS = st.builds(
     rejected=st.none() | TEXT,
     desirable=st.none() | st.booleans(),
     tools=st.lists(st.dictionaries(TEXT, TEXT), max_size=2),
+    accepted_calls=st.none() | st.lists(st.dictionaries(TEXT, TEXT), max_size=2),
     group=TEXT,
     language=TEXT,
     quality=st.floats(0, 1),
@@ -128,6 +129,21 @@ def test_a_long_conversation_has_a_prompt_a_question_and_an_answer() -> None:
     assert record.question == "q2", "the parent is unchanged"
 
 
+@given(st.integers(-(2**200), 2**200))
+@example(123456789012345678901234)
+@example(2**64 + 1)
+def test_an_integer_of_any_length_is_exact(number: int) -> None:
+    call = {"type": "function", "function": {"name": "track", "arguments": {"parcel": number}}}
+    messages = [
+        {"role": "user", "content": "12345678901234567890"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    record = replace(make_record(), messages=messages)
+    assert records.load(records.dump(record)) == record
+    assert json.loads(record.answer)["arguments"]["parcel"] == number
+    assert record.id != replace(record, messages=messages[:1]).id
+
+
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [make_record("b\u2028b"), make_record("a\r\na"), make_record("b\u2028b")]
     records.write(tmp_path / "train.jsonl", iter(rows))
@@ -158,3 +174,15 @@ def test_an_invalid_line_is_refused_with_its_number(tmp_path: Path, line: bytes)
     file.write_bytes(file.read_bytes() + line)
     with pytest.raises(UserError, match=r"train\.jsonl:2: not a record; run `dvc repro`"):
         list(records.read(file))
+
+
+def test_the_reference_is_the_answer_or_the_calls_that_are_right() -> None:
+    calls = [{"name": "lamp", "accepted_arguments": {"level": [1, ""]}}]
+    assert make_record(answer="No.").reference == "No."
+    assert make_record(answer="No.", accepted_calls=[]).reference == "[]"
+    assert json.loads(make_record(accepted_calls=calls).reference) == calls
+
+
+def test_right_calls_do_not_change_the_id_since_no_model_sees_them() -> None:
+    assert make_record(accepted_calls=[]).id == make_record().id
+    assert b"accepted_calls" not in records.dump(make_record())

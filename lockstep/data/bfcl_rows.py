@@ -46,6 +46,10 @@ def parse_bfcl(row: Row, source: Source) -> list[Conversation]:
         missing = [name for turn, names in missed.items() if int(turn) > number for name in names]
         accepted = read_accepted_calls(answer, tools)
         reference = _make_reference(accepted)
+        if not accepted and source.split != "test":
+            raise InvalidRowError(
+                "no_call_to_learn", detail="a row without a right call needs split: test"
+            )
         conversations.append(
             Conversation(
                 [*history, reference],
@@ -53,8 +57,8 @@ def parse_bfcl(row: Row, source: Source) -> list[Conversation]:
                 accepted_calls=accepted,
             )
         )
-        history.append(reference)
-        history += _make_results(reference)
+        added = [reference, *_make_results(reference)]
+        history += added if source.split == "test" else map(_keep_from_learning, added)
     return conversations
 
 
@@ -66,8 +70,9 @@ def _drop_functions(tools: list[dict[str, Any]], names: Any) -> list[dict[str, A
 def read_accepted_calls(answer: Any, tools: Sequence[dict[str, Any]]) -> AcceptedCalls:
     """Return the right calls of one turn.
 
-    A call is {function: {argument: [values]}}, or a text such as `sort(name='a.txt')`. Values of
-    parameters that are floats become floats, and required arguments may not be absent.
+    A call is {function: {argument: [values]}}, a text such as `sort(name='a.txt')`, or a call as
+    models write it ({name, arguments}). Values of parameters that are floats become floats, and
+    required arguments may not be absent.
     """
     if not isinstance(answer, list):
         raise _describe_answer(answer)
@@ -103,6 +108,8 @@ def _read_turns(question: Any, source: Source) -> list[list[Message]]:
 
 def _read_answers(value: Any, turns: int) -> list[Any]:
     """Return the right calls of each turn; the calls of a single turn need no list around them."""
+    if isinstance(value, str):  # a cell of a table
+        value = row_fields.parse_json(value, "ground_truth")
     if not isinstance(value, list):
         raise _describe_answer(value)
     is_nested = turns > 1 or (bool(value) and isinstance(value[0], list))
@@ -118,6 +125,9 @@ def _read_answers(value: Any, turns: int) -> list[Any]:
 def _read_call(call: Any, functions: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if isinstance(call, str):
         return _parse_python_call(call, functions)
+    if isinstance(call, dict) and isinstance(call.get("name"), str):
+        function = tool_parsing.parse_tool_calls(call)[0]["function"]
+        return function["name"], {key: [value] for key, value in function["arguments"].items()}
     if not isinstance(call, dict) or len(call) != 1:
         raise _describe_answer(call)
     ((name, arguments),) = call.items()
@@ -207,6 +217,11 @@ def _make_results(reference: Message) -> Iterator[Message]:
         for call in reference["tool_calls"]:
             yield {"role": "tool", "name": call["function"]["name"], "content": RESULT}
         yield {"role": "assistant", "content": DONE}
+
+
+def _keep_from_learning(message: Message) -> Message:
+    """Return a message of an earlier turn, which its own record teaches, if anything does."""
+    return {**message, "weight": 0} if message["role"] == "assistant" else message
 
 
 def _describe_answer(value: Any) -> InvalidRowError:

@@ -9,9 +9,10 @@ personal data wherever it stands (in JSON, a number becomes a string, so that it
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from itertools import chain
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from lockstep.data import markup, personal_data, punctuation, whitespace, wrong_encoding
 from lockstep.data.protected_text import PLACEHOLDER, ProtectedText, protect_text
@@ -50,7 +51,23 @@ PROSE_ROLES: tuple[Role, ...] = ("system", "user", "assistant", "reasoning", "te
 _ROLES_WITHOUT_CONTENT_TAGS = ("user", "text")
 """Roles whose formatting tags are removed."""
 
-Steps = list[Step] | dict[Role, list[Step]]
+
+def _check_steps(steps: Any) -> Any:
+    """Return the steps; raise ValueError, in one line, if they are not known ones."""
+    lists = steps if isinstance(steps, dict) else {"user": steps}
+    if not all(isinstance(names, list) for names in lists.values()):
+        raise ValueError("must be a list of steps, or a list of steps for each role")
+    for kind, known, names in (
+        ("role", get_args(Role), list(lists)),
+        ("step", get_args(Step), list(chain.from_iterable(lists.values()))),
+    ):
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no {kind}; known: {', '.join(known)}")
+    return steps
+
+
+Steps = Annotated[list[Step] | dict[Role, list[Step]], BeforeValidator(_check_steps)]
 """Cleaning steps for all text that people and models write, or for each role that is named."""
 
 

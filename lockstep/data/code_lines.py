@@ -48,9 +48,12 @@ _DEFINITION = re.compile(
     | from[ ]+[\w.]+[ ]+import[ ]+\S.*
     | @[A-Za-z_][\w.]*(?:\(.*\))?
     | template[ ]*<.*
-    | \#(?:include|define|ifdef|ifndef|endif|pragma)\b.* | \#!/.* | <\?php.*
+    | \#(?:include|define|ifdef|ifndef|endif|pragma)\b.* | <\?php.*
     | using[ ]+namespace[ ].*
     | \\(?:begin|end|documentclass|usepackage|section)\{.*
+    | (?:if|elif|for|while)\b.*;[ ]*(?:then|do)
+    | (?:let|const|var|val)[ ]+\w+[ ]*(?::[ ]*[\w<>\[\]]+[ ]*)?=(?!=).*
+    | [A-Z][A-Z0-9_]{2,}=\S*
     | FROM[ ][\w./:-]+(?:[ ]AS[ ]\w+)?
     )[ \t]*""",
     re.VERBOSE,
@@ -92,7 +95,9 @@ _HEADER = re.compile(
     r"[ \t]*(?:if|elif|else|while|for|with|match|case|try|except|finally)\b.*:[ \t]*(?:#.*)?"
 )
 _MAKE_TARGET = re.compile(r"[\w./%$()-]+(?: [\w./%$()-]+)*:(?![:/=])[^=\n]*")
-_PARAGRAPH = re.compile(r"[ \t]*(?:(?:\$|>>>|PS [^>\n]*>)[ ]+[A-Za-z_].*|@@ -\d.*|diff --git .*)")
+_PARAGRAPH = re.compile(
+    r"[ \t]*(?:(?:\$|>>>|PS [^>\n]*>)[ ]+[A-Za-z_].*|@@ -\d.*|diff --git .*|#!/.*)"
+)
 _PATCH_HEAD = re.compile(r"(?:---|\+\+\+) \S+")
 _SECTION = re.compile(r"[ \t]*\[[\w .:-]+\][ \t]*")
 _KEY = re.compile(r"[ \t]*[\w.-]+[ \t]*=.*")
@@ -137,7 +142,7 @@ def _is_code(lines: Sequence[str], index: int) -> bool:
     if assignment := _ASSIGNMENT.fullmatch(line):
         return not _has_prose(assignment["value"])
     if _INDENTED_STATEMENT.fullmatch(line):
-        return not _has_prose(line)
+        return not _has_prose(line, _TWO_WORDS)
     return (
         _PARAGRAPH.fullmatch(line) is not None
         or _PATCH_HEAD.fullmatch(line) is not None

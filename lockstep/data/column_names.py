@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lockstep.data.files.table_cells import has_column
+from lockstep.data.label_studio import voting
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -47,7 +48,9 @@ _SIMILARITY = 0.75
 
 def find_unknown_columns(columns: Iterable[str], source: Source) -> list[str]:
     """Return the columns of a source that nothing reads, in alphabetical order."""
-    return sorted(set(columns) - {*source.used_columns})
+    return sorted(
+        set(columns) - {*source.used_columns, voting.ANSWER, voting.REJECTED, voting.GROUP}
+    )
 
 
 def describe_unknown_columns(

@@ -35,7 +35,8 @@ class DecontaminateParams(Section):
     """Length in words of a shared n-gram that makes a record contaminated; 13 in Brown et al.
     (2020). Chinese, Japanese and Thai are segmented into words. 0 disables the check."""
     benchmarks: list[DataPath] = Field(default=[])
-    """Files, relative to data/raw, whose texts are treated as test texts."""
+    """Files, folders or glob patterns, relative to data/raw, whose texts are treated as test
+    texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ def _split_all(texts: Sequence[str]) -> list[list[str]]:
 def _read_strings(path: Path, notes: file_reading.Notes) -> Iterator[tuple[str, str]]:
     """Yield (place in the file, string) for every string of every row."""
     columns = file_reading.Columns(required=(), used=())
-    for place, row in file_reading.read_rows(path, "utf-8", columns, notes=notes):
+    layout = file_reading.Layout(whole_objects=True)  # every text counts, beside the rows too
+    for place, row in file_reading.read_rows(path, "utf-8", columns, layout, notes):
         try:
             for text in _find_strings(json.loads(row) if isinstance(row, str) else row):
                 yield place, text

@@ -15,6 +15,12 @@ from lockstep.records import Message
 _PLACEHOLDER = re.compile(r"<(image|audio|video)>")
 """A text that stands for an image, a sound or a film in multi-modal data."""
 
+_TOOLS_ALONE = frozenset(["tools"])
+"""Columns that are fields beside the conversation in formats that are no conversations."""
+_FIELDS_BY_FORMAT = dict.fromkeys(field_synonyms.CONVERSATIONAL_FORMATS, field_synonyms.ROW_FIELDS)
+_NAMED_FIELDS = frozenset(["system", "tools", "weight"])
+"""Fields beside a conversation whose column a source may name."""
+
 _NO_TRAINING = {True: False, False: True, "true": False, "false": True, "1": False, "0": True}
 """Value of the column `train` -> whether the row must not be learnt."""
 
@@ -48,31 +54,37 @@ def add_row_fields(conversation: Conversation, row: Row, source: Source) -> None
 
     Raise InvalidRowError if the row has media, or if it must not be learnt.
     """
-    fields = _select_fields(row, source)
-    names = field_synonyms.TOOLS if source.is_conversational else field_synonyms.TOOLS[:1]
-    tools = _read_only_field(fields, row, source, "tools", names)
+    system = ""
+    names = _FIELDS_BY_FORMAT.get(source.format, _TOOLS_ALONE)
+    settings = source.columns or source.templates
+    if not names.isdisjoint(row) or (settings and any(map(source.sets, _NAMED_FIELDS))):
+        fields = _select_fields(names, row, source)
+        system = _add_fields(conversation, fields, row, source)
+        if source.is_conversational and not field_synonyms.MEDIA.keys().isdisjoint(row):
+            _refuse_media(conversation, row, source)
+    system = system or source.system
+    if system and source.format != "text" and conversation.messages[0]["role"] != "system":
+        conversation.messages.insert(0, {"role": "system", "content": system})
+
+
+def _select_fields(names: frozenset[str], row: Row, source: Source) -> Row:
+    """Return the columns with these names that are no fields of the format itself."""
+    taken = {*map(source.get_column, source.fields), *source.ignored_fields}
+    return {name: row[name] for name in names & row.keys() if name not in taken}
+
+
+def _add_fields(conversation: Conversation, fields: Row, row: Row, source: Source) -> str:
+    """Add tools and weight to a conversation; return the system message of the row."""
+    tools = _read_only_field(fields, row, source, "tools", field_synonyms.TOOLS)
     if tools not in (None, "", []):
         conversation.tools = tool_parsing.parse_tools(tools)
-    _add_system(conversation, fields, row, source)
     weight = _read_only_field(fields, row, source, "weight", (field_synonyms.WEIGHT,))
     if not row_fields.is_empty(weight):
         conversation.weight = _read_weight(weight)
     if field_synonyms.TRAIN in fields and not _may_be_learnt(fields[field_synonyms.TRAIN]):
         raise InvalidRowError("row_not_to_be_learnt", detail="the column train is false")
-    if not field_synonyms.MEDIA.keys().isdisjoint(row) and source.is_conversational:
-        _refuse_media(conversation, row, source)
-
-
-def _select_fields(row: Row, source: Source) -> Row:
-    """Return the columns that may be fields beside a conversation."""
-    if not source.is_conversational or field_synonyms.ROW_FIELDS.isdisjoint(row):
-        return {}
-    taken = {source.get_column(name) for name in source.fields}
-    return {
-        name: row[name]
-        for name in field_synonyms.ROW_FIELDS & row.keys()
-        if name not in taken and name not in source.ignored_fields
-    }
+    system = _read_only_field(fields, row, source, "system", field_synonyms.SYSTEM)
+    return "" if system in (None, "") else _check_system(system, conversation)
 
 
 def _read_only_field(
@@ -84,31 +96,23 @@ def _read_only_field(
     """
     if source.sets(name):
         return row_fields.get_optional_field(row, source, name)
-    if name == "tools" and not source.is_conversational:
-        return None if name in source.ignored_fields else row.get(name)
     found = [key for key in synonyms if not row_fields.is_empty(fields.get(key))]
     if any(fields[key] != fields[found[0]] for key in found[1:]):
         raise InvalidRowError(f"two_{name}_columns", detail=f"the row has {' and '.join(found)}")
     return fields[found[0]] if found else None
 
 
-def _add_system(conversation: Conversation, fields: Row, row: Row, source: Source) -> None:
-    """Put the row's system message, or else that of the source, in front of the conversation."""
-    if source.format == "text":
-        return
+def _check_system(value: Any, conversation: Conversation) -> str:
+    """Return a system message; raise InvalidRowError if the conversation has another one."""
+    system = row_fields.check_text(value, "system")
     first = conversation.messages[0]
-    system = _read_only_field(fields, row, source, "system", field_synonyms.SYSTEM)
-    if system not in (None, ""):
-        system = row_fields.check_text(system, "system")
-        if first["role"] == "system" and first["content"].strip() != system.strip():
-            raise InvalidRowError(
-                "two_system_messages",
-                detail=f"the column has {show_value(system)}, the conversation "
-                f"{show_value(first['content'])}",
-            )
-    system = system or source.system
-    if system and first["role"] != "system":
-        conversation.messages.insert(0, {"role": "system", "content": system})
+    if first["role"] == "system" and first["content"].strip() != system.strip():
+        raise InvalidRowError(
+            "two_system_messages",
+            detail=f"the column has {show_value(system)}, the conversation "
+            f"{show_value(first['content'])}",
+        )
+    return system
 
 
 def _read_weight(value: Any) -> float:

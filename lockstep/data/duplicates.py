@@ -22,12 +22,14 @@ class DuplicatesParams(Section):
     """Treatment of near-duplicates and of conflicting answers."""
 
     threshold: Annotated[float, Field(gt=0.3, le=1)]
-    """Minimum Jaccard similarity of two inputs' character 5-grams to be near-duplicates."""
+    """Minimum Jaccard similarity of two questions' character 5-grams to be near-duplicates."""
     near: Literal["group", "merge"]
-    """group: all near-duplicates stay, in the same split; merge: only the first one stays."""
+    """group: all near-duplicates stay, in the same split; merge: only the first question stays,
+    with all its answers. Similar questions with other numbers, signs, system turns or tools
+    stay."""
     conflicts: Literal["keep", "drop", "majority"]
-    """Records with the same input and different answers: keep all, drop all, or keep only those
-    with the most frequent answer (majority)."""
+    """Records with the same question and different right answers: keep all, drop all, or keep only
+    those with the most frequent answer (majority). Preferences and ratings are no conflicts."""
 
 
 def find_removed_answers(answers: Sequence[str], policy: str) -> list[int]:

@@ -1,13 +1,8 @@
 """Names that public files give to turns, to their parts, and to fields beside a conversation."""
 
-CONVERSATIONAL_FORMATS = (
-    "alpaca",
-    "messages",
-    "sharegpt",
-    "prompt_completion",
-    "preference",
-    "unpaired_preference",
-)
+CONVERSATIONAL_FORMATS = frozenset([
+    "alpaca", "messages", "sharegpt", "prompt_completion", "preference", "unpaired_preference",
+])  # fmt: skip
 """Formats whose rows may have the fields of this module; in others, such a name is a column like
 any other (`system` may be an operating system)."""
 
@@ -66,7 +61,7 @@ IGNORED_COLUMNS = frozenset([
 ROLE_KEYS = ("role", "from", "speaker", "author")
 """Keys of a turn that may name its role."""
 
-CONTENT_KEYS = ("content", "value", "text", "message", "refusal")
+CONTENT_KEYS = ("content", "value", "text", "message", "utterance", "refusal")
 """Keys of a turn that may hold its text."""
 
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")

@@ -59,8 +59,14 @@ def is_readable(path: str) -> bool:
     suffix = file_suffix(path)
     if suffix in FILE_READERS or opening.is_archive(path) or path.endswith("/"):
         return True
-    name = PurePosixPath(path).name
-    return "." not in name.lstrip(".") or source_files.is_pattern(suffix) or suffix == "."
+    if source_files.is_pattern(path):
+        return not suffix or source_files.is_pattern(suffix)
+    return "." not in PurePosixPath(path).name.lstrip(".")
+
+
+def is_data_file(name: str) -> bool:
+    """Whether the name of a file has a suffix that can be read."""
+    return name.lower().endswith(_list_suffixes())
 
 
 def list_files(root: Path, path: str, notes: Notes) -> list[tuple[str, Path]]:

@@ -37,7 +37,7 @@ them: their text means something else without the tags."""
 
 _TAG = re.compile(
     r"<!--.{0,5000}?-->|<!\[CDATA\[.{0,5000}?\]\]>|<\?[A-Za-z][^<>]*\?>|<![A-Za-z][^<>]*>|"
-    r"<(?P<close>/)?(?P<name>[A-Za-z][\w:.-]*)(?P<attributes>(?:\s[^<>]*)?)(?P<void>/?)>",
+    r"<(?P<close>/)?(?P<name>[^\W\d_][\w:.-]*)(?P<attributes>(?:\s[^<>]*)?)(?P<void>/?)>",
     re.DOTALL,
 )
 _TAG_BEGIN = re.compile(r"<[A-Za-z/!?]")

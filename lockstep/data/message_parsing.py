@@ -1,11 +1,15 @@
 """Parsing of lists of messages, and the check of their order."""
 
+import re
 from typing import Any
 
-from lockstep.data import row_fields, turn_parsing
+from lockstep.data import row_fields, strict_json, turn_parsing
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.sources import Source
 from lockstep.records import Message
+
+_TURN_LIST = re.compile(r"""\s*\[\s*\{\s*["'](?:role|content|from|value)["']\s*:""")
+_PYTHON_TURN_LIST = re.compile(r"""\s*\[\s*\{.*'(?:role|from)'\s*:\s*'""", re.DOTALL)
 
 _ALLOWED_NEXT = {
     "start": {"user"},
@@ -18,10 +22,29 @@ _ALLOWED_NEXT = {
 
 
 def parse_text_or_messages(value: Any, name: str, role: str, source: Source) -> list[Message]:
-    """Return the messages in a field; a plain text becomes one message of `role`."""
+    """Return the messages in a field; a plain text becomes one message of `role`.
+
+    The JSON text of a list of turns, as in a cell of a table, is read as turns.
+    """
+    if isinstance(value, str) and _TURN_LIST.match(value):
+        value = _parse_turn_list(value, name)
     if isinstance(value, list | dict):
         return parse_messages([value] if isinstance(value, dict) else value, name, source)
     return [{"role": role, "content": row_fields.check_text(value, name)}]
+
+
+def _parse_turn_list(text: str, name: str) -> Any:
+    """Return the turns in a text if it is a list of them, otherwise the text."""
+    try:
+        turns = strict_json.parse(text)
+    except InvalidRowError:
+        if not _PYTHON_TURN_LIST.match(text):
+            return text
+        raise InvalidRowError(
+            f"{name}_not_json", detail="the turns are in Python's notation; export them as JSON"
+        ) from None
+    is_list = all(isinstance(turn, dict) and turn.keys() & {"role", "from"} for turn in turns)
+    return turns if is_list else text
 
 
 def parse_answer(value: Any, name: str, source: Source) -> list[Message]:

@@ -58,8 +58,12 @@ def find_near_pairs(bands: Bands, get_text: Callable[[int], str], threshold: flo
 
     Pairs with a band in common are compared exactly; `get_text` returns the text at an index.
     """
-    candidates = _merge_pairs(map(duplicates.pair_equal_values, bands.T), len(bands))
-    return _confirm_pairs(candidates, get_text, threshold)
+    return _confirm_pairs(find_candidate_pairs(bands), get_text, threshold)
+
+
+def find_candidate_pairs(bands: Bands) -> Pairs:
+    """Return pairs of texts with a band in common, enough to connect all that have one."""
+    return _merge_pairs(map(duplicates.pair_equal_values, bands.T), len(bands))
 
 
 def find_near_texts(texts: Sequence[str], others: Sequence[str], threshold: float) -> set[int]:
@@ -71,7 +75,7 @@ def find_near_texts(texts: Sequence[str], others: Sequence[str], threshold: floa
     undecided_keys, all_texts = [*undecided], [*undecided.values(), *unique_others]
     if undecided_keys and unique_others:
         bands = _compute_all_bands([*undecided.values()], threshold)
-        for pairs in _find_candidate_pairs(bands, _compute_all_bands(unique_others, threshold)):
+        for pairs in _find_candidate_batches(bands, _compute_all_bands(unique_others, threshold)):
             shifted = pairs + np.array([0, len(undecided_keys)])
             confirmed = _confirm_pairs(shifted, all_texts.__getitem__, threshold)
             near_keys |= {undecided_keys[index] for index in confirmed[:, 0].tolist()}
@@ -95,7 +99,7 @@ def _count_rows(threshold: float) -> int:
     return max((rows for rows in candidates if miss_rates[rows] <= 0.02), default=1)
 
 
-def _find_candidate_pairs(bands: Bands, other_bands: Bands) -> Iterator[Pairs]:
+def _find_candidate_batches(bands: Bands, other_bands: Bands) -> Iterator[Pairs]:
     """Yield pairs (index, index in the others) with a band in common, about a million at a time."""
     order = np.argsort(other_bands, axis=0, kind="stable")
     ordered = np.take_along_axis(other_bands, order, axis=0)

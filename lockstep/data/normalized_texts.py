@@ -29,7 +29,6 @@ Mask = npt.NDArray[np.bool_]
 
 # classes of characters; those from _BRACKET on depend on their neighbours
 _IGNORED, _LETTER, _DIGIT, _WORD_ALONE, _MARK, _SIGN, _BRACKET, _POINT, _HYPHEN, _BANG = range(10)
-_IS_IN_WORD = np.isin(np.arange(10), [_LETTER, _DIGIT, _WORD_ALONE])
 
 _VARIANTS = re.compile("[\u3000\uf900-\ufdff\ufe30-\uffef]+")
 """Variants of characters by width or position. Others, such as x² and ½, have their own meaning."""
@@ -108,14 +107,20 @@ def normalize_texts(texts: Sequence[str]) -> NormalizedTexts:
     classes = build_character_table()[raw]
     _resolve_neighbours(classes, raw, begins)
     is_mark = _resolve_marks(classes)
-    is_in_word, is_alone, is_sign = _IS_IN_WORD[classes], classes == _WORD_ALONE, classes == _SIGN
+    is_in_word, is_alone = _is_in_word(classes), classes == _WORD_ALONE
     starts_word = np.ones(len(raw), bool)
     starts_word[1:] = ~(is_in_word[:-1] & is_in_word[1:]) | is_alone[1:] | is_alone[:-1]
     starts_word[is_mark] = False
-    is_kept = is_in_word | is_sign
-    kinds = (classes == _DIGIT) + 2 * is_sign.view(np.uint8)
+    is_kept = is_in_word | (classes == _SIGN)
+    kept_classes = classes[is_kept]
+    kinds = (kept_classes == _DIGIT) + 2 * (kept_classes == _SIGN).view(np.uint8)
     positions = np.concatenate([[0], np.cumsum(is_kept)])
-    return NormalizedTexts(raw[is_kept], starts_word[is_kept], kinds[is_kept], positions[begins])
+    return NormalizedTexts(raw[is_kept], starts_word[is_kept], kinds, positions[begins])
+
+
+def _is_in_word(classes: npt.NDArray[np.uint8]) -> Mask:
+    """Return which characters are letters, digits or words by themselves."""
+    return classes - np.uint8(_LETTER) <= np.uint8(_WORD_ALONE - _LETTER)
 
 
 def _resolve_neighbours(
@@ -126,7 +131,7 @@ def _resolve_neighbours(
     kinds, before, after = classes[places], classes[places - 1], classes[places + 1]
     is_sign = (kinds == _POINT) & (before == _DIGIT) & (after == _DIGIT)
     is_sign |= (kinds == _HYPHEN) & (
-        (after == _DIGIT) | (_IS_IN_WORD[after] & ~_IS_IN_WORD[before] & (before != _MARK))
+        (after == _DIGIT) | (_is_in_word(after) & ~_is_in_word(before) & (before != _MARK))
     )
     is_sign |= (kinds == _BANG) & (raw[places + 1] == ord("="))
     classes[places[is_sign]] = _SIGN
@@ -144,7 +149,7 @@ def _resolve_marks(classes: npt.NDArray[np.uint8]) -> Mask:
     if is_mark.any():
         base = classes[np.maximum.accumulate(np.where(is_mark, 0, np.arange(len(classes))))]
         base[base == _DIGIT] = _LETTER
-        classes[is_mark] = np.where(_IS_IN_WORD[base], base, _IGNORED)[is_mark]
+        classes[is_mark] = np.where(_is_in_word(base), base, _IGNORED)[is_mark]
     return is_mark
 
 

@@ -12,7 +12,7 @@ from stdnum import iban, luhn
 from stdnum.cn import ric
 from stdnum.us import ssn
 
-from lockstep.data import json_text
+from lockstep.data import embedded_json
 
 _NUMBER = re.compile(r"\d[\d ().+-]{5,}\d")
 """Digits and separators that every number below contains; a quick first check."""
@@ -47,7 +47,7 @@ def mask_personal_data(text: str) -> str:
     if "@" not in text and not _NUMBER.search(text):
         return text
     pieces, position = [], 0
-    for begin, end in json_text.find_json(text):
+    for begin, end in embedded_json.find_json(text):
         pieces += [_mask_text(text[position:begin]), _mask_json(text[begin:end])]
         position = end
     return "".join([*pieces, _mask_text(text[position:])])
@@ -73,6 +73,16 @@ def _mask_text(text: str) -> str:
     for pattern, is_valid, placeholder in _list_number_kinds():
         text = pattern.sub(partial(_replace_valid, is_valid, placeholder), text)
     return text
+
+
+def find_personal_data(text: str) -> list[str]:
+    """Return the addresses and numbers that `mask_personal_data` would replace."""
+    found = _EMAIL.findall(text)
+    text = _EMAIL.sub("[EMAIL]", text)
+    for pattern, is_valid, placeholder in _list_number_kinds():
+        found += [match.group() for match in pattern.finditer(text) if is_valid(match.group())]
+        text = pattern.sub(partial(_replace_valid, is_valid, placeholder), text)
+    return found
 
 
 def _replace_valid(is_valid: Callable[[str], bool], placeholder: str, match: re.Match[str]) -> str:

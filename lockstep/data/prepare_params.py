@@ -62,9 +62,9 @@ class PrepareParams(Section):
     @classmethod
     def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
         for source, other in combinations(sources, 2):
-            path = str(PurePosixPath(source.path))
-            if path == str(PurePosixPath(other.path)) and not source.reads_other_part(other):
-                raise ValueError(f"{path} is listed twice; list each file once")
+            place = str(PurePosixPath(source.location))
+            if place == str(PurePosixPath(other.location)) and not source.reads_other_part(other):
+                raise ValueError(f"{place} is listed twice; list each file once")
         return sources
 
     @property

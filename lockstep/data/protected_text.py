@@ -19,18 +19,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from lockstep.data import code_detection, json_text, markup
+from lockstep.data import code_detection, embedded_json, markup
 from lockstep.data.code_detection import Span
 
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 PLACEHOLDER = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
 """A private character that stands for a protected part."""
 
-_SIGN = re.compile(
-    "[`~{\\[<@\\\\/=;&\n\t(" + chr(_FIRST) + "-" + chr(_LAST) + "]|"
-    r"\b(?:SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|www|import|git|pip)\b"
-)
-"""Signs of which every protected part has one; most prose has none."""
+_SIGN = re.compile(f"[`~{{\\[<@\\\\/&^{chr(_FIRST)}-{chr(_LAST)}]|www|\\$\\$")
+"""Signs of which every protected part has one that is not code; most prose has none."""
 
 _FENCE = re.compile(r"`+|(?:^|(?<=\n))[^\S\n]*~{3,}")
 _LINE_PREFIX = re.compile(r"[^\S\n]*(?:>[^\S\n]*)*(?:(?:[-*+]|\d+[.)])[^\S\n]+)?")
@@ -117,7 +114,7 @@ def protect_text(text: str, *, strip_tags: bool) -> ProtectedText:
     as a whole.
     """
     protected = ProtectedText(text=text, prose=text)
-    if not _SIGN.search(text):
+    if not _SIGN.search(text) and not code_detection.has_sign(text):
         return protected
     if len(text) > _LAST - _FIRST:
         protected.protect([(0, len(text))])
@@ -214,7 +211,7 @@ def _find_inline(text: str, run: str, match: re.Match[str]) -> tuple[int, int, b
 
 _FINDERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
     (("```", "~~~"), partial(_find_backticks, fences=True)),
-    (("{", "["), json_text.find_json),
+    (("{", "["), embedded_json.find_json),
     (("{", "['"), partial(_list_matches, _PYTHON_LITERAL)),
     (("`",), partial(_find_backticks, fences=False)),
 )

@@ -4,17 +4,17 @@ Case, width, blanks and the punctuation of prose do not count (`normalized_texts
 has nothing else. Numbers and signs do, and so do the task, system turns, roles, tools and calls.
 """
 
-import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from lockstep.data.normalized_texts import NormalizedTexts, normalize_texts
-from lockstep.records import Message, Record
+from lockstep.records import Message, Record, dump_json
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -37,34 +37,39 @@ class RecordKeys:
     task, the system turns, the tools, and the signs in the user turns."""
     numbers: npt.NDArray[np.uint64]
     """Keys of the numbers in the user turns, in order; zero if there are none: (records,)."""
-    answer_numbers: npt.NDArray[np.uint64]
-    """Keys of the numbers of the answer that are not in the user turns: (records,). Two questions
-    such as "Where is order 12?" have equal ones, two calculations have not."""
 
 
 def compute_keys(records: Sequence[Record]) -> tuple[RecordKeys, NormalizedTexts]:
     """Return the keys of the records, and their normalized `user_text`."""
     turns = _Turns(records)
-    inputs, contents, groups, contexts = [], [], [], []
-    signs = turns.user_texts.hash_signs().tolist()
-    for record, sign in zip(records, signs, strict=True):
-        task = record.task.encode()
-        tools = orjson.dumps(record.tools, option=orjson.OPT_SORT_KEYS) if record.tools else b""
-        keys = turns.take_keys(record)
-        question = _join(task, tools, *keys)
+    inputs, contents, contexts = [], [], []
+    digest_context = cache(_digest_parts)  # most records have the same one
+    for record, sign in zip(records, turns.user_texts.hash_signs().tolist(), strict=True):
+        turn_keys, system = turns.take_keys(record.messages)
+        tools = dump_json(record.tools, sort_keys=True) if record.tools else b""
+        context = digest_context(record.task, tools, sign, *system)
+        question = _digest(context + turn_keys)
+        answer = [record.messages[-1], record.rejected, record.desirable]
         inputs.append(question)
-        contents.append(question + _dump_answer(record))
-        groups.append(record.group.encode())
-        system = (key for key in keys if key.startswith(b"system"))
-        contexts.append(_join(task, tools, sign.to_bytes(8, "little"), *system))
-    return RecordKeys(
-        inputs=_digest_all(inputs),
-        contents=_digest_all(contents),
-        groups=_digest_all(groups),
-        contexts=_digest_all(contexts)[:, 0],
+        contents.append(_digest(question + dump_json(answer, sort_keys=True)))
+        contexts.append(context[:8])
+    groups = [_digest(record.group.encode()) if record.group else bytes(16) for record in records]
+    keys = RecordKeys(
+        inputs=_build_keys(inputs),
+        contents=_build_keys(contents),
+        groups=_build_keys(groups),
+        contexts=np.frombuffer(b"".join(contexts), np.uint64),
         numbers=turns.user_texts.hash_numbers(),
-        answer_numbers=_digest_all(map(_list_answer_numbers, records))[:, 0],
-    ), turns.user_texts
+    )
+    return keys, turns.user_texts
+
+
+def compute_answer_numbers(records: Sequence[Record]) -> npt.NDArray[np.uint64]:
+    """Return keys of the numbers of each answer that are not in the user turns: (records,).
+
+    Two questions such as "Where is order 12?" have equal ones, two calculations have not.
+    """
+    return _build_keys([_digest(_list_answer_numbers(record)) for record in records])[:, 0]
 
 
 def concatenate_keys(parts: Sequence[RecordKeys]) -> RecordKeys:
@@ -75,7 +80,6 @@ def concatenate_keys(parts: Sequence[RecordKeys]) -> RecordKeys:
         groups=np.concatenate([part.groups for part in parts]),
         contexts=np.concatenate([part.contexts for part in parts]),
         numbers=np.concatenate([part.numbers for part in parts]),
-        answer_numbers=np.concatenate([part.answer_numbers for part in parts]),
     )
 
 
@@ -105,11 +109,10 @@ class _Turns:
         other_texts: list[str] = []
         ends = [0]
         for record in records:
-            count = len(user_texts)
-            for message in record.prompt:
+            for message in record.messages[:-1]:
                 texts = user_texts if message["role"] == "user" else other_texts
                 texts.append(message["content"])
-            if len(user_texts) == count:  # plain text, or a system turn alone
+            if len(user_texts) == ends[-1]:  # plain text, or a system turn alone
                 user_texts.append(record.answer)
             ends.append(len(user_texts))
         texts = [*user_texts, *other_texts]
@@ -122,28 +125,27 @@ class _Turns:
         self._user_keys = iter(keys[: len(user_texts)])
         self._other_keys = iter(keys[len(user_texts) :])
 
-    def take_keys(self, record: Record) -> list[bytes]:
-        """Return the keys of the turns before the answer; call it once for each record, in order.
+    def take_keys(self, messages: Sequence[Message]) -> tuple[bytes, list[bytes]]:
+        """Return the keys of the turns before the answer, joined, and those of the system turns.
 
-        A key begins with the role of the turn.
+        Call it once for each record, in order. A key begins with the role of the turn and the
+        length of the rest, so that different turns never give the same bytes.
         """
-        keys = [self._make_key(message) for message in record.prompt]
-        if all(message["role"] != "user" for message in record.prompt):
-            keys.append(next(self._user_keys))
-        return keys
-
-    def _make_key(self, message: Message) -> bytes:
-        role = message["role"]
-        key = next(self._user_keys if role == "user" else self._other_keys)
-        if "tool_calls" not in message:
-            return f"{role} ".encode() + key
-        calls = orjson.dumps(message["tool_calls"], option=orjson.OPT_SORT_KEYS)
-        return _join(role.encode(), calls, key)
-
-
-def _dump_answer(record: Record) -> bytes:
-    answer = [record.messages[-1], record.rejected, record.desirable]
-    return orjson.dumps(answer, option=orjson.OPT_SORT_KEYS)
+        parts, system, has_user = [], [], False
+        for message in messages[:-1]:
+            if (role := message["role"]) == "user":
+                has_user = True
+                key = next(self._user_keys)
+            else:
+                key = next(self._other_keys)
+            if "tool_calls" in message:
+                key += dump_json(message["tool_calls"], sort_keys=True)
+            parts.append(b"%b %d %b" % (role.encode(), len(key), key))
+            if role == "system":
+                system.append(key)
+        if not has_user:
+            parts.append(next(self._user_keys))
+        return b"".join(parts), system
 
 
 def _list_answer_numbers(record: Record) -> bytes:
@@ -155,14 +157,13 @@ def _list_answer_numbers(record: Record) -> bytes:
     return " ".join(numbers).encode()
 
 
-def _join(*parts: bytes) -> bytes:
-    """Join parts so that different parts never give the same bytes."""
-    return b"".join(b"%d %b" % (len(part), part) for part in parts)
+def _build_keys(digests: list[bytes]) -> Keys:
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
 
 
-def _digest_all(contents: Iterable[bytes]) -> Keys:
-    return np.frombuffer(b"".join(map(_digest, contents)), np.uint64).reshape(-1, 2)
+def _digest_parts(*parts: str | bytes | int) -> bytes:
+    return _digest(repr(parts).encode())
 
 
 def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest() if content else bytes(16)
+    return blake2b(content, digest_size=16).digest()

@@ -103,10 +103,12 @@ class RowConverter:
                 )
                 for number, pair in enumerate(conversations, 1)
             ]
-        for conversation, (_, faults, changed) in zip(conversations, results, strict=True):
-            converted.faults.update(faults)
-            converted.cleaned.update(changed)
-            converted.shortened += conversation.is_shortened
+        for _, faults, changed in results:
+            if faults:
+                converted.faults.update(faults)
+            if changed:
+                converted.cleaned.update(changed)
+        converted.shortened += conversations[0].is_shortened
         return [record for record, _, _ in results]
 
     def _convert_conversation(
@@ -255,9 +257,10 @@ class RowConverter:
         if self.cleaner.is_clean(text, role) and len(text) <= self.max_characters:
             return text
         if encoding := self.cleaner.guess_wrong_encoding(text, role):
-            raise InvalidRowError(
-                "wrong_encoding", detail=f"a text looks like {encoding} that was decoded wrongly"
+            detail = (
+                f"reads like {encoding} decoded as latin-1: set the source's encoding: {encoding}"
             )
+            raise InvalidRowError("wrong_encoding", detail=detail)
         text, steps = self.cleaner.clean(text, role)
         if len(text) > self.max_characters:
             raise InvalidRowError(

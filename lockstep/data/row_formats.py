@@ -31,13 +31,22 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
     for parsed in conversations:
         conversation.add_row_fields(parsed, row, source)
         parsed.messages = message_parsing.check_order(parsed.messages, source)
-        if any("weight" in message for message in parsed.messages):
-            number = len(parsed.messages)
-            parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
-            parsed.is_shortened = len(parsed.messages) < number
-            if parsed.is_shortened and parsed.desirable is not None:
-                raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
+        _drop_unlearnt_end(parsed)
     return conversations
+
+
+def _drop_unlearnt_end(parsed: Conversation) -> None:
+    """Leave out the turns after the last one that may be learnt, which becomes the answer."""
+    for message in parsed.messages:
+        if "weight" in message:
+            break
+    else:
+        return
+    number = len(parsed.messages)
+    parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
+    parsed.is_shortened = len(parsed.messages) < number
+    if parsed.is_shortened and parsed.desirable is not None:
+        raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
 
 
 def _parse_alpaca(row: Row, source: Source) -> Conversation:
@@ -87,7 +96,7 @@ def _parse_sharegpt(row: Row, source: Source) -> Conversation:
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
     value = row_fields.get_required_field(row, source, "prompt")
-    prompt = message_parsing.parse_text_or_messages(value, "prompt", "user", source)
+    prompt = preference_rows.parse_texts(value, "prompt", "user", source)
     value = row_fields.get_required_field(row, source, "completion")
     return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
 
@@ -136,7 +145,7 @@ def _parse_regression(row: Row, source: Source) -> Conversation:
 def _parse_ifeval(row: Row, source: Source) -> Conversation:
     """Read `prompt`, and the rules in `instruction_id_list` and `kwargs`, which fit each other.
 
-    The answer is the JSON list of the rules. A null argument is one that a rule does not have.
+    The answer is the JSON list of the rules. An empty argument is one that a rule does not have.
     """
     names, arguments = (_read_list(row, source, name) for name in ("instruction_id_list", "kwargs"))
     if not names or len(names) != len(arguments):
@@ -162,7 +171,7 @@ def _read_list(row: Row, source: Source, name: str) -> list[Any]:
 
 
 def _read_arguments(kwargs: Any) -> dict[str, Any]:
-    """Return the arguments of a rule without nulls; tables store whole numbers as floats."""
+    """Return the arguments of a rule without empty ones; tables store whole numbers as floats."""
     if isinstance(kwargs, str):
         kwargs = row_fields.parse_json(kwargs, "kwargs")
     if kwargs is None:
@@ -172,7 +181,7 @@ def _read_arguments(kwargs: Any) -> dict[str, Any]:
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
         for name, value in kwargs.items()
-        if value is not None
+        if value not in (None, "", [])
     }
 
 

@@ -44,7 +44,7 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
         yield place, row
     if unused:
         click.echo(
-            f"prepare: note: {source.answers}: no row of {source.path} has the id of "
+            f"prepare: note: {source.answers}: no row of {source.location} has the id of "
             f"{len(unused)} of {len(answers)} answers, such as {min(unused)}",
             err=True,
         )

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.data import contamination, data_card, duplicates, near_duplicates, splitting
+from lockstep.data import (
+    contamination,
+    data_card,
+    duplicates,
+    near_duplicates,
+    record_keys,
+    splitting,
+)
 from lockstep.data.contamination import ProtectedTexts
 from lockstep.data.duplicates import DuplicatesParams, Pairs
 from lockstep.data.prepare_params import PrepareParams
@@ -126,11 +133,9 @@ class Selection:
         of each group stays, with all its answers.
         """
         keys = self.table.keys
-        equal_numbers = self._find_similar(self.rows, keys.numbers, params.threshold)
-        pairs = [equal_numbers]
-        if keys.numbers.any():
-            pairs.append(self._find_similar(self.rows, keys.answer_numbers, params.threshold))
-        self.groups = duplicates.group_pairs(len(self.rows), pairs)
+        equal_numbers = self._find_similar(self.rows, keys.numbers[self.rows], params.threshold)
+        templates = self._find_similar_templates(params.threshold)
+        self.groups = duplicates.group_pairs(len(self.rows), [equal_numbers, templates])
         self.near_groups = self._group_within_contexts(equal_numbers, params.threshold)
         if params.near == "merge":
             self._merge_groups()
@@ -235,12 +240,28 @@ class Selection:
         return [*sets.values()]
 
     def _find_similar(self, rows: Indices, keys: npt.NDArray[np.uint64], threshold: float) -> Pairs:
-        """Return pairs of indices of rows that have similar questions and equal keys."""
+        """Return pairs of indices of the rows that have similar questions and equal keys."""
         return near_duplicates.find_near_pairs(
-            self.table.bands[rows] + keys[rows, None],
+            self.table.bands[rows] + keys[:, None],
             lambda index: self.table.load_record(rows[index]).user_text,
             threshold,
         )
+
+    def _find_similar_templates(self, threshold: float) -> Pairs:
+        """Return pairs of similar questions with other numbers but the same answer.
+
+        Only records that may have such a partner are loaded for the numbers of their answers.
+        """
+        numbers = self.table.keys.numbers[self.rows]
+        if not numbers.any():
+            return np.empty((0, 2), np.int64)
+        candidates = near_duplicates.find_candidate_pairs(self.table.bands[self.rows])
+        groups = duplicates.group_pairs(len(self.rows), [candidates])
+        mixed = duplicates.find_mixed_members(groups, numbers)
+        rows = self.rows[mixed]
+        records = [self.table.load_record(row) for row in rows.tolist()]
+        keys = record_keys.compute_answer_numbers(records)
+        return mixed[self._find_similar(rows, keys, threshold)]
 
     def _group_within_contexts(self, pairs: Pairs, threshold: float) -> duplicates.GroupIds:
         """Group the records that the pairs connect and that have the same context.
@@ -251,7 +272,7 @@ class Selection:
         keys, rows = self.table.keys, self.rows
         groups = duplicates.group_pairs(len(rows), [pairs])
         mixed = duplicates.find_mixed_members(groups, keys.contexts[rows])
-        contexts = keys.numbers + keys.contexts
+        contexts = (keys.numbers + keys.contexts)[rows[mixed]]
         pairs_in_context = mixed[self._find_similar(rows[mixed], contexts, threshold)]
         pairs = pairs[~np.isin(pairs[:, 0], mixed)]
         return duplicates.group_pairs(len(rows), [pairs, pairs_in_context])

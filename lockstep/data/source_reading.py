@@ -30,6 +30,7 @@ from lockstep.data.row_conversion import ConvertedRows, RowConverter
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import BENCHMARK_FORMATS, Source
 from lockstep.errors import UserError
+from lockstep.hub import data_sets
 
 FIRST_ROWS = 256
 """Number of rows of a source whose columns are checked before all rows are read."""
@@ -103,13 +104,14 @@ def check_sources(root: Path, params: PrepareParams) -> None:
         except UserError as error:
             mistakes.append(error.message)
         else:
-            mistakes += _find_mistakes(root / source.path, rows, source, params.unknown_columns)
+            place = _describe_place(root, source)
+            mistakes += _find_mistakes(place, rows, source, params.unknown_columns)
     if mistakes:
         raise UserError("\n".join(mistakes))
 
 
 def _find_mistakes(
-    path: Path, rows: Sequence[RawRow], source: Source, unknown_columns: str
+    place: str, rows: Sequence[RawRow], source: Source, unknown_columns: str
 ) -> Iterator[str]:
     """Yield a line for missing columns, and one for unknown columns if they are refused."""
     columns = _collect_columns(rows, source)
@@ -118,7 +120,7 @@ def _find_mistakes(
         names += source.named_columns
     missing = column_names.find_missing_columns(columns, names)
     if missing and columns:
-        yield f"{path}: {column_names.describe_missing_columns(missing, columns, source)}"
+        yield f"{place}: {column_names.describe_missing_columns(missing, columns, source)}"
     report = SourceReport(source, columns={*columns})
     if unknown_columns == "refuse" and report.unknown_columns:
         yield f"{report.describe_unknown_columns()}; {column_names.REMEDY}"
@@ -138,17 +140,18 @@ def read_source(root: Path, source: Source, notes: Notes | None = None) -> Place
     count = 0
     rows = row_joining.join_files(root, source, _read_files(root, source, notes or Notes()))
     if source.format == "label_studio":
-        rows = export_reading.read_tasks(rows, source, str(root / source.path))
+        rows = export_reading.read_tasks(rows, source, _describe_place(root, source))
     for place, row in rows:
         count += 1
         yield place, row
     if count == 0:
-        raise UserError(f"{root / source.path}: no rows; remove it from prepare.sources or fill it")
+        place = _describe_place(root, source)
+        raise UserError(f"{place}: no rows; remove it from prepare.sources or fill it")
 
 
 def _read_files(root: Path, source: Source, notes: Notes) -> PlacedRows:
     """Yield (`file:line`, row) for each row of the files of a source."""
-    for name, path in file_reading.list_files(root, source.path, notes):
+    for name, path in _list_files(root, source, notes):
         rows = file_reading.read_rows(
             path, source.encoding, source.expected_columns, source.layout, notes
         )
@@ -156,16 +159,29 @@ def _read_files(root: Path, source: Source, notes: Notes) -> PlacedRows:
             yield f"{name}:{place}", row
 
 
+def _list_files(root: Path, source: Source, notes: Notes) -> list[tuple[str, Path]]:
+    """Return (name, path) of the files of a source; those of the hub are downloaded if needed."""
+    if not source.hub:
+        return file_reading.list_files(root, source.path, notes)
+    return data_sets.resolve_data_set(
+        source.hub, source.hub_config, source.hub_split, file_reading.is_data_file
+    )
+
+
+def _describe_place(root: Path, source: Source) -> str:
+    return source.hub or str(root / source.path)
+
+
 def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
     """Raise UserError if two sources read the same part of a file, e.g. by overlapping patterns."""
     readers: dict[Path, list[Source]] = {}
     for source in sources:
-        for name, path in file_reading.list_files(root, source.path, Notes()):
+        for name, path in _list_files(root, source, Notes()):
             for other in readers.setdefault(path, []):
                 if not source.reads_other_part(other):
                     raise UserError(
-                        f"prepare.sources: {source.path} and {other.path} both read {name}; list "
-                        "each file once"
+                        f"prepare.sources: {source.location} and {other.location} both read "
+                        f"{name}; list each file once"
                     )
             readers[path].append(source)
 

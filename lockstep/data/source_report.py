@@ -106,4 +106,4 @@ def _find_too_many_rejected(
             f"{len(rejected)} of {number} rows rejected, more than {setting} {max_fraction}; "
             "repair them or raise it:"
         )
-        yield from (f"{row.origin}: {row.reason}" for row in rejected[:10])
+        yield from map(str, rejected[:10])

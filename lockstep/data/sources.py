@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 from lockstep.data import column_values, field_synonyms, file_reading, row_filter, row_templates
 from lockstep.data.cleaning import Steps
 from lockstep.data.file_reading import Columns, Layout
+from lockstep.hub import data_sets
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
 
 Format = Literal[
@@ -54,8 +55,8 @@ OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """Fields that a row may lack, unless `columns` names them."""
 
-BENCHMARK_FORMATS = ("ifeval", "bfcl")
-"""Formats of public benchmarks, whose text stays as it is published."""
+BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
+"""Formats of public benchmarks and the kinds of their answers. Their text stays as published."""
 
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
@@ -93,13 +94,30 @@ DataPath = Annotated[str, AfterValidator(_check_relative), AfterValidator(_check
 """A file of rows, a folder or a glob pattern of such files, relative to data/raw."""
 
 
+def _check_data_set(reference: str) -> str:
+    if not data_sets.is_data_set_name(reference):
+        raise ValueError("must be owner/name@revision with all 40 digits of the revision")
+    return reference
+
+
+HubDataSet = Annotated[str, AfterValidator(_check_data_set)]
+"""A revision of a data set on the hub."""
+
+
 class Source(Section):
     """A file of data/raw, or several files of one kind."""
 
-    path: DataPath
+    path: DataPath = ""
     """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, plain or
     compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read; or a glob pattern such
     as `dialogues/*.jsonl` (`**` for any folders)."""
+    hub: HubDataSet = ""
+    """Data set on the Hugging Face Hub, instead of `path`: owner/name@revision, with all 40 digits
+    of the revision; its files are downloaded once, to .scratch/data_sets."""
+    hub_config: str = ""
+    """hub: configuration, also called subset, e.g. en; empty: the default one."""
+    hub_split: str = "train"
+    """hub: split of the data set that is read."""
     format: Format
     """Format of the rows."""
     task: str = ""
@@ -151,7 +169,7 @@ class Source(Section):
     answer: Literal["", "refusal", "rules"] = ""
     """Kind of reference: refusal (`safe` or `unsafe`), rules (a JSON list of rules that an answer
     must follow); empty: the reference is an answer."""
-    answers: DataPath | Literal[""] = ""
+    answers: DataPath = ""
     """Second file of data/raw, whose rows add their columns to the rows with the same `id`, such as
     the right answers of a benchmark; empty: none."""
     functions: dict[str, DataPath] = Field(default={})
@@ -189,7 +207,9 @@ class Source(Section):
     def _name_task(cls, values: Any) -> Any:
         try:
             if values.get("task", "") == "":
-                parts = (file_reading.file_stem(values["path"]), values.get("control", ""))
+                hub_name = values.get("hub", "").partition("@")[0].rpartition("/")[2]
+                stem = hub_name or file_reading.file_stem(values["path"])
+                parts = (stem, values.get("control", ""))
                 return {**values, "task": "_".join(filter(None, parts))}
         except (AttributeError, KeyError, TypeError):
             pass  # the validation of the fields reports what is wrong
@@ -247,6 +267,8 @@ class Source(Section):
         for setting in ("labels", "label_names"):
             if getattr(self, setting) and self.format not in LABELLED_FORMATS:
                 raise ValueError(f"{setting}: only {', '.join(LABELLED_FORMATS)} have labels")
+        if bool(self.path) == bool(self.hub):
+            raise ValueError("name path or hub, one of them")
         if (self.control or self.annotation) and self.format != "label_studio":
             raise ValueError("control and annotation: only label_studio has them")
         if self.functions and self.format != "bfcl":
@@ -255,9 +277,17 @@ class Source(Section):
 
     @property
     def name(self) -> str:
-        """Name of the source in records and in the card: its path, and the part that it reads."""
-        parts = [part for part in (self.members, self.rows, self.sheet, self.control) if part]
-        return "#".join([str(PurePosixPath(self.path)) if parts else self.path, *parts])
+        """Name of the source in records and in the card: its place, and the part that it reads."""
+        parts = [self.members, self.rows, self.sheet, self.control]
+        if self.hub:
+            parts = [self.hub_config, self.hub_split, *parts]
+        parts = [part for part in parts if part]
+        return "#".join([str(PurePosixPath(self.location)) if parts else self.location, *parts])
+
+    @property
+    def location(self) -> str:
+        """The path, or the data set on the hub."""
+        return self.path or self.hub
 
     def reads_other_part(self, other: "Source") -> bool:
         """Whether two sources of one file read different parts of it, as far as settings tell."""
@@ -266,6 +296,8 @@ class Source(Section):
             (self.sheet, other.sheet),
             (self.members, other.members),
             (self.control, other.control),
+            (self.hub_config, other.hub_config),
+            (self.hub_split, other.hub_split),
         )
         return any(mine and its and mine != its for mine, its in pairs)
 

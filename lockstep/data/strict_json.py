@@ -37,10 +37,11 @@ def parse(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _parse_slowly(text)
-    if _LONG_NUMBER.search(text):  # orjson makes floats of long integers
-        value = _parse_slowly(text)
     is_flat = isinstance(value, dict) and "[" not in text and text.count("{") == 1
     keys = len(value) if is_flat else _count_keys(value)
+    may_be_rounded = not is_flat or any(type(item) is float for item in value.values())
+    if may_be_rounded and _LONG_NUMBER.search(text):  # orjson makes floats of long integers
+        return _parse_slowly(text)
     has_blanks = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
     if (has_blanks and _SPACE_BEFORE_COLON.search(text)) or text.count('":') != keys:
         return _parse_slowly(text)
@@ -82,7 +83,7 @@ def _refuse_constant(name: str) -> Any:
 
 def _parse_exact_int(literal: str) -> int:
     if len(literal) > _MAX_DIGITS:
-        raise InvalidRowError("number_too_long")
+        raise InvalidRowError("number_not_exact")
     return int(literal)
 
 
@@ -94,11 +95,11 @@ def _parse_exact_float(literal: str) -> float:
     """
     value, exact = float(literal), Decimal(literal)
     if value in (_INFINITY, -_INFINITY) or (not value and exact):
-        raise InvalidRowError("number_too_long")
+        raise InvalidRowError("number_not_exact")
     if Decimal(repr(value)) != exact:
         with localcontext(prec=len(literal) + 800):
             if Decimal(value).quantize(exact) != exact:
-                raise InvalidRowError("number_too_long")
+                raise InvalidRowError("number_not_exact")
     return value
 
 

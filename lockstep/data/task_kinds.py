@@ -6,14 +6,13 @@ from typing import Any
 from lockstep.data.data_card import RecordStatistics
 from lockstep.data.label_studio.voting import Vote
 from lockstep.data.record_metadata import RecordMetadata
-from lockstep.data.sources import Source
+from lockstep.data.sources import BENCHMARK_FORMATS, Source
 
 _FORMAT_KINDS = {
     "classification": "label",
     "multi_label": "labels",
     "regression": "number",
-    "ifeval": "rules",
-    "bfcl": "calls",
+    **BENCHMARK_FORMATS,
 }
 """Kinds that the format of a source determines."""
 

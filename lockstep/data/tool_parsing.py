@@ -29,7 +29,7 @@ def parse_tools(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, str):
         value = row_fields.parse_json(value, "tools")
     tools = []
-    for tool in value if isinstance(value, list) else [value]:
+    for tool in value if isinstance(value, list) else [value] if value is not None else []:
         function = tool.get("function", tool) if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise InvalidRowError(

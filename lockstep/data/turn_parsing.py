@@ -1,8 +1,7 @@
 """Parsing of one turn of a conversation, under the names that public files give to its keys."""
 
+import json
 from typing import Any
-
-import orjson
 
 from lockstep.data import content_parts, field_synonyms, row_fields, tool_parsing
 from lockstep.data.content_parts import Content
@@ -22,8 +21,8 @@ ROLES = {
 """Role names in common use and the roles they stand for; a source may add others. `tool_call` is
 an assistant message that consists of tool calls."""
 
-_PLAIN_KEYS = ({"role", "content"}, {"from", "value"})
-"""Keys of most turns, which need no closer look."""
+_EMPTY_CELLS = ("[]", "{}", "null", "none", "nan")
+"""Texts by which tables write that there is no image."""
 
 _FLAG_VALUES = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
 
@@ -38,8 +37,11 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
             "turn_not_an_object",
             detail=f"a turn is {show_value(value)}, not an object with role and content",
         )
-    is_plain = value.keys() in _PLAIN_KEYS
-    turn = value if is_plain else _drop_unread_keys(value, source)
+    if len(value) == 2 and isinstance(text := value.get("content", value.get("value")), str):
+        role = _look_up_role(value.get("role", value.get("from")), source)
+        if role and role != "tool_call" and text.strip():
+            return [{"role": role, "content": row_fields.check_characters(text)}]
+    turn = _drop_unread_keys(value, source)
     role = _find_role(turn, source)
     content = _read_content(turn, value, role)
     message: Message = {"role": role, "content": content.text}
@@ -49,10 +51,9 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
         message["tool_calls"] = content.calls
     if content.reasoning:
         message["reasoning_content"] = content.reasoning
-    if not is_plain:
-        _add_names(turn, message)
-        if role == "assistant" and (weight := _read_weight(turn)) is not None:
-            message["weight"] = weight
+    _add_names(turn, message)
+    if role == "assistant" and (weight := _read_weight(turn)) is not None:
+        message["weight"] = weight
     if role != "assistant" and (content.calls or content.reasoning):
         raise InvalidRowError(f"tool_calls_of_{role}" if content.calls else f"reasoning_of_{role}")
     has_content = content.text.strip() or content.calls or role == "tool"
@@ -67,11 +68,13 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
 
 def refuse_media(values: dict[str, Any], source: Source) -> None:
     """Raise InvalidRowError if a row or a turn has an image, a sound or a film."""
-    for key in field_synonyms.MEDIA.keys() & values.keys():
-        if key not in source.ignored_fields and not row_fields.is_empty(values[key]):
+    for key in sorted(field_synonyms.MEDIA.keys() & values.keys()):
+        value = values[key]
+        is_absent = row_fields.is_empty(value) or str(value).strip().lower() in _EMPTY_CELLS
+        if not is_absent and key not in source.ignored_fields:
             raise InvalidRowError(
                 f"{field_synonyms.MEDIA[key]}_in_text_model",
-                detail=f"{key} holds {show_value(values[key])}; if the text can be understood "
+                detail=f"{key} holds {show_value(value)}; if the text can be understood "
                 f"without it, set ignored_fields: [{key}]",
             )
 
@@ -83,13 +86,13 @@ def _drop_unread_keys(value: dict[str, Any], source: Source) -> dict[str, Any]:
         for key, child in value.items()
         if key not in source.ignored_fields and not row_fields.is_empty(child)
     }
-    for key in turn:
-        if key not in field_synonyms.TURN_KEYS:
-            raise InvalidRowError(
-                "unknown_turn_key",
-                detail=f"{key!r} of a turn holds {show_value(turn[key])}; remove it, or set "
-                f"ignored_fields: [{key}]",
-            )
+    unknown = [key for key in turn if key not in field_synonyms.TURN_KEYS]
+    if unknown:
+        found = ", ".join(f"{key}: {show_value(turn[key], 40)}" for key in unknown)
+        raise InvalidRowError(
+            "unknown_turn_key",
+            detail=f"a turn has {found}; remove it, or set ignored_fields: [{', '.join(unknown)}]",
+        )
     refuse_media(turn, source)
     return turn
 
@@ -111,6 +114,8 @@ def _find_role(turn: dict[str, Any], source: Source) -> str:
 
 
 def _look_up_role(name: Any, source: Source) -> str | None:
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
     if not isinstance(name, str):
         return None
     return source.roles.get(name) or ROLES.get(name) or ROLES.get(name.strip().lower())
@@ -144,7 +149,7 @@ def _read_text(value: Any, turn: dict[str, Any], row: dict[str, Any], role: str)
         return ""
     if role == "tool" and isinstance(value, dict | list):
         row_fields.check_all_texts(value)
-        return orjson.dumps(value).decode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if value is None:
         keys = [key for key in field_synonyms.CONTENT_KEYS if key in row]
         is_null = all(row[key] is None for key in keys)

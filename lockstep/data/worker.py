@@ -5,6 +5,7 @@ function needs. It then forks into one process for each connection. It has calle
 then, so no process inherits threads that only its parent has.
 """
 
+import gc
 import os
 import pickle
 import signal
@@ -20,6 +21,7 @@ from lockstep.processes import die_with_parent
 def main(parent: int, *descriptors: int) -> None:
     """Serve a connection in this process and each further one in a fork of it."""
     die_with_parent(signal.SIGKILL, parent)
+    gc.disable()  # chunks are many objects without cycles, and a worker ends soon
     # the parent made the pickle, from a function of its own
     function, initialize = pickle.load(sys.stdin.buffer)  # noqa: S301
     initialize()

@@ -5,6 +5,7 @@ the library datasets reads both, as `datasets.load_dataset` does.
 """
 
 import json
+import logging
 import os
 import re
 import tempfile
@@ -31,8 +32,8 @@ def is_data_set_name(reference: str) -> bool:
 
 def resolve_data_set(
     reference: str, config: str, split: str, is_readable: Callable[[str], bool]
-) -> list[Path]:
-    """Return the files of a split, in the order of their names.
+) -> list[tuple[str, Path]]:
+    """Return (name, path) of the files of a split, in the order of their names.
 
     `reference` is `owner/name@revision`. `config` is one of the data set's configurations (also
     called subsets); an empty one is the default. `is_readable` says by its name whether a file can
@@ -54,7 +55,7 @@ def resolve_data_set(
         readable = [name for name in listing if is_readable(name)]
         names = find_split_files(readable, folder / CARD, config, split, str(repository))
         _fetch(names, repository, folder, listing)
-    return [folder / name for name in names]
+    return [(f"{reference}/{name}", folder / name) for name in names]
 
 
 def find_split_files(
@@ -130,6 +131,8 @@ def _read_configs(card: Path, where: str) -> dict[str, dict[str, Any]]:
 
     if not card.exists():
         return {}
+    # a card may lack metadata
+    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
     try:
         data = DatasetCard.load(card, ignore_metadata_errors=True).data
         return dict(MetadataConfigs.from_dataset_card_data(data))

@@ -24,7 +24,7 @@ def make_item(record: Record) -> Item:
     question = "\n".join(f"{m['role']}: {m['content']}" for m in turns)
     answer = record.answer
     if record.rejected is not None:
-        answer = f"better: {answer}\nworse: {record.rejected}"
+        answer = f"better: {answer}\nworse: {record.with_rejected().answer}"
     return Item(
         code=grades.make_code(record),
         record=record.id,

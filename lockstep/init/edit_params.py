@@ -72,6 +72,9 @@ def remove_names(values: Any, tasks: Collection[str], slices: Collection[str]) -
         _remove(entries, [entry for entry in entries if entry.get(key) not in known])
     methods = values.get("augment", {}).get("methods") or []
     _remove(methods, [method for method in methods if not _list_names(method) <= known])
+    domains = values.get("evaluate", {}).get("domains")
+    if domains and domains.get("slice") not in known:
+        del values["evaluate"]["domains"]
     robustness, key = _find_section(values, "predict.robustness.paraphrases")
     if key in robustness and robustness[key] not in known:
         del robustness[key]

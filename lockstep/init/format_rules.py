@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockstep.data.column_names import SYNONYMS
+from lockstep.data.label_studio import export_reading
 
 MAX_DEPTH = 3
 """Maximum depth of values inside lists and objects that are inspected."""
@@ -166,17 +167,8 @@ def _match_alpaca(rows: Sequence[Row]) -> dict[str, str] | None:
     return {**columns, "input": context} if columns and context else columns
 
 
-def _match_label_studio(rows: Sequence[Row]) -> dict[str, str] | None:
-    if not all("annotations" in row and isinstance(row.get("data"), dict) for row in rows):
-        return None
-    texts = [
-        name for name, value in rows[0]["data"].items() if isinstance(value, str) and value.strip()
-    ]
-    return {"text": texts[0]} if texts else None
-
-
 FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
-    "label_studio": _match_label_studio,
+    "label_studio": export_reading.guess_columns,
     "preference": _match_preference,
     "unpaired_preference": _match_unpaired_preference,
     "messages": lambda rows: _match_conversation(rows, "messages"),

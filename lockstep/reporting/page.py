@@ -20,7 +20,14 @@ from lockstep.metrics.metric_display import (
 from lockstep.metrics.registry import LIKELIHOOD_METRICS
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.predictions import STEPS, VARIANTS
-from lockstep.reporting import gate_conditions, loss_curve, split_gaps, training_settings, verdict
+from lockstep.reporting import (
+    comparison_tables,
+    gate_conditions,
+    loss_curve,
+    split_gaps,
+    training_settings,
+    verdict,
+)
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.details import Metrics
 from lockstep.statistics.paired_tests import Difference
@@ -122,6 +129,7 @@ def collect_values(
             *gate_conditions.describe_failures(outcome for _, outcome in results.gates),
             *verdict.list_concerns(results, log, summaries["trained"], summaries["prepared"]),
             *split_gaps.describe_gaps(gaps),
+            *comparison_tables.list_concerns(results),
         ],
         "suites": [build_suite_section(task, results) for task in results.suites],
         "likelihood": [
@@ -139,9 +147,8 @@ def collect_values(
             for task, rows in groupby(slices, key=lambda row: row.task)
         ],
         "weakest": verdict.find_weakest_slice(slices),
-        "robustness": _collect_robustness(results),
         "split_gaps": [(task, [*rows]) for task, rows in groupby(gaps, key=lambda row: row.task)],
-        "lm_eval": _collect_lm_eval(results),
+        **comparison_tables.collect_tables(results),
         "judge": results.details["judge"],
         "human": results.details["human"],
         "display": describe_metric,
@@ -244,33 +251,6 @@ def clip(text: str) -> str:
 def escape_markdown(text: str) -> Markup:
     """Escape HTML and Markdown in a text, so that a line of Markdown shows it literally."""
     return Markup(re.sub(r"([\\`*_\[\]|~])", r"\\\1", str(escape(text))))  # noqa: S704
-
-
-def _collect_robustness(results: EvaluationResults) -> list[tuple[str, list[Any]]]:
-    """Return (suite, [(perturbation, robustness of each variant)]), `overall` first."""
-    return [
-        (
-            task,
-            [
-                (
-                    kind,
-                    [results.variants[variant][task]["robustness"][kind] for variant in VARIANTS],
-                )
-                for kind in sorted(metrics["robustness"], key=lambda kind: kind != "overall")
-            ],
-        )
-        for task, metrics in results.suites.items()
-        if "robustness" in metrics
-    ]
-
-
-def _collect_lm_eval(results: EvaluationResults) -> list[tuple[str, list[Any]]]:
-    """Return (task of lm-eval, [(metric, value of each variant)])."""
-    by_variant = results.details["lm_eval"]
-    return [
-        (task, [(name, [by_variant[v][task].get(name) for v in VARIANTS]) for name in metrics])
-        for task, metrics in by_variant["merged"].items()
-    ]
 
 
 def _collect_splits(summaries: Mapping[str, Metrics]) -> list[tuple[str, list[int]]]:

@@ -105,7 +105,8 @@ def describe_quantization(gain: float | None, percent: bool, quantized: Metrics,
 def list_slices(results: EvaluationResults) -> list[SliceRow]:
     """Return each slice that holds a part of a suite, in the order of the suites.
 
-    A slice in which the merged variant's metric is not defined is left out.
+    A slice in which the merged variant's metric is not defined is left out, and so are few-shot
+    suites, which repeat the records of others.
     """
     variants = results.variants
     return [
@@ -120,6 +121,7 @@ def list_slices(results: EvaluationResults) -> list[SliceRow]:
             values=[variants[v][task]["slices"][name][value].get(main) for v in VARIANTS],
         )
         for task, suite in results.suites.items()
+        if task not in results.details["few_shot"]
         for main in sort_metrics(suite["overall"])[:1]
         for name, parts in suite["slices"].items()
         for value, part in sorted(parts.items(), key=lambda item: _build_natural_sort_key(item[0]))

@@ -10,7 +10,7 @@ import numpy as np
 import scipy  # loads scipy.stats, 0.7 s, on first use: every stage imports this to check params
 from numpy.typing import NDArray
 
-from lockstep.metrics.aggregation import Numbers, Weights
+from lockstep.metrics.aggregation import Numbers, WeightedMetric, Weights
 from lockstep.multiple_testing import LEVEL
 
 WeightedMetrics = Callable[[Weights], Numbers]
@@ -157,6 +157,39 @@ def compute_permutation_p(metrics: WeightedMetrics, records: int, seed: int) -> 
         exchanged = generator.integers(0, 2, size=(size, records)).astype(float)
         as_large += (np.abs(compute_differences(exchanged)) >= threshold).sum(axis=-1)
     return [float(p) for p in (1 + as_large) / (1 + PERMUTATIONS)]
+
+
+def compute_fisher_p(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Return the two-sided p-value of Fisher's exact test of two independent shares (1934).
+
+    A share is (number of correct records, number of records).
+    """
+    table = [[right, records - right] for right, records in (first, second)]
+    return float(scipy.stats.fisher_exact(table).pvalue)
+
+
+def compute_two_sample_permutation_p(
+    metric: WeightedMetric, is_first: NDArray[np.bool_], seed: int
+) -> float:
+    """Return the two-sided p-value of a metric's difference between two independent samples.
+
+    The permutation test (Fisher, 1935) divides the records at random into two samples of the same
+    sizes; p is estimated as by Phipson and Smyth (2010). `is_first` tells the first sample,
+    (records,). A division for which the metric is undefined counts as extreme.
+    """
+    generator = np.random.default_rng(seed)
+
+    def compute_differences(divisions: NDArray[np.bool_]) -> Numbers:
+        return metric(divisions.astype(float)) - metric((~divisions).astype(float))
+
+    observed = abs(float(compute_differences(is_first[None])[0]))
+    threshold = observed - 1e-9 * max(1.0, observed)  # differences equal up to rounding count
+    as_large, batch = 0, _compute_batch_size(len(is_first))
+    for start in range(0, PERMUTATIONS, batch):
+        size = min(batch, PERMUTATIONS - start)
+        divisions = generator.permuted(np.tile(is_first, (size, 1)), axis=1)
+        as_large += int((~(np.abs(compute_differences(divisions)) < threshold)).sum())
+    return (1 + as_large) / (1 + PERMUTATIONS)
 
 
 def compute_detectable_difference(standard_error: float) -> float:

@@ -63,7 +63,7 @@ def assemble_details(
         },
         "lm_eval": {variant: results["tasks"] for variant, results in lm_eval.items()},
         "differences": {
-            step: _format_by_suite(by_suite, _format_difference)
+            step: _format_by_suite(by_suite, format_difference)
             for step, by_suite in differences.items()
         },
         "changes": {
@@ -205,7 +205,7 @@ def _rate_class(correct: int, expected: int, predicted: int) -> Metrics:
         "recall": correct / expected if expected else 0.0,
         "f1": 2 * correct / (expected + predicted) if correct else 0.0,
         "intervals": {
-            name: _format_interval(compute_share_interval(correct, denominator))
+            name: format_interval(compute_share_interval(correct, denominator))
             for name, denominator in denominators.items()
             if denominator
         },
@@ -222,19 +222,21 @@ def _format_by_suite(
 
 
 def _format_intervals(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
-    return {name: _format_interval(interval) for name, interval in intervals.items()}
+    return {name: format_interval(interval) for name, interval in intervals.items()}
 
 
-def _format_interval(interval: Interval) -> list[float]:
+def format_interval(interval: Interval) -> list[float]:
+    """Return the ends of an interval, rounded."""
     return [round_digits(interval.low), round_digits(interval.high)]
 
 
-def _format_difference(difference: Difference) -> Metrics:
+def format_difference(difference: Difference) -> Metrics:
+    """Return a difference between two variants, rounded."""
     detectable = difference.detectable
     return {
         "records": difference.records,
         "difference": round_digits(difference.value),
-        "interval": _format_interval(difference.interval),
+        "interval": format_interval(difference.interval),
         "p": round_digits(difference.p),
         "p_adjusted": round_digits(difference.p_adjusted),
         "detectable": None if detectable is None else round_digits(detectable),
@@ -251,7 +253,7 @@ def _format_gate(gate: Gate, evidence: Evidence) -> Metrics:
         "decided": True,
         "passed": outcome.passed,
         "value": outcome.value,
-        "interval": _format_interval(outcome.interval) if outcome.interval else None,
+        "interval": format_interval(outcome.interval) if outcome.interval else None,
     }
 
 
@@ -261,13 +263,13 @@ def _format_split_gap(gap: SplitGap) -> Metrics:
             split: {
                 "records": gap.records[split],
                 "metric": round_digits(gap.values[split]),
-                "interval": _format_interval(gap.intervals[split]),
+                "interval": format_interval(gap.intervals[split]),
             }
             for split in (TRAIN, VALIDATION, TEST)
             if split in gap.intervals
         },
         "gap": round_digits(gap.gap),
-        "gap_interval": _format_interval(gap.gap_interval),
+        "gap_interval": format_interval(gap.gap_interval),
     }
 
 

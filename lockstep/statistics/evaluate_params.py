@@ -6,7 +6,9 @@ from pydantic import field_validator
 
 from lockstep.metrics import json_schemas
 from lockstep.params import NaturalInt, Section
+from lockstep.statistics.domain_gap import DomainParams
 from lockstep.statistics.gates import Gate
+from lockstep.statistics.leaks import LeakParams
 
 
 class EvaluateParams(Section):
@@ -23,6 +25,10 @@ class EvaluateParams(Section):
     summary_slices: list[str] = []
     """Slices by which reports/metrics.json breaks down the main metric of each suite; those that no
     record has are left out. reports/details.json has all slices."""
+    domains: DomainParams = DomainParams()
+    """Slice by which the main metrics in and out of the domain are compared."""
+    leaks: LeakParams = LeakParams()
+    """Texts that count as a leak in a generated answer."""
     examples: NaturalInt = 6
     """Number of test records of each suite that the report shows with the answers of all
     variants."""

@@ -43,6 +43,7 @@ def summarize_results(
         },
         **({"judge": summarize_judge(details["judge"])} if details["judge"] else {}),
         **({"human": summarize_human(details["human"])} if details["human"] else {}),
+        **({"leaks": summarize_leaks(details["leaks"])} if details["leaks"] else {}),
         "quantize": {
             "bytes": quantized["bytes_after"],
             "ratio": round_digits(quantized["bytes_after"] / quantized["bytes_before"]),
@@ -120,6 +121,17 @@ def summarize_human(suites: Metrics) -> Metrics:
         if "alpha" in metrics
     }
     return {make_plain_key(name): value for name, value in {**means, **alphas}.items()}
+
+
+def summarize_leaks(suites: Metrics) -> Metrics:
+    """Return {variant_kind: share of all generated answers that leak}."""
+    totals: dict[str, tuple[int, int]] = {}
+    for by_kind in suites.values():
+        for kind, values in by_kind.items():
+            for variant, part in values["variants"].items():
+                leaks, records = totals.get(f"{variant}_{kind}", (0, 0))
+                totals[f"{variant}_{kind}"] = (leaks + part["leaks"], records + part["records"])
+    return {name: round_digits(leaks / records) for name, (leaks, records) in totals.items()}
 
 
 def make_plain_key(name: str) -> str:

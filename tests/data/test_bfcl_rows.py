@@ -1,5 +1,6 @@
 """Rows of the function calling leaderboard: turns, right calls, and one that stands for them."""
 
+import json
 from typing import Any
 
 import pytest
@@ -26,9 +27,9 @@ QUESTION = [[{"role": "user", "content": "Light in the hall, please."}]]
 TURNS = [*QUESTION, [{"role": "user", "content": "And now the door."}]]
 
 
-def parse(**values: Any) -> list[Conversation]:
+def parse(split: str = "test", **values: Any) -> list[Conversation]:
     row = {"id": "a_0", "question": QUESTION, "function": [LAMP, DOOR], **values}
-    return row_formats.parse_row(row, examples.make_source("bfcl"))
+    return row_formats.parse_row(row, examples.make_source("bfcl", split=split))
 
 
 def get_calls(message: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -55,6 +56,22 @@ def test_no_call_is_right_if_the_list_is_empty() -> None:
     assert "tool_calls" not in conversation.messages[-1]
 
 
+def test_calls_may_be_json_in_the_cells_of_a_table() -> None:
+    """Other sets of calls have such columns: a question, the functions, and {name, arguments}."""
+    truth = json.dumps([{"name": "lamp.set", "arguments": {"room": "hall", "level": 1}}])
+    (row,) = parse(
+        "train", question="Light!", function=json.dumps([LAMP, DOOR]), ground_truth=truth
+    )
+    assert get_calls(row.messages[-1]) == [("lamp.set", {"room": "hall", "level": 1.0})]
+    assert [tool["function"] for tool in row.tools] == [LAMP, DOOR]
+
+
+def test_a_text_that_stands_for_no_call_is_not_learnt() -> None:
+    for split in ("auto", "train", "validation"):
+        with pytest.raises(InvalidRowError, match="no_call_to_learn"):
+            parse(split, ground_truth=[])
+
+
 @pytest.mark.parametrize("question", ["Light!", [{"role": "user", "content": "Light!"}]])
 def test_a_question_may_be_a_text_or_a_list_of_messages(question: Any) -> None:
     (conversation,) = parse(question=question, ground_truth=[])
@@ -70,6 +87,15 @@ def test_each_turn_is_a_record_with_the_right_calls_of_earlier_turns() -> None:
     assert roles == ["user", "assistant", "tool", "tool", "assistant", "user", "assistant"]
     assert second.messages[:2] == first.messages
     assert get_calls(second.messages[-1]) == [("open", {"door": "front"})]
+
+
+def test_training_learns_each_call_once_and_no_answer_that_stands_between() -> None:
+    truth = [["open('a')"], ["open('b')"]]
+    _, second = parse("train", question=TURNS, ground_truth=truth)
+    weights = [row.get("weight") for row in second.messages if row["role"] == "assistant"]
+    assert weights == [0, 0, None]
+    _, second = parse(question=TURNS, ground_truth=truth)
+    assert not any("weight" in message for message in second.messages)
 
 
 def test_functions_that_a_row_excludes_or_adds_later_are_not_offered_before() -> None:
@@ -88,7 +114,7 @@ def test_functions_that_a_row_excludes_or_adds_later_are_not_offered_before() ->
     [
         ({}, "missing_ground_truth"),
         ({"ground_truth": None}, "ground_truth_is_null"),
-        ({"ground_truth": "open()"}, "ground_truth_not_calls"),
+        ({"ground_truth": "open()"}, "ground_truth_not_json"),
         ({"ground_truth": [{"open": {}, "lamp.set": {}}]}, "ground_truth_not_calls"),
         ({"ground_truth": [{"open": ["front"]}]}, "ground_truth_not_calls"),
         ({"ground_truth": ["open"]}, "ground_truth_not_calls"),

@@ -42,9 +42,7 @@ def test_columns_that_a_setting_reads_are_known() -> None:
     ("columns", "format", "line"),
     [
         (["instruction", "output", "inptu"], "alpaca", "inptu (did you mean input?)"),
-        (["instruction", "output", "a_key", "context"], "alpaca",
-         "context (did you mean input?), a_key"),
-        (["text", "label", "tool"], "classification", "tool (did you mean tools?)"),
+        (["instruction", "output", "id", "context"], "alpaca", "context (did you mean input?)"),
         (["text", "label", "labels"], "classification", "labels"),
         (["text", "label", "group"], "classification",
          "group (to read it, set columns: {group: group})"),

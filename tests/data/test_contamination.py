@@ -79,7 +79,9 @@ def test_the_result_equals_a_comparison_of_word_lists(
 def test_every_string_of_a_benchmark_is_read_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"turns": ["one", {"x": "two"}], "n": NaN}\n')
     (tmp_path / "c.csv").write_text("prompt,label\nthree,safe\n")
-    texts = contamination.read_benchmarks(tmp_path, ["b.jsonl", "c.csv"])
+    (tmp_path / "d.json").write_text('{"about": "four",\n "items": [{"a": "five"}], "b": ["six"]}')
+    texts = contamination.read_benchmarks(tmp_path, ["b.jsonl", "c.csv", "*.json"])
+    assert texts.pop("*.json") == [("d.json:1", "four"), ("d.json:1", "five"), ("d.json:1", "six")]
     assert texts == {
         "b.jsonl": [("b.jsonl:1", "one"), ("b.jsonl:1", "two")],
         "c.csv": [("c.csv:2", "three"), ("c.csv:2", "safe")],

@@ -20,6 +20,8 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 TOOL = {"name": "weather", "parameters": {"type": "object"}}
 
+assert ROWS.keys() == field_synonyms.CONVERSATIONAL_FORMATS
+
 
 def parse(format: str, row: dict[str, Any], **values: Any) -> Conversation:
     (conversation,) = row_formats.parse_row(row, make_source(format, **values))
@@ -32,7 +34,7 @@ def find_error(format: str, row: dict[str, Any], **values: Any) -> InvalidRowErr
     return error.value
 
 
-@pytest.mark.parametrize("format", field_synonyms.CONVERSATIONAL_FORMATS)
+@pytest.mark.parametrize("format", ROWS)
 @pytest.mark.parametrize("column", field_synonyms.SYSTEM)
 def test_the_system_message_is_read_in_every_conversational_format(
     format: str, column: str
@@ -62,12 +64,12 @@ def test_a_classification_may_have_a_column_system() -> None:
     assert parse("classification", row, columns={"weight": "weight"}).weight == 2.0
 
 
-@pytest.mark.parametrize("format", field_synonyms.CONVERSATIONAL_FORMATS)
+@pytest.mark.parametrize("format", ROWS)
 @pytest.mark.parametrize("column", field_synonyms.TOOLS)
 def test_tools_are_read_in_every_conversational_format(format: str, column: str) -> None:
     conversation = parse(format, {**ROWS[format], column: [TOOL]})
     assert conversation.tools == [{"type": "function", "function": TOOL}]
-    for empty in (None, "", "[]", []):
+    for empty in (None, "", "[]", [], "null"):
         assert parse(format, {**ROWS[format], column: empty}).tools == []
 
 
@@ -77,7 +79,7 @@ def test_anthropic_s_input_schema_is_the_parameters() -> None:
     assert conversation.tools == [{"type": "function", "function": TOOL}]
 
 
-@pytest.mark.parametrize("format", field_synonyms.CONVERSATIONAL_FORMATS)
+@pytest.mark.parametrize("format", ROWS)
 @pytest.mark.parametrize("column", field_synonyms.MEDIA)
 def test_a_row_with_media_is_named(format: str, column: str) -> None:
     row = {**ROWS[format], column: ["photos/1.jpg"]}
@@ -85,7 +87,7 @@ def test_a_row_with_media_is_named(format: str, column: str) -> None:
     assert str(error) == f"{field_synonyms.MEDIA[column]}_in_text_model"
     assert "photos/1.jpg" in error.detail
     assert parse(format, row, ignored_fields=[column]).messages == TURNS
-    for empty in (None, "", [], [None], {"bytes": None, "path": None}):
+    for empty in (None, "", [], [None], {"bytes": None, "path": None}, "[]", "nan", float("nan")):
         assert parse(format, {**ROWS[format], column: empty}).messages == TURNS
 
 
@@ -101,7 +103,7 @@ def test_a_placeholder_counts_only_beside_a_column_for_media() -> None:
     assert str(find_error("preference", row)) == "video_in_text_model"
 
 
-@pytest.mark.parametrize("format", field_synonyms.CONVERSATIONAL_FORMATS)
+@pytest.mark.parametrize("format", ROWS)
 def test_the_weight_of_a_row_is_read(format: str) -> None:
     for value, weight in ((0.5, 0.5), ("2", 2.0), (None, 1.0), ("", 1.0), (3, 3.0)):
         assert parse(format, {**ROWS[format], "weight": value}).weight == weight

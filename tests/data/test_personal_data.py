@@ -1,5 +1,7 @@
 """Personal data is replaced by placeholders; numbers that only look like it stay."""
 
+import json
+
 import pytest
 
 from lockstep.data.personal_data import mask_personal_data
@@ -42,3 +44,31 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
 )
 def test_other_numbers_are_not_masked(text: str) -> None:
     assert mask_personal_data(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (
+            '{"phone": 13912345678, "mail":  "a@b.example", "n": [1, 2.5]}',
+            '{"phone": "[TELEPHONE]", "mail":  "[EMAIL]", "n": [1, 2.5]}',
+        ),
+        ('So: {"t": "tel:\\n13912345678"}', 'So: {"t": "tel:\\n[TELEPHONE]"}'),
+        ('{"t": "\\u00e9 a@b.example"}', '{"t": "\\u00e9 [EMAIL]"}'),
+    ],
+)
+def test_json_stays_valid(text: str, masked: str) -> None:
+    assert mask_personal_data(text) == masked
+    json.loads(masked[masked.index("{") :])
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("```\nwrite to a@b.example\n```", "```\nwrite to [EMAIL]\n```"),
+        ("https://shop.example/?mail=a@b.example&x=1", "https://shop.example/?mail=[EMAIL]&x=1"),
+        ("git clone git@host.example:a/b.git", "git clone git@host.example:a/b.git"),
+    ],
+)
+def test_code_and_urls_are_masked_as_well(text: str, masked: str) -> None:
+    assert mask_personal_data(text) == masked

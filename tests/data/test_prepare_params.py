@@ -49,7 +49,9 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "control": "",
         "annotation": "",
         "roles": {},
+        "ignored_fields": [],
         "same_role": "reject",
+        "clean": None,
         "licence": "",
     }
     assert params.model_dump(exclude={*REQUIRED, "sources"}) == {
@@ -111,6 +113,44 @@ def test_strata_default_to_the_task_if_no_source_is_divided() -> None:
 def test_invalid_source_defaults_are_refused(defaults: Any) -> None:
     with pytest.raises(ValidationError):
         make_params({"path": "a.csv", "format": "text"}, source_defaults=defaults)
+
+
+@pytest.mark.parametrize(
+    "clean", [["unicode", "tidy"], {"bot": ["space"]}, {"user": "space"}, {"user": ["x"]}, "space"]
+)
+def test_unknown_steps_and_roles_are_refused(clean: Any) -> None:
+    source = {"path": "a.csv", "format": "classification"}
+    with pytest.raises(ValidationError, match="clean"):
+        make_params({**source, "clean": clean})
+    with pytest.raises(ValidationError, match="clean"):
+        make_params(source, clean=clean)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_valid"),
+    [
+        ({}, {}, False),
+        ({"rows": "train"}, {}, False),
+        ({"rows": "train"}, {"rows": "train"}, False),
+        ({"rows": "train"}, {"members": "a*"}, False),
+        ({"rows": "train"}, {"rows": "test"}, True),
+        ({"members": "train*"}, {"members": "test*"}, True),
+        ({"sheet": "A"}, {"sheet": "B"}, True),
+    ],
+)
+def test_a_file_may_be_listed_twice_only_for_other_parts_of_it(
+    first: dict[str, str], second: dict[str, str], is_valid: bool
+) -> None:
+    sources = [
+        {"path": "a.json", "format": "text", **first},
+        {"path": "./a.json", "format": "text", **second},
+    ]
+    if not is_valid:
+        with pytest.raises(ValidationError, match=r"a\.json is listed twice; list each file once"):
+            make_params(*sources)
+        return
+    names = [source.name for source in make_params(*sources).sources]
+    assert names == [f"a.json#{next(iter(part.values()))}" for part in (first, second)]
 
 
 def test_a_licence_does_not_pass_to_other_sources() -> None:

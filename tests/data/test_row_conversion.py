@@ -142,7 +142,7 @@ def test_a_row_with_a_system_message_keeps_it(tmp_path: Path) -> None:
     assert [turn["content"] for turn in record.messages] == ["Own", "Hi", "Hello"]
 
 
-def test_reasoning_and_arguments_are_cleaned_like_content(tmp_path: Path) -> None:
+def test_reasoning_is_cleaned_and_data_of_tools_is_not(tmp_path: Path) -> None:
     call = {"id": "c1", "name": "track", "arguments": {"ids": ["Ａ１"], "n": 2, "to": "a\u200bb"}}
     turns = [
         {"role": "user", "content": "Where is Ａ１?"},
@@ -154,7 +154,8 @@ def test_reasoning_and_arguments_are_cleaned_like_content(tmp_path: Path) -> Non
     assert record.question == "Where is A1?"
     assert record.messages[-1]["reasoning_content"] == "A1!"
     (call,) = record.messages[-1]["tool_calls"]
-    assert call["function"]["arguments"] == {"ids": ["A1"], "n": 2, "to": "ab"}
+    arguments = {"ids": ["Ａ１"], "n": 2, "to": "a\u200bb"}
+    assert call["function"]["arguments"] == arguments
     assert call["id"] == "c1"
 
 

@@ -66,6 +66,16 @@ TYPED_PARTS = {"role": "user", "content": [{"type": "text", "text": "a"}]}
             {"prompt": make_turns("a", "b", "c"), "completion": make_turns("", "d")[1:]},
             make_turns("a", "b", "c", "d"),
         ),
+        (
+            "prompt_completion",
+            {"prompt": "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:", "completion": "d"},
+            make_turns("a", "b", "c", "d"),
+        ),
+        (
+            "prompt_completion",
+            {"prompt": json.dumps(make_turns("a", "b", "c")), "completion": '[{"value": 5}]'},
+            make_turns("a", "b", "c", '[{"value": 5}]'),
+        ),
         ("classification", {"text": "a", "label": "b"}, make_turns("a", "b")),
         ("regression", {"text": "a", "value": 0.25}, make_turns("a", "0.25")),
         ("regression", {"text": "a", "value": "-3"}, make_turns("a", "-3")),
@@ -77,6 +87,13 @@ def test_each_format_gives_a_conversation(
     format: str, row: dict[str, Any], messages: list[dict[str, str]]
 ) -> None:
     assert parse_row(format, row) == Conversation(messages)
+
+
+def test_turns_in_python_s_notation_are_named() -> None:
+    row = {"prompt": str(make_turns("it's", "b", "c")), "completion": "d"}
+    assert find_reason("prompt_completion", row) == "prompt_not_json"
+    row["prompt"] = "[{'value': 5}]"
+    assert parse_row("prompt_completion", row).messages == make_turns(row["prompt"], "d")
 
 
 def test_roles_may_be_mapped() -> None:

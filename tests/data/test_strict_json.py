@@ -32,8 +32,51 @@ def test_invalid_json_is_refused_with_the_reason(text: str, reason: str) -> None
         strict_json.parse(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9007199254740993.0",
+        "0.12345678901234567890",
+        "-123456789012345678901.5",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "1" * 5000,
+    ],
+)
+def test_a_number_that_would_be_rounded_is_refused(text: str) -> None:
+    for value in (text, f'{{"a": [{text}]}}'):
+        with pytest.raises(InvalidRowError, match=r"^number_not_exact$"):
+            strict_json.parse(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["18446744073709551616", "-123456789012345678901234", "9" * 4000, "9223372036854775808"],
+)
+def test_a_long_integer_is_exact(text: str) -> None:
+    assert strict_json.parse(f'{{"a": [{text}], "b": "x"}}') == {"a": [int(text)], "b": "x"}
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 25))
+def test_a_float_is_read_in_every_form_in_which_it_is_printed(value: float, digits: int) -> None:
+    assert strict_json.parse(repr(value)) == value
+    for text in (f"{value:.17g}", f"{value:.{17 + digits}e}"):
+        assert float(strict_json.parse(text)) == value
+
+
+@pytest.mark.parametrize("text", ["0.10000000000000001", "1.00000000000000000000", "0e999"])
+def test_surplus_digits_of_a_float_are_no_fault(text: str) -> None:
+    assert strict_json.parse(text) == float(text)
+
+
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text() | st.just('":'),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**100), 2**100)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.just('":'),
     lambda values: st.lists(values) | st.dictionaries(st.text(), values),
 )
 

@@ -47,7 +47,7 @@ def is_readable(name):
     return PurePath(name).suffix in (".parquet", ".jsonl")
 
 try:
-    for path in resolve_data_set(*sys.argv[1:], is_readable):
+    for _, path in resolve_data_set(*sys.argv[1:], is_readable):
         print(path)
 except UserError as error:
     sys.exit(str(error.message))

@@ -158,3 +158,15 @@ def test_the_order_reveals_no_variant() -> None:
     assert [item.code for item in order_items(reversed_items, "7")] == [
         item.code for item in ordered
     ]
+
+
+def test_few_shot_suites_are_not_rated_unless_they_are_named() -> None:
+    rows = make_predictions()["base"]
+    few_shot = [
+        replace(row, id=f"few{row.id}", task="few", slices={**row.slices, "zero_shot": row.id})
+        for row in rows
+    ]
+    expected = sample_records(rows, make_params(records=6, suites=[]))
+    assert sample_records([*rows, *few_shot], make_params(records=6, suites=[])) == expected
+    named = sample_records([*rows, *few_shot], make_params(records=6, suites=["few"]))
+    assert all(record_id.startswith("few") for record_id in named)

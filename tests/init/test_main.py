@@ -49,6 +49,7 @@ def test_a_file_becomes_the_only_source(workspace: Path):
         }
     ]
     assert values["train"]["objective"] == "sft"
+    assert not {"summary_slices", "domains"} & values["evaluate"].keys(), "slices of the sample"
     assert text.count("#") > 40, "the other comments stay"
 
 

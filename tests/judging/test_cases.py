@@ -104,3 +104,19 @@ def test_a_suite_without_free_text_answers_is_refused_in_one_line(
         read_cases(
             predictions_folder, predictions_folder / "test.jsonl", make_params(suites=[suite])
         )
+
+
+def test_few_shot_suites_are_not_judged(predictions_folder: Path) -> None:
+    """Their records are not in the test split."""
+    path = predictions_folder / "base/predictions.jsonl"
+    few_shot = Prediction(
+        id="few", task="reply-2-shot", slices={"zero_shot": RECORDS[1].id}, question="?",
+        prompt="", reference="yes", prediction="no", answer_form="text",
+    )  # fmt: skip
+    predictions.write(path, [*predictions.read(path), few_shot])
+    settings, test = make_params(records=99), predictions_folder / "test.jsonl"
+    assert {case.record.task for case in read_cases(predictions_folder, test, settings)} == {
+        "reply"
+    }
+    with pytest.raises(UserError, match=r"judge\.suites: reply-2-shot is no suite"):
+        read_cases(predictions_folder, test, make_params(suites=["reply-2-shot"]))

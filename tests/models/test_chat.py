@@ -235,3 +235,13 @@ def test_plain_text_has_labels_from_its_second_token_on(tokenizer: ChatTokenizer
     example = tokenizer.encode_example(record, 1000)
     assert tokenizer.pretrained.decode(example.input_ids) == "<|im_end|>where is it<|im_end|>"
     assert example.labels == [chat.IGNORE_INDEX, *example.input_ids[1:]]
+
+
+def test_a_template_does_not_see_the_weight_of_a_turn(tokenizer: ChatTokenizer):
+    pretrained = copy.deepcopy(tokenizer.pretrained)
+    pretrained.chat_template = "{% for m in messages %}{{ m | tojson }}{% endfor %}"
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "weight": 0},
+    ]
+    assert "weight" not in ChatTokenizer(pretrained).render_prompt(turns)

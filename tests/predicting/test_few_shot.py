@@ -169,8 +169,11 @@ def test_the_stage_answers_each_record_with_and_without_examples(
         {"task": "slots", "shots": 1},
         {"task": "behaviour", "shots": 1, "examples": "intent"},
     ]
-    plain = predict(workspace, run_stage_in_process)
-    rows = predict(workspace, run_stage_in_process, few_shot=settings)
+    robustness = {"records": 2, "kinds": ["case"]}
+    plain = predict(workspace, run_stage_in_process, robustness=robustness)
+    rows = predict(workspace, run_stage_in_process, robustness=robustness, few_shot=settings)
+    perturbed = predictions.read(workspace / "predicted/base/perturbed.jsonl")
+    assert {row.task for row in perturbed} == {"intent"}
     assert rows[: len(plain)] == plain, "the other suites are unchanged"
     added = rows[len(plain) :]
     names = {"intent-1-shot": "choice", "slots-1-shot": "json", "behaviour-1-shot": "rules"}

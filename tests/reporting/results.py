@@ -48,7 +48,8 @@ def make_results(
         }
         for variant, accuracy in zip(VARIANTS, accuracies, strict=True)
     }
-    details = {**variants, "split_gaps": split_gaps or {}}
+    details = {**variants, "split_gaps": split_gaps or {}, "domains": {},
+               "few_shot": {}, "leaks": {}, "lm_eval": {"merged": {}}}  # fmt: skip
     return EvaluationResults(
         details=details,
         variants=variants,

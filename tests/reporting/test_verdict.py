@@ -170,6 +170,16 @@ def test_slices_hold_a_part_of_a_suite_and_are_in_the_order_of_their_numbers() -
     assert slices == [("length", "1-16"), ("length", "17-128"), ("length", "129-256")]
 
 
+def test_few_shot_suites_have_no_slices_of_their_own() -> None:
+    parts = {"en": {"records": 50, "accuracy": 0.5}, "zh": {"records": 50, "accuracy": 0.9}}
+    results = make_results((0.1, 0.9, 0.9), slices={"language": parts})
+    for variant in results.variants.values():
+        variant["intent-4-shot"] = variant["intent"]
+    assert {row.task for row in verdict.list_slices(results)} == {"intent", "intent-4-shot"}
+    results.details["few_shot"]["intent-4-shot"] = {}
+    assert {row.task for row in verdict.list_slices(results)} == {"intent"}
+
+
 def test_a_slice_in_which_the_base_has_no_metric_is_still_shown() -> None:
     results = make_results((0.1, 0.9, 0.9))
     for variant, accuracy in (("base", None), ("merged", 0.5), ("quantized", 0.4)):

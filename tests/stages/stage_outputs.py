@@ -60,6 +60,7 @@ CHANGES: dict[str, Any] = {
     },
     "evaluate.slices": ["phrasing"],
     "evaluate.summary_slices": ["phrasing"],
+    "evaluate.domains": {},
     "evaluate.gates": GATES,
     "evaluate.examples": 4,
     "judge.dimensions": ["fluency"],
@@ -119,6 +120,8 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         },
     }
     write_json(root / "data/prepared/card.json", prepared)
+    for split in ("train", "test"):
+        (root / f"data/prepared/{split}.jsonl").write_text("")
     augmented = {"parents": 16, "children": 5, "methods": {"deletion": {"kept": 5}}}
     write_json(root / "data/augmented/card.json", {**augmented, "train": make_split(21)})
     trained = {

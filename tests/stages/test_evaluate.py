@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from lockstep import records
 from lockstep.human.rating_items import make_code
+from lockstep.predictions import Prediction
+from lockstep.records import Record
 from tests.stages.stage_outputs import (
     ANSWERS,
     CHANGES,
@@ -18,6 +22,7 @@ from tests.stages.stage_outputs import (
     list_files,
     make_predictions,
     run_evaluate,
+    run_report,
     write_inputs,
     write_json,
     write_outputs,
@@ -318,3 +323,79 @@ def test_judgements_and_ratings_become_metrics(tmp_path: Path) -> None:
     assert run_evaluate(tmp_path).returncode == 0
     details = json.loads((tmp_path / "reports/details.json").read_text())
     assert details["human"]["outdated"] == 1
+
+
+def write_records(path: Path, rows: list[Prediction], answers: list[str]) -> None:
+    """Write a record for each prediction, with the question as its prompt."""
+    records.write(
+        path,
+        [
+            Record(
+                messages=[
+                    {"role": "user", "content": row.question},
+                    {"role": "assistant", "content": answer},
+                ],
+                task=row.task, source="", origin="",
+            )
+            for row, answer in zip(rows, answers, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def test_leaks_domains_and_few_shot_suites_are_measured(tmp_path: Path) -> None:
+    """The tuned model repeats a training record, and its few-shot suite is worse than the suite."""
+    changes = {
+        **CHANGES, "evaluate.domains": {"slice": "phrasing", "out": ["unseen"]},
+        "evaluate.leaks": {"words": 4},
+    }  # fmt: skip
+    write_outputs(tmp_path, changes)
+    by_variant = {}
+    for variant in ANSWERS:
+        rows = make_predictions(variant)
+        examples = [
+            replace(row, id=f"few{row.id}", task="intent-2-shot", loss=None,
+                    slices={**row.slices, "zero_shot": row.id})
+            for row in rows[:4]
+        ]  # fmt: skip
+        by_variant[variant] = [*rows, *examples]
+    write_variants(tmp_path, by_variant)
+    merged = by_variant["merged"][:6]
+    write_records(
+        tmp_path / "data/prepared/train.jsonl", merged, ["Hello, can I help you?", *"abcde"]
+    )
+    result = run_evaluate(tmp_path)
+    assert result.returncode == 0, result.stderr
+    details = json.loads((tmp_path / "reports/details.json").read_text())
+    leaks = details["leaks"]["reply"]["training_text"]["variants"]
+    assert [leaks[variant]["leaks"] for variant in ANSWERS] == [0, 1, 1]
+    gap = details["domains"]["merged"]["intent"]
+    assert (gap["in_domain"]["value"], gap["out_of_domain"]["value"]) == (1.0, 0.5)
+    few_shot = details["few_shot"]["intent-2-shot"]
+    assert (few_shot["task"], few_shot["metric"], few_shot["difference"]) == (
+        "intent", "accuracy", 0.5,
+    )  # fmt: skip
+    assert details["merged"]["intent-2-shot"]["overall"].keys() == {"accuracy", "macro_f1"}
+    assert "zero_shot" not in details["merged"]["intent-2-shot"]["slices"]
+    metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
+    assert metrics["leaks"]["merged_training_text"] == 0.5  # of the answers to slots and reply
+    assert metrics["merged"]["intent_2_shot"]["accuracy"] == 0.75
+    result = run_report(tmp_path)
+    assert result.returncode == 0, result.stderr
+    page = (tmp_path / "reports/index.html").read_text()
+    headings = ["Few-shot baseline", "In and out of the domain", "Leaks"]
+    assert all(f"<h2>{heading}</h2>" in page for heading in headings)
+    assert "<h2>Entities</h2>" not in page
+    card = (tmp_path / "reports/model-card.md").read_text()
+    assert "- Intent-2-shot: with examples in the prompt the base reaches 25.0% accuracy" in card
+
+
+def test_an_unknown_slice_of_domains_is_a_note(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    write_params = {**CHANGES, "evaluate.domains": {"slice": "season", "out": ["winter"]}}
+    shutil.rmtree(tmp_path / "data/judged")
+    shutil.rmtree(tmp_path / "data/human")
+    write_outputs(tmp_path, write_params)
+    result = run_evaluate(tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "evaluate: evaluate.domains: no test record has season\n" in result.stderr
+    assert json.loads((tmp_path / "reports/details.json").read_text())["domains"]["merged"] == {}

@@ -76,6 +76,7 @@ def all_records(make_record: Callable[..., Record], corpus: list[Record]) -> lis
         replace(make_record("Hello?", "Hello!", "pairs"), rejected="Go away."),
         make_record("How much is it?", "2.5", "price"),
         text,
+        replace(make_record("Which bus goes?", "None.", "reply"), accepted_calls=[]),
     ]
 
 
@@ -125,7 +126,7 @@ def output_folder(shared_workspace: Path) -> Path:
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     *progress, last = errors.splitlines()  # a slow machine reports progress before the end
-    assert last == "predict: base: 24 records, 9 suites"
+    assert last == "predict: base: 25 records, 9 suites"
     assert all(line.startswith("predict: ") and " of " in line for line in progress)
     return shared_workspace / "predicted/base"
 
@@ -182,6 +183,7 @@ def test_references_that_are_answers_have_a_likelihood(rows: list[Prediction]):
     retrieval = {(row.task, row.reference) for row in filter_by_task(rows, "retrieval")}
     assert without_loss == retrieval | {
         ("behaviour", RULES), ("refusal", "unsafe"), ("refusal", "safe"), ("feedback", "Yes."),
+        ("reply", "[]"),
     }  # fmt: skip
     rows_with_loss = [row for row in rows if row.loss is not None]
     assert all(row.loss > 0 and row.tokens > 0 for row in rows_with_loss)

@@ -291,6 +291,31 @@ def test_rows_that_cleaning_makes_invalid_are_rejected(workspace: Path) -> None:
     }
 
 
+def test_a_source_has_its_own_cleaning_steps(workspace: Path) -> None:
+    raw = add_source(workspace, "raw.csv", ("Ｗhich  form？", "find"))
+    narrow = add_source(workspace, "narrow.csv", ("Ｐrint  it？", "print"))
+    changes = (
+        {"clean": {"user": []}, "split": "validation"},
+        {"clean": ["width"], "split": "test"},
+    )
+    sources = [{**SOURCE, "split": "train"}, {**raw, **changes[0]}, {**narrow, **changes[1]}]
+    prepare(workspace, sources=sources, split={"validation": 0.0, "test": 0.0})
+    splits = read_splits(workspace)
+    assert [record.question for record in splits["validation"]] == ["Ｗhich  form？"]
+    assert [record.question for record in splits["test"]] == ["Print  it？"]
+    assert all("  " not in record.question for record in splits["train"])
+
+
+def test_rows_under_a_wrong_encoding_are_rejected_with_the_likely_one(workspace: Path) -> None:
+    damaged = "我想退款，可以吗".encode("gb18030").decode("latin-1")
+    with (workspace / "raw" / "intent.csv").open("a", encoding="utf-8") as stream:
+        stream.write(f"{damaged},find\n")
+    prepare(workspace, clean=["encoding", "space"])
+    row = read_lines(workspace, "rejected.jsonl")[-1]
+    assert (row["origin"], row["reason"]) == ("intent.csv:44", "wrong_encoding")
+    assert "gb18030" in row["detail"]
+
+
 def test_near_duplicates_of_a_test_file_are_removed_from_training(workspace: Path) -> None:
     train = {**SOURCE, "split": "train"}
     test = add_source(
@@ -368,7 +393,7 @@ def test_method_hash_with_strata_is_refused_beside_other_mistakes(workspace: Pat
         "error: params.yaml: prepare.split.by: method hash ignores strata; "
         "remove them or set method to stratified"
     )
-    assert any("prepare.clean.0" in line for line in lines)
+    assert any("prepare.clean: 'soap' is no step; known: encoding, " in line for line in lines)
 
 
 def test_conflicts_are_resolved_by_the_policy(workspace: Path) -> None:
@@ -586,7 +611,9 @@ def test_a_label_studio_export_is_a_source_and_its_agreement_is_in_the_card(
 
 def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> None:
     exports = REPOSITORY / "tests" / "data" / "label_studio"
-    for name in ("support.json", "spans.json", "pairwise.json", "dialogue.json"):
+    for name in (
+        "support.json", "spans.json", "spans.min.json", "pairwise.json", "dialogue.json",
+    ):  # fmt: skip
         (workspace / "raw" / name).write_bytes((exports / name).read_bytes())
     support = {"path": "support.json", "format": "label_studio"}
     card = prepare(
@@ -599,6 +626,7 @@ def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> No
             {**support, "control": "urgency", "annotation": "mean"},
             {**support, "control": "remark", "task": "reply"},
             {"path": "spans.json", "format": "label_studio"},
+            {"path": "spans.min.json", "format": "label_studio", "task": "spans"},
             {
                 "path": "pairwise.json", "format": "label_studio",
                 "columns": {"text": "question", "left": "reply_one", "right": "reply_two"},
@@ -619,9 +647,11 @@ def test_each_control_of_an_export_is_a_source_of_its_own(workspace: Path) -> No
     assert card["labels"]["support_topic"] == {"colour": 2, "delivery": 2, "price": 1}
     assert card["agreement"].keys() == {
         "support.json#mood", "support.json#topic", "support.json#urgency", "support.json#remark",
-        "spans.json", "pairwise.json", "dialogue.json#act",
+        "spans.json", "spans.min.json", "pairwise.json", "dialogue.json#act",
     }  # fmt: skip
     assert card["agreement"]["spans.json"]["span_f1"] == 0.4
+    assert card["sources"]["support.json#mood"]["unknown_columns"] == ["channel"]
+    assert card["sources"]["spans.min.json"]["unknown_columns"] == []
     rows = [row for split in read_splits(workspace).values() for row in split]
     assert {row.source for row in rows if row.task == "support_mood"} == {"support.json#mood"}
     turns = [row for row in rows if row.task == "dialogue_act"]
@@ -746,3 +776,22 @@ def test_the_behaviour_sources_of_the_docs_are_test_records_and_do_not_change_tr
         check_references(Suite.model_validate({"task": task, "answer": form}), part)
     rules = [json.loads(row)["rules"] for row in (REPOSITORY / "data/raw/behaviour.jsonl").open()]
     assert [record.answer for record in test if record.task == "behaviour"] == rules
+
+
+def test_sources_may_share_a_folder_and_a_file_but_no_rows(workspace: Path) -> None:
+    pairs = [[question, extract_label(question)] for question in QUESTIONS]
+    content = {"train": pairs[:30], "test": pairs[30:], "version": 1}
+    (workspace / "raw" / "splits").mkdir()
+    (workspace / "raw" / "splits" / "a.json").write_text(json.dumps(content))
+    part = {**SOURCE, "path": "splits/a.json", "columns": {"text": "0", "label": "1"}}
+    train = {**part, "rows": "train"}
+    test = {**part, "rows": "test", "split": "test", "path": "splits/*"}
+    held_out = prepare(workspace, sources=[train, test])["splits"]["test"]
+    assert held_out["sources"]["splits/*#test"] == 10
+    assert read_splits(workspace)["test"][-1].origin.startswith("splits/a.json:1")
+    write_params(workspace, sources=[train, {**part, "path": "splits/"}])
+    assert run_prepare(workspace) == (
+        2,
+        ["error: prepare.sources: splits/ and splits/a.json both read splits/a.json; list each "
+         "file once"],
+    )  # fmt: skip

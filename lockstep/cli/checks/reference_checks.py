@@ -4,11 +4,12 @@ predict runs these checks before it loads a model; evaluate relies on them.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lockstep.data import tool_schemas
 from lockstep.errors import UserError
 from lockstep.metrics import json_answers, json_schemas, refusals, scores, tool_calls
-from lockstep.metrics.rules import checking
+from lockstep.metrics.rules import rule_list
 from lockstep.records import Record
 from lockstep.suites import LABEL_FORMS, RESERVED, Suite
 
@@ -48,17 +49,23 @@ def check_suites(
 def check_references(suite: Suite, records: Sequence[Record]) -> None:
     """Raise UserError, with the record's place, if no answer could match its reference."""
     for record in records:
-        if suite.answer == "rules":
-            _check_rules(record)
-        elif suite.answer == "refusal":
-            _check_refusal(record)
-        elif suite.answer == "calls":
-            _check_calls(record)
-        elif suite.answer == "json" and not _is_json(record.answer):
-            raise UserError(
-                f"{record.origin}: task {suite.task}: the reference {record.answer[:40]!r} is not "
-                "JSON, so no answer can be right; correct it, or set the suite's answer to text"
-            )
+        _check_reference(record, suite.answer)
+
+
+def list_warnings(records: Sequence[Record], tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a warning if predict would refuse some of these test records; it may run much later.
+
+    `tasks` is the content of tasks.json.
+    """
+    messages = []
+    for record in records:
+        try:
+            _check_reference(record, tasks[record.task]["kind"])
+        except UserError as error:
+            messages.append(error.message)
+    if not messages:
+        return []
+    return [f"predict will refuse {len(messages)} of {len(records)} test records: {messages[0]}"]
 
 
 def _find_form_problem(
@@ -86,13 +93,27 @@ def _find_form_problem(
     return None
 
 
+def _check_reference(record: Record, form: str) -> None:
+    if form == "rules":
+        _check_rules(record)
+    elif form == "refusal":
+        _check_refusal(record)
+    elif form == "calls":
+        _check_calls(record)
+    elif form == "json" and not _is_json(record.answer):
+        raise UserError(
+            f"{record.origin}: task {record.task}: the reference {record.answer[:40]!r} is not "
+            "JSON, so no answer can be right; correct it, or set the suite's answer to text"
+        )
+
+
 def _is_json(text: str) -> bool:
     return json_answers.parse_json(text) is not json_answers.INVALID
 
 
 def _check_rules(record: Record) -> None:
     try:
-        checking.parse_rules(record.answer)
+        rule_list.parse_rules(record.answer)
     except UserError as error:
         raise UserError(f"{record.origin}: {error.message}") from None
 

@@ -3,7 +3,7 @@
 import csv
 import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Any
 
 from lockstep.data.files import delimiters
 from lockstep.data.files.opening import strip_compression
-from lockstep.data.files.placed_rows import DataFile, PlacedRows
+from lockstep.data.files.placed_rows import DataFile, PlacedRows, RawRow
 from lockstep.data.files.table_cells import Header, replace_decimal_comma
 from lockstep.data.files.text_encodings import read_lines
 from lockstep.data.rejected_rows import InvalidRowError
@@ -81,7 +81,7 @@ def read_delimited(file: DataFile) -> PlacedRows:
     dialect = _choose_dialect(file, lines)
     header = _read_header(dialect.read(lines), file)
     numbers = [name for name in file.columns.numbers if name in header.names]
-    counts = {"headers": 0, "escaped": 0, "commas": 0}
+    counts: Counter[str] = Counter()
     for place, row in _read_cells(lines, dialect, header, file, counts):
         if isinstance(row, dict) and numbers and dialect.delimiter == ";":
             _replace_decimal_commas(row, numbers, counts)
@@ -129,42 +129,40 @@ def _read_header(reader: Any, file: DataFile) -> Header:
 
 
 def _read_cells(
-    lines: _Lines,
-    dialect: _Dialect,
-    header: Header,
-    file: DataFile,
-    counts: dict[str, int],
+    lines: _Lines, dialect: _Dialect, header: Header, file: DataFile, counts: Counter[str]
 ) -> PlacedRows:
     reader = dialect.read(lines)
     while True:
         lines.start_row()
         line = lines.number + 1
-        row: Any
+        row: RawRow
         try:
             cells = next(reader, None)
-            row = header.make_row(cells) if cells else cells
+            if cells is None:
+                return
+            if not cells:
+                continue
+            row = header.make_row(cells)
         except csv.Error:
             cells, row = [], InvalidRowError("invalid_csv")
-        if cells is None:
-            return
-        if isinstance(row, dict):
-            if cells == header.cells:
-                counts["headers"] += 1
-            else:
-                yield str(line), row
-            continue
         if isinstance(row, InvalidRowError):
             escaped = _read_escaped(lines, dialect, header)
-            if escaped is not None:
-                counts["escaped"] += 1
-                yield str(line), escaped
-                continue
-            if lines.number > line:  # it may contain other rows, which would not be counted
-                raise UserError(
-                    f"{file.path}:{line}: a quote that opens here does not close before line "
-                    f"{lines.number}; close it, or double it where it is text"
-                )
+            counts["escaped"] += escaped is not None
+            row = escaped or row
+            _check_extent(row, lines, line, file)
+        if cells == header.cells:
+            counts["headers"] += 1
+        else:
             yield str(line), row
+
+
+def _check_extent(row: RawRow, lines: _Lines, line: int, file: DataFile) -> None:
+    """Raise UserError for a bad row of several lines: it may hold other rows, left uncounted."""
+    if isinstance(row, InvalidRowError) and lines.number > line:
+        raise UserError(
+            f"{file.path}:{line}: a quote that opens here does not close before line "
+            f"{lines.number}; close it, or double it where it is text, or set quote: none"
+        )
 
 
 def _read_escaped(lines: _Lines, dialect: _Dialect, header: Header) -> dict[str, str] | None:
@@ -188,14 +186,14 @@ def _read_escaped(lines: _Lines, dialect: _Dialect, header: Header) -> dict[str,
     return None
 
 
-def _replace_decimal_commas(row: dict[str, str], names: list[str], counts: dict[str, int]) -> None:
+def _replace_decimal_commas(row: dict[str, str], names: list[str], counts: Counter[str]) -> None:
     for name in names:
         value = replace_decimal_comma(row[name])
         counts["commas"] += value != row[name]
         row[name] = value
 
 
-def _note_counts(file: DataFile, counts: dict[str, int], lines: _Lines) -> None:
+def _note_counts(file: DataFile, counts: Counter[str], lines: _Lines) -> None:
     if counts["headers"]:
         file.note(f"{counts['headers']} repeated header rows are left out")
     if counts["escaped"]:

@@ -1,6 +1,7 @@
 """JSON files: .jsonl with one row per line, and .json with rows in any common shape."""
 
 import io
+import re
 from collections.abc import Iterator
 from itertools import chain
 
@@ -14,6 +15,9 @@ from lockstep.data.files.placed_rows import DataFile, PlacedRows
 from lockstep.data.files.text_encodings import read_lines, read_text
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
+
+_FIRST_LINE = re.compile(r"\s*[^\n]*")
+"""The first line that is not blank."""
 
 
 def read_json_lines(file: DataFile) -> PlacedRows:
@@ -37,12 +41,11 @@ def read_json_lines(file: DataFile) -> PlacedRows:
 def read_json(file: DataFile) -> PlacedRows:
     """Yield the rows of a JSON value, or of one value per line."""
     text = read_text(file)
-    first = next((line for line in io.StringIO(text) if line.strip()), "")
-    stripped = first.strip()
-    has_more = text.lstrip().removeprefix(stripped).strip() != ""
-    if stripped.startswith("{") and has_more and not _begins_longer_value(first):
+    first = _FIRST_LINE.match(text)[0].strip()  # type: ignore[index]  # it matches "" too
+    has_more = len(text.strip()) > len(first)
+    if first.startswith("{") and has_more and not _begins_longer_value(first):
         yield from _read_each_line(io.StringIO(text, newline="\n"), file)
-    elif stripped:
+    elif first:
         yield from _read_text(text, file)
 
 
@@ -93,11 +96,13 @@ def _read_text(text: str, file: DataFile) -> PlacedRows:
         yield from read_array(document, start, file, {})
         _check_end(document)
     elif text[start] == "{":
-        end = document.find_end(start)
-        if document.skip_blanks(end) < len(text):
+        members = list(document.iterate(start))
+        if document.skip_blanks(document.end) < len(text):
             yield from _read_values(document, file)
+        elif file.layout.whole_objects:
+            yield document.find_place(start), text[start : document.end]
         else:
-            yield from read_object(document, start, file)
+            yield from read_object(document, start, members, file)
     else:
         raise UserError(
             f"{file.path}: begins with {text[start : start + 10]!r}, which is no row, array or "

@@ -1,6 +1,6 @@
 """Rows at a path inside a JSON value, such as `data.*.paragraphs.*.qas`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lockstep.data.files.json_rows import (
@@ -37,7 +37,7 @@ def read_path(document: JsonText, file: DataFile) -> PlacedRows:
             end = document.find_end(start)
             yield document.find_place(start), make_row(document.text[start:end], above)
         elif opening == "{":
-            yield from read_object(document, start, file)
+            yield from read_object(document, start, list(document.iterate(start)), file)
         else:
             raise UserError(f"{file.path}: rows {path} leads to values; let it end at their object")
     if not targets:
@@ -49,38 +49,46 @@ def read_path(document: JsonText, file: DataFile) -> PlacedRows:
 
 
 def _walk(
-    document: JsonText, start: int, parts: list[str], above: dict[str, Any], file: DataFile
+    document: JsonText,
+    start: int,
+    parts: list[str],
+    above: dict[str, Any],
+    file: DataFile,
+    is_element: bool = False,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the values to which a path leads from the value at `start`.
 
-    A value is a pair of its position and the columns from above it.
+    A value is a pair of its position and the columns from above it. `is_element` says whether the
+    value at `start` is one of several, so that its texts and numbers describe the rows below it.
     """
     if not parts:
         yield start, above
         return
     part, rest = parts[0], parts[1:]
     opening = document.text[start : start + 1]
-    if opening not in ("{", "[") or (opening == "[" and part != "*"):
-        return
-    for member in document.iterate(start):
-        if part == "*":
-            columns = _describe_member(document, member, opening == "{", bool(rest))
+    if part == "*" and opening in ("{", "["):
+        for member in document.iterate(start):
+            columns = _name_member(document, member) if opening == "{" else {}
             inner = above | select_columns(file, columns)
-            yield from _walk(document, member.start, rest, inner, file)
-        elif member.name == part:
-            yield from _walk(document, member.start, rest, above, file)
+            yield from _walk(document, member.start, rest, inner, file, is_element=True)
+    elif opening == "{":
+        members = list(document.iterate(start))
+        values = _read_values(document, members, file) if is_element else {}
+        for member in members:
+            if member.name == part:
+                yield from _walk(document, member.start, rest, above | values, file)
 
 
-def _describe_member(
-    document: JsonText, member: Member, is_named: bool, has_rows_below: bool
-) -> dict[str, Any]:
-    """Return the name of a member, and the texts and numbers in it, as columns of its rows."""
+def _name_member(document: JsonText, member: Member) -> dict[str, str]:
+    """Return the name of a member as a column: that of a row, or that of an array of rows."""
     is_object = document.text[member.start] == "{"
-    columns: dict[str, Any] = {}
-    if is_named:
-        columns[NAME_COLUMN if is_object else SPLIT_COLUMN] = member.name
-    if is_object and has_rows_below:
-        for inner in document.iterate(member.start):
-            if document.text[inner.start] not in "[{":
-                columns[inner.name] = parse_value(document.text[inner.start : inner.end])
-    return columns
+    return {NAME_COLUMN if is_object else SPLIT_COLUMN: member.name}
+
+
+def _read_values(document: JsonText, members: Sequence[Member], file: DataFile) -> dict[str, Any]:
+    """Return the texts and numbers of an object that the source uses."""
+    return {
+        member.name: parse_value(document.text[member.start : member.end])
+        for member in members
+        if member.name in file.columns.used and document.text[member.start] not in "[{"
+    }

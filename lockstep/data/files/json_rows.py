@@ -6,7 +6,7 @@ from typing import Any
 from lockstep.data import strict_json
 from lockstep.data.files.json_text import JsonText
 from lockstep.data.files.placed_rows import DataFile, PlacedRows, RawRow
-from lockstep.data.files.table_cells import has_column
+from lockstep.data.files.table_cells import check_columns, has_column
 from lockstep.data.rejected_rows import InvalidRowError
 
 NAME_COLUMN, SPLIT_COLUMN, ARRAY_COLUMN = "id", "split", "row"
@@ -42,6 +42,9 @@ def make_array_row(text: str, file: DataFile) -> RawRow:
     if not isinstance(items, list):
         return items if isinstance(items, InvalidRowError) else text
     numbered = {str(number): item for number, item in enumerate(items)}
+    required = file.columns.required
+    if required and not any(has_column([*numbered, ARRAY_COLUMN], name) for name in required):
+        check_columns([*numbered, ARRAY_COLUMN], file.path, file.columns)
     return numbered | select_columns(file, {ARRAY_COLUMN: items})
 
 
@@ -104,7 +107,12 @@ def suggest_path(value: Any, required: Any, depth: int = 0) -> str | None:
     if isinstance(value, dict):
         if all(has_column([*value], name) for name in required):
             return ""
+        children = list(value.values())
+        is_named = len(children) > 1 and all(
+            isinstance(child, dict) and child.keys() == children[0].keys() for child in children
+        )
         for name, child in value.items():
+            name = "*" if is_named else name
             if (below := suggest_path(child, required, depth + 1)) is not None:
                 return f"{name}.{below}".rstrip(".")
     elif isinstance(value, list) and value:

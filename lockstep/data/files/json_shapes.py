@@ -23,9 +23,10 @@ _TURN_KEYS = {"role", "content", "from", "value"}
 """Keys of a turn, by which an object is a message and not a column."""
 
 
-def read_object(document: JsonText, start: int, file: DataFile) -> PlacedRows:
+def read_object(
+    document: JsonText, start: int, members: Sequence[Member], file: DataFile
+) -> PlacedRows:
     """Yield the rows of an object; raise UserError if its shape leaves open where they are."""
-    members = list(document.iterate(start))
     openings = {document.text[member.start] for member in members}
     if _is_split_frame(members, openings):
         yield from _read_split_frame(document, start, file)
@@ -131,6 +132,9 @@ def _read_arrays(
     )
     chosen = arrays if is_split and nested else fitting or (nested if len(nested) == 1 else [])
     if not fitting:
+        names = [member.name for member in members]
+        if any(has_column(names, name) for name in file.columns.required):
+            check_columns(names, file.path, file.columns)
         path = suggest_path(document.parse(start), file.columns.required)
         if path or not chosen:
             raise UserError(_describe_unclear(file, list_names(document, start), path))

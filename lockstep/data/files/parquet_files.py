@@ -24,9 +24,11 @@ def read_parquet(file: DataFile) -> PlacedRows:
         check_columns(table.schema_arrow.names, file.path, file.columns)
         converters = {field.name: make_converter(field.type) for field in table.schema_arrow}
         needed = {name: convert for name, convert in converters.items() if convert}
+        has_maps = "map<" in str(table.schema_arrow)  # without them, pyarrow has a faster way
+        options: dict[str, Any] = {"maps_as_pydicts": "strict"} if has_maps else {}
         number = 0
         for batch in table.iter_batches(batch_size=1024):
-            for row in batch.to_pylist(maps_as_pydicts="strict"):
+            for row in batch.to_pylist(**options):
                 number += 1
                 for name, convert in needed.items():
                     row[name] = convert(row[name])

@@ -33,7 +33,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where the rows of a file are; an empty value means that it is guessed."""
+    """Where the rows of a file are; an empty text means that it is guessed."""
 
     delimiter: str = ""
     """Character between the cells of a .csv or .tsv file."""
@@ -45,6 +45,8 @@ class Layout:
     """Name of the sheet of a spreadsheet."""
     members: str = ""
     """Glob pattern of the files that are read from a .zip file."""
+    whole_objects: bool = False
+    """Whether a JSON object is read as one row, whatever its shape."""
 
 
 class Notes:

@@ -19,14 +19,13 @@ class Header:
         self.cells = list(cells)
         self.names = _name_columns(cells, columns)
         check_columns(self.names, path, columns)
-        self._is_plain = len(self.names) == len(self.cells)
 
     def make_row(self, cells: list[str]) -> dict[str, str] | InvalidRowError:
         """Return the row of some cells; cells without a column must be empty."""
         width = len(self.names)
         if len(cells) < width or (len(cells) > width and any(cells[width:])):
             return InvalidRowError("wrong_number_of_cells", " | ".join(cells))
-        return dict(zip(self.names, cells, strict=self._is_plain and len(cells) == width))
+        return dict(zip(self.names, cells, strict=False))
 
 
 def check_columns(names: Sequence[str], path: Path, columns: Columns) -> None:

@@ -127,7 +127,7 @@ def _describe_error(file: DataFile, error: UnicodeDecodeError, offset: int) -> s
     byte, encoding = offset + error.start, file.encoding
     line = _count_lines(file, byte)
     others, damaged = _count_undecodable_lines(file)
-    if damaged < max(1, others / 5) + 1 and others and is_line_based(encoding):
+    if damaged <= others and is_line_based(encoding):
         shown = error.object[error.start : max(error.end, error.start + 2)].hex(" ")
         rest = f"{damaged - 1} more such lines, and " if damaged > 1 else ""
         return (

@@ -195,8 +195,9 @@ def _choose_reading(
     if not is_allowed or (setting == "utterances" and type_name != "paragraphlabels"):
         allowed = [f"`{reading}`" for reading in READINGS[kind]]
         raise UserError(
-            f"prepare.sources: {source.path}: annotation: {setting} does not fit control {name} "
-            f"({type_name}); leave it out" + (f" or use {' or '.join(allowed)}" if allowed else "")
+            f"prepare.sources: {source.location}: annotation: {setting} does not fit control "
+            f"{name} ({type_name}); leave it out"
+            + (f" or use {' or '.join(allowed)}" if allowed else "")
         )
     if setting:
         return setting

@@ -7,10 +7,18 @@ from lockstep.data import strict_json
 from lockstep.data.file_reading import RawRow
 from lockstep.data.label_studio import controls, minimal_rows
 from lockstep.data.label_studio.answer_reading import AnswerReader, PlacedRows
-from lockstep.data.label_studio.controls import Annotation, Control, ExportedTask
+from lockstep.data.label_studio.controls import (
+    TYPES_BY_KEY,
+    Annotation,
+    Control,
+    ExportedTask,
+)
 from lockstep.data.rejected_rows import InvalidRowError, shorten_row
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
+
+SKIPPED = ("was_cancelled", "skipped")
+"""Keys that mark an annotation as skipped, in new and in old exports."""
 
 
 def read_tasks(rows: Iterable[tuple[str, RawRow]], source: Source, place: str) -> PlacedRows:
@@ -42,6 +50,29 @@ def read_tasks(rows: Iterable[tuple[str, RawRow]], source: Source, place: str) -
             yield from AnswerReader(control, source).read(origin, entry)
 
 
+def guess_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    """Return the column of the text if all rows are tasks or annotations of an export, or None.
+
+    It is `text`, or else the first one that holds a text or a dialogue.
+    """
+    if all("annotation_id" in row and "annotator" in row for row in rows):
+        own: Mapping[str, Any] = rows[0]
+        data = {name: own[name] for name in own if name not in minimal_rows.OWN_COLUMNS}
+    elif all(_list_annotations(r) is not None and isinstance(r.get("data"), dict) for r in rows):
+        data = rows[0]["data"]
+    else:
+        return None
+    texts = [name for name, value in data.items() if _is_text_or_dialogue(value)]
+    return {"text": "text" if "text" in texts else texts[0]} if texts else None
+
+
+def _is_text_or_dialogue(value: Any) -> bool:
+    if isinstance(value, list) and value:
+        answer_keys = TYPES_BY_KEY.keys() - {"text"}  # turns have a text too
+        return all(isinstance(turn, dict) and answer_keys.isdisjoint(turn) for turn in value)
+    return isinstance(value, str) and bool(value.strip()) and not value.startswith('[{"')
+
+
 def _parse(row: RawRow) -> RawRow:
     """Return the object in a row; a text that holds none stays, to be rejected later."""
     if not isinstance(row, str):
@@ -61,7 +92,7 @@ def _list_annotations(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
     return [
         annotation
         for annotation in annotations
-        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+        if isinstance(annotation, dict) and not any(map(annotation.get, SKIPPED))
     ]
 
 
@@ -95,7 +126,11 @@ def _read_task(row: RawRow, origin: str) -> ExportedTask | RawRow:
         return row
     annotations = _list_annotations(row)
     if annotations is None:
-        return InvalidRowError("missing_annotations", shorten_row(row))
+        return InvalidRowError(
+            "missing_annotations",
+            shorten_row(row),
+            detail="it has neither annotations nor annotation_id; export as JSON or JSON-MIN",
+        )
     if not isinstance(row.get("data"), dict):
         return InvalidRowError("missing_data", shorten_row(row))
     latest: dict[str, Annotation] = {}

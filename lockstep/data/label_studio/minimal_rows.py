@@ -15,6 +15,7 @@ OWN_COLUMNS = (
     "id",
     "annotator",
     "annotation_id",
+    "completion_id",
     "created_at",
     "updated_at",
     "lead_time",
@@ -27,7 +28,7 @@ def is_minimal(row: RawRow) -> bool:
     """Whether a row is an annotation of JSON-MIN or CSV."""
     return (
         isinstance(row, dict)
-        and ("annotation_id" in row or "annotator" in row)
+        and not {"annotation_id", "annotator", "completion_id"}.isdisjoint(row)
         and not isinstance(row.get("data"), dict)
     )
 
@@ -88,8 +89,12 @@ def _find_candidates(rows: Iterable[Mapping[str, Any]], source: Source) -> dict[
 
 
 def _get_data(row: Mapping[str, Any], control: str, source: Source) -> dict[str, Any]:
-    """Return the columns but the control; a dialogue in a cell of CSV is parsed."""
-    data = {name: value for name, value in row.items() if name != control}
+    """Return the columns but the control and those that Label Studio adds and the source ignores.
+
+    A dialogue in a cell of CSV is parsed.
+    """
+    left_out = {control, *OWN_COLUMNS} - {*source.used_columns}
+    data = {name: value for name, value in row.items() if name not in left_out}
     column = source.get_column("text")
     text = data.get(column)
     if isinstance(text, str) and text.startswith('[{"'):

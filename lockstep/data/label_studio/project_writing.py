@@ -85,7 +85,7 @@ def make_interface(rows: Iterable[Record], form: str) -> str:
 def _make_task(row: Record, form: str) -> dict[str, Any]:
     data = {"text": row.question, "record": row.id, "task": row.task, **row.slices}
     if form == "comparison":
-        sides = (row.answer, row.rejected)
+        sides = (row.answer, row.with_rejected().answer)
         left, right = sides if int(row.id, 16) % 2 else sides[::-1]  # the side reveals nothing
         return {"data": data | {"left": left, "right": right}}
     results = [

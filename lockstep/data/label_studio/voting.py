@@ -51,16 +51,12 @@ def merge_votes(row: Mapping[str, Any], votes: Sequence[Vote]) -> dict[str, Any]
     answers = [vote.answer for vote in votes if vote.ground_truth] or [v.answer for v in votes]
     if row["reading"] == "mean":
         return {**row["data"], ANSWER: f"{round(fmean(map(float, answers)), 4):.15g}"}
-    return {**row["data"], **_format_answer(row, _find_winner(answers))}
-
-
-def _find_winner(answers: Sequence[str]) -> str:
     (winner, count), *others = Counter(answers).most_common(2)
     if others and others[0][1] == count:
-        raise InvalidRowError(
-            "annotators_disagree", detail="no answer has most votes; mark one as ground truth"
-        )
-    return winner
+        remedy = "mark one as ground truth"
+        remedy += ", or set annotation: mean" if row["reading"] == "majority" else ""
+        raise InvalidRowError("annotators_disagree", detail=f"no answer has most votes; {remedy}")
+    return {**row["data"], **_format_answer(row, winner)}
 
 
 def _format_answer(row: Mapping[str, Any], answer: str) -> dict[str, str]:

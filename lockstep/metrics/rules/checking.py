@@ -6,58 +6,12 @@ names have a colon.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
 
-from lockstep.errors import UserError
 from lockstep.metrics.aggregation import Numbers
-from lockstep.metrics.rules.contents import (
-    Contains,
-    ContainsAny,
-    Edge,
-    Lacks,
-    Matches,
-    OneOf,
-    Postscript,
-)
-from lockstep.metrics.rules.counts import Count, Letter, Sections, Times
-from lockstep.metrics.rules.forms import (
-    Case,
-    Json,
-    Language,
-    ParagraphStart,
-    Quoted,
-    TwoResponses,
-)
-from lockstep.metrics.rules.ifeval_contents import ContentRule
-from lockstep.metrics.rules.ifeval_forms import FormRule
+from lockstep.metrics.rules.rule_list import parse_rules
 from lockstep.predictions import Prediction
-
-ContentsRule = Contains | ContainsAny | Lacks | Matches | Edge | Postscript | OneOf
-CountRule = Count | Times | Letter | Sections
-FormsRule = Json | Language | Case | Quoted | ParagraphStart | TwoResponses
-Rule = Annotated[
-    ContentsRule | CountRule | FormsRule | ContentRule | FormRule, Field(discriminator="rule")
-]
-_RULES: TypeAdapter[list[Rule]] = TypeAdapter(Annotated[list[Rule], Field(min_length=1)])
-
-
-@cache
-def parse_rules(reference: str) -> Sequence[Rule]:
-    """Return the rules of a reference; raise UserError if it is not a list of rules."""
-    try:
-        return _RULES.validate_json(reference)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"the reference is not a list of rules: {place and place + ': '}"
-            f"{message[:1].lower()}{message[1:]}; correct it (docs/evaluation.md lists the rules)"
-        ) from None
 
 
 def check_rules(reference: str, prediction: str) -> list[bool]:
@@ -75,7 +29,7 @@ def check_rules_loosely(reference: str, prediction: str) -> list[bool]:
     inner_lines = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
     variants = [prediction, *inner_lines]
     variants += [variant.replace("*", "") for variant in variants]
-    by_variant = [check_rules(reference, variant) for variant in variants]
+    by_variant = [check_rules(reference, variant) for variant in dict.fromkeys(variants)]
     return [any(rule) for rule in zip(*by_variant, strict=True)]
 
 

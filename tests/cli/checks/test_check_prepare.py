@@ -25,6 +25,13 @@ def test_a_source_of_rules_must_not_be_trained_on(find_mistakes: FindMistakes) -
     )
 
 
+def test_a_benchmark_must_not_be_trained_on(find_mistakes: FindMistakes) -> None:
+    (line,) = find_mistakes({"prepare.sources.4.format": "ifeval"})
+    assert line.startswith("prepare.sources: slots.jsonl: the answers of task slots are rules")
+    changes = {"prepare.sources.4.format": "ifeval", "prepare.sources.4.split": "test"}
+    assert find_mistakes(changes) == []
+
+
 def test_a_source_must_not_be_trained_on_if_its_suite_has_rules(
     find_mistakes: FindMistakes,
 ) -> None:

@@ -98,11 +98,11 @@ def test_a_suite_of_calls_needs_functions_with_schemas() -> None:
 
     with pytest.raises(UserError, match="no record that offers tools"):
         check_record(record)
-    invalid_tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "dict"}}}
+    invalid_tool = {"type": "function", "function": {"name": "f", "parameters": {"$ref": "#/none"}}}
     record = replace(record, tools=[invalid_tool])
     with pytest.raises(UserError, match="no record that expects a call, so a model that never"):
         check_record(record)
     with pytest.raises(UserError, match=r"a:1: task t: the reference '{\"name\": \"f\"' is a call"):
         check_record(record.with_answer('{"name": "f"'))
-    with pytest.raises(UserError, match=r"a:1: tools: f: parameters: .*\$\.type: 'dict'"):
+    with pytest.raises(UserError, match=r"a:1: tools: f: parameters: \$ref: #/none is not in"):
         check_record(record.with_answer('{"name": "f", "arguments": {}}'))

@@ -4,33 +4,44 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from lockstep.errors import UserError
 from tests.data.files.reading import read, write
 
 ROWS = [{"text": "hello there", "label": "greeting"}, {"text": "good bye", "label": "farewell"}]
-FRAME = pd.DataFrame(ROWS)
 PAIRS = [list(row.values()) for row in ROWS]
 
 SHAPES: dict[str, tuple[str, str]] = {
     "array": (json.dumps(ROWS), ""),
-    "orient=records": (FRAME.to_json(orient="records"), ""),
-    "orient=columns": (FRAME.to_json(), "is an object of columns: text, label"),
-    "orient=columns, named": (
-        FRAME.set_index(pd.Index(["a", "b"])).to_json(), "is an object of columns: text, label",
+    "pandas, orient=columns": (
+        '{"text":{"0":"hello there","1":"good bye"},"label":{"0":"greeting","1":"farewell"}}',
+        "is an object of columns: text, label",
     ),
-    "orient=split": (FRAME.to_json(orient="split"), "is a table of columns and data"),
-    "orient=table": (
-        FRAME.to_json(orient="table"), "is an object; data are read; schema not (rows selects)",
+    "pandas, orient=columns with an index": (
+        '{"text":{"a":"hello there","b":"good bye"},"label":{"a":"greeting","b":"farewell"}}',
+        "is an object of columns: text, label",
     ),
-    "orient=index": (
-        FRAME.to_json(orient="index"),
+    "pandas, orient=split": (
+        '{"columns":["text","label"],"index":[0,1],'
+        '"data":[["hello there","greeting"],["good bye","farewell"]]}',
+        "is a table of columns and data",
+    ),
+    "pandas, orient=table": (
+        '{"schema":{"fields":[{"name":"index","type":"integer"},{"name":"text","type":"string"},'
+        '{"name":"label","type":"string"}],"primaryKey":["index"],"pandas_version":"1.4.0"},'
+        '"data":[{"index":0,"text":"hello there","label":"greeting"},'
+        '{"index":1,"text":"good bye","label":"farewell"}]}',
+        "is an object; data are read; schema not (rows selects)",
+    ),
+    "pandas, orient=index": (
+        '{"0":{"text":"hello there","label":"greeting"},'
+        '"1":{"text":"good bye","label":"farewell"}}',
         "is an object of 2 rows; their names can be read as column id",
     ),
     "columns": (
-        json.dumps(FRAME.to_dict(orient="list")), "is an object of columns: text, label",
+        json.dumps({k: [row[k] for row in ROWS] for k in ("text", "label")}),
+        "is an object of columns: text, label",
     ),
     "named": (
         json.dumps({"q1": ROWS[0], "q2": ROWS[1]}, indent=2),
@@ -77,6 +88,12 @@ def test_rows_as_arrays_have_columns_by_position(tmp_path: Path, name: str) -> N
     rows, notes = read(write(tmp_path, name, text), columns={"text": "0", "label": "1"})
     assert [(row["0"], row["1"]) for _, row in rows] == [tuple(pair) for pair in PAIRS]
     assert notes == "rows are arrays; their columns are called 0, 1, … (set columns)"
+
+
+def test_columns_by_position_must_be_named(tmp_path: Path) -> None:
+    for name, text in (("a.json", json.dumps(PAIRS)), ("a.jsonl", json.dumps(PAIRS[0]))):
+        with pytest.raises(UserError, match="no column text; it has 0, 1, row: correct columns"):
+            read(write(tmp_path, name, text))
 
 
 def test_splits_of_arrays_are_read_together_or_one_by_one(tmp_path: Path) -> None:
@@ -171,8 +188,13 @@ SQUAD = {
          "data.*.paragraphs.*.qas.* in prepare.sources"),
         ({"a": {"x": {"prompt": "a", "completion": "b"}}, "b": {}},
          "an object of 2 objects, which is no row with prompt, completion; set rows: *.x"),
+        ({"train": {"q1": {"prompt": "a", "completion": "b"},
+                    "q2": {"prompt": "c", "completion": "d"}}, "test": {}},
+         "which is no row with prompt, completion; set rows: *.* in prepare.sources"),
         ({"a": [{"x": 1}], "b": [{"y": 1}], "c": 1},
          "an object of a, b, c, which is no row with prompt, completion; set rows to the path"),
+        ({"prompt": [{"role": "user", "content": "Hi"}], "x": []},
+         "no column completion; it has prompt, x"),
         ({"a": ["x"], "b": ["y"]}, "no column prompt; it has a, b"),
         ("text", "begins with '\"text\"', which is no row, array or object of JSON"),
     ],
@@ -229,7 +251,7 @@ def test_repeated_names_lose_no_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": [{"x": 1}], "b" [1]}', r":1: not JSON: Expecting ':' delimiter"),
+        ('{"a": [{"x": 1}], "b" [1]}', r":1: not JSON: a colon belongs after a name"),
         ('{"a": [{"x": 1}]\n', r":2: not JSON: "),
         ('[{"a": 1}] 7', ":1: text after the end of the array; remove it"),
     ],

@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from lockstep.data import source_reading
 from lockstep.errors import UserError
@@ -175,3 +176,29 @@ def test_an_error_in_a_zip_names_the_file_inside(tmp_path: Path) -> None:
 )
 def test_the_task_is_named_after_the_fixed_part_of_a_path(path: str, task: str) -> None:
     assert make_source("text", path=path, task="").task == task
+
+
+@pytest.mark.parametrize(
+    ("path", "is_valid"),
+    [
+        ("*.gz", True),
+        ("a/*", True),
+        ("a/**", True),
+        ("part.*", True),
+        ("dialogues", True),
+        ("v1.2/", True),
+        ("a.XLSX", True),
+        ("all.zip", True),
+        ("*.docx", False),
+        ("a.docx", False),
+        ("a.tar.gz", False),
+        ("a.gz", False),
+        ("../*.csv", False),
+    ],
+)
+def test_a_path_that_no_reader_fits_is_refused_at_once(path: str, is_valid: bool) -> None:
+    if is_valid:
+        assert make_source("text", path=path).path == path
+    else:
+        with pytest.raises(ValidationError, match=r"must (end in \.jsonl|be relative)"):
+            make_source("text", path=path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.data.label_studio import voting
+from lockstep.data.label_studio import export_reading, voting
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 from tests.data.label_studio.exports import (
@@ -240,6 +240,7 @@ def test_tasks_without_an_id_are_different_tasks(tmp_path: Path) -> None:
         ({"annotations": []}, "missing_data"),
         (make_task(), "not_annotated"),
         (make_task(choose("yes", was_cancelled=True)), "not_annotated"),
+        (make_task(choose("yes", skipped=True)), "not_annotated"),
         (make_task(choose("yes"), choose("no")), "annotators_disagree"),
         (make_task({"result": 5}, {"result": [3, {"value": 3}]}), "not_annotated"),
     ],
@@ -280,3 +281,32 @@ def test_the_exports_name_nobody() -> None:
     for file in FOLDER.glob("*.json"):
         text = json.dumps(json.loads(file.read_text("utf-8")))
         assert "@" not in text.replace("@example.org", "")
+
+
+def test_the_detail_of_a_tie_of_ratings_names_the_mean() -> None:
+    (error,) = read_merged_rows("support.json", control="urgency")[1:2]
+    assert isinstance(error, InvalidRowError) and "annotation: mean" in error.detail
+    (error,) = read_merged_rows("support.json", control="mood")[5:6]
+    assert isinstance(error, InvalidRowError) and "annotation: mean" not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("file", "columns"),
+    [
+        ("support.json", {"text": "text"}),
+        ("spans.min.json", {"text": "text"}),
+        ("pairwise.json", {"text": "question"}),
+        ("pairwise.min.json", {"text": "question"}),
+        ("dialogue.json", {"text": "dialogue"}),
+        ("dialogue.min.json", {"text": "dialogue"}),
+    ],
+)
+def test_an_export_is_recognized_by_its_rows(file: str, columns: dict[str, str]) -> None:
+    rows = json.loads((FOLDER / file).read_text("utf-8"))
+    assert export_reading.guess_columns(rows) == columns
+    assert export_reading.guess_columns([*rows, {"text": "a", "label": "b"}]) is None
+
+
+def test_turns_with_label_studio_s_own_keys_are_a_dialogue() -> None:
+    task = make_task(choose("yes"), number=7, chat=[{"author": "A", "text": "Hello"}])
+    assert export_reading.guess_columns([task]) == {"text": "chat"}

@@ -1,6 +1,7 @@
 """Records become annotation projects for Label Studio."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -87,3 +88,10 @@ def test_a_comparison_needs_two_answers(tmp_path: Path) -> None:
     arguments = [str(tmp_path / "test.jsonl"), str(tmp_path / "out"), "--form", "comparison"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2 and "has no rejected answer; name another --form" in result.output
+
+
+def test_a_rejected_answer_with_reasoning_is_shown_as_its_text() -> None:
+    row = make_record("question", "Yes.")
+    message: Any = {"role": "assistant", "content": "No.", "reasoning_content": "Hm."}
+    (task,) = project_writing.make_tasks([replace(row, rejected=message)], "comparison")
+    assert {task["data"]["left"], task["data"]["right"]} == {"Yes.", "No."}

@@ -8,7 +8,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.metrics.registry import METRICS
-from lockstep.metrics.rules import checking
+from lockstep.metrics.rules import checking, rule_list
 from lockstep.predictions import Prediction
 
 RAW_DATA = Path(__file__).parents[3] / "data/raw"
@@ -162,7 +162,7 @@ def test_metrics_are_over_prompts_and_over_rules() -> None:
         ("Yes.", "invalid JSON"),
         ("[]", "list should have at least 1 item"),
         ('{"rule": "json"}', "input should be a valid array"),
-        ('[{"rule": "wods", "at_most": 3}]', "0: input tag 'wods'"),
+        ('[{"rule": "wods", "at_most": 3}]', "0: there is no rule wods"),
         ('[{"rule": "json"}, {"rule": "words"}]', "1.words: at_least, at_most or both are needed"),
         ('[{"rule": "words", "at_least": 4, "at_most": 3}]', "0.words: at_least is more than at_m"),
         ('[{"rule": "words", "atmost": 3}]', "0.words.atmost: extra inputs are not permitted"),
@@ -175,7 +175,7 @@ def test_a_reference_that_is_not_a_list_of_rules_is_refused_in_one_line(
     reference: str, mistake: str
 ) -> None:
     with pytest.raises(UserError) as error:
-        checking.parse_rules(reference)
+        rule_list.parse_rules(reference)
     assert error.value.message.startswith(f"the reference is not a list of rules: {mistake}")
     assert "\n" not in error.value.message
 

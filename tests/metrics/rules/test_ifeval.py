@@ -13,7 +13,7 @@ from nltk.tokenize.punkt import PunktParameters, save_punkt_params
 
 from lockstep.errors import UserError
 from lockstep.metrics.registry import METRICS
-from lockstep.metrics.rules import checking, text_analysis
+from lockstep.metrics.rules import checking, rule_list, text_analysis
 from lockstep.predictions import Prediction
 
 RELATIONS = ("less than", "at least")
@@ -187,7 +187,7 @@ def test_arguments_that_lm_eval_would_draw_at_random_are_required(
     rule: dict[str, Any], mistake: str
 ) -> None:
     with pytest.raises(UserError, match=mistake.replace("(", r"\(").replace(")", r"\)")):
-        checking.parse_rules(json.dumps([rule]))
+        rule_list.parse_rules(json.dumps([rule]))
 
 
 def test_a_letter_may_be_any_character() -> None:
