@@ -44,8 +44,8 @@ def read_sources(
     Raise UserError if a file is unreadable, if a setting names a column that no row has, or if too
     many rows are rejected.
     """
-    check_sources(root, params)
     _refuse_shared_files(root, params.sources)
+    check_sources(root, params)
     entries = read_entries(root, params.quality.grades)
     grades = average_entries(entries)
     converters = [

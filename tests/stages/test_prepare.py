@@ -194,7 +194,7 @@ def test_rows_that_a_source_leaves_out_and_unknown_columns_are_named(workspace: 
     assert code == 0
     assert lines[0] == "prepare: intent.csv: columns that nothing reads: lable"
     assert lines[1].startswith(
-        "prepare: 43 rows: 4 left out by where, 6 left out by sample, 0 rejected, "
+        "prepare: 43 rows: 4 left out by where, 6 left out by sample, 0 rejected"
     )
     card = read_json(workspace, "card.json")
     rows_by_fate = card["rows"]
