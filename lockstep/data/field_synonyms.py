@@ -68,8 +68,10 @@ REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
 """Keys of a turn that may hold the reasoning before an answer."""
 
 LEARNT_FLAGS = {
-    **dict.fromkeys(("weight", "train", "trainable", "training", "loss"), True),
-    "masked": False,
+    **dict.fromkeys(
+        ("weight", "train", "trainable", "training", "train_on_turn", "loss", "loss_weight"), True
+    ),
+    **dict.fromkeys(("mask", "masked"), False),
 }
 """Keys of a turn that say whether it is learnt, and the value by which they say so."""
 
@@ -78,9 +80,13 @@ IGNORED_KEYS = frozenset([
     "timestamp", "time", "date", "created", "created_at", "updated_at", "create_time",
     "update_time", "tokens", "token_count", "num_tokens", "usage", "model", "model_name",
     "finish_reason", "stop_reason", "logprobs", "annotations", "citations", "metadata",
-    "cache_control", "language", "lang",
+    "cache_control", "language", "lang", "country", "hashed_ip", "header", "openai_id",
+    "redacted", "state", "toxic", "turn_identifier", "parent_message_id", "user_id", "rank",
+    "review_count", "review_result", "deleted", "synthetic", "emojis", "labels", "detoxify",
+    "tree_state", "message_tree_id", "temperature", "top_p",
 ])  # fmt: skip
-"""Keys of a turn that say nothing about what is learnt."""
+"""Keys of a turn that say nothing about what is learnt. Those after `lang` are in WildChat and
+OpenAssistant."""
 
 TURN_KEYS = frozenset([
     *ROLE_KEYS, *CONTENT_KEYS, *REASONING_KEYS, *LEARNT_FLAGS, *MEDIA, *IGNORED_KEYS,

@@ -53,7 +53,7 @@ def test_an_unknown_key_is_named_unless_it_is_empty_or_ignored() -> None:
     error = find_error({**ANSWER, "mood": "sad"})
     assert str(error) == "unknown_turn_key"
     assert 'mood: "sad"' in error.detail
-    assert find_error({**ANSWER, "mood": 1, "toxic": 0}).detail.endswith("[mood, toxic]")
+    assert find_error({**ANSWER, "mood": 1, "angry": 0}).detail.endswith("[mood, angry]")
     assert parse({**ANSWER, "mood": "sad"}, ignored_fields=["mood"]) == [ANSWER]
     for empty in (None, "", [], {}, {"score": None}):
         assert parse({**ANSWER, "mood": empty}) == [ANSWER]
@@ -71,6 +71,8 @@ def test_keys_that_say_nothing_about_learning_are_ignored() -> None:
         ({"weight": 0}, 0), ({"weight": 1}, 1), ({"weight": 0.0}, 0), ({"weight": "1"}, 1),
         ({"train": False}, 0), ({"train": "true"}, 1), ({"loss": True}, 1), ({"loss": 0}, 0),
         ({"trainable": False}, 0), ({"training": False}, 0), ({"masked": True}, 0),
+        ({"loss_weight": 0.0}, 0), ({"loss_weight": 1.0}, 1), ({"train_on_turn": False}, 0),
+        ({"mask": True}, 0),
         ({"masked": False}, 1), ({"weight": 1, "train": False}, 0),
         ({"train": False, "loss": True}, 0),
     ],
