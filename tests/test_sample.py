@@ -19,6 +19,7 @@ from scipy import sparse
 
 from lockstep import params, records
 from lockstep.data import near_duplicates, ngrams
+from lockstep.data.normalized_texts import normalize_texts
 from lockstep.records import Record
 from tests.conftest import REPOSITORY
 
@@ -97,7 +98,7 @@ def read_raw_files(folder: Path) -> dict[str, bytes]:
 
 def normalize(text: str) -> str:
     """Return the letters and digits of a text as near-duplicates are compared; digits are 0."""
-    return ngrams.normalize_texts([text]).codes.tobytes().decode("utf-32-le")
+    return normalize_texts([text]).drop_signs().equate_digits().codes.tobytes().decode("utf-32-le")
 
 
 def find_near_prompts(prompts: list[str], documents: list[str]) -> list[tuple[str, str]]:
@@ -133,7 +134,7 @@ def find_near_prompts_of_part(prompts: list[str], documents: list[str]) -> list[
 
 
 def hash_ngrams(texts: list[str]) -> ngrams.NGrams:
-    normalized = ngrams.normalize_texts(texts)
+    normalized = normalize_texts(texts).drop_signs().equate_digits()
     return ngrams.hash_character_ngrams(normalized, near_duplicates.NGRAM_LENGTH)
 
 
