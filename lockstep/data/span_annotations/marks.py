@@ -16,11 +16,14 @@ END_KEYS = (
     "stop", "char_end", "to",
 )  # fmt: skip
 LENGTH_KEYS = ("length", "len")
-PAIR_KEYS = ("span", "offsets", "pos", "position", "bounds", "indices", "char_span")
-"""Keys of [start, end], or of a list of one such pair."""
+PAIR_KEYS = (
+    "span", "offsets", "pos", "position", "bounds", "indices", "char_span", "entity_index",
+    "location", "range",
+)  # fmt: skip
+"""Keys of [start, end], of a list of one such pair, or of an object with start and end."""
 LABEL_KEYS = (
     "label", "labels", "type", "tag", "entity_type", "class", "category", "slot_name", "slot",
-    "entity_label", "entity_group", "types", "entity",
+    "entity_label", "entity_group", "label_type", "entityType", "types", "entity",
 )  # fmt: skip
 """Keys of the label; `entity` is the label only if there is no other one (Rasa, Snips)."""
 MENTION_KEYS = ("text", "mention", "entity_text", "word", "surface", "entity", "name")
@@ -134,6 +137,8 @@ def _read_bounds(item: Mapping[str, Any]) -> tuple[int | None, int | None]:
     pair = _get_first(item, PAIR_KEYS)
     if isinstance(pair, list):
         return _read_pair(pair)
+    if isinstance(pair, dict):
+        return _read_bounds(pair)
     start, end, length = (_get_first(item, keys) for keys in (START_KEYS, END_KEYS, LENGTH_KEYS))
     if start is None and end is None:
         return None, None

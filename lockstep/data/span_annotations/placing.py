@@ -1,8 +1,9 @@
 """Placing of marks in their text: inclusive or exclusive ends, characters or tokens, mentions."""
 
+import operator
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from lockstep.data.label_studio import spans
@@ -43,7 +44,12 @@ def find_ends(marks: Sequence[Mark], text: str, tokens: Sequence[Bounds] | None)
     for mark in marks:
         if mark.start is None or not mark.mention:
             continue
-        fitting = [ends for ends in (EXCLUSIVE, INCLUSIVE) if _fits(mark, text, tokens, ends)]
+        fitting = [
+            ends
+            for equal in (operator.eq, spans.is_equal)  # a mention may end with a blank
+            for ends in (EXCLUSIVE, INCLUSIVE)
+            if _fits(mark, text, tokens, ends, equal)
+        ]
         if not fitting:
             _refuse(mark, text, tokens, EXCLUSIVE)
         found.add(fitting[0])
@@ -74,10 +80,16 @@ def _find_bounds(
     return (start, end) if tokens is None else (tokens[start][0], tokens[end - 1][1])
 
 
-def _fits(mark: Mark, text: str, tokens: Sequence[Bounds] | None, ends: str) -> bool:
+def _fits(
+    mark: Mark,
+    text: str,
+    tokens: Sequence[Bounds] | None,
+    ends: str,
+    equal: Callable[[str, str], bool] = spans.is_equal,
+) -> bool:
     """Whether the mention of a mark stands at its bounds."""
     bounds = _find_bounds(mark, text, tokens, ends)
-    return bounds is not None and spans.is_equal(text[slice(*bounds)], mark.mention)
+    return bounds is not None and equal(text[slice(*bounds)], mark.mention)
 
 
 def _refuse(mark: Mark, text: str, tokens: Sequence[Bounds] | None, ends: str) -> NoReturn:

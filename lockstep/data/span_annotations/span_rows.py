@@ -72,8 +72,8 @@ def _read_marked(row: Row, source: Source) -> MarkedText:
             detail=f"set columns: {{spans: …}}; the row has {', '.join(map(str, row))}",
         )
     value = row[columns["spans"]]
-    if value is None:
-        raise InvalidRowError("spans_is_null")
+    if value is None or value == "":
+        raise InvalidRowError("spans_is_null" if value is None else "empty_spans")
     tokens = tagged_tokens.read_tokens(row.get(columns.get("tokens", "")))
     text = row.get(columns.get("text", ""))
     if tokens and "tokens" in source.columns and not source.sets("text"):

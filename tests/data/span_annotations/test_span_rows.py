@@ -60,6 +60,9 @@ def make_objects(start: str, end: str, label: str, text: str = "") -> list[dict[
         [{**o, "entity": o["class"], "class": ""} for o in make_objects("start", "end", "class")],
         [{"offset": s, "length": e - s, "class": n} for s, e, n in BOUNDS],
         [{"span": [s, e], "type": n} for s, e, n in BOUNDS],
+        [{**o, "value": "normal form"} for o in make_objects("start", "end", "entity")],
+        [{"entity_index": {"begin": s, "end": e}, "entity_type": n, "entity": TEXT[s:e]}
+         for s, e, n in BOUNDS],
         [{"offsets": [[s, e]], "text": [TEXT[s:e]], "type": n} for s, e, n in BOUNDS],
         [{"start": str(s), "end": str(e), "labels": [n]} for s, e, n in BOUNDS],
         [[s, e, n] for s, e, n in BOUNDS],
@@ -98,7 +101,8 @@ def test_a_text_without_spans_has_no_slots() -> None:
     for empty in ([], {}, "[]"):
         assert read_pair({"text": "Hi", "entities": empty}) == ("Hi", "{}")
     assert read_pair({"text": "Hi there", "tags": ["O", "O"]})[1] == "{}"
-    assert find_error({"text": "Hi", "entities": None}).args == ("spans_is_null",)
+    assert str(find_error({"text": "Hi", "entities": None})) == "spans_is_null"
+    assert str(find_error({"text": "Hi", "entities": ""})) == "empty_spans"
 
 
 def test_tags_are_those_of_label_studio() -> None:
@@ -131,6 +135,11 @@ def test_mentions_decide_whether_ends_are_inclusive() -> None:
     both = [spans[0], {"start": 4, "end": 8, "type": "b", "text": "北京大学"}]
     assert str(find_error({"text": row["text"], "spans": both})) == "span_ends_differ"
     assert read_slots({"text": "abc", "spans": [[0, 0, "x"]]}, ends="inclusive") == {"x": "a"}
+    spans = [
+        {"start": 0, "end": 2, "type": "a", "text": "Bo "},
+        {"start": 3, "end": 3, "type": "b"},
+    ]
+    assert read_slots({"text": "Bo x", "spans": spans}) == {"a": "Bo", "b": "x"}
     assert str(find_error({"text": row["text"], "spans": both}, ends="exclusive")) == (
         "span_not_in_text"
     )
