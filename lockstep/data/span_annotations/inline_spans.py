@@ -13,12 +13,15 @@ _MARKED = re.compile(r"\[\s*([^\[\]:{}\"]+?)\s*:\s*([^\[\]]+?)\s*\]")
 """A marked part as in MASSIVE: `[time : nine am]`."""
 _CHUNK_LABELS = ("slot_name", *LABEL_KEYS)
 """Keys of a chunk's label; Snips names a slot beside the type of its entity."""
+_CHUNK_KEYS = {"text", "entity", "slot_name"}
+"""Keys of a chunk in SNIPS."""
 
 
 def is_chunks(value: Any, text: str | None) -> bool:
     """Whether a list holds chunks as SNIPS publishes them, which make the text together.
 
-    Without that text, several chunks that all have a label are the mentions of another text.
+    Without that text, objects that all have a label are chunks only by the keys of SNIPS; others
+    are mentions in a text that the settings do not name.
     """
     if not isinstance(value, list) or not value:
         return False
@@ -26,8 +29,9 @@ def is_chunks(value: Any, text: str | None) -> bool:
         return False
     if text is not None:
         return "".join(item["text"] for item in value) == text
-    is_placed = any(has_bounds(item) for item in value)
-    return not is_placed and (len(value) == 1 or None in map(_find_label, value))
+    if any(has_bounds(item) for item in value):
+        return False
+    return None in map(_find_label, value) or all(item.keys() <= _CHUNK_KEYS for item in value)
 
 
 def read_chunks(chunks: Sequence[dict[str, Any]], source: Source) -> tuple[str, list[Mark]]:
