@@ -110,7 +110,7 @@ def _check_tokens(tokens: Sequence[str]) -> Iterator[str]:
 def _name_tag(tag: Any, source: Source) -> str:
     """Return the name of a tag, which may be a number."""
     if isinstance(tag, str) and not tag.strip().isdecimal():
-        return tag.strip()
+        return row_fields.check_characters(tag.strip())
     if not source.label_names:
         raise InvalidRowError(
             "tags_without_names", detail="tags are numbers: set label_names, e.g. [O, B-PER, I-PER]"

@@ -178,6 +178,7 @@ def test_all_rows_of_a_source_have_the_ends_of_its_mentions(tmp_path: Path) -> N
          "discontinuous_span", "[[0, 1], [2, 3]]"),
         ({"text": "a b", "tags": ["O"]}, "tags_and_tokens_differ", "1 tags, 2 tokens"),
         ({"tokens": ["a"], "ner_tags": [1]}, "tags_without_names", "set label_names"),
+        ({"tokens": ["a"], "tags": ["B-\ud800"]}, "lone_surrogate", ""),
         ({"text": "abc"}, "missing_spans", "the row has text"),
         ({"sentence": "abc", "spans": [[0, 1, "x"]]}, "missing_text", "set columns: {text: …}"),
         ({"sentence": "ab", "spans": [{"text": "a", "type": "x"}, {"text": "b", "type": "x"}]},
