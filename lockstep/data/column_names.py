@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import voting
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
+from lockstep.data.span_annotations import span_rows
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "utterance", "query", "question", "content", "review", "comment",
@@ -48,9 +49,11 @@ _SIMILARITY = 0.75
 
 def find_unknown_columns(columns: Iterable[str], source: Source) -> list[str]:
     """Return the columns of a source that nothing reads, in alphabetical order."""
-    return sorted(
-        set(columns) - {*source.used_columns, voting.ANSWER, voting.REJECTED, voting.GROUP}
-    )
+    names = {*columns}
+    used = {*source.used_columns, voting.ANSWER, voting.REJECTED, voting.GROUP}
+    if source.format == "spans":
+        used |= {*span_rows.find_columns(names, source).values()}
+    return sorted(names - used)
 
 
 def describe_unknown_columns(

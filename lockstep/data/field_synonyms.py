@@ -52,6 +52,13 @@ PREFERENCE_FIELDS = frozenset(
 )
 """Columns that are read beside a preference."""
 
+SPAN_COLUMNS = {
+    "text": ("text",),
+    "tokens": ("tokens", "words"),
+    "spans": ("ner_tags", "spans", "entities", "label", "labels", "tags", "annotations"),
+}
+"""Columns of annotated texts for each field of the format spans; the first one is read."""
+
 IGNORED_COLUMNS = frozenset([
     "id", "uid", "uuid", "idx", "index", "conversation_id", "prompt_id", "metadata", "meta",
     "model", "created", "created_at", "timestamp", "parallel_tool_calls", "tool_choice",

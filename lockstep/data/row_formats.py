@@ -8,10 +8,11 @@ import orjson
 
 from lockstep.data import bfcl_rows, conversation, message_parsing, preference_rows, row_fields
 from lockstep.data.conversation import Conversation
-from lockstep.data.label_studio import voting
+from lockstep.data.label_studio import spans, voting
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
+from lockstep.data.span_annotations import span_rows
 
 _TRUTH_VALUES = {True: True, False: False, "true": True, "false": False}
 
@@ -190,6 +191,12 @@ def _parse_text(row: Row, source: Source) -> Conversation:
     return Conversation([{"role": "assistant", "content": text}])
 
 
+def _parse_spans(row: Row, source: Source) -> Conversation:
+    """Read a text and its spans; the answer is the slots, or the text with tags."""
+    text, found = span_rows.read_row(row, source)
+    return _make_pair(text, spans.WRITERS[source.annotation or "slots"](found, text))
+
+
 def _parse_label_studio(row: Row, source: Source) -> Conversation:
     """Read the text and the answer of the annotators, or both answers of a comparison."""
     question = row_fields.get_text_field(row, source, "text")
@@ -209,6 +216,7 @@ ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "multi_label": _parse_multi_label,
     "regression": _parse_regression,
     "text": _parse_text,
+    "spans": _parse_spans,
     "label_studio": _parse_label_studio,
     "ifeval": _parse_ifeval,
 }

@@ -29,6 +29,7 @@ from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.row_conversion import ConvertedRows, RowConverter
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import BENCHMARK_FORMATS, Source
+from lockstep.data.span_annotations import span_rows
 from lockstep.errors import UserError
 from lockstep.hub import data_sets
 
@@ -50,7 +51,7 @@ def read_sources(
     grades = average_entries(entries)
     converters = [
         RowConverter(
-            source,
+            span_rows.resolve_ends(source, _parse_first_rows(root, source)),
             read_allowed_labels(root, source),
             Cleaner(list_source_steps(source, params), params.boilerplate),
             params.quality,
@@ -130,6 +131,11 @@ def _collect_columns(rows: Iterable[RawRow], source: Source) -> dict[str, None]:
     """Return the columns of rows, in order."""
     parsed = (row_selection.parse_row(row, source) or {} for row in rows)
     return dict.fromkeys(name for row in parsed for name in row)
+
+
+def _parse_first_rows(root: Path, source: Source) -> Iterator[dict[str, Any] | None]:
+    for _, row in islice(read_source(root, source), FIRST_ROWS):
+        yield row_selection.parse_row(row, source)
 
 
 def read_source(root: Path, source: Source, notes: Notes | None = None) -> PlacedRows:

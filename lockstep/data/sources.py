@@ -23,6 +23,7 @@ Format = Literal[
     "multi_label",
     "regression",
     "text",
+    "spans",
     "label_studio",
     "ifeval",
     "bfcl",
@@ -40,6 +41,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
     "multi_label": ("text", "labels"),
     "regression": ("text", "value"),
     "text": ("text",),
+    "spans": (),
     "label_studio": ("text",),
     "ifeval": ("prompt", "instruction_id_list", "kwargs"),
     "bfcl": ("question", "function", "ground_truth"),
@@ -48,6 +50,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "input", "history"),
+    "spans": ("text", "tokens", "spans"),
     "label_studio": ("left", "right"),
     "preference": ("prompt",),
     "unpaired_preference": ("messages", "prompt", "completion"),
@@ -60,6 +63,9 @@ BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
 
 LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
 """Formats whose answers are labels."""
+
+CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans")
+"""Formats whose labels may be codes."""
 
 COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
 """Fields that rows of any format may have. They are read if `columns` names them."""
@@ -186,7 +192,11 @@ class Source(Section):
     annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
     """label_studio: other reading of the answers. labels: choices are always a list; text: choices
     of JSON-MIN are free text; mean: ratings and numbers are averaged; tags: spans are tags in the
-    text; utterances: each labelled turn of a dialogue is a record. Empty: see docs/data.md."""
+    text (spans too); utterances: each labelled turn of a dialogue is a record. Empty: see
+    docs/data.md."""
+    ends: Literal["", "exclusive", "inclusive"] = ""
+    """spans: whether the end of a span is its last character or token (inclusive), or the one after
+    it; empty: the marked texts decide that are repeated beside it; exclusive without any."""
     roles: dict[str, Literal["system", "user", "assistant", "tool", "tool_call"]] = Field(
         default={}
     )
@@ -264,13 +274,18 @@ class Source(Section):
         for name in self.templates:
             if name in self.columns:
                 raise ValueError(f"templates: columns names {name} too; remove one of them")
-        for setting in ("labels", "label_names"):
-            if getattr(self, setting) and self.format not in LABELLED_FORMATS:
-                raise ValueError(f"{setting}: only {', '.join(LABELLED_FORMATS)} have labels")
+        for setting, formats in (("labels", LABELLED_FORMATS), ("label_names", CODED_FORMATS)):
+            if getattr(self, setting) and self.format not in formats:
+                raise ValueError(f"{setting}: only {', '.join(formats)} have labels")
         if bool(self.path) == bool(self.hub):
             raise ValueError("name path or hub, one of them")
-        if (self.control or self.annotation) and self.format != "label_studio":
-            raise ValueError("control and annotation: only label_studio has them")
+        if self.control and self.format != "label_studio":
+            raise ValueError("control: only label_studio has it")
+        is_tagged = self.format == "spans" and self.annotation == "tags"
+        if self.annotation and self.format != "label_studio" and not is_tagged:
+            raise ValueError("annotation: only label_studio has it, and spans has tags")
+        if self.ends and self.format != "spans":
+            raise ValueError("ends: only spans has them")
         if self.functions and self.format != "bfcl":
             raise ValueError("functions: only bfcl has functions of classes")
         return self
@@ -330,6 +345,8 @@ class Source(Section):
     def needed_columns(self) -> Collection[str]:
         """Columns without which no row becomes a record."""
         fields = [name for name in REQUIRED_FIELDS[self.format] if name not in self.templates]
+        if self.format == "spans":
+            fields = [name for name in self.fields if name in self.columns]
         return self._drop_constants([*map(self.get_column, fields), *self.template_columns])
 
     @property

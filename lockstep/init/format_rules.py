@@ -6,6 +6,7 @@ from typing import Any
 
 from lockstep.data.column_names import SYNONYMS
 from lockstep.data.label_studio import export_reading
+from lockstep.init.span_columns import match_spans
 
 MAX_DEPTH = 3
 """Maximum depth of values inside lists and objects that are inspected."""
@@ -169,6 +170,7 @@ def _match_alpaca(rows: Sequence[Row]) -> dict[str, str] | None:
 
 FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
     "label_studio": export_reading.guess_columns,
+    "spans": match_spans,
     "preference": _match_preference,
     "unpaired_preference": _match_unpaired_preference,
     "messages": lambda rows: _match_conversation(rows, "messages"),

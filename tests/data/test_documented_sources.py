@@ -28,6 +28,11 @@ FILES: dict[str, list[dict[str, Any]]] = {
         {"messages": []},
         {"messages": "not read"},
     ],
+    "cluener.jsonl": [{"text": "王小明在北大", "label": {"name": {"王小明": [[0, 2]]}}}],
+    "snips.json": [{"Play": [{"data": [{"text": "play "}, {"text": "Halo", "entity": "song"}]}]}],
+    "conll.jsonl": [{"tokens": ["Ada", "Bo", "ran"], "pos_tags": [1, 1, 2], "ner_tags": [1, 2, 0]}],
+    "massive.jsonl": [{"utt": "wake me at nine", "annot_utt": "wake me at [time : nine]"}],
+    "dygie.jsonl": [{"words": ["Ada", "Bo", "ran"], "ner": [[0, 1, "PER"]]}],
 }
 TRIAGE = """language,rating,department,ask,answer
 en,5,Surgery,May I run?,Not yet.
@@ -40,6 +45,11 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "translations.jsonl": ([["Translate into French:\ngood day", "bonjour"]], {}),
     "articles.jsonl": ([], {"where": 4, "sample": 2}),
     "forum.jsonl": ([["a", "b"]], {}),
+    "cluener.jsonl": ([["王小明在北大", '{"name":"王小明"}']], {}),
+    "snips.json": ([["play Halo", '{"song":"Halo"}']], {}),
+    "conll.jsonl": ([["Ada Bo ran", '{"PER":"Ada Bo"}']], {}),
+    "massive.jsonl": ([["wake me at nine", "wake me at <time>nine</time>"]], {}),
+    "dygie.jsonl": ([["Ada Bo ran", '{"PER":"Ada Bo"}']], {}),
 }
 """Texts of the records, and the numbers of rows that settings leave out, for each file."""
 

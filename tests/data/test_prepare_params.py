@@ -53,6 +53,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "label_names": {},
         "control": "",
         "annotation": "",
+        "ends": "",
         "roles": {},
         "ignored_fields": [],
         "same_role": "reject",

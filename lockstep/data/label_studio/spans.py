@@ -1,7 +1,7 @@
 """Labelled spans of a text: checked, and written as slots in JSON or as tags in the text."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -70,6 +70,18 @@ def format_tags(spans: Sequence[Span], text: str) -> str:
     return tagged + text[position:]
 
 
+WRITERS: dict[str, Callable[[Sequence[Span], str], str]] = {
+    "slots": format_slots,
+    "tags": format_tags,
+}
+"""Reading of spans -> function that writes the answer."""
+
+
+def is_equal(part: str, marked: str) -> bool:
+    """Whether two texts are equal but for blanks; Label Studio writes line ends in its own way."""
+    return _BLANKS.sub("", part) == _BLANKS.sub("", marked)
+
+
 def _list_labels(labels: Any) -> list[str]:
     """Return the labels of a span; raise InvalidRowError if it has none."""
     names = [labels] if isinstance(labels, str) else labels
@@ -88,14 +100,9 @@ def _find_bounds(value: Mapping[str, Any], text: str) -> tuple[int, int]:
     bounds = [(start, end), (find_offset(text, start), find_offset(text, end))]
     for first, last in bounds:
         part = text[first:last] if 0 <= first < last <= len(text) else ""
-        if part.strip() and (not isinstance(marked, str) or _is_equal(part, marked)):
+        if part.strip() and (not isinstance(marked, str) or is_equal(part, marked)):
             return first + len(part) - len(part.lstrip()), last - len(part) + len(part.rstrip())
     raise InvalidRowError(
         "span_not_in_text",
         detail=f"the text from {start} to {end} is not {marked!r}; was the text changed?",
     )
-
-
-def _is_equal(part: str, marked: str) -> bool:
-    """Whether two texts are equal but for blanks; Label Studio writes line ends in its own way."""
-    return _BLANKS.sub("", part) == _BLANKS.sub("", marked)

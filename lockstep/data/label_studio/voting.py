@@ -65,8 +65,7 @@ def _format_answer(row: Mapping[str, Any], answer: str) -> dict[str, str]:
     if reading == "pairwise":
         sides = ("left", "right") if answer == "left" else ("right", "left")
         return {ANSWER: row[sides[0]], REJECTED: row[sides[1]]}
-    if reading in ("slots", "tags"):
+    if reading in spans.WRITERS:
         found = [(start, end, label) for start, end, label in orjson.loads(answer)]
-        write = spans.format_slots if reading == "slots" else spans.format_tags
-        return {ANSWER: write(found, row["text"])}
+        return {ANSWER: spans.WRITERS[reading](found, row["text"])}
     return {ANSWER: answer}
