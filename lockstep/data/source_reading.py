@@ -240,12 +240,12 @@ def _convert_chunks(
 
 def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:
     """Yield the selected rows of all sources in chunks; count the others in the reports."""
+    notes = Notes()
     for index, report in enumerate(reports):
-        notes = Notes()
         rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
         for chunk in parallel.split_into_chunks(rows, _count_characters):
             yield index, chunk
-        notes.echo()
+    notes.echo()
 
 
 def _count_characters(row: Any) -> int:

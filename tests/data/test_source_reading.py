@@ -283,3 +283,17 @@ def test_slices_are_normalized_as_labels_are(tmp_path: Path) -> None:
     records, rejected, _ = read(tmp_path, {"slices": ["s"]})
     assert [record.slices["s"] for record in records] == ["en US", "en US", "3", "2", "true", ""]
     assert rejected == {}
+
+
+def test_a_note_on_files_of_several_sources_is_printed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("text;label\nquestion;answer\n")
+    write_rows(tmp_path, [{"one": ROWS, "two": ROWS[:1]}], name="c.json")
+    tables = {"path": "a.csv"}, {"path": "b.csv"}
+    read(tmp_path, *tables, {"path": "c.json", "rows": "one"}, {"path": "c.json", "rows": "two"})
+    assert capsys.readouterr().err == (
+        f"prepare: note: {tmp_path}/a.csv (and 1 more): cells are separated by ';' (guessed; "
+        "delimiter sets it)\n"
+    )
