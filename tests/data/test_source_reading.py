@@ -107,11 +107,11 @@ def test_each_source_may_have_its_own_limit_of_rejected_rows(tmp_path: Path) -> 
     assert lines == [
         "2 of 10 rows rejected, more than max_rejected_fraction of a.jsonl, 0.1; "
         "repair them or raise it:",
-        "a.jsonl:9: empty_text",
-        "a.jsonl:10: label_is_null",
+        "a.jsonl:9: empty_text (fill it, or leave the row out by where)",
+        "a.jsonl:10: label_is_null (fill it, or leave such rows out by where: label != null)",
         "1 of 22 rows rejected, more than max_rejected_fraction of b.jsonl, 0.0; "
         "repair them or raise it:",
-        "b.jsonl:1: empty_text",
+        "b.jsonl:1: empty_text (fill it, or leave the row out by where)",
     ]
     assert len(read(tmp_path, {"max_rejected_fraction": 0.2}, {"path": "b.jsonl"})[0]) == 29
 
