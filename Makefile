@@ -4,10 +4,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro init recipe params preview preflight models gates runs sheet verify starter test lint format bench clean
+.PHONY: help setup repro init preview-data recipe params preview preflight models gates runs sheet verify starter test lint format bench clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed  ## install the pinned dependencies into .venv
 
@@ -25,6 +25,9 @@ repro: setup  ## run the stages whose inputs changed and print the results (the 
 
 init: setup  ## set params.yaml up for your data: make init DATA=path/to/file.csv
 	@.venv/bin/python -m lockstep.init $(DATA)
+
+preview-data: setup  ## show the first rows of each source as prepare reads them, and what cleaning changed: make preview-data SOURCE=file.csv NUMBER=10
+	@.venv/bin/python -m lockstep.data_preview data/raw $(SOURCE) $(if $(NUMBER),--number $(NUMBER))
 
 recipe: setup  ## write the values of recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
 	@.venv/bin/python -m lockstep.recipe $(NAME)

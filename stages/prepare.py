@@ -8,7 +8,14 @@ import click
 from lockstep import outputs, params, records
 from lockstep.cli.checks import reference_checks
 from lockstep.cli.runner import IN_FOLDER, OUT, run
-from lockstep.data import contamination, prepare_summary, rejected_rows, source_reading, task_kinds
+from lockstep.data import (
+    contamination,
+    empty_splits,
+    prepare_summary,
+    rejected_rows,
+    source_reading,
+    task_kinds,
+)
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.selection import select_records
 from lockstep.data.splitting import SPLITS
@@ -33,9 +40,10 @@ def main(raw: Path, out: Path) -> None:
     benchmarks = contamination.read_benchmarks(raw, settings.decontaminate.benchmarks)
     table, converted, reports = source_reading.read_sources(raw, settings, seed)
     for line in filter(None, (report.describe_unknown_columns() for report in reports)):
-        click.echo(f"prepare: {line}", err=True)
+        click.echo(f"prepare: note: {line}", err=True)
     protected = contamination.protect_benchmarks(benchmarks, settings.decontaminate.words)
     selection = select_records(table, protected, settings, seed)
+    empty_splits.check_splits(selection, reports)
 
     card = prepare_summary.build_card(selection, converted, reports, benchmarks, settings)
     labels = {task: sorted(counts) for task, counts in card["labels"].items()}

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lockstep.data.files.table_cells import has_column
-from lockstep.data.label_studio import voting
+from lockstep.data.label_studio import minimal_rows, voting
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 from lockstep.data.span_annotations import span_rows
 
@@ -40,20 +40,30 @@ _LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """Further names that a message may suggest, though they do not tell the format of a file."""
 
+_OWN_COLUMNS: dict[str, tuple[str, ...]] = {
+    "bfcl": ("id",),
+    "ifeval": ("key",),
+    "label_studio": (*minimal_rows.OWN_COLUMNS, voting.ANSWER, voting.REJECTED, voting.GROUP),
+}
+"""Format -> columns that its files have, or its reader adds, beside the data."""
+
 MAX_LISTED = 8
 """Maximum number of unknown columns that a line names."""
 REMEDY = "name them in columns, slices or templates, or set prepare.unknown_columns to note"
 """Remedy for unknown columns that are refused."""
 _SIMILARITY = 0.75
 
+_ID = "id"
+"""Field that is read only to join answers, so that there is no point in naming its column."""
+
 
 def find_unknown_columns(columns: Iterable[str], source: Source) -> list[str]:
     """Return the columns of a source that nothing reads, in alphabetical order."""
     names = {*columns}
-    used = {*source.used_columns, voting.ANSWER, voting.REJECTED, voting.GROUP}
+    expected = {*source.used_columns, *_OWN_COLUMNS.get(source.format, ())}
     if source.format == "spans":
-        used |= {*span_rows.find_columns(names, source).values()}
-    return sorted(names - used)
+        expected |= {*span_rows.find_columns(names, source).values()}
+    return sorted(names - expected)
 
 
 def describe_unknown_columns(
@@ -115,7 +125,7 @@ def _guess_fields(
         if nearest:
             remarks.setdefault(nearest, f"did you mean {field}?")
     for field in COMMON_FIELDS:
-        if field in unknown and field not in UNNAMED_COMMON_FIELDS:
+        if field in unknown and field not in (*UNNAMED_COMMON_FIELDS, _ID):
             remarks[field] = f"to read it, set columns: {{{field}: {field}}}"
     return remarks
 

@@ -95,7 +95,10 @@ def _read_text(part: dict[str, Any], name: str) -> str:
     keys = (part["type"], "value", "text", "content")
     value = next((part[key] for key in keys if part.get(key) is not None), None)
     if not isinstance(value, str):
-        raise InvalidRowError(f"{name}_is_null" if value is None else f"{name}_not_text")
+        raise InvalidRowError(
+            f"{name}_is_null" if value is None else f"{name}_not_text",
+            detail=f"a part is {show_value(part)}",
+        )
     return row_fields.check_characters(value)
 
 

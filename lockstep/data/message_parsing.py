@@ -21,6 +21,23 @@ _ALLOWED_NEXT = {
 """Kinds of messages that may follow each kind; `call` is an assistant message with tool calls."""
 
 
+_REMEDIES = {
+    ("tool", "start"): ": a result needs the call before it",
+    ("tool", "user"): ": a result needs a call of the assistant before it",
+    ("tool", "assistant"): ": the turn before calls no tool; if its call is plain text, set "
+    "roles: {tool: user}",
+    ("assistant", "start"): ": a turn of user comes first; put a greeting into the system message, "
+    "or remove it",
+    ("assistant", "call"): ": the call has no result; add a turn of tool",
+    ("user", "call"): ": the call has no result; add a turn of tool",
+    ("call", "call"): ": the call before has no result; add a turn of tool, or join the calls",
+    ("call", "start"): ": a turn of user comes first",
+    ("call", "assistant"): ": a turn of user comes between; same_role: join joins no calls",
+    ("user", "tool"): ": an answer of the assistant to the result is missing",
+}
+"""(Kind of message, kind before it) -> what is wrong and how to repair it."""
+
+
 def parse_text_or_messages(value: Any, name: str, role: str, source: Source) -> list[Message]:
     """Return the messages in a field; a plain text becomes one message of `role`.
 
@@ -115,10 +132,14 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
                 )
             checked[-1] = _join_messages(checked[-1], message)
         else:
-            raise InvalidRowError(f"{kind}_after_{previous}", detail=f"at turn {index + 1}")
+            remedy = _REMEDIES.get((kind, previous), "")
+            raise InvalidRowError(f"{kind}_after_{previous}", detail=f"at turn {index + 1}{remedy}")
         previous = kind
     if previous not in ("assistant", "call"):
-        raise InvalidRowError("ends_without_answer", detail=f"the last turn is one of {previous}")
+        raise InvalidRowError(
+            "ends_without_answer",
+            detail=f"the last turn is one of {previous}; remove it or answer it",
+        )
     return checked
 
 

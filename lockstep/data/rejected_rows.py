@@ -16,6 +16,38 @@ _ESCAPE = re.compile(
 """An escaped character in JSON text, perhaps as a pair of surrogates."""
 
 
+_REMEDIES = {
+    "byte_order_mark": "a byte order mark begins the line, as in files that were joined; remove it",
+    "chosen_equals_rejected": "a preference needs two different answers; correct or remove it",
+    "dialogue_not_turns": "the text of a dialogue must be a list of turns",
+    "duplicate_keys": "a key stands twice in one object; remove or rename one of them",
+    "empty_after_cleaning": "cleaning leaves no text; clean of the source sets other steps",
+    "formula_without_value": "open the file in a spreadsheet program and save it, which computes "
+    "the formula",
+    "invalid_csv": "the quotes do not match; double a quote inside a quoted cell, or set quote: "
+    "none if quotes are text",
+    "invalid_json": "write one JSON value per line, or a .json file with a list of objects",
+    "lone_surrogate": "a text has half of a character, as truncated text has; export it again",
+    "missing_annotations": "it is no task of Label Studio; export as JSON or JSON-MIN",
+    "missing_data": "the task has no object data; export as JSON or JSON-MIN",
+    "nan_or_infinity": "JSON has no NaN and no Infinity; write null or a number",
+    "nested_too_deeply": "lists and objects lie deeper in each other than rows may; flatten them",
+    "not_annotated": "no annotator answered; annotate the task or leave it out of the export",
+    "nul_character": "a text has the character NUL; remove it, or correct encoding if the file is "
+    "UTF-16",
+    "number_not_exact": "a float would change the number; write it as a string",
+    "span_in_no_turn": "the bounds of a span are in no turn; was the dialogue changed?",
+    "span_without_bounds": "a span needs whole numbers start and end",
+    "span_without_label": "a span needs a label",
+    "spreadsheet_error": "a cell shows an error; correct its formula",
+    "tag_in_text": "the text has a tag with the name of a label; rename the label",
+    "truncated_last_line": "the file ends within this row; download or export it again, or remove "
+    "the line",
+    "wrong_number_of_cells": "the row has more or fewer cells than the header",
+}
+"""Reason -> detail that leads to a fix, for reasons that say themselves what was found."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
     """A row that could not become a record."""
@@ -41,7 +73,7 @@ class InvalidRowError(Exception):
         super().__init__(reason)
         self.row = row
         """Text of the row, if the reader could not return the row itself."""
-        self.detail = detail
+        self.detail = _escape_surrogates(detail or _REMEDIES.get(reason, ""))
         """Sentence that says what was found and what would help."""
 
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from lockstep.data import column_values, strict_json
-from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.sources import Source
 
 Row = dict[str, Any]
@@ -13,6 +13,9 @@ Row = dict[str, Any]
 
 CONTROL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>")
 """Tokens by which chat templates mark turns; inside data they would forge a turn."""
+
+MAX_LISTED_CHARACTERS = 100
+"""Maximum number of characters of the column names that a detail lists."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -26,8 +29,22 @@ def get_required_field(row: Row, source: Source, name: str) -> Any:
     """Return a field; raise InvalidRowError if it does not exist or is null."""
     column = source.get_column(name)
     if row.get(column) is None:
-        raise InvalidRowError(f"missing_{name}" if column not in row else f"{name}_is_null")
+        raise _make_absence_error(row, name, column)
     return row[column]
+
+
+def _make_absence_error(row: Row, name: str, column: str) -> InvalidRowError:
+    """Return the error of a field that a row lacks, or that is null."""
+    if column in row:
+        return InvalidRowError(f"{name}_is_null", detail=_describe_absence(column))
+    names = " ".join(", ".join(row).split())[:MAX_LISTED_CHARACTERS]
+    detail = f"the row has {names or 'no column'}; columns: {{{name}: …}} names another column"
+    return InvalidRowError(f"missing_{name}", detail=detail)
+
+
+def _describe_absence(column: str) -> str:
+    name = column if column.isidentifier() else f'column("{column}")'
+    return f"fill it, or leave such rows out by where: {name} != null"
 
 
 def get_text_field(row: Row, source: Source, name: str) -> str:
@@ -41,7 +58,9 @@ def get_named_field(row: Row, source: Source, name: str) -> str:
         return ""
     value = get_slice_value(row, source.get_column(name))
     if not value:
-        raise InvalidRowError(f"empty_{name}")
+        raise InvalidRowError(
+            f"empty_{name}", detail=f"fill {source.get_column(name)}, or leave the row out by where"
+        )
     return value
 
 
@@ -55,7 +74,10 @@ def get_slice_value(row: Row, column: str) -> str:
         return ""
     text = column_values.write_text(value)
     if text is None:
-        raise InvalidRowError(f"{column}_not_text")
+        raise InvalidRowError(
+            f"{column}_not_text",
+            detail=f"it is {show_value(value)}; name a part of it by a path such as {column}.0",
+        )
     return column_values.normalize_name(check_characters(text))
 
 
@@ -73,16 +95,23 @@ def read_label(value: Any, source: Source) -> str:
     code = text.strip()
     name = source.label_names.get(code, source.label_names.get(code.removesuffix(".0")))
     if name is None and code not in source.label_names.values():
-        raise InvalidRowError("label_without_name")
+        raise InvalidRowError("label_without_name", detail=f"label_names has no {code!r}; add it")
     return name or code
 
 
 def check_text(value: Any, name: str) -> str:
     """Return the value; raise InvalidRowError if it is not a string with visible content."""
     if not isinstance(value, str):
-        raise InvalidRowError(f"{name}_is_null" if value is None else f"{name}_not_text")
+        if value is None:
+            raise InvalidRowError(
+                f"{name}_is_null", detail="fill it, or leave the row out by where"
+            )
+        raise InvalidRowError(
+            f"{name}_not_text",
+            detail=f"it is {show_value(value)}; columns can name a part of it by a path",
+        )
     if not value.strip():
-        raise InvalidRowError(f"empty_{name}")
+        raise InvalidRowError(f"empty_{name}", detail="fill it, or leave the row out by where")
     return check_characters(value)
 
 
@@ -132,5 +161,7 @@ def parse_json(text: str, name: str) -> Any:
     """Return the JSON value in a text; `name` is the field that an InvalidRowError names."""
     try:
         return strict_json.parse(text)
-    except InvalidRowError:
-        raise InvalidRowError(f"{name}_not_json") from None
+    except InvalidRowError as error:
+        raise InvalidRowError(
+            f"{name}_not_json", detail=f"{show_value(text, 40)} is a text and no JSON ({error})"
+        ) from None

@@ -200,7 +200,7 @@ def _parse_spans(row: Row, source: Source) -> Conversation:
 def _parse_label_studio(row: Row, source: Source) -> Conversation:
     """Read the text and the answer of the annotators, or both answers of a comparison."""
     question = row_fields.get_text_field(row, source, "text")
-    conversation = _make_pair(question, row_fields.check_text(row[voting.ANSWER], "answer"))
+    conversation = _make_pair(question, row_fields.check_text(row.get(voting.ANSWER), "answer"))
     if voting.REJECTED in row:
         conversation.rejected = row_fields.check_text(row[voting.REJECTED], "answer")
     return conversation

@@ -72,5 +72,7 @@ def _read_text(row: dict[str, Any], column: str) -> str:
     text = column_values.write_any_text(value)
     if text is None:
         is_missing = value is column_values.MISSING
-        raise InvalidRowError(f"missing_{column}" if is_missing else f"{column}_is_null")
+        detail = f"templates need {column}; leave the row out by where"
+        reason = f"missing_{column}" if is_missing else f"{column}_is_null"
+        raise InvalidRowError(reason, detail=detail)
     return text

@@ -24,7 +24,6 @@ from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import Indices, RecordTable
 from lockstep.data.splitting import AUTO, PRIORITY, SPLITS, TEST, TRAIN, SplitParams
 from lockstep.data.stratified_split import Strata
-from lockstep.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +198,6 @@ class Selection:
             is_unused = (self.splits == TRAIN) & (positions >= fraction)
             self._remove(is_unused, "train_fraction", itertools.repeat(""))
 
-    def check_splits(self) -> None:
-        """Raise UserError if a split has no records."""
-        for name in SPLITS:
-            if not len(self.get_split_rows(name)):
-                number = self.largest_group_size
-                is_majority = number * 2 > len(self.rows)
-                reason = f" ({number} records are one group)" if is_majority else ""
-                raise UserError(
-                    f"the {name} split is empty{reason}; correct prepare.split or add data"
-                )
-
     def write_split(self, path: Path, name: str) -> None:
         """Write the records of a split to a file, one JSON line per record."""
         with path.open("wb") as stream:
@@ -327,7 +315,7 @@ def select_records(
 ) -> Selection:
     """Assign the records to splits, and remove duplicates, conflicts and leaks.
 
-    `benchmarks` are texts that training must not contain. Raise UserError if a split is empty.
+    `benchmarks` are texts that training must not contain.
     """
     selection = Selection(table, {source.name: source.split for source in params.sources})
     selection.resolve_conflicts(params.duplicates.conflicts)  # first, so that every row counts
@@ -336,5 +324,4 @@ def select_records(
     selection.assign_splits(params.split, params.strata)
     selection.remove_contaminated(benchmarks, params.decontaminate.words)
     selection.reduce_training(params.split.train_fraction, seed)
-    selection.check_splits()
     return selection

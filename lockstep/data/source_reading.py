@@ -1,6 +1,6 @@
 """Reading of all sources: rows become a table of records, on all processors."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from lockstep.data import (
 )
 from lockstep.data.cleaning import Cleaner, Role, Step, list_steps
 from lockstep.data.file_reading import Notes, PlacedRows, RawRow
-from lockstep.data.grades import average_entries, describe_grades, read_entries
+from lockstep.data.grades import Grades, average_entries, describe_grades, read_entries
 from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
@@ -49,17 +49,7 @@ def read_sources(
     check_sources(root, params)
     entries = read_entries(root, params.quality.grades)
     grades = average_entries(entries)
-    converters = [
-        RowConverter(
-            span_rows.resolve_ends(source, _parse_first_rows(root, source)),
-            read_allowed_labels(root, source),
-            Cleaner(list_source_steps(source, params), params.boilerplate),
-            params.quality,
-            params.max_characters,
-            grades,
-        )
-        for source in params.sources
-    ]
+    converters = [make_converter(root, source, params, grades) for source in params.sources]
     labelled = params.labelled_sources
     builder = TableBuilder(
         seed=seed,
@@ -83,6 +73,24 @@ def read_sources(
         total.grades = describe_grades(entries, total.graded)
     source_report.check_reports(reports, params)
     return concatenate_tables(tables), total, reports
+
+
+def make_converter(
+    root: Path,
+    source: Source,
+    params: PrepareParams,
+    grades: Grades,
+    make_cleaner: Callable[[dict[Role, list[Step]], list[str]], Cleaner] = Cleaner,
+) -> RowConverter:
+    """Return the converter of a source; `make_cleaner` gets the steps and the boilerplate."""
+    return RowConverter(
+        span_rows.resolve_ends(source, _parse_first_rows(root, source)),
+        read_allowed_labels(root, source),
+        make_cleaner(list_source_steps(source, params), params.boilerplate),
+        params.quality,
+        params.max_characters,
+        grades,
+    )
 
 
 def list_source_steps(source: Source, params: PrepareParams) -> dict[Role, list[Step]]:
@@ -238,12 +246,12 @@ def _convert_chunks(
 
 def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:
     """Yield the selected rows of all sources in chunks; count the others in the reports."""
+    notes = Notes()
     for index, report in enumerate(reports):
-        notes = Notes()
         rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
         for chunk in parallel.split_into_chunks(rows, _count_characters):
             yield index, chunk
-        notes.echo()
+    notes.echo()
 
 
 def _count_characters(row: Any) -> int:

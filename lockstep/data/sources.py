@@ -361,6 +361,8 @@ class Source(Section):
         fields = (*self.fields, *UNNAMED_COMMON_FIELDS)
         names = {*map(self.get_column, fields), *self.named_columns, *self.ignored_fields}
         names |= self.constants.keys() | self.templates.keys()
+        if self.answers:
+            names.add(self.get_column("id"))
         if self.is_conversational:
             names |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
         if self.format == "preference":

@@ -73,6 +73,9 @@ def _parse_slowly(text: str) -> Any:
             parse_int=_parse_exact_int,
             object_pairs_hook=_refuse_repeated_keys,
         )
+    except json.JSONDecodeError as error:
+        detail = f"{error.msg} at character {error.pos + 1}"
+        raise InvalidRowError("invalid_json", detail=detail) from None
     except (ValueError, RecursionError):
         raise InvalidRowError("invalid_json") from None
 

@@ -55,10 +55,15 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
     if role == "assistant" and (weight := _read_weight(turn)) is not None:
         message["weight"] = weight
     if role != "assistant" and (content.calls or content.reasoning):
-        raise InvalidRowError(f"tool_calls_of_{role}" if content.calls else f"reasoning_of_{role}")
+        raise InvalidRowError(
+            f"tool_calls_of_{role}" if content.calls else f"reasoning_of_{role}",
+            detail="only the assistant has them; roles in the source can map the role",
+        )
     has_content = content.text.strip() or content.calls or role == "tool"
     if content.results and role not in ("user", "tool"):
-        raise InvalidRowError(f"tool_results_of_{role}")
+        raise InvalidRowError(
+            f"tool_results_of_{role}", detail="only turns of user and tool have results of tools"
+        )
     if content.results and (role == "tool" or not has_content):
         return content.results
     if not has_content:

@@ -84,3 +84,32 @@ def test_missing_columns_are_named_with_the_repair(
 
 def test_a_nested_column_needs_the_column_that_it_leads_into() -> None:
     assert find_missing_columns(["meta", "a.b"], ["meta.lang", "a.b", "x.y"]) == ["x.y"]
+
+
+@pytest.mark.parametrize(
+    ("format", "settings", "columns"),
+    [
+        ("prompt_completion", {"answers": "a.jsonl"}, ["id"]),
+        ("classification", {"answers": "a.jsonl", "columns": {"id": "number"}}, ["number"]),
+        ("bfcl", {}, ["id"]),
+        ("ifeval", {}, ["key"]),
+        ("label_studio", {}, [
+            "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "$answer",
+            "$rejected", "$group",
+        ]),
+    ],
+)  # fmt: skip
+def test_columns_that_a_format_or_a_join_brings_are_known(
+    format: str, settings: dict[str, Any], columns: list[str]
+) -> None:
+    assert describe_unknown(columns, format, **settings) == ""
+    unknown = describe_unknown([*columns, "mood"], format, **settings)
+    assert unknown == "columns that nothing reads: mood"
+    assert describe_unknown(columns, "multi_label") != ""
+
+
+def test_an_id_that_nothing_joins_has_no_hint() -> None:
+    columns = ["text", "label", "id", "task"]
+    assert describe_unknown(columns, "classification") == (
+        "columns that nothing reads: task (to read it, set columns: {task: task}), id"
+    )

@@ -344,7 +344,12 @@ def test_the_most_similar_label_is_named(tmp_path: Path) -> None:
 
 def test_a_rejected_csv_row_shows_its_cells(tmp_path: Path) -> None:
     (row,) = convert_file(tmp_path, "prompt,completion\na,b,c\n", make_source("a.csv"))
-    assert row == RejectedRow(origin="a.csv:2", reason="wrong_number_of_cells", row="a | b | c")
+    assert row == RejectedRow(
+        origin="a.csv:2",
+        reason="wrong_number_of_cells",
+        row="a | b | c",
+        detail="3 cells, but 2 columns; quote cells with a delimiter inside",
+    )
     error = InvalidRowError("reason", "row", detail="more")
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # made here
     assert (str(copy), copy.row, copy.detail) == ("reason", "row", "more")
@@ -415,6 +420,7 @@ def test_a_rejected_row_is_written_shortened(tmp_path: Path) -> None:
     (line,) = (tmp_path / "rejected.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "origin": "a.jsonl:1", "reason": "missing_completion", "row": rejected.row,
+        "detail": "the row has prompt; columns: {completion: …} names another column",
     }  # fmt: skip
 
 

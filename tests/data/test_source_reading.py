@@ -107,11 +107,11 @@ def test_each_source_may_have_its_own_limit_of_rejected_rows(tmp_path: Path) -> 
     assert lines == [
         "2 of 10 rows rejected, more than max_rejected_fraction of a.jsonl, 0.1; "
         "repair them or raise it:",
-        "a.jsonl:9: empty_text",
-        "a.jsonl:10: label_is_null",
+        "a.jsonl:9: empty_text (fill it, or leave the row out by where)",
+        "a.jsonl:10: label_is_null (fill it, or leave such rows out by where: label != null)",
         "1 of 22 rows rejected, more than max_rejected_fraction of b.jsonl, 0.0; "
         "repair them or raise it:",
-        "b.jsonl:1: empty_text",
+        "b.jsonl:1: empty_text (fill it, or leave the row out by where)",
     ]
     assert len(read(tmp_path, {"max_rejected_fraction": 0.2}, {"path": "b.jsonl"})[0]) == 29
 
@@ -283,3 +283,17 @@ def test_slices_are_normalized_as_labels_are(tmp_path: Path) -> None:
     records, rejected, _ = read(tmp_path, {"slices": ["s"]})
     assert [record.slices["s"] for record in records] == ["en US", "en US", "3", "2", "true", ""]
     assert rejected == {}
+
+
+def test_a_note_on_files_of_several_sources_is_printed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("text;label\nquestion;answer\n")
+    write_rows(tmp_path, [{"one": ROWS, "two": ROWS[:1]}], name="c.json")
+    tables = {"path": "a.csv"}, {"path": "b.csv"}
+    read(tmp_path, *tables, {"path": "c.json", "rows": "one"}, {"path": "c.json", "rows": "two"})
+    assert capsys.readouterr().err == (
+        f"prepare: note: {tmp_path}/a.csv (and 1 more): cells are separated by ';' (guessed; "
+        "delimiter sets it)\n"
+    )

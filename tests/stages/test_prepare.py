@@ -192,7 +192,7 @@ def test_rows_that_a_source_leaves_out_and_unknown_columns_are_named(workspace: 
     write_params(workspace, sources=[where, {**other, "limit": 3, "max_rejected_fraction": 0.0}])
     code, lines = run_prepare(workspace)
     assert code == 0
-    assert lines[0] == "prepare: intent.csv: columns that nothing reads: lable"
+    assert lines[0] == "prepare: note: intent.csv: columns that nothing reads: lable"
     assert lines[1].startswith(
         "prepare: 43 rows: 4 left out by where, 6 left out by sample, 0 rejected"
     )
@@ -263,6 +263,32 @@ def test_an_empty_split_is_refused(workspace: Path, name: str) -> None:
     line = f"error: the {name} split is empty; correct prepare.split or add data"
     assert run_prepare(workspace) == (2, [line])
     assert list_outputs(workspace) == []
+
+
+def test_an_empty_split_is_explained_by_the_rows_that_were_rejected(workspace: Path) -> None:
+    rows = ["Where is it?,lose", "Who are you?,lose", "How much?,"]
+    write_csv(workspace / "raw" / "test.csv", "text,label", *rows)
+    test = {**SOURCE, "path": "test.csv", "split": "test"}
+    split = {"test": 0.0, "validation": 0.2}
+    write_params(workspace, max_rejected_fraction=1.0, sources=[SOURCE, test], split=split)
+    code, (line,) = run_prepare(workspace)
+    assert code == 2
+    assert line.startswith(
+        "error: the test split is empty: 3 of 3 rows rejected (unknown_label 2, empty_label 1), "
+        'e.g. test.csv:2: unknown_label ("lose" is not in labels.json); correct these rows, or '
+    )
+
+
+def test_an_empty_split_is_explained_by_the_records_that_were_removed(workspace: Path) -> None:
+    write_csv(workspace / "raw" / "train.csv", "text,label", f"{QUESTIONS[0]},find")
+    sources = [{**SOURCE, "split": "test"}, {**SOURCE, "path": "train.csv", "split": "train"}]
+    write_params(workspace, max_rejected_fraction=1.0, sources=sources)
+    code, (line,) = run_prepare(workspace)
+    assert code == 2
+    assert line == (
+        "error: the train split is empty: 1 of 1 records removed (duplicate 1), e.g. train.csv:2 "
+        "because of intent.csv:2; correct these rows, or correct prepare.split or add data"
+    )
 
 
 @pytest.mark.parametrize("out", ["raw", "raw/out", ".", "raw/../raw"])

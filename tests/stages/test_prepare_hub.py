@@ -44,7 +44,12 @@ def hub() -> Iterator[Hub]:
         server.shutdown()
 
 
-def run(hub: Hub, folder: Path, *sources: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+STAGE = "stages.prepare", "raw", "prepared"
+
+
+def run(
+    hub: Hub, folder: Path, *sources: dict[str, Any], command: tuple[str, ...] = STAGE
+) -> subprocess.CompletedProcess[str]:
     values = YAML(typ="safe", pure=True).load((REPOSITORY / "params.yaml").read_text("utf-8"))
     values["prepare"] |= {"sources": [*sources], "clean": [], "split": {"method": "quota",
         "validation": 0.2, "test": 0.0}}  # fmt: skip
@@ -53,7 +58,7 @@ def run(hub: Hub, folder: Path, *sources: dict[str, Any]) -> subprocess.Complete
     environment = make_environment(hub.url, folder / "home")
     environment.pop("DVC_STAGE", None)
     return subprocess.run(
-        [sys.executable, "-m", "stages.prepare", "raw", "prepared"],
+        [sys.executable, "-m", *command],
         cwd=folder, env={**environment, "PYTHONPATH": str(REPOSITORY), "DVC_ROOT": str(folder)},
         capture_output=True, text=True,
     )  # fmt: skip
@@ -109,3 +114,11 @@ def test_a_missing_data_set_is_one_line(hub: Hub, tmp_path: Path) -> None:
     process = run(hub, tmp_path, SOURCE)
     assert process.returncode == 2
     assert "no such dataset" in process.stderr
+
+
+def test_the_preview_shows_a_data_set(hub: Hub, tmp_path: Path) -> None:
+    module = "lockstep.data_preview"
+    process = run(hub, tmp_path, SOURCE, command=(module, "raw", "--number", "2"))
+    assert process.returncode == 0, process.stderr
+    assert "  user: Where is the Elbe?\n  assistant: Elbe\n" in process.stdout
+    assert process.stdout.endswith("looked at 2 rows of 1 source: 2 records, 0 rejected\n")

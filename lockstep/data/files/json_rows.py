@@ -88,7 +88,8 @@ def _name_items(text: str, names: list[str], above: Mapping[str, Any]) -> RawRow
     if isinstance(items, InvalidRowError):
         return items
     if len(items) != len(names):
-        return InvalidRowError("wrong_number_of_cells", text)
+        detail = f"{len(items)} items, but {len(names)} columns"
+        return InvalidRowError("wrong_number_of_cells", text, detail=detail)
     return {**above, **dict(zip(names, items, strict=True))}
 
 

@@ -50,16 +50,14 @@ class Layout:
 
 
 class Notes:
-    """Remarks on how the files of a source were read, each printed once for all its files."""
+    """Remarks on how files were read, each printed once for all files that it is about."""
 
     def __init__(self) -> None:
-        self._paths: dict[str, list[Path]] = {}
+        self._paths: dict[str, dict[Path, None]] = {}  # an ordered set for each remark
 
     def add(self, path: Path, text: str) -> None:
         """Add a remark on a file."""
-        paths = self._paths.setdefault(text, [])
-        if path not in paths[-1:]:
-            paths.append(path)
+        self._paths.setdefault(text, {})[path] = None
 
     def __str__(self) -> str:
         lines = []
@@ -71,7 +69,7 @@ class Notes:
     def echo(self) -> None:
         """Print the remarks on stderr, one line each."""
         for line in str(self).splitlines():
-            click.echo(f"note: {line}", err=True)
+            click.echo(f"prepare: note: {line}", err=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,8 @@ class Header:
         """Return the row of some cells; cells without a column must be empty."""
         width = len(self.names)
         if len(cells) < width or (len(cells) > width and any(cells[width:])):
-            return InvalidRowError("wrong_number_of_cells", " | ".join(cells))
+            detail = f"{len(cells)} cells, but {width} columns; quote cells with a delimiter inside"
+            return InvalidRowError("wrong_number_of_cells", " | ".join(cells), detail=detail)
         return dict(zip(self.names, cells, strict=False))
 
 

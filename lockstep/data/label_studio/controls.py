@@ -176,7 +176,7 @@ def _format_number(value: Any, kind: str) -> str:
     try:
         return f"{float(value):.15g}"
     except (TypeError, ValueError, OverflowError):
-        raise InvalidRowError(f"{kind}_not_a_number") from None
+        raise InvalidRowError(f"{kind}_not_a_number", detail=f"it is {value!r}") from None
 
 
 def _list_texts(value: Mapping[str, Any]) -> list[str]:

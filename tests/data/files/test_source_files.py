@@ -75,7 +75,7 @@ def test_files_that_are_not_read_are_noted_once(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     list_origins(folder, "d")
-    assert capsys.readouterr().err == f"note: {folder / 'd'}: 1 not read: d/README.md\n"
+    assert capsys.readouterr().err == f"prepare: note: {folder / 'd'}: 1 not read: d/README.md\n"
 
 
 def test_one_note_serves_all_files_of_a_source(
@@ -85,8 +85,8 @@ def test_one_note_serves_all_files_of_a_source(
         write(tmp_path, name, "text;label\na;b\n")
     assert len(list_origins(tmp_path, "*.csv")) == 3
     assert capsys.readouterr().err == (
-        f"note: {tmp_path / 'a.csv'} (and 2 more): cells are separated by ';' (guessed; delimiter "
-        "sets it)\n"
+        f"prepare: note: {tmp_path / 'a.csv'} (and 2 more): cells are separated by ';' "
+        "(guessed; delimiter sets it)\n"
     )
 
 
@@ -152,7 +152,7 @@ def test_a_zip_of_several_files_is_read_in_name_order(
     assert list_origins(tmp_path, "d.zip") == [
         "d.zip:b.jsonl:1", "d.zip:c.csv:2", "d.zip:data/a.jsonl:1", "d.zip:data/a.jsonl:2",
     ]  # fmt: skip
-    note = f"note: {tmp_path / 'd.zip'}: 3 files of it are read, 1 others are not\n"
+    note = f"prepare: note: {tmp_path / 'd.zip'}: 3 files of it are read, 1 others are not\n"
     assert capsys.readouterr().err == note
     assert list_origins(tmp_path, "d.zip", members="data/*") == ["d.zip:1", "d.zip:2"]
     with pytest.raises(UserError, match=r"no data file in it; it contains README.txt, b.jsonl"):
