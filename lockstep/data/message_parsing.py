@@ -115,7 +115,9 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
                 )
             checked[-1] = _join_messages(checked[-1], message)
         else:
-            raise InvalidRowError(f"{kind}_after_{previous}", detail=f"at turn {index + 1}")
+            hint = "; if calls are texts in this file, set roles: {tool: user}"
+            detail = f"at turn {index + 1}" + hint * (kind == "tool")
+            raise InvalidRowError(f"{kind}_after_{previous}", detail=detail)
         previous = kind
     if previous not in ("assistant", "call"):
         raise InvalidRowError("ends_without_answer", detail=f"the last turn is one of {previous}")
