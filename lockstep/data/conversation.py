@@ -71,7 +71,8 @@ def has_tools(row: Row, source: Source) -> bool:
     """Whether a row has a column with functions that the assistant may call."""
     fields = _select_fields(_FIELDS_BY_FORMAT.get(source.format, _TOOLS_ALONE), row, source)
     tools = _read_only_field(fields, row, source, "tools", field_synonyms.TOOLS)
-    return not row_fields.is_empty(tools)
+    is_blank = isinstance(tools, str) and tools.strip() in ("", "[]", "null")
+    return not is_blank and not row_fields.is_empty(tools)
 
 
 def _select_fields(names: frozenset[str], row: Row, source: Source) -> Row:
