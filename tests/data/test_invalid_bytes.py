@@ -66,6 +66,27 @@ def test_a_damaged_delimiter_and_a_damaged_name_reject_their_rows(tmp_path: Path
     assert (len(records), [row.reason for row in rejected]) == (30, ["invalid_bytes"])
 
 
+def test_an_array_in_a_jsonl_file_is_recognized_despite_damage(tmp_path: Path) -> None:
+    rows = [{**GOOD[0], "completion": MARK}, *GOOD]
+    (tmp_path / "a.jsonl").write_bytes(damage(rows, "a.json", "utf-8"))
+    records, rejected = read(tmp_path)
+    assert (len(records), [row.reason for row in rejected]) == (30, ["invalid_bytes"])
+
+
+def test_few_damaged_lines_in_ascii_text_reject_their_rows(tmp_path: Path) -> None:
+    lines = [f'{{"prompt": "question {number}", "completion": "x"}}\n' for number in range(30)]
+    damaged = b'{"prompt": "%b", "completion": "x"}\n'
+    (tmp_path / "a.jsonl").write_bytes("".join(lines).encode() + damaged % b"a\xff\xffb")
+    records, rejected = read(tmp_path)
+    assert (len(records), [row.reason for row in rejected]) == (30, ["invalid_bytes"])
+    (tmp_path / "a.jsonl").write_bytes("".join(lines).encode() + damaged % "café".encode("cp1252"))
+    with pytest.raises(UserError, match="it looks like cp1252"):
+        read(tmp_path)
+    (tmp_path / "a.jsonl").write_bytes("".join(lines[:9]).encode() + damaged % b"a\xff\xffb")
+    with pytest.raises(UserError, match="not utf-8 at byte"):
+        read(tmp_path)
+
+
 def test_half_an_emoji_is_no_invalid_byte(tmp_path: Path) -> None:
     row = json.dumps({"prompt": "a", "completion": "b\ud83d"})
     (tmp_path / "a.jsonl").write_text(f'{row}\n{{"prompt": "a", "completion": "b"}}\n')

@@ -8,7 +8,11 @@ from dataclasses import replace
 from typing import IO, Any
 
 from lockstep.data import invalid_bytes
-from lockstep.data.files.encoding_guess import find_contradiction, guess_encoding
+from lockstep.data.files.encoding_guess import (
+    find_contradiction,
+    guess_by_characters,
+    guess_encoding,
+)
 from lockstep.data.files.placed_rows import DataFile
 from lockstep.errors import UserError
 
@@ -24,6 +28,8 @@ _SAMPLE = 200_000
 """Maximum number of bytes, in lines that are not ASCII, by which an encoding is judged."""
 _MAX_SCANNED = 100_000_000
 """Maximum number of bytes that are searched for such lines."""
+_ASCII_PER_DAMAGED = 20
+"""Minimum number of ASCII lines per damaged line in a file that has no other valid lines."""
 _LONG_LINE = 2_000
 """Number of bytes above which a line is judged in parts."""
 _LONG_PART = re.compile(rb'.{200,}?"|.+', re.DOTALL)
@@ -165,12 +171,18 @@ def _can_decode(data: bytes, encoding: str) -> bool:
 
 
 def _check_encoding(file: DataFile, byte: int) -> None:
-    """Raise UserError unless most of a file that has an invalid byte is in its encoding."""
+    """Raise UserError unless most of a file that has an invalid byte is in its encoding.
+
+    A file of ASCII with a few damaged lines is refused if these are text in another encoding.
+    """
     ascii_parts, good_parts, damaged_parts = _count_parts(file)
-    is_damaged = is_line_based(file.encoding) and damaged_parts <= good_parts
-    guess = "" if is_damaged else guess_encoding(_sample_lines(file, "ascii"))
-    if is_damaged or (not guess and is_line_based(file.encoding) and damaged_parts < ascii_parts):
-        return
+    if is_line_based(file.encoding):
+        if damaged_parts <= good_parts:
+            return
+        is_rare = damaged_parts * _ASCII_PER_DAMAGED < ascii_parts
+        if is_rare and not guess_by_characters(_sample_lines(file, "ascii")):
+            return
+    guess = guess_encoding(_sample_lines(file, "ascii"))
     raise UserError(
         f"{file.path}: not {file.encoding} at byte {byte}, line {_count_lines(file, byte)}; "
         f"{f'it looks like {guess}' if guess else 'no guess'}: correct encoding in prepare.sources"
