@@ -46,10 +46,7 @@ def parse_bfcl(row: Row, source: Source) -> list[Conversation]:
         missing = [name for turn, names in missed.items() if int(turn) > number for name in names]
         accepted = read_accepted_calls(answer, tools)
         reference = _make_reference(accepted)
-        if not accepted and source.split != "test":
-            raise InvalidRowError(
-                "no_call_to_learn", detail="a row without a right call needs split: test"
-            )
+        _check_calls(accepted, source)
         conversations.append(
             Conversation(
                 [*history, reference],
@@ -60,6 +57,23 @@ def parse_bfcl(row: Row, source: Source) -> list[Conversation]:
         added = [reference, *_make_results(reference)]
         history += added if source.split == "test" else map(_keep_from_learning, added)
     return conversations
+
+
+def answer_by_calls(prompt: list[Message], calls: list[Any], source: Source) -> Conversation:
+    """Return a conversation whose answer consists of calls; no call is right in some test rows."""
+    if calls:
+        parsed = tool_parsing.parse_tool_calls(calls)
+        return Conversation([*prompt, {"role": "assistant", "content": "", "tool_calls": parsed}])
+    _check_calls(calls, source)
+    return Conversation([*prompt, _make_reference([])], accepted_calls=[])
+
+
+def _check_calls(calls: list[Any], source: Source) -> None:
+    """Raise InvalidRowError if a row that may be learnt has no call."""
+    if not calls and source.split != "test":
+        raise InvalidRowError(
+            "no_call_to_learn", detail="a row without a right call needs split: test"
+        )
 
 
 def _drop_functions(tools: list[dict[str, Any]], names: Any) -> list[dict[str, Any]]:

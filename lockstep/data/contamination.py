@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from lockstep.data import file_reading, ngrams, parallel
+from lockstep.data.invalid_bytes import replace_invalid_bytes
 from lockstep.data.ngrams import NGrams
 from lockstep.data.normalized_texts import Hashes, fold, normalize_texts
 from lockstep.data.rejected_rows import InvalidRowError
@@ -165,7 +166,7 @@ def _find_strings(value: Any) -> Iterator[str]:
     if isinstance(value, InvalidRowError):
         raise ValueError(str(value))
     if isinstance(value, str):
-        yield value
+        yield replace_invalid_bytes(value)
     elif isinstance(value, dict | list):
         for child in value.values() if isinstance(value, dict) else value:
             yield from _find_strings(child)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lockstep.data import field_synonyms, row_fields, tool_parsing, turn_parsing
+from lockstep.data import field_synonyms, row_fields, tool_parsing, transcripts, turn_parsing
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
@@ -67,6 +67,14 @@ def add_row_fields(conversation: Conversation, row: Row, source: Source) -> None
         conversation.messages.insert(0, {"role": "system", "content": system})
 
 
+def has_tools(row: Row, source: Source) -> bool:
+    """Whether a row has a column with functions that the assistant may call."""
+    fields = _select_fields(_FIELDS_BY_FORMAT.get(source.format, _TOOLS_ALONE), row, source)
+    tools = _read_only_field(fields, row, source, "tools", field_synonyms.TOOLS)
+    is_blank = isinstance(tools, str) and tools.strip() in ("", "[]", "null")
+    return not is_blank and not row_fields.is_empty(tools)
+
+
 def _select_fields(names: frozenset[str], row: Row, source: Source) -> Row:
     """Return the columns with these names that are no fields of the format itself."""
     taken = {*map(source.get_column, source.fields), *source.ignored_fields}
@@ -84,6 +92,11 @@ def _add_fields(conversation: Conversation, fields: Row, row: Row, source: Sourc
     if field_synonyms.TRAIN in fields and not _may_be_learnt(fields[field_synonyms.TRAIN]):
         raise InvalidRowError("row_not_to_be_learnt", detail="the column train is false")
     system = _read_only_field(fields, row, source, "system", field_synonyms.SYSTEM)
+    if isinstance(system, str):
+        system, functions = transcripts.split_system(system)
+        if functions and conversation.tools not in ([], functions):
+            raise InvalidRowError("two_tools_columns", detail="in tools and in the system message")
+        conversation.tools = conversation.tools or functions
     return "" if system in (None, "") else _check_system(system, conversation)
 
 

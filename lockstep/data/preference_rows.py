@@ -1,21 +1,16 @@
 """Parsing of preferences: a prompt with better and worse answers, and how much better they are."""
 
 import math
-import re
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from lockstep.data import field_synonyms, message_parsing, row_fields
+from lockstep.data import field_synonyms, message_parsing, row_fields, transcripts
 from lockstep.data.conversation import Conversation
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
 from lockstep.data.sources import Source
 from lockstep.records import Message
-
-_TRANSCRIPT_ROLES = {"Human": "user", "Assistant": "assistant", "System": "system"}
-_TRANSCRIPT_MARK = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant|System):")
-"""The beginning of a turn in a transcript that is one text, as Anthropic publishes them."""
 
 
 def parse_preference(row: Row, source: Source) -> list[Conversation]:
@@ -40,26 +35,9 @@ def parse_preference(row: Row, source: Source) -> list[Conversation]:
 
 def parse_texts(value: Any, name: str, role: str, source: Source) -> list[Message]:
     """Return the messages in a field, which may be a text, a transcript or a list of messages."""
-    if isinstance(value, str) and (messages := parse_transcript(value)):
+    if isinstance(value, str) and (messages := transcripts.parse_transcript(value)):
         return messages
     return message_parsing.parse_text_or_messages(value, name, role, source)
-
-
-def parse_transcript(text: str) -> list[Message]:
-    r"""Return the turns of a text `\n\nHuman: … \n\nAssistant: …`; none if it is another text."""
-    marks = list(_TRANSCRIPT_MARK.finditer(text))
-    if len(marks) < 2 or marks[0].start() or marks[0][1] == "Assistant":
-        return []
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    turns = [
-        {"role": _TRANSCRIPT_ROLES[mark[1]], "content": text[mark.end() : end].strip()}
-        for mark, end in zip(marks, ends, strict=True)
-    ]
-    if not turns[-1]["content"] and turns[-1]["role"] == "assistant":
-        turns.pop()  # the end of a prompt
-    for turn in turns:
-        row_fields.check_text(turn["content"], "content")
-    return turns
 
 
 def _parse_answers(value: Any, name: str, source: Source) -> list[list[Message]]:

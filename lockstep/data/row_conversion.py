@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockstep.data import field_synonyms, language, quality, row_fields, row_formats, strict_json
+from lockstep.data import (
+    field_synonyms,
+    invalid_bytes,
+    language,
+    quality,
+    row_fields,
+    row_formats,
+    strict_json,
+)
 from lockstep.data.cleaning import Cleaner, Role
 from lockstep.data.conversation import Conversation
 from lockstep.data.file_reading import RawRow
@@ -78,7 +86,8 @@ class RowConverter:
         for origin, row in rows:
             try:
                 converted.records += self._convert_row(origin, row, converted)
-            except InvalidRowError as error:
+            except InvalidRowError as invalid:
+                error = invalid_bytes.explain_error(invalid, row, self.source.encoding)
                 text = shorten_row(row.row if isinstance(row, InvalidRowError) else row)
                 converted.rejected.append(
                     RejectedRow(origin=origin, reason=str(error), row=text, detail=error.detail)
@@ -174,6 +183,7 @@ class RowConverter:
             row = voting.merge_votes(row, votes)
         if not isinstance(row, dict):
             raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
+        row_fields.check_names(row)
         if self.source.constants:
             row |= self.source.constants
         if self.derived_columns:

@@ -127,6 +127,13 @@ def check_characters(text: str) -> str:
     return text
 
 
+def check_names(row: Row) -> None:
+    """Raise InvalidRowError if the name of a column has a bad character."""
+    names = "".join(row)
+    if not names.isascii():
+        check_characters(names)
+
+
 def check_all_texts(value: Any) -> None:
     """Raise InvalidRowError if a string in a JSON value has a control token or a bad character."""
     if isinstance(value, str) and (found := CONTROL_TOKEN.search(check_characters(value))):

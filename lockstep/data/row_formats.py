@@ -6,7 +6,15 @@ from typing import Any
 
 import orjson
 
-from lockstep.data import bfcl_rows, conversation, message_parsing, preference_rows, row_fields
+from lockstep.data import (
+    bfcl_rows,
+    conversation,
+    message_parsing,
+    preference_rows,
+    row_fields,
+    tool_parsing,
+    transcripts,
+)
 from lockstep.data.conversation import Conversation
 from lockstep.data.label_studio import spans, voting
 from lockstep.data.rejected_rows import InvalidRowError, show_value
@@ -86,20 +94,49 @@ def _read_history(row: Row, source: Source) -> Iterator[tuple[str, str]]:
 
 
 def _parse_messages(row: Row, source: Source) -> Conversation:
-    value = row_fields.get_required_field(row, source, "messages")
-    return Conversation(message_parsing.parse_messages(value, "messages", source))
+    return _parse_turns(row, source, "messages")
 
 
 def _parse_sharegpt(row: Row, source: Source) -> Conversation:
-    value = row_fields.get_required_field(row, source, "conversations")
-    return Conversation(message_parsing.parse_messages(value, "conversations", source))
+    return _parse_turns(row, source, "conversations")
+
+
+def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
+    """Read a list of turns, the JSON text of one, or a transcript."""
+    value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
+        messages, tools = transcripts.parse_conversation(
+            row_fields.check_text(value, name), name, source
+        )
+        return Conversation(messages, tools=tools)
+    return Conversation(message_parsing.parse_messages(value, name, source))
 
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
     value = row_fields.get_required_field(row, source, "prompt")
     prompt = preference_rows.parse_texts(value, "prompt", "user", source)
     value = row_fields.get_required_field(row, source, "completion")
+    if (calls := _find_calls(value, row, source)) is not None:
+        return bfcl_rows.answer_by_calls(prompt, calls, source)
     return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
+
+
+def _find_calls(value: Any, row: Row, source: Source) -> list[Any] | None:
+    """Return the calls that the answer of a row with tools consists of; None: it is another one."""
+    if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
+        return None
+    if not conversation.has_tools(row, source):
+        return None
+    if isinstance(value, str):
+        try:
+            value = row_fields.parse_json(value, "completion")
+        except InvalidRowError:
+            return None
+    calls = [value] if isinstance(value, dict) else value
+    if not isinstance(calls, list):
+        return None
+    are_calls = all(isinstance(call, dict) and tool_parsing.is_call(call) for call in calls)
+    return calls if are_calls else None
 
 
 def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from lockstep.data import file_reading, row_fields, strict_json
+from lockstep.data import file_reading, invalid_bytes, row_fields, strict_json
 from lockstep.data.file_reading import Columns, Layout, PlacedRows, RawRow
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.row_fields import Row
@@ -37,7 +37,8 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
                     unused.discard(row_id)
                     row = _add_answer(row, row_id, answers, source)
                 row = _add_functions(row, functions, source)
-            except InvalidRowError as error:
+            except InvalidRowError as invalid:
+                error = invalid_bytes.explain_error(invalid, row, source.encoding)
                 error.row = error.row or show_value(row, 200)
                 yield place, error
                 continue
@@ -67,7 +68,8 @@ def _read_answers(root: Path, source: Source) -> dict[str, Row]:
     for place, row in _read_objects(root, source, source.answers):
         try:
             row_id = _read_id(row, source)
-        except InvalidRowError as error:
+        except InvalidRowError as invalid:
+            error = invalid_bytes.explain_error(invalid, row, source.encoding)
             raise UserError(
                 f"{root / source.answers}:{place}: {error}; each answer needs the column "
                 f"{source.get_column('id')}"

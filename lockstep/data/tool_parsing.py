@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lockstep.data import row_fields
+from lockstep.data import row_fields, tool_schemas
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 
 ARGUMENT_KEYS = ("arguments", "parameters", "args", "input")
@@ -21,10 +21,22 @@ def parse_tool_calls(value: Any) -> list[dict[str, Any]]:
     return calls
 
 
+def is_call(value: dict[str, Any]) -> bool:
+    """Whether an object is a call: it has a name and arguments, and no other keys."""
+    function = value.get("function", value)
+    return (
+        isinstance(function, dict)
+        and isinstance(function.get("name"), str)
+        and any(key in function for key in ARGUMENT_KEYS)
+        and function.keys() <= _CALL_KEYS
+    )
+
+
 def parse_tools(value: Any) -> list[dict[str, Any]]:
     """Return tool definitions in OpenAI's form; bare functions are wrapped.
 
-    Anthropic's `input_schema` becomes `parameters`.
+    Anthropic's `input_schema` becomes `parameters`, and parameters without `properties` around them
+    become JSON Schema, since chat templates look for the properties.
     """
     if isinstance(value, str):
         value = row_fields.parse_json(value, "tools")
@@ -41,6 +53,9 @@ def parse_tools(value: Any) -> list[dict[str, Any]]:
                 "parameters" if key == "input_schema" else key: child
                 for key, child in function.items()
             }
+        if function.get("parameters") and tool_schemas.is_bare_map(function["parameters"]):
+            parameters = tool_schemas.complete_parameters(function["parameters"])
+            function = {**function, "parameters": parameters}
         tools.append({"type": "function", "function": function})
     return tools
 

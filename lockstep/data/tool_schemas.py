@@ -26,6 +26,10 @@ _TYPES = {
 _NAME = re.compile(r"\s*(?:optional\[)?(\w+)", re.IGNORECASE)
 """Name of a type in a text such as `List[int]`, `str, optional` or `Optional[float]`."""
 
+_OPTIONAL = re.compile(r"\boptional\b", re.IGNORECASE)
+_ITEMS = re.compile(r"\s*(?:optional\[)?(?:list|set|sequence)\[(\w+)", re.IGNORECASE)
+"""Type of the items in a text such as `List[str]`."""
+
 _CHILDREN = ("items", "additionalProperties", "not", "contains", "if", "then", "else")
 _CHILD_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _CHILD_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -49,7 +53,7 @@ def normalize_parameters(parameters: Any) -> Schema:
     """
     if not isinstance(parameters, dict):
         return {}
-    if _is_bare_map(parameters):
+    if is_bare_map(parameters):
         parameters = {"type": "object", "properties": parameters}
     return _normalize(parameters)
 
@@ -60,12 +64,33 @@ def find_type(schema: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _is_bare_map(parameters: Schema) -> bool:
+def is_bare_map(parameters: Any) -> bool:
     """Whether all values are schemas, so that the keys can only be names of parameters."""
-    return "properties" not in parameters and all(
-        isinstance(value, dict) and not value.keys().isdisjoint(("type", "description"))
-        for value in parameters.values()
+    return (
+        isinstance(parameters, dict)
+        and "properties" not in parameters
+        and all(
+            isinstance(value, dict) and not value.keys().isdisjoint(("type", "description"))
+            for value in parameters.values()
+        )
     )
+
+
+def complete_parameters(parameters: Schema) -> Schema:
+    """Return a map of names and parameters, as xlam-function-calling has it, as JSON Schema.
+
+    A parameter is required if it has no default value and its type is not optional.
+    """
+    properties = {name: _normalize_child(child) for name, child in parameters.items()}
+    required = [
+        name
+        for name, child in parameters.items()
+        if "default" not in child
+        and child.get("required") is not False
+        and not _OPTIONAL.search(str(child.get("type")))
+    ]
+    schema: Schema = {"type": "object", "properties": properties}
+    return {**schema, "required": required} if required else schema
 
 
 def _normalize(schema: Schema) -> Schema:
@@ -121,6 +146,9 @@ def _set_type(result: Schema, schema: Schema) -> None:
         return
     if schema.get("nullable") is True or any(str(name).startswith("Optional") for name in names):
         types.append("null")
+    items = _ITEMS.match(names[0]) if len(names) == 1 else None
+    if items and "items" not in result and (kind := _find_json_type(items[1])):
+        result["items"] = {"type": kind}
     unique = list(dict.fromkeys(types))
     result["type"] = unique[0] if len(unique) == 1 else unique
 

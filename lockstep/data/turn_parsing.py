@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from lockstep.data import content_parts, field_synonyms, row_fields, tool_parsing
+from lockstep.data import content_parts, field_synonyms, row_fields, textual_calls, tool_parsing
 from lockstep.data.content_parts import Content
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.sources import Source
@@ -39,7 +39,7 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
         )
     if len(value) == 2 and isinstance(text := value.get("content", value.get("value")), str):
         role = _look_up_role(value.get("role", value.get("from")), source)
-        if role and role != "tool_call" and text.strip():
+        if role and role != "tool_call" and text.strip() and not _has_marks(text):
             return [{"role": role, "content": row_fields.check_characters(text)}]
     turn = _drop_unread_keys(value, source)
     role = _find_role(turn, source)
@@ -47,6 +47,11 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
     message: Message = {"role": role, "content": content.text}
     if role == "tool_call":
         message["role"] = role = "assistant"
+    if role == "assistant" and not content.calls and _has_marks(content.text):
+        _read_textual_calls(content)
+        message["content"] = content.text
+    elif role == "tool":
+        message["content"] = textual_calls.unwrap_response(content.text)
     if content.calls:
         message["tool_calls"] = content.calls
     if content.reasoning:
@@ -69,6 +74,21 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
     if not has_content:
         raise InvalidRowError("empty_content", detail=f"a turn of {role} has no text")
     return [*content.results, message]
+
+
+def _has_marks(text: str) -> bool:
+    """Whether a text may have calls, or the result of one, between tags."""
+    return "<tool_" in text or "<functioncall>" in text
+
+
+def _read_textual_calls(content: Content) -> None:
+    """Move the calls at the end of a text, and the reasoning before them, to their places."""
+    read = textual_calls.split_calls(content.text)
+    if read is not None:
+        if read.reasoning and content.reasoning:
+            raise InvalidRowError("two_reasonings", detail="of a turn and in its text")
+        content.text, content.calls = read.text, read.calls
+        content.reasoning = content.reasoning or read.reasoning
 
 
 def refuse_media(values: dict[str, Any], source: Source) -> None:

@@ -11,6 +11,11 @@ from lockstep.data import source_reading
 from tests.data.test_prepare_params import make_params
 from tests.test_docs import list_blocks
 
+CALL = {"name": "weather", "arguments": {"city": "Bern"}}
+FUNCTION = {
+    "name": "weather",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
 FILES: dict[str, list[dict[str, Any]]] = {
     "intents.jsonl": [
         {"text": "Money back!", "label": 0, "meta": {"channel": "mail"}},
@@ -33,6 +38,43 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "conll.jsonl": [{"tokens": ["Ada", "Bo", "ran"], "pos_tags": [1, 1, 2], "ner_tags": [1, 2, 0]}],
     "massive.jsonl": [{"utt": "wake me at nine", "annot_utt": "wake me at [time : nine]"}],
     "dygie.jsonl": [{"words": ["Ada", "Bo", "ran"], "ner": [[0, 1, "PER"]]}],
+    "xlam.json": [
+        {
+            "id": 0,
+            "query": "Weather?",
+            "answers": json.dumps([CALL]),
+            "tools": json.dumps([{"name": "weather", "parameters": {"city": {"type": "str"}}}]),
+        }
+    ],
+    "glaive.json": [
+        {
+            "system": "SYSTEM: You are a helpful assistant with access to the following functions."
+            f" Use them if required -\n{json.dumps(FUNCTION, indent=4)}",
+            "chat": f"USER: Weather?\n\n\nASSISTANT: <functioncall> {json.dumps(CALL)} "
+            "<|endoftext|>\n\n\n",
+        }
+    ],
+    "hermes.json": [
+        {
+            "id": "1",
+            "category": "Weather",
+            "tools": json.dumps([{"type": "function", "function": FUNCTION}]),
+            "conversations": [
+                {"from": "human", "value": "Weather?"},
+                {"from": "gpt", "value": f"<tool_call>\n{json.dumps(CALL)}\n</tool_call>\n"},
+            ],
+        }
+    ],
+    "toolace.json": [
+        {
+            "conversations": [
+                {"from": "user", "value": "Weather?"},
+                {"from": "assistant", "value": '[weather(city="Bern")]'},
+                {"from": "tool", "value": "[{}]"},
+                {"from": "assistant", "value": "It is cold."},
+            ],
+        }
+    ],
 }
 TRIAGE = """language,rating,department,ask,answer
 en,5,Surgery,May I run?,Not yet.
@@ -50,6 +92,10 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "conll.jsonl": ([["Ada Bo ran", '{"PER":"Ada Bo"}']], {}),
     "massive.jsonl": ([["wake me at nine", "wake me at <time>nine</time>"]], {}),
     "dygie.jsonl": ([["Ada Bo ran", '{"PER":"Ada Bo"}']], {}),
+    "xlam.json": ([["Weather?", ""]], {}),
+    "glaive.json": ([["Weather?", ""]], {}),
+    "hermes.json": ([["Weather?", ""]], {}),
+    "toolace.json": ([["Weather?", '[weather(city="Bern")]', "[{}]", "It is cold."]], {}),
 }
 """Texts of the records, and the numbers of rows that settings leave out, for each file."""
 
@@ -89,6 +135,10 @@ def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> 
         assert report.left_out == left_out
         assert report.unknown_columns == []
         assert found == texts or (not texts and len(found) == 2)
+    for record in records:
+        if not record.messages[-1]["content"]:
+            assert record.messages[-1]["tool_calls"][0]["function"] == CALL
+            assert record.tools[0]["function"]["parameters"]["type"] == "object"
     if "slices" in fragment["sources"][0]:
         assert [record.slices for record in records] == [
             {"meta.channel": "mail"}, {"meta.channel": ""},

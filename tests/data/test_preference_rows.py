@@ -6,8 +6,8 @@ import pytest
 
 from lockstep.data import row_formats
 from lockstep.data.conversation import Conversation
-from lockstep.data.preference_rows import parse_transcript
 from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.transcripts import parse_transcript
 from lockstep.records import Message
 from tests.data.examples import make_source
 

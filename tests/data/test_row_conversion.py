@@ -260,8 +260,9 @@ def test_an_invalid_row_is_rejected_with_the_reason(
     [
         (None, "messages_is_null"),
         ([], "missing_messages"),
-        ("Hi", "messages_not_json"),
-        ("7", "missing_messages"),
+        ("Hi", "messages_not_turns"),
+        ("[Hi", "messages_not_json"),
+        ("7", "messages_not_turns"),
         (["Hi"], "turn_not_an_object"),
         ([{"content": "x"}], "missing_role"),
         ([{"role": "critic", "content": "x"}], "unknown_role"),

@@ -14,6 +14,7 @@ from lockstep.data.files.opening import strip_compression
 from lockstep.data.files.placed_rows import DataFile, PlacedRows, RawRow
 from lockstep.data.files.table_cells import Header, replace_decimal_comma
 from lockstep.data.files.text_encodings import read_lines
+from lockstep.data.invalid_bytes import has_invalid_bytes, show_invalid_bytes
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 
@@ -55,7 +56,7 @@ class _Lines:
 
     def __next__(self) -> str:
         line = self._pending.popleft() if self._pending else next(self._lines)
-        if line[0] == "\ufeff":
+        if line[:1] == "\ufeff":
             line = line[1:]
             self.marks += 1
         self.number += 1
@@ -125,6 +126,11 @@ def _read_header(reader: Any, file: DataFile) -> Header:
         raise UserError(f"{file.path}:1: header is not CSV: {error}; repair it") from None
     if not cells:
         raise UserError(f"{file.path}: no header; remove it from prepare.sources or fill it")
+    if shown := show_invalid_bytes("".join(cells)):
+        raise UserError(
+            f"{file.path}: the header has bytes that cannot be decoded as {file.encoding} "
+            f"({shown}); repair it or correct encoding in prepare.sources"
+        )
     return Header(cells, file.path, file.columns)
 
 
@@ -144,11 +150,11 @@ def _read_cells(
                 continue
             row = header.make_row(cells)
         except csv.Error:
-            cells, row = [], InvalidRowError("invalid_csv")
+            cells, row = [], InvalidRowError("invalid_csv", "".join(lines.taken))
         if isinstance(row, InvalidRowError):
             escaped = _read_escaped(lines, dialect, header)
             counts["escaped"] += escaped is not None
-            row = escaped or row
+            row = escaped or _end_at_damage(row, lines)
             _check_extent(row, lines, line, file)
         if cells == header.cells:
             counts["headers"] += 1
@@ -158,11 +164,27 @@ def _read_cells(
 
 def _check_extent(row: RawRow, lines: _Lines, line: int, file: DataFile) -> None:
     """Raise UserError for a bad row of several lines: it may hold other rows, left uncounted."""
-    if isinstance(row, InvalidRowError) and lines.number > line:
+    is_bad = isinstance(row, InvalidRowError) and not has_invalid_bytes(row.row)
+    if is_bad and lines.number > line:
         raise UserError(
             f"{file.path}:{line}: a quote that opens here does not close before line "
             f"{lines.number}; close it, or double it where it is text, or set quote: none"
         )
+
+
+def _end_at_damage(row: InvalidRowError, lines: _Lines) -> InvalidRowError:
+    """Return the error of a bad row, which ends with its last damaged line if it has one.
+
+    A damaged quote or delimiter would make the following rows a part of it.
+    """
+    damaged = [i for i, line in enumerate(lines.taken) if has_invalid_bytes(line)]
+    if not damaged or len(lines.taken) == 1:
+        return row
+    text = "".join(lines.taken[: damaged[-1] + 1])
+    lines.give_back()
+    for _ in range(damaged[-1] + 1):
+        next(lines)
+    return InvalidRowError("invalid_csv", text)
 
 
 def _read_escaped(lines: _Lines, dialect: _Dialect, header: Header) -> dict[str, str] | None:

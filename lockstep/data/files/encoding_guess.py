@@ -22,6 +22,11 @@ def guess_encoding(sample: bytes) -> str:
     return _find_candidate(sample)[0] or _guess_by_library(sample)
 
 
+def guess_by_characters(sample: bytes) -> str:
+    """Return the encoding in which lines have characters that are common in a language, or ""."""
+    return _find_candidate(sample)[0]
+
+
 def find_contradiction(sample: bytes, encoding: str) -> str:
     """Return the encoding that lines have, if it is clearly not the one that is set; else "".
 

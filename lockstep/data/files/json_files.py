@@ -13,6 +13,7 @@ from lockstep.data.files.json_shapes import read_object
 from lockstep.data.files.json_text import JsonText
 from lockstep.data.files.placed_rows import DataFile, PlacedRows
 from lockstep.data.files.text_encodings import read_lines, read_text
+from lockstep.data.invalid_bytes import replace_invalid_bytes
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 
@@ -62,7 +63,7 @@ def _begins_longer_value(line: str) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        orjson.loads(text)
+        orjson.loads(replace_invalid_bytes(text))
     except orjson.JSONDecodeError:
         return False
     return True

@@ -2,11 +2,17 @@
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, Any
 
-from lockstep.data.files.encoding_guess import find_contradiction, guess_encoding
+from lockstep.data import invalid_bytes
+from lockstep.data.files.encoding_guess import (
+    find_contradiction,
+    guess_by_characters,
+    guess_encoding,
+)
 from lockstep.data.files.placed_rows import DataFile
 from lockstep.errors import UserError
 
@@ -22,6 +28,12 @@ _SAMPLE = 200_000
 """Maximum number of bytes, in lines that are not ASCII, by which an encoding is judged."""
 _MAX_SCANNED = 100_000_000
 """Maximum number of bytes that are searched for such lines."""
+_ASCII_PER_DAMAGED = 20
+"""Minimum number of ASCII lines per damaged line in a file that has no other valid lines."""
+_LONG_LINE = 2_000
+"""Number of bytes above which a line is judged in parts."""
+_LONG_PART = re.compile(rb'.{200,}?"|.+', re.DOTALL)
+"""Part of a long line, up to a quotation mark: no encoding has this byte inside a character."""
 
 
 def choose_encoding(file: DataFile) -> DataFile:
@@ -53,32 +65,68 @@ def is_line_based(encoding: str) -> bool:
     return "\n".encode(encoding) == b"\n"
 
 
-def decode(data: bytes, file: DataFile, offset: int = 0) -> str:
-    """Decode bytes that begin at `offset` of the file, and drop a byte order mark at its start."""
-    try:
-        text = data.decode(file.encoding)
-    except UnicodeDecodeError as error:
-        raise UserError(_describe_error(file, error, offset)) from None
-    return text if offset else text.removeprefix("\ufeff")
-
-
 def read_text(file: DataFile) -> str:
-    """Return the text of a whole file."""
-    return decode(file.stream.read(), file)
+    """Return the text of a whole file; see `read_lines` for invalid bytes."""
+    decoder = _Decoder(file)
+    text = decoder.decode(file.stream.read())
+    decoder.note_damage()
+    return text
 
 
 def read_lines(file: DataFile) -> Iterator[str]:
     """Yield the lines of a file with their line ends.
 
-    In an encoding whose newline is not the byte 0x0A (UTF-16), the file is decoded as a whole.
+    Invalid bytes become lone surrogates if most of the file is valid, and their lines are counted
+    in a note. In an encoding whose newline is not the byte 0x0A (UTF-16), the file is decoded as a
+    whole.
     """
     if not is_line_based(file.encoding):
         yield from io.StringIO(read_text(file), newline="\n")
         return
+    decoder = _Decoder(file)
     offset = 0
     for line in file.stream:
-        yield decode(line, file, offset)
+        yield decoder.decode(line, offset)
         offset += len(line)
+    decoder.note_damage()
+
+
+class _Decoder:
+    """Decodes the parts of a file; the first invalid byte decides whether the file is refused."""
+
+    def __init__(self, file: DataFile) -> None:
+        self._file = file
+        self._damaged_lines = 0
+        self._first = ""
+
+    def decode(self, data: bytes, offset: int = 0) -> str:
+        """Decode bytes from `offset` of the file, and drop a byte order mark at its start."""
+        try:
+            text = data.decode(self._file.encoding)
+        except UnicodeDecodeError as error:
+            text = self._decode_damaged(data, offset + error.start)
+        return text if offset else text.removeprefix("\ufeff")
+
+    def note_damage(self) -> None:
+        """Count the damaged lines in a note, if there are any."""
+        if self._damaged_lines:
+            plural = "s have" if self._damaged_lines > 1 else " has"
+            self._file.note(
+                f"{self._damaged_lines} line{plural} bytes that are invalid in "
+                f"{self._file.encoding} ({self._first}); rows that need them are rejected"
+            )
+
+    def _decode_damaged(self, data: bytes, byte: int) -> str:
+        """Decode data of which some bytes are invalid; the first of them is `byte` of the file."""
+        if not self._damaged_lines:
+            _check_encoding(self._file, byte)
+        text = data.decode(self._file.encoding, invalid_bytes.ERRORS)
+        if not self._damaged_lines:
+            line = _count_lines(self._file, byte)
+            shown = invalid_bytes.show_invalid_bytes(text)
+            self._first = f"first in line {line}, byte {byte}: {shown}"
+        self._damaged_lines += sum(map(invalid_bytes.has_invalid_bytes, text.split("\n")))
+        return text
 
 
 def _peek(stream: IO[bytes], size: int) -> bytes:
@@ -122,21 +170,21 @@ def _can_decode(data: bytes, encoding: str) -> bool:
     return True
 
 
-def _describe_error(file: DataFile, error: UnicodeDecodeError, offset: int) -> str:
-    """Say which bytes are wrong, and whether they are damaged or the whole encoding is wrong."""
-    byte, encoding = offset + error.start, file.encoding
-    line = _count_lines(file, byte)
-    others, damaged = _count_undecodable_lines(file)
-    if damaged <= others and is_line_based(encoding):
-        shown = error.object[error.start : max(error.end, error.start + 2)].hex(" ")
-        rest = f"{damaged - 1} more such lines, and " if damaged > 1 else ""
-        return (
-            f"{file.path}:{line}: invalid bytes for {encoding} ({shown}, byte {byte} of the "
-            f"file); {rest}the rest is {encoding}: repair the line"
-        )
+def _check_encoding(file: DataFile, byte: int) -> None:
+    """Raise UserError unless most of a file that has an invalid byte is in its encoding.
+
+    A file of ASCII with a few damaged lines is refused if these are text in another encoding.
+    """
+    ascii_parts, good_parts, damaged_parts = _count_parts(file)
+    if is_line_based(file.encoding):
+        if damaged_parts <= good_parts:
+            return
+        is_rare = damaged_parts * _ASCII_PER_DAMAGED < ascii_parts
+        if is_rare and not guess_by_characters(_sample_lines(file, "ascii")):
+            return
     guess = guess_encoding(_sample_lines(file, "ascii"))
-    return (
-        f"{file.path}: not {encoding} at byte {byte}, line {line}; "
+    raise UserError(
+        f"{file.path}: not {file.encoding} at byte {byte}, line {_count_lines(file, byte)}; "
         f"{f'it looks like {guess}' if guess else 'no guess'}: correct encoding in prepare.sources"
     )
 
@@ -147,15 +195,22 @@ def _count_lines(file: DataFile, byte: int) -> int:
         return stream.read(byte).count(b"\n") + 1
 
 
-def _count_undecodable_lines(file: DataFile) -> tuple[int, int]:
-    """Return the number of lines beyond ASCII that can be decoded, and of those that cannot."""
-    good = bad = scanned = 0
+def _count_parts(file: DataFile) -> tuple[int, int, int]:
+    """Return the number of lines in ASCII, of others that can be decoded, and of those that cannot.
+
+    Parts of a long line count as lines, since a JSON file may have a single one.
+    """
+    ascii_parts = good = damaged = scanned = 0
     with file.reopen() as stream:
         for line in stream:
             scanned += len(line)
+            for part in _LONG_PART.findall(line) if len(line) > _LONG_LINE else [line]:
+                if part.isascii():
+                    ascii_parts += 1
+                elif _can_decode(part, file.encoding):
+                    good += 1
+                else:
+                    damaged += 1
             if scanned > _MAX_SCANNED:
                 break
-            if not line.isascii():
-                is_good = _can_decode(line, file.encoding)
-                good, bad = good + is_good, bad + (not is_good)
-    return good, bad
+    return ascii_parts, good, damaged

@@ -1,5 +1,6 @@
 """A wrong encoding is named with line and byte, and text that decodes by chance is refused."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -72,19 +73,48 @@ def test_the_right_encoding_is_accepted(tmp_path: Path, text: str, encoding: str
     assert notes == ""
 
 
-@pytest.mark.parametrize(("text", "encoding"), [(CHINESE, "utf-8"), (CHINESE, "gb18030")])
-def test_a_damaged_line_is_told_from_a_wrong_encoding(
-    tmp_path: Path, text: str, encoding: str
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("packing", ["", ".gz"])
+def test_damaged_lines_are_counted_and_the_others_are_read(
+    tmp_path: Path, encoding: str, packing: str
 ) -> None:
-    lines = text.encode(encoding).splitlines(keepends=True)
-    data = lines[0] + lines[1] * 15 + b"a\xff\xffb,x\n" + lines[2] * 15
+    lines = CHINESE.encode(encoding).splitlines(keepends=True)
+    data = lines[0] + lines[1] * 15 + b"a\xff\xffb,x\n" + lines[2] * 15 + b"\x81,y\n"
     byte = data.index(b"\xff")
-    with pytest.raises(UserError) as error:
-        read(write(tmp_path, "a.csv", data), encoding=encoding)
-    assert error.value.message.endswith(
-        f"a.csv:17: invalid bytes for {encoding} (ff ff, byte {byte} of the file); the rest is "
-        f"{encoding}: repair the line"
+    pack = gzip.compress if packing else bytes
+    rows, notes = read(write(tmp_path, f"a.csv{packing}", pack(data)), encoding=encoding)
+    assert notes == (
+        f"2 lines have bytes that are invalid in {encoding} (first in line 17, byte {byte}: "
+        "ff ff); rows that need them are rejected"
     )
+    assert len(rows) == 32
+    assert rows[15] == ("17", {"text": "a\udcff\udcffb", "label": "x"})
+
+
+def test_a_file_that_is_mostly_undecodable_is_refused(tmp_path: Path) -> None:
+    lines = CHINESE.encode("gb18030").splitlines(keepends=True)
+    data = lines[0] + lines[1] * 15 + "好,a\n".encode() * 14
+    with pytest.raises(UserError, match="not utf-8 at byte 11, line 2; "):
+        read(write(tmp_path, "a.csv", data))
+
+
+def test_a_damaged_header_is_one_error(tmp_path: Path) -> None:
+    data = b"text,la\xffbel\n" + CHINESE.encode() * 3
+    with pytest.raises(UserError) as error:
+        read(write(tmp_path, "a.csv", data))
+    assert error.value.message.endswith(
+        "a.csv: the header has bytes that cannot be decoded as utf-8 (ff); repair it or correct "
+        "encoding in prepare.sources"
+    )
+
+
+def test_a_row_whose_closing_quote_is_damaged_ends_with_its_line(tmp_path: Path) -> None:
+    good = '"你好\n你好",a\n'.encode()
+    data = b"text,label\n" + good * 3 + b'"x\xff,b\n' + good * 3
+    rows, _ = read(write(tmp_path, "a.csv", data))
+    assert [place for place, _ in rows] == ["2", "4", "6", "8", "9", "11", "13"]
+    assert rows[3] == ("8", "invalid_csv")
+    assert rows[4][1] == {"text": "你好\n你好", "label": "a"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
