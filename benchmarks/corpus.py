@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from lockstep.cli import runner
 from lockstep.data import personal_data
-from lockstep.data.cleaning import Cleaner
+from lockstep.data.cleaning.cleaner import Cleaner
 
 ROOT = Path(__file__).parents[1]
 STEPS: Any = [

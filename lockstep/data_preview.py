@@ -19,12 +19,13 @@ import click
 
 from lockstep import params
 from lockstep.cli import runner
-from lockstep.data import grades, row_selection, source_reading, text_changes
-from lockstep.data.cleaning import Cleaner, Role, Step
+from lockstep.data import grades, source_reading, text_changes
+from lockstep.data.cleaning.cleaner import Cleaner, Role, Step
 from lockstep.data.file_reading import Notes, PlacedRows
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.rejected_rows import RejectedRow
-from lockstep.data.row_conversion import RowConverter
+from lockstep.data.rows import row_selection
+from lockstep.data.rows.row_conversion import RowConverter
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import Source
 from lockstep.errors import UserError

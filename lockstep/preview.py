@@ -19,8 +19,9 @@ import click
 
 from lockstep import params, records
 from lockstep.cli import runner
-from lockstep.data import message_parsing, row_formats, strict_json
+from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.rows import message_parsing, row_formats
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
 from lockstep.models import seq2seq

@@ -10,8 +10,9 @@ from typing import Any
 
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.augmentation.methods import Question, Resources
-from lockstep.data import near_duplicates, row_fields
+from lockstep.data import near_duplicates
 from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.rows import row_fields
 from lockstep.records import Record
 
 _DIGITS = re.compile(r"\d+")

@@ -1,6 +1,7 @@
 """Turn raw files into records in three splits.
 
 Start with source_reading.py (files to a table of records), then selection.py (duplicates, leaks
-and splits). row_formats.py has a function for each format of rows, sources.py the settings of a
-source, prepare_params.py all settings of the stage.
+and splits). The package files reads data files, rows turns their rows into records and cleaning
+cleans the texts; sources.py has the settings of a source, prepare_params.py all settings of the
+stage.
 """

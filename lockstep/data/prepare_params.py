@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lockstep.data.cleaning import Pattern, Steps
+from lockstep.data.cleaning.cleaner import Pattern, Steps
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams

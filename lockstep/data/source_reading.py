@@ -8,25 +8,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lockstep.data import (
-    column_names,
-    column_values,
-    file_reading,
-    normalized_texts,
-    parallel,
-    row_joining,
-    row_selection,
-    source_report,
-    strict_json,
-)
-from lockstep.data.cleaning import Cleaner, Role, Step, list_steps
+from lockstep.data import file_reading, normalized_texts, parallel, source_report, strict_json
+from lockstep.data.cleaning.cleaner import Cleaner, Role, Step, list_steps
 from lockstep.data.file_reading import Notes, PlacedRows, RawRow
 from lockstep.data.grades import Grades, average_entries, describe_grades, read_entries
 from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.row_conversion import ConvertedRows, RowConverter
+from lockstep.data.rows import column_names, column_values, row_joining, row_selection
+from lockstep.data.rows.row_conversion import ConvertedRows, RowConverter
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import BENCHMARK_FORMATS, Source
 from lockstep.data.span_annotations import span_rows

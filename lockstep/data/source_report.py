@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lockstep.data import column_names
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.rejected_rows import RejectedRow
-from lockstep.data.row_conversion import ConvertedRows
+from lockstep.data.rows import column_names
+from lockstep.data.rows.row_conversion import ConvertedRows
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
 

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
-from lockstep.data import column_values, field_synonyms, file_reading, row_filter, row_templates
-from lockstep.data.cleaning import Steps
+from lockstep.data import file_reading
+from lockstep.data.cleaning.cleaner import Steps
 from lockstep.data.file_reading import Columns, Layout
+from lockstep.data.rows import column_values, field_synonyms, row_filter, row_templates
 from lockstep.hub import data_sets
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
 

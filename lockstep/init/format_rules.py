@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lockstep.data.column_names import SYNONYMS
 from lockstep.data.label_studio import export_reading
+from lockstep.data.rows.column_names import SYNONYMS
 from lockstep.init.span_columns import match_spans
 
 MAX_DEPTH = 3

@@ -8,8 +8,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from lockstep.data import column_values, file_reading, language
+from lockstep.data import file_reading, language
 from lockstep.data.file_reading import Columns, Notes
+from lockstep.data.rows import column_values
 from lockstep.errors import UserError
 from lockstep.init.format_rules import FORMATS, Row, add_nested_columns, parse_row
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lockstep.data import field_synonyms
-from lockstep.data.column_names import SYNONYMS
 from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.rows import field_synonyms
+from lockstep.data.rows.column_names import SYNONYMS
 from lockstep.data.sources import Source
 from lockstep.data.span_annotations import span_rows
 from lockstep.data.span_annotations.tagged_tokens import OUTSIDE

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lockstep.data import row_formats
 from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.rows import row_formats
 from tests.data import examples
 
 ROW: dict[str, Any] = {

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lockstep.data import row_formats, source_reading
-from lockstep.data.row_formats import Conversation
+from lockstep.data import source_reading
+from lockstep.data.rows import row_formats
+from lockstep.data.rows.row_formats import Conversation
 from tests.data.examples import make_source
 
 CALL = {"type": "function", "function": {"name": "now", "arguments": {"zone": "UTC"}}}

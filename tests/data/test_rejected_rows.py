@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from lockstep import data
-from lockstep.data.cleaning import Cleaner
+from lockstep.data.cleaning.cleaner import Cleaner
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
-from lockstep.data.row_conversion import RowConverter
+from lockstep.data.rows.row_conversion import RowConverter
 from tests.data.examples import make_source
 
 

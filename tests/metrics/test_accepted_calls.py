@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.data import bfcl_rows
+from lockstep.data.rows import bfcl_rows
 from lockstep.metrics import accepted_calls, tool_calls
 from lockstep.metrics.registry import METRICS
 from lockstep.predictions import Prediction

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lockstep.data import row_fields
 from lockstep.data.rejected_rows import InvalidRowError, show_value
+from lockstep.data.rows import row_fields
 from lockstep.data.sources import Source
 from lockstep.data.span_annotations.marks import LABEL_KEYS, Mark, has_bounds
 

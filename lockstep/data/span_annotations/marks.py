@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lockstep.data import row_fields
 from lockstep.data.rejected_rows import InvalidRowError, show_value
+from lockstep.data.rows import row_fields
 from lockstep.data.sources import Source
 
 START_KEYS = (

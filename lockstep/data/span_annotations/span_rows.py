@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep.data import field_synonyms, row_fields
 from lockstep.data.label_studio.spans import Span
 from lockstep.data.rejected_rows import InvalidRowError, show_value
-from lockstep.data.row_fields import Row
-from lockstep.data.row_templates import DerivedColumns
+from lockstep.data.rows import field_synonyms, row_fields
+from lockstep.data.rows.row_fields import Row
+from lockstep.data.rows.row_templates import DerivedColumns
 from lockstep.data.sources import Source
 from lockstep.data.span_annotations import inline_spans, marks, placing, tagged_tokens
 from lockstep.data.span_annotations.marks import Mark

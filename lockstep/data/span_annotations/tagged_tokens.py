@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lockstep.data import row_fields
 from lockstep.data.language import HAN, KANA
 from lockstep.data.rejected_rows import InvalidRowError, show_value
+from lockstep.data.rows import row_fields
 from lockstep.data.sources import Source
 
 Bounds = tuple[int, int]

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.data import row_formats, source_reading, task_kinds
+from lockstep.data import source_reading, task_kinds
 from lockstep.data.record_metadata import find_answer_kind
 from lockstep.data.rejected_rows import InvalidRowError
+from lockstep.data.rows import row_formats
 from lockstep.metrics import entities
 from tests.data.examples import make_source
 from tests.data.test_prepare_params import make_params

@@ -1,0 +1,227 @@
+"""Parts of a text that cleaning leaves unchanged, byte for byte, with their indentation.
+
+These parts are protected, in this order:
+
+- Fenced code: from three or more backticks or tildes at the begin of a line (which may be
+  indented, quoted or an item of a list) to a line with as many of them, or to the end of the text.
+  Three backticks within a line also open code if no others close them in the line.
+- JSON: an object or an array that parses, and Python literals of the same shape.
+- Inline code: between runs of equally many backticks within a paragraph, as in CommonMark.
+- Code without fences (see code_detection) and formulas of LaTeX.
+- URLs, e-mail addresses, paths of files, regular expressions and C++ types such as `vector<int>`.
+- Markup: tags that are content, with all that stands between an opening tag and its closing tag,
+  and escaped tags (`&lt;br&gt;`). `markup` says which tags are content.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+from lockstep.data import embedded_json
+from lockstep.data.cleaning import code_detection, markup
+from lockstep.data.cleaning.code_detection import Span
+
+_FIRST, _LAST = 0xF0000, 0xFFFFD
+PLACEHOLDER = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
+"""A private character that stands for a protected part."""
+
+_SIGN = re.compile(f"[`~{{\\[<@\\\\/&^{chr(_FIRST)}-{chr(_LAST)}]|www|\\$\\$")
+"""Signs of which every protected part has one that is not code; most prose has none."""
+
+_FENCE = re.compile(r"`+|(?:^|(?<=\n))[^\S\n]*~{3,}")
+_LINE_PREFIX = re.compile(r"[^\S\n]*(?:>[^\S\n]*)*(?:(?:[-*+]|\d+[.)])[^\S\n]+)?")
+_BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
+
+_PYTHON_LITERAL = re.compile(
+    r"\{\s*(?:'[^'\n]*'|\"[^\"\n]*\"|\d+)\s*:[^{}\n]*\}|\[\s*'[^'\n]*'(?:\s*,\s*'[^'\n]*')*\s*,?\s*\]"
+)
+
+_LATEX = re.compile(
+    r"\\begin\{(\w+\*?)\}.{0,5000}?\\end\{\1\}|\$\$.{1,1000}?\$\$|\\\[.{1,1000}?\\\]|\\\(.{1,500}?\\\)",
+    re.DOTALL,
+)
+_P = f"{chr(_FIRST)}-{chr(_LAST)}"
+_URL = re.compile(
+    rf"(?<![A-Za-z0-9])(?:[A-Za-z][A-Za-z0-9+.-]{{1,20}}://|www\.)"
+    rf"(?:[!#-;=?-~{_P}]|(?<=[/=_#-])[^\W\d_]|(?<=[^\x00-\x7f{_P}])[^\W\d_])+"
+)
+_EMAIL = re.compile(
+    r"(?<![\w.%+-])(?:mailto:)?[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}", re.ASCII
+)
+_PATH = re.compile(
+    rf"(?<![A-Za-z0-9_/.<\\{_P}])"
+    r"(?:[A-Za-z]:\\|\\\\|~/|\.{1,2}/|/(?=[A-Za-z._])|(?<![^\s'\"])/(?![/\s]))"
+    r"(?:[^\s<>|\"'，。；：！？、（）/\\]*[/\\])*[\w.~%+=@-]*"
+)
+_ENDS_SENTENCE = ".,;:!?)'\"*"
+
+_REGEX_SIGN = re.compile(
+    r"\(\?(?:[:=!>]|<[=!]|P<|[aimsux]+[:)])|\\[dwsbDWSB](?![A-Za-z])|\\[pP]\{|\[\^"
+    r"|(?<!\S)/?\^(?=\S+\$/?[gimsuy]*(?!\S))"
+)
+"""Something that only regular expressions have."""
+_WORD = re.compile(r"(?:\[\^?\]?(?:\\.|[^\]\\\n]){0,100}\]|[^\s，。；！？、“”])+")
+"""Characters without a blank between them; brackets may hold blanks."""
+_GENERIC = re.compile(
+    rf"(?<![A-Za-z0-9_])[A-Za-z_][\w:]*<(?![/!?]|(?:{markup.FORMATTING_TAGS})[\s/>])"
+    r"[^<>\n\"']{1,80}(?:<[^<>\n]{1,80}>[^<>\n]{0,80})?>"
+)
+"""A type with parameters; a formatting tag directly after a word is none."""
+
+
+@dataclass(slots=True)
+class ProtectedText:
+    """A text in which a placeholder stands for each protected part."""
+
+    text: str
+    """The original text."""
+    prose: str
+    """The text with placeholders."""
+    parts: list[str] = field(default_factory=list)
+    """The parts, in the order of their placeholders."""
+    keeps_markup: bool = False
+    """Whether a protected part is a tag."""
+
+    def restore(self, prose: str) -> str:
+        """Return the text with the protected parts in place of their placeholders."""
+        if not self.parts:
+            return prose
+        return PLACEHOLDER.sub(lambda match: self.parts[ord(match.group()) - _FIRST], prose)
+
+    def protect_placeholders(self) -> None:
+        """Put a placeholder for each character of the text that would be taken for one."""
+        numbers = count(_FIRST)
+        self.parts = PLACEHOLDER.findall(self.text)
+        self.prose = PLACEHOLDER.sub(lambda _: chr(next(numbers)), self.text)
+
+    def protect(self, spans: Iterable[Span]) -> None:
+        """Put a placeholder for each span of the prose; the spans are in order."""
+        pieces, position = [], 0
+        for begin, end in spans:
+            if begin < position or begin == end:
+                continue
+            self.parts.append(self.restore(self.prose[begin:end]))
+            pieces += [self.prose[position:begin], chr(_FIRST + len(self.parts) - 1)]
+            position = end
+        self.prose = "".join([*pieces, self.prose[position:]])
+
+
+def protect_text(text: str, *, strip_tags: bool) -> ProtectedText:
+    """Return the text with its protected parts replaced by placeholders.
+
+    `strip_tags` says that formatting tags are no content. Text with too many parts is protected
+    as a whole.
+    """
+    protected = ProtectedText(text=text, prose=text)
+    if not _SIGN.search(text) and not code_detection.has_sign(text):
+        return protected
+    if len(text) > _LAST - _FIRST:
+        protected.protect([(0, len(text))])
+        return protected
+    protected.protect_placeholders()
+    for signs, find_spans in _FINDERS:
+        if any(map(protected.prose.__contains__, signs)):
+            protected.protect(find_spans(protected.prose))
+    if code_detection.has_sign(protected.prose):
+        protected.protect(code_detection.find_code(protected.prose))
+    for signs, find_spans in _FINDERS_IN_PROSE:
+        if any(map(protected.prose.__contains__, signs)):
+            protected.protect(find_spans(protected.prose))
+    tags = list(markup.find_kept_markup(protected.prose, strip_tags=strip_tags))
+    protected.keeps_markup = bool(tags)
+    protected.protect(tags)
+    if "<" in protected.prose:
+        protected.protect(_list_matches(_GENERIC, protected.prose))
+    return protected
+
+
+def _list_matches(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
+    """Yield the span of each match; a URL, an address or a path ends before the sentence's mark."""
+    for match in pattern.finditer(text):
+        length = len(match.group())
+        if pattern in (_URL, _EMAIL, _PATH):
+            length = len(_strip_sentence_end(match.group()))
+        if length > 1:
+            yield match.start(), match.start() + length
+
+
+def _find_regular_expressions(text: str) -> Iterator[Span]:
+    """Yield the span of each word that has a sign of a regular expression."""
+    for word in _WORD.finditer(text):
+        if _REGEX_SIGN.search(word.group()):
+            yield word.span()
+
+
+def _strip_sentence_end(url: str) -> str:
+    """Return the URL without the marks at its end that belong to the sentence."""
+    while url and url[-1] in _ENDS_SENTENCE:
+        if url[-1] == ")" and url.count("(") >= url.count(")"):
+            break
+        url = url[:-1]
+    return url
+
+
+def _find_backticks(text: str, *, fences: bool) -> Iterator[Span]:
+    """Yield the span of each fenced block, or of each piece of inline code."""
+    position = 0
+    while match := _FENCE.search(text, position):
+        run = match.group().strip()
+        line = text.rfind("\n", 0, match.end()) + 1
+        span = (
+            _find_block(text, run, line, match.end())
+            if len(run) >= 3
+            else _find_inline(text, run, match)
+        )
+        if span is None:
+            position = match.end()
+            continue
+        begin, end, is_block = span
+        if is_block == fences:
+            yield begin, end
+        position = end
+
+
+def _find_block(text: str, run: str, line: int, end: int) -> tuple[int, int, bool] | None:
+    """Return the span of the code that a run of three or more marks opens, and if it is a block."""
+    begin = end - len(run)
+    line_end = text.find("\n", end)
+    rest = text[end:] if line_end < 0 else text[end:line_end]
+    starts_line = _LINE_PREFIX.fullmatch(text, line, begin) is not None
+    closing = re.compile(rf"(?<!{run[0]}){run}(?!{run[0]})")
+    if run[0] == "`" and (inline := closing.search(rest)):
+        return begin, end + inline.end(), False
+    if starts_line:
+        fence = re.compile(rf"\n[^\S\n]*(?:>[^\S\n]*)*{run}{run[0]}*[^\S\n]*(?=\n|\Z)")
+    elif line_end >= 0 or rest.strip():
+        fence = re.compile(rf"{run}{run[0]}*")
+    else:
+        return None
+    match = fence.search(text, end)
+    return (line if starts_line else begin), match.end() if match else len(text), True
+
+
+def _find_inline(text: str, run: str, match: re.Match[str]) -> tuple[int, int, bool] | None:
+    """Return the span of the inline code that a run of one or two backticks opens."""
+    paragraph = _BLANK_LINE.search(text, match.end())
+    limit = paragraph.start() if paragraph else len(text)
+    closing = re.compile(rf"(?<!`){run}(?!`)").search(text, match.end(), limit)
+    return (match.start(), closing.end(), False) if closing else None
+
+
+_FINDERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
+    (("```", "~~~"), partial(_find_backticks, fences=True)),
+    (("{", "["), embedded_json.find_json),
+    (("{", "['"), partial(_list_matches, _PYTHON_LITERAL)),
+    (("`",), partial(_find_backticks, fences=False)),
+)
+"""Kinds of parts that may hold code of any language, each with the signs of which it has one."""
+_FINDERS_IN_PROSE: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
+    (("$$", "\\"), partial(_list_matches, _LATEX)),
+    (("://", "www."), partial(_list_matches, _URL)),
+    (("@",), partial(_list_matches, _EMAIL)),
+    (("/", "\\"), partial(_list_matches, _PATH)),
+    (("(?", "\\", "[^", "^"), _find_regular_expressions),
+)
+"""Kinds of parts within lines of prose."""

@@ -1,0 +1,1 @@
+"""Rows of data files become records: start with `row_conversion`, which calls all other modules."""

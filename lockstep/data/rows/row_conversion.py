@@ -1,0 +1,293 @@
+"""Conversion of rows to records: each row is parsed, checked, cleaned and scored by itself."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lockstep.data import invalid_bytes, language, quality, strict_json
+from lockstep.data.cleaning.cleaner import Cleaner, Role
+from lockstep.data.file_reading import RawRow
+from lockstep.data.grades import Grades, make_code
+from lockstep.data.label_studio import voting
+from lockstep.data.label_studio.voting import Vote
+from lockstep.data.quality import QualityParams
+from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
+from lockstep.data.rows import field_synonyms, row_fields, row_formats
+from lockstep.data.rows.conversation import Conversation
+from lockstep.data.rows.row_templates import DerivedColumns
+from lockstep.data.sources import Source
+from lockstep.records import Message, Record, parse_labels
+
+
+@dataclass(slots=True)
+class ConvertedRows:
+    """The result of converting some rows."""
+
+    records: list[Record] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+    cleaned: Counter[str] = field(default_factory=Counter)
+    """Number of records that each cleaning step changed."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Number of records in which each quality signal found a fault."""
+    shortened: int = 0
+    """Number of records without the turns after the last one that may be learnt."""
+    grades: dict[str, Any] = field(default_factory=dict)
+    """Summary of the grades of all records, once all rows are converted."""
+    graded: set[str] = field(default_factory=set)
+    """Item codes of the records that people graded."""
+    votes: list[tuple[str, Vote]] = field(default_factory=list)
+    """Answers of annotators, each with the name of its source."""
+    columns: set[str] = field(default_factory=set)
+    """Columns that at least one row has."""
+
+    def add(self, other: "ConvertedRows") -> None:
+        """Add the result of other rows."""
+        self.records += other.records
+        self.rejected += other.rejected
+        self.cleaned += other.cleaned
+        self.faults += other.faults
+        self.shortened += other.shortened
+        self.graded |= other.graded
+        self.votes += other.votes
+        self.columns |= other.columns
+
+
+class RowConverter:
+    """Converts the rows of one source to records."""
+
+    def __init__(
+        self,
+        source: Source,
+        labels: frozenset[str] | None,
+        cleaner: Cleaner,
+        limits: QualityParams,
+        max_characters: int,
+        grades: Grades | None = None,
+    ) -> None:
+        """Create a converter; `labels` are the allowed labels, None allows all."""
+        self.grades = grades or {}
+        self.source = source
+        self.labels = labels and {cleaner.clean(label, "assistant")[0] for label in labels}
+        self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
+        self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
+
+    def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
+        """Convert each (origin, row) to a record or to a rejected row."""
+        converted = ConvertedRows()
+        for origin, row in rows:
+            try:
+                converted.records += self._convert_row(origin, row, converted)
+            except InvalidRowError as invalid:
+                error = invalid_bytes.explain_error(invalid, row, self.source.encoding)
+                text = shorten_row(row.row if isinstance(row, InvalidRowError) else row)
+                converted.rejected.append(
+                    RejectedRow(origin=origin, reason=str(error), row=text, detail=error.detail)
+                )
+        return converted
+
+    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> list[Record]:
+        """Return the records of a row; add its votes, faults and cleaning steps to `converted`.
+
+        A row has several records if it is a preference with several answers on a side. They are
+        a group, so that they stay in one split.
+        """
+        row = self._parse_row(raw_row, converted)
+        conversations = row_formats.parse_row(row, self.source)
+        group = self._read_group(row)
+        if len(conversations) == 1:
+            results = [self._convert_conversation(origin, row, group, conversations[0], converted)]
+        else:
+            results = [
+                self._convert_conversation(
+                    f"{origin}.{number}", row, group or f"row={origin}", pair, converted
+                )
+                for number, pair in enumerate(conversations, 1)
+            ]
+        for _, faults, changed in results:
+            if faults:
+                converted.faults.update(faults)
+            if changed:
+                converted.cleaned.update(changed)
+        converted.shortened += conversations[0].is_shortened
+        return [record for record, _, _ in results]
+
+    def _convert_conversation(
+        self,
+        origin: str,
+        row: dict[str, Any],
+        group: str,
+        conversation: Conversation,
+        converted: ConvertedRows,
+    ) -> tuple[Record, Sequence[str], set[str]]:
+        """Return a record, its quality faults and the cleaning steps that changed it.
+
+        If people graded it, add its item code to `converted`.
+        """
+        changed: set[str] = set()
+        messages = [self._clean_message(message, changed) for message in conversation.messages]
+        rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
+        self._check_labels(messages[-1]["content"])
+        slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
+        if conversation.reject_reason:
+            slices.setdefault(field_synonyms.REJECT_REASON, conversation.reject_reason)
+        record = Record(
+            messages=messages,
+            task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
+            source=self.source.name,
+            origin=origin,
+            slices=slices,
+            weight=self.source.weight * conversation.weight,
+            rejected=rejected,
+            margin=conversation.margin,
+            desirable=conversation.desirable,
+            accepted_calls=conversation.accepted_calls,
+            tools=conversation.tools,
+            group=group,
+            language=language.detect_language(_join_user_texts(messages)),
+        )
+        self._check_grades(record, converted)
+        faults = quality.find_faults(record, self.limits)
+        if faults:
+            record = replace(record, quality=quality.compute_score(faults))
+            if record.quality < self.limits.min_score:
+                raise InvalidRowError("low_quality", detail=f"faults: {', '.join(faults)}")
+        return record, faults, changed
+
+    def _check_grades(self, record: Record, converted: ConvertedRows) -> None:
+        """Raise InvalidRowError if the record has a low grade; note that it has grades."""
+        code = make_code(record) if self.grades else ""
+        if code not in self.grades:
+            return
+        converted.graded.add(code)
+        dimension, grade = min(self.grades[code].items(), key=lambda item: item[1])
+        if grade < self.limits.min_grade:
+            raise InvalidRowError("low_grade", detail=f"{dimension}: {round(grade, 2):g}")
+
+    def _parse_row(self, raw_row: RawRow, converted: ConvertedRows) -> dict[str, Any]:
+        """Return the columns of a row, with the constants of the source."""
+        if isinstance(raw_row, InvalidRowError):
+            raise raw_row
+        row = _parse_line(raw_row) if isinstance(raw_row, str) else raw_row
+        if self.source.format == "label_studio":
+            votes = voting.read_votes(row)
+            converted.votes += [(self.source.name, vote) for vote in votes]
+            row = voting.merge_votes(row, votes)
+        if not isinstance(row, dict):
+            raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
+        row_fields.check_names(row)
+        if self.source.constants:
+            row |= self.source.constants
+        if self.derived_columns:
+            row = self.derived_columns.add_to(row)
+        converted.columns.update(row)
+        return row
+
+    def _check_labels(self, answer: str) -> None:
+        """Raise InvalidRowError for a label that is not allowed, with the most similar one."""
+        if self.labels is None or self.labels >= set(parse_labels(answer)):
+            return
+        label = next(label for label in parse_labels(answer) if label not in self.labels)
+        nearest = difflib.get_close_matches(label, sorted(self.labels), n=1)
+        question = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise InvalidRowError(
+            "unknown_label",
+            detail=f"{show_value(label)} is not in {self.source.labels}{question}",
+        )
+
+    def _read_group(self, row: dict[str, Any]) -> str:
+        """Return the group as `column=value`, so that files with the same column share groups."""
+        name = row_fields.get_named_field(row, self.source, "group")
+        if not name and voting.GROUP in row:
+            return str(row[voting.GROUP])
+        return name and f"{self.source.get_column('group')}={name}"
+
+    def _clean_rejected(
+        self, rejected: str | Message | None, answer: Message, changed: set[str]
+    ) -> str | Message | None:
+        """Return the clean rejected answer; raise InvalidRowError if it equals the chosen one."""
+        if rejected is None:
+            return None
+        message = (
+            {"role": "assistant", "content": rejected} if isinstance(rejected, str) else rejected
+        )
+        message = self._clean_message(message, changed)
+        if message == answer:
+            raise InvalidRowError("chosen_equals_rejected", detail="after cleaning")
+        return message["content"] if isinstance(rejected, str) else message
+
+    def _clean_message(self, message: Message, changed: set[str]) -> Message:
+        """Return a message with clean content, reasoning and tool call arguments.
+
+        Add the names of the steps that changed something to `changed`. Raise InvalidRowError if
+        no text is left.
+        """
+        role: Role = "text" if self.source.format == "text" else message["role"]
+        text = self._clean_text(message["content"], role, changed)
+        if not text.strip() and "tool_calls" not in message and message["role"] != "tool":
+            raise InvalidRowError("empty_after_cleaning")
+        if text is not message["content"]:
+            message = {**message, "content": text}
+        if "reasoning_content" in message:
+            reasoning = self._clean_text(message["reasoning_content"], "reasoning", changed)
+            message = {**message, "reasoning_content": reasoning}
+        if "tool_calls" in message:
+            calls = [self._clean_call(call, changed) for call in message["tool_calls"]]
+            message = {**message, "tool_calls": calls}
+        return message
+
+    def _clean_call(self, call: dict[str, Any], changed: set[str]) -> dict[str, Any]:
+        """Return a tool call with clean arguments; by default, no step changes them."""
+        function = call["function"]
+        arguments = self._clean_values(function["arguments"], changed)
+        return {**call, "function": {**function, "arguments": arguments}}
+
+    def _clean_values(self, value: Any, changed: set[str]) -> Any:
+        if isinstance(value, str):
+            return self._clean_text(value, "arguments", changed)
+        if isinstance(value, list):
+            return [self._clean_values(child, changed) for child in value]
+        if isinstance(value, dict):
+            return {key: self._clean_values(child, changed) for key, child in value.items()}
+        return value
+
+    def _clean_text(self, text: str, role: Role, changed: set[str]) -> str:
+        """Return the clean text.
+
+        Raise InvalidRowError if it was decoded wrongly, is too long or has a control token.
+        """
+        if self.cleaner.is_clean(text, role) and len(text) <= self.max_characters:
+            return text
+        if encoding := self.cleaner.guess_wrong_encoding(text, role):
+            detail = (
+                f"reads like {encoding} decoded as latin-1: set the source's encoding: {encoding}"
+            )
+            raise InvalidRowError("wrong_encoding", detail=detail)
+        text, steps = self.cleaner.clean(text, role)
+        if len(text) > self.max_characters:
+            raise InvalidRowError(
+                "too_long",
+                detail=f"a text has {len(text)} characters, more than prepare.max_characters",
+            )
+        if ("<" in text or "[" in text) and (found := row_fields.CONTROL_TOKEN.search(text)):
+            raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
+        changed |= steps
+        return text
+
+
+def _join_user_texts(messages: list[Message]) -> str:
+    """Return the later `Record.user_text`, without the cost of creating the record twice."""
+    texts = [message["content"] for message in messages if message["role"] == "user"]
+    return "\n".join(texts) or messages[-1]["content"]
+
+
+def _parse_line(line: str) -> Any:
+    """Return the JSON value in a line; raise InvalidRowError if there is none."""
+    try:
+        return strict_json.parse(line)
+    except InvalidRowError as error:
+        is_incomplete = line.startswith("{") and line[-1] not in "}\n"  # the last line of a file
+        if str(error) == "invalid_json" and is_incomplete:
+            raise InvalidRowError("truncated_last_line") from None
+        raise

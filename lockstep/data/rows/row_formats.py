@@ -1,0 +1,266 @@
+"""Row formats: each function turns a row of one format into a conversation."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from lockstep.data.label_studio import spans, voting
+from lockstep.data.rejected_rows import InvalidRowError, show_value
+from lockstep.data.rows import (
+    bfcl_rows,
+    conversation,
+    message_parsing,
+    preference_rows,
+    row_fields,
+    tool_parsing,
+    transcripts,
+)
+from lockstep.data.rows.conversation import Conversation
+from lockstep.data.rows.row_fields import Row
+from lockstep.data.sources import Source
+from lockstep.data.span_annotations import span_rows
+
+_TRUTH_VALUES = {True: True, False: False, "true": True, "false": False}
+
+
+def parse_row(row: Row, source: Source) -> list[Conversation]:
+    """Return the conversations in a row; raise InvalidRowError if there is none.
+
+    A row has several if it is a preference with several answers on a side, or a benchmark's
+    conversation with right calls in several turns.
+    """
+    if source.format == "preference":
+        conversations = preference_rows.parse_preference(row, source)
+    elif source.format == "bfcl":
+        conversations = bfcl_rows.parse_bfcl(row, source)
+    else:
+        conversations = [ROW_PARSERS[source.format](row, source)]
+    for parsed in conversations:
+        conversation.add_row_fields(parsed, row, source)
+        parsed.messages = message_parsing.check_order(parsed.messages, source)
+        _drop_unlearnt_end(parsed)
+    return conversations
+
+
+def _drop_unlearnt_end(parsed: Conversation) -> None:
+    """Leave out the turns after the last one that may be learnt, which becomes the answer."""
+    for message in parsed.messages:
+        if "weight" in message:
+            break
+    else:
+        return
+    number = len(parsed.messages)
+    parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
+    parsed.is_shortened = len(parsed.messages) < number
+    if parsed.is_shortened and parsed.desirable is not None:
+        raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
+
+
+def _parse_alpaca(row: Row, source: Source) -> Conversation:
+    """Read `instruction`, `input` or both, and `output`."""
+    values = {
+        name: row_fields.get_optional_field(row, source, name) for name in ("instruction", "input")
+    }
+    parts = [
+        row_fields.check_text(value, name)
+        for name, value in values.items()
+        if value is not None and not (isinstance(value, str) and not value.strip())
+    ]
+    if not parts:
+        raise InvalidRowError(
+            "missing_instruction",
+            detail="instruction and input are both empty or missing; the row has "
+            f"{', '.join(map(str, row))}",
+        )
+    turns = [*_read_history(row, source), ("user", "\n".join(parts))]
+    turns.append(("assistant", row_fields.get_text_field(row, source, "output")))
+    return Conversation([{"role": role, "content": text} for role, text in turns])
+
+
+def _read_history(row: Row, source: Source) -> Iterator[tuple[str, str]]:
+    """Yield the turns of earlier (question, answer) pairs."""
+    pairs = row_fields.get_optional_field(row, source, "history") or []
+    if isinstance(pairs, str):
+        pairs = row_fields.parse_json(pairs, "history")
+    for pair in pairs if isinstance(pairs, list) else [pairs]:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise InvalidRowError(
+                "history_not_pairs", detail=f"{show_value(pair)} is no [question, answer]"
+            )
+        yield "user", row_fields.check_text(pair[0], "history")
+        yield "assistant", row_fields.check_text(pair[1], "history")
+
+
+def _parse_messages(row: Row, source: Source) -> Conversation:
+    return _parse_turns(row, source, "messages")
+
+
+def _parse_sharegpt(row: Row, source: Source) -> Conversation:
+    return _parse_turns(row, source, "conversations")
+
+
+def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
+    """Read a list of turns, the JSON text of one, or a transcript."""
+    value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
+        messages, tools = transcripts.parse_conversation(
+            row_fields.check_text(value, name), name, source
+        )
+        return Conversation(messages, tools=tools)
+    return Conversation(message_parsing.parse_messages(value, name, source))
+
+
+def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
+    value = row_fields.get_required_field(row, source, "prompt")
+    prompt = preference_rows.parse_texts(value, "prompt", "user", source)
+    value = row_fields.get_required_field(row, source, "completion")
+    if (calls := _find_calls(value, row, source)) is not None:
+        return bfcl_rows.answer_by_calls(prompt, calls, source)
+    return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
+
+
+def _find_calls(value: Any, row: Row, source: Source) -> list[Any] | None:
+    """Return the calls that the answer of a row with tools consists of; None: it is another one."""
+    if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
+        return None
+    if not conversation.has_tools(row, source):
+        return None
+    if isinstance(value, str):
+        try:
+            value = row_fields.parse_json(value, "completion")
+        except InvalidRowError:
+            return None
+    calls = [value] if isinstance(value, dict) else value
+    if not isinstance(calls, list):
+        return None
+    are_calls = all(isinstance(call, dict) and tool_parsing.is_call(call) for call in calls)
+    return calls if are_calls else None
+
+
+def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
+    """Read `messages`, or `prompt` and `completion`, and a `label` that is true or false."""
+    if source.get_column("messages") in row:
+        conversation = _parse_messages(row, source)
+    else:
+        conversation = _parse_prompt_completion(row, source)
+    label = row_fields.get_required_field(row, source, "label")
+    if isinstance(label, str):
+        label = label.strip().lower()
+    if not isinstance(label, bool | int | str) or label not in _TRUTH_VALUES:
+        raise InvalidRowError("label_not_true_or_false", detail=f"it is {show_value(label)}")
+    conversation.desirable = _TRUTH_VALUES[label]
+    return conversation
+
+
+def _parse_classification(row: Row, source: Source) -> Conversation:
+    text = row_fields.get_text_field(row, source, "text")
+    return _make_pair(text, row_fields.get_label_field(row, source))
+
+
+def _parse_multi_label(row: Row, source: Source) -> Conversation:
+    """Read `labels`, a list or its JSON text; the answer is the sorted list as JSON."""
+    value = row_fields.get_required_field(row, source, "labels")
+    if isinstance(value, str):
+        value = row_fields.parse_json(value, "labels")
+    if not isinstance(value, list):
+        raise InvalidRowError("labels_not_a_list", detail=f"they are {show_value(value)}")
+    labels = sorted({row_fields.read_label(label, source) for label in value})
+    answer = orjson.dumps(labels).decode()
+    return _make_pair(row_fields.get_text_field(row, source, "text"), answer)
+
+
+def _parse_regression(row: Row, source: Source) -> Conversation:
+    """Read `value`, a finite number; the answer has 15 significant digits at most."""
+    value = row_fields.get_required_field(row, source, "value")
+    number = row_fields.parse_number(value)
+    if not math.isfinite(number):
+        raise InvalidRowError("value_not_a_number", detail=f"it is {show_value(value)}")
+    return _make_pair(row_fields.get_text_field(row, source, "text"), f"{number:.15g}")
+
+
+def _parse_ifeval(row: Row, source: Source) -> Conversation:
+    """Read `prompt`, and the rules in `instruction_id_list` and `kwargs`, which fit each other.
+
+    The answer is the JSON list of the rules. An empty argument is one that a rule does not have.
+    """
+    names, arguments = (_read_list(row, source, name) for name in ("instruction_id_list", "kwargs"))
+    if not names or len(names) != len(arguments):
+        raise InvalidRowError(
+            "rules_and_kwargs_differ",
+            detail=f"{len(names)} instructions, keyword arguments of {len(arguments)}",
+        )
+    rules = [
+        {"rule": row_fields.check_text(name, "instruction_id_list"), **_read_arguments(kwargs)}
+        for name, kwargs in zip(names, arguments, strict=True)
+    ]
+    prompt = row_fields.get_text_field(row, source, "prompt")
+    return _make_pair(prompt, orjson.dumps(rules).decode())
+
+
+def _read_list(row: Row, source: Source, name: str) -> list[Any]:
+    value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str):  # a cell of a table
+        value = row_fields.parse_json(value, name)
+    if not isinstance(value, list):
+        raise InvalidRowError(f"{name}_not_a_list", detail=f"{name} holds {show_value(value)}")
+    return value
+
+
+def _read_arguments(kwargs: Any) -> dict[str, Any]:
+    """Return the arguments of a rule without empty ones; tables store whole numbers as floats."""
+    if isinstance(kwargs, str):
+        kwargs = row_fields.parse_json(kwargs, "kwargs")
+    if kwargs is None:
+        return {}
+    if not isinstance(kwargs, dict):
+        raise InvalidRowError("kwargs_not_an_object", detail=f"kwargs holds {show_value(kwargs)}")
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in kwargs.items()
+        if value not in (None, "", [])
+    }
+
+
+def _parse_text(row: Row, source: Source) -> Conversation:
+    text = row_fields.get_text_field(row, source, "text")
+    return Conversation([{"role": "assistant", "content": text}])
+
+
+def _parse_spans(row: Row, source: Source) -> Conversation:
+    """Read a text and its spans; the answer is the slots, or the text with tags."""
+    text, found = span_rows.read_row(row, source)
+    return _make_pair(text, spans.WRITERS[source.annotation or "slots"](found, text))
+
+
+def _parse_label_studio(row: Row, source: Source) -> Conversation:
+    """Read the text and the answer of the annotators, or both answers of a comparison."""
+    question = row_fields.get_text_field(row, source, "text")
+    conversation = _make_pair(question, row_fields.check_text(row.get(voting.ANSWER), "answer"))
+    if voting.REJECTED in row:
+        conversation.rejected = row_fields.check_text(row[voting.REJECTED], "answer")
+    return conversation
+
+
+ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
+    "alpaca": _parse_alpaca,
+    "messages": _parse_messages,
+    "sharegpt": _parse_sharegpt,
+    "prompt_completion": _parse_prompt_completion,
+    "unpaired_preference": _parse_unpaired_preference,
+    "classification": _parse_classification,
+    "multi_label": _parse_multi_label,
+    "regression": _parse_regression,
+    "text": _parse_text,
+    "spans": _parse_spans,
+    "label_studio": _parse_label_studio,
+    "ifeval": _parse_ifeval,
+}
+"""Parser of each row format whose rows have one conversation."""
+
+
+def _make_pair(question: str, answer: str) -> Conversation:
+    return Conversation(
+        [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    )

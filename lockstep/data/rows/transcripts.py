@@ -1,0 +1,169 @@
+r"""Conversations in one text, whose turns begin with the name of a speaker at the start of a line.
+
+Anthropic's preferences have `\n\nHuman: … \n\nAssistant: …`, Glaive's function-calling data
+`USER: … ASSISTANT: … <|endoftext|> FUNCTION RESPONSE: …`. A name inside a line is no turn.
+"""
+
+import json
+import re
+from typing import Any
+
+from lockstep.data.rejected_rows import InvalidRowError, show_value
+from lockstep.data.rows import row_fields, textual_calls, tool_parsing
+from lockstep.data.sources import Source
+from lockstep.records import Message
+
+_FAMILIES: tuple[dict[str, str], ...] = (
+    {"Human": "user", "Assistant": "assistant", "System": "system"},
+    {"User": "user", "Assistant": "assistant", "System": "system"},
+    {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system", "FUNCTION RESPONSE": "tool"},
+    {"### Human": "user", "### Assistant": "assistant", "### System": "system"},
+    {"### User": "user", "### Assistant": "assistant", "### System": "system"},
+    {"用户": "user", "助手": "assistant", "系统": "system"},
+)
+"""Names that mark turns together, and the roles that they stand for."""
+
+_ANTHROPIC_MARK = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant|System):")
+_END_OF_TEXT = re.compile(r"\s*<\|endoftext\|>\s*\Z")
+_SYSTEM_MARK = re.compile(r"\s*SYSTEM:\s*")
+_FUNCTIONS = re.compile(r"^\s*(?=(?:\[\s*)?\{)", re.MULTILINE)
+"""The beginning of the functions in a system message."""
+_DECODER = json.JSONDecoder()
+
+_INTRODUCTION = re.compile(
+    r"you are an? (?:helpful )?(?:ai )?assistant,? with access to the following functions"
+    r"(?:\.|:|\Z)|use them if (?:required|needed|necessary)(?:\.|:|\s*-|\Z)|\s*-\s*\Z",
+    re.IGNORECASE,
+)
+"""Sentences of a system message that say only that there are functions."""
+
+
+def parse_transcript(text: str) -> list[Message]:
+    r"""Return the turns of a text `\n\nHuman: … \n\nAssistant: …`; none if it is another text."""
+    marks = list(_ANTHROPIC_MARK.finditer(text))
+    if len(marks) < 2 or marks[0].start() or marks[0][1] == "Assistant":
+        return []
+    return _divide(text, marks, _FAMILIES[0])
+
+
+def parse_conversation(
+    text: str, name: str, source: Source
+) -> tuple[list[Message], list[dict[str, Any]]]:
+    """Return the turns of a transcript, and the functions in its system turn.
+
+    Raise InvalidRowError if the text does not begin with a turn, or if it is unclear where its
+    turns begin.
+    """
+    own_names = {key: str(role) for key, role in source.roles.items() if role != "tool_call"}
+    for roles in (own_names, *_FAMILIES):
+        marks = _find_marks(text, roles)
+        found = {roles[mark[2]] for mark in marks}
+        if {"user", "assistant"} <= found:
+            _check_separation(marks)
+            return _read_turns(_divide(text, marks, roles))
+    raise InvalidRowError(
+        f"{name}_not_turns",
+        detail=f"{name} holds {show_value(text)}: neither a list of turns nor a text whose turns "
+        "begin with Human: and Assistant:, User: and Assistant:, or names in roles of the source",
+    )
+
+
+def split_system(text: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return a system message without `SYSTEM:`, and the functions that it lists as JSON.
+
+    What introduces the functions is dropped if it says only that there are some. A message without
+    the mark stays as it is.
+    """
+    mark = _SYSTEM_MARK.match(text)
+    return _split_functions(text[mark.end() :]) if mark else (text, [])
+
+
+def _find_marks(text: str, roles: dict[str, str]) -> list[re.Match[str]]:
+    """Return the marks of turns at line starts; none if the text does not begin with one."""
+    if not roles:
+        return []
+    names = "|".join(map(re.escape, sorted(roles, key=len, reverse=True)))
+    marks = list(re.finditer(rf"(\A\s*|\n(?:[ \t]*\r?\n)+|\n)({names})\s?[:：]", text))
+    return marks if marks and not marks[0].start() else []
+
+
+def _check_separation(marks: list[re.Match[str]]) -> None:
+    """Raise InvalidRowError if some turns of a speaker follow a blank line and others do not.
+
+    One of them may be a line of an answer that looks like a turn.
+    """
+    separations: dict[str, bool] = {}
+    for number, mark in enumerate(marks[1:], 2):
+        is_apart = mark[1].count("\n") > 1
+        if separations.setdefault(mark[2], is_apart) != is_apart:
+            raise InvalidRowError(
+                "unclear_transcript",
+                detail=f"some turns of {mark[2]} follow a blank line, others such as turn "
+                f"{number} do not; write the conversation as a list of turns",
+            )
+
+
+def _divide(text: str, marks: list[re.Match[str]], roles: dict[str, str]) -> list[Message]:
+    """Return a message for each mark, without an answer that is only begun at the end."""
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    turns = []
+    for mark, end in zip(marks, ends, strict=True):
+        role = roles[mark[mark.lastindex or 0]]
+        content = text[mark.end() : end].strip()
+        turns.append({"role": role, "content": content})
+    if not turns[-1]["content"] and turns[-1]["role"] == "assistant":
+        turns.pop()  # the end of a prompt
+    for turn in turns:
+        row_fields.check_text(turn["content"], "content")
+    return turns
+
+
+def _read_turns(turns: list[Message]) -> tuple[list[Message], list[dict[str, Any]]]:
+    """Return the turns with tool calls in the answers, and the functions of the system turn."""
+    messages: list[Message] = []
+    tools: list[dict[str, Any]] = []
+    for turn in turns:
+        role = turn["role"]
+        if role == "system":
+            system, tools = _split_functions(turn["content"])
+            if not system:
+                continue
+            turn = {**turn, "content": system}
+        elif role == "assistant":
+            turn = read_answer(_END_OF_TEXT.sub("", turn["content"]))
+        messages.append(turn)
+    return messages, tools
+
+
+def read_answer(text: str) -> Message:
+    """Return an answer whose text may end with tool calls."""
+    message: Message = {"role": "assistant", "content": row_fields.check_characters(text)}
+    content = textual_calls.split_calls(text)
+    if content is not None:
+        message |= {"content": content.text, "tool_calls": content.calls}
+        if content.reasoning:
+            message["reasoning_content"] = content.reasoning
+    elif "<functioncall>" in row_fields.check_text(text, "content"):
+        raise InvalidRowError("tool_call_inside_text", detail=f"an answer is {show_value(text)}")
+    return message
+
+
+def _split_functions(text: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return a text without the functions at its end, and these."""
+    begin = _FUNCTIONS.search(text)
+    if begin is None:
+        return text.strip(), []
+    position, values = begin.end(), []
+    while position < len(text):
+        try:
+            value, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            raise InvalidRowError(
+                "tools_not_json",
+                detail=f"the system message ends with {show_value(text[position:])}, which is no "
+                "function in JSON",
+            ) from None
+        values += value if isinstance(value, list) else [value]
+        position += len(text[position:]) - len(text[position:].lstrip(" \t\r\n,"))
+    introduction = text[: begin.start()].strip()
+    return _INTRODUCTION.sub("", introduction).strip(), tool_parsing.parse_tools(values)
