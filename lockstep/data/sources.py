@@ -194,7 +194,7 @@ class Source(Section):
     """label_studio: other reading of the answers. labels: choices are always a list; text: choices
     of JSON-MIN are free text; mean: ratings and numbers are averaged; tags: spans are tags in the
     text (spans too); utterances: each labelled turn of a dialogue is a record. Empty: see
-    docs/data.md."""
+    docs/annotation.md."""
     ends: Literal["", "exclusive", "inclusive"] = ""
     """spans: whether the end of a span is its last character or token (inclusive), or the one after
     it; empty: the marked texts decide that are repeated beside it; exclusive without any."""

@@ -2,7 +2,8 @@
 
 Run `python -m lockstep.human.grading_form data/prepared/train.jsonl OUT`. OUT gets sheet-1.csv,
 sheet-2.csv … for the graders, and tasks.json and labelling.xml for Label Studio. Put the filled
-sheets, or the export as JSON, into data/raw and name them in prepare.quality.grades (docs/data.md).
+sheets, or the export as JSON, into data/raw and name them in prepare.quality.grades
+(docs/annotation.md).
 """
 
 from pathlib import Path

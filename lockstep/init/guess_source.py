@@ -65,7 +65,7 @@ def guess_source(path: Path) -> SourceGuess:
                 return _describe(format, columns, encoding, rows, fields)
     raise UserError(
         f"{path}: no format fits the columns {', '.join(fields[:12])}; rename columns, or set "
-        "prepare.sources by hand (docs/data.md shows the formats)"
+        "prepare.sources by hand (docs/formats.md shows the formats)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The fragments of docs/data.md read the files that they are about."""
+"""The fragments of docs/data.md and docs/formats.md read the files that they are about."""
 
 import json
 from pathlib import Path
@@ -101,7 +101,8 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
 
 SECTIONS = [
     YAML(typ="safe", pure=True).load(text).get("prepare", {})
-    for text in list_blocks("docs/data.md", "yaml")
+    for page in ("docs/data.md", "docs/formats.md")
+    for text in list_blocks(page, "yaml")
 ]
 FRAGMENTS = [
     section
