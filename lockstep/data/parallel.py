@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,13 +56,13 @@ def map_chunks(
         for chunk in chain(first, remaining):
             worker = workers.find_idle()
             if worker is not None:
-                worker.send(chunk)
+                workers.send(worker, chunk)
                 pending.append(worker)
             elif workers.starting:
                 pending.append(_Computed(function(chunk)))
             else:
                 worker, result = workers.receive_oldest(pending)
-                worker.send(chunk)  # before the caller uses the result, which takes time
+                workers.send(worker, chunk)  # before the caller uses the result, which takes time
                 pending.append(worker)
                 yield result
             while pending and isinstance(oldest := pending[0], _Computed):
@@ -121,6 +121,13 @@ class _Workers:
             self.idle.append(connection)
         return self.idle.pop() if self.idle else None
 
+    def send(self, worker: Connection, chunk: Any) -> None:
+        """Give a worker a chunk; raise an error that says how it ended if it did."""
+        try:
+            worker.send(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            self._raise_end()
+
     def receive_oldest(self, pending: deque[Connection | _Computed]) -> tuple[Connection, Any]:
         """Return the worker that has had its chunk for longest, and the result."""
         worker = pending.popleft()
@@ -139,12 +146,14 @@ class _Workers:
         try:
             return worker.recv()
         except (EOFError, ConnectionResetError):
-            time.sleep(0.2)  # a signal that ended the worker may be about to reach this process too
-            if (code := self.process.poll()) and code > 0:  # its traceback is on stderr
-                raise RuntimeError(f"a worker process ended with code {code}") from None
-            raise MemoryError(
-                "a worker process was killed, most often for lack of memory"
-            ) from None
+            self._raise_end()
+
+    def _raise_end(self) -> NoReturn:
+        """Raise an error that says how a worker ended."""
+        time.sleep(0.2)  # a signal that ended the worker may be about to reach this process too
+        if (code := self.process.poll()) and code > 0:  # its traceback is on stderr
+            raise RuntimeError(f"a worker process ended with code {code}") from None
+        raise MemoryError("a worker process was killed, most often for lack of memory") from None
 
 
 @contextmanager

@@ -1,9 +1,12 @@
 """Chunks are computed in new processes, in order, whatever threads this process has started."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,25 @@ def raise_at_seven(number: int) -> int:
     if number == 7:
         raise KeyError("seven")
     return number
+
+
+def compute_and_die(parent: int) -> None:
+    """End this process, if it is a worker, soon after it has sent its result."""
+    if os.getpid() != parent:
+        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+
+def die_at_once(parent: int) -> None:
+    """End this process if it is a worker."""
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def repeat_slowly(value: int) -> Iterator[int]:
+    """Yield a value until an error ends the test."""
+    while True:
+        yield value
+        time.sleep(0.1)
 
 
 def count_until_workers_compute() -> Iterator[int]:
@@ -59,6 +81,14 @@ def test_an_error_of_a_chunk_reaches_the_caller() -> None:
     results = parallel.map_chunks(raise_at_seven, range(10_000))
     with pytest.raises(KeyError, match="seven"):
         list(results)
+
+
+@needs_two_processors
+@pytest.mark.parametrize("function", [die_at_once, compute_and_die])
+def test_a_worker_that_was_killed_is_named(function: Callable[[int], None]) -> None:
+    """The second one is dead when it is given the next chunk."""
+    with pytest.raises(MemoryError, match="a worker process was killed"):
+        list(parallel.map_chunks(function, repeat_slowly(os.getpid())))
 
 
 def test_chunks_have_limits() -> None:
