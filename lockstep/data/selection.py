@@ -44,7 +44,7 @@ class Selection:
     """Removes duplicates, conflicts and leaks from a table, and assigns the rest to splits."""
 
     def __init__(self, table: RecordTable, source_splits: Mapping[str, str]) -> None:
-        """Start with all records; `source_splits` maps the path of a source to its `split`."""
+        """Start with all records; `source_splits` maps the name of a source to its `split`."""
         numbers = [PRIORITY.index(source_splits[values.source]) for values in table.metadata]
         self.table = table
         self.source_splits: splitting.SplitIds = np.array(numbers, np.int8)[table.metadata_ids]

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import minimal_rows, voting
+from lockstep.data.rows import field_synonyms
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 from lockstep.data.span_annotations import span_rows
 
@@ -24,8 +25,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "instruction", "query", "input", "source",
                "problem"),
     "completion": ("completion", "response", "answer", "output", "target", "solution"),
-    "system": ("system", "system_prompt", "system_message"),
-    "tools": ("tools", "functions"),
+    "system": field_synonyms.SYSTEM,
+    "tools": field_synonyms.TOOLS,
     "chosen": ("chosen", "preferred", "accepted"),
     "rejected": ("rejected", "dispreferred"),
 }  # fmt: skip
