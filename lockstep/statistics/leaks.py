@@ -14,7 +14,7 @@ from lockstep.data import personal_data
 from lockstep.metrics.scores import split_words
 from lockstep.params import NaturalInt, Section
 from lockstep.predictions import STEPS, ZERO_SHOT, Prediction
-from lockstep.records import Record
+from lockstep.records import Record, dump_json
 from lockstep.statistics import confidence_intervals
 from lockstep.statistics.details import format_interval, round_digits
 from lockstep.suites import GENERATED_FORMS
@@ -169,7 +169,13 @@ def _get_allowed_texts(row: Prediction, prompts: Mapping[str, str]) -> tuple[str
 
 
 def _join_contents(record: Record) -> str:
-    return "\n".join(message["content"] for message in record.prompt)
+    """Return all that the model reads: the texts and calls of the turns, and the tools."""
+    parts = [message["content"] for message in record.prompt]
+    values = [
+        call["function"] for message in record.prompt for call in message.get("tool_calls", ())
+    ]
+    parts += [dump_json(value).decode() for value in [*values, *record.tools]]
+    return "\n".join(parts)
 
 
 def _keep_digits(text: str) -> str:

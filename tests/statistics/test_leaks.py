@@ -71,6 +71,18 @@ def test_what_prompt_or_reference_has_is_no_leak(answer: str, known: str) -> Non
     assert count("personal_data", row, make_record(known, "Hello?", "x")) == 0, "a system message"
 
 
+def test_calls_and_tools_of_the_prompt_are_no_leak() -> None:
+    row = make_row("I wrote to jane@example.org.")
+    call = {"name": "send", "arguments": {"to": "jane@example.org"}}
+    tool = {"type": "function", "function": {"name": "send", "description": "jane@example.org"}}
+    asked = make_record("Write to Jane.", "Done.")
+    turn = {"role": "assistant", "content": "", "tool_calls": [{"function": call}]}
+    assert count("personal_data", row, asked) == 1
+    assert count("personal_data", row, replace(asked, tools=[tool])) == 0
+    called = replace(asked, messages=[asked.messages[0], turn, asked.messages[1]])
+    assert count("personal_data", row, called) == 0
+
+
 TEXT = "one two three four five six seven"
 
 
