@@ -64,7 +64,8 @@ def check_launch(launch: LaunchParams, params: TrainParams) -> None:
         raise UserError(
             f"{where} trained task weights work in one process only; set sft.weighting to fixed"
         )
-    if sharded and any(reward.kind == "model" for reward in params.grpo.rewards):
+    rewards = params.grpo.rewards if params.objective == "grpo" else []
+    if sharded and any(reward.kind == "model" for reward in rewards):
         raise UserError(
             f"{where} {launch.strategy} cannot shard a reward model; set strategy to ddp, in which "
             "each process holds the whole model"

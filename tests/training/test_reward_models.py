@@ -244,6 +244,8 @@ def test_a_sharded_run_has_no_reward_model(
     launch.check_launch(make_launch(processes=2), train)
     with pytest.raises(UserError, match="fsdp cannot shard a reward model"):
         launch.check_launch(make_launch(processes=2, strategy="fsdp"), train)
+    other = make_params(objective="sft", grpo=make_rewards(reward_folder)).train
+    launch.check_launch(make_launch(processes=2, strategy="fsdp"), other)
 
 
 def test_the_first_stage_refuses_a_folder_without_a_reward_model(
