@@ -14,11 +14,14 @@ def may_connect(params: Mapping[str, Any]) -> bool:
     base, judge = params.get("base", {}), params.get("judge", {})
     methods = params.get("augment", {}).get("methods", [])
     sources = params.get("prepare", {}).get("sources", [])
+    train = params.get("train", {})
+    rewards = train.get("grpo", {}).get("rewards", []) if train.get("objective") == "grpo" else []
     return (
         base.get("source") == "hub"
         or judge.get("by") == "endpoint"
         or (judge.get("by") == "model" and _names_hub_model(judge.get("model", {})))
         or any(source.get("hub") for source in sources)
+        or any(map(_names_hub_model, rewards))
         or any(m.get("method") == "paraphrase" or _names_hub_model(m) for m in methods)
     )
 

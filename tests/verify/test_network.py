@@ -9,6 +9,7 @@ from lockstep import params
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.hub.base_params import BaseParams
 from lockstep.judging.judge_params import JudgeParams
+from lockstep.training.train_params import GrpoParams
 from lockstep.verify import accesses, network
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,19 @@ def test_augment_may_connect_to_an_endpoint_or_the_hub(
     section["methods"] = [*section.get("methods", []), method]
     AugmentParams.model_validate(section)
     assert network.may_connect({"augment": section}) is expected
+
+
+@pytest.mark.parametrize(
+    ("objective", "model", "expected"),
+    [("grpo", HUB_MODEL, True), ("grpo", "data/reward", False), ("sft", HUB_MODEL, False)],
+)
+def test_train_may_connect_to_fetch_a_reward_model_from_the_hub(
+    objective: str, model: str, expected: bool
+) -> None:
+    rewards = [{"kind": "model", "model": model, "weight": 1.0}]
+    section = change_section("train", objective=objective, grpo={"rewards": rewards})
+    GrpoParams.model_validate(section["grpo"])
+    assert network.may_connect({"train": section}) is expected
 
 
 def test_no_stage_may_connect_with_the_default_params() -> None:
