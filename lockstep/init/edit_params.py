@@ -22,6 +22,7 @@ SLICE_NAMES = ("prepare.split.by", "human.strata", "evaluate.slices", "evaluate.
 """Lists of slices."""
 ENTRIES = {
     "predict.suites": "task",
+    "predict.few_shot": "task",
     "evaluate.gates": "suite",
     "augment.mix": "slice",
 }
@@ -70,6 +71,10 @@ def remove_names(values: Any, tasks: Collection[str], slices: Collection[str]) -
         section, name = _find_section(values, path)
         entries = section.get(name) or []
         _remove(entries, [entry for entry in entries if entry.get(key) not in known])
+    few_shot = values.get("predict", {}).get("few_shot") or []
+    _remove(
+        few_shot, [entry for entry in few_shot if entry.get("examples", "") not in {"", *known}]
+    )
     methods = values.get("augment", {}).get("methods") or []
     _remove(methods, [method for method in methods if not _list_names(method) <= known])
     domains = values.get("evaluate", {}).get("domains")

@@ -24,6 +24,7 @@ USED: dict[str, Any] = {
     "predict": {
         "suites": [{"task": "intent", "answer": "choice"}],
         "robustness": {"tasks": ["intent"], "paraphrases": "phrasing"},
+        "few_shot": [{"task": "intent", "shots": 4}],
     },
     "judge": {"suites": ["reply"]},
     "human": {"suites": ["reply"], "strata": ["language"]},
@@ -79,3 +80,9 @@ def test_names_that_the_new_source_has_stay() -> None:
     assert values["train"]["tasks"] == ["intent"]
     assert "task_weights" not in values["train"]["sft"]
     assert len(values["augment"]["methods"]) == 2
+
+
+def test_a_few_shot_suite_with_examples_of_another_task_is_removed() -> None:
+    entry = {"path": "own.csv", "format": "classification", "task": "intent"}
+    few_shot = [{"task": "intent", "shots": 2, "examples": name} for name in ("reply", "intent")]
+    assert edit(entry, {"predict": {"few_shot": few_shot}})["predict"]["few_shot"] == few_shot[1:]
