@@ -1,7 +1,6 @@
 """Find the models that a stage uses beside the base: a local folder or a revision on the hub."""
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,17 +13,15 @@ from lockstep.hub import download, local_folder
 ModelReference = Annotated[str, Field(min_length=1)]
 """A local folder, or `owner/name@revision` with all 40 hex digits of the revision."""
 
-_HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
-
 
 def is_hub_name(name: str) -> bool:
     """Whether a name has the form of a model on the hub: `owner/name@revision`."""
-    return _HUB_NAME.fullmatch(name) is not None
+    return download.REFERENCE.fullmatch(name) is not None
 
 
 def resolve_model(reference: ModelReference) -> Path:
     """Return the folder of a model; a model on the hub is downloaded once, to .scratch/models."""
-    hub_name = _HUB_NAME.fullmatch(reference)
+    hub_name = download.REFERENCE.fullmatch(reference)
     if not hub_name:
         folder = Path(reference)
         if not folder.is_dir():

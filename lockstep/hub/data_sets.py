@@ -7,7 +7,6 @@ the library datasets reads both, as `datasets.load_dataset` does.
 import json
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -22,12 +21,10 @@ from lockstep.hub.download import ListedFile, Repository
 CARD = "README.md"
 """The card of a data set, whose metadata can list configurations and the files of their splits."""
 
-_REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
-
 
 def is_data_set_name(reference: str) -> bool:
     """Whether a reference has the form `owner/name@revision`, with all 40 digits."""
-    return _REFERENCE.fullmatch(reference) is not None
+    return download.REFERENCE.fullmatch(reference) is not None
 
 
 def resolve_data_set(
@@ -39,7 +36,7 @@ def resolve_data_set(
     called subsets); an empty one is the default. `is_readable` says by its name whether a file can
     be read. What is already in .scratch/data_sets is not downloaded again, and needs no network.
     """
-    match = _REFERENCE.fullmatch(reference)
+    match = download.REFERENCE.fullmatch(reference)
     if not match:
         raise UserError(
             f"{reference}: not a data set; write owner/name@revision with all 40 digits of the "

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from typing import Literal
 from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.hub import local_folder
+
+REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+"""A model or a data set on the hub: `owner/name@revision`, with all 40 digits of the revision."""
 
 
 @dataclass(frozen=True, slots=True)
