@@ -42,7 +42,8 @@ def read_json_lines(file: DataFile) -> PlacedRows:
 def read_json(file: DataFile) -> PlacedRows:
     """Yield the rows of a JSON value, or of one value per line."""
     text = read_text(file)
-    first = _FIRST_LINE.match(text)[0].strip()  # type: ignore[index]  # it matches "" too
+    match = _FIRST_LINE.match(text)
+    first = match[0].strip() if match else ""
     has_more = len(text.strip()) > len(first)
     if first.startswith("{") and has_more and not _begins_longer_value(first):
         yield from _read_each_line(io.StringIO(text, newline="\n"), file)

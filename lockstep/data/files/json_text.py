@@ -39,7 +39,7 @@ class JsonText:
 
     def skip_blanks(self, position: int = 0) -> int:
         """Return the position of the next character that is not blank."""
-        return _BLANKS.match(self.text, position).end()  # type: ignore[union-attr]  # "" too
+        return _skip(_BLANKS, self.text, position)
 
     def find_place(self, position: int) -> str:
         """Return the line of a position as the place of a row, with the row's rank on that line.
@@ -66,7 +66,7 @@ class JsonText:
         closing = "}" if is_object else "]"
         while True:
             begin = position
-            position = _BLANKS_OR_COMMAS.match(self.text, position).end()  # type: ignore[union-attr]  # "" too
+            position = _skip(_BLANKS_OR_COMMAS, self.text, position)
             is_end = self.text[position : position + 1] == closing
             expected_commas = 0 if is_first or is_end else 1
             if position < len(self.text) and (
@@ -104,3 +104,9 @@ class JsonText:
     def _make_error(self, position: int, reason: str) -> UserError:
         line = self.text.count("\n", 0, position) + self.first_line
         return UserError(f"{self.path}:{line}: not JSON: {reason}; repair it or use .jsonl")
+
+
+def _skip(pattern: re.Pattern[str], text: str, position: int) -> int:
+    """Return the end of what a pattern matches at a position."""
+    match = pattern.match(text, position)
+    return match.end() if match else position
