@@ -65,6 +65,8 @@ def compute_leaks(
         }
     if params.words:
         leaks[TRAINING_TEXT] = _find_training_text(rows, prompts, train_records, params.words)
+    if not leaks:
+        return {}
     suites: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for variant, part in rows.items():
         for row in part:

@@ -123,6 +123,8 @@ def test_either_kind_can_be_switched_off() -> None:
         for params in ({}, {"words": 0}, {"personal_data": False})
     ]
     assert kinds == [["personal_data", "training_text"], ["personal_data"], ["training_text"]]
+    neither = LeakParams(personal_data=False, words=0)
+    assert compute_leaks(variants, [], [], neither) == {}
 
 
 def test_only_generated_answers_without_examples_are_searched() -> None:
