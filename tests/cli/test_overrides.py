@@ -93,6 +93,7 @@ def test_keys_of_the_file_and_defaults_are_set(
     assert values["prepare"]["max_characters"] == 5000
     assert values["prepare"]["quality"] == {
         "max_repetition": 0.7, "length_ratio": [0.01, 100.0], "min_score": 0.5,
+        "grades": [], "min_grade": 1.0,
     }  # fmt: skip
 
 

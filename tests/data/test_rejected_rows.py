@@ -56,7 +56,9 @@ TOOL = {"role": "tool", "content": "c"}
         ([ANSWER, USER, ANSWER], "assistant_after_start (at turn 1: a turn of user comes first; "
          "put a greeting into the system message, or remove it)"),
         ([USER], "ends_without_answer (the last turn is one of user; remove it or answer it)"),
-        ("Hi there", 'messages_not_json ("Hi there" is a text and no JSON (invalid_json))'),
+        ("Hi there", 'messages_not_turns (messages holds "Hi there": neither a list of turns nor a '
+         "text whose turns begin with Human: and Assistant:, User: and Assistant:, or names in roles "
+         "of the source)"),
     ],
 )  # fmt: skip
 def test_turns_in_a_wrong_order_are_explained(turns: Any, line: str) -> None:

@@ -55,7 +55,8 @@ def make_record(messages: list[Message], **values: Any) -> Record:
 
 def decode_learnt(tokenizer: ChatTokenizer, record: Record, every_turn: bool = False) -> str:
     """Return the text that the loss covers."""
-    labels = tokenizer.encode_example(record, 10_000, every_turn).labels
+    loss_on = "all" if every_turn else "last"
+    labels = tokenizer.encode_example(record, 10_000, loss_on).labels
     return tokenizer.pretrained.decode([label for label in labels if label != IGNORE_INDEX])
 
 

@@ -354,7 +354,7 @@ def write_unreadable_rules(workspace: Path) -> None:
             None,
             "predict.suites: task reply has no labels to choose from",
         ),
-        ({}, write_unreadable_rules, "^s.csv:.*'rhymes'"),
+        ({}, write_unreadable_rules, "^s.csv:.*there is no rule rhymes"),
     ],
 )
 def test_mistakes_are_found_before_the_model_loads(

@@ -73,7 +73,10 @@ def _read_marked(row: Row, source: Source) -> MarkedText:
         )
     value = row[columns["spans"]]
     if value is None or value == "":
-        raise InvalidRowError("spans_is_null" if value is None else "empty_spans")
+        raise InvalidRowError(
+            "spans_is_null" if value is None else "empty_spans",
+            detail="write [] for a text without spans, or leave the row out by where",
+        )
     tokens = tagged_tokens.read_tokens(row.get(columns.get("tokens", "")))
     text = row.get(columns.get("text", ""))
     if tokens and "tokens" in source.columns and not source.sets("text"):
