@@ -88,3 +88,11 @@ def test_what_is_no_spreadsheet_is_one_line(tmp_path: Path, data: bytes) -> None
 def test_a_missing_column_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no column label; it has text"):
         check(save(tmp_path, [["text"], ["x"]]))
+
+
+def test_escaped_control_characters_are_read(tmp_path: Path) -> None:
+    """Excel saves a carriage return in a cell as _x000D_, and that very text as _x005F_x000D_."""
+    file = save(tmp_path, [HEADER, ["one_x000D_\ntwo", "a"], ["a _x005F_x000D_", "snake_x_case"]])
+    assert [tuple(row.values()) for _, row in read(file)[0]] == [
+        ("one\r\ntwo", "a"), ("a _x000D_", "snake_x_case"),
+    ]  # fmt: skip
