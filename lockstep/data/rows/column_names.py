@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import minimal_rows, voting
+from lockstep.data.rows import field_synonyms
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 from lockstep.data.span_annotations import span_rows
 
@@ -63,6 +64,8 @@ def find_unknown_columns(columns: Iterable[str], source: Source) -> list[str]:
     expected = {*source.used_columns, *_OWN_COLUMNS.get(source.format, ())}
     if source.format == "spans":
         expected |= {*span_rows.find_columns(names, source).values()}
+    if not names.isdisjoint(field_synonyms.VERDICT_MARKS):
+        expected.add(field_synonyms.VERDICT)
     return sorted(names - expected)
 
 
