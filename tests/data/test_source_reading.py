@@ -322,3 +322,23 @@ def test_rows_of_two_members_of_an_archive_have_places_of_their_own(tmp_path: Pa
     sources = [{"path": "a.zip", "members": name} for name in ("train*", "test*")]
     records, _, _ = read(tmp_path, *sources)
     assert [record.origin for record in records] == ["a.zip:train.jsonl:1", "a.zip:test.jsonl:1"]
+
+
+@pytest.mark.parametrize(
+    "where", ["number(rating) >= 1", "rating > 1 and rating < 2", 'column("rating") == 1.5']
+)
+def test_a_condition_reads_decimal_commas_as_a_spreadsheet_writes_them(
+    tmp_path: Path, where: str
+) -> None:
+    rows = ["text;label;rating", "first;a,5;1,5", "second;b;0,25"]
+    write_rows(tmp_path, rows, "a.csv")
+    records, _, _ = read(tmp_path, {"path": "a.csv", "where": where})
+    assert [(record.question, record.answer) for record in records] == [("first", "a,5")]
+
+
+def test_a_condition_changes_no_text_of_a_record(tmp_path: Path) -> None:
+    write_rows(tmp_path, ["text;label;other", "1,5;a;0", "2;b;1,5"], "a.csv")
+    source = {"path": "a.csv", "where": "number(text) == 2 or other == 0", "slices": ["other"]}
+    records, _, _ = read(tmp_path, source)
+    assert [record.question for record in records] == ["1,5", "2"]
+    assert [record.slices["other"] for record in records] == ["0", "1,5"]
