@@ -25,7 +25,7 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
         return
     answers = _read_answers(root, source) if source.answers else {}
     functions = {
-        name: [row for _, row in _read_objects(root, source, path)]
+        name: [row for _, row in _read_objects(root, source, path, "name")]
         for name, path in source.functions.items()
     }
     unused = {*answers}
@@ -66,7 +66,7 @@ def _parse(row: RawRow) -> RawRow:
 def _read_answers(root: Path, source: Source) -> dict[str, Row]:
     """Return the row of each id; raise UserError if two rows have the same."""
     answers: dict[str, Row] = {}
-    for place, row in _read_objects(root, source, source.answers):
+    for place, row in _read_objects(root, source, source.answers, source.get_column("id")):
         try:
             row_id = _read_id(row, source)
         except InvalidRowError as invalid:
@@ -81,10 +81,15 @@ def _read_answers(root: Path, source: Source) -> dict[str, Row]:
     return answers
 
 
-def _read_objects(root: Path, source: Source, path: str) -> Iterator[tuple[str, Row]]:
-    """Yield the objects of a file; raise UserError for a row that is none."""
+def _read_objects(
+    root: Path, source: Source, path: str, required: str
+) -> Iterator[tuple[str, Row]]:
+    """Yield the objects of a file; raise UserError for a row that is none.
+
+    A single object is a row if it has the required column, even if it holds an array.
+    """
     notes = file_reading.Notes()
-    columns = Columns(required=(), used=())
+    columns = Columns(required=(required,), used=(required,))
     rows = file_reading.read_rows(root / path, source.encoding, columns, Layout(), notes)
     for place, raw_row in rows:
         row = _parse(raw_row)
