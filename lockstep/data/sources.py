@@ -141,6 +141,9 @@ class Source(Section):
     quote: Literal["", '"', "'", "none"] = ""
     """.csv and .tsv: character around cells that contain the delimiter; none: there is no such
     character; empty: guessed, with a note."""
+    header: bool = True
+    """.csv, .tsv and .xlsx: whether the first row names the columns; false: the columns are called
+    0, 1, … and the first row is data."""
     rows: str = ""
     """.json and .jsonl: path of the rows inside a value, e.g. `train` or
     `data.*.paragraphs.*.qas`, where * stands for every element or member; empty: the shape of the
@@ -323,6 +326,7 @@ class Source(Section):
         return Layout(
             delimiter=self.delimiter,
             quote=self.quote,
+            header=self.header,
             rows=self.rows,
             sheet=self.sheet,
             members=self.members,

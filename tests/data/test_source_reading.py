@@ -342,3 +342,15 @@ def test_a_condition_changes_no_text_of_a_record(tmp_path: Path) -> None:
     records, _, _ = read(tmp_path, source)
     assert [record.question for record in records] == ["1,5", "2"]
     assert [record.slices["other"] for record in records] == ["0", "1,5"]
+
+
+def test_a_table_that_may_lack_a_header_is_named_with_the_setting(tmp_path: Path) -> None:
+    write_rows(tmp_path, ["3,first text", "1,second text"], "a.csv")
+    assert "header: false if the first row is data, in prepare.sources" in find_error(
+        tmp_path, {"path": "a.csv"}
+    )
+    source = {"path": "a.csv", "header": False, "columns": {"label": "0", "text": "1"}}
+    records, _, _ = read(tmp_path, source)
+    assert [(record.question, record.answer) for record in records] == [
+        ("first text", "3"), ("second text", "1"),
+    ]  # fmt: skip

@@ -40,6 +40,8 @@ class Layout:
     """Character between the cells of a .csv or .tsv file."""
     quote: str = ""
     """Character around cells that contain the delimiter; `none`: there is no such character."""
+    header: bool = True
+    """Whether the first row of a table names its columns, which are called 0, 1, … otherwise."""
     rows: str = ""
     """Path of the rows inside a JSON value, e.g. `data.*.paragraphs.*.qas`."""
     sheet: str = ""

@@ -31,8 +31,11 @@ def read_spreadsheet(file: DataFile) -> PlacedRows:
             yield f"row {number}", error
             continue
         if header is None and any(texts):
-            header = Header(texts, file.path, file.columns)
-        elif header is not None and any(texts):
+            if file.layout.header:
+                header = Header(texts, file.path, file.columns)
+                continue
+            header = Header.number_columns(texts, file.path, file.columns)
+        if header is not None and any(texts):
             yield f"row {number}", header.make_row(texts)
 
 

@@ -96,3 +96,8 @@ def test_escaped_control_characters_are_read(tmp_path: Path) -> None:
     assert [tuple(row.values()) for _, row in read(file)[0]] == [
         ("one\r\ntwo", "a"), ("a _x000D_", "snake_x_case"),
     ]  # fmt: skip
+
+
+def test_a_sheet_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
+    rows, _ = read(save(tmp_path, [[None], ["hi", "a"], ["yo", "b"]]), header=False)
+    assert rows == [("row 2", {"0": "hi", "1": "a"}), ("row 3", {"0": "yo", "1": "b"})]
