@@ -90,7 +90,7 @@ def read_rows(
     if opening.is_archive(path.name):
         members = opening.list_members(path, layout, tuple(FILE_READERS), notes)
     make_file = partial(DataFile, encoding=encoding, columns=columns, layout=layout, notes=notes)
-    if len(members) == 1:
+    if len(members) == 1 and not layout.members:
         yield from _read_member(path, members[0], partial(make_file, path=path))
         return
     for member in members:

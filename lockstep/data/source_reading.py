@@ -155,13 +155,18 @@ def read_source(root: Path, source: Source, notes: Notes | None = None) -> Place
 
 
 def _read_files(root: Path, source: Source, notes: Notes) -> PlacedRows:
-    """Yield (`file:line`, row) for each row of the files of a source."""
+    """Yield (`file:line`, row) for each row of the files of a source.
+
+    If the source reads a part of a file, the part is named too (`file#rows:line`), since another
+    source may read another part: two rows never have the same place.
+    """
+    part = "".join(f"#{part}" for part in (source.rows, source.sheet) if part)
     for name, path in _list_files(root, source, notes):
         rows = file_reading.read_rows(
             path, source.encoding, source.expected_columns, source.layout, notes
         )
         for place, row in rows:
-            yield f"{name}:{place}", row
+            yield f"{name}{part}:{place}", row
 
 
 def _list_files(root: Path, source: Source, notes: Notes) -> list[tuple[str, Path]]:

@@ -141,6 +141,9 @@ class Source(Section):
     quote: Literal["", '"', "'", "none"] = ""
     """.csv and .tsv: character around cells that contain the delimiter; none: there is no such
     character; empty: guessed, with a note."""
+    header: bool = True
+    """.csv, .tsv and .xlsx: whether the first row names the columns; false: the columns are called
+    0, 1, … and the first row is data."""
     rows: str = ""
     """.json and .jsonl: path of the rows inside a value, e.g. `train` or
     `data.*.paragraphs.*.qas`, where * stands for every element or member; empty: the shape of the
@@ -323,6 +326,7 @@ class Source(Section):
         return Layout(
             delimiter=self.delimiter,
             quote=self.quote,
+            header=self.header,
             rows=self.rows,
             sheet=self.sheet,
             members=self.members,
@@ -332,6 +336,7 @@ class Source(Section):
     def expected_columns(self) -> Columns:
         """Columns for which the files are checked."""
         numbers = [self.get_column("value")] if self.format == "regression" else []
+        numbers += self.where_numbers
         required = self.needed_columns
         if self.answers or self.functions:  # which may hold the columns that the files lack
             required = [self.get_column("id")] if self.answers else []
@@ -381,6 +386,13 @@ class Source(Section):
     def where_columns(self) -> list[str]:
         """Columns that the condition names."""
         return row_filter.Condition(self.where).columns if self.where else []
+
+    @property
+    def where_numbers(self) -> list[str]:
+        """Columns that the condition reads as numbers, and that nothing reads as text."""
+        numbers = row_filter.Condition(self.where).numbers if self.where else []
+        texts = {*map(self.get_column, self.fields), *self.slices, *self.template_columns}
+        return [name for name in dict.fromkeys(numbers) if name not in texts]
 
     @property
     def is_conversational(self) -> bool:

@@ -34,6 +34,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "encoding": "utf-8",
         "delimiter": "",
         "quote": "",
+        "header": True,
         "rows": "",
         "sheet": "",
         "members": "",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -297,3 +298,59 @@ def test_a_note_on_files_of_several_sources_is_printed_once(
         f"prepare: note: {tmp_path}/a.csv (and 1 more): cells are separated by ';' (guessed; "
         "delimiter sets it)\n"
     )
+
+
+def test_rows_of_two_parts_of_a_file_have_places_of_their_own(tmp_path: Path) -> None:
+    """Otherwise two unrelated groups of pairs are one, which cannot be in two splits."""
+    pairs = [
+        {"prompt": f"question {name}", "chosen": "yes", "rejected": [f"no {name}", f"never {name}"]}
+        for name in ("train", "test")
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"train": pairs[:1], "test": pairs[1:]}))
+    parts = [{"path": "a.json", "format": "preference", "rows": rows} for rows in ("train", "test")]
+    records, _, _ = read(tmp_path, *parts)
+    assert [record.origin for record in records] == [
+        f"a.json#{place}" for place in ("train:1.1", "train:1.2", "test:1.1", "test:1.2")
+    ]
+    assert len({record.group for record in records}) == 2
+
+
+def test_rows_of_two_members_of_an_archive_have_places_of_their_own(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("train.jsonl", "test.jsonl"):
+            archive.writestr(name, json.dumps({"text": f"question {name}", "label": "a"}))
+    sources = [{"path": "a.zip", "members": name} for name in ("train*", "test*")]
+    records, _, _ = read(tmp_path, *sources)
+    assert [record.origin for record in records] == ["a.zip:train.jsonl:1", "a.zip:test.jsonl:1"]
+
+
+@pytest.mark.parametrize(
+    "where", ["number(rating) >= 1", "rating > 1 and rating < 2", 'column("rating") == 1.5']
+)
+def test_a_condition_reads_decimal_commas_as_a_spreadsheet_writes_them(
+    tmp_path: Path, where: str
+) -> None:
+    rows = ["text;label;rating", "first;a,5;1,5", "second;b;0,25"]
+    write_rows(tmp_path, rows, "a.csv")
+    records, _, _ = read(tmp_path, {"path": "a.csv", "where": where})
+    assert [(record.question, record.answer) for record in records] == [("first", "a,5")]
+
+
+def test_a_condition_changes_no_text_of_a_record(tmp_path: Path) -> None:
+    write_rows(tmp_path, ["text;label;other", "1,5;a;0", "2;b;1,5"], "a.csv")
+    source = {"path": "a.csv", "where": "number(text) == 2 or other == 0", "slices": ["other"]}
+    records, _, _ = read(tmp_path, source)
+    assert [record.question for record in records] == ["1,5", "2"]
+    assert [record.slices["other"] for record in records] == ["0", "1,5"]
+
+
+def test_a_table_that_may_lack_a_header_is_named_with_the_setting(tmp_path: Path) -> None:
+    write_rows(tmp_path, ["3,first text", "1,second text"], "a.csv")
+    assert "header: false if the first row is data, in prepare.sources" in find_error(
+        tmp_path, {"path": "a.csv"}
+    )
+    source = {"path": "a.csv", "header": False, "columns": {"label": "0", "text": "1"}}
+    records, _, _ = read(tmp_path, source)
+    assert [(record.question, record.answer) for record in records] == [
+        ("first text", "3"), ("second text", "1"),
+    ]  # fmt: skip

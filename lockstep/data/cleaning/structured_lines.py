@@ -1,4 +1,4 @@
-"""Lines of YAML and of tables, found by what consecutive lines have in common.
+"""Lines of YAML, of tables and of drawings, found by what consecutive lines have in common.
 
 - YAML: two or more consecutive lines `key: value`, with nested lists. The values are no sentences,
   some key is no speaker (`User:`, `Q:`), and some key begins no item of a list.
@@ -6,7 +6,8 @@
   them followed by a blank, in short cells that are no sentences. A table of two columns has a
   number or only words of up to four characters.
 - Tables of Markdown: two or more lines with `|`, all of which begin and end with it, or one of
-  which is the rule below a header.
+  which is the rule below a header, or a rule `+---+` of a table of text.
+- Drawings: lines with the signs of boxes and trees (`│`, `├`, `└`).
 """
 
 import csv
@@ -41,15 +42,18 @@ _MAX_CELL_CHARACTERS = 40
 _MAX_WORD_CHARACTERS = 4
 _MARKDOWN_ROW = re.compile(r"[ \t]*\|.*\|[ \t]*")
 _MARKDOWN_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+\|?[ \t]*")
+_TEXT_RULE = re.compile(r"[ \t]*\+(?:[-=]+[+ ]+)*[-=]{2,}\+[ \t]*")
+_DRAWING = re.compile(r"[│┃├┝┠┣└┕┖┗┌┏┐┓┘┛┤┫┬┳┴┻┼╋║╔╗╚╝╠╣╦╩╬]")
 
 Run = tuple[int, int]
 """First line of a run of lines, and the line after its last."""
 
 
 def find_structured_lines(lines: Sequence[str]) -> Iterator[Run]:
-    """Yield the runs of lines that are YAML or a table."""
+    """Yield the runs of lines that are YAML, a table or a drawing."""
     yield from _find_runs(lines, _is_yaml_line, _is_yaml)
-    yield from _find_runs(lines, lambda line: "|" in line, _is_markdown_table)
+    yield from _find_runs(lines, _is_table_line, _is_markdown_table)
+    yield from list_runs([_DRAWING.search(line) is not None for line in lines])
     for delimiter in _DELIMITERS:
         yield from _find_tables(lines, delimiter)
 
@@ -95,8 +99,16 @@ def _is_yaml(lines: Sequence[str]) -> bool:
     )
 
 
+def _is_table_line(line: str) -> bool:
+    return "|" in line or ("+" in line and _TEXT_RULE.fullmatch(line) is not None)
+
+
 def _is_markdown_table(rows: Sequence[str]) -> bool:
-    return any(map(_MARKDOWN_RULE.fullmatch, rows)) or all(map(_MARKDOWN_ROW.fullmatch, rows))
+    return (
+        any(map(_MARKDOWN_RULE.fullmatch, rows))
+        or any(map(_TEXT_RULE.fullmatch, rows))
+        or all(map(_MARKDOWN_ROW.fullmatch, rows))
+    )
 
 
 def _find_tables(lines: Sequence[str], delimiter: str) -> Iterator[Run]:

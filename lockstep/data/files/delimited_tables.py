@@ -81,6 +81,8 @@ def read_delimited(file: DataFile) -> PlacedRows:
     lines = _Lines(_split_at_carriage_returns(read_lines(file)))
     dialect = _choose_dialect(file, lines)
     header = _read_header(dialect.read(lines), file)
+    if not file.layout.header:
+        lines.give_back()
     numbers = [name for name in file.columns.numbers if name in header.names]
     counts: Counter[str] = Counter()
     for place, row in _read_cells(lines, dialect, header, file, counts):
@@ -126,6 +128,8 @@ def _read_header(reader: Any, file: DataFile) -> Header:
         raise UserError(f"{file.path}:1: header is not CSV: {error}; repair it") from None
     if not cells:
         raise UserError(f"{file.path}: no header; remove it from prepare.sources or fill it")
+    if not file.layout.header:
+        return Header.number_columns(cells, file.path, file.columns)
     if shown := show_invalid_bytes("".join(cells)):
         raise UserError(
             f"{file.path}: the header has bytes that cannot be decoded as {file.encoding} "

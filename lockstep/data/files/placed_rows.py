@@ -15,7 +15,8 @@ RawRow = dict[str, Any] | str | InvalidRowError
 PlacedRows = Iterator[tuple[str, RawRow]]
 """Pairs (place, row). The place is the number of the line on which the row begins (`line:n` for the
 n-th row that begins on a line), `split:number` in an object with one array per split, or `row n`
-in Parquet and in spreadsheets. The name of a file inside a .zip of several files stands before."""
+in Parquet and in spreadsheets. The name of a file inside a .zip of several files stands before,
+and so does one that `members` selects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class Layout:
     """Character between the cells of a .csv or .tsv file."""
     quote: str = ""
     """Character around cells that contain the delimiter; `none`: there is no such character."""
+    header: bool = True
+    """Whether the first row of a table names its columns, which are called 0, 1, … otherwise."""
     rows: str = ""
     """Path of the rows inside a JSON value, e.g. `data.*.paragraphs.*.qas`."""
     sheet: str = ""

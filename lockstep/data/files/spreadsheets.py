@@ -31,8 +31,11 @@ def read_spreadsheet(file: DataFile) -> PlacedRows:
             yield f"row {number}", error
             continue
         if header is None and any(texts):
-            header = Header(texts, file.path, file.columns)
-        elif header is not None and any(texts):
+            if file.layout.header:
+                header = Header(texts, file.path, file.columns)
+                continue
+            header = Header.number_columns(texts, file.path, file.columns)
+        if header is not None and any(texts):
             yield f"row {number}", header.make_row(texts)
 
 
@@ -70,9 +73,13 @@ def _choose_sheet(names: list[str], file: DataFile) -> str:
 
 def _format_cell(cell: Any, formula: Any) -> str:
     """Return the text of a cell; raise InvalidRowError for an error or an unknown value."""
+    from openpyxl.utils.escape import unescape
+
     value = cell.value
     if cell.data_type == "e":
         raise InvalidRowError("spreadsheet_error", str(value))
+    if isinstance(value, str):
+        return unescape(value)  # Excel saves a carriage return as _x000D_
     if value is None:
         if formula is not None and formula.data_type == "f":
             raise InvalidRowError("formula_without_value", str(formula.value))

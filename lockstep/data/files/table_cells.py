@@ -16,9 +16,16 @@ class Header:
 
     def __init__(self, cells: Sequence[str], path: Path, columns: Columns) -> None:
         """Read a header; raise UserError if a column that is used occurs twice."""
-        self.cells = list(cells)
+        self.cells: list[str] | None = list(cells)
         self.names = _name_columns(cells, columns)
         check_columns(self.names, path, columns)
+
+    @classmethod
+    def number_columns(cls, cells: Sequence[str], path: Path, columns: Columns) -> "Header":
+        """Return the names 0, 1, … for a table without a header that begins with these cells."""
+        header = cls(list(map(str, range(len(cells)))), path, columns)
+        header.cells = None  # no row is a repeated header
+        return header
 
     def make_row(self, cells: list[str]) -> dict[str, str] | InvalidRowError:
         """Return the row of some cells; cells without a column must be empty."""

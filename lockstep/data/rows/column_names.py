@@ -41,6 +41,9 @@ _LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """Further names that a message may suggest, though they do not tell the format of a file."""
 
+_TABLES = (".csv", ".tsv", ".xlsx")
+"""Suffixes of files whose first row names the columns."""
+
 _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "bfcl": ("id",),
     "ifeval": ("key",),
@@ -64,6 +67,8 @@ def find_unknown_columns(columns: Iterable[str], source: Source) -> list[str]:
     expected = {*source.used_columns, *_OWN_COLUMNS.get(source.format, ())}
     if source.format == "spans":
         expected |= {*span_rows.find_columns(names, source).values()}
+    if not names.isdisjoint(field_synonyms.VERDICT_MARKS):
+        expected.add(field_synonyms.VERDICT)
     return sorted(names - expected)
 
 
@@ -97,10 +102,14 @@ def describe_missing_columns(
         f"write {near} for {name}" for name, near in nearest.items() if near and name not in fields
     ]
     repairs = [*([f"set columns: {{{', '.join(renamed)}}}"] if renamed else []), *others]
+    is_table = any(suffix in source.location.lower() for suffix in _TABLES)
+    remedy = "correct columns or slices"
+    if is_table and source.header and not {*source.used_columns} & {*columns}:
+        remedy += ", or header: false if the first row is data,"
     noun = "column" if len(missing) == 1 else "columns"
     return (
         f"no {noun} {', '.join(missing)}; it has {_list_columns(columns)}: "
-        f"{'; '.join(repairs) or 'correct columns or slices'} in prepare.sources"
+        f"{'; '.join(repairs) or remedy} in prepare.sources"
     )
 
 

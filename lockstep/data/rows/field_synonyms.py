@@ -32,6 +32,15 @@ WEIGHT = "weight"
 TRAIN = "train"
 """Column that says whether a row may be learnt."""
 
+VERDICT = "answer"
+"""Column in which Prodigy says whether the annotator accepted the row."""
+
+VERDICT_MARKS = ("_task_hash", "_input_hash")
+"""Columns that show that a row is Prodigy's."""
+
+NOT_ACCEPTED = ("reject", "ignore")
+"""Verdicts on annotations that are wrong or were skipped."""
+
 MARGIN = ("margin", "score")
 """Columns with the strength of a preference."""
 

@@ -12,7 +12,9 @@ from lockstep.data.sources import Source
 Row = dict[str, Any]
 """A row: column names and values."""
 
-CONTROL_TOKEN = re.compile(r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>")
+CONTROL_TOKEN = re.compile(
+    r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>|<(?:start|end)_of_turn>|<｜[^<>｜\n]{1,40}｜>"
+)
 """Tokens by which chat templates mark turns; inside data they would forge a turn."""
 
 MAX_LISTED_CHARACTERS = 100

@@ -47,6 +47,8 @@ class Condition:
         self.text = " ".join(text.split("\n")).strip()
         self.columns: list[str] = []
         """Columns that the condition names, in order."""
+        self.numbers: list[str] = []
+        """Columns that it reads as numbers: those of number(), or compared with a number."""
         try:
             self._evaluate = self._compile(self._parse())
         except RecursionError:
@@ -137,7 +139,10 @@ class Condition:
     def _compile_comparisons(self, node: ast.Compare) -> Evaluate:
         """Return the conjunction of `a < b`, `b <= c` … in a chain."""
         operands = [node.left, *node.comparators]
+        begin = len(self.columns)
         functions = [self._compile(operand) for operand in operands]
+        if any(map(_is_number, operands)):
+            self.numbers += self.columns[begin:]
         texts = [ast.unparse(operand) for operand in operands]
         comparisons = [self._find_comparison(sign, node) for sign in node.ops]
 
@@ -223,7 +228,9 @@ def _compile_lower(condition: Condition, node: ast.Call) -> Evaluate:
 
 
 def _compile_number(condition: Condition, node: ast.Call) -> Evaluate:
+    begin = len(condition.columns)
     read = condition.compile_argument(node)
+    condition.numbers += condition.columns[begin:]
     return lambda row: _read_number(read(row))
 
 
@@ -234,6 +241,12 @@ _FUNCTIONS: dict[str, Callable[[Condition, ast.Call], Evaluate]] = {
     "matches": Condition.compile_match,
     "number": _compile_number,
 }
+
+
+def _is_number(node: ast.expr) -> bool:
+    """Whether a part of the condition is a number."""
+    value = node.operand if isinstance(node, ast.UnaryOp) else node
+    return isinstance(value, ast.Constant) and type(value.value) in (int, float)
 
 
 def _make_constant(value: Any) -> Evaluate:

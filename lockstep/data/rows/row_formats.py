@@ -11,6 +11,7 @@ from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.rows import (
     bfcl_rows,
     conversation,
+    field_synonyms,
     message_parsing,
     preference_rows,
     row_fields,
@@ -31,6 +32,7 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
     A row has several if it is a preference with several answers on a side, or a benchmark's
     conversation with right calls in several turns.
     """
+    _refuse_unaccepted(row, source)
     if source.format == "preference":
         conversations = preference_rows.parse_preference(row, source)
     elif source.format == "bfcl":
@@ -42,6 +44,17 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
         parsed.messages = message_parsing.check_order(parsed.messages, source)
         _drop_unlearnt_end(parsed)
     return conversations
+
+
+def _refuse_unaccepted(row: Row, source: Source) -> None:
+    """Raise InvalidRowError if the annotator of a row rejected or skipped it in Prodigy."""
+    verdict = row.get(field_synonyms.VERDICT)
+    if (
+        verdict in field_synonyms.NOT_ACCEPTED
+        and not row.keys().isdisjoint(field_synonyms.VERDICT_MARKS)
+        and field_synonyms.VERDICT not in source.ignored_fields
+    ):
+        raise InvalidRowError("annotation_not_accepted", detail=f"the column answer is {verdict}")
 
 
 def _drop_unlearnt_end(parsed: Conversation) -> None:

@@ -81,10 +81,15 @@ def _read_answers(root: Path, source: Source) -> dict[str, Row]:
     return answers
 
 
-def _read_objects(root: Path, source: Source, path: str, column: str) -> Iterator[tuple[str, Row]]:
-    """Yield the objects of a file, which have this column; raise UserError for a row that is none."""
+def _read_objects(
+    root: Path, source: Source, path: str, required: str
+) -> Iterator[tuple[str, Row]]:
+    """Yield the objects of a file; raise UserError for a row that is none.
+
+    A single object is a row if it has the required column, even if it holds an array.
+    """
     notes = file_reading.Notes()
-    columns = Columns(required=[column], used=())
+    columns = Columns(required=(required,), used=(required,))
     rows = file_reading.read_rows(root / path, source.encoding, columns, Layout(), notes)
     for place, raw_row in rows:
         row = _parse(raw_row)

@@ -68,7 +68,10 @@ def _read_object(value: dict[str, Any], source: Source) -> Iterator[Mark]:
     if isinstance(starts, list) and isinstance(labels, list):
         lists = {name: items for name, items in value.items() if isinstance(items, list)}
         if len({len(items) for items in lists.values()}) != 1:
-            raise InvalidRowError("spans_of_different_lengths")
+            raise InvalidRowError(
+                "spans_of_different_lengths",
+                detail=", ".join(f"{name} has {len(items)}" for name, items in lists.items()),
+            )
         for items in zip(*lists.values(), strict=True):
             yield _read_mark(dict(zip(lists, items, strict=True)), source)
     elif isinstance(starts, int) and labels is not None:

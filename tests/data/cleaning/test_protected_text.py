@@ -33,6 +33,8 @@ BLOCKS = {
     "quoted csv": '姓名,城市,备注\n张三,北京,"好, 的"\n李四,上海,无',
     "tsv": "城市\t数量\n北京\t3\n上海\t",
     "table": "| a  | b |\n|----|---|\n| 1  | 好,乙 |",
+    "tree": "├── src/\n│   ├── main.py   # 入口,主程序\n│   └── util.py\n└── README.md",
+    "table of text": "+----+------+\n| a  | 甲,乙 |\n+====+======+\n| 1  | b    |\n+----+------+",
     "python": "def f(x):\n    return {甲:1,乙:2}[x]",
     "python block": "import os\n\nfor x in 列表:\n    f(x,甲)\n\n    if x  == 1:\n        y = '１'",
     "assignment": "total  = a + b\nnames = ['１',  '二,三']",

@@ -159,3 +159,12 @@ def test_what_csv_writes_is_read_back(rows: list[tuple[str, str]], delimiter: st
         file = write(Path(folder), "a.csv", text)
         expected = [row for row in rows if row != ("text", "label")]
         assert read_pairs(file, delimiter=delimiter, quote='"')[0] == expected
+
+
+def test_a_table_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
+    text = '"3","a, b","one\ntwo"\r\n"0","1","2"\r\n"3","a, b","one\ntwo"\r\n"4","\\"c, d\\"","x"\n'
+    rows, notes = read(write(tmp_path, "a.csv", text), header=False)
+    first = {"0": "3", "1": "a, b", "2": "one\ntwo"}
+    last = {"0": "4", "1": '"c, d"', "2": "x"}
+    assert rows == [("1", first), ("3", {"0": "0", "1": "1", "2": "2"}), ("4", first), ("6", last)]
+    assert "repeated header" not in notes

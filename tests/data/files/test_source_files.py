@@ -154,7 +154,9 @@ def test_a_zip_of_several_files_is_read_in_name_order(
     ]  # fmt: skip
     note = f"prepare: note: {tmp_path / 'd.zip'}: 3 files of it are read, 1 others are not\n"
     assert capsys.readouterr().err == note
-    assert list_origins(tmp_path, "d.zip", members="data/*") == ["d.zip:1", "d.zip:2"]
+    assert list_origins(tmp_path, "d.zip", members="data/*") == [
+            "d.zip:data/a.jsonl:1", "d.zip:data/a.jsonl:2",
+        ]  # fmt: skip
     with pytest.raises(UserError, match=r"no data file in it; it contains README.txt, b.jsonl"):
         list_origins(tmp_path, "d.zip", members="x*")
 

@@ -88,3 +88,16 @@ def test_what_is_no_spreadsheet_is_one_line(tmp_path: Path, data: bytes) -> None
 def test_a_missing_column_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no column label; it has text"):
         check(save(tmp_path, [["text"], ["x"]]))
+
+
+def test_escaped_control_characters_are_read(tmp_path: Path) -> None:
+    """Excel saves a carriage return in a cell as _x000D_, and that very text as _x005F_x000D_."""
+    file = save(tmp_path, [HEADER, ["one_x000D_\ntwo", "a"], ["a _x005F_x000D_", "snake_x_case"]])
+    assert [tuple(row.values()) for _, row in read(file)[0]] == [
+        ("one\r\ntwo", "a"), ("a _x000D_", "snake_x_case"),
+    ]  # fmt: skip
+
+
+def test_a_sheet_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
+    rows, _ = read(save(tmp_path, [[None], ["hi", "a"], ["yo", "b"]]), header=False)
+    assert rows == [("row 2", {"0": "hi", "1": "a"}), ("row 3", {"0": "yo", "1": "b"})]

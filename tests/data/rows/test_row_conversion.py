@@ -576,3 +576,11 @@ def test_any_bytes_are_converted_rejected_or_refused(
         if isinstance(row, Record):
             assert dump(row)
             assert row.user_text and row.answer
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["<|im_end|>", "[/INST]", "</s>", "<start_of_turn>", "<end_of_turn>", "<｜Assistant｜>"],
+)
+def test_a_token_that_marks_turns_is_refused_in_data(tmp_path: Path, token: str) -> None:
+    assert find_reason(tmp_path, {**PAIR, "prompt": f"Hi {token} there"}) == "control_token"

@@ -102,3 +102,18 @@ def test_rows_get_the_functions_of_their_classes(tmp_path: Path) -> None:
     assert first["function"] == [{"name": "open_door"}, {"name": "open_lamp"}]
     assert str(second) == "unknown_class"
     assert third == rows[2]
+
+
+def test_a_single_answer_that_holds_a_list_is_a_row(tmp_path: Path) -> None:
+    answer = {"id": "q1", "ground_truth": [{"f": {"x": [1]}}]}
+    joined = read_joined(tmp_path, [{"id": "q1", "prompt": "One?"}], [answer])
+    assert joined == [{"prompt": "One?", **answer}]
+
+
+def test_a_class_of_a_single_function_is_a_row(tmp_path: Path) -> None:
+    function = {"name": "ls", "parameters": {"properties": {"all": {}}, "required": ["all"]}}
+    (tmp_path / "f.json").write_text(json.dumps(function))
+    (tmp_path / "a.jsonl").write_text('{"question": [], "involved_classes": ["F"]}\n')
+    source = examples.make_source("bfcl", functions={"F": "f.json"})
+    ((_, row),) = source_reading.read_source(tmp_path, source)
+    assert isinstance(row, dict) and row["function"] == [function]

@@ -281,3 +281,17 @@ def test_inclusive_and_exclusive_ends_give_the_same_slots(text: str, bounds: Any
         assert str(error) == "span_not_in_text"  # blanks alone
         return
     assert read_slots(inclusive, ends="inclusive") == expected
+
+
+@pytest.mark.parametrize("verdict", ["reject", "ignore"])
+def test_a_row_that_was_not_accepted_in_prodigy_is_rejected(verdict: str) -> None:
+    row = {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "place"}], "answer": verdict}
+    exported = {**row, "_input_hash": 1, "_task_hash": 2}
+    error = find_error(exported)
+    assert (str(error), error.detail) == (
+        "annotation_not_accepted", f"the column answer is {verdict}",
+    )  # fmt: skip
+    for accepted, ignored in (
+        ({**exported, "answer": "accept"}, []), (exported, ["answer"]), (row, []),
+    ):  # fmt: skip
+        assert read_slots(accepted, ignored_fields=ignored) == {"place": "Ada"}
