@@ -81,15 +81,10 @@ def _read_answers(root: Path, source: Source) -> dict[str, Row]:
     return answers
 
 
-def _read_objects(
-    root: Path, source: Source, path: str, required: str
-) -> Iterator[tuple[str, Row]]:
-    """Yield the objects of a file; raise UserError for a row that is none.
-
-    A single object is a row if it has the required column, even if it holds an array.
-    """
+def _read_objects(root: Path, source: Source, path: str, column: str) -> Iterator[tuple[str, Row]]:
+    """Yield the objects of a file, which have the column; raise UserError for another row."""
     notes = file_reading.Notes()
-    columns = Columns(required=(required,), used=(required,))
+    columns = Columns(required=[column], used=[column])
     rows = file_reading.read_rows(root / path, source.encoding, columns, Layout(), notes)
     for place, raw_row in rows:
         row = _parse(raw_row)

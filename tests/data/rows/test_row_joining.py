@@ -117,3 +117,11 @@ def test_a_class_of_a_single_function_is_a_row(tmp_path: Path) -> None:
     source = examples.make_source("bfcl", functions={"F": "f.json"})
     ((_, row),) = source_reading.read_source(tmp_path, source)
     assert isinstance(row, dict) and row["function"] == [function]
+
+
+def test_answers_may_be_an_object_whose_names_are_the_ids(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"q1": {"completion": "1"}, "q2": {"completion": "2"}}')
+    (tmp_path / "b.jsonl").write_text('{"id": "q2", "prompt": "Two?"}\n')
+    source = examples.make_source("prompt_completion", path="b.jsonl", answers="a.json")
+    ((_, row),) = source_reading.read_source(tmp_path, source)
+    assert row == {"id": "q2", "prompt": "Two?", "completion": "2"}
