@@ -19,7 +19,7 @@ import click
 
 from lockstep import params
 from lockstep.cli import runner
-from lockstep.data import grades, source_reading, text_changes
+from lockstep.data import grades, source_reading, source_report, text_changes
 from lockstep.data.cleaning.cleaner import Cleaner, Role, Step
 from lockstep.data.file_reading import Notes, PlacedRows
 from lockstep.data.prepare_params import PrepareParams
@@ -142,7 +142,7 @@ def _show_source(
     click.secho(f"{source.name}: format {source.format}, task {source.task}", bold=True)
     rows = row_selection.select_rows(source_reading.read_source(raw, source, notes), report, seed)
     counts = _show_rows(rows, converter, cleaners[0], report, number)
-    for line in filter(None, [*str(notes).splitlines(), report.describe_unknown_columns()]):
+    for line in [*str(notes).splitlines(), *source_report.list_notes([report])]:
         click.secho(f"note: {line}", fg="yellow")
     click.echo()
     return counts

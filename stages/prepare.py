@@ -14,6 +14,7 @@ from lockstep.data import (
     prepare_summary,
     rejected_rows,
     source_reading,
+    source_report,
     task_kinds,
 )
 from lockstep.data.prepare_params import PrepareParams
@@ -39,7 +40,7 @@ def main(raw: Path, out: Path) -> None:
 
     benchmarks = contamination.read_benchmarks(raw, settings.decontaminate.benchmarks)
     table, converted, reports = source_reading.read_sources(raw, settings, seed)
-    for line in filter(None, (report.describe_unknown_columns() for report in reports)):
+    for line in source_report.list_notes(reports):
         click.echo(f"prepare: note: {line}", err=True)
     protected = contamination.protect_benchmarks(benchmarks, settings.decontaminate.words)
     selection = select_records(table, protected, settings, seed)

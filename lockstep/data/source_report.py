@@ -24,6 +24,8 @@ class SourceReport:
     """Number of rows that each of the settings `where` and `sample` leaves out."""
     columns: set[str] = field(default_factory=set)
     """Columns that at least one row has."""
+    replaced: set[str] = field(default_factory=set)
+    """Columns of the file whose values a constant of the source replaces."""
 
     @property
     def row_count(self) -> int:
@@ -40,6 +42,7 @@ class SourceReport:
         self.record_count += record_count
         self.rejected += converted.rejected
         self.columns |= converted.columns
+        self.replaced |= converted.replaced
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the source in the data card."""
@@ -58,6 +61,16 @@ class SourceReport:
             self.unknown_columns, self.columns, self.source
         )
         return f"{self.source.name}: {line}"
+
+
+def list_notes(reports: Sequence[SourceReport]) -> Iterator[str]:
+    """Yield a line for the columns of each source that nothing reads, or that constants replace."""
+    for report in reports:
+        if line := report.describe_unknown_columns():
+            yield line
+        if report.replaced:
+            names = ", ".join(sorted(report.replaced))
+            yield f"{report.source.name}: constants overwrite columns of the file: {names}"
 
 
 def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> None:

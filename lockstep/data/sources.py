@@ -62,7 +62,10 @@ OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
 BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
 """Formats of public benchmarks and the kinds of their answers. Their text stays as published."""
 
-LABELLED_FORMATS = ("classification", "multi_label", "label_studio")
+LABEL_FORMATS = ("classification", "multi_label")
+"""Formats whose rows have labels."""
+
+LABELLED_FORMATS = (*LABEL_FORMATS, "label_studio")
 """Formats whose answers are labels."""
 
 CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans")

@@ -1,6 +1,5 @@
 """Conversion of rows to records: each row is parsed, checked, cleaned and scored by itself."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,11 @@ from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
 from lockstep.data.rows import field_synonyms, row_fields, row_formats
+from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_templates import DerivedColumns
-from lockstep.data.sources import Source
-from lockstep.records import Message, Record, parse_labels
+from lockstep.data.sources import LABEL_FORMATS, Source
+from lockstep.records import Message, Record
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class ConvertedRows:
     """Answers of annotators, each with the name of its source."""
     columns: set[str] = field(default_factory=set)
     """Columns that at least one row has."""
+    replaced: set[str] = field(default_factory=set)
+    """Columns of the file whose values a constant of the source replaces."""
 
     def add(self, other: "ConvertedRows") -> None:
         """Add the result of other rows."""
@@ -52,6 +54,7 @@ class ConvertedRows:
         self.graded |= other.graded
         self.votes += other.votes
         self.columns |= other.columns
+        self.replaced |= other.replaced
 
 
 class RowConverter:
@@ -69,7 +72,7 @@ class RowConverter:
         """Create a converter; `labels` are the allowed labels, None allows all."""
         self.grades = grades or {}
         self.source = source
-        self.labels = labels and {cleaner.clean(label, "assistant")[0] for label in labels}
+        self.labels = AllowedLabels(labels, source, cleaner)
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
         self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
@@ -126,9 +129,14 @@ class RowConverter:
         If people graded it, add its item code to `converted`.
         """
         changed: set[str] = set()
-        messages = [self._clean_message(message, changed) for message in conversation.messages]
+        *prompt, answer = conversation.messages
+        messages = [self._clean_message(message, changed) for message in prompt]
+        if self.source.format in LABEL_FORMATS:  # names, which stay as they are
+            messages.append(self.labels.spell(answer))
+        else:
+            messages.append(self._clean_message(answer, changed))
         rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
-        self._check_labels(messages[-1]["content"])
+        self.labels.check(messages[-1]["content"])
         slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
         if conversation.reject_reason:
             slices.setdefault(field_synonyms.REJECT_REASON, conversation.reject_reason)
@@ -177,24 +185,14 @@ class RowConverter:
         if not isinstance(row, dict):
             raise InvalidRowError("not_an_object", detail=f"the row is {show_value(row)}")
         row_fields.check_names(row)
-        if self.source.constants:
-            row |= self.source.constants
+        for name, value in self.source.constants.items():
+            if row.get(name) not in (None, "", value):
+                converted.replaced.add(name)
+            row[name] = value
         if self.derived_columns:
             row = self.derived_columns.add_to(row)
         converted.columns.update(row)
         return row
-
-    def _check_labels(self, answer: str) -> None:
-        """Raise InvalidRowError for a label that is not allowed, with the most similar one."""
-        if self.labels is None or self.labels >= set(parse_labels(answer)):
-            return
-        label = next(label for label in parse_labels(answer) if label not in self.labels)
-        nearest = difflib.get_close_matches(label, sorted(self.labels), n=1)
-        question = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise InvalidRowError(
-            "unknown_label",
-            detail=f"{show_value(label)} is not in {self.source.labels}{question}",
-        )
 
     def _read_group(self, row: dict[str, Any]) -> str:
         """Return the group as `column=value`, so that files with the same column share groups."""

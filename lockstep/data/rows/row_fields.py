@@ -93,9 +93,9 @@ def read_label(value: Any, source: Source) -> str:
     """Return the name of a label that is a text, a whole number, a truth value or a code."""
     text = column_values.write_text(value)
     text = check_text(value if text is None else text, "label")
-    if not source.label_names:
-        return text
     code = text.strip()
+    if not source.label_names:
+        return code
     name = source.label_names.get(code, source.label_names.get(code.removesuffix(".0")))
     if name is None and code not in source.label_names.values():
         raise InvalidRowError("label_without_name", detail=f"label_names has no {code!r}; add it")

@@ -66,8 +66,19 @@ def _parse_call(text: str) -> Any:
         arguments = match[2].replace("\\'", "'")
         return {"name": strict_json.parse(match[1]), "arguments": arguments}
     try:
-        return strict_json.parse(json.dumps(ast.literal_eval(text)))
+        tree = ast.parse(text.strip(), mode="eval")
+        _refuse_repeated_keys(tree)
+        return strict_json.parse(json.dumps(ast.literal_eval(tree)))
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, InvalidRowError):
         raise InvalidRowError(
             "tool_call_not_json", detail=f"a call in the text of an answer is {show_value(text)}"
         ) from None
+
+
+def _refuse_repeated_keys(tree: ast.AST) -> None:
+    """Raise ValueError for an object with two equal keys, of which Python would keep the last."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            keys = [ast.dump(key) for key in node.keys if key is not None]
+            if len({*keys}) != len(keys):
+                raise ValueError("an object has two equal keys")

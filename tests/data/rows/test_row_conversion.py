@@ -13,11 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockstep.data import rejected_rows, source_reading
+from lockstep.data import rejected_rows, source_reading, source_report
 from lockstep.data.cleaning.cleaner import Cleaner, Step
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
 from lockstep.data.rows.row_conversion import RowConverter
+from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import REQUIRED_FIELDS, Source
 from lockstep.errors import UserError
 from lockstep.records import Record, dump
@@ -360,7 +361,7 @@ def test_labels_and_preferences_are_compared_after_cleaning(tmp_path: Path) -> N
     (tmp_path / "labels.json").write_text('["Ｒefund"]')
     source = make_source("a.jsonl", "classification", labels="labels.json")
     (record,) = convert_file(tmp_path, '{"text": "a", "label": "Re\u200bfund"}', source)
-    assert isinstance(record, Record) and record.answer == "Refund"
+    assert isinstance(record, Record) and record.answer == "Ｒefund"
     (rejected,) = convert_file(
         tmp_path,
         '{"prompt": "a", "chosen": "１", "rejected": "1"}',
@@ -584,3 +585,26 @@ def test_any_bytes_are_converted_rejected_or_refused(
 )
 def test_a_token_that_marks_turns_is_refused_in_data(tmp_path: Path, token: str) -> None:
     assert find_reason(tmp_path, {**PAIR, "prompt": f"Hi {token} there"}) == "control_token"
+
+
+def test_labels_stay_as_they_are_but_for_blanks_around_them(tmp_path: Path) -> None:
+    source = make_source("a.jsonl", "classification", labels="labels.json", clean=["punctuation"])
+    (tmp_path / "labels.json").write_text('["中文,标签", "a &amp; b"]', encoding="utf-8")
+    rows = [{"text": "一,二", "label": "中文,标签"}, {"text": "x", "label": "\u00a0a &amp; b "}]
+    results = convert_file(tmp_path, "\n".join(map(json.dumps, rows)), source)
+    assert [result.answer for result in results] == ["中文,标签", "a &amp; b"]
+
+
+def test_a_constant_that_replaces_values_of_the_file_is_counted() -> None:
+    source = make_source("a.jsonl", constants={"language": "en", "origin": "web"})
+    converter = RowConverter(source, None, Cleaner([], []), QualityParams(), 1000)
+    rows = [{**PAIR, "language": value, "origin": "web"} for value in ("en", "", None)]
+    same = converter.convert([("a:1", json.dumps(row)) for row in rows])
+    assert same.replaced == set()
+    other = converter.convert([("a:1", json.dumps({**PAIR, "language": "de"}))])
+    assert other.replaced == {"language"}
+    report = SourceReport(source)
+    report.add(1, other)
+    assert [*source_report.list_notes([report])] == [
+        "a.jsonl: constants overwrite columns of the file: language"
+    ]

@@ -66,3 +66,9 @@ def test_a_text_about_calls_stays(answer: str) -> None:
 def test_a_call_that_cannot_be_read_rejects_the_row(call: str) -> None:
     with pytest.raises(InvalidRowError, match="tool_call_"):
         parse(f"<tool_call>{call}</tool_call>")
+
+
+def test_an_argument_that_stands_twice_is_not_learnt() -> None:
+    text = "<tool_call>{'name': 'f', 'arguments': {'x': 1, 'x': 2}}</tool_call>"
+    with pytest.raises(InvalidRowError, match="tool_call_not_json"):
+        parse(text)
