@@ -814,7 +814,7 @@ def test_sources_may_share_a_folder_and_a_file_but_no_rows(workspace: Path) -> N
     test = {**part, "rows": "test", "split": "test", "path": "splits/*"}
     held_out = prepare(workspace, sources=[train, test])["splits"]["test"]
     assert held_out["sources"]["splits/*#test"] == 10
-    assert read_splits(workspace)["test"][-1].origin.startswith("splits/a.json:1")
+    assert read_splits(workspace)["test"][-1].origin.startswith("splits/a.json#test:1")
     write_params(workspace, sources=[train, {**part, "path": "splits/"}])
     assert run_prepare(workspace) == (
         2,
