@@ -22,8 +22,7 @@ def main(parent: int, *descriptors: int) -> None:
     """Serve a connection in this process and each further one in a fork of it."""
     die_with_parent(signal.SIGKILL, parent)
     gc.disable()  # chunks are many objects without cycles, and a worker ends soon
-    # the parent made the pickle, from a function of its own
-    function, initialize = pickle.load(sys.stdin.buffer)  # noqa: S301
+    function, initialize = pickle.load(sys.stdin.buffer)  # noqa: S301  # made by the parent
     initialize()
     connections = [Connection(descriptor) for descriptor in descriptors]
     for connection in connections[1:]:

@@ -72,6 +72,7 @@ class RowConverter:
         """Create a converter; `labels` are the allowed labels, None allows all."""
         self.grades = grades or {}
         self.source = source
+        self.source_name = source.name  # computed once, since it takes as long as a step
         self.labels = AllowedLabels(labels, source, cleaner)
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
         self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
@@ -129,12 +130,12 @@ class RowConverter:
         If people graded it, add its item code to `converted`.
         """
         changed: set[str] = set()
-        *prompt, answer = conversation.messages
-        messages = [self._clean_message(message, changed) for message in prompt]
-        if self.source.format in LABEL_FORMATS:  # names, which stay as they are
+        if self.source.format in LABEL_FORMATS:  # labels are names, which stay as they are
+            *prompt, answer = conversation.messages
+            messages = [self._clean_message(message, changed) for message in prompt]
             messages.append(self.labels.spell(answer))
         else:
-            messages.append(self._clean_message(answer, changed))
+            messages = [self._clean_message(message, changed) for message in conversation.messages]
         rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
         self.labels.check(messages[-1]["content"])
         slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
@@ -143,7 +144,7 @@ class RowConverter:
         record = Record(
             messages=messages,
             task=row_fields.get_named_field(row, self.source, "task") or self.source.task,
-            source=self.source.name,
+            source=self.source_name,
             origin=origin,
             slices=slices,
             weight=self.source.weight * conversation.weight,
@@ -222,7 +223,10 @@ class RowConverter:
         no text is left.
         """
         role: Role = "text" if self.source.format == "text" else message["role"]
-        text = self._clean_text(message["content"], role, changed)
+        text = message["content"]
+        if len(message) == 2 and self._stays(text, role):  # most messages: role and content
+            return message
+        text = self._clean_text(text, role, changed)
         if not text.strip() and "tool_calls" not in message and message["role"] != "tool":
             raise InvalidRowError("empty_after_cleaning")
         if text is not message["content"]:
@@ -250,12 +254,16 @@ class RowConverter:
             return {key: self._clean_values(child, changed) for key, child in value.items()}
         return value
 
+    def _stays(self, text: str, role: Role) -> bool:
+        """Whether a quick check shows that a text is clean and not too long."""
+        return len(text) <= self.max_characters and self.cleaner.is_clean(text, role)
+
     def _clean_text(self, text: str, role: Role, changed: set[str]) -> str:
         """Return the clean text.
 
         Raise InvalidRowError if it was decoded wrongly, is too long or has a control token.
         """
-        if self.cleaner.is_clean(text, role) and len(text) <= self.max_characters:
+        if self._stays(text, role):
             return text
         if encoding := self.cleaner.guess_wrong_encoding(text, role):
             detail = (

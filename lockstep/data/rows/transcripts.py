@@ -40,7 +40,7 @@ _INTRODUCTION = re.compile(
 
 def parse_transcript(text: str) -> list[Message]:
     r"""Return the turns of a text `\n\nHuman: … \n\nAssistant: …`; none if it is another text."""
-    marks = list(_ANTHROPIC_MARK.finditer(text))
+    marks = list(_ANTHROPIC_MARK.finditer(text)) if "Human:" in text else []
     if len(marks) < 2 or marks[0].start() or marks[0][1] == "Assistant":
         return []
     return _divide(text, marks, _FAMILIES[0])
