@@ -32,10 +32,10 @@ def choose_delimiter(file: DataFile, lines: Sequence[str], default: str) -> str:
     if not _has_required(tables[default], file.columns):
         fitting = [mark for mark in others if _has_required(tables[mark], file.columns)]
         regular = [mark for mark in others if _is_regular(tables[mark])]
-        chosen = fitting or (regular if len(tables[default][:1][0]) == 1 else [])
-        if chosen:
-            file.note(f"cells are separated by {chosen[0]!r} (guessed; delimiter sets it)")
-            return chosen[0]
+        candidates = fitting or (regular if len(tables[default][:1][0]) == 1 else [])
+        if candidates:
+            file.note(f"cells are separated by {candidates[0]!r} (guessed; delimiter sets it)")
+            return candidates[0]
     return default
 
 

@@ -130,7 +130,7 @@ def _read_arrays(
     is_split = len(arrays) == len(members) and len(nested) == len(
         [m for m in arrays if _find_first(document, m)]
     )
-    chosen = arrays if is_split and nested else fitting or (nested if len(nested) == 1 else [])
+    row_arrays = arrays if is_split and nested else fitting or (nested if len(nested) == 1 else [])
     if not fitting:
         names = [member.name for member in members]
         if any(has_column(names, name) for name in file.columns.required):
@@ -138,13 +138,15 @@ def _read_arrays(
             yield document.find_place(start), document.text[start : document.find_end(start)]
             return
         path = suggest_path(document.parse(start), file.columns.required)
-        if path or not chosen:
+        if path or not row_arrays:
             raise UserError(_describe_unclear(file, list_names(document, start), path))
-    others = [member.name for member in members if member not in chosen]
+    others = [member.name for member in members if member not in row_arrays]
     rest = f"; {', '.join(others[:8])} not" * bool(others)
-    file.note(f"is an object; {', '.join(m.name for m in chosen)} are read{rest} (rows selects)")
-    for member in chosen:
-        split = member.name if len(members) == len(chosen) else ""
+    file.note(
+        f"is an object; {', '.join(m.name for m in row_arrays)} are read{rest} (rows selects)"
+    )
+    for member in row_arrays:
+        split = member.name if len(members) == len(row_arrays) else ""
         above = select_columns(file, {SPLIT_COLUMN: member.name})
         yield from read_array(document, member.start, file, above, split)
 

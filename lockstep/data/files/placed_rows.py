@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import click
 
+from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 
 RawRow = dict[str, Any] | str | InvalidRowError
@@ -17,6 +18,17 @@ PlacedRows = Iterator[tuple[str, RawRow]]
 n-th row that begins on a line), `split:number` in an object with one array per split, or `row n`
 in Parquet and in spreadsheets. The name of a file inside a .zip of several files stands before,
 and so does one that `members` selects."""
+
+
+def parse_object(row: RawRow) -> RawRow:
+    """Return the object in the text of a row; a text without one stays, to be rejected later."""
+    if not isinstance(row, str):
+        return row
+    try:
+        value = strict_json.parse(row)
+    except InvalidRowError:
+        return row
+    return value if isinstance(value, dict) else row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lockstep.data import strict_json
 from lockstep.data.file_reading import RawRow
+from lockstep.data.files.placed_rows import parse_object
 from lockstep.data.label_studio import controls, minimal_rows
 from lockstep.data.label_studio.answer_reading import AnswerReader, PlacedRows
 from lockstep.data.label_studio.controls import (
@@ -28,7 +28,7 @@ def read_tasks(rows: Iterable[tuple[str, RawRow]], source: Source, place: str) -
     no tasks are yielded as they are. `place` names the export in a UserError, which is raised if
     the control is ambiguous or cannot be read, or if no task has the source's columns.
     """
-    parsed = [(origin, _parse(row)) for origin, row in rows]
+    parsed = [(origin, parse_object(row)) for origin, row in rows]
     entries: list[tuple[str, ExportedTask | RawRow]]
     if any(minimal_rows.is_minimal(row) for _, row in parsed):
         entries, types = minimal_rows.group_rows(parsed, source, place)
@@ -71,17 +71,6 @@ def _is_text_or_dialogue(value: Any) -> bool:
         answer_keys = TYPES_BY_KEY.keys() - {"text"}  # turns have a text too
         return all(isinstance(turn, dict) and answer_keys.isdisjoint(turn) for turn in value)
     return isinstance(value, str) and bool(value.strip()) and not value.startswith('[{"')
-
-
-def _parse(row: RawRow) -> RawRow:
-    """Return the object in a row; a text that holds none stays, to be rejected later."""
-    if not isinstance(row, str):
-        return row
-    try:
-        value = strict_json.parse(row)
-    except InvalidRowError:
-        return row
-    return value if isinstance(value, dict) else row
 
 
 def _list_annotations(row: Mapping[str, Any]) -> list[dict[str, Any]] | None:

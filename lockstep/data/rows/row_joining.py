@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from lockstep.data import file_reading, invalid_bytes, strict_json
-from lockstep.data.file_reading import Columns, Layout, PlacedRows, RawRow
+from lockstep.data import file_reading, invalid_bytes
+from lockstep.data.file_reading import Columns, Layout, PlacedRows
+from lockstep.data.files.placed_rows import parse_object
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.rows import row_fields
 from lockstep.data.rows.row_fields import Row
@@ -30,7 +31,7 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
     }
     unused = {*answers}
     for place, raw_row in rows:
-        row = _parse(raw_row)
+        row = parse_object(raw_row)
         if isinstance(row, dict):
             try:
                 if source.answers:
@@ -50,17 +51,6 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
             f"{len(unused)} of {len(answers)} answers, such as {min(unused)}",
             err=True,
         )
-
-
-def _parse(row: RawRow) -> RawRow:
-    """Return the object in the text of a row; the text itself if it is not JSON."""
-    if not isinstance(row, str):
-        return row
-    try:
-        value = strict_json.parse(row)
-    except InvalidRowError:
-        return row  # the row is rejected when it is converted
-    return value if isinstance(value, dict) else row
 
 
 def _read_answers(root: Path, source: Source) -> dict[str, Row]:
@@ -87,7 +77,7 @@ def _read_objects(root: Path, source: Source, path: str, column: str) -> Iterato
     columns = Columns(required=[column], used=[column])
     rows = file_reading.read_rows(root / path, source.encoding, columns, Layout(), notes)
     for place, raw_row in rows:
-        row = _parse(raw_row)
+        row = parse_object(raw_row)
         if not isinstance(row, dict):
             raise UserError(f"{root / path}:{place}: not a JSON object; repair it")
         yield place, row
