@@ -43,7 +43,11 @@ def compute_statistics(rows: Sequence[Record]) -> RecordStatistics:
 def measure_lengths(rows: Sequence[Record]) -> Lengths:
     """Return the lengths of the question, the answer and all messages of each record."""
     lengths = [
-        (len(record.question), len(record.answer), sum(len(m["content"]) for m in record.messages))
+        (
+            len(record.question),
+            len(record.answer),
+            sum([len(m["content"]) for m in record.messages]),
+        )
         for record in rows
     ]
     return np.array(lengths, np.int32).reshape(-1, 3)

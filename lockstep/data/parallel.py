@@ -192,10 +192,12 @@ def _start_workers(
 def _make_environment() -> dict[str, str]:
     """Return the environment of the workers, which find the modules that this process finds.
 
-    numpy starts no threads in them, of which a fork would have none.
+    Their libraries start no threads: numpy's would be lost in a fork, and there is a worker for
+    each processor already.
     """
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    return os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+    one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+    return os.environ | {"PYTHONPATH": path} | one_thread
 
 
 @contextmanager

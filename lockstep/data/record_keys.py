@@ -8,10 +8,10 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from lockstep.data.normalized_texts import NormalizedTexts, normalize_texts
 from lockstep.records import Message, Record, dump_json
@@ -140,7 +140,7 @@ class _Turns:
                 key = next(self._other_keys)
             if "tool_calls" in message:
                 key += dump_json(message["tool_calls"], sort_keys=True)
-            parts.append(b"%b %d %b" % (role.encode(), len(key), key))
+            parts.append(f"{role} {len(key)} ".encode() + key)
             if role == "system":
                 system.append(key)
         if not has_user:
@@ -166,4 +166,4 @@ def _digest_parts(*parts: str | bytes | int) -> bytes:
 
 
 def _digest(content: bytes) -> bytes:
-    return blake2b(content, digest_size=16).digest()
+    return xxhash.xxh3_128_digest(content)  # a tenth of the time of a cryptographic hash

@@ -47,11 +47,12 @@ def find_answer_kind(record: Record) -> str:
         return "preference"
     if record.desirable is not None:
         return "unpaired_preference"
-    if "tool_calls" in record.messages[-1]:
+    answer = record.messages[-1]
+    if "tool_calls" in answer:
         return "calls"
-    if not record.prompt:
+    if len(record.messages) == 1:
         return "plain_text"
-    return "json" if _is_json(record.answer) else "text"
+    return "json" if _is_json(answer["content"]) else "text"
 
 
 def _is_json(text: str) -> bool:

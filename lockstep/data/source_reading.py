@@ -245,15 +245,20 @@ def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iter
     notes = Notes()
     for index, report in enumerate(reports):
         rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
-        for chunk in parallel.split_into_chunks(rows, _count_characters):
+        for chunk in parallel.split_into_chunks(rows, _count_row_characters):
             yield index, chunk
     notes.echo()
 
 
-def _count_characters(row: Any) -> int:
-    """Return the number of characters of all strings in a row."""
-    if isinstance(row, str):
-        return len(row)
-    if isinstance(row, dict):
-        return sum(map(_count_characters, row.values()))
-    return sum(map(_count_characters, row)) if isinstance(row, list | tuple) else 0
+def _count_row_characters(placed_row: tuple[str, RawRow]) -> int:
+    """Return the number of characters of all strings in a row and its place."""
+    place, row = placed_row
+    return len(place) + (len(row) if isinstance(row, str) else _count_characters(row))
+
+
+def _count_characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_count_characters, value.values()))
+    return sum(map(_count_characters, value)) if isinstance(value, list | tuple) else 0

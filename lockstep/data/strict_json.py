@@ -39,11 +39,10 @@ def parse(text: str) -> Any:
         return _parse_slowly(text)
     is_flat = isinstance(value, dict) and "[" not in text and text.count("{") == 1
     keys = len(value) if is_flat else _count_keys(value)
-    may_be_rounded = not is_flat or any(type(item) is float for item in value.values())
+    may_be_rounded = not is_flat or float in map(type, value.values())
     if may_be_rounded and _LONG_NUMBER.search(text):  # orjson makes floats of long integers
         return _parse_slowly(text)
-    has_blanks = '" ' in text or '"\t' in text or "\n" in text or "\r" in text
-    if (has_blanks and _SPACE_BEFORE_COLON.search(text)) or text.count('":') != keys:
+    if text.count('":') != keys or _SPACE_BEFORE_COLON.search(text):
         return _parse_slowly(text)
     return value
 

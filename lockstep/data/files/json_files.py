@@ -72,12 +72,15 @@ def _is_json(text: str) -> bool:
 
 def _read_each_line(lines: Iterator[str], file: DataFile) -> PlacedRows:
     """Yield the row of each line; the first one tells whether rows are arrays."""
-    opening = ""
+    opening, has_path = "", bool(file.layout.rows)
     for number, line in enumerate(lines, 1):
+        if opening and line[0] == "{" and not has_path:  # most rows
+            yield str(number), line
+            continue
         if not line.strip():
             continue
         opening = opening or (line[0] if '"' in line else " ")
-        if file.layout.rows:
+        if has_path:
             yield from read_path(JsonText(line, file.path, number), file)
         elif line[0] == "\ufeff":
             yield str(number), InvalidRowError("byte_order_mark", line)

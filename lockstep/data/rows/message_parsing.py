@@ -44,7 +44,7 @@ def parse_text_or_messages(value: Any, name: str, role: str, source: Source) -> 
 
     The JSON text of a list of turns, as in a cell of a table, is read as turns.
     """
-    if isinstance(value, str) and _TURN_LIST.match(value):
+    if isinstance(value, str) and "[" in value and _TURN_LIST.match(value):
         value = _parse_turn_list(value, name)
     if isinstance(value, list | dict):
         return parse_messages([value] if isinstance(value, dict) else value, name, source)
@@ -109,7 +109,7 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
     Consecutive messages of one role are joined if the source allows it. Messages of the format
     `text` are not checked.
     """
-    if source.format == "text":
+    if source.format == "text" or _is_question_and_answer(messages):
         return messages
     checked: list[Message] = []
     previous = "start"
@@ -142,6 +142,16 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
             detail=f"the last turn is one of {previous}; remove it or answer it",
         )
     return checked
+
+
+def _is_question_and_answer(messages: list[Message]) -> bool:
+    """Whether a conversation is a question and its answer, as most are."""
+    return (
+        len(messages) == 2
+        and messages[0]["role"] == "user"
+        and messages[1]["role"] == "assistant"
+        and "tool_calls" not in messages[1]
+    )
 
 
 def _join_messages(first: Message, second: Message) -> Message:

@@ -75,6 +75,9 @@ class RowConverter:
         self.source_name = source.name  # computed once, since it takes as long as a step
         self.labels = AllowedLabels(labels, source, cleaner)
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
+        self.slices = tuple(source.slices)
+        self.has_labels = source.format in LABEL_FORMATS
+        self.has_groups = source.sets("group") or source.format == "label_studio"
         self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
@@ -82,7 +85,7 @@ class RowConverter:
         converted = ConvertedRows()
         for origin, row in rows:
             try:
-                converted.records += self._convert_row(origin, row, converted)
+                self._convert_row(origin, row, converted)
             except InvalidRowError as invalid:
                 error = invalid_bytes.explain_error(invalid, row, self.source.encoding)
                 text = shorten_row(row.row if isinstance(row, InvalidRowError) else row)
@@ -91,15 +94,15 @@ class RowConverter:
                 )
         return converted
 
-    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> list[Record]:
-        """Return the records of a row; add its votes, faults and cleaning steps to `converted`.
+    def _convert_row(self, origin: str, raw_row: RawRow, converted: ConvertedRows) -> None:
+        """Add the records of a row, its votes, faults and cleaning steps to `converted`.
 
         A row has several records if it is a preference with several answers on a side. They are
         a group, so that they stay in one split.
         """
         row = self._parse_row(raw_row, converted)
         conversations = row_formats.parse_row(row, self.source)
-        group = self._read_group(row)
+        group = self._read_group(row) if self.has_groups else ""
         if len(conversations) == 1:
             results = [self._convert_conversation(origin, row, group, conversations[0], converted)]
         else:
@@ -109,13 +112,13 @@ class RowConverter:
                 )
                 for number, pair in enumerate(conversations, 1)
             ]
-        for _, faults, changed in results:
+        for record, faults, changed in results:
+            converted.records.append(record)
             if faults:
                 converted.faults.update(faults)
             if changed:
                 converted.cleaned.update(changed)
         converted.shortened += conversations[0].is_shortened
-        return [record for record, _, _ in results]
 
     def _convert_conversation(
         self,
@@ -130,15 +133,17 @@ class RowConverter:
         If people graded it, add its item code to `converted`.
         """
         changed: set[str] = set()
-        if self.source.format in LABEL_FORMATS:  # labels are names, which stay as they are
+        if self.has_labels:  # labels are names, which stay as they are
             *prompt, answer = conversation.messages
             messages = [self._clean_message(message, changed) for message in prompt]
             messages.append(self.labels.spell(answer))
         else:
             messages = [self._clean_message(message, changed) for message in conversation.messages]
-        rejected = self._clean_rejected(conversation.rejected, messages[-1], changed)
+        rejected = conversation.rejected
+        if rejected is not None:
+            rejected = self._clean_rejected(rejected, messages[-1], changed)
         self.labels.check(messages[-1]["content"])
-        slices = {name: row_fields.get_slice_value(row, name) for name in self.source.slices}
+        slices = {name: row_fields.get_slice_value(row, name) for name in self.slices}
         if conversation.reject_reason:
             slices.setdefault(field_synonyms.REJECT_REASON, conversation.reject_reason)
         record = Record(
@@ -156,7 +161,8 @@ class RowConverter:
             group=group,
             language=language.detect_language(_join_user_texts(messages)),
         )
-        self._check_grades(record, converted)
+        if self.grades:
+            self._check_grades(record, converted)
         faults = quality.find_faults(record, self.limits)
         if faults:
             record = replace(record, quality=quality.compute_score(faults))
@@ -166,7 +172,7 @@ class RowConverter:
 
     def _check_grades(self, record: Record, converted: ConvertedRows) -> None:
         """Raise InvalidRowError if the record has a low grade; note that it has grades."""
-        code = make_code(record) if self.grades else ""
+        code = make_code(record)
         if code not in self.grades:
             return
         converted.graded.add(code)
@@ -203,11 +209,9 @@ class RowConverter:
         return name and f"{self.source.get_column('group')}={name}"
 
     def _clean_rejected(
-        self, rejected: str | Message | None, answer: Message, changed: set[str]
-    ) -> str | Message | None:
+        self, rejected: str | Message, answer: Message, changed: set[str]
+    ) -> str | Message:
         """Return the clean rejected answer; raise InvalidRowError if it equals the chosen one."""
-        if rejected is None:
-            return None
         message = (
             {"role": "assistant", "content": rejected} if isinstance(rejected, str) else rejected
         )
