@@ -19,14 +19,6 @@ from lockstep.data.cleaning.structured_lines import find_structured_lines, list_
 Span = tuple[int, int]
 """Begin and end of a part of a text."""
 
-_SIGN = re.compile(
-    r"[\n\t=(){}\[\]@$#\\|]|//|--|->|::|\+\+|&&|^\s*(?:return|break|continue|throw|delete|using)\b"
-    r"|\b(?:git|pip3?|npm|docker|conda|apt|sudo|import)\b"
-    r"|[ ]{2}(?:return|pass|break|continue|raise|yield|del)\b"
-    r"|SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|FROM|select"
-)
-"""A sign of which all code has one; most prose of one line has none."""
-
 _QUOTE = r"'[^'\n]*'|\"[^\"\n]*\"|`[^`\n]*`"
 _SQL_REST = rf"(?:{_QUOTE}|[^;。！？\n]|\n(?!\s*(?:\n|\Z)))*;?"
 _SQL = re.compile(
@@ -45,11 +37,6 @@ _SQL_IN_SMALL_LETTERS = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _INDENTED = re.compile(r"(?:    |\t)\s*[!-~].*")
-
-
-def has_sign(text: str) -> bool:
-    """Whether the text has a sign of code; without one, it has no code."""
-    return _SIGN.search(text) is not None
 
 
 def find_code(text: str) -> list[Span]:

@@ -58,12 +58,15 @@ _DEFINITION = re.compile(
     )[ \t]*""",
     re.VERBOSE,
 )
+_COMMAND = (
+    "git|pip3?|npm|npx|yarn|docker|kubectl|curl|wget|apt(?:-get)?|cd|ls|mkdir|rm|cp|mv|cat|echo|grep|"
+    "sed|awk|chmod|export|python3?|node|make|cargo|conda|ssh|scp|tar|find|ffmpeg"
+)
 _SHELL = re.compile(
-    r"""[ \t]*(?:sudo[ ]+)?(?:
-    (?:git|pip3?|npm|npx|yarn|docker|kubectl|curl|wget|apt(?:-get)?|cd|ls|mkdir|rm|cp|mv|cat|echo
-        |grep|sed|awk|chmod|export|python3?|node|make|cargo|conda|ssh|scp|tar|find|ffmpeg)
+    rf"""[ \t]*(?:sudo[ ]+)?(?:
+    (?:{_COMMAND})
         [ ]+(?:.*[ ])?
-        (?:--?[A-Za-z][\w-]*|[|>&]{1,2}[ ]\S.*|[\w.~-]*/\S*|[A-Z_]+=\S*)(?:[ =].*)?
+        (?:--?[A-Za-z][\w-]*|[|>&]{{1,2}}[ ]\S.*|[\w.~-]*/\S*|[A-Z_]+=\S*)(?:[ =].*)?
     | (?:git[ ](?:clone|commit|push|pull|add|checkout|status|log|diff)|pip3?[ ]install
         |npm[ ](?:install|run)|docker[ ](?:run|build|pull)|conda[ ]install
         |apt(?:-get)?[ ]install)\b.*
@@ -111,9 +114,38 @@ _CONTINUATION = re.compile(
     )[ \t]*""",
     re.VERBOSE,
 )
+_WITHOUT_SIGN = re.compile(r"[^=(){}\[\]@$#\\|\t\u2500-\u257f]*+")
+_LINE_BEGIN = (
+    rf"(?:(?:{_COMMAND}|sudo|class|fn|func|public|private|protected|import|from|template|using"
+    r"|return|yield|raise|pass|break|continue|assert|del|global|throw|await|diff|PS"
+    r"|typedef|package|(?i:select|delete|create|alter|drop))\b|(?:if|elif|for|while)\b.*;"
+    r"|>>>|---[ ]|\+\+\+[ ]|<\?php)"
+)
+_FIRST_LINE_BEGIN = re.compile(rf"[ \t\n]*{_LINE_BEGIN}", re.ASCII)
+_NEXT_LINE_BEGIN = re.compile(rf"\n[ \t]*{_LINE_BEGIN}", re.ASCII)
+_WORDS = ("FROM", "INTO", "SET", "CREATE", "ALTER", "DROP", "<-", "->", "::", "++", "&&")
+_LINES_WITHOUT_SIGN = re.compile(r"[^:,;+]*+")
 _MAX_BLOCK_LINES = 500
 """Maximum number of lines in braces."""
 _COMMENT = re.compile(r"[ \t]*(?:#|//|/\*|\*|--)[^#].*")
+
+
+def may_have_code(text: str) -> bool:
+    """Whether the text has a sign of which all code has one; most prose of one line has none."""
+    return (
+        not _WITHOUT_SIGN.fullmatch(text)
+        or _FIRST_LINE_BEGIN.match(text) is not None
+        or any(map(text.__contains__, _WORDS))
+        or ("\n" in text.strip("\n \t") and _may_have_code_lines(text))
+    )
+
+
+def _may_have_code_lines(text: str) -> bool:
+    return (
+        not _LINES_WITHOUT_SIGN.fullmatch(text)
+        or "\n " in text
+        or _NEXT_LINE_BEGIN.search(text) is not None
+    )
 
 
 def mark_code_lines(lines: Sequence[str]) -> list[bool]:

@@ -45,12 +45,16 @@ _ESCAPED_TAG = re.compile(
     r"&(?:amp;)*(?:lt|LT|#0*60|#[xX]0*3[cC]);(?:/?[A-Za-z]|!--|!\w|\?)(?:[^<>&\n]|&(?:amp;)*(?:quot|apos|#39|#34|nbsp);)*?"
     r"&(?:amp;)*(?:gt|GT|#0*62|#[xX]0*3[eE]);"
 )
-_PAIRED_NAME = re.compile(_PAIRED, re.IGNORECASE)
+_FORMATTING_NAME = re.compile(FORMATTING_TAGS, re.IGNORECASE)
 _UNPAIRED_NAME = re.compile(_UNPAIRED, re.IGNORECASE)
 _ATTRIBUTES = re.compile(r"(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))*\s*")
 _MARKUP_WORD = re.compile(
     r"\b(?i:x?html5?|xml|svg|jsx|css|markup)\b|\b[Tt]ags\b|\btag\b|标签|标记|標籤|標記|タグ|태그"
 )
+_MARKUP_WORDS = (
+    "html", "xml", "svg", "jsx", "css", "markup", "tag", "标", "標", "タグ", "태그",
+)  # fmt: skip
+"""Parts of the words above, in small letters, for a quick check."""
 _LINE_BREAK = re.compile(r"[.!?…。！？:：]\s*<br\s*/?>|<br\s*/?>\s*<br\s*/?>", re.IGNORECASE)
 _BREAK = re.compile(
     r"<(?:br|hr)(?:\s[^<>]*)?/?>|</(?:p|div|li|dt|dd|h[1-6]|blockquote)\s*>", re.IGNORECASE
@@ -68,6 +72,11 @@ def has_markup(text: str) -> bool:
     )
 
 
+def has_escaped_tag(text: str) -> bool:
+    """Whether the text has a tag that is escaped (`&lt;br&gt;`)."""
+    return _ESCAPED_TAG.search(text) is not None
+
+
 def find_kept_markup(text: str, *, strip_tags: bool) -> Iterator[Span]:
     """Yield the spans of the tags and elements that are content, in order.
 
@@ -76,6 +85,8 @@ def find_kept_markup(text: str, *, strip_tags: bool) -> Iterator[Span]:
     tags = list(_TAG.finditer(text)) if "<" in text else []
     if strip_tags and _is_formatted_prose(text, tags):
         tags = []
+        if "&" not in text:
+            return
     escaped = _ESCAPED_TAG.finditer(text) if "&" in text else ()
     yield from _join_spans(_list_elements(tags), [match.span() for match in escaped])
 
@@ -113,15 +124,18 @@ def _is_formatted_prose(text: str, tags: list[re.Match[str]]) -> bool:
     pairs = _count_pairs(tags)
     if pairs is None or not (pairs or _LINE_BREAK.search(text)):
         return False
-    return not _MARKUP_WORD.search(_TAG.sub(" ", text))
+    prose = _TAG.sub(" ", text)
+    lower = prose.lower()
+    return not (any(map(lower.__contains__, _MARKUP_WORDS)) and _MARKUP_WORD.search(prose))
 
 
 def _is_formatting(tag: re.Match[str]) -> bool:
     name = tag["name"]
     if name is None:
         return tag.group().startswith("<!--")
-    is_known = _PAIRED_NAME.fullmatch(name) or _UNPAIRED_NAME.fullmatch(name)
-    return is_known is not None and _ATTRIBUTES.fullmatch(tag["attributes"].rstrip("/")) is not None
+    return _FORMATTING_NAME.fullmatch(name) is not None and (
+        not tag["attributes"] or _ATTRIBUTES.fullmatch(tag["attributes"].rstrip("/")) is not None
+    )
 
 
 def _count_pairs(tags: list[re.Match[str]]) -> int | None:

@@ -22,13 +22,17 @@ from itertools import count
 from lockstep.data import embedded_json
 from lockstep.data.cleaning import code_detection, markup
 from lockstep.data.cleaning.code_detection import Span
+from lockstep.data.cleaning.code_lines import may_have_code
 
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 PLACEHOLDER = re.compile(f"[{chr(_FIRST)}-{chr(_LAST)}]")
 """A private character that stands for a protected part."""
 
-_SIGN = re.compile(f"[`~{{\\[<@\\\\/&^{chr(_FIRST)}-{chr(_LAST)}]|www|\\$\\$")
-"""Signs of which every protected part has one that is not code; most prose has none."""
+_WITHOUT_SIGN = re.compile(
+    f"(?:[^`~{{\\[@\\\\/^$?{chr(_FIRST)}-{chr(_LAST)}]++|(?<=<)/|(?<!\\()\\?)*+"
+)
+"""Text without the signs of which every protected part has one, except code, markup and addresses
+that begin with `www`. To match the whole text is faster than to search for a sign."""
 
 _FENCE = re.compile(r"`+|(?:^|(?<=\n))[^\S\n]*~{3,}")
 _LINE_PREFIX = re.compile(r"[^\S\n]*(?:>[^\S\n]*)*(?:(?:[-*+]|\d+[.)])[^\S\n]+)?")
@@ -69,6 +73,7 @@ _GENERIC = re.compile(
     r"[^<>\n\"']{1,80}(?:<[^<>\n]{1,80}>[^<>\n]{0,80})?>"
 )
 """A type with parameters; a formatting tag directly after a word is none."""
+_GENERIC_BEGIN = re.compile(r"<(?<=[\w:]<)(?![/!?])")
 
 
 @dataclass(slots=True)
@@ -98,14 +103,16 @@ class ProtectedText:
 
     def protect(self, spans: Iterable[Span]) -> None:
         """Put a placeholder for each span of the prose; the spans are in order."""
-        pieces, position = [], 0
+        pieces: list[str] = []
+        position = 0
         for begin, end in spans:
             if begin < position or begin == end:
                 continue
             self.parts.append(self.restore(self.prose[begin:end]))
             pieces += [self.prose[position:begin], chr(_FIRST + len(self.parts) - 1)]
             position = end
-        self.prose = "".join([*pieces, self.prose[position:]])
+        if pieces:
+            self.prose = "".join([*pieces, self.prose[position:]])
 
 
 def protect_text(text: str, *, strip_tags: bool) -> ProtectedText:
@@ -115,26 +122,36 @@ def protect_text(text: str, *, strip_tags: bool) -> ProtectedText:
     as a whole.
     """
     protected = ProtectedText(text=text, prose=text)
-    if not _SIGN.search(text) and not code_detection.has_sign(text):
+    has_other = not _WITHOUT_SIGN.fullmatch(text) or "www" in text or may_have_code(text)
+    has_markup = "<" in text or ("&" in text and (has_other or markup.has_escaped_tag(text)))
+    if not (has_markup or has_other):
         return protected
     if len(text) > _LAST - _FIRST:
         protected.protect([(0, len(text))])
         return protected
-    protected.protect_placeholders()
-    for signs, find_spans in _FINDERS:
-        if any(map(protected.prose.__contains__, signs)):
-            protected.protect(find_spans(protected.prose))
-    if code_detection.has_sign(protected.prose):
+    if has_other:
+        protected.protect_placeholders()
+        _protect_code(protected)
+    if has_markup:
+        _protect_markup(protected, strip_tags=strip_tags)
+    return protected
+
+
+def _protect_code(protected: ProtectedText) -> None:
+    """Protect all parts but markup."""
+    _apply_finders(protected, _FINDERS)
+    if may_have_code(protected.prose):
         protected.protect(code_detection.find_code(protected.prose))
-    for signs, find_spans in _FINDERS_IN_PROSE:
-        if any(map(protected.prose.__contains__, signs)):
-            protected.protect(find_spans(protected.prose))
+    _apply_finders(protected, _FINDERS_IN_PROSE)
+
+
+def _protect_markup(protected: ProtectedText, *, strip_tags: bool) -> None:
+    """Protect tags that are content, with what they enclose, and types with parameters."""
     tags = list(markup.find_kept_markup(protected.prose, strip_tags=strip_tags))
     protected.keeps_markup = bool(tags)
     protected.protect(tags)
-    if "<" in protected.prose:
+    if _GENERIC_BEGIN.search(protected.prose):
         protected.protect(_list_matches(_GENERIC, protected.prose))
-    return protected
 
 
 def _list_matches(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
@@ -210,14 +227,17 @@ def _find_inline(text: str, run: str, match: re.Match[str]) -> tuple[int, int, b
     return (match.start(), closing.end(), False) if closing else None
 
 
-_FINDERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
+Finders = tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...]
+"""Functions that find parts of a kind, each with the signs of which such a part has one."""
+
+_FINDERS: Finders = (
     (("```", "~~~"), partial(_find_backticks, fences=True)),
     (("{", "["), embedded_json.find_json),
     (("{", "['"), partial(_list_matches, _PYTHON_LITERAL)),
     (("`",), partial(_find_backticks, fences=False)),
 )
-"""Kinds of parts that may hold code of any language, each with the signs of which it has one."""
-_FINDERS_IN_PROSE: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
+"""Kinds of parts that may hold code of any language."""
+_FINDERS_IN_PROSE: Finders = (
     (("$$", "\\"), partial(_list_matches, _LATEX)),
     (("://", "www."), partial(_list_matches, _URL)),
     (("@",), partial(_list_matches, _EMAIL)),
@@ -225,3 +245,9 @@ _FINDERS_IN_PROSE: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[Span]]]
     (("(?", "\\", "[^", "^"), _find_regular_expressions),
 )
 """Kinds of parts within lines of prose."""
+
+
+def _apply_finders(protected: ProtectedText, finders: Finders) -> None:
+    for signs, find_spans in finders:
+        if any(map(protected.prose.__contains__, signs)):
+            protected.protect(find_spans(protected.prose))

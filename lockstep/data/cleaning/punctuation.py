@@ -16,7 +16,7 @@ _TO_ASCII = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if chr(code).
 _WIDE_TO_NARROW = dict(zip("，。！？；：（）％．", ",.!?;:()%.", strict=True))
 _WIDE = re.compile(f"[{''.join(_WIDE_TO_NARROW)}]")
 _NARROW_TO_WIDE = {narrow: wide for wide, narrow in _WIDE_TO_NARROW.items() if narrow in ",!?;:"}
-_NARROW = re.compile("[,!?;:]")
+_WITHOUT_NARROW = re.compile("[^,!?;:]*+")
 
 _CHINESE_OR_JAPANESE = re.compile(f"[{HAN}{KANA}]")
 _KANA = re.compile(f"[{KANA}]")
@@ -40,7 +40,11 @@ def has_doubtful_punctuation(text: str) -> bool:
     """Whether the text may have punctuation of the wrong width."""
     if text.isascii():
         return False
-    pattern = _NARROW if _CHINESE_OR_JAPANESE.search(text) else _WIDE
+    pattern = _WIDE
+    if _CHINESE_OR_JAPANESE.search(text):
+        if _WITHOUT_NARROW.fullmatch(text):
+            return False
+        pattern = _BESIDE_CHINESE
     return pattern.search(text) is not None and not _HANGUL.search(text)
 
 

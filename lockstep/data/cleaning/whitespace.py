@@ -12,8 +12,9 @@ _INVISIBLE = re.compile(
 )
 _LINE_END = re.compile("[\x0b\x0c\x85\u2028\u2029]")
 """Form feed, vertical tab and the line ends of Unicode."""
-_UNTIDY = re.compile(r"[^\S\n]{2}|[^\S\n ]|(?:^|\n)[^\S\n]|[^\S\n](?:\n|$)|^\s|\s$")
-_BLANKS = re.compile(r"[^\S\n]+")
+_WITHOUT_OTHER_BLANKS = re.compile(r"[\S\n ]*+")
+_BLANKS = re.compile(r"[^\S\n ][^\S\n]*| (?:[^\S\n]+|(?=\n|\Z)|(?<=\n.)|(?<=\A.))")
+"""Blanks, except a single one between two words."""
 _CJK = re.compile(f"[{HAN}{KANA}{HANGUL}]")
 _TEXT_LINE = re.compile(rf"[^\S\n]*(?!{PLACEHOLDER.pattern}(?:\n|\Z))\S")
 """A line of text that is more than a protected part."""
@@ -36,9 +37,11 @@ def remove_invisible(text: str) -> str:
 
 def is_untidy(text: str) -> bool:
     """Whether the text may have superfluous blanks."""
-    if text.isprintable() and "  " not in text:
-        return text.strip(" ") != text  # printable text has no other blanks
-    return _UNTIDY.search(text) is not None
+    if "  " in text or text.strip() != text:
+        return True
+    if text.isprintable():
+        return False  # printable text has no other blanks and no line ends
+    return " \n" in text or "\n " in text or not _WITHOUT_OTHER_BLANKS.fullmatch(text)
 
 
 def collapse_space(text: str) -> str:

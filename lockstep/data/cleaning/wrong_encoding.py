@@ -10,9 +10,14 @@ from collections.abc import Callable
 
 import ftfy  # registers sloppy-windows-1252
 
-_MOJIBAKE = re.compile("[\u0080-\u2e7f\ue000-\uf8ff\ufb00-\ufb06\ufffd]")
-"""Characters that occur in wrongly decoded text. ftfy changes no text without one of them, so this
-quick check saves most Chinese text the slow repair."""
+_DAMAGED = "\u0080-\u200a\u2010-\u2e7f\ue000-\uf8ff\ufb00-\ufb06\ufffd"
+"""Characters that occur in wrongly decoded text."""
+_WITHOUT_DAMAGE = re.compile(f"[^{_DAMAGED}]*+")
+_MOJIBAKE = re.compile(
+    f"(?=[{_DAMAGED}])(?:[{_DAMAGED}]{{2}}|[\u0080-\u009f\u00c2\u00c3\u0152\u0153])"
+)
+"""Two such characters, or one that counts by itself. ftfy changes no text without a match, so this
+quick check saves most text the slow repair."""
 _OTHER_CONTROL = re.compile("[\x80-\x84\x86-\x9f]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\ufffd]")
 """Characters that a repair never produces if the text was UTF-8."""
@@ -24,7 +29,7 @@ _HIGH = (
 """Characters that Latin-1 and Windows-1252 have beyond ASCII."""
 _HIGH_PAIR = re.compile(f"[{_HIGH}]{{2}}")
 _HIGH_CHARACTER = re.compile(f"[{_HIGH}]")
-_ASCII_LETTER = re.compile("[A-Za-z]")
+_ASCII_LETTERS = re.compile("[A-Za-z]+")
 _UPPER, _LOWER, _SIGN = "À-ÖØ-Þ", "ß-öø-ÿ", "¢-©¬-¯±-¶¸¹¼-¾×÷"
 _IMPLAUSIBLE = re.compile(
     f"[\u0080-\u009f]|[{_LOWER}][{_UPPER}]|[{_UPPER}{_LOWER}][{_SIGN}]|[{_SIGN}][{_UPPER}{_LOWER}{_SIGN}]"
@@ -42,7 +47,11 @@ _CYRILLIC = re.compile("[А-яЁё]")
 
 def may_be_wrong(text: str) -> bool:
     """Whether the text has characters that wrongly decoded text has."""
-    return not text.isascii() and _MOJIBAKE.search(text) is not None
+    return (
+        not text.isascii()
+        and not _WITHOUT_DAMAGE.fullmatch(text)
+        and _MOJIBAKE.search(text) is not None
+    )
 
 
 def repair_encoding(text: str) -> str:
@@ -63,7 +72,7 @@ def guess_encoding(text: str) -> str | None:
     if not _HIGH_PAIR.search(text):
         return None
     high = len(_HIGH_CHARACTER.findall(text))
-    if high < _MIN_HIGH_SHARE * (high + len(_ASCII_LETTER.findall(text))):
+    if high < _MIN_HIGH_SHARE * (high + len("".join(_ASCII_LETTERS.findall(text)))):
         return None
     data = _encode(text)
     if data is None or _decode(data, "utf-8") is not None:

@@ -59,8 +59,11 @@ def clean(text: str, steps: list[Step], role: Role = "user") -> tuple[str, set[S
     return Cleaner(steps, [r"^Sent from .*$"]).clean(text, role)
 
 
-def is_not_mojibake(character: str) -> bool:
-    return not wrong_encoding.may_be_wrong(character)
+def is_not_mojibake(text: str) -> bool:
+    return not wrong_encoding.may_be_wrong(text)
+
+
+FTFY_CHARACTERS = "".join(ftfy.badness.MOJIBAKE_CATEGORIES.values())
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,16 @@ def test_no_chinese_character_is_lost(text: str) -> None:
     assert clean(text, ALL) == (text, set())
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]).filter(is_not_mojibake)))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2)
+        | st.sampled_from(FTFY_CHARACTERS)
+        | st.sampled_from(["a", " ", "A", ".", "\u200b", "中"]),
+        max_size=8,
+    )
+    .map("".join)
+    .filter(is_not_mojibake)
+)
 def test_ftfy_changes_no_text_that_the_quick_check_skips(text: str) -> None:
     assert ftfy.fix_encoding(text) == text
 

@@ -1,5 +1,6 @@
 """Code, JSON, URLs and markup stay byte for byte, alone and within prose; prose is normalised."""
 
+import itertools
 import json
 
 import pytest
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep.data.cleaning.cleaner import Cleaner, Role, Step
+from lockstep.data.cleaning.code_detection import find_code
+from lockstep.data.cleaning.code_lines import may_have_code
 
 STEPS: list[Step] = [
     "encoding", "unicode", "invisible", "html", "width", "punctuation", "boilerplate",
@@ -140,6 +143,32 @@ def test_text_that_is_code_stays_with_its_indentation_and_line_end(text: str) ->
 )
 def test_prose_that_resembles_code_is_cleaned(before: str, after: str) -> None:
     assert CLEANER.clean(before)[0] == after
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            *itertools.chain.from_iterable(block.split("\n") for block in BLOCKS.values()),
+            *"\n \t;:,=|+-(<>{}#$",
+            "word ",
+            "    x",
+            "else:",
+            "fi",
+            "│",
+            "ls -l",
+            "select a from b",
+            "if x;then",
+            "x->y;",
+            "x <- 1",
+        ]
+    ),
+    max_size=4,
+).flatmap(lambda lines: st.sampled_from(["", "\n", "\n\n", " "]).map(lambda gap: gap.join(lines)))
+
+
+@given(LINES)
+def test_the_quick_check_skips_no_code(text: str) -> None:
+    assert may_have_code(text) or not find_code(text)
 
 
 NASTY = st.text("ab１Ａ甲乙,!?;: \t\u3000\u200b\u0301<>&lt;reg\"'/\\=()-", max_size=20)
