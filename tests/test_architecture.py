@@ -71,6 +71,7 @@ FILES = {
     "lockstep/segmentation.py": "data, augmentation and metrics have the same words",
     "lockstep/suites.py": "a contract of the stages that evaluate",
     "lockstep/data/embedded_json.py": "personal data in JSON is found string by string",
+    "lockstep/data/json_schemas.py": "answers and arguments of calls are checked by schemas",
     "lockstep/data/language.py": "rules check the language of an answer",
     "lockstep/data/personal_data.py": "evaluate looks for personal data in answers",
     "lockstep/data/rejected_rows.py": "replies of a judge and ratings are read strictly",
