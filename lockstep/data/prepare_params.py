@@ -26,6 +26,9 @@ class PrepareParams(Section):
     unknown_columns: Literal["note", "refuse"] = "note"
     """Columns that nothing reads: note names them in a line and in the data card, refuse is an
     error."""
+    mismatched_arguments: Literal["note", "reject"] = "note"
+    """Calls whose arguments do not match the parameters of the function: note counts their rows in
+    a line and in the data card, reject leaves them out."""
     clean: Steps
     """Cleaning steps, applied in this order: a list for all text but tools' results and arguments,
     or the steps of each role ({user: [space], arguments: [space]}): system, user, assistant,
