@@ -38,7 +38,8 @@ class PrepareParams(Section):
     max_characters: PositiveInt = 100_000
     """Maximum number of characters of a message; a row with a longer one is rejected."""
     max_rejected_fraction: Fraction
-    """Maximum share of rejected rows; the stage fails if it is exceeded."""
+    """Maximum share of rejected rows; the stage fails if it is exceeded. Rows that the file itself
+    keeps from learning, e.g. by `train: false`, do not count."""
     quality: QualityParams = QualityParams()
     duplicates: DuplicatesParams
     decontaminate: DecontaminateParams = DecontaminateParams()

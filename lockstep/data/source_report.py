@@ -12,6 +12,11 @@ from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
 
+_UNLEARNT_ON_PURPOSE = frozenset([
+    "annotation_not_accepted", "nothing_to_learn", "row_not_to_be_learnt", "weight_is_zero",
+])  # fmt: skip
+"""Reasons of rows that the file itself keeps from learning; they are no faults of the file."""
+
 
 @dataclass(slots=True)
 class SourceReport:
@@ -126,10 +131,15 @@ def _find_mistakes(report: SourceReport, params: PrepareParams) -> Iterator[str]
 def _find_too_many_rejected(
     rejected: Sequence[RejectedRow], number: int, max_fraction: float, setting: str
 ) -> Iterator[str]:
-    """Yield lines with ten rejected rows if too many of the `number` rows are rejected."""
-    if len(rejected) > max_fraction * number:
+    """Yield lines with ten faulty rows if too many of the `number` rows are rejected.
+
+    Rows that the file keeps from learning count neither as rejected ones nor as rows.
+    """
+    faulty = [row for row in rejected if row.reason not in _UNLEARNT_ON_PURPOSE]
+    number -= len(rejected) - len(faulty)
+    if len(faulty) > max_fraction * number:
         yield (
-            f"{len(rejected)} of {number} rows rejected, more than {setting} {max_fraction}; "
+            f"{len(faulty)} of {number} rows rejected, more than {setting} {max_fraction}; "
             "repair them or raise it:"
         )
-        yield from map(str, rejected[:10])
+        yield from map(str, faulty[:10])

@@ -1,8 +1,8 @@
-"""Checks of what the learnt turns of a conversation teach: finished reasoning, calls that exist.
+"""Check the learnt turns of a conversation: finished reasoning, and calls that fit the tools.
 
 A call of a function that the row does not declare, a result that no call asked for and reasoning
-without an end cannot be learnt. Arguments that do not match their schema are counted: in public
-files the schema is wrong as often as the call.
+without an end cannot be learnt. Arguments that do not match their schema are counted, since the
+schemas of public files are not always right.
 """
 
 import difflib
