@@ -61,8 +61,9 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "card.json", card)
     click.echo(prepare_summary.format_counts(selection, converted, reports), err=True)
     test = list(records.read(out / "test.jsonl"))
-    warnings = [*card["warnings"], *reference_checks.list_warnings(test, tasks)]
-    for warning in [*warnings, *check_evaluate.list_warnings(tasks)]:
+    for note in check_evaluate.list_notes(tasks):
+        click.echo(f"prepare: note: {note}", err=True)
+    for warning in [*card["warnings"], *reference_checks.list_warnings(test, tasks)]:
         click.echo(f"prepare: warning: {' '.join(warning.split())}", err=True)
 
 

@@ -64,6 +64,7 @@ FILES = {
     "lockstep/multiple_testing.py": "drift and paired tests are corrected in the same way",
     "lockstep/outputs.py": "a contract of all stages",
     "lockstep/params.py": "a contract of all stages",
+    "lockstep/patterns.py": "cleaning and rules read regular expressions in the same way",
     "lockstep/predictions.py": "a contract of all stages",
     "lockstep/rating_entries.py": "answers are rated and records graded on the same sheets",
     "lockstep/records.py": "a contract of all stages",

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lockstep.data.cleaning.cleaner import Pattern, Steps
+from lockstep.data.cleaning.cleaner import Steps
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams
 from lockstep.data.sources import LABELLED_FORMATS, Source
 from lockstep.data.splitting import SplitParams
 from lockstep.params import Fraction, PositiveInt, Section
+from lockstep.patterns import Pattern
 
 
 class PrepareParams(Section):

@@ -14,7 +14,7 @@ from lockstep.suites import RETRIEVAL
 
 
 class _DomainSection(Section):
-    """The section of params.yaml that `list_warnings` reads."""
+    """The section of params.yaml that `list_notes` reads."""
 
     evaluate: EvaluateParams
 
@@ -34,7 +34,7 @@ def check_slices(
 def check_domains(prepare: PrepareParams, evaluate: EvaluateParams) -> Iterator[str]:
     """Yield a line if the slice of the domains is that of no source, but resembles one.
 
-    The sample's value must not stand in the way of other data: `list_warnings` names a slice that
+    The sample's value must not stand in the way of other data: `list_notes` names a slice that
     resembles none.
     """
     name = evaluate.domains.slice
@@ -43,8 +43,8 @@ def check_domains(prepare: PrepareParams, evaluate: EvaluateParams) -> Iterator[
         yield f"evaluate.domains: no source has the slice {name}; did you mean {nearest[0]}?"
 
 
-def list_warnings(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a warning if no record has the slice of the domains; evaluate runs much later.
+def list_notes(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a note if no record has the slice of the domains; evaluate runs much later.
 
     `tasks` is the content of tasks.json.
     """

@@ -118,8 +118,8 @@ def test_the_domains_of_the_sample_do_not_stand_in_the_way_of_other_data(
     values = change_params(params.parse(REPOSITORY / "params.yaml"), {"evaluate.domains": domains})
     (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert check_evaluate.list_warnings({"intent": {"slices": ["season"]}}) == []
-    assert check_evaluate.list_warnings({"intent": {"slices": ["phrasing"]}}) == [
+    assert check_evaluate.list_notes({"intent": {"slices": ["season"]}}) == []
+    assert check_evaluate.list_notes({"intent": {"slices": ["phrasing"]}}) == [
         "evaluate.domains: no record has the slice season, so evaluate will compare no domains; "
         "correct or remove it"
     ]
