@@ -24,6 +24,9 @@ ZERO_SHOT = "zero_shot"
 """Slice of a record with examples in its prompt: id of the same record without them."""
 PARENT, PERTURBATION = "parent", "perturbation"
 """Slices of a perturbed record: id of the original record, and kind of perturbation."""
+LINKING_SLICES = (PARENT, PERTURBATION, SPLIT, ZERO_SHOT)
+"""Slices that link predictions to each other; metrics are not broken down by them, and no source
+may have a slice of such a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,11 +61,13 @@ class Record:
 
     @property
     def id(self) -> str:
-        """Content hash: 16 hex digits of a SHA-256 over everything a model may see."""
+        """Content hash: 16 hex digits of a SHA-256 over all that is asked, learnt and scored."""
         if not self._id:
             content: list[Any] = [self.task, self.messages]
             if self.rejected is not None or self.desirable is not None or self.tools:
                 content += [self.rejected, self.desirable, self.tools]
+            if self.margin is not None or self.accepted_calls is not None:
+                content.append({"margin": self.margin, "accepted_calls": self.accepted_calls})
             encoded = dump_json(content, sort_keys=True)
             object.__setattr__(self, "_id", hashlib.sha256(encoded).hexdigest()[:16])
         return self._id

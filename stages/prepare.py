@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from lockstep import outputs, params, records
-from lockstep.cli.checks import reference_checks
+from lockstep.cli.checks import check_evaluate, reference_checks
 from lockstep.cli.runner import IN_FOLDER, OUT, run
 from lockstep.data import (
     contamination,
@@ -61,6 +61,8 @@ def main(raw: Path, out: Path) -> None:
         outputs.write_json(folder / "card.json", card)
     click.echo(prepare_summary.format_counts(selection, converted, reports), err=True)
     test = list(records.read(out / "test.jsonl"))
+    for note in check_evaluate.list_notes(tasks):
+        click.echo(f"prepare: note: {note}", err=True)
     for warning in [*card["warnings"], *reference_checks.list_warnings(test, tasks)]:
         click.echo(f"prepare: warning: {' '.join(warning.split())}", err=True)
 

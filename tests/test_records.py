@@ -60,7 +60,7 @@ def test_a_line_is_parsed_back_to_its_record(record: Record) -> None:
 
 
 @given(RECORDS, TEXT, TEXT, st.dictionaries(TEXT, TEXT), st.floats(0, 9))
-def test_the_id_depends_only_on_what_a_model_sees(
+def test_the_id_depends_only_on_what_is_asked_learnt_and_scored(
     record: Record, source: str, origin: str, slices: dict[str, str], weight: float
 ) -> None:
     messages = [dict(reversed(message.items())) for message in record.messages]
@@ -81,8 +81,12 @@ def test_the_id_changes_with_the_content() -> None:
         make_record(rejected={"role": "assistant", "content": "€7", "reasoning_content": "?"}).id,
         make_record(desirable=False).id,
         make_record(tools=[{"type": "function"}]).id,
+        make_record(rejected="€7", margin=1.0).id,
+        make_record(rejected="€7", margin=2.0).id,
+        make_record(accepted_calls=[]).id,
+        make_record(accepted_calls=[{"name": "lamp", "accepted_arguments": {}}]).id,
     }
-    assert len(ids) == 9
+    assert len(ids) == 13
     assert all(len(record_id) == 16 and int(record_id, 16) >= 0 for record_id in ids)
 
 
@@ -105,7 +109,6 @@ def test_a_line_has_the_id_and_every_field_in_sorted_order() -> None:
 def test_a_rejected_answer_may_be_a_text_or_a_message() -> None:
     pair = make_record(rejected="€7", margin=2.0)
     assert pair.with_rejected().messages == [*pair.prompt, {"role": "assistant", "content": "€7"}]
-    assert make_record(rejected="€7").id == pair.id, "no model sees the margin"
     call = {"type": "function", "function": {"name": "price", "arguments": {}}}
     worse = {"role": "assistant", "content": "", "tool_calls": [call]}
     pair = make_record(rejected=worse)
@@ -183,6 +186,9 @@ def test_the_reference_is_the_answer_or_the_calls_that_are_right() -> None:
     assert json.loads(make_record(accepted_calls=calls).reference) == calls
 
 
-def test_right_calls_do_not_change_the_id_since_no_model_sees_them() -> None:
-    assert make_record(accepted_calls=[]).id == make_record().id
+def test_records_without_margin_and_right_calls_keep_the_ids_of_earlier_releases() -> None:
+    """The ids are those of the code before margins and right calls became part of them."""
+    assert make_record().id == "f48df321fe40927f"
+    assert make_record(rejected="€7").id == "3d592ae85d67f265"
+    assert make_record(tools=[{"type": "function"}]).id == "54b6bf2c668aa8b6"
     assert b"accepted_calls" not in records.dump(make_record())

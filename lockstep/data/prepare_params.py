@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lockstep.data.cleaning.cleaner import Pattern, Steps
+from lockstep.data.cleaning.cleaner import Steps
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams
 from lockstep.data.sources import LABELLED_FORMATS, Source
 from lockstep.data.splitting import SplitParams
 from lockstep.params import Fraction, PositiveInt, Section
+from lockstep.patterns import Pattern
 
 
 class PrepareParams(Section):
@@ -26,6 +27,9 @@ class PrepareParams(Section):
     unknown_columns: Literal["note", "refuse"] = "note"
     """Columns that nothing reads: note names them in a line and in the data card, refuse is an
     error."""
+    mismatched_arguments: Literal["note", "reject"] = "note"
+    """Calls whose arguments do not match the parameters of the function: note counts their rows in
+    a line and in the data card, reject leaves them out."""
     clean: Steps
     """Cleaning steps, applied in this order: a list for all text but tools' results and arguments,
     or the steps of each role ({user: [space], arguments: [space]}): system, user, assistant,
@@ -35,7 +39,8 @@ class PrepareParams(Section):
     max_characters: PositiveInt = 100_000
     """Maximum number of characters of a message; a row with a longer one is rejected."""
     max_rejected_fraction: Fraction
-    """Maximum share of rejected rows; the stage fails if it is exceeded."""
+    """Maximum share of rejected rows; the stage fails if it is exceeded. Rows that the file itself
+    keeps from learning, e.g. by `train: false`, do not count."""
     quality: QualityParams = QualityParams()
     duplicates: DuplicatesParams
     decontaminate: DecontaminateParams = DecontaminateParams()

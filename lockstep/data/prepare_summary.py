@@ -8,7 +8,7 @@ from typing import Any
 from lockstep.data import data_card, drift, quality, source_reading
 from lockstep.data.label_studio.agreement import measure_agreement
 from lockstep.data.prepare_params import PrepareParams
-from lockstep.data.rows.row_conversion import ConvertedRows
+from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.selection import Selection
 from lockstep.data.source_report import SourceReport
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,9 @@ def compute_keys(records: Sequence[Record]) -> tuple[RecordKeys, NormalizedTexts
         tools = dump_json(record.tools, sort_keys=True) if record.tools else b""
         context = digest_context(record.task, tools, sign, *system)
         question = _digest(context + turn_keys)
-        answer = [record.messages[-1], record.rejected, record.desirable]
+        answer: list[Any] = [record.messages[-1], record.rejected, record.desirable]
+        if record.margin is not None or record.accepted_calls is not None:
+            answer += [record.margin, record.accepted_calls]
         inputs.append(question)
         contents.append(_digest(question + dump_json(answer, sort_keys=True)))
         contexts.append(context[:8])

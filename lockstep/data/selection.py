@@ -105,7 +105,7 @@ class Selection:
         """Apply the policy to records that have the same input and different right answers."""
         causes: dict[int, int] = {}
         for rows in self._find_equal_inputs():
-            answers = [self.table.load_record(row).answer for row in rows]
+            answers = [self.table.load_record(row).reference for row in rows]
             if len(set(answers)) > 1:
                 self.conflict_count += 1
                 removed = duplicates.find_removed_answers(answers, policy)

@@ -17,7 +17,8 @@ from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import column_names, column_values, row_joining, row_selection
-from lockstep.data.rows.row_conversion import ConvertedRows, RowConverter
+from lockstep.data.rows.converted_rows import ConvertedRows
+from lockstep.data.rows.row_conversion import RowConverter
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import BENCHMARK_FORMATS, Source
 from lockstep.data.span_annotations import span_rows
@@ -81,6 +82,7 @@ def make_converter(
         params.quality,
         params.max_characters,
         grades,
+        params.mismatched_arguments,
     )
 
 

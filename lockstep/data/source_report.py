@@ -7,10 +7,15 @@ from typing import Any
 
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.rejected_rows import RejectedRow
-from lockstep.data.rows import column_names
-from lockstep.data.rows.row_conversion import ConvertedRows
+from lockstep.data.rows import column_names, row_notes
+from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
+
+_UNLEARNT_ON_PURPOSE = frozenset([
+    "annotation_not_accepted", "nothing_to_learn", "row_not_to_be_learnt", "weight_is_zero",
+])  # fmt: skip
+"""Reasons of rows that the file itself keeps from learning; they are no faults of the file."""
 
 
 @dataclass(slots=True)
@@ -26,6 +31,10 @@ class SourceReport:
     """Columns that at least one row has."""
     replaced: set[str] = field(default_factory=set)
     """Columns of the file whose values a constant of the source replaces."""
+    noted: Counter[str] = field(default_factory=Counter)
+    """Number of rows with each kind of note that became records."""
+    first_noted: dict[str, str] = field(default_factory=dict)
+    """Kind of a note -> place and content of the first one."""
 
     @property
     def row_count(self) -> int:
@@ -43,6 +52,8 @@ class SourceReport:
         self.rejected += converted.rejected
         self.columns |= converted.columns
         self.replaced |= converted.replaced
+        self.noted += converted.noted
+        self.first_noted = converted.first_noted | self.first_noted
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the source in the data card."""
@@ -51,6 +62,7 @@ class SourceReport:
             "rejected": len(self.rejected),
             "left_out": dict(self.left_out),
             "unknown_columns": self.unknown_columns,
+            **({"noted": dict(sorted(self.noted.items()))} if self.noted else {}),
         }
 
     def describe_unknown_columns(self) -> str:
@@ -64,13 +76,19 @@ class SourceReport:
 
 
 def list_notes(reports: Sequence[SourceReport]) -> Iterator[str]:
-    """Yield a line for the columns of each source that nothing reads, or that constants replace."""
+    """Yield a line for the columns of each source that nothing reads, or that constants replace.
+
+    Further lines count the rows that became records though something in them may be a mistake.
+    """
     for report in reports:
         if line := report.describe_unknown_columns():
             yield line
         if report.replaced:
             names = ", ".join(sorted(report.replaced))
             yield f"{report.source.name}: constants overwrite columns of the file: {names}"
+        for kind, count in sorted(report.noted.items()):
+            line = row_notes.describe_note(kind, count, report.first_noted[kind])
+            yield f"{report.source.name}: {line}"
 
 
 def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> None:
@@ -113,10 +131,15 @@ def _find_mistakes(report: SourceReport, params: PrepareParams) -> Iterator[str]
 def _find_too_many_rejected(
     rejected: Sequence[RejectedRow], number: int, max_fraction: float, setting: str
 ) -> Iterator[str]:
-    """Yield lines with ten rejected rows if too many of the `number` rows are rejected."""
-    if len(rejected) > max_fraction * number:
+    """Yield lines with ten faulty rows if too many of the `number` rows are rejected.
+
+    Rows that the file keeps from learning count neither as rejected ones nor as rows.
+    """
+    faulty = [row for row in rejected if row.reason not in _UNLEARNT_ON_PURPOSE]
+    number -= len(rejected) - len(faulty)
+    if len(faulty) > max_fraction * number:
         yield (
-            f"{len(rejected)} of {number} rows rejected, more than {setting} {max_fraction}; "
+            f"{len(faulty)} of {number} rows rejected, more than {setting} {max_fraction}; "
             "repair them or raise it:"
         )
-        yield from map(str, rejected[:10])
+        yield from map(str, faulty[:10])

@@ -12,6 +12,7 @@ from lockstep.data.file_reading import Columns, Layout
 from lockstep.data.rows import column_values, field_synonyms, row_filter, row_templates
 from lockstep.hub import data_sets
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
+from lockstep.predictions import LINKING_SLICES
 
 Format = Literal[
     "alpaca",
@@ -176,7 +177,8 @@ class Source(Section):
     """Maximum share of rejected rows of this source; null: it counts towards
     `prepare.max_rejected_fraction`."""
     slices: list[str] = Field(default=[])
-    """Columns by whose values metrics are broken down. A row that lacks one has the value ""."""
+    """Columns by whose values metrics are broken down. A row that lacks one has the value "". The
+    names split, zero_shot, parent and perturbation are the pipeline's own."""
     system: str = ""
     """System message for conversations that have none; empty: no system message."""
     answer: Literal["", "refusal", "rules"] = ""
@@ -264,6 +266,17 @@ class Source(Section):
         if sample > 1 and not sample.is_integer():
             raise ValueError("must be a share below 1 or a whole number of rows")
         return sample
+
+    @field_validator("slices")
+    @classmethod
+    def _refuse_linking_slices(cls, slices: list[str]) -> list[str]:
+        for name in slices:
+            if name in LINKING_SLICES:
+                raise ValueError(
+                    f"the pipeline has a slice {name} of its own; remove it, or make each value a "
+                    f"task by columns: {{task: {name}}}"
+                )
+        return slices
 
     @field_validator("templates")
     @classmethod

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lockstep.data import json_schemas
+from lockstep.data.json_schemas import Schema
 from lockstep.metrics import (
     classification,
     entities,
     json_answers,
-    json_schemas,
     refusals,
     scores,
     text_overlap,
@@ -36,7 +37,6 @@ from lockstep.metrics.classification import (
     precision,
     recall,
 )
-from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.rules import checking
 from lockstep.metrics.scores import Score
 from lockstep.predictions import Prediction
@@ -258,5 +258,16 @@ def get_metrics(form: AnswerForm, schema: Schema | None = None) -> dict[str, Met
     """Return all metrics of an answer form by name; a JSON Schema adds `schema_valid`."""
     if schema is None:
         return METRICS[form]
-    score = json_schemas.make_schema_score(schema)
-    return METRICS[form] | {"schema_valid": make_share_metric(score)}
+    return METRICS[form] | {"schema_valid": make_share_metric(_make_schema_score(schema))}
+
+
+def _make_schema_score(schema: Schema) -> Score:
+    """Return the score that is 1 for an answer that is JSON and matches the schema."""
+
+    def score(reference: str, prediction: str) -> float:
+        value = json_answers.parse_json(prediction)
+        return float(
+            value is not json_answers.INVALID and json_schemas.matches_schema(value, schema)
+        )
+
+    return score

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from lockstep.data.json_schemas import Schema
 from lockstep.errors import UserError
 from lockstep.metrics import classification, entities
 from lockstep.metrics.aggregation import Metric
-from lockstep.metrics.json_schemas import Schema
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, get_metrics
-from lockstep.predictions import PARENT, PERTURBATION, SPLIT, ZERO_SHOT, Prediction
+from lockstep.predictions import LINKING_SLICES, ZERO_SHOT, Prediction
 from lockstep.suites import GENERATED_FORMS, AnswerForm
 
 PERPLEXITY = "perplexity"
 """Name of the group of all records whose reference has a likelihood, beside the suites."""
-LINKING_SLICES = (PARENT, PERTURBATION, SPLIT, ZERO_SHOT)
-"""Slices that link predictions to each other; metrics are not broken down by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lockstep.data import tool_schemas
-from lockstep.metrics import accepted_calls, json_answers, json_schemas
+from lockstep.data import json_schemas, tool_schemas
+from lockstep.metrics import accepted_calls, json_answers
 from lockstep.metrics.accepted_calls import AcceptedCall, Call
 from lockstep.metrics.aggregation import Numbers, divide_sums
 from lockstep.predictions import Prediction

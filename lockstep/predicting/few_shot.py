@@ -1,7 +1,7 @@
 """Few-shot suites: test records whose prompt begins with training records and their answers.
 
 The examples are earlier turns of the conversation (Brown et al., 2020). All records of a suite
-have the same examples, so all variants are compared on equal prompts.
+that offer the same functions have the same examples, so all variants are compared on equal prompts.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import replace
 from lockstep.errors import UserError
 from lockstep.params import PositiveInt, Section
 from lockstep.predictions import ZERO_SHOT
-from lockstep.records import Message, Record
+from lockstep.records import Message, Record, dump_json
 from lockstep.suites import HEAD_FORMS, Suite
 
 
@@ -62,15 +62,21 @@ def generate_records(
 ) -> list[Record]:
     """Return the test records of the few-shot suites; the slice ZERO_SHOT names the original.
 
-    `labels` are the labels of each task. Raise UserError if there are too few training records.
+    An example shows no call of a function that the test record does not offer. `labels` are the
+    labels of each task. Raise UserError if there are too few training records.
     """
-    return [
-        _add_turns(record, turns, few_shot)
-        for few_shot in settings
-        for turns in [_collect_turns(few_shot, train_records, labels, seed)]
-        for record in test_records
-        if record.task == few_shot.task and record.desirable is not False
-    ]
+    result = []
+    for few_shot in settings:
+        candidates = _collect_candidates(few_shot, train_records)
+        turns: dict[frozenset[bytes], list[Message]] = {}
+        for record in test_records:
+            if record.task == few_shot.task and record.desirable is not False:
+                tools = _serialize_tools(record)
+                if tools not in turns:
+                    examples = _choose_fitting(few_shot, candidates, record, labels, seed)
+                    turns[tools] = _list_turns(examples)
+                result.append(_add_turns(record, turns[tools], few_shot))
+    return result
 
 
 def choose_examples(
@@ -93,13 +99,10 @@ def choose_examples(
     return [ranked[index] for index in order[:number]]
 
 
-def _collect_turns(
-    few_shot: FewShotParams,
-    train_records: Sequence[Record],
-    labels: Mapping[str, Sequence[str]],
-    seed: int,
-) -> list[Message]:
-    """Return the turns of the examples, without their system messages."""
+def _collect_candidates(
+    few_shot: FewShotParams, train_records: Sequence[Record]
+) -> dict[str, Record]:
+    """Return the training records that may be examples, by id."""
     task = few_shot.examples or few_shot.task
     candidates = {  # a dict, because weights and sources may repeat a record
         record.id: record
@@ -112,7 +115,34 @@ def _collect_turns(
             f"task {task} has {len(candidates)} training records with a question; lower shots, or "
             "name another task in examples",
         )
-    examples = choose_examples([*candidates.values()], few_shot.shots, labels.get(task, []), seed)
+    return candidates
+
+
+def _choose_fitting(
+    few_shot: FewShotParams,
+    candidates: Mapping[str, Record],
+    record: Record,
+    labels: Mapping[str, Sequence[str]],
+    seed: int,
+) -> list[Record]:
+    """Return examples that offer no function which the test record does not offer."""
+    task, tools = few_shot.examples or few_shot.task, _serialize_tools(record)
+    fitting = [example for example in candidates.values() if _serialize_tools(example) <= tools]
+    if len(fitting) < few_shot.shots:
+        raise _build_error(
+            few_shot,
+            f"{record.origin}: {len(fitting)} training records of task {task} offer only functions "
+            "that this record offers; lower shots, or name a task without functions in examples",
+        )
+    return choose_examples(fitting, few_shot.shots, labels.get(task, []), seed)
+
+
+def _serialize_tools(record: Record) -> frozenset[bytes]:
+    return frozenset(dump_json(tool, sort_keys=True) for tool in record.tools)
+
+
+def _list_turns(examples: Sequence[Record]) -> list[Message]:
+    """Return the turns of the examples, without their system messages."""
     return [
         message for record in examples for message in record.messages if message["role"] != "system"
     ]

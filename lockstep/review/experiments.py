@@ -23,7 +23,12 @@ SEED = "seed"
 METRICS_FILE = "reports/metrics.json"
 PREDICTIONS = "data/predicted/merged"
 """The output of `predict` from which the compared metrics are computed."""
-METRIC_INPUTS = ("evaluate.json_schemas", "evaluate.metrics", "lockstep/metrics")
+METRIC_INPUTS = (
+    "evaluate.json_schemas",
+    "evaluate.metrics",
+    "lockstep/data/json_schemas.py",
+    "lockstep/metrics",
+)
 """Params and deps of `evaluate` that can change a metric of the merged model."""
 WORKSPACE = "workspace"
 """DVC's name for the workspace, in the place of a commit's hash."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import field_validator
 
-from lockstep.metrics import json_schemas
+from lockstep.data import json_schemas
 from lockstep.params import NaturalInt, Section
 from lockstep.statistics.domain_gap import DomainParams
 from lockstep.statistics.gates import Gate

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from lockstep.data import tool_schemas
+from lockstep.data import json_schemas, tool_schemas
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import row_formats, tool_parsing
 from lockstep.data.rows.conversation import Conversation
-from lockstep.metrics import json_schemas
 from tests.data.examples import make_source
 
 COLUMNS = {"prompt": "query", "completion": "answers"}

@@ -64,6 +64,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
     assert params.model_dump(exclude={*REQUIRED, "sources"}) == {
         "source_defaults": {},
         "unknown_columns": "note",
+        "mismatched_arguments": "note",
         "boilerplate": [],
         "max_characters": 100_000,
         "quality": {

@@ -77,6 +77,18 @@ def test_the_reasoning_is_part_of_the_answer() -> None:
     assert find_equal([plain, *thoughts], "contents") == [[1, 3]]
 
 
+def test_the_margin_and_the_accepted_calls_are_part_of_the_answer() -> None:
+    """Two ratings of a pair both count, and two sets of right calls are no copies of each other."""
+    plain = make_record("where is it")
+    pair = replace(plain, rejected="no")
+    pairs = [pair, *(replace(pair, margin=margin) for margin in (1.0, 2.0, 1.0))]
+    assert find_equal(pairs, "contents") == [[1, 3]]
+    calls = [[{"name": "track", "accepted_arguments": {"n": values}}] for values in ([1], [1, 2])]
+    benchmark = [replace(plain, accepted_calls=accepted) for accepted in (*calls, calls[0], [])]
+    assert find_equal([plain, *benchmark], "contents") == [[1, 3]]
+    assert len(find_equal([plain, *benchmark], "inputs")) == 4
+
+
 def test_only_one_right_answer_can_be_contradicted() -> None:
     """A question has several preference pairs, good and bad answers, and ratings."""
     plain = make_record("a")

@@ -195,6 +195,22 @@ def test_an_answer_removed_in_a_conflict_names_a_kept_record() -> None:
     assert causes["drop"] == [("a", "b"), ("b", "a"), ("c", "a"), ("d", "a")]
 
 
+def test_different_right_calls_of_one_question_are_a_conflict() -> None:
+    question = make_record("where is it")
+    calls = [[{"name": "track", "accepted_arguments": {"n": values}}] for values in ([1], [1, 2])]
+    records = [
+        replace(question, accepted_calls=accepted, origin=str(number))
+        for number, accepted in enumerate([*calls, calls[0]])
+    ]
+    selection = Selection(build_table(records), SOURCE_SPLITS)
+    selection.resolve_conflicts("majority")
+    selection.merge_duplicates()
+    assert selection.conflict_count == 1
+    assert [(removed.origin, removed.reason) for removed in selection.removed] == [
+        ("1", "conflict"), ("2", "duplicate"),
+    ]  # fmt: skip
+
+
 def group_near_duplicates(records: list[Record], near: str) -> Selection:
     """Return a selection of the records after grouping, in which all sources are divided."""
     selection = Selection(build_table(records), SOURCE_SPLITS)

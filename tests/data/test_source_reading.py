@@ -30,9 +30,8 @@ def read(
 ) -> tuple[list[Record], dict[str, str], list[SourceReport]]:
     """Return the records, the reasons of the rejected rows by place, and the reports."""
     defaults = {"path": "a.jsonl", "format": "classification"}
-    params = make_params(
-        *({**defaults, **source} for source in sources), max_rejected_fraction=1.0, **values
-    )
+    settings = {"max_rejected_fraction": 1.0, **values}
+    params = make_params(*({**defaults, **source} for source in sources), **settings)
     table, converted, reports = source_reading.read_sources(folder, params, seed)
     records = [table.load_record(number) for number in range(len(table))]
     return records, {row.origin: row.reason for row in converted.rejected}, reports
@@ -115,6 +114,32 @@ def test_each_source_may_have_its_own_limit_of_rejected_rows(tmp_path: Path) -> 
         "b.jsonl:1: empty_text (fill it, or leave the row out by where)",
     ]
     assert len(read(tmp_path, {"max_rejected_fraction": 0.2}, {"path": "b.jsonl"})[0]) == 29
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_rows_that_the_file_keeps_from_learning_are_no_faults(tmp_path: Path, is_own: bool) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    good = {"messages": turns}
+    unlearnt = [
+        {"messages": [turns[0], turns[1] | {"weight": 0}]},
+        good | {"train": False},
+        good | {"weight": 0},
+        good | {"answer": "reject", "_task_hash": 1},
+    ]
+    write_rows(tmp_path, [good, *unlearnt, {"messages": []}])
+    source = {"format": "messages"} | ({"max_rejected_fraction": 0.5} if is_own else {})
+    strict = {} if is_own else {"max_rejected_fraction": 0.5}
+    _, rejected, (report,) = read(tmp_path, source, **strict)
+    assert [*rejected.values()] == [
+        "nothing_to_learn", "row_not_to_be_learnt", "weight_is_zero", "annotation_not_accepted",
+        "missing_messages",
+    ]  # fmt: skip
+    assert report.describe()["rejected"] == 5  # all are counted in the card
+    source = source | ({"max_rejected_fraction": 0.4} if is_own else {})
+    strict = {} if is_own else {"max_rejected_fraction": 0.4}
+    first, second = find_error(tmp_path, source, **strict).splitlines()
+    assert first.startswith("1 of 2 rows rejected, more than ")
+    assert second.startswith("a.jsonl:6: missing_messages (")
 
 
 def test_a_column_that_the_first_rows_lack_is_an_error_of_all_sources_together(
@@ -243,6 +268,10 @@ def test_templates_build_turns_from_columns(tmp_path: Path) -> None:
         ({"format": "text", "templates": {"text": "{a}"}, "columns": {"text": "b"}},
          "columns names text too"),
         ({"format": "text", "where": "a = 1"}, "write == for equal"),
+        ({"format": "text", "slices": ["a", "split"]}, "has a slice split of its own; remove it"),
+        ({"format": "text", "slices": ["zero_shot"]}, "has a slice zero_shot of its own"),
+        ({"format": "text", "slices": ["parent"]}, "has a slice parent of its own"),
+        ({"format": "text", "slices": ["perturbation"]}, "has a slice perturbation of its own"),
         ({"format": "text", "label_names": ["a"]}, "label_names: only classification"),
     ],
 )  # fmt: skip

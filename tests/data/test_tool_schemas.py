@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.data import tool_schemas
-from lockstep.metrics import json_schemas
+from lockstep.data import json_schemas, tool_schemas
 
 LAMP: dict[str, Any] = {
     "type": "dict",

@@ -105,6 +105,41 @@ def test_examples_are_distinct_desirable_training_records_of_the_task(
         generate_records([make_setting("reply", 3)], test, train, {}, 7)
 
 
+def make_tool(name: str, **parameters: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def test_examples_offer_only_functions_that_the_asked_record_offers(
+    make_record: Callable[..., Record],
+):
+    """An earlier turn that calls an absent function would teach the model to call it."""
+    track, pay, other_pay = make_tool("track"), make_tool("pay"), make_tool("pay", type="object")
+    tools = {"a": [track], "b": [track, pay], "c": [other_pay], "d": [], "e": [pay, track]}
+    train = [
+        replace(make_record(f"{name}{number}", "yes"), tools=offered)
+        for name, offered in tools.items()
+        for number in range(4)
+    ]
+    allowed = {"abde": [track, pay], "ad": [track], "cd": [other_pay], "d": []}
+    tests = [
+        replace(make_record(f"{names}?", "yes"), tools=offered)
+        for names, offered in allowed.items()
+    ]
+    setting = make_setting("intent", 4)
+    for seed in range(5):
+        records = generate_records([setting], tests, train, {}, seed)
+        for record, names in zip(records, allowed, strict=True):
+            questions = [m["content"] for m in record.messages[:-2] if m["role"] == "user"]
+            assert len(questions) == 4 and {question[0] for question in questions} <= {*names}
+            assert record.tools == allowed[names]
+    message = (
+        r"pay\?: 4 training records of task intent offer only functions that this record offers"
+    )
+    with pytest.raises(UserError, match=message):
+        lone = replace(make_record("pay?", "yes"), tools=[pay])
+        generate_records([make_setting("intent", 5)], [lone], train, {}, 7)
+
+
 def test_a_suite_of_rules_takes_examples_of_another_task(make_record: Callable[..., Record]):
     train = [make_record("Hello?", "Hello!", "reply")]
     test = [make_record("Be short.", RULES, "behaviour")]

@@ -59,6 +59,7 @@ def write_params(folder: Path, **changes: Any) -> None:
         **changes,
         "split": split | changes.get("split", {}),
     }
+    del values["evaluate"]["domains"]  # no source here has the slice of the sample
     (folder / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
 
 

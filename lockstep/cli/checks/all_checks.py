@@ -51,6 +51,7 @@ CHECKS = (
     Check(check_predict.check_few_shot),
     Check(check_predict.check_vllm, is_slow=True),
     Check(check_evaluate.check_slices),
+    Check(check_evaluate.check_domains),
     Check(check_evaluate.check_gates),
     Check(check_evaluate.check_metrics),
     Check(check_judge.check_suites),

@@ -1,12 +1,22 @@
 """Checks of the section `evaluate`."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from lockstep import params
 from lockstep.cli.checks.source_names import SourceNames, list_known
 from lockstep.cli.sections import EvaluateParams, PredictParams, PrepareParams
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, METRICS
+from lockstep.params import Section
 from lockstep.predictions import COMMON_SLICES
 from lockstep.suites import RETRIEVAL
+
+
+class _DomainSection(Section):
+    """The section of params.yaml that `list_notes` reads."""
+
+    evaluate: EvaluateParams
 
 
 def check_slices(
@@ -19,6 +29,32 @@ def check_slices(
     for name in evaluate.slices:
         if name not in known:
             yield f"evaluate.slices: no source has the slice {name}; {list_known(known)}"
+
+
+def check_domains(prepare: PrepareParams, evaluate: EvaluateParams) -> Iterator[str]:
+    """Yield a line if the slice of the domains is that of no source, but resembles one.
+
+    The sample's value must not stand in the way of other data: `list_notes` names a slice that
+    resembles none.
+    """
+    name = evaluate.domains.slice
+    known = {*SourceNames(prepare.sources).slices, *COMMON_SLICES}
+    if name and name not in known and (nearest := difflib.get_close_matches(name, known, n=1)):
+        yield f"evaluate.domains: no source has the slice {name}; did you mean {nearest[0]}?"
+
+
+def list_notes(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a note if no record has the slice of the domains; evaluate runs much later.
+
+    `tasks` is the content of tasks.json.
+    """
+    name = params.read(_DomainSection).evaluate.domains.slice
+    if not name or any(name in (*task["slices"], *COMMON_SLICES) for task in tasks.values()):
+        return []
+    return [
+        f"evaluate.domains: no record has the slice {name}, so evaluate will compare no domains; "
+        "correct or remove it"
+    ]
 
 
 def check_metrics(

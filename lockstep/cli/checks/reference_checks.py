@@ -6,9 +6,9 @@ predict runs these checks before it loads a model; evaluate relies on them.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockstep.data import tool_schemas
+from lockstep.data import json_schemas, tool_schemas
 from lockstep.errors import UserError
-from lockstep.metrics import json_answers, json_schemas, refusals, scores, tool_calls
+from lockstep.metrics import json_answers, refusals, scores, tool_calls
 from lockstep.metrics.rules import rule_list
 from lockstep.records import Record
 from lockstep.suites import LABEL_FORMS, RESERVED, Suite

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from lockstep.data.rows.field_synonyms import REJECT_REASON
 from lockstep.data.sources import LABELLED_FORMATS, Source
 from lockstep.suites import Suite
 
@@ -25,8 +26,11 @@ class SourceNames:
 
     @property
     def slices(self) -> set[str]:
-        """Slices of any source."""
-        return {name for source in self.sources for name in source.slices}
+        """Slices of any source; preferences may have the reason against an answer."""
+        names = {name for source in self.sources for name in source.slices}
+        if any(source.format == "preference" for source in self.sources):
+            names.add(REJECT_REASON)
+        return names
 
     @property
     def allows_any_task(self) -> bool:

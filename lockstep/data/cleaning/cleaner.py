@@ -12,23 +12,11 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
 from lockstep.data import personal_data
 from lockstep.data.cleaning import markup, punctuation, whitespace, wrong_encoding
 from lockstep.data.cleaning.protected_text import PLACEHOLDER, ProtectedText, protect_text
-
-
-def _check_pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return pattern
-
-
-Pattern = Annotated[str, AfterValidator(_check_pattern)]
-"""A regular expression."""
 
 Step = Literal[
     "encoding",

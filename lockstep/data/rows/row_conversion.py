@@ -1,60 +1,29 @@
 """Conversion of rows to records: each row is parsed, checked, cleaned and scored by itself."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from lockstep.data import invalid_bytes, language, quality, strict_json
 from lockstep.data.cleaning.cleaner import Cleaner, Role
 from lockstep.data.file_reading import RawRow
 from lockstep.data.grades import Grades, make_code
 from lockstep.data.label_studio import voting
-from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
-from lockstep.data.rows import field_synonyms, row_fields, row_formats
+from lockstep.data.rows import (
+    field_synonyms,
+    learnt_turns,
+    row_fields,
+    row_formats,
+    row_notes,
+)
 from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
+from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_templates import DerivedColumns
-from lockstep.data.sources import LABEL_FORMATS, Source
+from lockstep.data.sources import BENCHMARK_FORMATS, LABEL_FORMATS, Source
 from lockstep.records import Message, Record
-
-
-@dataclass(slots=True)
-class ConvertedRows:
-    """The result of converting some rows."""
-
-    records: list[Record] = field(default_factory=list)
-    rejected: list[RejectedRow] = field(default_factory=list)
-    cleaned: Counter[str] = field(default_factory=Counter)
-    """Number of records that each cleaning step changed."""
-    faults: Counter[str] = field(default_factory=Counter)
-    """Number of records in which each quality signal found a fault."""
-    shortened: int = 0
-    """Number of records without the turns after the last one that may be learnt."""
-    grades: dict[str, Any] = field(default_factory=dict)
-    """Summary of the grades of all records, once all rows are converted."""
-    graded: set[str] = field(default_factory=set)
-    """Item codes of the records that people graded."""
-    votes: list[tuple[str, Vote]] = field(default_factory=list)
-    """Answers of annotators, each with the name of its source."""
-    columns: set[str] = field(default_factory=set)
-    """Columns that at least one row has."""
-    replaced: set[str] = field(default_factory=set)
-    """Columns of the file whose values a constant of the source replaces."""
-
-    def add(self, other: "ConvertedRows") -> None:
-        """Add the result of other rows."""
-        self.records += other.records
-        self.rejected += other.rejected
-        self.cleaned += other.cleaned
-        self.faults += other.faults
-        self.shortened += other.shortened
-        self.graded |= other.graded
-        self.votes += other.votes
-        self.columns |= other.columns
-        self.replaced |= other.replaced
 
 
 class RowConverter:
@@ -68,6 +37,7 @@ class RowConverter:
         limits: QualityParams,
         max_characters: int,
         grades: Grades | None = None,
+        mismatched_arguments: Literal["note", "reject"] = "note",
     ) -> None:
         """Create a converter; `labels` are the allowed labels, None allows all."""
         self.grades = grades or {}
@@ -78,6 +48,8 @@ class RowConverter:
         self.slices = tuple(source.slices)
         self.has_labels = source.format in LABEL_FORMATS
         self.has_groups = source.sets("group") or source.format == "label_studio"
+        self.mismatched_arguments = mismatched_arguments
+        self.placeholders = row_notes.PlaceholderFinder(source)
         self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
@@ -102,6 +74,7 @@ class RowConverter:
         """
         row = self._parse_row(raw_row, converted)
         conversations = row_formats.parse_row(row, self.source)
+        notes = self._find_notes(row, origin, conversations)
         group = self._read_group(row) if self.has_groups else ""
         if len(conversations) == 1:
             results = [self._convert_conversation(origin, row, group, conversations[0], converted)]
@@ -119,6 +92,23 @@ class RowConverter:
             if changed:
                 converted.cleaned.update(changed)
         converted.shortened += conversations[0].is_shortened
+        if notes:
+            converted.note(origin, notes)
+
+    def _find_notes(
+        self, row: dict[str, Any], origin: str, conversations: Sequence[Conversation]
+    ) -> dict[str, str]:
+        """Return notes on a row; raise InvalidRowError if a turn must not be learnt as it is."""
+        notes: dict[str, str] = {}
+        is_published = self.source.format in BENCHMARK_FORMATS and self.source.split == "test"
+        for conversation in conversations if self.source.format != "text" else ():
+            found = learnt_turns.check_learnt_turns(conversation, is_published=is_published)
+            notes = found | notes
+        if notes and self.mismatched_arguments == "reject" and not is_published:
+            kind, detail = next(iter(notes.items()))
+            raise InvalidRowError(kind, detail=detail)
+        notes |= row_notes.find_negative_margin(conversations)
+        return notes | self.placeholders.find(row, origin)
 
     def _convert_conversation(
         self,

@@ -4,24 +4,13 @@ import re
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from lockstep.metrics import json_answers
 from lockstep.params import Section
+from lockstep.patterns import Pattern
 
 Text = Annotated[str, Field(min_length=1)]
-
-
-def _check_pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return pattern
-
-
-Pattern = Annotated[Text, AfterValidator(_check_pattern)]
-"""A regular expression."""
 
 
 def count_occurrences(part: str, text: str) -> int:

@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lockstep.metrics.rules import text_analysis
-from lockstep.metrics.rules.contents import Pattern, Text
+from lockstep.metrics.rules.contents import Text
 from lockstep.params import NaturalInt, Section
+from lockstep.patterns import Pattern
 
 Relation = Literal["less than", "at least"]
 

@@ -11,9 +11,10 @@ from typing import Literal
 from pydantic import model_validator
 
 from lockstep.metrics.rules import counts, forms, text_analysis
-from lockstep.metrics.rules.contents import Pattern, Text
+from lockstep.metrics.rules.contents import Text
 from lockstep.metrics.rules.ifeval_contents import Relation, compare
 from lockstep.params import NaturalInt, PositiveInt, Section
+from lockstep.patterns import Pattern
 
 _STAR_BULLET = re.compile(r"^\s*\*[^\*].*$", re.MULTILINE)
 _DASH_BULLET = re.compile(r"^\s*-.*$", re.MULTILINE)

@@ -1,9 +1,17 @@
 """Checks of the section `evaluate`: metrics, slices and gates."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lockstep import params
+from lockstep.cli.checks import check_evaluate
+from lockstep.cli.checks.source_names import SourceNames
+from tests.conftest import REPOSITORY, change_params
+from tests.data.examples import make_source
 
 FindMistakes = Callable[[dict[str, Any]], list[str]]
 
@@ -89,3 +97,35 @@ def test_metrics_and_gates_may_name_a_few_shot_suite(find_mistakes: FindMistakes
     changes = {"evaluate.metrics": {"intent-4-shot": ["accuracy"]}, "evaluate.gates": [gate]}
     assert len(find_mistakes(changes)) == 2
     assert find_mistakes({**changes, "predict.few_shot": [{"task": "intent", "shots": 4}]}) == []
+
+
+def test_a_misspelt_slice_of_the_domains_is_found_before_the_run(
+    find_mistakes: FindMistakes,
+) -> None:
+    domains = {"slice": "domian", "out": ["near"]}
+    assert find_mistakes({"evaluate.domains": domains}) == [
+        "evaluate.domains: no source has the slice domian; did you mean domain?"
+    ]
+    for name in ("domain", "source"):
+        assert find_mistakes({"evaluate.domains": domains | {"slice": name}}) == []
+
+
+def test_the_domains_of_the_sample_do_not_stand_in_the_way_of_other_data(
+    find_mistakes: FindMistakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains = {"slice": "season", "out": ["winter"]}
+    assert find_mistakes({"evaluate.domains": domains}) == []
+    values = change_params(params.parse(REPOSITORY / "params.yaml"), {"evaluate.domains": domains})
+    (tmp_path / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert check_evaluate.list_notes({"intent": {"slices": ["season"]}}) == []
+    assert check_evaluate.list_notes({"intent": {"slices": ["phrasing"]}}) == [
+        "evaluate.domains: no record has the slice season, so evaluate will compare no domains; "
+        "correct or remove it"
+    ]
+
+
+def test_the_reason_of_a_preference_is_a_slice() -> None:
+    """The row format adds it, so no source lists it."""
+    assert SourceNames([make_source("preference", slices=["a"])]).slices == {"a", "reject_reason"}
+    assert SourceNames([make_source("messages")]).slices == set()

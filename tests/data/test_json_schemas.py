@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.metrics import json_schemas
+from lockstep.data import json_schemas
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from typing import Any
-
-from lockstep.metrics import json_answers
-from lockstep.metrics.scores import Score
 
 Schema = dict[str, Any]
 """A JSON Schema of the draft that its `$schema` names; of 2020-12 without that key."""
@@ -32,14 +30,14 @@ def matches_schema(value: Any, schema: Schema) -> bool:
         return False
 
 
-def make_schema_score(schema: Schema) -> Score:
-    """Return the score that is 1 for an answer that is JSON and matches the schema."""
+def iterate_errors(value: Any, schema: Schema) -> Iterator[tuple[str, str, str]]:
+    """Yield (keyword of the schema, place, message) where a value does not match a schema.
 
-    def score(reference: str, prediction: str) -> float:
-        value = json_answers.parse_json(prediction)
-        return float(value is not json_answers.INVALID and matches_schema(value, schema))
-
-    return score
+    `check_schema` must accept the schema. Nothing is yielded where the validator fails.
+    """
+    with suppress(RecursionError, OverflowError):
+        for error in _get_validator(_serialize(schema)).iter_errors(value):
+            yield error.validator, error.json_path, error.message
 
 
 @cache
