@@ -213,6 +213,9 @@ class Source(Section):
     unknown key of a turn rejects the row."""
     same_role: Literal["reject", "join"] = "reject"
     """Two consecutive messages of one role: reject the conversation, or join the messages."""
+    unanswered: Literal["reject", "drop"] = "reject"
+    """A conversation that ends with turns of the user: reject it, or drop these turns, which the
+    card counts as `shortened`."""
     clean: Steps | None = None
     """Cleaning steps of this source instead of `prepare.clean`: a list, or the steps of each role
     ({assistant: []}); a role that is not named keeps those of `prepare.clean`."""

@@ -137,9 +137,10 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
             raise InvalidRowError(f"{kind}_after_{previous}", detail=f"at turn {index + 1}{remedy}")
         previous = kind
     if previous not in ("assistant", "call"):
+        remedy = ", or set unanswered: drop" if previous == "user" and len(checked) > 1 else ""
         raise InvalidRowError(
             "ends_without_answer",
-            detail=f"the last turn is one of {previous}; remove it or answer it",
+            detail=f"the last turn is one of {previous}; answer it{remedy}",
         )
     return checked
 

@@ -17,6 +17,7 @@ from lockstep.data.rows import (
     row_fields,
     tool_parsing,
     transcripts,
+    turns_without_roles,
 )
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_fields import Row
@@ -41,6 +42,8 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
         conversations = [ROW_PARSERS[source.format](row, source)]
     for parsed in conversations:
         conversation.add_row_fields(parsed, row, source)
+        if source.unanswered == "drop":
+            _drop_unanswered_end(parsed)
         parsed.messages = message_parsing.check_order(parsed.messages, source)
         _drop_unlearnt_end(parsed)
     return conversations
@@ -57,6 +60,16 @@ def _refuse_unaccepted(row: Row, source: Source) -> None:
         raise InvalidRowError("annotation_not_accepted", detail=f"the column answer is {verdict}")
 
 
+def _drop_unanswered_end(parsed: Conversation) -> None:
+    """Leave out the user's turns after the last answer, if there is one."""
+    number = len(parsed.messages)
+    while number and parsed.messages[number - 1]["role"] == "user":
+        number -= 1
+    if number and number < len(parsed.messages) and parsed.messages[number - 1]["role"] != "system":
+        parsed.messages = parsed.messages[:number]
+        parsed.is_shortened = True
+
+
 def _drop_unlearnt_end(parsed: Conversation) -> None:
     """Leave out the turns after the last one that may be learnt, which becomes the answer."""
     for message in parsed.messages:
@@ -66,8 +79,9 @@ def _drop_unlearnt_end(parsed: Conversation) -> None:
         return
     number = len(parsed.messages)
     parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
-    parsed.is_shortened = len(parsed.messages) < number
-    if parsed.is_shortened and parsed.desirable is not None:
+    is_shortened = len(parsed.messages) < number
+    parsed.is_shortened = parsed.is_shortened or is_shortened
+    if is_shortened and parsed.desirable is not None:
         raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
 
 
@@ -122,6 +136,10 @@ def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
             row_fields.check_text(value, name), name, source
         )
         return Conversation(messages, tools=tools)
+    if isinstance(value, str):  # a cell of a table
+        value = row_fields.parse_json(value, name)
+    if isinstance(value, list) and not turns_without_roles.have_roles(value):
+        value = turns_without_roles.add_roles(value, source)
     return Conversation(message_parsing.parse_messages(value, name, source))
 
 
