@@ -49,11 +49,14 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """Fields that every row of a format has. `columns` maps them to the columns of a file."""
 
+COMPARISON_FIELDS = ("answer_a", "answer_b", "winner")
+"""Fields of a preference that has a column for the better one of two answers."""
+
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "input", "history"),
     "spans": ("text", "tokens", "spans"),
     "label_studio": ("left", "right"),
-    "preference": ("prompt",),
+    "preference": ("prompt", *COMPARISON_FIELDS),
     "unpaired_preference": ("messages", "prompt", "completion"),
     "bfcl": ("missed_function", "excluded_function", "involved_classes"),
 }
@@ -68,8 +71,8 @@ LABEL_FORMATS = ("classification", "multi_label")
 LABELLED_FORMATS = (*LABEL_FORMATS, "label_studio")
 """Formats whose answers are labels."""
 
-CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans")
-"""Formats whose labels may be codes."""
+CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans", "preference")
+"""Formats whose labels, or whose names of the better answer, may be codes."""
 
 COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
 """Fields that rows of any format may have. They are read if `columns` names them."""
@@ -193,7 +196,8 @@ class Source(Section):
     relative to data/raw; empty: all labels are allowed."""
     label_names: dict[str, str] = Field(default={})
     """Name of each label that is stored as a number or code: a mapping such as {0: refund, 1:
-    order}, or the list of names in the order of the numbers from 0; empty: labels are names."""
+    order}, or the list of names in the order of the numbers from 0; empty: labels are names.
+    preference: a, b or tie for each value of the column of `winner`."""
     control: str = ""
     """label_studio: name of the control whose answers are read; empty: the only one."""
     annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
@@ -287,6 +291,7 @@ class Source(Section):
         for setting, formats in (("labels", LABELLED_FORMATS), ("label_names", CODED_FORMATS)):
             if getattr(self, setting) and self.format not in formats:
                 raise ValueError(f"{setting}: only {', '.join(formats)} have labels")
+        self._check_comparison()
         if bool(self.path) == bool(self.hub):
             raise ValueError("name path or hub, one of them")
         if self.control and self.format != "label_studio":
@@ -299,6 +304,17 @@ class Source(Section):
         if self.functions and self.format != "bfcl":
             raise ValueError("functions: only bfcl has functions of classes")
         return self
+
+    def _check_comparison(self) -> None:
+        """Raise ValueError if the settings of two compared answers do not fit each other."""
+        if self.format != "preference":
+            return
+        named = [name for name in COMPARISON_FIELDS if self.sets(name)]
+        if named and len(named) < len(COMPARISON_FIELDS):
+            raise ValueError(f"columns: {' and '.join(COMPARISON_FIELDS)} belong together")
+        names = {*self.label_names.values()}
+        if names and not (named and names <= {"a", "b", "tie"}):
+            raise ValueError("label_names: preference needs columns: {winner: …}, and a, b or tie")
 
     @property
     def name(self) -> str:
@@ -357,6 +373,8 @@ class Source(Section):
     def needed_columns(self) -> Collection[str]:
         """Columns without which no row becomes a record."""
         fields = [name for name in REQUIRED_FIELDS[self.format] if name not in self.templates]
+        if self.sets("winner"):
+            fields = [*COMPARISON_FIELDS]
         if self.format == "spans":
             fields = [name for name in self.fields if name in self.columns]
         return self._drop_constants([*map(self.get_column, fields), *self.template_columns])

@@ -58,6 +58,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "roles": {},
         "ignored_fields": [],
         "same_role": "reject",
+        "unanswered": "reject",
         "clean": None,
         "licence": "",
     }
