@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, field_validator, model_validator
 
 from lockstep.data import file_reading
 from lockstep.data.cleaning.cleaner import Steps
@@ -225,6 +225,7 @@ class Source(Section):
     ({assistant: []}); a role that is not named keeps those of `prepare.clean`."""
     licence: str = ""
     """Licence of the data, repeated in the data card."""
+    _shares_file: bool = PrivateAttr(default=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -319,7 +320,8 @@ class Source(Section):
     @property
     def name(self) -> str:
         """Name of the source in records and in the card: its place, and the part that it reads."""
-        parts = [self.members, self.rows, self.sheet, self.control]
+        where = " ".join(self.where.split()) if self._shares_file else ""
+        parts = [self.members, self.rows, self.sheet, self.control, where]
         if self.hub:
             parts = [self.hub_config, self.hub_split, *parts]
         parts = [part for part in parts if part]
@@ -330,8 +332,15 @@ class Source(Section):
         """The path, or the data set on the hub."""
         return self.path or self.hub
 
+    def note_shared_file(self) -> None:
+        """Remember that another source has the same files, so that the name tells them apart."""
+        self._shares_file = True
+
     def reads_other_part(self, other: "Source") -> bool:
-        """Whether two sources of one file read different parts of it, as far as settings tell."""
+        """Whether two sources of one file read different parts of it, as far as settings tell.
+
+        Two conditions may hold for the same row, which is refused when the row is read.
+        """
         pairs = (
             (self.rows, other.rows),
             (self.sheet, other.sheet),
@@ -339,6 +348,7 @@ class Source(Section):
             (self.control, other.control),
             (self.hub_config, other.hub_config),
             (self.hub_split, other.hub_split),
+            (self.where, other.where),
         )
         return any(mine and its and mine != its for mine, its in pairs)
 
