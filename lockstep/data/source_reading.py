@@ -16,7 +16,7 @@ from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.rows import column_names, column_values, row_joining, row_selection
+from lockstep.data.rows import column_names, column_values, row_joining, row_selection, turn_joining
 from lockstep.data.rows.row_conversion import ConvertedRows, RowConverter
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import BENCHMARK_FORMATS, Source
@@ -147,6 +147,8 @@ def read_source(root: Path, source: Source, notes: Notes | None = None) -> Place
     rows = row_joining.join_files(root, source, _read_files(root, source, notes), notes)
     if source.format == "label_studio":
         rows = export_reading.read_tasks(rows, source, _describe_place(root, source))
+    elif source.format == "turns":
+        rows = turn_joining.join_turns(rows, source, notes, Path(_describe_place(root, source)))
     for place, row in rows:
         count += 1
         yield place, row

@@ -17,6 +17,7 @@ Format = Literal[
     "alpaca",
     "messages",
     "sharegpt",
+    "turns",
     "prompt_completion",
     "preference",
     "unpaired_preference",
@@ -35,6 +36,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("output",),
     "messages": ("messages",),
     "sharegpt": ("conversations",),
+    "turns": (),
     "prompt_completion": ("prompt", "completion"),
     "preference": ("chosen", "rejected"),
     "unpaired_preference": ("label",),
@@ -54,6 +56,7 @@ COMPARISON_FIELDS = ("answer_a", "answer_b", "winner")
 
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "input", "history"),
+    "turns": ("conversation", "parent", "order", "rank", "role", "content"),
     "spans": ("text", "tokens", "spans"),
     "label_studio": ("left", "right"),
     "preference": ("prompt", *COMPARISON_FIELDS),
@@ -302,6 +305,11 @@ class Source(Section):
             raise ValueError("annotation: only label_studio has it, and spans has tags")
         if self.ends and self.format != "spans":
             raise ValueError("ends: only spans has them")
+        if self.format == "turns" and not (self.sets("conversation") or self.sets("parent")):
+            raise ValueError(
+                "columns: turns needs conversation, the column whose value the turns of a "
+                "conversation share, or parent, that of the turn before"
+            )
         if self.functions and self.format != "bfcl":
             raise ValueError("functions: only bfcl has functions of classes")
         return self
@@ -385,7 +393,7 @@ class Source(Section):
         fields = [name for name in REQUIRED_FIELDS[self.format] if name not in self.templates]
         if self.sets("winner"):
             fields = [*COMPARISON_FIELDS]
-        if self.format == "spans":
+        if self.format in ("spans", "turns"):
             fields = [name for name in self.fields if name in self.columns]
         return self._drop_constants([*map(self.get_column, fields), *self.template_columns])
 
@@ -405,6 +413,8 @@ class Source(Section):
             names.add(self.get_column("id"))
         if self.is_conversational:
             names |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
+        if self.format == "turns":
+            names |= field_synonyms.TURN_KEYS
         if self.format == "preference":
             names |= field_synonyms.PREFERENCE_FIELDS
         return {*names, *(name.split(".")[0] for name in names)}

@@ -17,6 +17,7 @@ from lockstep.data.rows import (
     row_fields,
     tool_parsing,
     transcripts,
+    turn_rows,
     turns_without_roles,
 )
 from lockstep.data.rows.conversation import Conversation
@@ -278,6 +279,7 @@ ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "alpaca": _parse_alpaca,
     "messages": _parse_messages,
     "sharegpt": _parse_sharegpt,
+    "turns": turn_rows.parse_joined_turns,
     "prompt_completion": _parse_prompt_completion,
     "unpaired_preference": _parse_unpaired_preference,
     "classification": _parse_classification,
