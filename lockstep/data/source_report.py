@@ -26,6 +26,8 @@ class SourceReport:
     """Columns that at least one row has."""
     replaced: set[str] = field(default_factory=set)
     """Columns of the file whose values a constant of the source replaces."""
+    literals: Counter[str] = field(default_factory=Counter)
+    """Number of cells of each column that are in Python's notation."""
 
     @property
     def row_count(self) -> int:
@@ -43,6 +45,7 @@ class SourceReport:
         self.rejected += converted.rejected
         self.columns |= converted.columns
         self.replaced |= converted.replaced
+        self.literals += converted.literals
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the source in the data card."""
@@ -64,13 +67,19 @@ class SourceReport:
 
 
 def list_notes(reports: Sequence[SourceReport]) -> Iterator[str]:
-    """Yield a line for the columns of each source that nothing reads, or that constants replace."""
+    """Yield a line for the columns of each source that nothing reads, or that constants replace.
+
+    Cells in Python's notation are counted in a line too.
+    """
     for report in reports:
         if line := report.describe_unknown_columns():
             yield line
         if report.replaced:
             names = ", ".join(sorted(report.replaced))
             yield f"{report.source.name}: constants overwrite columns of the file: {names}"
+        for name, count in sorted(report.literals.items()):
+            cells = f"{count} cells of {name}"
+            yield f"{report.source.name}: {cells} are in Python's notation, not JSON"
 
 
 def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> None:

@@ -59,7 +59,7 @@ def _parse_turn_list(text: str, name: str) -> Any:
         if not _PYTHON_TURN_LIST.match(text):
             return text
         raise InvalidRowError(
-            f"{name}_not_json", detail="the turns are in Python's notation; export them as JSON"
+            f"{name}_not_json", detail="the turns are neither JSON nor valid in Python's notation"
         ) from None
     is_list = all(isinstance(turn, dict) and turn.keys() & {"role", "from"} for turn in turns)
     return turns if is_list else text

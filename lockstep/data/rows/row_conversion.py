@@ -13,7 +13,7 @@ from lockstep.data.label_studio import voting
 from lockstep.data.label_studio.voting import Vote
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_row, show_value
-from lockstep.data.rows import field_synonyms, row_fields, row_formats
+from lockstep.data.rows import field_synonyms, python_literals, row_fields, row_formats
 from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_templates import DerivedColumns
@@ -44,6 +44,9 @@ class ConvertedRows:
     replaced: set[str] = field(default_factory=set)
     """Columns of the file whose values a constant of the source replaces."""
 
+    literals: Counter[str] = field(default_factory=Counter)
+    """Number of cells of each column that are in Python's notation."""
+
     def add(self, other: "ConvertedRows") -> None:
         """Add the result of other rows."""
         self.records += other.records
@@ -55,6 +58,7 @@ class ConvertedRows:
         self.votes += other.votes
         self.columns |= other.columns
         self.replaced |= other.replaced
+        self.literals += other.literals
 
 
 class RowConverter:
@@ -98,7 +102,7 @@ class RowConverter:
         a group, so that they stay in one split.
         """
         row = self._parse_row(raw_row, converted)
-        conversations = row_formats.parse_row(row, self.source)
+        row, conversations = self._parse_conversations(row, converted)
         group = self._read_group(row)
         if len(conversations) == 1:
             results = [self._convert_conversation(origin, row, group, conversations[0], converted)]
@@ -116,6 +120,17 @@ class RowConverter:
                 converted.cleaned.update(changed)
         converted.shortened += conversations[0].is_shortened
         return [record for record, _, _ in results]
+
+    def _parse_conversations(
+        self, row: dict[str, Any], converted: ConvertedRows
+    ) -> tuple[dict[str, Any], list[Conversation]]:
+        """Return a row and its conversations; literals of Python in it are replaced by values."""
+        while True:
+            try:
+                return row, row_formats.parse_row(row, self.source)
+            except InvalidRowError as error:
+                row, column = python_literals.replace_literal(row, self.source, error)
+                converted.literals[column] += 1
 
     def _convert_conversation(
         self,

@@ -89,7 +89,7 @@ def test_each_format_gives_a_conversation(
     assert parse_row(format, row) == Conversation(messages)
 
 
-def test_turns_in_python_s_notation_are_named() -> None:
+def test_turns_in_python_s_notation_are_no_text() -> None:
     row = {"prompt": str(make_turns("it's", "b", "c")), "completion": "d"}
     assert find_reason("prompt_completion", row) == "prompt_not_json"
     row["prompt"] = "[{'value': 5}]"
