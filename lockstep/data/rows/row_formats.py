@@ -14,6 +14,7 @@ from lockstep.data.rows import (
     field_synonyms,
     message_parsing,
     preference_rows,
+    rendered_chats,
     row_fields,
     tool_parsing,
     transcripts,
@@ -130,8 +131,10 @@ def _parse_sharegpt(row: Row, source: Source) -> Conversation:
 
 
 def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
-    """Read a list of turns, the JSON text of one, or a transcript."""
+    """Read a list of turns, the JSON text of one, a rendered chat, or a transcript."""
     value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str):
+        value = rendered_chats.split_turns(value) or value
     if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
         messages, tools = transcripts.parse_conversation(
             row_fields.check_text(value, name), name, source
@@ -257,6 +260,9 @@ def _read_arguments(kwargs: Any) -> dict[str, Any]:
 
 def _parse_text(row: Row, source: Source) -> Conversation:
     text = row_fields.get_text_field(row, source, "text")
+    if text.lstrip().startswith(("#", "<", "[", "Below")):
+        rendered_chats.refuse_conversation(text, source.get_column("text"))
+        transcripts.refuse_marked_turns(text, source.get_column("text"))
     return Conversation([{"role": "assistant", "content": text}])
 
 
