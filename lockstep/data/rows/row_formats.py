@@ -17,6 +17,7 @@ from lockstep.data.rows import (
     rendered_chats,
     row_fields,
     tool_parsing,
+    tools_in_text,
     transcripts,
     turn_rows,
     turns_without_roles,
@@ -144,7 +145,12 @@ def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
         value = row_fields.parse_json(value, name)
     if isinstance(value, list) and not turns_without_roles.have_roles(value):
         value = turns_without_roles.add_roles(value, source)
-    return Conversation(message_parsing.parse_messages(value, name, source))
+    messages = message_parsing.parse_messages(value, name, source)
+    if messages[0]["role"] != "system" or "<tools>" not in messages[0]["content"]:
+        return Conversation(messages)
+    system, tools = tools_in_text.split_tools(messages[0]["content"])
+    first = [{**messages[0], "content": system}] if system else []
+    return Conversation([*first, *messages[1:]], tools=tools)
 
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:

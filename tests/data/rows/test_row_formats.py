@@ -367,8 +367,7 @@ VALUES = st.recursive(
 def test_any_row_gives_a_conversation_or_a_reason(
     format: str, row: dict[str, Any], same_role: str
 ) -> None:
-    columns = {"conversation": "chat"} if format == "turns" else {}
-    source = make_source(format, same_role=same_role, system="s", columns=columns)
+    source = make_source(format, same_role=same_role, system="s")
     try:
         conversations = row_formats.parse_row(row, source)
     except InvalidRowError as error:

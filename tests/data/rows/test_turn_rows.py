@@ -171,4 +171,4 @@ def test_a_tree_gives_its_best_ranked_thread(
 
 def test_a_source_of_turns_says_how_they_belong_together() -> None:
     with pytest.raises(ValidationError, match="turns needs conversation"):
-        make_source("turns")
+        make_source("turns", columns={"content": "text"})
