@@ -94,7 +94,7 @@ def _find_merged_cells(sheet: Any, file: DataFile) -> dict[int, list[tuple[int, 
         for number in range(area.min_row + 1, area.max_row + 1):
             merged.setdefault(number, []).append((area.min_col, area.min_row))
     if count:
-        file.note(f"{count} cells are merged over several rows, each of which has their value")
+        file.note(f"cells merged over several rows: {count}; each row has their value")
     return merged
 
 

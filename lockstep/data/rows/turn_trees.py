@@ -50,7 +50,7 @@ def join_trees(rows: PlacedRows, source: Source, notes: Notes, path: Path) -> Pl
         yield root.place, make_row(thread, source)
     notes.add(
         path,
-        f"{len(turns)} turns: {used} in the best-ranked threads of {len(roots)} trees, "
+        f"{len(turns)} turns: {used} in the best-ranked threads, one of each tree; "
         f"{len(turns) - used - orphans} in other branches, or deleted, are left out",
     )
 

@@ -110,7 +110,7 @@ def test_merged_cells_have_their_value_in_each_row(tmp_path: Path) -> None:
     book.save(file)
     rows, notes = read(file)
     assert [row["label"] for _, row in rows] == ["a", "a", "a", ""]
-    assert notes == "1 cells are merged over several rows, each of which has their value"
+    assert notes == "cells merged over several rows: 1; each row has their value"
 
 
 def test_a_title_above_the_header_is_left_out_with_a_note(tmp_path: Path) -> None:

@@ -165,7 +165,9 @@ def test_a_tree_gives_its_best_ranked_thread(
         ]
     }  # fmt: skip
     assert rejected == {}
-    note = "7 turns: 4 in the best-ranked threads of 1 trees, 3 in other branches, or deleted"
+    note = (
+        "7 turns: 4 in the best-ranked threads, one of each tree; 3 in other branches, or deleted"
+    )
     assert note in capsys.readouterr().err
 
 
