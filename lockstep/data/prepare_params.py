@@ -68,8 +68,12 @@ class PrepareParams(Section):
     def _refuse_repeated_paths(cls, sources: list[Source]) -> list[Source]:
         for source, other in combinations(sources, 2):
             place = str(PurePosixPath(source.location))
-            if place == str(PurePosixPath(other.location)) and not source.reads_other_part(other):
+            if place != str(PurePosixPath(other.location)):
+                continue
+            if not source.reads_other_part(other):
                 raise ValueError(f"{place} is listed twice; list each file once")
+            for each in (source, other):
+                each.note_shared_file()
         return sources
 
     @property

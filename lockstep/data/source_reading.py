@@ -16,7 +16,7 @@ from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.rows import column_names, column_values, row_joining, row_selection
+from lockstep.data.rows import column_names, column_values, row_joining, row_selection, turn_joining
 from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_conversion import RowConverter
 from lockstep.data.source_report import SourceReport
@@ -37,7 +37,7 @@ def read_sources(
     Raise UserError if a file is unreadable, if a setting names a column that no row has, or if too
     many rows are rejected.
     """
-    _refuse_shared_files(root, params.sources)
+    shared = _refuse_shared_files(root, params.sources)
     check_sources(root, params)
     entries = read_entries(root, params.quality.grades)
     grades = average_entries(entries)
@@ -54,7 +54,7 @@ def read_sources(
     reports = [SourceReport(source) for source in params.sources]
     tables: list[RecordTable] = []
     total = ConvertedRows()
-    chunks = _read_chunks(root, reports, seed)
+    chunks = _read_chunks(root, reports, seed, shared)
     with tqdm(desc="prepare", unit=" rows", disable=None, leave=False) as progress:
         for index, table, converted in _convert_chunks(chunks, converters, builder):
             tables.append(table)
@@ -145,9 +145,12 @@ def read_source(root: Path, source: Source, notes: Notes | None = None) -> Place
     `notes` receives the remarks of the readers.
     """
     count = 0
-    rows = row_joining.join_files(root, source, _read_files(root, source, notes or Notes()))
+    notes = Notes() if notes is None else notes
+    rows = row_joining.join_files(root, source, _read_files(root, source, notes), notes)
     if source.format == "label_studio":
         rows = export_reading.read_tasks(rows, source, _describe_place(root, source))
+    elif source.format == "turns":
+        rows = turn_joining.join_turns(rows, source, notes, Path(_describe_place(root, source)))
     for place, row in rows:
         count += 1
         yield place, row
@@ -184,9 +187,14 @@ def _describe_place(root: Path, source: Source) -> str:
     return source.hub or str(root / source.path)
 
 
-def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
-    """Raise UserError if two sources read the same part of a file, e.g. by overlapping patterns."""
+def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> frozenset[str]:
+    """Raise UserError if two sources read the same part of a file, e.g. by overlapping patterns.
+
+    Return the names of the sources that have a `where` and share a file with another one, so that
+    only the rows tell whether their parts overlap.
+    """
     readers: dict[Path, list[Source]] = {}
+    shared: set[str] = set()
     for source in sources:
         for name, path in _list_files(root, source, Notes()):
             for other in readers.setdefault(path, []):
@@ -195,7 +203,9 @@ def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> None:
                         f"prepare.sources: {source.location} and {other.location} both read "
                         f"{name}; list each file once"
                     )
+                shared |= {each.name for each in (source, other) if each.where}
             readers[path].append(source)
+    return frozenset(shared)
 
 
 def read_allowed_labels(root: Path, source: Source) -> frozenset[str] | None:
@@ -242,11 +252,19 @@ def _convert_chunks(
     )
 
 
-def _read_chunks(root: Path, reports: Iterable[SourceReport], seed: int) -> Iterator[Chunk]:
-    """Yield the selected rows of all sources in chunks; count the others in the reports."""
+def _read_chunks(
+    root: Path, reports: Iterable[SourceReport], seed: int, shared: frozenset[str]
+) -> Iterator[Chunk]:
+    """Yield the selected rows of all sources in chunks; count the others in the reports.
+
+    `shared` names the sources whose parts of a file may overlap.
+    """
     notes = Notes()
+    readers: dict[str, Source] = {}
     for index, report in enumerate(reports):
         rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
+        if report.source.name in shared:
+            rows = row_selection.refuse_shared_rows(rows, report, readers)
         for chunk in parallel.split_into_chunks(rows, _count_row_characters):
             yield index, chunk
     notes.echo()

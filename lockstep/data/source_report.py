@@ -35,6 +35,8 @@ class SourceReport:
     """Number of rows with each kind of note that became records."""
     first_noted: dict[str, str] = field(default_factory=dict)
     """Kind of a note -> place and content of the first one."""
+    literals: Counter[str] = field(default_factory=Counter)
+    """Number of cells of each column that are in Python's notation."""
 
     @property
     def row_count(self) -> int:
@@ -54,6 +56,7 @@ class SourceReport:
         self.replaced |= converted.replaced
         self.noted += converted.noted
         self.first_noted = converted.first_noted | self.first_noted
+        self.literals += converted.literals
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of the source in the data card."""
@@ -79,6 +82,7 @@ def list_notes(reports: Sequence[SourceReport]) -> Iterator[str]:
     """Yield a line for the columns of each source that nothing reads, or that constants replace.
 
     Further lines count the rows that became records though something in them may be a mistake.
+    Cells in Python's notation are counted in a line too.
     """
     for report in reports:
         if line := report.describe_unknown_columns():
@@ -89,6 +93,9 @@ def list_notes(reports: Sequence[SourceReport]) -> Iterator[str]:
         for kind, count in sorted(report.noted.items()):
             line = row_notes.describe_note(kind, count, report.first_noted[kind])
             yield f"{report.source.name}: {line}"
+        for name, count in sorted(report.literals.items()):
+            cells = f"{count} cells of {name}"
+            yield f"{report.source.name}: {cells} are in Python's notation, not JSON"
 
 
 def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> None:

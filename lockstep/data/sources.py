@@ -4,7 +4,7 @@ from collections.abc import Collection
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, field_validator, model_validator
 
 from lockstep.data import file_reading
 from lockstep.data.cleaning.cleaner import Steps
@@ -18,6 +18,7 @@ Format = Literal[
     "alpaca",
     "messages",
     "sharegpt",
+    "turns",
     "prompt_completion",
     "preference",
     "unpaired_preference",
@@ -36,6 +37,7 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("output",),
     "messages": ("messages",),
     "sharegpt": ("conversations",),
+    "turns": (),
     "prompt_completion": ("prompt", "completion"),
     "preference": ("chosen", "rejected"),
     "unpaired_preference": ("label",),
@@ -50,11 +52,15 @@ REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
 }
 """Fields that every row of a format has. `columns` maps them to the columns of a file."""
 
+COMPARISON_FIELDS = ("answer_a", "answer_b", "winner")
+"""Fields of a preference that has a column for the better one of two answers."""
+
 OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
     "alpaca": ("instruction", "input", "history"),
+    "turns": ("conversation", "parent", "order", "rank", "role", "content"),
     "spans": ("text", "tokens", "spans"),
     "label_studio": ("left", "right"),
-    "preference": ("prompt",),
+    "preference": ("prompt", *COMPARISON_FIELDS),
     "unpaired_preference": ("messages", "prompt", "completion"),
     "bfcl": ("missed_function", "excluded_function", "involved_classes"),
 }
@@ -69,8 +75,8 @@ LABEL_FORMATS = ("classification", "multi_label")
 LABELLED_FORMATS = (*LABEL_FORMATS, "label_studio")
 """Formats whose answers are labels."""
 
-CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans")
-"""Formats whose labels may be codes."""
+CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans", "preference")
+"""Formats whose labels, or whose names of the better answer, may be codes."""
 
 COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
 """Fields that rows of any format may have. They are read if `columns` names them."""
@@ -195,7 +201,8 @@ class Source(Section):
     relative to data/raw; empty: all labels are allowed."""
     label_names: dict[str, str] = Field(default={})
     """Name of each label that is stored as a number or code: a mapping such as {0: refund, 1:
-    order}, or the list of names in the order of the numbers from 0; empty: labels are names."""
+    order}, or the list of names in the order of the numbers from 0; empty: labels are names.
+    preference: a, b or tie for each value of the column of `winner`."""
     control: str = ""
     """label_studio: name of the control whose answers are read; empty: the only one."""
     annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
@@ -215,11 +222,15 @@ class Source(Section):
     unknown key of a turn rejects the row."""
     same_role: Literal["reject", "join"] = "reject"
     """Two consecutive messages of one role: reject the conversation, or join the messages."""
+    unanswered: Literal["reject", "drop"] = "reject"
+    """A conversation that ends with turns of the user: reject it, or drop these turns, which the
+    card counts as `shortened`."""
     clean: Steps | None = None
     """Cleaning steps of this source instead of `prepare.clean`: a list, or the steps of each role
     ({assistant: []}); a role that is not named keeps those of `prepare.clean`."""
     licence: str = ""
     """Licence of the data, repeated in the data card."""
+    _shares_file: bool = PrivateAttr(default=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -297,6 +308,7 @@ class Source(Section):
         for setting, formats in (("labels", LABELLED_FORMATS), ("label_names", CODED_FORMATS)):
             if getattr(self, setting) and self.format not in formats:
                 raise ValueError(f"{setting}: only {', '.join(formats)} have labels")
+        self._check_comparison()
         if bool(self.path) == bool(self.hub):
             raise ValueError("name path or hub, one of them")
         if self.control and self.format != "label_studio":
@@ -306,14 +318,31 @@ class Source(Section):
             raise ValueError("annotation: only label_studio has it, and spans has tags")
         if self.ends and self.format != "spans":
             raise ValueError("ends: only spans has them")
+        if self.format == "turns" and not (self.sets("conversation") or self.sets("parent")):
+            raise ValueError(
+                "columns: turns needs conversation, the column whose value the turns of a "
+                "conversation share, or parent, that of the turn before"
+            )
         if self.functions and self.format != "bfcl":
             raise ValueError("functions: only bfcl has functions of classes")
         return self
 
+    def _check_comparison(self) -> None:
+        """Raise ValueError if the settings of two compared answers do not fit each other."""
+        if self.format != "preference":
+            return
+        named = [name for name in COMPARISON_FIELDS if self.sets(name)]
+        if named and len(named) < len(COMPARISON_FIELDS):
+            raise ValueError(f"columns: {' and '.join(COMPARISON_FIELDS)} belong together")
+        names = {*self.label_names.values()}
+        if names and not (named and names <= {"a", "b", "tie"}):
+            raise ValueError("label_names: preference needs columns: {winner: …}, and a, b or tie")
+
     @property
     def name(self) -> str:
         """Name of the source in records and in the card: its place, and the part that it reads."""
-        parts = [self.members, self.rows, self.sheet, self.control]
+        where = " ".join(self.where.split()) if self._shares_file else ""
+        parts = [self.members, self.rows, self.sheet, self.control, where]
         if self.hub:
             parts = [self.hub_config, self.hub_split, *parts]
         parts = [part for part in parts if part]
@@ -324,8 +353,15 @@ class Source(Section):
         """The path, or the data set on the hub."""
         return self.path or self.hub
 
+    def note_shared_file(self) -> None:
+        """Remember that another source has the same files, so that the name tells them apart."""
+        self._shares_file = True
+
     def reads_other_part(self, other: "Source") -> bool:
-        """Whether two sources of one file read different parts of it, as far as settings tell."""
+        """Whether two sources of one file read different parts of it, as far as settings tell.
+
+        Two conditions may hold for the same row, which is refused when the row is read.
+        """
         pairs = (
             (self.rows, other.rows),
             (self.sheet, other.sheet),
@@ -333,6 +369,7 @@ class Source(Section):
             (self.control, other.control),
             (self.hub_config, other.hub_config),
             (self.hub_split, other.hub_split),
+            (self.where, other.where),
         )
         return any(mine and its and mine != its for mine, its in pairs)
 
@@ -367,7 +404,9 @@ class Source(Section):
     def needed_columns(self) -> Collection[str]:
         """Columns without which no row becomes a record."""
         fields = [name for name in REQUIRED_FIELDS[self.format] if name not in self.templates]
-        if self.format == "spans":
+        if self.sets("winner"):
+            fields = [*COMPARISON_FIELDS]
+        if self.format in ("spans", "turns"):
             fields = [name for name in self.fields if name in self.columns]
         return self._drop_constants([*map(self.get_column, fields), *self.template_columns])
 
@@ -387,6 +426,8 @@ class Source(Section):
             names.add(self.get_column("id"))
         if self.is_conversational:
             names |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
+        if self.format == "turns":
+            names |= field_synonyms.TURN_KEYS
         if self.format == "preference":
             names |= field_synonyms.PREFERENCE_FIELDS
         return {*names, *(name.split(".")[0] for name in names)}

@@ -10,7 +10,10 @@ from lockstep.records import Record
 
 def make_source(format: str, **values: Any) -> Source:
     """Return a source with default values except for these."""
-    return Source.model_validate({"path": "a.jsonl", "format": format, "task": "reply", **values})
+    defaults: dict[str, Any] = {"path": "a.jsonl", "format": format, "task": "reply"}
+    if format == "turns":  # which must say what joins them
+        defaults["columns"] = {"conversation": "chat"}
+    return Source.model_validate({**defaults, **values})
 
 
 def make_record(

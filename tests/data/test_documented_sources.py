@@ -75,7 +75,67 @@ FILES: dict[str, list[dict[str, Any]]] = {
             ],
         }
     ],
+    "ultrachat.jsonl": [{"id": "0", "data": ["Rain?", "Yes.", "Sure?", "Yes!"]}],
+    "soda.jsonl": [{"dialogue": ["Rain?", "Yes.", "Oh."]}],
+    "moss.jsonl": [
+        {
+            "conversation_id": 1,
+            "category": "weather",
+            "conversation": [{"human": "Rain?", "assistant": "Yes."}],
+        }
+    ],
+    "firefly.jsonl": [{"kind": "Couplet", "input": "Rain?", "target": "Yes."}],
+    "oasst.jsonl": [
+        {
+            "message_id": name,
+            "parent_id": parent,
+            "role": role,
+            "text": text,
+            "rank": rank,
+            "lang": "en",
+            "message_tree_id": "q",
+        }
+        for name, parent, role, text, rank in (
+            ("q", None, "prompter", "Rain?", None),
+            ("w", "q", "assistant", "No idea.", 1),
+            ("a", "q", "assistant", "Yes.", 0),
+            ("u", "a", "prompter", "Why?", None),
+        )
+    ],
+    "guanaco.jsonl": [{"text": "### Human: Rain?### Assistant: Yes."}],
+    "chatml.jsonl": [
+        {
+            "text": "<|im_start|>user\nRain?<|im_end|>\n<|im_start|>assistant\nYes.<|im_end|>\n",
+        }
+    ],
+    "saferlhf.jsonl": [
+        {
+            "prompt": "Rain?",
+            "response_0": "No.",
+            "response_1": "Yes.",
+            "better_response_id": 1,
+        }
+    ],
+    "shp.jsonl": [{"history": "Rain?", "human_ref_A": "Yes.", "human_ref_B": "No.", "labels": 1}],
+    "arena.jsonl": [
+        {
+            "winner": winner,
+            **{
+                f"conversation_{side}": [
+                    {"role": "user", "content": "Rain?"},
+                    {"role": "assistant", "content": answer},
+                ]
+                for side, answer in (("a", "Yes."), ("b", "No."))
+            },
+        }
+        for winner in ("model_a", "tie")
+    ],
 }
+SUPPORT = """ticket,step,sender,body
+7,2,bot,Yes.
+7,1,user,Rain?
+"""
+LCCC = [["Rain?", "Yes."], ["Rain?", "Yes.", "Oh."]]
 TRIAGE = """language,rating,department,ask,answer
 en,5,Surgery,May I run?,Not yet.
 en,3,Surgery,May I swim?,No.
@@ -95,6 +155,18 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "xlam.json": ([["Weather?", ""]], {}),
     "glaive.json": ([["Weather?", ""]], {}),
     "hermes.json": ([["Weather?", ""]], {}),
+    "support.csv": ([["Rain?", "Yes."]], {}),
+    "oasst.jsonl": ([["Rain?", "Yes."]], {}),
+    "soda.jsonl": ([["Rain?", "Yes."]], {}),
+    "moss.jsonl": ([["Rain?", "Yes."]], {}),
+    "firefly.jsonl": ([["Rain?", "Yes."]], {}),
+    "guanaco.jsonl": ([["Rain?", "Yes."]], {}),
+    "chatml.jsonl": ([["Rain?", "Yes."]], {}),
+    "saferlhf.jsonl": ([["Rain?", "Yes."]], {}),
+    "shp.jsonl": ([["Rain?", "Yes."]], {}),
+    "ultrachat.jsonl": ([["Rain?", "Yes.", "Sure?", "Yes!"]], {}),
+    "lccc.json": ([["Rain?", "Yes."]] * 2, {}),
+    "arena.jsonl": ([["Rain?", "Yes."]], {"where": 1}),
     "toolace.json": ([["Weather?", '[weather(city="Bern")]', "[{}]", "It is cold."]], {}),
 }
 """Texts of the records, and the numbers of rows that settings leave out, for each file."""
@@ -119,6 +191,8 @@ def test_every_file_is_read_by_a_fragment() -> None:
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda f: f["sources"][0]["path"])
 def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> None:
     (tmp_path / "triage.csv").write_text(TRIAGE)
+    (tmp_path / "support.csv").write_text(SUPPORT)
+    (tmp_path / "lccc.json").write_text(json.dumps(LCCC))
     for name, rows in FILES.items():
         (tmp_path / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     params = make_params(
@@ -140,7 +214,7 @@ def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> 
         if not record.messages[-1]["content"]:
             assert record.messages[-1]["tool_calls"][0]["function"] == CALL
             assert record.tools[0]["function"]["parameters"]["type"] == "object"
-    if "slices" in fragment["sources"][0]:
+    if "meta.channel" in fragment["sources"][0].get("slices", ()):
         assert [record.slices for record in records] == [
             {"meta.channel": "mail"}, {"meta.channel": ""},
         ]  # fmt: skip

@@ -58,6 +58,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "roles": {},
         "ignored_fields": [],
         "same_role": "reject",
+        "unanswered": "reject",
         "clean": None,
         "licence": "",
     }
@@ -144,6 +145,8 @@ def test_unknown_steps_and_roles_are_refused(clean: Any) -> None:
         ({"rows": "train"}, {"rows": "test"}, True),
         ({"members": "train*"}, {"members": "test*"}, True),
         ({"sheet": "A"}, {"sheet": "B"}, True),
+        ({"where": "n == 1"}, {"where": "n == 2"}, True),
+        ({"where": "n == 1"}, {}, False),
     ],
 )
 def test_a_file_may_be_listed_twice_only_for_other_parts_of_it(

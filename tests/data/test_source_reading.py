@@ -61,6 +61,32 @@ def test_where_leaves_out_rows_and_counts_them(tmp_path: Path) -> None:
     assert report.row_count + report.left_out.total() == 42
 
 
+def test_sources_may_divide_a_file_by_where(tmp_path: Path) -> None:
+    rows = [{"ask": "a", "r0": "x", "r1": "y", "better": number % 2} for number in range(4)]
+    write_rows(tmp_path, [*rows, "{"])
+    sources = [
+        {"format": "preference", "where": f"better == {number}",
+         "columns": {"prompt": "ask", "chosen": f"r{number}", "rejected": f"r{1 - number}"}}
+        for number in (0, 1)
+    ]  # fmt: skip
+    records, rejected, reports = read(tmp_path, *sources)
+    assert [(r.answer, r.rejected) for r in records] == [("x", "y")] * 2 + [("y", "x")] * 2
+    assert sorted(r.origin for r in records) == [f"a.jsonl:{number}" for number in range(1, 5)]
+    assert {r.source for r in records} == {"a.jsonl#better == 0", "a.jsonl#better == 1"}
+    assert rejected == {"a.jsonl:5": "invalid_json"}
+    assert [report.row_count for report in reports] == [3, 2]
+    assert [report.left_out["where"] for report in reports] == [2, 3]
+
+
+def test_a_row_that_two_sources_read_is_refused(tmp_path: Path) -> None:
+    write_rows(tmp_path, ROWS)
+    sources = [{"where": "rating <= 2"}, {"where": "rating >= 2"}]
+    assert find_error(tmp_path, *sources) == (
+        "a.jsonl:3: two sources read this row, by where: rating <= 2 and where: rating >= 2; make "
+        "the conditions exclude each other in prepare.sources"
+    )
+
+
 def test_where_reads_cells_and_constants(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open("w") as stream:
         writer = csv.DictWriter(stream, ["text", "label", "rating"])

@@ -1,5 +1,6 @@
 """Delimited tables: .csv and .tsv files as spreadsheets and databases of any locale write them."""
 
+import contextlib
 import csv
 import re
 import sys
@@ -12,7 +13,12 @@ from typing import Any
 from lockstep.data.files import delimiters
 from lockstep.data.files.opening import strip_compression
 from lockstep.data.files.placed_rows import DataFile, PlacedRows, RawRow
-from lockstep.data.files.table_cells import Header, replace_decimal_comma
+from lockstep.data.files.table_cells import (
+    MAX_TITLE_ROWS,
+    Header,
+    find_header,
+    replace_decimal_comma,
+)
 from lockstep.data.files.text_encodings import read_lines
 from lockstep.data.invalid_bytes import has_invalid_bytes, show_invalid_bytes
 from lockstep.data.rejected_rows import InvalidRowError
@@ -80,7 +86,7 @@ def read_delimited(file: DataFile) -> PlacedRows:
     csv.field_size_limit(sys.maxsize)  # a setting of the whole process
     lines = _Lines(_split_at_carriage_returns(read_lines(file)))
     dialect = _choose_dialect(file, lines)
-    header = _read_header(dialect.read(lines), file)
+    header = _read_header(lines, dialect, file)
     if not file.layout.header:
         lines.give_back()
     numbers = [name for name in file.columns.numbers if name in header.names]
@@ -121,9 +127,11 @@ def _choose_dialect(file: DataFile, lines: _Lines) -> _Dialect:
     return _Dialect(delimiter, quote)
 
 
-def _read_header(reader: Any, file: DataFile) -> Header:
+def _read_header(lines: _Lines, dialect: _Dialect, file: DataFile) -> Header:
+    if file.layout.header:
+        _skip_titles(lines, dialect, file)
     try:
-        cells = next(reader, None)
+        cells = next(dialect.read(lines), None)
     except csv.Error as error:
         raise UserError(f"{file.path}:1: header is not CSV: {error}; repair it") from None
     if not cells:
@@ -136,6 +144,21 @@ def _read_header(reader: Any, file: DataFile) -> Header:
             f"({shown}); repair it or correct encoding in prepare.sources"
         )
     return Header(cells, file.path, file.columns)
+
+
+def _skip_titles(lines: _Lines, dialect: _Dialect, file: DataFile) -> None:
+    """Leave the header as the next line if there are titles above it."""
+    number, reader = 0, dialect.read(lines)
+    with contextlib.suppress(csv.Error):
+        rows = list(islice(reader, MAX_TITLE_ROWS + 1))
+        if not has_invalid_bytes("".join(rows[0] if rows else [])):
+            number = find_header(rows, file)
+    lines.give_back()
+    reader = dialect.read(lines)
+    for _ in range(number):
+        next(reader)
+    if number:
+        lines.start_row()
 
 
 def _read_cells(

@@ -45,7 +45,8 @@ def make_array_row(text: str, file: DataFile) -> RawRow:
     required = file.columns.required
     if required and not any(has_column([*numbered, ARRAY_COLUMN], name) for name in required):
         check_columns([*numbered, ARRAY_COLUMN], file.path, file.columns)
-    return numbered | select_columns(file, {ARRAY_COLUMN: items})
+    whole = select_columns(file, {ARRAY_COLUMN: items})
+    return (select_columns(file, numbered) | whole) if whole else numbered
 
 
 def is_header(text: str, file: DataFile) -> bool:

@@ -30,6 +30,8 @@ _UNPACKING_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""Beginning of the file that stands for one in Git LFS."""
 COMPRESSIONS = (*_DECOMPRESSORS, ".zip")
 """Suffixes of compressed files."""
 
@@ -116,6 +118,12 @@ def _open_file(path: Path) -> Iterator[IO[bytes]]:
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise UserError(f"{path}: a pipe, socket or device; save its content as a file")
         with path.open("rb") as file:
+            if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise UserError(
+                    f"{path}: a pointer of Git LFS instead of the data; run git lfs pull in its "
+                    "repository"
+                )
+            file.seek(0)
             yield file
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: not found; put it there or correct prepare.sources") from None

@@ -5,12 +5,12 @@ import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from lockstep.data.files.placed_rows import DataFile, PlacedRows
-from lockstep.data.files.table_cells import Header
+from lockstep.data.files.table_cells import MAX_TITLE_ROWS, Header, find_header
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 
@@ -20,40 +20,82 @@ _DECIMALS = re.compile(r"0\.(0+)")
 def read_spreadsheet(file: DataFile) -> PlacedRows:
     """Yield the rows of a sheet; the first row that is not blank is the header.
 
-    A formula has the value that was saved with it.
+    A formula has the value that was saved with it. Titles above the header are left out.
     """
-    data = io.BytesIO(file.stream.read())
+    rows = _format_rows(file)
+    first = list(islice(rows, MAX_TITLE_ROWS + 1))
+    texts = [row for _, row in first if isinstance(row, list)]
+    start = find_header(texts, file) if texts and file.layout.header else 0
     header: Header | None = None
+    for place, row in chain(first, rows):
+        if isinstance(row, InvalidRowError):
+            yield place, row
+        elif header is None and not file.layout.header:
+            header = Header.number_columns(row, file.path, file.columns)
+            yield place, header.make_row(row)
+        elif header is not None:
+            yield place, header.make_row(row)
+        elif row is texts[start]:
+            header = Header(row, file.path, file.columns)
+
+
+def _format_rows(file: DataFile) -> Iterator[tuple[str, list[str] | InvalidRowError]]:
+    """Yield the place and the texts of each row that is not blank."""
+    data = io.BytesIO(file.stream.read())
     for number, (cells, formulas) in enumerate(_read_cells(data, file), 1):
         try:
             texts = list(map(_format_cell, cells, formulas))
         except InvalidRowError as error:
             yield f"row {number}", error
             continue
-        if header is None and any(texts):
-            if file.layout.header:
-                header = Header(texts, file.path, file.columns)
-                continue
-            header = Header.number_columns(texts, file.path, file.columns)
-        if header is not None and any(texts):
-            yield f"row {number}", header.make_row(texts)
+        if any(texts):
+            yield f"row {number}", texts
 
 
 def _read_cells(data: io.BytesIO, file: DataFile) -> Iterator[tuple[list[Any], list[Any]]]:
-    """Yield the cells of each row of the sheet, once with values and once with formulas."""
+    """Yield the cells of each row of the sheet, once with values and once with formulas.
+
+    A sheet with merged cells is loaded as a whole, since a stream does not tell them.
+    """
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        values = load_workbook(data, read_only=True, data_only=True)
-        formulas = load_workbook(data, read_only=True)
+        is_stream = not _has_merged_cells(data)
+        values = load_workbook(data, read_only=is_stream, data_only=True)
+        formulas = load_workbook(data, read_only=is_stream)
         name = _choose_sheet(values.sheetnames, file)
+        merged = {} if is_stream else _find_merged_cells(values[name], file)
         rows = zip_longest(values[name].iter_rows(), formulas[name].iter_rows(), fillvalue=())
-        for row, row_of_formulas in rows:
-            yield list(row), list(row_of_formulas)
+        for number, (row, row_of_formulas) in enumerate(rows, 1):
+            pair = list(row), list(row_of_formulas)
+            for column, first_row in merged.get(number, ()):
+                pair[0][column - 1] = values[name].cell(first_row, column)
+                pair[1][column - 1] = formulas[name].cell(first_row, column)
+            yield pair
     except (InvalidFileException, KeyError, ValueError, zipfile.BadZipFile, ParseError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{file.path}: not .xlsx: {reason}; save it again as .xlsx") from None
+
+
+def _has_merged_cells(data: io.BytesIO) -> bool:
+    """Whether a sheet of a workbook has merged cells, which its XML lists at the end."""
+    with zipfile.ZipFile(data) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/")]
+        return any(b"<mergeCell " in archive.read(name) for name in sheets)
+
+
+def _find_merged_cells(sheet: Any, file: DataFile) -> dict[int, list[tuple[int, int]]]:
+    """Return (column, first row) of the merged cells that continue in each row, with a note."""
+    merged: dict[int, list[tuple[int, int]]] = {}
+    count = 0
+    for area in sheet.merged_cells.ranges:
+        count += area.max_row > area.min_row
+        for number in range(area.min_row + 1, area.max_row + 1):
+            merged.setdefault(number, []).append((area.min_col, area.min_row))
+    if count:
+        file.note(f"cells merged over several rows: {count}; each row has their value")
+    return merged
 
 
 def _choose_sheet(names: list[str], file: DataFile) -> str:

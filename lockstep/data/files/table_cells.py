@@ -4,11 +4,18 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from lockstep.data.files.placed_rows import Columns
+from lockstep.data.files.placed_rows import Columns, DataFile
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
+
+_INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
+"""Characters of no width that programs leave in names."""
+_EDGE_CHARACTERS = "\u200c\u200d\u200e\u200f\u00a0\u3000 \t\r\n\v\f"
+"""Joiners, marks of direction and blanks, which do nothing at the ends of a name."""
+MAX_TITLE_ROWS = 5
+"""Maximum number of rows above the header of a table."""
 
 
 class Header:
@@ -36,6 +43,23 @@ class Header:
         return dict(zip(self.names, cells, strict=False))
 
 
+def find_header(rows: Sequence[list[str]], file: DataFile) -> int:
+    """Return the number of rows above the header, such as a title; add a note if there are some.
+
+    The header is the first of some rows with all required columns; if none has them, the first.
+    """
+    required = file.columns.required
+    for number, cells in enumerate(rows):
+        names = [_clean_name(cell) for cell in cells]
+        if required and all(has_column([*cells, *names], name) for name in required):
+            if number:
+                shown = " | ".join(filter(None, rows[0]))[:60]
+                count = sum(map(any, rows[:number]))
+                file.note(f"rows above the header are left out: {count}, the first is {shown!r}")
+            return number
+    return 0
+
+
 def check_columns(names: Sequence[str], path: Path, columns: Columns) -> None:
     """Raise UserError if a used column occurs twice."""
     repeated = [name for name in columns.used if list(names).count(name) > 1]
@@ -54,7 +78,12 @@ def replace_decimal_comma(value: str) -> str:
 
 
 def _name_columns(cells: Sequence[str], columns: Columns) -> list[str]:
-    """Return the names without blanks around them; a nameless column is called as pandas does."""
+    """Return the clean names; a nameless column is called as pandas does."""
     width = max((i for i, cell in enumerate(cells, 1) if cell.strip()), default=0)
-    names = [cell if cell in columns.used else cell.strip() for cell in cells[:width]]
+    names = [cell if cell in columns.used else _clean_name(cell) for cell in cells[:width]]
     return [name or f"Unnamed: {index}" for index, name in enumerate(names)]
+
+
+def _clean_name(cell: str) -> str:
+    """Return a name without blanks around it and without characters that cannot be seen."""
+    return cell.strip() if cell.isascii() else _INVISIBLE.sub("", cell).strip(_EDGE_CHARACTERS)

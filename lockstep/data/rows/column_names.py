@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import minimal_rows, voting
 from lockstep.data.rows import field_synonyms
+from lockstep.data.rows.turn_rows import ID_COLUMNS, ORDER_COLUMNS, TURNS
 from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
 from lockstep.data.span_annotations import span_rows
 
@@ -38,6 +39,16 @@ _LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
     "label": ("labels", "answer", "output"),
     "messages": ("conversations", "turns"),
     "conversations": ("messages", "dialogue", "turns"),
+    "conversation": (
+        "conversation_id",
+        "dialogue_id",
+        "dialog_id",
+        "conv_id",
+        "chat_id",
+        "session_id",
+        "thread_id",
+    ),
+    "parent": ("parent_id", "parent_message_id", "reply_to"),
 }
 """Further names that a message may suggest, though they do not tell the format of a file."""
 
@@ -47,6 +58,7 @@ _TABLES = (".csv", ".tsv", ".xlsx")
 _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "bfcl": ("id",),
     "ifeval": ("key",),
+    "turns": (TURNS, *ID_COLUMNS, *ORDER_COLUMNS),
     "label_studio": (*minimal_rows.OWN_COLUMNS, voting.ANSWER, voting.REJECTED, voting.GROUP),
 }
 """Format -> columns that its files have, or its reader adds, beside the data."""

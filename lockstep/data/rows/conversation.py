@@ -85,7 +85,10 @@ def _add_fields(conversation: Conversation, fields: Row, row: Row, source: Sourc
     """Add tools and weight to a conversation; return the system message of the row."""
     tools = _read_only_field(fields, row, source, "tools", field_synonyms.TOOLS)
     if tools not in (None, "", []):
-        conversation.tools = tool_parsing.parse_tools(tools)
+        parsed = tool_parsing.parse_tools(tools)
+        if conversation.tools not in ([], parsed):
+            raise InvalidRowError("two_tools_columns", detail="in tools and in the system message")
+        conversation.tools = parsed
     weight = _read_only_field(fields, row, source, "weight", (field_synonyms.WEIGHT,))
     if not row_fields.is_empty(weight):
         conversation.weight = _read_weight(weight)

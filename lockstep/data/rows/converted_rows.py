@@ -36,6 +36,8 @@ class ConvertedRows:
     """Number of rows that became records with something to note, by its kind (`row_notes`)."""
     first_noted: dict[str, str] = field(default_factory=dict)
     """Kind of a note -> place and content of the first one."""
+    literals: Counter[str] = field(default_factory=Counter)
+    """Number of cells of each column that are in Python's notation."""
 
     def add(self, other: "ConvertedRows") -> None:
         """Add the result of other rows."""
@@ -50,6 +52,7 @@ class ConvertedRows:
         self.replaced |= other.replaced
         self.noted += other.noted
         self.first_noted = other.first_noted | self.first_noted
+        self.literals += other.literals
 
     def note(self, origin: str, found: Mapping[str, str]) -> None:
         """Count each kind of note of a row; keep the place and the content of the first one."""

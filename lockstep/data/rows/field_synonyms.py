@@ -1,7 +1,8 @@
 """Names that public files give to turns, to their parts, and to fields beside a conversation."""
 
 CONVERSATIONAL_FORMATS = frozenset([
-    "alpaca", "messages", "sharegpt", "prompt_completion", "preference", "unpaired_preference",
+    "alpaca", "messages", "sharegpt", "turns", "prompt_completion", "preference",
+    "unpaired_preference",
 ])  # fmt: skip
 """Formats whose rows may have the fields of this module; in others, such a name is a column like
 any other (`system` may be an operating system)."""

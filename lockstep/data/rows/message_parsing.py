@@ -59,7 +59,7 @@ def _parse_turn_list(text: str, name: str) -> Any:
         if not _PYTHON_TURN_LIST.match(text):
             return text
         raise InvalidRowError(
-            f"{name}_not_json", detail="the turns are in Python's notation; export them as JSON"
+            f"{name}_not_json", detail="the turns are neither JSON nor valid in Python's notation"
         ) from None
     is_list = all(isinstance(turn, dict) and turn.keys() & {"role", "from"} for turn in turns)
     return turns if is_list else text
@@ -137,9 +137,10 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
             raise InvalidRowError(f"{kind}_after_{previous}", detail=f"at turn {index + 1}{remedy}")
         previous = kind
     if previous not in ("assistant", "call"):
+        remedy = ", or set unanswered: drop" if previous == "user" and len(checked) > 1 else ""
         raise InvalidRowError(
             "ends_without_answer",
-            detail=f"the last turn is one of {previous}; remove it or answer it",
+            detail=f"the last turn is one of {previous}; answer it{remedy}",
         )
     return checked
 

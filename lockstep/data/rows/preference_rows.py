@@ -6,7 +6,13 @@ from itertools import product
 from typing import Any
 
 from lockstep.data.rejected_rows import InvalidRowError, show_value
-from lockstep.data.rows import field_synonyms, message_parsing, row_fields, transcripts
+from lockstep.data.rows import (
+    compared_answers,
+    field_synonyms,
+    message_parsing,
+    row_fields,
+    transcripts,
+)
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_fields import Row
 from lockstep.data.sources import Source
@@ -18,16 +24,19 @@ def parse_preference(row: Row, source: Source) -> list[Conversation]:
 
     The answers may be texts, messages, or conversations that differ in the last message.
     """
-    chosen, rejected = (
-        _parse_answers(row_fields.get_required_field(row, source, name), name, source)
-        for name in ("chosen", "rejected")
-    )
+    if source.sets("winner"):
+        better, worse = compared_answers.read_better_and_worse(row, source)
+    else:
+        better = row_fields.get_required_field(row, source, "chosen")
+        worse = row_fields.get_required_field(row, source, "rejected")
+    chosen = _parse_answers(better, "chosen", source)
+    rejected = _parse_answers(worse, "rejected", source)
     prompt = _read_prompt(row, source)
     margins = _read_margins(row, source, len(chosen), len(rejected))
     reasons = _read_reasons(row, source, len(rejected))
     pairs = []
-    for (i, better), (j, worse) in product(enumerate(chosen), enumerate(rejected)):
-        pair = _build_pair(better, worse, prompt)
+    for (i, chosen_turns), (j, rejected_turns) in product(enumerate(chosen), enumerate(rejected)):
+        pair = _build_pair(chosen_turns, rejected_turns, prompt)
         pair.margin, pair.reject_reason = margins[i][j], reasons[j]
         pairs.append(pair)
     return pairs

@@ -14,6 +14,7 @@ from lockstep.data.rejected_rows import InvalidRowError, RejectedRow, shorten_ro
 from lockstep.data.rows import (
     field_synonyms,
     learnt_turns,
+    python_literals,
     row_fields,
     row_formats,
     row_notes,
@@ -73,7 +74,7 @@ class RowConverter:
         a group, so that they stay in one split.
         """
         row = self._parse_row(raw_row, converted)
-        conversations = row_formats.parse_row(row, self.source)
+        row, conversations = self._parse_conversations(row, converted)
         notes = self._find_notes(row, origin, conversations)
         group = self._read_group(row) if self.has_groups else ""
         if len(conversations) == 1:
@@ -109,6 +110,17 @@ class RowConverter:
             raise InvalidRowError(kind, detail=detail)
         notes |= row_notes.find_negative_margin(conversations)
         return notes | self.placeholders.find(row, origin)
+
+    def _parse_conversations(
+        self, row: dict[str, Any], converted: ConvertedRows
+    ) -> tuple[dict[str, Any], list[Conversation]]:
+        """Return a row and its conversations; literals of Python in it are replaced by values."""
+        while True:
+            try:
+                return row, row_formats.parse_row(row, self.source)
+            except InvalidRowError as error:
+                row, column = python_literals.replace_literal(row, self.source, error)
+                converted.literals[column] += 1
 
     def _convert_conversation(
         self,

@@ -14,9 +14,13 @@ from lockstep.data.rows import (
     field_synonyms,
     message_parsing,
     preference_rows,
+    rendered_chats,
     row_fields,
     tool_parsing,
+    tools_in_text,
     transcripts,
+    turn_rows,
+    turns_without_roles,
 )
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_fields import Row
@@ -41,6 +45,8 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
         conversations = [ROW_PARSERS[source.format](row, source)]
     for parsed in conversations:
         conversation.add_row_fields(parsed, row, source)
+        if source.unanswered == "drop":
+            _drop_unanswered_end(parsed)
         parsed.messages = message_parsing.check_order(parsed.messages, source)
         _drop_unlearnt_end(parsed)
     return conversations
@@ -57,6 +63,16 @@ def _refuse_unaccepted(row: Row, source: Source) -> None:
         raise InvalidRowError("annotation_not_accepted", detail=f"the column answer is {verdict}")
 
 
+def _drop_unanswered_end(parsed: Conversation) -> None:
+    """Leave out the user's turns after the last answer, if there is one."""
+    number = len(parsed.messages)
+    while number and parsed.messages[number - 1]["role"] == "user":
+        number -= 1
+    if number and number < len(parsed.messages) and parsed.messages[number - 1]["role"] != "system":
+        parsed.messages = parsed.messages[:number]
+        parsed.is_shortened = True
+
+
 def _drop_unlearnt_end(parsed: Conversation) -> None:
     """Leave out the turns after the last one that may be learnt, which becomes the answer."""
     for message in parsed.messages:
@@ -66,8 +82,9 @@ def _drop_unlearnt_end(parsed: Conversation) -> None:
         return
     number = len(parsed.messages)
     parsed.messages = message_parsing.drop_unlearnt_end(parsed.messages)
-    parsed.is_shortened = len(parsed.messages) < number
-    if parsed.is_shortened and parsed.desirable is not None:
+    is_shortened = len(parsed.messages) < number
+    parsed.is_shortened = parsed.is_shortened or is_shortened
+    if is_shortened and parsed.desirable is not None:
         raise InvalidRowError("nothing_to_learn", detail="the weight of the answer is 0")
 
 
@@ -115,14 +132,25 @@ def _parse_sharegpt(row: Row, source: Source) -> Conversation:
 
 
 def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
-    """Read a list of turns, the JSON text of one, or a transcript."""
+    """Read a list of turns, the JSON text of one, a rendered chat, or a transcript."""
     value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str):
+        value = rendered_chats.split_turns(value) or value
     if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
         messages, tools = transcripts.parse_conversation(
             row_fields.check_text(value, name), name, source
         )
         return Conversation(messages, tools=tools)
-    return Conversation(message_parsing.parse_messages(value, name, source))
+    if isinstance(value, str):  # a cell of a table
+        value = row_fields.parse_json(value, name)
+    if isinstance(value, list) and not turns_without_roles.have_roles(value):
+        value = turns_without_roles.add_roles(value, source)
+    messages = message_parsing.parse_messages(value, name, source)
+    if messages[0]["role"] != "system" or "<tools>" not in messages[0]["content"]:
+        return Conversation(messages)
+    system, tools = tools_in_text.split_tools(messages[0]["content"])
+    first = [{**messages[0], "content": system}] if system else []
+    return Conversation([*first, *messages[1:]], tools=tools)
 
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
@@ -238,6 +266,9 @@ def _read_arguments(kwargs: Any) -> dict[str, Any]:
 
 def _parse_text(row: Row, source: Source) -> Conversation:
     text = row_fields.get_text_field(row, source, "text")
+    if text.lstrip().startswith(("#", "<", "[", "Below")):
+        rendered_chats.refuse_conversation(text, source.get_column("text"))
+        transcripts.refuse_marked_turns(text, source.get_column("text"))
     return Conversation([{"role": "assistant", "content": text}])
 
 
@@ -260,6 +291,7 @@ ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "alpaca": _parse_alpaca,
     "messages": _parse_messages,
     "sharegpt": _parse_sharegpt,
+    "turns": turn_rows.parse_joined_turns,
     "prompt_completion": _parse_prompt_completion,
     "unpaired_preference": _parse_unpaired_preference,
     "classification": _parse_classification,

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
-
 from lockstep.data import file_reading, invalid_bytes
-from lockstep.data.file_reading import Columns, Layout, PlacedRows
+from lockstep.data.file_reading import Columns, Layout, Notes, PlacedRows
 from lockstep.data.files.placed_rows import parse_object
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.rows import row_fields
@@ -16,7 +14,7 @@ from lockstep.data.sources import Source
 from lockstep.errors import UserError
 
 
-def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
+def join_files(root: Path, source: Source, rows: PlacedRows, notes: Notes) -> PlacedRows:
     """Yield the rows with what the source's `answers` and `functions` add to them.
 
     Answers that no row has are counted in a note. A row that cannot be joined becomes an error.
@@ -24,9 +22,9 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
     if not source.answers and not source.functions:
         yield from rows
         return
-    answers = _read_answers(root, source) if source.answers else {}
+    answers = _read_answers(root, source, notes) if source.answers else {}
     functions = {
-        name: [row for _, row in _read_objects(root, source, path, "name")]
+        name: [row for _, row in _read_objects(root, source, path, "name", notes)]
         for name, path in source.functions.items()
     }
     unused = {*answers}
@@ -46,24 +44,24 @@ def join_files(root: Path, source: Source, rows: PlacedRows) -> PlacedRows:
                 continue
         yield place, row
     if unused:
-        click.echo(
-            f"prepare: note: {source.answers}: no row of {source.location} has the id of "
-            f"{len(unused)} of {len(answers)} answers, such as {min(unused)}",
-            err=True,
+        notes.add(
+            root / source.answers,
+            f"no row of {source.location} has the id of {len(unused)} of {len(answers)} answers, "
+            f"such as {min(unused)}",
         )
 
 
-def _read_answers(root: Path, source: Source) -> dict[str, Row]:
+def _read_answers(root: Path, source: Source, notes: Notes) -> dict[str, Row]:
     """Return the row of each id; raise UserError if two rows have the same."""
     answers: dict[str, Row] = {}
-    for place, row in _read_objects(root, source, source.answers, source.get_column("id")):
+    column = source.get_column("id")
+    for place, row in _read_objects(root, source, source.answers, column, notes):
         try:
             row_id = _read_id(row, source)
         except InvalidRowError as invalid:
             error = invalid_bytes.explain_error(invalid, row, source.encoding)
             raise UserError(
-                f"{root / source.answers}:{place}: {error}; each answer needs the column "
-                f"{source.get_column('id')}"
+                f"{root / source.answers}:{place}: {error}; each answer needs the column {column}"
             ) from None
         if row_id in answers:
             raise UserError(f"{root / source.answers}:{place}: two answers of {row_id}; remove one")
@@ -71,9 +69,10 @@ def _read_answers(root: Path, source: Source) -> dict[str, Row]:
     return answers
 
 
-def _read_objects(root: Path, source: Source, path: str, column: str) -> Iterator[tuple[str, Row]]:
+def _read_objects(
+    root: Path, source: Source, path: str, column: str, notes: Notes
+) -> Iterator[tuple[str, Row]]:
     """Yield the objects of a file, which have the column; raise UserError for another row."""
-    notes = file_reading.Notes()
     columns = Columns(required=[column], used=[column])
     rows = file_reading.read_rows(root / path, source.encoding, columns, Layout(), notes)
     for place, raw_row in rows:
@@ -81,7 +80,6 @@ def _read_objects(root: Path, source: Source, path: str, column: str) -> Iterato
         if not isinstance(row, dict):
             raise UserError(f"{root / path}:{place}: not a JSON object; repair it")
         yield place, row
-    notes.echo()
 
 
 def _read_id(row: Row, source: Source) -> str:

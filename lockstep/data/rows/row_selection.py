@@ -30,6 +30,28 @@ def select_rows(rows: PlacedRows, report: SourceReport, seed: int) -> PlacedRows
     return islice(rows, source.limit) if source.limit else rows
 
 
+def refuse_shared_rows(
+    rows: PlacedRows, report: SourceReport, readers: dict[str, Source]
+) -> PlacedRows:
+    """Yield the rows; raise UserError for one that an earlier source of the same file reads too.
+
+    `readers` maps the places of the rows so far to their sources. A row that is no JSON object,
+    on which no condition can decide, belongs to the first source.
+    """
+    source = report.source
+    for place, row in rows:
+        other = readers.setdefault(place, source)
+        if other is source:
+            yield place, row
+        elif parse_row(row, source) is None:
+            report.left_out["where"] += 1
+        else:
+            raise UserError(
+                f"{place}: two sources read this row, by where: {other.where} and where: "
+                f"{source.where}; make the conditions exclude each other in prepare.sources"
+            )
+
+
 def parse_row(row: RawRow, source: Source) -> dict[str, Any] | None:
     """Return the columns of a row with the constants of its source; None if it has none.
 

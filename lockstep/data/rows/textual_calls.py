@@ -4,14 +4,12 @@ NousResearch's hermes-function-calling has `<tool_call>\n{json}\n</tool_call>`, 
 function-calling data `<functioncall> {json}`, in which the arguments are JSON between apostrophes.
 """
 
-import ast
-import json
 import re
 from typing import Any
 
 from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError, show_value
-from lockstep.data.rows import row_fields, tool_parsing
+from lockstep.data.rows import python_literals, row_fields, tool_parsing
 from lockstep.data.rows.content_parts import Content
 
 _BLOCK = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
@@ -66,19 +64,8 @@ def _parse_call(text: str) -> Any:
         arguments = match[2].replace("\\'", "'")
         return {"name": strict_json.parse(match[1]), "arguments": arguments}
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-        _refuse_repeated_keys(tree)
-        return strict_json.parse(json.dumps(ast.literal_eval(tree)))
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, InvalidRowError):
+        return python_literals.parse_literal(text)
+    except ValueError:
         raise InvalidRowError(
             "tool_call_not_json", detail=f"a call in the text of an answer is {show_value(text)}"
         ) from None
-
-
-def _refuse_repeated_keys(tree: ast.AST) -> None:
-    """Raise ValueError for an object with two equal keys, of which Python would keep the last."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict):
-            keys = [ast.dump(key) for key in node.keys if key is not None]
-            if len({*keys}) != len(keys):
-                raise ValueError("an object has two equal keys")

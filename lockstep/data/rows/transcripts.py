@@ -1,11 +1,13 @@
 r"""Conversations in one text, whose turns begin with the name of a speaker at the start of a line.
 
 Anthropic's preferences have `\n\nHuman: … \n\nAssistant: …`, Glaive's function-calling data
-`USER: … ASSISTANT: … <|endoftext|> FUNCTION RESPONSE: …`. A name inside a line is no turn.
+`USER: … ASSISTANT: … <|endoftext|> FUNCTION RESPONSE: …`. A name inside a line is no turn, unless
+it stands after ### and no turn but the first begins a line.
 """
 
 import json
 import re
+from operator import ne
 from typing import Any
 
 from lockstep.data.rejected_rows import InvalidRowError, show_value
@@ -22,6 +24,12 @@ _FAMILIES: tuple[dict[str, str], ...] = (
     {"用户": "user", "助手": "assistant", "系统": "system"},
 )
 """Names that mark turns together, and the roles that they stand for."""
+
+_MARKED_ROLES = {
+    name: role for family in _FAMILIES for name, role in family.items() if name.startswith("###")
+}
+_INLINE_MARK = re.compile(rf"(?<!#)({'|'.join(_MARKED_ROLES)})\s?:")
+"""Names after ###, which mark turns inside a line too."""
 
 _ANTHROPIC_MARK = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant|System):")
 _END_OF_TEXT = re.compile(r"\s*<\|endoftext\|>\s*\Z")
@@ -60,7 +68,10 @@ def parse_conversation(
         found = {roles[mark[2]] for mark in marks}
         if {"user", "assistant"} <= found:
             _check_separation(marks)
+            _refuse_hidden_marks(text, marks)
             return _read_turns(_divide(text, marks, roles))
+    if marks := _find_inline_marks(text):
+        return _read_turns(_divide(text, marks, _MARKED_ROLES))
     raise InvalidRowError(
         f"{name}_not_turns",
         detail=f"{name} holds {show_value(text)}: neither a list of turns nor a text whose turns "
@@ -85,6 +96,39 @@ def _find_marks(text: str, roles: dict[str, str]) -> list[re.Match[str]]:
     names = "|".join(map(re.escape, sorted(roles, key=len, reverse=True)))
     marks = list(re.finditer(rf"(\A\s*|\n(?:[ \t]*\r?\n)+|\n)({names})\s?[:：]", text))
     return marks if marks and not marks[0].start() else []
+
+
+def _find_inline_marks(text: str) -> list[re.Match[str]]:
+    """Return the marks with ### anywhere in a text, if it begins with one and the roles alternate.
+
+    OpenAssistant-Guanaco has `### Human: a### Assistant: b### Human: c`.
+    """
+    if "###" not in text:
+        return []
+    marks = list(_INLINE_MARK.finditer(text))
+    roles = [_MARKED_ROLES[mark[1]] for mark in marks if _MARKED_ROLES[mark[1]] != "system"]
+    alternates = roles[:2] == ["user", "assistant"] and all(map(ne, roles, roles[1:]))
+    return marks if alternates and not text[: marks[0].start()].strip() else []
+
+
+def _refuse_hidden_marks(text: str, marks: list[re.Match[str]]) -> None:
+    """Raise InvalidRowError if marks inside the lines continue the turns that begin lines."""
+    if marks[0][2].startswith("###") and len(_find_inline_marks(text)) > len(marks):
+        raise InvalidRowError(
+            "unclear_transcript",
+            detail="some turns begin a line, others with ### are inside one; write the "
+            "conversation as a list of turns",
+        )
+
+
+def refuse_marked_turns(text: str, column: str) -> None:
+    """Raise InvalidRowError for a text with turns after ###, whose marks would be learnt."""
+    if _find_inline_marks(text):
+        raise InvalidRowError(
+            "text_is_a_conversation",
+            detail="it has turns that begin with ###, which would be learnt as text; read it by "
+            f"format: messages, columns: {{messages: {column}}}",
+        )
 
 
 def _check_separation(marks: list[re.Match[str]]) -> None:

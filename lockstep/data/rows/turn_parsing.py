@@ -44,7 +44,7 @@ def parse_turn(value: Any, source: Source) -> list[Message]:
             detail=f"a turn is {show_value(value)}, not an object with role and content",
         )
     if len(value) == 2 and isinstance(text := value.get("content", value.get("value")), str):
-        role = _look_up_role(value.get("role", value.get("from")), source)
+        role = look_up_role(value.get("role", value.get("from")), source)
         if role and role != "tool_call" and text.strip() and not _has_marks(text):
             return [{"role": role, "content": row_fields.check_characters(text)}]
     turn = _drop_unread_keys(value, source)
@@ -133,18 +133,19 @@ def _find_role(turn: dict[str, Any], source: Source) -> str:
     key = next((key for key in field_synonyms.ROLE_KEYS if key in turn), None)
     if key is None or turn[key] is None:
         raise InvalidRowError("missing_role", detail=f"a turn has {', '.join(map(str, turn))}")
-    role = _look_up_role(turn[key], source)
+    role = look_up_role(turn[key], source)
     if role is None:
         raise InvalidRowError(
             "unknown_role",
             detail=f"the role is {show_value(turn[key])}; roles in the source can map it",
         )
-    if key == "role" and _look_up_role(turn.get("from"), source) not in (None, role):
+    if key == "role" and look_up_role(turn.get("from"), source) not in (None, role):
         raise InvalidRowError("two_roles", detail=f"role is {role}, from is {turn['from']}")
     return role
 
 
-def _look_up_role(name: Any, source: Source) -> str | None:
+def look_up_role(name: Any, source: Source) -> str | None:
+    """Return the role that a name stands for; None if it is no name of a role."""
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
     if not isinstance(name, str):

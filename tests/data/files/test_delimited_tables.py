@@ -168,3 +168,22 @@ def test_a_table_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
     last = {"0": "4", "1": '"c, d"', "2": "x"}
     assert rows == [("1", first), ("3", {"0": "0", "1": "1", "2": "2"}), ("4", first), ("6", last)]
     assert "repeated header" not in notes
+
+
+@pytest.mark.parametrize("title", ["Report 2024,\n", "Report 2024\n", "Report 2024\n\n"])
+def test_a_title_above_the_header_is_left_out_with_a_note(tmp_path: Path, title: str) -> None:
+    rows, notes = read(write(tmp_path, "a.csv", f"{title}text,label\nhi,a\ntext,label\n"))
+    line = title.count("\n") + 2
+    assert rows == [(str(line), {"text": "hi", "label": "a"})]
+    assert "rows above the header are left out: 1, the first is 'Report 2024'" in notes
+
+
+def test_a_table_whose_header_is_nowhere_keeps_its_first_row(tmp_path: Path) -> None:
+    rows, notes = read(write(tmp_path, "a.csv", "ask,label\nhi,a\nyo,b\n"))
+    assert rows[0] == ("2", {"ask": "hi", "label": "a"}) and notes == ""
+
+
+def test_characters_of_no_width_are_no_part_of_a_name(tmp_path: Path) -> None:
+    text = "\u200btext\u200b,la\u2060bel\u200e\nhi,a\n"
+    rows, _ = read(write(tmp_path, "a.csv", text))
+    assert rows == [("2", {"text": "hi", "label": "a"})]

@@ -17,7 +17,7 @@ from lockstep.data import source_reading
 from lockstep.data.file_reading import Notes
 from lockstep.errors import UserError
 from tests.data.examples import make_source
-from tests.data.files.reading import write
+from tests.data.files.reading import read, write
 
 LINE = '{"text": "hello", "label": "greeting"}\n'
 
@@ -208,3 +208,10 @@ def test_a_path_that_no_reader_fits_is_refused_at_once(path: str, is_valid: bool
     else:
         with pytest.raises(ValidationError, match=r"must (end in \.jsonl|be relative)"):
             make_source("text", path=path)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet", "a.csv.gz"])
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, name: str) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    with pytest.raises(UserError, match="a pointer of Git LFS instead of the data; run git lfs"):
+        read(write(tmp_path, name, pointer), "text")

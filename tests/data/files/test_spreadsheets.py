@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 
 from lockstep.errors import UserError
 from tests.data.files.reading import check, read, write
@@ -101,3 +101,23 @@ def test_escaped_control_characters_are_read(tmp_path: Path) -> None:
 def test_a_sheet_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
     rows, _ = read(save(tmp_path, [[None], ["hi", "a"], ["yo", "b"]]), header=False)
     assert rows == [("row 2", {"0": "hi", "1": "a"}), ("row 3", {"0": "yo", "1": "b"})]
+
+
+def test_merged_cells_have_their_value_in_each_row(tmp_path: Path) -> None:
+    file = save(tmp_path, [HEADER, ["hi", "a"], ["yo", None], ["ho", None], ["no", None]])
+    book = load_workbook(file)
+    book["S0"].merge_cells("B2:B4")
+    book.save(file)
+    rows, notes = read(file)
+    assert [row["label"] for _, row in rows] == ["a", "a", "a", ""]
+    assert notes == "cells merged over several rows: 1; each row has their value"
+
+
+def test_a_title_above_the_header_is_left_out_with_a_note(tmp_path: Path) -> None:
+    file = save(tmp_path, [["Report", None], ["2024", "May"], [None], HEADER, ["hi", "a"]])
+    book = load_workbook(file)
+    book["S0"].merge_cells("A1:B1")
+    book.save(file)
+    rows, notes = read(file)
+    assert rows == [("row 5", {"text": "hi", "label": "a"})]
+    assert notes == "rows above the header are left out: 2, the first is 'Report'"

@@ -7,6 +7,7 @@ import pytest
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import field_synonyms, row_formats
 from lockstep.data.rows.conversation import Conversation
+from lockstep.data.rows.turn_rows import TURNS as TURNS_COLUMN
 from tests.data.examples import make_source
 
 TURNS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
@@ -14,6 +15,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "alpaca": {"instruction": "a", "output": "b"},
     "messages": {"messages": TURNS},
     "sharegpt": {"conversations": TURNS},
+    "turns": {TURNS_COLUMN: TURNS},
     "prompt_completion": {"prompt": "a", "completion": "b"},
     "preference": {"prompt": "a", "chosen": "b", "rejected": "c"},
     "unpaired_preference": {"prompt": "a", "completion": "b", "label": True},

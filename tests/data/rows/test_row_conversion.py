@@ -264,7 +264,7 @@ def test_an_invalid_row_is_rejected_with_the_reason(
         ("Hi", "messages_not_turns"),
         ("[Hi", "messages_not_json"),
         ("7", "messages_not_turns"),
-        (["Hi"], "turn_not_an_object"),
+        (["Hi", 7], "turn_not_an_object"),
         ([{"content": "x"}], "missing_role"),
         ([{"role": "critic", "content": "x"}], "unknown_role"),
         ([{"role": ["user"], "content": "x"}], "unknown_role"),

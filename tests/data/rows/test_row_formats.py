@@ -89,7 +89,7 @@ def test_each_format_gives_a_conversation(
     assert parse_row(format, row) == Conversation(messages)
 
 
-def test_turns_in_python_s_notation_are_named() -> None:
+def test_turns_in_python_s_notation_are_no_text() -> None:
     row = {"prompt": str(make_turns("it's", "b", "c")), "completion": "d"}
     assert find_reason("prompt_completion", row) == "prompt_not_json"
     row["prompt"] = "[{'value': 5}]"
@@ -367,8 +367,8 @@ VALUES = st.recursive(
 def test_any_row_gives_a_conversation_or_a_reason(
     format: str, row: dict[str, Any], same_role: str
 ) -> None:
+    source = make_source(format, same_role=same_role, system="s")
     try:
-        source = make_source(format, same_role=same_role, system="s")
         conversations = row_formats.parse_row(row, source)
     except InvalidRowError as error:
         assert str(error).replace("_", "").isalnum()

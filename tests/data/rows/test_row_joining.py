@@ -10,6 +10,7 @@ from lockstep.data import source_reading
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 from tests.data import examples
+from tests.data.test_prepare_params import make_params
 
 
 def read_joined(folder: Path, rows: list[Any], answers: list[Any], **values: Any) -> list[Any]:
@@ -61,15 +62,17 @@ def test_a_row_that_is_not_json_is_left_to_the_conversion(tmp_path: Path) -> Non
     assert isinstance(joined, dict) and row == '{"id": 1,\n'
 
 
-def test_answers_without_a_row_are_counted(
+def test_answers_without_a_row_are_counted_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = [{"id": name, "completion": "1"} for name in ("q1", "q2", "q3")]
-    read_joined(tmp_path, [{"id": "q1", "prompt": "One?"}], answers)
-    assert capsys.readouterr().err == (
-        "prepare: note: answers/a.json: no row of a.jsonl has the id of 2 of 3 answers, such as "
-        "q2\n"
-    )
+    (tmp_path / "a.jsonl").write_text('{"id": "q1", "prompt": "One?"}')
+    (tmp_path / "b.json").write_text(json.dumps(answers))
+    source = {"path": "a.jsonl", "format": "prompt_completion", "answers": "b.json"}
+    params = make_params(source)
+    source_reading.read_sources(tmp_path, params, 7)
+    note = "b.json: no row of a.jsonl has the id of 2 of 3 answers, such as q2"
+    assert capsys.readouterr().err.count(note) == 1
 
 
 @pytest.mark.parametrize(
