@@ -33,6 +33,17 @@ _MAX_SHOWN_CHARACTERS = 120
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
+def need_checks(conversation: Conversation) -> bool:
+    """Whether a conversation has tools, calls or what may be a mark; most have none of them."""
+    if conversation.tools:
+        return True
+    for message in conversation.messages:
+        content = message["content"]
+        if len(message) > 2 or "<" in content or "[" in content:
+            return True
+    return False
+
+
 def check_learnt_turns(conversation: Conversation, *, is_published: bool = False) -> dict[str, str]:
     """Return what is wrong with the calls, each kind with the first example.
 

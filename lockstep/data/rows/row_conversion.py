@@ -48,6 +48,7 @@ class RowConverter:
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
         self.slices = tuple(source.slices)
         self.has_labels = source.format in LABEL_FORMATS
+        self.has_turns = source.format != "text"
         self.has_groups = source.sets("group") or source.format == "label_studio"
         self.mismatched_arguments = mismatched_arguments
         self.placeholders = row_notes.PlaceholderFinder(source)
@@ -100,16 +101,22 @@ class RowConverter:
         self, row: dict[str, Any], origin: str, conversations: Sequence[Conversation]
     ) -> dict[str, str]:
         """Return notes on a row; raise InvalidRowError if a turn must not be learnt as it is."""
-        notes: dict[str, str] = {}
+        notes = self.placeholders.find(row, origin)
+        for conversation in conversations:
+            if self.has_turns and learnt_turns.need_checks(conversation):
+                notes |= self._check_learnt_turns(conversation)
+            if conversation.margin is not None:
+                notes |= row_notes.find_negative_margin(conversation.margin)
+        return notes
+
+    def _check_learnt_turns(self, conversation: Conversation) -> dict[str, str]:
+        """Return notes on calls; raise InvalidRowError if a turn must not be learnt as it is."""
         is_published = self.source.format in BENCHMARK_FORMATS and self.source.split == "test"
-        for conversation in conversations if self.source.format != "text" else ():
-            found = learnt_turns.check_learnt_turns(conversation, is_published=is_published)
-            notes = found | notes
+        notes = learnt_turns.check_learnt_turns(conversation, is_published=is_published)
         if notes and self.mismatched_arguments == "reject" and not is_published:
             kind, detail = next(iter(notes.items()))
             raise InvalidRowError(kind, detail=detail)
-        notes |= row_notes.find_negative_margin(conversations)
-        return notes | self.placeholders.find(row, origin)
+        return notes
 
     def _parse_conversations(
         self, row: dict[str, Any], converted: ConvertedRows

@@ -3,10 +3,7 @@
 `prepare` counts them by kind, in a line with the first one and in the data card.
 """
 
-from collections.abc import Sequence
-
 from lockstep.data.rows import field_synonyms, learnt_turns
-from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_fields import Row
 from lockstep.data.sources import COMMON_FIELDS, TEXT_FIELDS, Source
 
@@ -57,10 +54,9 @@ class PlaceholderFinder:
         return {}
 
 
-def find_negative_margin(conversations: Sequence[Conversation]) -> dict[str, str]:
+def find_negative_margin(margin: float) -> dict[str, str]:
     """Return a note if the rejected answer of a preference has a higher score."""
-    margins = [pair.margin for pair in conversations if pair.margin is not None and pair.margin < 0]
-    return {NEGATIVE_MARGIN: f"the margin is {margins[0]:g}"} if margins else {}
+    return {NEGATIVE_MARGIN: f"the margin is {margin:g}"} if margin < 0 else {}
 
 
 def describe_note(kind: str, count: int, first: str) -> str:
