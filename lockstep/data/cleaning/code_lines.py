@@ -8,24 +8,30 @@ A line is code if it is
 - a statement that ends in `;` and has a sign that prose has not (`f(`, `==`, `->`, `::`),
 - `if …:`, `for …:` or the like, if the next line is indented more,
 - an indented `return`, `pass` or the like,
-- a shell command with an option, a path or a known subcommand,
+- a shell command, or a line of a log or a traceback (see console_lines),
+- the declaration of a variable in C (`unsigned int n;`), or the begin of a `/* … */`,
 - the target of a Makefile, if the next line begins with a tab.
 
 Two plain words beside each other, or Chinese outside of quotes, make a line prose. Indented lines,
 closing brackets, comments and empty lines continue code, and so do all lines up to the bracket
-that closes a `{`. A prompt (`>>>`, `$`), the head of a patch (`@@`) and a `[section]` with a key
-below it make the rest of their paragraph code.
+that closes a `{`, and up to the `*/` of a `/*`. A prompt (`>>>`, `$`), the head of a patch (`@@`)
+and a `[section]` with a key below it make the rest of their paragraph code.
 """
 
 import re
 from collections.abc import Sequence
 
+from lockstep.data.cleaning.console_lines import (
+    COMMAND,
+    ITEM,
+    LOG_BEGIN,
+    QUOTED_OR_COMMENT,
+    is_command,
+    is_log_line,
+)
 from lockstep.data.cleaning.structured_lines import SENTENCE_MARKS
 from lockstep.data.language import HAN, HANGUL, KANA
 
-_QUOTED_OR_COMMENT = re.compile(
-    r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|(?:(?<=\s)|^)(?:#|//|--).*"""
-)
 _KEYWORD = (
     "and|as|async|await|case|const|elif|else|except|for|if|in|is|lambda|match|new|not|of|or|return|"
     "typeof|while|with|yield"
@@ -58,21 +64,16 @@ _DEFINITION = re.compile(
     )[ \t]*""",
     re.VERBOSE,
 )
-_COMMAND = (
-    "git|pip3?|npm|npx|yarn|docker|kubectl|curl|wget|apt(?:-get)?|cd|ls|mkdir|rm|cp|mv|cat|echo|grep|"
-    "sed|awk|chmod|export|python3?|node|make|cargo|conda|ssh|scp|tar|find|ffmpeg"
+_TYPE = (
+    "static|const|extern|volatile|unsigned|signed|struct|enum|int|char|float|double|bool|long|short"
+    r"|size_t|u?int\d+_t|String"
 )
-_SHELL = re.compile(
-    rf"""[ \t]*(?:sudo[ ]+)?(?:
-    (?:{_COMMAND})
-        [ ]+(?:.*[ ])?
-        (?:--?[A-Za-z][\w-]*|[|>&]{{1,2}}[ ]\S.*|[\w.~-]*/\S*|[A-Z_]+=\S*)(?:[ =].*)?
-    | (?:git[ ](?:clone|commit|push|pull|add|checkout|status|log|diff)|pip3?[ ]install
-        |npm[ ](?:install|run)|docker[ ](?:run|build|pull)|conda[ ]install
-        |apt(?:-get)?[ ]install)\b.*
-    )""",
-    re.ASCII | re.VERBOSE,
+_DECLARATION = re.compile(
+    rf"[ \t]*(?:{_TYPE})(?:[ ]+(?:{_TYPE}))*(?:(?<=struct)[ ]+\w+|(?<=enum)[ ]+\w+)?"
+    r"[ *&]+\w+(?:\[\w*\])*(?:[ ]*,[ ]*\*?\w+(?:\[\w*\])*)*[ ]*;[ \t]*(?:(?://|/\*).*)?",
+    re.ASCII,
 )
+_COMMENT_BEGIN = re.compile(r"[ \t]*/\*")
 _STATEMENT_END = re.compile(r"[;{][ \t]*(?://.*|/\*.*\*/[ \t]*)?$")
 _STATEMENT_SIGN = re.compile(
     r"\w\(|[=!<>]=|&&|\|\||->|=>|::|\+\+|[\w\])] ?[-+*/]?= |\b(?:if|for|while|switch|catch) ?\(|"
@@ -81,7 +82,8 @@ _STATEMENT_SIGN = re.compile(
 )
 _OPENING_LINE = re.compile(r"[ \t}]*[\w.#:>\-\[\]=\"'~+*, ()<>&@$%]+[{(\[][ \t]*", re.ASCII)
 _CALL = re.compile(
-    r"[ \t]*(?:(?:await|print|throw|raise|yield) )?[A-Za-z_$][\w$.]*\(.*\)[;,]?[ \t]*(?:[#/].*)?",
+    r"[ \t]*(?:(?:await|print|throw|raise|yield|return|new) ){0,2}"
+    r"[A-Za-z_$][\w$.]*\(.*\)[;,]?[ \t]*(?:[#/].*)?",
     re.ASCII,
 )
 _ASSIGNMENT = re.compile(
@@ -107,36 +109,50 @@ _KEY = re.compile(r"[ \t]*[\w.-]+[ \t]*=.*")
 
 _CONTINUATION = re.compile(
     r"""[ \t]+\S.* | [ \t]*(?:
-    [)\]}]+[;,]? | (?:\#|//|/\*|\*/?|--)(?:\s.*)?
+    [)\]}]+[;,]? | (?://|/\*|\#(?![#!])).* | (?:\#\#+|\*/?|--)(?:\s.*)?
     | (?:else|try|finally|except\b.*): | \}?[ ]*else\b.*\{
     | (?:end|fi|done|esac);? | (?:return|yield|raise|pass)\b[^.?!]*
     | (?:RUN|COPY|ADD|ENV|ARG|CMD|ENTRYPOINT|WORKDIR|EXPOSE|USER|VOLUME)[ ].*
     )[ \t]*""",
     re.VERBOSE,
 )
-_WITHOUT_SIGN = re.compile(r"[^=(){}\[\]@$#\\|\t\u2500-\u257f]*+")
+
+_SIGNS = r"=(){}\[\]@$#\\|\t\u2500-\u257f"
+_WITHOUT_SIGN = re.compile(f"[^{_SIGNS}]*+")
+_SIGNS_WITHIN = (
+    "FROM", "INTO", "SET", "CREATE", "ALTER", "DROP", "<-", "->", "::", "++", "&&", "/*",
+)  # fmt: skip
+_PLAIN = re.compile(
+    rf"(?:[^{_SIGNS}A-Z<>:+&/]++|[A-Z](?![A-Z])|<(?!-)|(?<!-)>|:(?!:)|\+(?!\+)|&(?!&)|/(?!\*))*+"
+)
+"""Text without any of the signs above; a match is faster than a search for each of them."""
 _LINE_BEGIN = (
-    rf"(?:(?:{_COMMAND}|sudo|class|fn|func|public|private|protected|import|from|template|using"
+    rf"(?:{LOG_BEGIN}|(?:{COMMAND}|sudo|class|fn|func|public|private|protected|import|from|template|using"
     r"|return|yield|raise|pass|break|continue|assert|del|global|throw|await|diff|PS"
     r"|typedef|package|(?i:select|delete|create|alter|drop))\b|(?:if|elif|for|while)\b.*;"
-    r"|>>>|---[ ]|\+\+\+[ ]|<\?php)"
+    rf"|(?:{_TYPE})\b[^;\n]*;|>>>|---[ ]|\+\+\+[ ]|<\?php)"
 )
-_FIRST_LINE_BEGIN = re.compile(rf"[ \t\n]*{_LINE_BEGIN}", re.ASCII)
-_NEXT_LINE_BEGIN = re.compile(rf"\n[ \t]*{_LINE_BEGIN}", re.ASCII)
-_WORDS = ("FROM", "INTO", "SET", "CREATE", "ALTER", "DROP", "<-", "->", "::", "++", "&&")
+"""Words and marks that begin a line of code which may have no other sign."""
+_FIRST_LINE_BEGIN = re.compile(rf"[ \t\n]*+(?:{ITEM})?{_LINE_BEGIN}", re.ASCII)
+_NEXT_LINE_BEGIN = re.compile(rf"\n[ \t]*+(?:{ITEM})?{_LINE_BEGIN}", re.ASCII)
 _LINES_WITHOUT_SIGN = re.compile(r"[^:,;+]*+")
+"""Signs of which several lines of code have one."""
 _MAX_BLOCK_LINES = 500
-"""Maximum number of lines in braces."""
+"""Maximum number of lines in braces, or of a comment."""
 _COMMENT = re.compile(r"[ \t]*(?:#|//|/\*|\*|--)[^#].*")
 
 
 def may_have_code(text: str) -> bool:
-    """Whether the text has a sign of which all code has one; most prose of one line has none."""
-    return (
-        not _WITHOUT_SIGN.fullmatch(text)
-        or _FIRST_LINE_BEGIN.match(text) is not None
-        or any(map(text.__contains__, _WORDS))
-        or ("\n" in text.strip("\n \t") and _may_have_code_lines(text))
+    """Whether the text has a sign of code; without one, it has no code, neither SQL nor tables.
+
+    Most prose of one line has none.
+    """
+    if not _PLAIN.fullmatch(text) and (
+        not _WITHOUT_SIGN.fullmatch(text) or any(map(text.__contains__, _SIGNS_WITHIN))
+    ):
+        return True
+    return _FIRST_LINE_BEGIN.match(text) is not None or (
+        "\n" in text.strip("\n \t") and _may_have_code_lines(text)
     )
 
 
@@ -165,8 +181,12 @@ def _is_code(lines: Sequence[str], index: int) -> bool:
     line = lines[index]
     if not line.strip():
         return False
-    if _DEFINITION.fullmatch(line) or _SHELL.fullmatch(line):
+    if _DEFINITION.fullmatch(line) or is_command(line):
         return line.rstrip()[-1] not in f".?!{SENTENCE_MARKS}"
+    if is_log_line(line) or _DECLARATION.fullmatch(line):
+        return True
+    if _COMMENT_BEGIN.match(line):
+        return any("*/" in other for other in lines[index : index + _MAX_BLOCK_LINES])
     if _STATEMENT_END.search(line) and _STATEMENT_SIGN.search(line):
         return True
     if _OPENING_LINE.fullmatch(line) or _CALL.fullmatch(line):
@@ -199,7 +219,7 @@ def _is_section(line: str, below: str) -> bool:
 
 def _has_prose(code: str, sign: re.Pattern[str] = _PROSE) -> bool:
     """Whether there is a sign of prose outside of quotes and comments."""
-    return sign.search(_QUOTED_OR_COMMENT.sub("", code)) is not None
+    return sign.search(QUOTED_OR_COMMENT.sub("", code)) is not None
 
 
 def _measure_indentation(line: str) -> int:
@@ -230,6 +250,11 @@ def _find_last_line(lines: Sequence[str], index: int) -> int:
     line, below = lines[index], lines[index + 1] if index + 1 < len(lines) else ""
     if _PARAGRAPH.fullmatch(line) or _is_section(line, below):
         return next((i for i in range(index, len(lines)) if not lines[i].strip()), len(lines)) - 1
+    if "/*" in line and "*/" not in line.partition("/*")[2]:
+        ends = (
+            i for i in range(index, min(index + _MAX_BLOCK_LINES, len(lines))) if "*/" in lines[i]
+        )
+        return next(ends, index)
     if not line.rstrip().endswith("{"):
         return index
     depth = 0

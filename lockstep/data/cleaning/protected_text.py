@@ -6,6 +6,7 @@ These parts are protected, in this order:
   indented, quoted or an item of a list) to a line with as many of them, or to the end of the text.
   Three backticks within a line also open code if no others close them in the line.
 - JSON: an object or an array that parses, and Python literals of the same shape.
+- LaTeX: documents, and environments from `\\begin{…}` to `\\end{…}`.
 - Inline code: between runs of equally many backticks within a paragraph, as in CommonMark.
 - Code without fences (see code_detection) and formulas of LaTeX.
 - URLs, e-mail addresses, paths of files, regular expressions and C++ types such as `vector<int>`.
@@ -14,6 +15,7 @@ These parts are protected, in this order:
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,8 +44,9 @@ _PYTHON_LITERAL = re.compile(
     r"\{\s*(?:'[^'\n]*'|\"[^\"\n]*\"|\d+)\s*:[^{}\n]*\}|\[\s*'[^'\n]*'(?:\s*,\s*'[^'\n]*')*\s*,?\s*\]"
 )
 
+_LATEX_BOUND = re.compile(r"\\(?:documentclass\b|(?P<bound>begin|end)\{(?P<name>\w+\*?)\})")
 _LATEX = re.compile(
-    r"\\begin\{(\w+\*?)\}.{0,5000}?\\end\{\1\}|\$\$.{1,1000}?\$\$|\\\[.{1,1000}?\\\]|\\\(.{1,500}?\\\)",
+    r"\$\$.{1,1000}?\$\$|\\\[.{1,1000}?\\\]|\\\(.{1,500}?\\\)",
     re.DOTALL,
 )
 _P = f"{chr(_FIRST)}-{chr(_LAST)}"
@@ -164,6 +167,30 @@ def _list_matches(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
             yield match.start(), match.start() + length
 
 
+def _find_environments(text: str) -> Iterator[Span]:
+    """Yield the spans of documents and environments of LaTeX, the outer ones first.
+
+    A document begins with its class, and ends with the text if its end is missing.
+    """
+    spans: list[Span] = []
+    open_names: list[tuple[str, int]] = []
+    numbers: Counter[str] = Counter()
+    for match in _LATEX_BOUND.finditer(text):
+        name = match["name"] or "document"
+        if match["bound"] == "end":
+            while numbers[name]:
+                other, begin = open_names.pop()
+                numbers[other] -= 1
+                if other == name:
+                    spans.append((begin, match.end()))
+                    break
+        elif not (name == "document" and numbers[name]):
+            open_names.append((name, match.start()))
+            numbers[name] += 1
+    spans += [(begin, len(text)) for name, begin in open_names if name == "document"]
+    yield from sorted(spans, key=lambda span: (span[0], -span[1]))
+
+
 def _find_regular_expressions(text: str) -> Iterator[Span]:
     """Yield the span of each word that has a sign of a regular expression."""
     for word in _WORD.finditer(text):
@@ -234,6 +261,7 @@ _FINDERS: Finders = (
     (("```", "~~~"), partial(_find_backticks, fences=True)),
     (("{", "["), embedded_json.find_json),
     (("{", "['"), partial(_list_matches, _PYTHON_LITERAL)),
+    (("\\begin", "\\documentclass"), _find_environments),
     (("`",), partial(_find_backticks, fences=False)),
 )
 """Kinds of parts that may hold code of any language."""

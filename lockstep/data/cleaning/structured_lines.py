@@ -7,6 +7,8 @@
   number or only words of up to four characters.
 - Tables of Markdown: two or more lines with `|`, all of which begin and end with it, or one of
   which is the rule below a header, or a rule `+---+` of a table of text.
+- Assembler: lines of instructions, labels and directives, with two instructions or more, of which
+  one has a comma and one a register or an address.
 - Drawings: lines with the signs of boxes and trees (`│`, `├`, `└`).
 """
 
@@ -45,6 +47,35 @@ _MARKDOWN_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*
 _TEXT_RULE = re.compile(r"[ \t]*\+(?:[-=]+[+ ]+)*[-=]{2,}\+[ \t]*")
 _DRAWING = re.compile(r"[│┃├┝┠┣└┕┖┗┌┏┐┓┘┛┤┫┬┳┴┻┼╋║╔╗╚╝╠╣╦╩╬]")
 
+_VALUE = (
+    r"(?:\w+[ ](?i:ptr)[ ])?(?:[-+$%#=*]{0,2}[\w.@]*"
+    r"(?:\([^()\n]*\)|\[[^\[\]\n]*\]|\{[^{}\n]*\})?!?|\"[^\"\n]*\"|'[^'\n]*')"
+)
+_OPERAND = rf"{_VALUE}(?:[ ][-+*/][ ]{_VALUE})*"
+_LABEL = r"(?:[\w.$@]+:|[A-Za-z_.]\w*[ \t]++(?=(?:d[bwdq]|res[bwdq]|equ)\b))"
+_ASSEMBLER = re.compile(
+    rf"""[ \t]*+(?:
+    {_LABEL}?[ \t]*+(?:[A-Za-z][\w.]{{0,9}}(?:[ \t]++{_OPERAND}(?:[ \t]*+,[ \t]*+{_OPERAND})*)?)?
+    | \.[a-z_]\w*(?:[ \t]++\S.*)?
+    | (?i:section|segment|global|extern|bits|org)[ \t]++[\w.:$]+
+    )[ \t]*+(?:(?:;|\#|//|@)[ \t]*+\S.*)?""",
+    re.ASCII | re.VERBOSE,
+)
+_INSTRUCTION = re.compile(
+    rf"""[ \t]*+{_LABEL}?[ \t]*+(?i:
+    mov\w*|add[silqu]?|addi[uw]|subs?|sub[ilq]|i?mul[lq]?|i?div[lq]?|inc|dec|push[lq]?|pop[lq]?
+    |callq?|retq?|jmp|jn?[aegblz]e?|cmp[lqi]?|test[lq]?|lea[lq]?|xor[lq]?|and[ilq]?|orr?[ilq]?|not
+    |neg|sh[lr]|sa[lr]|nop|int|syscall|hlt|ldr[bh]?|str[bh]?|ldm\w*|stm\w*|ld[pb]?|st[pb]?|bl?x?
+    |b\.?(?:eq|ne|lt|gt|le|ge)z?|[ls][wdbh]u?|l[ia]|jalr?|db|dw|dd|dq|ecall|svc
+    )(?:[ \t].*)?""",
+    re.ASCII | re.VERBOSE,
+)
+_REGISTER = re.compile(
+    r"%\w+|\b(?:[re]?[abcd]x|[abcd][lh]|[re]?[sd]i|[re]?[sb]p|[rxwtsav]\d+[dwb]?|sp|lr|pc|zero|xmm\d+)\b"
+    r"|\$\w+|\#-?\d+|\b0x[0-9a-f]+|\[\w",
+    re.ASCII | re.IGNORECASE,
+)
+
 Run = tuple[int, int]
 """First line of a run of lines, and the line after its last."""
 
@@ -53,6 +84,7 @@ def find_structured_lines(lines: Sequence[str]) -> Iterator[Run]:
     """Yield the runs of lines that are YAML, a table or a drawing."""
     yield from _find_runs(lines, _is_yaml_line, _is_yaml)
     yield from _find_runs(lines, _is_table_line, _is_markdown_table)
+    yield from _find_runs(lines, _is_assembler_line, _is_assembler)
     yield from list_runs([_DRAWING.search(line) is not None for line in lines])
     for delimiter in _DELIMITERS:
         yield from _find_tables(lines, delimiter)
@@ -96,6 +128,19 @@ def _is_yaml(lines: Sequence[str]) -> bool:
         len(keys) > 1
         and any((match["key"] or "").lower() not in _SPEAKERS for match in keys)
         and not all(match["dash"] for match in keys)
+    )
+
+
+def _is_assembler_line(line: str) -> bool:
+    return _ASSEMBLER.fullmatch(line) is not None
+
+
+def _is_assembler(lines: Sequence[str]) -> bool:
+    instructions = [line for line in lines if _INSTRUCTION.fullmatch(line)]
+    return (
+        len(instructions) > 1
+        and any("," in line for line in instructions)
+        and any(map(_REGISTER.search, instructions))
     )
 
 

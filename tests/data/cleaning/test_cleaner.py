@@ -50,7 +50,9 @@ PIECES = st.sampled_from(
     ]
 )
 TEXT = st.lists(
-    st.characters() | st.sampled_from("e\u0301\u200b\ufeff\r\n \tＡ９，．？,?:中价。") | PIECES,
+    st.characters()
+    | st.sampled_from("e\u0301\u200b\u200c\u200d\u200f\u202aאمក😀\ufeff\r\n \tＡ９，．？,?:中价。")
+    | PIECES,
     max_size=30,
 ).map("".join)
 
@@ -76,6 +78,19 @@ FTFY_CHARACTERS = "".join(ftfy.badness.MOJIBAKE_CATEGORIES.values())
         ("invisible", "\u202egnihton", "gnihton"),
         ("invisible", "a\u200db می\u200cخواهم 👨\u200d👩", "ab می\u200cخواهم 👨\u200d👩"),
         ("invisible", "a\x0bb\x0cc\x85d\u2028e\u2029f", "a\nb\nc\nd\ne\nf"),
+        ("invisible", "שלום \u200f(C++)\u200f, A\u200e!", "שלום \u200f(C++)\u200f, A\u200e!"),
+        ("invisible", "\u202bسعر 5$\u202c\nHi\u200f, \u202aok\u202c", "\u202bسعر 5$\u202c\nHi, ok"),
+        (
+            "invisible",
+            "क\u094d\u200dष ه\u200d ส\u200b re\u200cfund",
+            "क\u094d\u200dष ه\u200d ส refund",
+        ),
+        (
+            "invisible",
+            "❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f 😀\u200d a",
+            "❤\ufe0f\u200d🔥 👩🏽\u200d⚕\ufe0f 😀 a",
+        ),
+        ("invisible", "ខ្ញុំ\u200bស្រលាញ់\u200b a\u200bb", "ខ្ញុំ\u200bស្រលាញ់ ab"),
         ("width", "ＡＢＣ１２３，（ａ）", "ABC123，（a）"),
         ("punctuation", "Hello，how much？（now）", "Hello,how much?(now)"),
         ("punctuation", "你好,多少钱?", "你好，多少钱？"),
