@@ -1,5 +1,6 @@
 """Cleaning removes noise, changes clean text no further, and is safe for Chinese text."""
 
+import re
 import unicodedata
 
 import ftfy
@@ -218,6 +219,14 @@ def test_each_role_has_its_own_steps() -> None:
     assert cleaner.clean("Ａ  b", "user")[0] == "Ａ b"
     assert cleaner.clean("Ａ  b", "assistant")[0] == "A  b"
     assert cleaner.clean("Ａ  b", "tool")[0] == "Ａ  b"
+
+
+@pytest.mark.parametrize("pattern", ["^Bye.*$", "Yours.*$", "^Hello|Yours.*$"])
+def test_boilerplate_is_found_at_the_start_and_inside_of_a_line(pattern: str) -> None:
+    cleaner = Cleaner(["boilerplate"], [pattern])
+    for text in ("Bye now", "All is well. Yours truly", "All is well", "Fine\nBye now"):
+        expected = re.sub(pattern, "", text, flags=re.MULTILINE)
+        assert cleaner.clean(text)[0] == expected
 
 
 def test_boilerplate_is_looked_for_only_in_roles_with_that_step() -> None:
