@@ -191,8 +191,10 @@ class Cleaner:
         """
         if not _CLEAN.fullmatch(text):
             return False
-        patterns = self._patterns_of_role.get(role)
-        return not patterns or not any(pattern.search(text) for pattern in patterns)
+        for pattern in self._patterns_of_role.get(role, ()):  # noqa: SIM110  # a generator is slow
+            if pattern.search(text):
+                return False
+        return True
 
     def guess_wrong_encoding(self, text: str, role: Role) -> str | None:
         """Return the likely encoding of text that was decoded wrongly and cannot be repaired."""
