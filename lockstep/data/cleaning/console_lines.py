@@ -2,7 +2,8 @@
 
 A line is a shell command if it begins with a known one and has an option, a path, a quoted
 argument, a variable or a known subcommand. It may be an item of a list or quoted (`> `). If the
-command is an English word too, two plain words beside each other make the line prose.
+command is an English word too, an item's mark or two plain words beside each other make the line
+prose.
 
 A line belongs to a log if it has
 
@@ -75,9 +76,9 @@ def is_command(line: str) -> bool:
     if not match:
         return False
     command, arguments = match.group().split(None, 1)
-    return command not in _ENGLISH_COMMANDS or not _PLAIN_WORDS.search(
-        QUOTED_OR_COMMENT.sub("", arguments)
-    )
+    if command not in _ENGLISH_COMMANDS:
+        return True
+    return not item and not _PLAIN_WORDS.search(QUOTED_OR_COMMENT.sub("", arguments))
 
 
 def is_log_line(line: str) -> bool:
