@@ -22,7 +22,7 @@ from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_templates import DerivedColumns
-from lockstep.data.sources import BENCHMARK_FORMATS, LABEL_FORMATS, Source
+from lockstep.data.sources import LABEL_FORMATS, Source
 from lockstep.records import Message, Record
 
 
@@ -97,15 +97,15 @@ class RowConverter:
     ) -> dict[str, str]:
         """Return notes on a row; raise InvalidRowError if a turn must not be learnt as it is."""
         notes: dict[str, str] = {}
-        is_published = self.source.format in BENCHMARK_FORMATS and self.source.split == "test"
-        for conversation in conversations if self.source.format != "text" else ():
-            found = learnt_turns.check_learnt_turns(conversation, is_published=is_published)
-            notes = found | notes
-        if notes and self.mismatched_arguments == "reject" and not is_published:
+        for conversation in conversations:
+            notes |= learnt_turns.check_learnt_turns(conversation, self.source)
+        if notes and self.mismatched_arguments == "reject" and not self.source.is_published_test:
             kind, detail = next(iter(notes.items()))
             raise InvalidRowError(kind, detail=detail)
-        notes |= row_notes.find_negative_margin(conversations)
-        return notes | self.placeholders.find(row, origin)
+        if self.source.format == "preference":
+            notes |= row_notes.find_negative_margin(conversations)
+        notes |= self.placeholders.find(row, origin)
+        return notes
 
     def _convert_conversation(
         self,
