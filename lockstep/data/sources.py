@@ -452,6 +452,11 @@ class Source(Section):
         return [name for name in dict.fromkeys(numbers) if name not in texts]
 
     @property
+    def is_published_test(self) -> bool:
+        """Whether the rows are the test of a public benchmark, which stays as it is."""
+        return self.format in BENCHMARK_FORMATS and self.split == "test"
+
+    @property
     def is_conversational(self) -> bool:
         """Whether rows may have the fields of `field_synonyms` beside the conversation."""
         return self.format in field_synonyms.CONVERSATIONAL_FORMATS

@@ -13,6 +13,7 @@ from typing import Any
 from lockstep.data import json_schemas, tool_schemas
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows.conversation import Conversation
+from lockstep.data.sources import Source
 from lockstep.records import Message
 
 UNDECLARED = "undeclared_function"
@@ -33,25 +34,21 @@ _MAX_SHOWN_CHARACTERS = 120
 _FENCED = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
 
 
-def need_checks(conversation: Conversation) -> bool:
-    """Whether a conversation has tools, calls or what may be a mark; most have none of them."""
-    if conversation.tools:
-        return True
-    for message in conversation.messages:
-        content = message["content"]
-        if len(message) > 2 or "<" in content or "[" in content:
-            return True
-    return False
-
-
-def check_learnt_turns(conversation: Conversation, *, is_published: bool = False) -> dict[str, str]:
+def check_learnt_turns(conversation: Conversation, source: Source) -> dict[str, str]:
     """Return what is wrong with the calls, each kind with the first example.
 
     Raise InvalidRowError if a learnt turn calls a function that the tools of the row do not
     declare, or has reasoning that does not end, and for a result without a call. A row without
-    tools declares nothing, so its calls are not checked. `is_published` says that the row belongs
-    to the test of a public benchmark, in which such a call is returned too.
+    tools declares nothing, so its calls are not checked. In the test of a public benchmark, a call
+    of an undeclared function is returned too.
     """
+    for message in conversation.messages:
+        if len(message) > 2 or _may_have_reasoning(message["content"]):
+            break
+    else:  # most conversations: role and content
+        return {}
+    if source.format == "text":
+        return {}
     turns = _select_learnt(conversation)
     for turn in turns:
         _check_reasoning(turn["content"])
@@ -62,9 +59,13 @@ def check_learnt_turns(conversation: Conversation, *, is_published: bool = False
         for call in turn.get("tool_calls", ()):
             for kind, detail in _check_call(call["function"], functions):
                 mismatches.setdefault(kind, detail)
-    if UNDECLARED in mismatches and not is_published:
+    if UNDECLARED in mismatches and not source.is_published_test:
         raise InvalidRowError(UNDECLARED, detail=mismatches[UNDECLARED])
     return mismatches
+
+
+def _may_have_reasoning(text: str) -> bool:
+    return "<think" in text or "[THINK]" in text
 
 
 def _select_learnt(conversation: Conversation) -> list[Message]:
@@ -77,7 +78,7 @@ def _select_learnt(conversation: Conversation) -> list[Message]:
 
 def _check_reasoning(text: str) -> None:
     """Raise InvalidRowError if a line begins with a mark of reasoning that nothing closes."""
-    if "<think" not in text and "[THINK]" not in text:
+    if not _may_have_reasoning(text):
         return
     text = _FENCED.sub("", text)
     for opening, closing in _REASONING_MARKS:

@@ -23,7 +23,7 @@ from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_templates import DerivedColumns
-from lockstep.data.sources import BENCHMARK_FORMATS, LABEL_FORMATS, Source
+from lockstep.data.sources import LABEL_FORMATS, Source
 from lockstep.records import Message, Record
 
 
@@ -48,7 +48,6 @@ class RowConverter:
         self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
         self.slices = tuple(source.slices)
         self.has_labels = source.format in LABEL_FORMATS
-        self.has_turns = source.format != "text"
         self.has_groups = source.sets("group") or source.format == "label_studio"
         self.mismatched_arguments = mismatched_arguments
         self.placeholders = row_notes.PlaceholderFinder(source)
@@ -103,17 +102,15 @@ class RowConverter:
         """Return notes on a row; raise InvalidRowError if a turn must not be learnt as it is."""
         notes = self.placeholders.find(row, origin)
         for conversation in conversations:
-            if self.has_turns and learnt_turns.need_checks(conversation):
-                notes |= self._check_learnt_turns(conversation)
+            notes |= self._find_mismatches(conversation)
             if conversation.margin is not None:
                 notes |= row_notes.find_negative_margin(conversation.margin)
         return notes
 
-    def _check_learnt_turns(self, conversation: Conversation) -> dict[str, str]:
+    def _find_mismatches(self, conversation: Conversation) -> dict[str, str]:
         """Return notes on calls; raise InvalidRowError if a turn must not be learnt as it is."""
-        is_published = self.source.format in BENCHMARK_FORMATS and self.source.split == "test"
-        notes = learnt_turns.check_learnt_turns(conversation, is_published=is_published)
-        if notes and self.mismatched_arguments == "reject" and not is_published:
+        notes = learnt_turns.check_learnt_turns(conversation, self.source)
+        if notes and self.mismatched_arguments == "reject" and not self.source.is_published_test:
             kind, detail = next(iter(notes.items()))
             raise InvalidRowError(kind, detail=detail)
         return notes

@@ -23,11 +23,13 @@ _DESCRIPTIONS = {
 }
 """Kind of a note -> what the rows do, and the remedy."""
 
-_PLACEHOLDERS = frozenset(["nan", "none", "null", "n/a", "#n/a", "<na>", "nat"])
-"""Texts in lower case that programs write into tables for a missing value, such as pandas."""
 _NO_INPUT = "<noinput>"
 """Text that stands for an empty input in files made after Self-Instruct."""
-_MAX_CHARACTERS = max(map(len, (*_PLACEHOLDERS, _NO_INPUT)))
+_PLACEHOLDERS = frozenset([
+    "nan", "NaN", "NAN", "none", "None", "NONE", "null", "Null", "NULL", "n/a", "N/A", "#N/A",
+    "<NA>", "NaT", _NO_INPUT,
+])  # fmt: skip
+"""Texts that programs write into tables for a missing value, such as pandas and databases."""
 _TABLES = (".csv", ".tsv", ".xlsx")
 """Suffixes of files in which a missing value is a text; others have null."""
 
@@ -45,12 +47,15 @@ class PlaceholderFinder:
 
     def find(self, row: Row, origin: str) -> dict[str, str]:
         """Return a note with the first such text of a row; `origin` is the place of the row."""
+        try:
+            if _PLACEHOLDERS.isdisjoint(map(row.get, self.columns)):  # fast: most rows end here
+                return {}
+        except TypeError:  # a list or an object, as no cell of a table is
+            return {}
         for column in self.columns:
-            value = row.get(column)
-            if isinstance(value, str) and len(value) <= _MAX_CHARACTERS:
-                text = value.strip().lower()
-                if text == _NO_INPUT or (text in _PLACEHOLDERS and _is_in_table(origin)):
-                    return {PLACEHOLDER: f"{column} is {value.strip()}"}
+            text = row.get(column)
+            if text == _NO_INPUT or (text in _PLACEHOLDERS and _is_in_table(origin)):
+                return {PLACEHOLDER: f"{column} is {text}"}
         return {}
 
 

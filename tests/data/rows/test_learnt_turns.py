@@ -9,6 +9,8 @@ from lockstep.data.rows import row_formats
 from lockstep.data.rows.learnt_turns import check_learnt_turns
 from tests.data.examples import make_source
 
+SOURCE = make_source("messages")
+TEST = make_source("bfcl", split="test")
 USER = {"role": "user", "content": "Weather in Bern?"}
 ANSWER = {"role": "assistant", "content": "Sunny."}
 PARAMETERS = {
@@ -35,8 +37,8 @@ def check(
     *turns: dict[str, Any], tools: list[dict[str, Any]] = TOOLS, is_published: bool = False
 ) -> dict[str, str]:
     row = {"messages": [USER, *turns], "tools": tools}
-    (conversation,) = row_formats.parse_row(row, make_source("messages"))
-    return check_learnt_turns(conversation, is_published=is_published)
+    (conversation,) = row_formats.parse_row(row, SOURCE)
+    return check_learnt_turns(conversation, TEST if is_published else SOURCE)
 
 
 def find_reason(*turns: dict[str, Any], **values: Any) -> tuple[str, str]:
@@ -66,10 +68,10 @@ def test_a_row_without_tools_declares_nothing() -> None:
 def test_a_bad_answer_may_call_an_undeclared_function() -> None:
     row = {"messages": [USER, make_turn(make_call("mail"))], "tools": TOOLS, "label": False}
     (bad,) = row_formats.parse_row(row, make_source("unpaired_preference"))
-    assert check_learnt_turns(bad) == {}
+    assert check_learnt_turns(bad, SOURCE) == {}
     (good,) = row_formats.parse_row(row | {"label": True}, make_source("unpaired_preference"))
     with pytest.raises(InvalidRowError, match="undeclared_function"):
-        check_learnt_turns(good)
+        check_learnt_turns(good, SOURCE)
 
 
 def test_the_test_of_a_benchmark_stays_as_published() -> None:
@@ -190,7 +192,13 @@ def test_the_worse_answer_of_a_preference_may_be_truncated(side: str) -> None:
     row = {"prompt": "Hi", "chosen": "Hello", "rejected": "Bye", side: "<think>They"}
     (pair,) = row_formats.parse_row(row, make_source("preference"))
     if side == "rejected":
-        assert check_learnt_turns(pair) == {}
+        assert check_learnt_turns(pair, SOURCE) == {}
     else:
         with pytest.raises(InvalidRowError, match="reasoning_not_closed"):
-            check_learnt_turns(pair)
+            check_learnt_turns(pair, SOURCE)
+
+
+def test_plain_text_is_no_answer() -> None:
+    source = make_source("text")
+    (conversation,) = row_formats.parse_row({"text": "<think> is a mark."}, source)
+    assert check_learnt_turns(conversation, source) == {}
