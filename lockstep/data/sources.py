@@ -80,6 +80,9 @@ CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans", "pref
 COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
 """Fields that rows of any format may have. They are read if `columns` names them."""
 
+CONLL_SUFFIXES = (".txt", ".conll")
+"""Suffixes of files with one token per line."""
+
 UNNAMED_COMMON_FIELDS = ("tools",)
 """Common fields that are read even if `columns` does not name them."""
 
@@ -124,9 +127,9 @@ class Source(Section):
     """A file of data/raw, or several files of one kind."""
 
     path: DataPath = ""
-    """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, plain or
-    compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read; or a glob pattern such
-    as `dialogues/*.jsonl` (`**` for any folders)."""
+    """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, or CoNLL's
+    .conll or .txt, plain or compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read;
+    or a glob pattern such as `dialogues/*.jsonl` (`**` for any folders)."""
     hub: HubDataSet = ""
     """Data set on the Hugging Face Hub, instead of `path`: owner/name@revision, with all 40 digits
     of the revision; its files are downloaded once, to .scratch/data_sets."""
@@ -305,6 +308,8 @@ class Source(Section):
             raise ValueError("annotation: only label_studio has it, and spans has tags")
         if self.ends and self.format != "spans":
             raise ValueError("ends: only spans has them")
+        if file_reading.file_suffix(self.path) in CONLL_SUFFIXES and self.format != "spans":
+            raise ValueError("path: .txt and .conll files are CoNLL's, which need format: spans")
         if self.format == "turns" and not (self.sets("conversation") or self.sets("parent")):
             raise ValueError(
                 "columns: turns needs conversation, the column whose value the turns of a "
