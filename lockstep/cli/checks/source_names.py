@@ -3,7 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from lockstep.data.sources import LABELLED_FORMATS, Source
+from lockstep.data.source_formats import LABELLED_FORMATS
+from lockstep.data.sources import Source
 from lockstep.suites import Suite
 
 

@@ -7,7 +7,8 @@ from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import minimal_rows, voting
 from lockstep.data.rows import field_synonyms
 from lockstep.data.rows.turn_rows import ID_COLUMNS, ORDER_COLUMNS, TURNS
-from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
+from lockstep.data.source_formats import COMMON_FIELDS, UNNAMED_COMMON_FIELDS
+from lockstep.data.sources import Source
 from lockstep.data.span_annotations import span_rows
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
