@@ -142,6 +142,9 @@ def _show_source(
     click.secho(f"{source.name}: format {source.format}, task {source.task}", bold=True)
     rows = row_selection.select_rows(source_reading.read_source(raw, source, notes), report, seed)
     counts = _show_rows(rows, converter, cleaners[0], report, number)
+    if not counts.rows:
+        left_out = ", ".join(f"{setting} {count}" for setting, count in report.left_out.items())
+        click.secho(f"no row is left; left out by {left_out}", fg="red")
     for line in [*str(notes).splitlines(), *source_report.list_notes([report])]:
         click.secho(f"note: {line}", fg="yellow")
     click.echo()

@@ -140,6 +140,12 @@ def test_where_limit_and_constants_of_the_source_are_obeyed() -> None:
     assert places == ["a.jsonl:5: lang en", "a.jsonl:6: lang en"]
 
 
+def test_a_source_of_which_where_leaves_nothing_says_so() -> None:
+    write_rows({**PAIR, "n": 1}, {**PAIR, "n": 2})
+    write_sources({"where": "n > 2"})
+    assert "no row is left; left out by where 2" in preview()
+
+
 def test_sample_shows_rows_that_prepare_chooses() -> None:
     write_rows(*({"prompt": f"question {n}", "completion": "yes"} for n in range(60)))
     write_sources({"sample": 5})

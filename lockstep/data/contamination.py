@@ -17,7 +17,7 @@ from lockstep.data.invalid_bytes import replace_invalid_bytes
 from lockstep.data.ngrams import NGrams
 from lockstep.data.normalized_texts import Hashes, fold, normalize_texts
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.sources import DataPath
+from lockstep.data.source_paths import DataPath
 from lockstep.errors import UserError
 from lockstep.params import NaturalInt, Section
 from lockstep.segmentation import split_words

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from lockstep.data.files import opening, source_files
+from lockstep.data.files.conll_files import read_conll
 from lockstep.data.files.delimited_tables import read_delimited
 from lockstep.data.files.json_files import read_json, read_json_lines
 from lockstep.data.files.parquet_files import read_parquet
@@ -37,8 +38,12 @@ FILE_READERS: dict[str, Reader] = {
     ".tsv": read_delimited,
     ".parquet": read_parquet,
     ".xlsx": read_spreadsheet,
+    ".conll": read_conll,
 }
 """Reader of each file format, by suffix."""
+NAMED_READERS: dict[str, Reader] = {**FILE_READERS, ".txt": read_conll}
+"""Readers with those of suffixes that need not mean data: such a file of a folder or an archive is
+read only if the source names it."""
 
 _BINARY = (".parquet", ".xlsx")
 
@@ -57,7 +62,7 @@ def file_stem(path: str) -> str:
 def is_readable(path: str) -> bool:
     """Whether a path names files that can be read: a file, an archive, a folder or a pattern."""
     suffix = file_suffix(path)
-    if suffix in FILE_READERS or opening.is_archive(path) or path.endswith("/"):
+    if suffix in NAMED_READERS or opening.is_archive(path) or path.endswith("/"):
         return True
     if source_files.is_pattern(path):
         return not suffix or source_files.is_pattern(suffix)
@@ -71,7 +76,7 @@ def is_data_file(name: str) -> bool:
 
 def list_files(root: Path, path: str, notes: Notes) -> list[tuple[str, Path]]:
     """Return (name, path) of the files of a source; raise UserError if there is none."""
-    return source_files.list_files(root, path, _list_suffixes(), notes)
+    return source_files.list_files(root, path, _list_suffixes(file_suffix(path)), notes)
 
 
 def read_rows(
@@ -101,16 +106,18 @@ def read_rows(
 def _read_member(path: Path, member: str, make_file: Callable[..., DataFile]) -> PlacedRows:
     """Yield the rows of a file, or of a member of a .zip file."""
     suffixes = [file_suffix(member), file_suffix(path.name)]
-    suffix = next((suffix for suffix in suffixes if suffix in FILE_READERS), "")
+    suffix = next((suffix for suffix in suffixes if suffix in NAMED_READERS), "")
     if not suffix:
         known = ", ".join(FILE_READERS)
         raise UserError(f"{path}: {member} does not end in {known}; correct path or members")
     reopen = partial(opening.open_decompressed, path, member)
     with reopen() as stream:
         file = make_file(stream=stream, reopen=reopen)
-        yield from FILE_READERS[suffix](file if suffix in _BINARY else choose_encoding(file))
+        yield from NAMED_READERS[suffix](file if suffix in _BINARY else choose_encoding(file))
 
 
-def _list_suffixes() -> tuple[str, ...]:
-    compressed = (f"{suffix}{packing}" for suffix in FILE_READERS for packing in COMPRESSIONS)
-    return (*FILE_READERS, *compressed, ".zip")
+def _list_suffixes(named: str = "") -> tuple[str, ...]:
+    """Return the suffixes of data files, with one that the source names."""
+    suffixes = {**FILE_READERS, named: None} if named in NAMED_READERS else FILE_READERS
+    compressed = (f"{suffix}{packing}" for suffix in suffixes for packing in COMPRESSIONS)
+    return (*suffixes, *compressed, ".zip")

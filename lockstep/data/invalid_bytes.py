@@ -5,6 +5,7 @@ other text contains. A row is rejected if it needs a text with one; a damaged co
 reads has no effect.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +14,10 @@ from lockstep.data.rejected_rows import InvalidRowError
 
 ERRORS = "surrogateescape"
 """Error handler by which files are decoded whose lines are damaged here and there."""
+ALL_BYTES_ERRORS = "lockstep.all_bytes"
+"""Error handler for UTF-16 and UTF-32, in which bytes below 80 may be invalid too."""
 
-_INVALID = re.compile("[\udc80-\udcff]+")
+_INVALID = re.compile("[\udc00-\udcff]+")
 _MAX_SHOWN = 4
 """Maximum number of bytes that a message shows."""
 
@@ -33,7 +36,23 @@ def has_invalid_bytes(text: str) -> bool:
 def show_invalid_bytes(text: str) -> str:
     """Return the first bytes that could not be decoded, in hexadecimal digits; "" if none."""
     match = _INVALID.search(text)
-    return match[0][:_MAX_SHOWN].encode("ascii", ERRORS).hex(" ") if match else ""
+    return bytes(ord(c) & 0xFF for c in match[0][:_MAX_SHOWN]).hex(" ") if match else ""
+
+
+def count_invalid_bytes(text: str) -> int:
+    """Return the number of places at which bytes could not be decoded."""
+    return len(_INVALID.findall(text))
+
+
+def _escape_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Return a lone surrogate for each invalid byte, and the position behind them."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    invalid = error.object[error.start : error.end]
+    return "".join(chr(0xDC00 + byte) for byte in invalid), error.end
+
+
+codecs.register_error(ALL_BYTES_ERRORS, _escape_bytes)
 
 
 def replace_invalid_bytes(text: str) -> str:

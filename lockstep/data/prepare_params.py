@@ -10,7 +10,8 @@ from lockstep.data.cleaning.cleaner import Steps
 from lockstep.data.contamination import DecontaminateParams
 from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.quality import QualityParams
-from lockstep.data.sources import LABELLED_FORMATS, Source
+from lockstep.data.source_formats import LABELLED_FORMATS
+from lockstep.data.sources import Source
 from lockstep.data.splitting import SplitParams
 from lockstep.params import Fraction, PositiveInt, Section
 from lockstep.patterns import Pattern

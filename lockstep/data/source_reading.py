@@ -19,8 +19,9 @@ from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import column_names, column_values, row_joining, row_selection, turn_joining
 from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_conversion import RowConverter
+from lockstep.data.source_formats import BENCHMARK_FORMATS
 from lockstep.data.source_report import SourceReport
-from lockstep.data.sources import BENCHMARK_FORMATS, Source
+from lockstep.data.sources import Source
 from lockstep.data.span_annotations import span_rows
 from lockstep.errors import UserError
 from lockstep.hub import data_sets

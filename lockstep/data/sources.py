@@ -6,128 +6,30 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, PrivateAttr, field_validator, model_validator
 
-from lockstep.data import file_reading
+from lockstep.data import file_reading, source_checks
 from lockstep.data.cleaning.cleaner import Steps
 from lockstep.data.file_reading import Columns, Layout
 from lockstep.data.rows import column_values, field_synonyms, row_filter, row_templates
-from lockstep.hub import data_sets
+from lockstep.data.source_formats import (
+    BENCHMARK_FORMATS,
+    COMPARISON_FIELDS,
+    OPTIONAL_FIELDS,
+    REQUIRED_FIELDS,
+    UNNAMED_COMMON_FIELDS,
+    Format,
+)
+from lockstep.data.source_paths import DataPath, HubDataSet, check_relative
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, Section
 from lockstep.predictions import LINKING_SLICES
-
-Format = Literal[
-    "alpaca",
-    "messages",
-    "sharegpt",
-    "turns",
-    "prompt_completion",
-    "preference",
-    "unpaired_preference",
-    "classification",
-    "multi_label",
-    "regression",
-    "text",
-    "spans",
-    "label_studio",
-    "ifeval",
-    "bfcl",
-]
-"""Row format of a file."""
-
-REQUIRED_FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("output",),
-    "messages": ("messages",),
-    "sharegpt": ("conversations",),
-    "turns": (),
-    "prompt_completion": ("prompt", "completion"),
-    "preference": ("chosen", "rejected"),
-    "unpaired_preference": ("label",),
-    "classification": ("text", "label"),
-    "multi_label": ("text", "labels"),
-    "regression": ("text", "value"),
-    "text": ("text",),
-    "spans": (),
-    "label_studio": ("text",),
-    "ifeval": ("prompt", "instruction_id_list", "kwargs"),
-    "bfcl": ("question", "function", "ground_truth"),
-}
-"""Fields that every row of a format has. `columns` maps them to the columns of a file."""
-
-COMPARISON_FIELDS = ("answer_a", "answer_b", "winner")
-"""Fields of a preference that has a column for the better one of two answers."""
-
-OPTIONAL_FIELDS: dict[str, tuple[str, ...]] = {
-    "alpaca": ("instruction", "input", "history"),
-    "turns": ("conversation", "parent", "order", "rank", "role", "content"),
-    "spans": ("text", "tokens", "spans"),
-    "label_studio": ("left", "right"),
-    "preference": ("prompt", *COMPARISON_FIELDS),
-    "unpaired_preference": ("messages", "prompt", "completion"),
-    "bfcl": ("missed_function", "excluded_function", "involved_classes"),
-}
-"""Fields that a row may lack, unless `columns` names them."""
-
-BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
-"""Formats of public benchmarks and the kinds of their answers. Their text stays as published."""
-
-LABEL_FORMATS = ("classification", "multi_label")
-"""Formats whose rows have labels."""
-
-LABELLED_FORMATS = (*LABEL_FORMATS, "label_studio")
-"""Formats whose answers are labels."""
-
-CODED_FORMATS = ("classification", "multi_label", "label_studio", "spans", "preference")
-"""Formats whose labels, or whose names of the better answer, may be codes."""
-
-COMMON_FIELDS = ("task", "system", "tools", "group", "weight", "id")
-"""Fields that rows of any format may have. They are read if `columns` names them."""
-
-UNNAMED_COMMON_FIELDS = ("tools",)
-"""Common fields that are read even if `columns` does not name them."""
-
-TEXT_FIELDS = (
-    *("prompt", "completion", "instruction", "input", "output", "chosen", "rejected", "text"),
-    *("label", "task", "system", "group"),
-)
-"""Fields that `templates` can build."""
-
-
-def _check_relative(path: str) -> str:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in path:
-        raise ValueError("must be relative to data/raw and stay inside it")
-    return path
-
-
-def _check_suffix(path: str) -> str:
-    if not file_reading.is_readable(path):
-        raise ValueError(
-            f"must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
-            f"{' or '.join(file_reading.COMPRESSIONS)}, or name a folder or a pattern"
-        )
-    return path
-
-
-DataPath = Annotated[str, AfterValidator(_check_relative), AfterValidator(_check_suffix)]
-"""A file of rows, a folder or a glob pattern of such files, relative to data/raw."""
-
-
-def _check_data_set(reference: str) -> str:
-    if not data_sets.is_data_set_name(reference):
-        raise ValueError("must be owner/name@revision with all 40 digits of the revision")
-    return reference
-
-
-HubDataSet = Annotated[str, AfterValidator(_check_data_set)]
-"""A revision of a data set on the hub."""
 
 
 class Source(Section):
     """A file of data/raw, or several files of one kind."""
 
     path: DataPath = ""
-    """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, plain or
-    compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read; or a glob pattern such
-    as `dialogues/*.jsonl` (`**` for any folders)."""
+    """Path relative to data/raw: a .jsonl, .json, .csv, .tsv, .parquet or .xlsx file, or CoNLL's
+    .conll or .txt, plain or compressed (.gz, .bz2, .xz, .zip); a folder, whose files are all read;
+    or a glob pattern such as `dialogues/*.jsonl` (`**` for any folders)."""
     hub: HubDataSet = ""
     """Data set on the Hugging Face Hub, instead of `path`: owner/name@revision, with all 40 digits
     of the revision; its files are downloaded once, to .scratch/data_sets."""
@@ -196,7 +98,7 @@ class Source(Section):
     functions: dict[str, DataPath] = Field(default={})
     """bfcl: file with the functions of each class that `involved_classes` names, for rows without
     `function`."""
-    labels: Annotated[str, AfterValidator(_check_relative)] = ""
+    labels: Annotated[str, AfterValidator(check_relative)] = ""
     """classification, multi_label and label_studio: JSON file with the list of allowed labels,
     relative to data/raw; empty: all labels are allowed."""
     label_names: dict[str, str] = Field(default={})
@@ -297,46 +199,9 @@ class Source(Section):
         return templates
 
     @model_validator(mode="after")
-    def _check_fields(self) -> "Source":
-        known = tuple(dict.fromkeys([*self.fields, *COMMON_FIELDS]))
-        _refuse_unknown("columns", self.columns, known, f"no field of {self.format}")
-        texts = tuple(name for name in known if name in TEXT_FIELDS)
-        _refuse_unknown("templates", self.templates, texts, f"no text field of {self.format}")
-        for name in self.templates:
-            if name in self.columns:
-                raise ValueError(f"templates: columns names {name} too; remove one of them")
-        for setting, formats in (("labels", LABELLED_FORMATS), ("label_names", CODED_FORMATS)):
-            if getattr(self, setting) and self.format not in formats:
-                raise ValueError(f"{setting}: only {', '.join(formats)} have labels")
-        self._check_comparison()
-        if bool(self.path) == bool(self.hub):
-            raise ValueError("name path or hub, one of them")
-        if self.control and self.format != "label_studio":
-            raise ValueError("control: only label_studio has it")
-        is_tagged = self.format == "spans" and self.annotation == "tags"
-        if self.annotation and self.format != "label_studio" and not is_tagged:
-            raise ValueError("annotation: only label_studio has it, and spans has tags")
-        if self.ends and self.format != "spans":
-            raise ValueError("ends: only spans has them")
-        if self.format == "turns" and not (self.sets("conversation") or self.sets("parent")):
-            raise ValueError(
-                "columns: turns needs conversation, the column whose value the turns of a "
-                "conversation share, or parent, that of the turn before"
-            )
-        if self.functions and self.format != "bfcl":
-            raise ValueError("functions: only bfcl has functions of classes")
+    def _check_settings(self) -> "Source":
+        source_checks.check_settings(self)
         return self
-
-    def _check_comparison(self) -> None:
-        """Raise ValueError if the settings of two compared answers do not fit each other."""
-        if self.format != "preference":
-            return
-        named = [name for name in COMPARISON_FIELDS if self.sets(name)]
-        if named and len(named) < len(COMPARISON_FIELDS):
-            raise ValueError(f"columns: {' and '.join(COMPARISON_FIELDS)} belong together")
-        names = {*self.label_names.values()}
-        if names and not (named and names <= {"a", "b", "tie"}):
-            raise ValueError("label_names: preference needs columns: {winner: …}, and a, b or tie")
 
     @property
     def name(self) -> str:
@@ -471,12 +336,3 @@ class Source(Section):
 
     def _drop_constants(self, names: list[str]) -> list[str]:
         return [name for name in dict.fromkeys(names) if name not in self.constants]
-
-
-def _refuse_unknown(
-    setting: str, names: Collection[str], known: Collection[str], problem: str
-) -> None:
-    """Raise ValueError if a setting has a name that is not known."""
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{setting}: {name} is {problem}; known: {', '.join(known) or 'none'}")

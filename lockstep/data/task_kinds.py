@@ -6,7 +6,8 @@ from typing import Any
 from lockstep.data.data_card import RecordStatistics
 from lockstep.data.label_studio.voting import Vote
 from lockstep.data.record_metadata import RecordMetadata
-from lockstep.data.sources import BENCHMARK_FORMATS, Source
+from lockstep.data.source_formats import BENCHMARK_FORMATS
+from lockstep.data.sources import Source
 
 _FORMAT_KINDS = {
     "classification": "label",

@@ -149,6 +149,7 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "forum.jsonl": ([["a", "b"]], {}),
     "cluener.jsonl": ([["王小明在北大", '{"name":"王小明"}']], {}),
     "snips.json": ([["play Halo", '{"song":"Halo"}']], {}),
+    "ner.txt": ([["Ada ran", '{"PER":"Ada"}']], {}),
     "conll.jsonl": ([["Ada Bo ran", '{"PER":"Ada Bo"}']], {}),
     "massive.jsonl": ([["wake me at nine", "wake me at <time>nine</time>"]], {}),
     "dygie.jsonl": ([["Ada Bo ran", '{"PER":"Ada Bo"}']], {}),
@@ -192,6 +193,7 @@ def test_every_file_is_read_by_a_fragment() -> None:
 def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> None:
     (tmp_path / "triage.csv").write_text(TRIAGE)
     (tmp_path / "support.csv").write_text(SUPPORT)
+    (tmp_path / "ner.txt").write_text("-DOCSTART-\tO\n\nAda\tB-PER\nran\tO\n")
     (tmp_path / "lccc.json").write_text(json.dumps(LCCC))
     for name, rows in FILES.items():
         (tmp_path / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -55,7 +55,7 @@ TOOL = {"role": "tool", "content": "c"}
          "tool; if its call is plain text, set roles: {tool: user})"),
         ([ANSWER, USER, ANSWER], "assistant_after_start (at turn 1: a turn of user comes first; "
          "put a greeting into the system message, or remove it)"),
-        ([USER], "ends_without_answer (the last turn is one of user; answer it)"),
+        ([USER], "ends_without_answer (the last turn is one of user; remove it or answer it)"),
         ("Hi there", 'messages_not_turns (messages holds "Hi there": neither a list of turns nor a '
          "text whose turns begin with Human: and Assistant:, User: and Assistant:, or names in "
          "roles of the source)"),

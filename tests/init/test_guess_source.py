@@ -123,7 +123,7 @@ def test_the_encoding_of_a_file_is_detected(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("rows.txt", "a", "must end in .jsonl"),
+        ("rows.doc", "a", "must end in .jsonl"),
         ("rows.jsonl", "", "no row with columns"),
         ("rows.jsonl", "1\n2\n", "no row with columns"),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lockstep.cli.checks.source_names import SourceNames, list_known
 from lockstep.cli.sections import PredictParams, PrepareParams
-from lockstep.data.sources import BENCHMARK_FORMATS
+from lockstep.data.source_formats import BENCHMARK_FORMATS
 from lockstep.suites import JUDGED_FORMS
 
 STRATA = {"task", "answer"}

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lockstep.data.rows.field_synonyms import REJECT_REASON
-from lockstep.data.sources import LABELLED_FORMATS, Source
+from lockstep.data.source_formats import LABELLED_FORMATS
+from lockstep.data.sources import Source
 from lockstep.suites import Suite
 
 

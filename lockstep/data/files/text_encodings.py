@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from lockstep.data import invalid_bytes
 from lockstep.data.files.encoding_guess import (
@@ -30,6 +30,8 @@ _MAX_SCANNED = 100_000_000
 """Maximum number of bytes that are searched for such lines."""
 _ASCII_PER_DAMAGED = 20
 """Minimum number of ASCII lines per damaged line in a file that has no other valid lines."""
+_CHARACTERS_PER_DAMAGE = 50
+"""Minimum number of characters of a file in UTF-16 or UTF-32 for each place with invalid bytes."""
 _LONG_LINE = 2_000
 """Number of bytes above which a line is judged in parts."""
 _LONG_PART = re.compile(rb'.{200,}?"|.+', re.DOTALL)
@@ -118,9 +120,14 @@ class _Decoder:
 
     def _decode_damaged(self, data: bytes, byte: int) -> str:
         """Decode data of which some bytes are invalid; the first of them is `byte` of the file."""
-        if not self._damaged_lines:
-            _check_encoding(self._file, byte)
-        text = data.decode(self._file.encoding, invalid_bytes.ERRORS)
+        if not is_line_based(self._file.encoding):
+            text = data.decode(self._file.encoding, invalid_bytes.ALL_BYTES_ERRORS)
+            if invalid_bytes.count_invalid_bytes(text) * _CHARACTERS_PER_DAMAGE > len(text):
+                _refuse_encoding(self._file, byte)
+        else:
+            if not self._damaged_lines:
+                _check_encoding(self._file, byte)
+            text = data.decode(self._file.encoding, invalid_bytes.ERRORS)
         if not self._damaged_lines:
             line = _count_lines(self._file, byte)
             shown = invalid_bytes.show_invalid_bytes(text)
@@ -176,12 +183,16 @@ def _check_encoding(file: DataFile, byte: int) -> None:
     A file of ASCII with a few damaged lines is refused if these are text in another encoding.
     """
     ascii_parts, good_parts, damaged_parts = _count_parts(file)
-    if is_line_based(file.encoding):
-        if damaged_parts <= good_parts:
-            return
-        is_rare = damaged_parts * _ASCII_PER_DAMAGED < ascii_parts
-        if is_rare and not guess_by_characters(_sample_lines(file, "ascii")):
-            return
+    if damaged_parts <= good_parts:
+        return
+    is_rare = damaged_parts * _ASCII_PER_DAMAGED < ascii_parts
+    if is_rare and not guess_by_characters(_sample_lines(file, "ascii")):
+        return
+    _refuse_encoding(file, byte)
+
+
+def _refuse_encoding(file: DataFile, byte: int) -> NoReturn:
+    """Raise UserError for a file that is not in its encoding, with a guess of the right one."""
     guess = guess_encoding(_sample_lines(file, "ascii"))
     raise UserError(
         f"{file.path}: not {file.encoding} at byte {byte}, line {_count_lines(file, byte)}; "
@@ -192,7 +203,10 @@ def _check_encoding(file: DataFile, byte: int) -> None:
 def _count_lines(file: DataFile, byte: int) -> int:
     """Return the number of the line in which a byte is."""
     with file.reopen() as stream:
-        return stream.read(byte).count(b"\n") + 1
+        before = stream.read(byte)
+    if is_line_based(file.encoding):
+        return before.count(b"\n") + 1
+    return before.decode(file.encoding, "ignore").count("\n") + 1
 
 
 def _count_parts(file: DataFile) -> tuple[int, int, int]:

@@ -7,7 +7,8 @@ from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import minimal_rows, voting
 from lockstep.data.rows import field_synonyms
 from lockstep.data.rows.turn_rows import ID_COLUMNS, ORDER_COLUMNS, TURNS
-from lockstep.data.sources import COMMON_FIELDS, UNNAMED_COMMON_FIELDS, Source
+from lockstep.data.source_formats import COMMON_FIELDS, UNNAMED_COMMON_FIELDS
+from lockstep.data.sources import Source
 from lockstep.data.span_annotations import span_rows
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -69,6 +70,15 @@ REMEDY = "name them in columns, slices or templates, or set prepare.unknown_colu
 """Remedy for unknown columns that are refused."""
 _SIMILARITY = 0.75
 
+_SECOND_FILES = {
+    "bfcl": {
+        "ground_truth": "set answers to the file of the right answers, which BFCL publishes as "
+        "possible_answer/NAME.json",
+        "function": "set functions to the files of the classes that involved_classes names",
+    }
+}
+"""Format -> field -> the setting by which a second file adds it."""
+
 _ID = "id"
 """Field that is read only to join answers, so that there is no point in naming its column."""
 
@@ -107,13 +117,17 @@ def describe_missing_columns(
     """Say which columns are missing, which there are, and what to set."""
     fields = {source.get_column(name): name for name in source.fields}
     nearest = {name: find_nearest(fields.get(name, name), columns) for name in missing}
+    files = _SECOND_FILES.get(source.format, {})
+    second = [files[fields[name]] for name in missing if fields.get(name) in files]
+    if second:
+        nearest = dict.fromkeys(missing)
     renamed = [
         f"{fields[name]}: {near}" for name, near in nearest.items() if near and name in fields
     ]
     others = [
         f"write {near} for {name}" for name, near in nearest.items() if near and name not in fields
     ]
-    repairs = [*([f"set columns: {{{', '.join(renamed)}}}"] if renamed else []), *others]
+    repairs = [*second, *([f"set columns: {{{', '.join(renamed)}}}"] if renamed else []), *others]
     is_table = any(suffix in source.location.lower() for suffix in _TABLES)
     remedy = "correct columns or slices"
     if is_table and source.header and not {*source.used_columns} & {*columns}:

@@ -49,6 +49,13 @@ class Conversation:
     """Whether turns after the last one that may be learnt were left out."""
 
 
+def make_pair(question: str, answer: str) -> Conversation:
+    """Return a conversation of a question and its answer."""
+    return Conversation(
+        [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    )
+
+
 def add_row_fields(conversation: Conversation, row: Row, source: Source) -> None:
     """Add the row's tools, system message and weight to a conversation.
 

@@ -140,7 +140,7 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
         remedy = ", or set unanswered: drop" if previous == "user" and len(checked) > 1 else ""
         raise InvalidRowError(
             "ends_without_answer",
-            detail=f"the last turn is one of {previous}; answer it{remedy}",
+            detail=f"the last turn is one of {previous}; remove it or answer it{remedy}",
         )
     return checked
 

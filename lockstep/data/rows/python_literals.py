@@ -12,7 +12,8 @@ from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.rows import field_synonyms
 from lockstep.data.rows.row_fields import Row
-from lockstep.data.sources import COMPARISON_FIELDS, Source
+from lockstep.data.source_formats import COMPARISON_FIELDS
+from lockstep.data.sources import Source
 
 _NOT_JSON = "_not_json"
 """End of the reasons for which a field that should be JSON is rejected."""

@@ -23,7 +23,8 @@ from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_templates import DerivedColumns
-from lockstep.data.sources import LABEL_FORMATS, Source
+from lockstep.data.source_formats import LABEL_FORMATS
+from lockstep.data.sources import Source
 from lockstep.records import Message, Record
 
 

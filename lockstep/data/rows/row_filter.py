@@ -10,10 +10,19 @@ import operator
 import re
 import warnings
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from lockstep.data.rows import column_values
+from lockstep.data.rows.filter_values import (
+    ConditionError,
+    are_equal,
+    compare_order,
+    describe_values,
+    is_in,
+    read_number,
+    read_truth,
+    show_typed,
+)
 
 Evaluate = Callable[[dict[str, Any]], Any]
 """Function that returns the value of a part of the condition for a row."""
@@ -32,11 +41,6 @@ _ALLOWED = (
     "only comparisons, and, or, not, in, column(), len(), lower(), matches() and number() are "
     "allowed; not allowed"
 )
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-
-
-class ConditionError(ValueError):
-    """A condition cannot be parsed, or cannot be applied to a row."""
 
 
 class Condition:
@@ -56,7 +60,7 @@ class Condition:
 
     def __call__(self, row: dict[str, Any]) -> bool:
         """Whether a row meets the condition; raise ConditionError if types do not fit."""
-        return _read_truth(self._evaluate(row), self.text)
+        return read_truth(self._evaluate(row), self.text)
 
     def _parse(self) -> ast.expr:
         if len(self.text) > MAX_CHARACTERS:
@@ -130,11 +134,11 @@ class Condition:
     def _compile_logic(self, node: ast.BoolOp) -> Evaluate:
         parts = [(self._compile(value), ast.unparse(value)) for value in node.values]
         combine = all if isinstance(node.op, ast.And) else any
-        return lambda row: combine(_read_truth(part(row), text) for part, text in parts)
+        return lambda row: combine(read_truth(part(row), text) for part, text in parts)
 
     def _compile_not(self, node: ast.UnaryOp) -> Evaluate:
         part, text = self._compile(node.operand), ast.unparse(node.operand)
-        return lambda row: not _read_truth(part(row), text)
+        return lambda row: not read_truth(part(row), text)
 
     def _compile_comparisons(self, node: ast.Compare) -> Evaluate:
         """Return the conjunction of `a < b`, `b <= c` … in a chain."""
@@ -153,23 +157,23 @@ class Condition:
                     compare(values[at], values[at + 1]) for at, compare in enumerate(comparisons)
                 )
             except TypeError:
-                raise ConditionError(_describe_values(texts, values)) from None
+                raise ConditionError(describe_values(texts, values)) from None
 
         return evaluate
 
     def _find_comparison(self, sign: ast.cmpop, node: ast.Compare) -> Callable[[Any, Any], bool]:
         match sign:
             case ast.Eq():
-                return _are_equal
+                return are_equal
             case ast.NotEq():
-                return lambda left, right: not _are_equal(left, right)
+                return lambda left, right: not are_equal(left, right)
             case ast.In():
-                return _is_in
+                return is_in
             case ast.NotIn():
-                return lambda left, right: not _is_in(left, right)
+                return lambda left, right: not is_in(left, right)
             case ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE():
                 compare = _ORDER[type(sign)]
-                return lambda left, right: _compare_order(left, right, compare)
+                return lambda left, right: compare_order(left, right, compare)
         raise self._refuse(node, "write == or != instead of is")
 
     def compile_argument(self, node: ast.Call, number: int = 1) -> Evaluate:
@@ -212,7 +216,7 @@ def _compile_len(condition: Condition, node: ast.Call) -> Evaluate:
             return 0
         if isinstance(value, str | list | dict):
             return len(value)
-        raise ConditionError(f"{ast.unparse(node)}: {_show(value)} has no length")
+        raise ConditionError(f"{ast.unparse(node)}: {show_typed(value)} has no length")
 
     return measure
 
@@ -231,7 +235,7 @@ def _compile_number(condition: Condition, node: ast.Call) -> Evaluate:
     begin = len(condition.columns)
     read = condition.compile_argument(node)
     condition.numbers += condition.columns[begin:]
-    return lambda row: _read_number(read(row))
+    return lambda row: read_number(read(row))
 
 
 _FUNCTIONS: dict[str, Callable[[Condition, ast.Call], Evaluate]] = {
@@ -251,67 +255,6 @@ def _is_number(node: ast.expr) -> bool:
 
 def _make_constant(value: Any) -> Evaluate:
     return lambda row: value
-
-
-def _read_number(value: Any) -> Any:
-    """Return a number, also one that is written as text; None for any other value."""
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        return float(value)
-    return None
-
-
-def _read_truth(value: Any, text: str) -> bool:
-    """Return a truth value, also one that is written as text; null counts as false."""
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise ConditionError(f"{text} is {_show(value)}, not true or false; compare it with a value")
-
-
-def _are_equal(left: Any, right: Any) -> bool:
-    """Whether two values are equal. A text equals the number or truth value that it spells."""
-    if isinstance(left, str) == isinstance(right, str):
-        return bool(left == right)
-    text, value = (left, right) if isinstance(left, str) else (right, left)
-    if isinstance(value, bool):
-        return bool(text.strip().lower() == str(value).lower())
-    return value is not None and _read_number(text) == value
-
-
-def _compare_order(left: Any, right: Any, compare: Callable[[Any, Any], Any]) -> bool:
-    """Compare two numbers or two texts; null is neither smaller nor larger than anything."""
-    if left is None or right is None:
-        return False
-    if isinstance(left, str) != isinstance(right, str):
-        left, right = _read_number(left), _read_number(right)
-    return bool(compare(left, right))
-
-
-def _is_in(value: Any, container: Any) -> bool:
-    """Whether a list has an equal element, a text this part, or an object this key."""
-    if container is None:
-        return False
-    if isinstance(container, list):
-        return any(_are_equal(value, item) for item in container)
-    return value is not None and value in container
-
-
-def _describe_values(texts: list[str], values: list[Any]) -> str:
-    """Say which values cannot be compared, and how to compare them as numbers."""
-    pairs = zip(texts, values, strict=True)
-    shown = [text if text == repr(value) else f"{text} {_show(value)}" for text, value in pairs]
-    has_text = any(isinstance(value, str) for value in values)
-    remedy = f"; number({texts[0]}) is null where it is no number" if has_text else ""
-    return f"cannot compare {' with '.join(shown)}{remedy}"
-
-
-def _show(value: Any) -> str:
-    text = column_values.write_any_text(value) or "null"
-    text = text if len(text) <= 40 else f"{text[:40]}…"
-    return f"{text!r} ({type(value).__name__})"
 
 
 def _suggest_repair(text: str) -> str:

@@ -12,6 +12,7 @@ from lockstep.data.rows import (
     bfcl_rows,
     conversation,
     field_synonyms,
+    ifeval_rows,
     message_parsing,
     preference_rows,
     rendered_chats,
@@ -22,7 +23,7 @@ from lockstep.data.rows import (
     turn_rows,
     turns_without_roles,
 )
-from lockstep.data.rows.conversation import Conversation
+from lockstep.data.rows.conversation import Conversation, make_pair
 from lockstep.data.rows.row_fields import Row
 from lockstep.data.sources import Source
 from lockstep.data.span_annotations import span_rows
@@ -197,7 +198,7 @@ def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
 
 def _parse_classification(row: Row, source: Source) -> Conversation:
     text = row_fields.get_text_field(row, source, "text")
-    return _make_pair(text, row_fields.get_label_field(row, source))
+    return make_pair(text, row_fields.get_label_field(row, source))
 
 
 def _parse_multi_label(row: Row, source: Source) -> Conversation:
@@ -209,7 +210,7 @@ def _parse_multi_label(row: Row, source: Source) -> Conversation:
         raise InvalidRowError("labels_not_a_list", detail=f"they are {show_value(value)}")
     labels = sorted({row_fields.read_label(label, source) for label in value})
     answer = orjson.dumps(labels).decode()
-    return _make_pair(row_fields.get_text_field(row, source, "text"), answer)
+    return make_pair(row_fields.get_text_field(row, source, "text"), answer)
 
 
 def _parse_regression(row: Row, source: Source) -> Conversation:
@@ -218,50 +219,7 @@ def _parse_regression(row: Row, source: Source) -> Conversation:
     number = row_fields.parse_number(value)
     if not math.isfinite(number):
         raise InvalidRowError("value_not_a_number", detail=f"it is {show_value(value)}")
-    return _make_pair(row_fields.get_text_field(row, source, "text"), f"{number:.15g}")
-
-
-def _parse_ifeval(row: Row, source: Source) -> Conversation:
-    """Read `prompt`, and the rules in `instruction_id_list` and `kwargs`, which fit each other.
-
-    The answer is the JSON list of the rules. An empty argument is one that a rule does not have.
-    """
-    names, arguments = (_read_list(row, source, name) for name in ("instruction_id_list", "kwargs"))
-    if not names or len(names) != len(arguments):
-        raise InvalidRowError(
-            "rules_and_kwargs_differ",
-            detail=f"{len(names)} instructions, keyword arguments of {len(arguments)}",
-        )
-    rules = [
-        {"rule": row_fields.check_text(name, "instruction_id_list"), **_read_arguments(kwargs)}
-        for name, kwargs in zip(names, arguments, strict=True)
-    ]
-    prompt = row_fields.get_text_field(row, source, "prompt")
-    return _make_pair(prompt, orjson.dumps(rules).decode())
-
-
-def _read_list(row: Row, source: Source, name: str) -> list[Any]:
-    value = row_fields.get_required_field(row, source, name)
-    if isinstance(value, str):  # a cell of a table
-        value = row_fields.parse_json(value, name)
-    if not isinstance(value, list):
-        raise InvalidRowError(f"{name}_not_a_list", detail=f"{name} holds {show_value(value)}")
-    return value
-
-
-def _read_arguments(kwargs: Any) -> dict[str, Any]:
-    """Return the arguments of a rule without empty ones; tables store whole numbers as floats."""
-    if isinstance(kwargs, str):
-        kwargs = row_fields.parse_json(kwargs, "kwargs")
-    if kwargs is None:
-        return {}
-    if not isinstance(kwargs, dict):
-        raise InvalidRowError("kwargs_not_an_object", detail=f"kwargs holds {show_value(kwargs)}")
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in kwargs.items()
-        if value not in (None, "", [])
-    }
+    return make_pair(row_fields.get_text_field(row, source, "text"), f"{number:.15g}")
 
 
 def _parse_text(row: Row, source: Source) -> Conversation:
@@ -275,13 +233,13 @@ def _parse_text(row: Row, source: Source) -> Conversation:
 def _parse_spans(row: Row, source: Source) -> Conversation:
     """Read a text and its spans; the answer is the slots, or the text with tags."""
     text, found = span_rows.read_row(row, source)
-    return _make_pair(text, spans.WRITERS[source.annotation or "slots"](found, text))
+    return make_pair(text, spans.WRITERS[source.annotation or "slots"](found, text))
 
 
 def _parse_label_studio(row: Row, source: Source) -> Conversation:
     """Read the text and the answer of the annotators, or both answers of a comparison."""
     question = row_fields.get_text_field(row, source, "text")
-    conversation = _make_pair(question, row_fields.check_text(row.get(voting.ANSWER), "answer"))
+    conversation = make_pair(question, row_fields.check_text(row.get(voting.ANSWER), "answer"))
     if voting.REJECTED in row:
         conversation.rejected = row_fields.check_text(row[voting.REJECTED], "answer")
     return conversation
@@ -300,12 +258,6 @@ ROW_PARSERS: dict[str, Callable[[Row, Source], Conversation]] = {
     "text": _parse_text,
     "spans": _parse_spans,
     "label_studio": _parse_label_studio,
-    "ifeval": _parse_ifeval,
+    "ifeval": ifeval_rows.parse_ifeval,
 }
 """Parser of each row format whose rows have one conversation."""
-
-
-def _make_pair(question: str, answer: str) -> Conversation:
-    return Conversation(
-        [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    )

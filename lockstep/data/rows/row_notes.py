@@ -5,7 +5,8 @@
 
 from lockstep.data.rows import field_synonyms, learnt_turns
 from lockstep.data.rows.row_fields import Row
-from lockstep.data.sources import COMMON_FIELDS, TEXT_FIELDS, Source
+from lockstep.data.source_formats import COMMON_FIELDS, TEXT_FIELDS
+from lockstep.data.sources import Source
 
 NEGATIVE_MARGIN, PLACEHOLDER = "negative_margin", "placeholder_text"
 

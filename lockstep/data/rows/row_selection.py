@@ -11,7 +11,8 @@ from lockstep.data import strict_json
 from lockstep.data.file_reading import PlacedRows, RawRow
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows.column_values import MISSING, find_value
-from lockstep.data.rows.row_filter import Condition, ConditionError
+from lockstep.data.rows.filter_values import ConditionError
+from lockstep.data.rows.row_filter import Condition
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import Source
 from lockstep.data.splitting import hash_to_uniform

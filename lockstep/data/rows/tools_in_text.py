@@ -27,7 +27,7 @@ _EXPLANATIONS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
-"""What explains only how functions are listed and called."""
+"""Sentences that explain only how functions are listed and called."""
 _BLANKS = re.compile(r"[ \t]{2,}|\n{3,}")
 
 

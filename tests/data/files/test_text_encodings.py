@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.data.invalid_bytes import has_invalid_bytes
 from lockstep.errors import UserError
 from tests.data.files.reading import read, write
 
@@ -136,3 +137,31 @@ def test_utf_16_without_a_mark_is_recognized(tmp_path: Path, encoding: str) -> N
     with pytest.raises(UserError, match=f"not utf-8: its bytes are {encoding}; correct encoding"):
         read(file)
     assert len(read(file, encoding=encoding)[0]) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_few_damaged_characters_of_utf_16_reject_their_rows(
+    tmp_path: Path, encoding: str
+) -> None:
+    lines = ["text,label", *(f"hello {number},a" for number in range(20))]
+    text = "\n".join(lines) + "\n"
+    half = "\ud800".encode(
+        encoding.removesuffix("-le").removesuffix("-be") + "-le", "surrogatepass"
+    )
+    order = encoding[-2:] if encoding[-3:] in ("-le", "-be") else "le"
+    half = half if order == "le" else half[::-1]
+    before, _, after = text.partition("hello 7,")
+    wide = f"{encoding[:6]}-{order}"
+    mark = "".encode(encoding)
+    data = mark + before.encode(wide) + half + f"hello 7,{after}".encode(wide)
+    rows, notes = read(write(tmp_path, "a.csv", data), encoding=encoding)
+    assert len(rows) == 20 and rows[8][1] == {"text": "hello 8", "label": "a"}
+    shown = half.hex(" ")
+    assert f"1 line has bytes that are invalid in {encoding} (first in line 9, byte " in notes
+    assert shown[:5] in notes and has_invalid_bytes(rows[7][1]["text"])
+
+
+def test_text_that_is_mostly_not_utf_16_is_refused(tmp_path: Path) -> None:
+    data = "\ud800a\udfffb\n".encode("utf-16-le", "surrogatepass") * 30
+    with pytest.raises(UserError, match="not utf-16-le at byte 0, line 1; "):
+        read(write(tmp_path, "a.csv", data), encoding="utf-16-le")

@@ -113,3 +113,9 @@ def test_an_id_that_nothing_joins_has_no_hint() -> None:
     assert describe_unknown(columns, "classification") == (
         "columns that nothing reads: task (to read it, set columns: {task: task}), id"
     )
+
+
+def test_a_benchmark_whose_answers_are_in_a_second_file_names_the_setting() -> None:
+    message = describe_missing(["id", "question", "function"], "bfcl")
+    assert message.startswith("no column ground_truth; it has id, question, function: set answers ")
+    assert "possible_answer/NAME.json" in message

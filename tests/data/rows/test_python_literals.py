@@ -1,9 +1,9 @@
 """Cells in which pandas wrote lists and dicts in Python's notation."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
-import pandas
 import pytest
 
 from lockstep.data import source_reading, source_report
@@ -18,7 +18,10 @@ Result = tuple[list[list[str]], list[str], list[str]]
 
 def read(folder: Path, row: dict[str, Any], **source: Any) -> Result:
     """Return the texts of the records, the reasons of the rejected rows, and the notes."""
-    pandas.DataFrame([row, row]).to_csv(folder / "a.csv", index=False)
+    with (folder / "a.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, [*row])
+        writer.writeheader()
+        writer.writerows([{name: str(value) for name, value in row.items()}] * 2)
     params = make_params({"path": "a.csv", **source}, max_rejected_fraction=1.0)
     table, converted, reports = source_reading.read_sources(folder, params, 7)
     records = [table.load_record(number) for number in range(len(table))]

@@ -18,8 +18,9 @@ from lockstep.data.cleaning.cleaner import Cleaner, Step
 from lockstep.data.quality import QualityParams
 from lockstep.data.rejected_rows import InvalidRowError, RejectedRow
 from lockstep.data.rows.row_conversion import RowConverter
+from lockstep.data.source_formats import REQUIRED_FIELDS
 from lockstep.data.source_report import SourceReport
-from lockstep.data.sources import REQUIRED_FIELDS, Source
+from lockstep.data.sources import Source
 from lockstep.errors import UserError
 from lockstep.records import Record, dump
 from tests.data import examples

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import row_formats
 from lockstep.data.rows.conversation import Conversation
-from lockstep.data.sources import REQUIRED_FIELDS
+from lockstep.data.source_formats import REQUIRED_FIELDS
 from tests.data.examples import make_source
 
 
