@@ -105,7 +105,7 @@ class RowConverter:
         for conversation in conversations:
             notes |= self._find_mismatches(conversation)
             if conversation.margin is not None:
-                notes |= row_notes.find_negative_margin(conversation.margin)
+                notes = row_notes.find_negative_margin(conversation.margin) | notes
         return notes
 
     def _find_mismatches(self, conversation: Conversation) -> dict[str, str]:

@@ -116,9 +116,9 @@ def test_a_name_is_a_column_if_it_is_used_and_free(tmp_path: Path, name: str) ->
     content = {"a": ROWS[0], "b": ROWS[1]} if name == "id" else {"a": ROWS[:1], "b": ROWS[1:]}
     file = write(tmp_path, "a.json", json.dumps(content))
     assert [name in row for _, row in read(file)[0]] == [False, False]
-    assert [row[name] for _, row in read(file, slices=[name])[0]] == ["a", "b"]
+    assert [row[name] for _, row in read(file, columns={"task": name})[0]] == ["a", "b"]
     text = json.dumps(content).replace('"label"', f'"{name}": "own", "label"')
-    rows, _ = read(write(tmp_path, "b.json", text), slices=[name])
+    rows, _ = read(write(tmp_path, "b.json", text), columns={"task": name})
     assert [row[name] for _, row in rows] == ["own", "own"]
 
 
