@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from ruamel.yaml import YAML
 
@@ -34,6 +35,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # nohup ignores SIGHUP; child processes do not inherit this handler, and the tests keep running
 if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # the CPU may be busy
+hypothesis.settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).parents[1]
 LABELS = ["cancel_order", "track", "refund"]

@@ -131,9 +131,11 @@ class Selection:
         Near-duplicates are similar questions in the same context. If they are merged, one question
         of each group stays, with all its answers.
         """
-        keys = self.table.keys
-        equal_numbers = self._find_similar(self.rows, keys.numbers[self.rows], params.threshold)
-        templates = self._find_similar_templates(params.threshold)
+        candidates = near_duplicates.find_candidate_pairs(self.table.bands[self.rows])
+        paired = np.unique(candidates)  # a few of all records
+        numbers = self.table.keys.numbers[self.rows[paired]]
+        equal_numbers = paired[self._find_similar(self.rows[paired], numbers, params.threshold)]
+        templates = self._find_similar_templates(candidates, params.threshold)
         self.groups = duplicates.group_pairs(len(self.rows), [equal_numbers, templates])
         self.near_groups = self._group_within_contexts(equal_numbers, params.threshold)
         if params.near == "merge":
@@ -235,15 +237,13 @@ class Selection:
             threshold,
         )
 
-    def _find_similar_templates(self, threshold: float) -> Pairs:
+    def _find_similar_templates(self, candidates: Pairs, threshold: float) -> Pairs:
         """Return pairs of similar questions with other numbers but the same answer.
 
-        Only records that may have such a partner are loaded for the numbers of their answers.
+        `candidates` are pairs with a MinHash band in common. Only records that may have such a
+        partner are loaded for the numbers of their answers.
         """
         numbers = self.table.keys.numbers[self.rows]
-        if not numbers.any():
-            return np.empty((0, 2), np.int64)
-        candidates = near_duplicates.find_candidate_pairs(self.table.bands[self.rows])
         groups = duplicates.group_pairs(len(self.rows), [candidates])
         mixed = duplicates.find_mixed_members(groups, numbers)
         rows = self.rows[mixed]

@@ -136,7 +136,7 @@ def test_each_rule_is_met_where_lm_eval_says_so(name: str, lm_eval_utils: Any) -
     assert results == {False, True}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(CASES), st.lists(st.sampled_from([*PIECES, None]), max_size=8), st.text())
 def test_no_text_gets_another_result_than_from_lm_eval(
     lm_eval_utils: Any, case: tuple[str, dict[str, Any]], pieces: list[str | None], text: str
