@@ -101,8 +101,8 @@ def choose_examples(
 
 def _collect_candidates(
     few_shot: FewShotParams, train_records: Sequence[Record]
-) -> dict[str, Record]:
-    """Return the training records that may be examples, by id."""
+) -> list[tuple[Record, frozenset[bytes]]]:
+    """Return the training records that may be examples, each with its functions."""
     task = few_shot.examples or few_shot.task
     candidates = {  # a dict, because weights and sources may repeat a record
         record.id: record
@@ -115,19 +115,19 @@ def _collect_candidates(
             f"task {task} has {len(candidates)} training records with a question; lower shots, or "
             "name another task in examples",
         )
-    return candidates
+    return [(record, _serialize_tools(record)) for record in candidates.values()]
 
 
 def _choose_fitting(
     few_shot: FewShotParams,
-    candidates: Mapping[str, Record],
+    candidates: Sequence[tuple[Record, frozenset[bytes]]],
     record: Record,
     labels: Mapping[str, Sequence[str]],
     seed: int,
 ) -> list[Record]:
     """Return examples that offer no function which the test record does not offer."""
     task, tools = few_shot.examples or few_shot.task, _serialize_tools(record)
-    fitting = [example for example in candidates.values() if _serialize_tools(example) <= tools]
+    fitting = [example for example, functions in candidates if functions <= tools]
     if len(fitting) < few_shot.shots:
         raise _build_error(
             few_shot,

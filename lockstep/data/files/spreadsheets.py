@@ -25,7 +25,7 @@ def read_spreadsheet(file: DataFile) -> PlacedRows:
     rows = _format_rows(file)
     first = list(islice(rows, MAX_TITLE_ROWS + 1))
     texts = [row for _, row in first if isinstance(row, list)]
-    start = find_header(texts, file) if texts and file.layout.header else 0
+    titles = find_header(texts, file) if file.layout.header else 0
     header: Header | None = None
     for place, row in chain(first, rows):
         if isinstance(row, InvalidRowError):
@@ -35,7 +35,9 @@ def read_spreadsheet(file: DataFile) -> PlacedRows:
             yield place, header.make_row(row)
         elif header is not None:
             yield place, header.make_row(row)
-        elif row is texts[start]:
+        elif titles:
+            titles -= 1
+        else:
             header = Header(row, file.path, file.columns)
 
 

@@ -121,3 +121,10 @@ def test_a_title_above_the_header_is_left_out_with_a_note(tmp_path: Path) -> Non
     rows, notes = read(file)
     assert rows == [("row 5", {"text": "hi", "label": "a"})]
     assert notes == "rows above the header are left out: 2, the first is 'Report'"
+
+
+def test_rows_after_many_unreadable_ones_are_read(tmp_path: Path) -> None:
+    formulas = [["=A9", "=B9"]] * 8  # no program has saved their values
+    rows, _ = read(save(tmp_path, [*formulas, HEADER, ["hi", "a"]]))
+    assert [place for place, _ in rows] == [f"row {number}" for number in [*range(1, 9), 10]]
+    assert rows[-1][1] == {"text": "hi", "label": "a"}
