@@ -57,7 +57,7 @@ def run(main: click.Command, *, first: bool = False) -> None:
         sys.exit(_report_signal(signal.SIGINT))
     except Terminated as end:
         sys.exit(_report_signal(end.number))
-    except Exception as error:
+    except Exception as error:  # of any class; all but that of a full disk are raised again
         reason = _describe_full_disk(error)
         if reason is None:
             raise
