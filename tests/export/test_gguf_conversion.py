@@ -10,7 +10,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.export.gguf_conversion import write_gguf
-from lockstep.models import heads
+from lockstep.models import heads, soft_prompt
 
 STARTER = Path(__file__).parents[2] / "data/starter/model"
 
@@ -67,11 +67,15 @@ def test_names_of_several_chat_templates_have_a_fixed_order(tmp_path: Path) -> N
     assert fields["tokenizer.chat_template"].contents() == default
 
 
-@pytest.mark.parametrize("kind", ["a model with a head", "a sequence-to-sequence model"])
+@pytest.mark.parametrize(
+    "kind", ["a model with a head", "a sequence-to-sequence model", "a model with a soft prompt"]
+)
 def test_models_that_llama_cpp_cannot_serve_are_refused(tmp_path: Path, kind: str) -> None:
     shutil.copytree(STARTER, tmp_path / "model")
     if kind == "a model with a head":
         heads.write_head(heads.Head("regression", []), tmp_path / "model")
+    elif kind == "a model with a soft prompt":
+        (tmp_path / "model" / soft_prompt.FILE).write_bytes(b"")
     else:
         config = tmp_path / "model/config.json"
         config.write_text('{"model_type": "t5", "is_encoder_decoder": true}')

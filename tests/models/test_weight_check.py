@@ -17,9 +17,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, number: float) 
     check_weights(tmp_path)
     broken = {"c": torch.tensor([1.0, number], dtype=torch.bfloat16)}
     save_file(broken, tmp_path / "model-00002-of-00002.safetensors")
-    with pytest.raises(
-        UserError, match="model-00002-of-00002.safetensors: c holds NaN or infinite"
-    ):
+    with pytest.raises(UserError, match=r"00002\.safetensors: c holds NaN or infinite"):
         check_weights(tmp_path)
 
 
