@@ -3,15 +3,21 @@
 import logging
 import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lockstep import outputs
 from lockstep.errors import UserError
+from lockstep.export import gguf_check
 from lockstep.models import heads, loading, seq2seq, soft_prompt
-from lockstep.models.gguf_folder import GgufMethod
+from lockstep.models.chat import ChatTokenizer
+from lockstep.models.gguf_folder import GGUF_FILE, GgufMethod
+from lockstep.models.quantization import WrittenForm
+from lockstep.models.weight_counts import MIN_QUANTIZED_SHARE
+from lockstep.records import Record
 
 FILE_TYPES = {
     "gguf_f16": "MOSTLY_F16",
@@ -53,6 +59,21 @@ class GgufSummary:
         return self.quantized / self.parameters
 
 
+def write_gguf_model(
+    merged: Path, out: Path, method: GgufMethod, tokenizer: ChatTokenizer, rows: Sequence[Record]
+) -> WrittenForm:
+    """Write GGUF file and configuration of the merged model, and check the file on records."""
+    file = out / GGUF_FILE
+    gguf_summary = write_gguf(merged, file, method)
+    agreement = gguf_check.check_gguf(file, tokenizer, rows)
+    outputs.link_or_copy(merged / "config.json", out / "config.json")
+    share = gguf_summary.quantized_share
+    summary = {"quantized_share": round(share, 4), "runtime": "llama.cpp", **agreement.round()}
+    if method == "gguf_f16":
+        return WrittenForm("all matrices in 16 bits", summary)
+    return WrittenForm(f"{share:.1%} of the parameters in fewer than 16 bits", summary)
+
+
 def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
     """Write the model of a merged folder to the file `target`, and return its size.
 
@@ -68,6 +89,13 @@ def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
         converter.prepare_metadata(vocab_only=False)
     writer = converter.gguf_writer
     sizes = [(_count_parameters(t), t.dtype, t.nbytes) for t in writer.tensors[0].values()]
+    parameters = sum(number for number, *_ in sizes)
+    quantized = sum(number for number, dtype, _ in sizes if dtype.name.startswith("Q"))
+    if method != "gguf_f16" and quantized < MIN_QUANTIZED_SHARE * parameters:
+        raise UserError(
+            f"params.yaml: quantize.method: {method} can quantize {quantized / parameters:.0%} of "
+            "the parameters only, those in rows of a multiple of 32; set it to gguf_f16 or nf4"
+        )
     _check_disk(target, sum(size for *_, size in sizes))
     writer.write_header_to_file(path=target)
     writer.write_kv_data_to_file()
@@ -75,8 +103,8 @@ def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
     writer.close()
     return GgufSummary(
         bytes=target.stat().st_size,
-        parameters=sum(number for number, *_ in sizes),
-        quantized=sum(number for number, dtype, _ in sizes if dtype.name.startswith("Q")),
+        parameters=parameters,
+        quantized=quantized,
     )
 
 
