@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
     tokenizer, or if the disk is too small.
     """
     check_model(merged)
-    logging.getLogger("hf-to-gguf").setLevel(logging.ERROR)  # it names each tensor
+    for name in ("gguf.gguf_writer", "hf-to-gguf"):  # they name each tensor and each key
+        logging.getLogger(name).setLevel(logging.ERROR)
     with _report_refusal():
         converter = _build_converter(merged, target, method)
         converter.prepare_tensors()
@@ -99,15 +101,20 @@ def _build_converter(merged: Path, target: Path, method: GgufMethod) -> Any:
     import gguf
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
 
-    from lockstep.export.gguf_converter import CorrectedConverter
+    from lockstep.export.gguf_converter import CorrectedConverter, restore_published_keys
 
-    hparams = ModelBase.load_hparams(merged, is_mistral_format=False)
+    hparams = restore_published_keys(ModelBase.load_hparams(merged, is_mistral_format=False))
     architecture = get_model_architecture(hparams, ModelType.TEXT)
     try:
         base: Any = get_model_class(architecture)
     except NotImplementedError:
         raise UserError(
             f"params.yaml: quantize.method: llama.cpp's converter lacks {architecture}; {REMEDY}"
+        ) from None
+    except AttributeError as error:  # a constant that a newer version of gguf has
+        raise UserError(
+            f"params.yaml: quantize.method: llama.cpp's converter for {architecture} needs a newer "
+            f"version of gguf, with {error}; {REMEDY}"
         ) from None
     block_type = BLOCK_TYPES.get(method)
     attributes = {
@@ -118,7 +125,7 @@ def _build_converter(merged: Path, target: Path, method: GgufMethod) -> Any:
     }
     converter_class: Any = type(base.__name__, (CorrectedConverter, base), attributes)
     first_type = "MOSTLY_F16" if method == "gguf_f16" else "MOSTLY_Q8_0"
-    return converter_class(merged, gguf.LlamaFileType[first_type], target)
+    return converter_class(merged, gguf.LlamaFileType[first_type], target, hparams=hparams)
 
 
 @contextmanager
@@ -130,10 +137,11 @@ def _report_refusal() -> Iterator[None]:
         with torch.inference_mode():
             yield
     except (
-        ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError,
-        TypeError, ValueError, FileNotFoundError,
+        ArithmeticError, AssertionError, AttributeError, FileNotFoundError, LookupError,
+        RuntimeError, TypeError, ValueError,
     ) as error:  # fmt: skip
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        message = str(error) or traceback.extract_tb(error.__traceback__)[-1].line or ""
+        reason = f"{type(error).__name__}: {' '.join(message.split())[:200]}"
         raise UserError(
             f"params.yaml: quantize.method: llama.cpp's converter refuses the model ({reason}); "
             f"{REMEDY}"

@@ -16,6 +16,23 @@ _BLOCK_MATRIX = re.compile(
 """Names of the matrices of the blocks, except the router of experts, and of the embedding."""
 
 
+def restore_published_keys(hparams: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration with keys of config.json that transformers 5 renames or drops.
+
+    The converter reads them as they were published: n_ctx for GPT-2, rotary_pct for GPT-NeoX and
+    Cohere 2, and for Falcon 7B the number of key-value heads that its multi_query implies.
+    """
+    restored: dict[str, Any] = {
+        "rotary_pct": (hparams.get("rope_parameters") or {}).get("partial_rotary_factor", 1.0)
+    }
+    if "n_positions" in hparams:
+        restored["n_ctx"] = hparams["n_positions"]
+    restored |= hparams
+    if hparams.get("multi_query") and not hparams.get("new_decoder_architecture", True):
+        restored["num_kv_heads"] = 1
+    return restored
+
+
 class CorrectedConverter(TextModel):
     """Mixed into the converter's class of an architecture, before that class."""
 

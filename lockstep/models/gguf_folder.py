@@ -14,5 +14,5 @@ GgufMethod = Literal["gguf_f16", "gguf_q8_0", "gguf_q5_1", "gguf_q4_0"]
 
 
 def is_gguf_folder(folder: Path) -> bool:
-    """Whether the weights of a model folder are a GGUF file."""
-    return (folder / GGUF_FILE).exists()
+    """Whether the weights of a model folder are a GGUF file and nothing else."""
+    return (folder / GGUF_FILE).exists() and not any(folder.glob("*.safetensors"))
