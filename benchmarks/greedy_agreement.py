@@ -23,7 +23,7 @@ from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.params import Section, Seed
 from lockstep.predicting.predict_params import PredictParams
 
-NEAR_TIE = 0.05
+NEAR_TIE = 0.01
 """Difference of two log-probabilities, in nats, that rounding to 16 bits can reverse."""
 
 

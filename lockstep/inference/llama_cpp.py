@@ -32,6 +32,9 @@ SMALLEST_CONTEXT = 512
 BATCH = 512
 """Maximum number of prompt tokens in one forward pass. A signal waits for the end of a pass."""
 
+LAST_MESSAGE = "exiting due to model loading error"
+"""Message of llama.cpp's server after all others about a file that it cannot load."""
+
 _LOG_PREFIX = re.compile(r"\S+ E (?:\w+ +)?\w+: (?:error loading model: )?")
 """Time, level and place before a message of llama.cpp."""
 
@@ -115,7 +118,7 @@ class LlamaCpp:
         while room < context:
             room *= 2
         self.close()
-        self._folder = tempfile.TemporaryDirectory(prefix="lockstep-")
+        self._folder = tempfile.TemporaryDirectory(prefix="llama-cpp-")
         with _capture_stderr() as messages:
             try:
                 self._server = self._start_server(room, Path(self._folder.name))
@@ -179,12 +182,15 @@ def _capture_stderr() -> Iterator[IO[bytes]]:
 
 
 def _read_reason(messages: IO[bytes]) -> str:
-    """Return the first error that llama.cpp has logged; another thread writes its log."""
-    for _ in range(20):
+    """Return the first error that llama.cpp has logged, after it has logged its last one.
+
+    Another thread writes its log.
+    """
+    for _ in range(40):
         messages.seek(0)
-        lines = messages.read().decode(errors="replace").splitlines()
-        if lines:
-            return _LOG_PREFIX.sub("", lines[0], count=1)[:200]
+        text = messages.read().decode(errors="replace")
+        if LAST_MESSAGE in text:
+            return _LOG_PREFIX.sub("", text.splitlines()[0], count=1)[:200]
         time.sleep(0.05)
     return "it gives no reason"
 

@@ -89,4 +89,5 @@ def time_tokens(runtime: LlamaCpp, prompts: list[list[int]], fill: int, tokens: 
     replies = runtime.complete_batch(prompts, tokens, ignore_eos=True, **GREEDY)
     seconds = time.perf_counter() - start
     first = max(reply["timings"]["prompt_ms"] for reply in replies) / 1000
-    return [first] + [(seconds - first) / (tokens - 1)] * (tokens - 1)
+    further = tokens - 1
+    return [first] + [(seconds - first) / max(1, further)] * further
