@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,40 +47,51 @@ MEASURED = {"decode_1": "ms", "decode_8": "ms", "prefill": "tokens/s", "peak": "
 
 
 class Bench:
-    """Measure one form in this process."""
+    """Measure the form in a folder, in this process."""
 
     def __init__(self, folder: Path) -> None:
-        """Load the model of a folder."""
+        """Load the model of a folder; llama.cpp loads a GGUF file for each batch."""
         import torch
         from ruamel.yaml import YAML
 
         from lockstep.inference import latency, llama_cpp_generation
-        from lockstep.inference.llama_cpp import LlamaCpp
         from lockstep.models import loading
 
         values = YAML(typ="safe", pure=True).load(Path("params.yaml"))["compute"]
         torch.set_num_threads(values["threads"])
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # names each cast of int8
+        self.folder = folder
         self.vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
-        if gguf_folder.is_gguf_folder(folder):
-            self.model: Any = LlamaCpp(folder / gguf_folder.GGUF_FILE)
-            self.time_steps: Any = llama_cpp_generation.time_tokens
+        self.is_gguf = gguf_folder.is_gguf_folder(folder)
+        self.time_steps: Any = latency.time_decoding
+        if self.is_gguf:
+            self.time_steps = llama_cpp_generation.time_tokens
         else:
             self.model = loading.load_model(folder, "auto", values["attention"], "cpu")
-            self.time_steps = latency.time_decoding
 
     def measure(self) -> dict[str, float]:
         """Return the milliseconds of a token by batch, and the prompt tokens per second."""
-        decode = {f"decode_{batch}": self.time_token(batch) for batch in BATCHES}
-        (seconds,) = self.time_steps(self.model, self.draw_prompts(1, PREFILL_TOKENS), 0, 2)[:1]
+        decode = {}
+        for batch in BATCHES:
+            times = self.time_prompts(batch, PROMPT_TOKENS, ANSWER_TOKENS)[1:]
+            decode[f"decode_{batch}"] = 1000 * sum(times) / len(times) / batch
+        seconds = self.time_prompts(1, PREFILL_TOKENS, 2)[0]
         return {**decode, "prefill": PREFILL_TOKENS / seconds}
 
-    def time_token(self, batch: int) -> float:
-        """Return the milliseconds of a generated token, after a warm-up."""
-        self.time_steps(self.model, self.draw_prompts(batch, PROMPT_TOKENS), 0, 2)
-        prompts = self.draw_prompts(batch, PROMPT_TOKENS)
-        times = self.time_steps(self.model, prompts, 0, ANSWER_TOKENS)[1:]
-        return 1000 * sum(times) / len(times) / batch
+    def time_prompts(self, batch: int, length: int, tokens: int) -> list[float]:
+        """Return the seconds of each decoding step with prompts of `length`, after a warm-up."""
+        with self.open_model(batch) as model:
+            self.time_steps(model, self.draw_prompts(batch, length), 0, 2)
+            times: list[float] = self.time_steps(model, self.draw_prompts(batch, length), 0, tokens)
+        return times
+
+    def open_model(self, batch: int) -> AbstractContextManager[Any]:
+        """Return the model as llama.cpp or transformers run it for a batch."""
+        from lockstep.inference.llama_cpp import LlamaCpp
+
+        if self.is_gguf:
+            return LlamaCpp(self.folder / gguf_folder.GGUF_FILE, slots=batch)
+        return nullcontext(self.model)
 
     def draw_prompts(self, number: int, length: int) -> list[list[int]]:
         """Return prompts of random tokens; those of each call have other tokens."""
