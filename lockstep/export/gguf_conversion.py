@@ -14,7 +14,7 @@ from lockstep.errors import UserError
 from lockstep.export import gguf_check
 from lockstep.models import heads, loading, seq2seq, soft_prompt
 from lockstep.models.chat import ChatTokenizer
-from lockstep.models.gguf_folder import GGUF_FILE, GgufMethod
+from lockstep.models.gguf_folder import GGUF_FILE, OTHER_METHODS, GgufMethod
 from lockstep.models.quantization import WrittenForm
 from lockstep.models.weight_counts import MIN_QUANTIZED_SHARE
 from lockstep.records import Record
@@ -32,9 +32,6 @@ BLOCK_TYPES = {"gguf_q5_1": "Q5_1", "gguf_q4_0": "Q4_0"}
 
 The other matrices of these files have the type Q8_0.
 """
-
-REMEDY = "set quantize.method to nf4 or int8"
-"""Remedy for a model that llama.cpp cannot serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def check_model(merged: Path) -> None:
     if kind:
         raise UserError(
             f"params.yaml: quantize.method: {merged} holds {kind}, which llama.cpp cannot serve; "
-            f"{REMEDY}"
+            f"{OTHER_METHODS}"
         )
 
 
@@ -137,12 +134,13 @@ def _build_converter(merged: Path, target: Path, method: GgufMethod) -> Any:
         base: Any = get_model_class(architecture)
     except NotImplementedError:
         raise UserError(
-            f"params.yaml: quantize.method: llama.cpp's converter lacks {architecture}; {REMEDY}"
+            f"params.yaml: quantize.method: llama.cpp's converter lacks {architecture}; "
+            f"{OTHER_METHODS}"
         ) from None
     except AttributeError as error:  # a constant that a newer version of gguf has
         raise UserError(
             f"params.yaml: quantize.method: llama.cpp's converter for {architecture} needs a newer "
-            f"version of gguf, with {error}; {REMEDY}"
+            f"version of gguf, with {error}; {OTHER_METHODS}"
         ) from None
     block_type = BLOCK_TYPES.get(method)
     attributes = {
@@ -172,7 +170,7 @@ def _report_refusal() -> Iterator[None]:
         reason = f"{type(error).__name__}: {' '.join(message.split())[:200]}"
         raise UserError(
             f"params.yaml: quantize.method: llama.cpp's converter refuses the model ({reason}); "
-            f"{REMEDY}"
+            f"{OTHER_METHODS}"
         ) from None
 
 

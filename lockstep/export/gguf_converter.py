@@ -9,6 +9,7 @@ from conversion import TextModel
 from lockstep.errors import UserError
 from lockstep.export import gguf_tokenizer
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.gguf_folder import OTHER_METHODS
 
 _BLOCK_MATRIX = re.compile(
     r"blk\.\d+\.((attn|ffn)_(?!gate_inp)\w+|ssm_in|ssm_out)\.weight|token_embd\.weight"
@@ -88,7 +89,7 @@ class CorrectedConverter(TextModel):
             kind = gguf_tokenizer.describe_pre_tokenizer(self.dir_model)
             raise UserError(
                 f"{self.dir_model}/tokenizer.json: llama.cpp knows no pre-tokenizer like {kind}; "
-                f"set quantize.method to nf4 or int8"
+                f"{OTHER_METHODS}"
             )
         return name
 
