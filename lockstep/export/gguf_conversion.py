@@ -28,9 +28,13 @@ FILE_TYPES = {
 """Names of the file types in gguf.LlamaFileType."""
 
 BLOCK_TYPES = {"gguf_q5_1": "Q5_1", "gguf_q4_0": "Q4_0"}
-"""Types of the matrices of the transformer blocks that the converter does not write by itself.
+"""Types of the matrices of the transformer blocks that the converter does not write by itself."""
 
-The other matrices of these files have the type Q8_0.
+OUTPUT_TYPES = {"gguf_q5_1": "Q8_0", "gguf_q4_0": "Q5_1"}
+"""Types of the output layer in the files of `BLOCK_TYPES`; other matrices have the type Q8_0.
+
+llama.cpp's own files have Q6_K there, which gguf cannot write. Q8_0 in a Q4_0 file would make a
+model of 135 million parameters 5.9 instead of 6.5 times smaller than in 32 bits.
 """
 
 
@@ -142,12 +146,13 @@ def _build_converter(merged: Path, target: Path, method: GgufMethod) -> Any:
             f"params.yaml: quantize.method: llama.cpp's converter for {architecture} needs a newer "
             f"version of gguf, with {error}; {OTHER_METHODS}"
         ) from None
-    block_type = BLOCK_TYPES.get(method)
+    block_type, output_type = BLOCK_TYPES.get(method), OUTPUT_TYPES.get(method)
     attributes = {
         "model_arch": base.model_arch,
         "tokenizer": loading.load_tokenizer(merged),
         "file_type": gguf.LlamaFileType[FILE_TYPES[method]],
         "block_type": gguf.GGMLQuantizationType[block_type] if block_type else None,
+        "output_type": gguf.GGMLQuantizationType[output_type] if output_type else None,
     }
     converter_class: Any = type(base.__name__, (CorrectedConverter, base), attributes)
     first_type = "MOSTLY_F16" if method == "gguf_f16" else "MOSTLY_Q8_0"

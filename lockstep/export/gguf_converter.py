@@ -46,6 +46,8 @@ class CorrectedConverter(TextModel):
     """Type that the file states; `ftype` is the one in which the converter writes matrices."""
     block_type: Any
     """Type of the matrices of the blocks; None for the converter's own choice."""
+    output_type: Any
+    """Type of the matrix of the output layer; None for the converter's own choice."""
 
     def tensor_force_quant(self, name: str, new_name: str, bid: Any, n_dims: int) -> Any:
         """Return the type of a tensor, or False for the converter's own choice.
@@ -56,8 +58,9 @@ class CorrectedConverter(TextModel):
         forced = super().tensor_force_quant(name, new_name, bid, n_dims)
         if forced or self.block_type is None or n_dims < 2:
             return forced
-        is_output = new_name == "token_embd.weight" and not self._has_output_layer()
-        return self.block_type if _BLOCK_MATRIX.fullmatch(new_name) and not is_output else forced
+        if new_name == ("output.weight" if self._has_output_layer() else "token_embd.weight"):
+            return self.output_type
+        return self.block_type if _BLOCK_MATRIX.fullmatch(new_name) else forced
 
     def set_type(self) -> None:
         """Replace the metadata that the converter guesses from the name of the folder."""
