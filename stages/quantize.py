@@ -6,6 +6,7 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
+from lockstep.export import gguf_conversion
 from lockstep.inference.quantization_loss import (
     check_perplexity,
     measure_quantization_loss,
@@ -14,11 +15,13 @@ from lockstep.inference.quantization_loss import (
 from lockstep.models import (
     base_format,
     compute,
+    gguf_folder,
     heads,
     loading,
     pruning,
     quantization,
     saving,
+    weight_check,
     weight_counts,
 )
 from lockstep.params import Section, Seed
@@ -46,11 +49,16 @@ def main(merged: Path, validation: Path, out: Path) -> None:
         compute.warn_about_slow_bf16("quantize.precision", quantize.precision)
     quantization.check_device(quantize.method)
     tokenizer, head = loading.load_tokenizer(merged), heads.read_head(merged)
+    weight_check.check_weights(merged)
     rows = read_compared_records(validation, quantize, head)
     parameters = weight_counts.count_weights(merged, head).total
     with outputs.atomic_folder(out) as partial:
         if quantize.method == "pruned":
             form = pruning.write_pruned_model(merged, partial, quantize, attention, max_shard_gb)
+        elif gguf_folder.is_gguf_method(quantize.method):
+            form = gguf_conversion.write_gguf_model(
+                merged, partial, quantize.method, tokenizer, rows
+            )
         else:
             form = quantization.write_quantized_model(
                 merged, head, partial, quantize, attention, max_shard_gb
@@ -58,7 +66,7 @@ def main(merged: Path, validation: Path, out: Path) -> None:
         base_format.copy_other_files(merged, partial)
         if head:
             heads.write_head(head, partial)
-        before, after = map(saving.count_weight_bytes, (merged, partial))
+        before, after = map(gguf_folder.count_weight_bytes, (merged, partial))
         loss = measure_quantization_loss(merged, partial, tokenizer, rows, quantize, attention)
         check_perplexity(loss, quantize.max_perplexity_increase)
         summary = {

@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 
 from lockstep.errors import UserError
 from lockstep.models import compute, lean_imports, loading, placement, saving, weight_counts
+from lockstep.models.gguf_folder import GgufMethod
 from lockstep.models.heads import Head
 from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
 
-QuantizationMethod = Literal["nf4", "fp4", "int8", "pruned"]
+QuantizationMethod = Literal["nf4", "fp4", "int8", "pruned", GgufMethod]
 
 MIN_CAPABILITY = {"int8": (7, 5), "nf4": (6, 0), "fp4": (6, 0)}
 """Method -> least compute capability of a GPU for bitsandbytes, by its documentation."""
@@ -21,8 +22,9 @@ class QuantizeParams(Section):
     """The form of the merged model that ships, and the records that measure its effect."""
 
     method: QuantizationMethod
-    """nf4 is 4-bit NormalFloat (QLoRA), fp4 is 4-bit floating point, int8 is LLM.int8, and pruned
-    sets the smallest weights to zero (docs/quantization.md)."""
+    """nf4 is 4-bit NormalFloat (QLoRA), fp4 is 4-bit floating point, int8 is LLM.int8, pruned
+    sets the smallest weights to zero, and gguf_f16, gguf_q8_0, gguf_q5_1 and gguf_q4_0 write a file
+    for llama.cpp with matrices in 16, 8, 5 or 4 bits (docs/quantization.md)."""
     double_quantization: bool
     """nf4, fp4: whether the scales are quantized too, which saves 0.4 bits per weight."""
     precision: Precision

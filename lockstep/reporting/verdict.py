@@ -16,6 +16,10 @@ FORMS = {
     "fp4": "4-bit floating point",
     "int8": "8-bit",
     "pruned": "pruning",
+    "gguf_f16": "16-bit",
+    "gguf_q8_0": "8-bit",
+    "gguf_q5_1": "5-bit",
+    "gguf_q4_0": "4-bit",
 }
 """Method of quantize -> the form of the weights in words."""
 MIN_SUITE = 50
