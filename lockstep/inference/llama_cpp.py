@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import sys
 import tempfile
@@ -132,8 +131,6 @@ class LlamaCpp:
                     f"{self.file}: llama.cpp cannot load it ({reason}); run `dvc repro` to create "
                     "it again"
                 ) from None
-            finally:
-                _restore_signal_handlers()
         self.context = room
 
     def post(self, route: str, request: dict[str, Any]) -> Any:
@@ -203,14 +200,3 @@ def _read_reason(messages: IO[bytes]) -> str:
             return _LOG_PREFIX.sub("", text.splitlines()[0], count=1)[:200]
         time.sleep(0.05)
     return "it gives no reason"
-
-
-def _restore_signal_handlers() -> None:
-    """Put Python's signal handlers back in place of those of llama.cpp's server.
-
-    Its handlers would end the process without cleaning up.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
-        if handler is not None:
-            signal.signal(number, handler)
