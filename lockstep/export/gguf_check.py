@@ -12,6 +12,7 @@ import click
 from lockstep.errors import UserError
 from lockstep.inference.llama_cpp import LlamaCpp
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.gguf_folder import OTHER_METHODS
 from lockstep.records import Message, Record
 
 MIN_TOKEN_AGREEMENT = 0.9
@@ -53,6 +54,13 @@ def check_gguf(file: Path, tokenizer: ChatTokenizer, rows: Sequence[Record]) -> 
     the tokenizer, or if many tokens differ.
     """
     check_content(file, tokenizer)
+    if further := tokenizer.end_ids[len(END_TOKEN_KEYS) :]:
+        names = ", ".join(tokenizer.pretrained.convert_ids_to_tokens(further))
+        click.echo(
+            f"{file.name}: it holds {len(END_TOKEN_KEYS)} end tokens; llama.cpp may go on after "
+            f"{names}",
+            err=True,
+        )
     with LlamaCpp(file) as runtime:
         _load(runtime)
         texts = [_render_conversation(tokenizer, row) for row in rows]
@@ -78,7 +86,7 @@ def _load(runtime: LlamaCpp) -> None:
         runtime.load(1)
     except UserError as error:
         reason, _, _ = error.message.partition("; ")
-        raise UserError(f"{reason}; set quantize.method to nf4 or int8") from None
+        raise _build_error(reason.removeprefix(f"{runtime.file}: ")) from None
 
 
 def check_content(file: Path, tokenizer: ChatTokenizer) -> None:
@@ -86,35 +94,40 @@ def check_content(file: Path, tokenizer: ChatTokenizer) -> None:
     import gguf
 
     reader = gguf.GGUFReader(file)
+    for tensor in reader.tensors:
+        if not all(_iterate_finite(tensor)):
+            kind = tensor.tensor_type.name
+            raise _build_error(f"{tensor.name} has numbers outside of the range of {kind}")
     values = {
-        key.removeprefix("tokenizer.").removeprefix("ggml."): field
+        key.removeprefix("tokenizer.").removeprefix("ggml."): field.contents()
         for key, field in reader.fields.items()
         if key.startswith("tokenizer.")
     }
-    for tensor in reader.tensors:
-        if not all(_iterate_finite(tensor)):
-            raise UserError(
-                f"{file}: {tensor.name} has numbers outside of the range of "
-                f"{tensor.tensor_type.name}; set quantize.method to nf4 or int8"
-            )
-    tokens = values["tokens"].contents()
-    pretrained = tokenizer.pretrained
+    _check_vocabulary(values["tokens"], tokenizer.pretrained)
+    ends = [values[key] for key in END_TOKEN_KEYS if key in values]
+    for number in tokenizer.end_ids[: len(END_TOKEN_KEYS)]:
+        if number not in ends:
+            raise _build_error(f"the file lacks the end token {values['tokens'][number]!r}")
+    template = tokenizer.pretrained.chat_template
+    if isinstance(template, dict):
+        template = template.get("default")
+    if values.get("chat_template") != template:
+        raise _build_error("the file has another chat template")
+
+
+def _check_vocabulary(tokens: Sequence[str], pretrained: Any) -> None:
+    """Raise UserError if a token has another number; those added to a vocabulary are not compared.
+
+    llama.cpp has them as they are written, without marks for blanks.
+    """
     added = pretrained.get_added_vocab()
     for token, number in pretrained.get_vocab().items():
         if token not in added and (number >= len(tokens) or tokens[number] != token):
-            _refuse(file, f"token {number} is not {token!r}")
-    ends = [values[key].contents() for key in END_TOKEN_KEYS if key in values]
-    for number in tokenizer.end_ids[: len(END_TOKEN_KEYS)]:
-        if number not in ends:
-            _refuse(file, f"the end token {tokens[number]!r} is missing")
-    template = values["chat_template"].contents() if "chat_template" in values else None
-    ours = pretrained.chat_template
-    if template != (ours.get("default") if isinstance(ours, dict) else ours):
-        _refuse(file, "the chat template is another one")
+            raise _build_error(f"token {number} of the file is not {token!r}")
 
 
-def _refuse(file: Path, problem: str) -> None:
-    raise UserError(f"{file}: {problem}; set quantize.method to nf4 or int8")
+def _build_error(problem: str) -> UserError:
+    return UserError(f"params.yaml: quantize.method: {problem}; {OTHER_METHODS}")
 
 
 def _iterate_finite(tensor: Any) -> Iterator[bool]:
@@ -148,10 +161,9 @@ def _check_splitting(
     composed = [unicodedata.normalize("NFC", text) for text in differing]
     split = [text for text in composed if _has_other_tokens(runtime, tokenizer, text)]
     if len(split) > total * (1 - MIN_TOKEN_AGREEMENT):
-        raise UserError(
-            f"{runtime.file}: llama.cpp splits {len(split)} of {total} validation texts into other "
-            f"tokens than the tokenizer, {split[0][:60]!r} for example; set quantize.method to nf4 "
-            "or int8"
+        raise _build_error(
+            f"llama.cpp splits {len(split)} of {total} validation texts into other tokens than the "
+            f"tokenizer, {split[0][:60]!r} for example"
         )
 
 

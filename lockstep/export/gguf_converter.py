@@ -9,6 +9,7 @@ from conversion import TextModel
 from lockstep.errors import UserError
 from lockstep.export import gguf_tokenizer
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.gguf_folder import OTHER_METHODS
 
 _BLOCK_MATRIX = re.compile(
     r"blk\.\d+\.((attn|ffn)_(?!gate_inp)\w+|ssm_in|ssm_out)\.weight|token_embd\.weight"
@@ -45,6 +46,8 @@ class CorrectedConverter(TextModel):
     """Type that the file states; `ftype` is the one in which the converter writes matrices."""
     block_type: Any
     """Type of the matrices of the blocks; None for the converter's own choice."""
+    output_type: Any
+    """Type of the matrix of the output layer; None for the converter's own choice."""
 
     def tensor_force_quant(self, name: str, new_name: str, bid: Any, n_dims: int) -> Any:
         """Return the type of a tensor, or False for the converter's own choice.
@@ -55,8 +58,9 @@ class CorrectedConverter(TextModel):
         forced = super().tensor_force_quant(name, new_name, bid, n_dims)
         if forced or self.block_type is None or n_dims < 2:
             return forced
-        is_output = new_name == "token_embd.weight" and not self._has_output_layer()
-        return self.block_type if _BLOCK_MATRIX.fullmatch(new_name) and not is_output else forced
+        if new_name == ("output.weight" if self._has_output_layer() else "token_embd.weight"):
+            return self.output_type
+        return self.block_type if _BLOCK_MATRIX.fullmatch(new_name) else forced
 
     def set_type(self) -> None:
         """Replace the metadata that the converter guesses from the name of the folder."""
@@ -88,7 +92,7 @@ class CorrectedConverter(TextModel):
             kind = gguf_tokenizer.describe_pre_tokenizer(self.dir_model)
             raise UserError(
                 f"{self.dir_model}/tokenizer.json: llama.cpp knows no pre-tokenizer like {kind}; "
-                f"set quantize.method to nf4 or int8"
+                f"{OTHER_METHODS}"
             )
         return name
 

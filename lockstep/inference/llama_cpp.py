@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import sys
 import tempfile
@@ -31,6 +30,10 @@ SMALLEST_CONTEXT = 512
 
 BATCH = 512
 """Maximum number of prompt tokens in one forward pass. A signal waits for the end of a pass."""
+
+SMALL_FILE = 32 * 2**20
+"""Size in bytes below which one thread computes. Several are no faster for a small model, and many
+times slower if other processes use the cores: llama.cpp waits for all of them at each operation."""
 
 LAST_MESSAGE = "exiting due to model loading error"
 """Message of llama.cpp's server after all others about a file that it cannot load."""
@@ -128,8 +131,6 @@ class LlamaCpp:
                     f"{self.file}: llama.cpp cannot load it ({reason}); run `dvc repro` to create "
                     "it again"
                 ) from None
-            finally:
-                _restore_signal_handlers()
         self.context = room
 
     def post(self, route: str, request: dict[str, Any]) -> Any:
@@ -147,8 +148,14 @@ class LlamaCpp:
             raise RuntimeError(f"{self.file}: llama.cpp: {reply['error']['message']}")
         return reply
 
-    def _start_server(self, room: int, folder: Path) -> Any:
+    def _count_threads(self) -> int:
+        """Return `compute.threads`, which torch has, or 1 for a small file."""
         import torch
+
+        is_small = self.file.exists() and self.file.stat().st_size < SMALL_FILE
+        return 1 if is_small else torch.get_num_threads()
+
+    def _start_server(self, room: int, folder: Path) -> Any:
         from xllamacpp import CommonParams, Server
 
         params = CommonParams()
@@ -157,7 +164,7 @@ class LlamaCpp:
         params.n_parallel = self.slots
         params.n_ctx = room * self.slots
         params.n_batch = params.n_ubatch = BATCH
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = torch.get_num_threads()
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._count_threads()
         params.n_gpu_layers = 0 if compute.select_device() == "cpu" else -1
         params.cache_ram_mib = 0  # no answer uses what an earlier prompt computed
         params.fit_params = False  # the memory of this machine must not change the settings
@@ -193,14 +200,3 @@ def _read_reason(messages: IO[bytes]) -> str:
             return _LOG_PREFIX.sub("", text.splitlines()[0], count=1)[:200]
         time.sleep(0.05)
     return "it gives no reason"
-
-
-def _restore_signal_handlers() -> None:
-    """Put Python's signal handlers back in place of those of llama.cpp's server.
-
-    Its handlers would end the process without cleaning up.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
-        if handler is not None:
-            signal.signal(number, handler)

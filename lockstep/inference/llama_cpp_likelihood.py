@@ -7,6 +7,7 @@ request, so the log-probabilities are exactly those by which the runtime decodes
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from lockstep import progress
 from lockstep.inference.likelihood import AnswerLoss
@@ -14,10 +15,14 @@ from lockstep.inference.llama_cpp import GREEDY, LlamaCpp
 from lockstep.models.chat import IGNORE_INDEX, Example
 
 BIAS = 1e6
-"""Bias that makes a token more likely than any other."""
+"""Addend of a token's logit that makes llama.cpp generate it."""
 
-WHOLE_VOCABULARY = 2**30
-"""Number of most likely tokens that no vocabulary exceeds."""
+SMALL_BIAS = 256.0
+"""Addend of the logits of two tokens that are compared: their sums are rounded to 32 bits, so it is
+only as large as other tokens need it to be to have no probability."""
+
+MARGIN = 20.0
+"""Logits by which one of two tokens leads, so that the other is not sampled."""
 
 SMALLEST_LOG_PROBABILITY = -149 * math.log(2)
 """Logarithm of the smallest 32-bit number above zero: llama.cpp computes probabilities in it."""
@@ -29,28 +34,45 @@ def score_token(
     """Return the log-probability of a token after a prefix, and whether it is the most likely one.
 
     The request uses the keys and values of the previous request as far as the prefixes agree.
-    llama.cpp reports no probability for a token whose text ends within a UTF-8 character. Then it
-    generates `end_id` instead, and the token is looked up among the probabilities of all tokens.
+    llama.cpp reports nothing about a token whose text ends within a UTF-8 character; the token is
+    then compared with `end_id`.
     """
-    reply = runtime.complete(
-        prefix, 1, cache_prompt=True, n_probs=1, logit_bias=[[token, BIAS]], **GREEDY
-    )
-    (scored,) = reply.get("completion_probabilities") or [None]
-    if scored is None:
-        reply = runtime.complete(
-            prefix,
-            1,
-            cache_prompt=True,
-            n_probs=WHOLE_VOCABULARY,
-            logit_bias=[[end_id, BIAS]],
-            **GREEDY,
-        )
-        ranked = reply["completion_probabilities"][0]["top_logprobs"]
-        scored = next(option for option in ranked if option["id"] == token)
-        best = ranked[0]["id"]
-    else:
-        best = scored["top_logprobs"][0]["id"]
-    return max(scored["logprob"], SMALLEST_LOG_PROBABILITY), best == token
+    bias = [[token, BIAS]]
+    reply = _request_token(runtime, prefix, n_probs=1, logit_bias=bias, **GREEDY)
+    if reply is None:
+        return _compare_token(runtime, prefix, token, end_id)
+    score = max(reply["logprob"], SMALLEST_LOG_PROBABILITY)
+    return score, reply["top_logprobs"][0]["id"] == token
+
+
+def _compare_token(
+    runtime: LlamaCpp, prefix: list[int], token: int, end_id: int
+) -> tuple[float, bool]:
+    """Return what `score_token` returns from the log-probability of `end_id`.
+
+    Among the two tokens alone, the ratio of the probabilities is that of the whole vocabulary. The
+    bias of `end_id` makes sure that it is sampled.
+    """
+    bias = [[end_id, BIAS]]
+    reply = _request_token(runtime, prefix, n_probs=1, logit_bias=bias, **GREEDY)
+    best, end_score = reply["top_logprobs"][0], reply["logprob"]
+    if best["id"] == token:
+        return best["logprob"], True
+    lead = best["logprob"] - end_score + MARGIN
+    options = GREEDY | {"temperature": 1.0, "n_probs": 2, "post_sampling_probs": True}
+    bias = [[token, SMALL_BIAS], [end_id, SMALL_BIAS + lead]]
+    reply = _request_token(runtime, prefix, logit_bias=bias, **options)
+    probabilities = {option["id"]: option["prob"] for option in reply["top_probs"]}
+    ratio = probabilities.get(token, 0.0) / probabilities[end_id]
+    score = end_score + lead + math.log(ratio) if ratio else -math.inf
+    return max(score, SMALLEST_LOG_PROBABILITY), False
+
+
+def _request_token(runtime: LlamaCpp, prefix: list[int], **options: Any) -> Any:
+    """Return what llama.cpp reports about the probabilities of one token that it generates."""
+    reply = runtime.complete(prefix, 1, cache_prompt=True, **options)
+    (report,) = reply.get("completion_probabilities") or [None]
+    return report
 
 
 def score_answer(

@@ -65,7 +65,7 @@ def measure_quantization_loss(
             f"perplexity_{when}": _compute_perplexity(folder, tokenizer, rows, settings, attention)
             for when, folder in (("before", original), ("after", quantized))
         }
-        _check_runtime(loss, settings.method)
+        check_runtime(loss, settings.method)
         return loss
     before, after = (
         _compute_head_outputs(folder, tokenizer, rows, settings, attention)
@@ -88,13 +88,14 @@ def check_perplexity(loss: Mapping[str, float], limit: float | None) -> None:
         )
 
 
-def _check_runtime(loss: Mapping[str, float], method: str) -> None:
+def check_runtime(loss: Mapping[str, float], method: str) -> None:
     """Raise UserError if another runtime computes another model from almost the same weights."""
     before, after = loss["perplexity_before"], loss["perplexity_after"]
     if abs(after / before - 1) > RUNTIME_TOLERANCES.get(method, math.inf):
         raise UserError(
             f"params.yaml: quantize.method: {method}: the perplexity is {after} in llama.cpp and "
-            f"{before} in transformers, so llama.cpp computes another model; set it to nf4 or int8"
+            f"{before} in transformers, so llama.cpp computes another model; "
+            f"{gguf_folder.OTHER_METHODS}"
         )
 
 

@@ -14,6 +14,9 @@ Configuration, tokenizer and templates stand beside it as in the merged folder.
 GgufMethod = Literal["gguf_f16", "gguf_q8_0", "gguf_q5_1", "gguf_q4_0"]
 """Values of `quantize.method` that write a GGUF file, named after the type of its matrices."""
 
+OTHER_METHODS = "set quantize.method to nf4 or int8"
+"""Remedy for a model that llama.cpp cannot serve."""
+
 
 def is_gguf_method(method: str) -> TypeGuard[GgufMethod]:
     """Whether a value of `quantize.method` writes a GGUF file."""

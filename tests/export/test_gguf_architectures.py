@@ -68,7 +68,7 @@ def test_probabilities_are_those_of_transformers(tmp_path: Path, family: str) ->
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_embedding_has_8_bits_only_if_it_is_the_output_layer(
+def test_the_embedding_has_more_bits_only_if_it_is_the_output_layer(
     tmp_path: Path, tied: bool
 ) -> None:
     """llama.cpp's Q4_0 keeps more bits for the output layer and not for a separate embedding."""
@@ -77,8 +77,8 @@ def test_the_embedding_has_8_bits_only_if_it_is_the_output_layer(
     write_gguf(tmp_path, tmp_path / "model.gguf", "gguf_q4_0")
     reader = gguf.GGUFReader(tmp_path / "model.gguf")
     types = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
-    assert types["token_embd.weight"] == ("Q8_0" if tied else "Q4_0")
-    assert types.get("output.weight") == (None if tied else "Q8_0")
+    assert types["token_embd.weight"] == ("Q5_1" if tied else "Q4_0")
+    assert types.get("output.weight") == (None if tied else "Q5_1")
 
 
 def test_an_unknown_architecture_is_refused_with_the_alternatives(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_another_chat_template_is_refused(file: Path, tmp_path: Path) -> None:
     changed.write_bytes(
         file.read_bytes().replace(b"<|im_end|>\n{% endif %}", b"<|im_end|> {% endif %}")
     )
-    with pytest.raises(UserError, match=r"the chat template is another one; set quantize\."):
+    with pytest.raises(UserError, match=r"the file has another chat template; set quantize\."):
         check_content(changed, loading.load_tokenizer(STARTER))
 
 
@@ -114,7 +114,7 @@ def test_another_vocabulary_is_refused(file: Path, tmp_path: Path) -> None:
     content, length = file.read_bytes(), (6).to_bytes(8, "little")
     changed = tmp_path / "model.gguf"
     changed.write_bytes(content.replace(length + "Ġover".encode(), length + "Ġovep".encode()))
-    with pytest.raises(UserError, match=r"token 2201 is not 'Ġover'; set quantize\."):
+    with pytest.raises(UserError, match=r"token 2201 of the file is not 'Ġover'; set quantize\."):
         check_content(changed, loading.load_tokenizer(STARTER))
 
 
@@ -132,7 +132,7 @@ def test_all_end_tokens_are_in_the_file(tmp_path: Path) -> None:
 def test_a_missing_end_token_is_refused(file: Path, tmp_path: Path) -> None:
     shutil.copytree(STARTER, tmp_path / "model")
     (tmp_path / "model/generation_config.json").write_text('{"eos_token_id": [2, 0]}')
-    with pytest.raises(UserError, match=r"the end token '<\|endoftext\|>' is missing"):
+    with pytest.raises(UserError, match=r"the file lacks the end token '<\|endoftext\|>'"):
         check_content(file, loading.load_tokenizer(tmp_path / "model"))
 
 

@@ -23,7 +23,7 @@ Method = Literal["gguf_f16", "gguf_q8_0", "gguf_q5_1", "gguf_q4_0"]
         ("gguf_f16", 1, "F16", "F16"),
         ("gguf_q8_0", 7, "Q8_0", "Q8_0"),
         ("gguf_q5_1", 9, "Q5_1", "Q8_0"),
-        ("gguf_q4_0", 2, "Q4_0", "Q8_0"),
+        ("gguf_q4_0", 2, "Q4_0", "Q5_1"),
     ],
 )
 def test_matrices_have_the_type_of_the_method_and_norms_and_biases_32_bits(
