@@ -91,7 +91,10 @@ def compare_speed(folder: Path, settings: Params, test: list[Record], labels: li
         time_call(lambda: likelihood.score_choices(model, prompts, choices, batch_size)),
         time_call(
             lambda: lm_eval_tasks.measure_accuracy(
-                model, tokenizer, choice_records, labels, batch_size
+                lm_eval_tasks.wrap_model(model, tokenizer, batch_size),
+                tokenizer,
+                choice_records,
+                labels,
             )
         ),
     )

@@ -59,6 +59,7 @@ def main(data: Path, reports: Path) -> None:
         settings.evaluate.gates,
         settings.evaluate.examples,
         settings.seed,
+        stage_results.get_sizes(summaries["quantized"]),
     )
     details |= comparisons.compare_groups(
         predictions, suites, settings.evaluate.domains, settings.seed

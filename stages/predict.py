@@ -8,7 +8,7 @@ from lockstep import outputs, params, predictions, records
 from lockstep.cli.checks import reference_checks
 from lockstep.cli.provenance import add_timings
 from lockstep.cli.runner import IN_FOLDER, OUT, run
-from lockstep.models import compute, saving
+from lockstep.models import compute
 from lockstep.params import Section, Seed
 from lockstep.predicting import few_shot, lm_eval_tasks, resume_cache
 from lockstep.predicting.predict_params import PredictParams
@@ -54,6 +54,7 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
     model = open_variant(
         folder, settings.compute.attention, settings.predict, choose_head(suites, labels)
     )
+    click.get_current_context().call_on_close(model.close)
     predictor = Predictor(
         model, suites, labels, settings.seed, test, {"train": train, "validation": validation}
     )
@@ -71,7 +72,7 @@ def main(folder: Path, prepared: Path, tasks: Path, out: Path) -> None:
             "suites": predictor.measure_lm_eval_accuracies(),
             "tasks": model.run_lm_eval(tasks),
         }
-        add_timings(weight_bytes=saving.count_weight_bytes(folder), **predictor.measure_latency())
+        add_timings(weight_bytes=model.weight_bytes, **predictor.measure_latency())
         with outputs.atomic_folder(out) as partial:
             predictions.write(partial / "predictions.jsonl", answered)
             predictions.write(partial / "perturbed.jsonl", perturbed)

@@ -4,10 +4,26 @@ from pathlib import Path
 
 import click
 
-from lockstep import outputs, params, records
+from lockstep import outputs, params
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
-from lockstep.inference.quantization_loss import measure_quantization_loss
-from lockstep.models import base_format, compute, heads, loading, placement, quantization, saving
+from lockstep.export import gguf_conversion
+from lockstep.inference.quantization_loss import (
+    check_perplexity,
+    measure_quantization_loss,
+    read_compared_records,
+)
+from lockstep.models import (
+    base_format,
+    compute,
+    gguf_folder,
+    heads,
+    loading,
+    pruning,
+    quantization,
+    saving,
+    weight_check,
+    weight_counts,
+)
 from lockstep.params import Section, Seed
 
 
@@ -27,35 +43,43 @@ class Params(Section):
 def main(merged: Path, validation: Path, out: Path) -> None:
     settings = params.read(Params)
     quantize, attention = settings.quantize, settings.compute.attention
+    max_shard_gb = settings.weights.max_shard_gb
     compute.set_up_torch(settings.compute, settings.seed)
-    compute.warn_about_slow_bf16("quantize.precision", quantize.precision)
+    if quantize.method in ("nf4", "fp4"):
+        compute.warn_about_slow_bf16("quantize.precision", quantize.precision)
+    quantization.check_device(quantize.method)
     tokenizer, head = loading.load_tokenizer(merged), heads.read_head(merged)
-    rows = records.sample_evenly(list(records.read(validation)), quantize.rows)
-    config = quantization.build_config(
-        quantize.method, quantize.double_quantization, quantize.precision
-    )
-    counts, size = quantization.check_quantization(merged, head, quantize, config)
+    weight_check.check_weights(merged)
+    rows = read_compared_records(validation, quantize, head)
+    parameters = weight_counts.count_weights(merged, head).total
     with outputs.atomic_folder(out) as partial:
-        devices = placement.choose_devices(merged, size)
-        model = loading.load_model(merged, "auto", attention, devices, config)
-        layers = quantization.count_quantized_layers(model)
-        saving.save_model(model, partial, settings.weights.max_shard_gb)
+        if quantize.method == "pruned":
+            form = pruning.write_pruned_model(merged, partial, quantize, attention, max_shard_gb)
+        elif gguf_folder.is_gguf_method(quantize.method):
+            form = gguf_conversion.write_gguf_model(
+                merged, partial, quantize.method, tokenizer, rows
+            )
+        else:
+            form = quantization.write_quantized_model(
+                merged, head, partial, quantize, attention, max_shard_gb
+            )
         base_format.copy_other_files(merged, partial)
         if head:
             heads.write_head(head, partial)
-        before, after = map(saving.count_weight_bytes, (merged, partial))
+        before, after = map(gguf_folder.count_weight_bytes, (merged, partial))
         loss = measure_quantization_loss(merged, partial, tokenizer, rows, quantize, attention)
+        check_perplexity(loss, quantize.max_perplexity_increase)
         summary = {
             "method": quantize.method,
-            "quantized_layers": layers,
-            "quantized_share": round(counts.share, 4),
             "bytes_before": before,
             "bytes_after": after,
+            "bits_per_weight": round(8 * after / parameters, 2),
         }
-        outputs.write_json(partial / "quantize.json", summary | loss)
+        outputs.write_json(partial / "quantize.json", summary | form.summary | loss)
     loss_text = ", ".join(f"{name} {value}" for name, value in loss.items())
     click.echo(
-        f"quantize: {quantize.method}, {counts}, {before:,} -> {after:,} bytes, {loss_text}",
+        f"quantize: {quantize.method}, {form.description}, {before:,} -> {after:,} bytes, "
+        f"{summary['bits_per_weight']} bits per weight, {loss_text}",
         err=True,
     )
 

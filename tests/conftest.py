@@ -16,8 +16,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from lockstep import records
+from lockstep.export.gguf_conversion import write_gguf
 from lockstep.models import lean_imports, loading, saving
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.records import Record
 from lockstep.starter import pretraining
 from tests.seq2seq_models import WRITERS, write_t5
@@ -40,6 +42,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # the CPU may be
 hypothesis.settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).parents[1]
+STARTER = REPOSITORY / "data/starter/model"
 LABELS = ["cancel_order", "track", "refund"]
 KINDS = {"intent": "label", "slots": "json", "reply": "text"}
 """Kind of each task in the corpus."""
@@ -183,6 +186,15 @@ def tiny_model(
                 parameter.mul_(5)
     saving.save_model(model, folder, 1.0)
     saving.save_tokenizer(tokenizer, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the starter model as a GGUF file in 16 bits."""
+    folder = tmp_path_factory.mktemp("starter") / "gguf"
+    shutil.copytree(STARTER, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    write_gguf(STARTER, folder / GGUF_FILE, "gguf_f16")
     return folder
 
 

@@ -33,7 +33,7 @@ def measure_latency(
     """
     import numpy as np
 
-    tokens, time_steps = min(TOKENS, max_new_tokens), time_tokens or _time_tokens
+    tokens, time_steps = min(TOKENS, max_new_tokens), time_tokens or time_decoding
     time_steps(model, [prompts[0]], fill, tokens)  # warm-up
     first_token_times, token_times = [], []
     for prompt in prompts[:PROMPTS]:
@@ -55,7 +55,7 @@ def measure_latency(
     return {name: round(value, 2) for name, value in timings.items()}
 
 
-def _time_tokens(model: Any, prompts: Sequence[list[int]], fill: int, tokens: int) -> list[float]:
+def time_decoding(model: Any, prompts: Sequence[list[int]], fill: int, tokens: int) -> list[float]:
     """Return the seconds of each decoding step; the first step includes reading the prompts."""
     import torch
 

@@ -29,7 +29,7 @@ ENTRIES = {
 """Lists of mappings -> the key of a mapping that names its task or slice."""
 _REQUIRED = ("evaluate.metrics", "evaluate.slices")
 """Keys that stay if they become empty."""
-_GENERAL_NAMES = {"task", "answer", "perplexity", RETRIEVAL}
+_GENERAL_NAMES = {"task", "answer", "perplexity", "quantize", RETRIEVAL}
 """Names that need no source."""
 
 

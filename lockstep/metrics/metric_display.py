@@ -110,6 +110,7 @@ DISPLAYS = {
     ),
     "distinct_2": MetricDisplay(title="distinct word pairs", digits=3, tokenizer=_WORDS),
     "perplexity": MetricDisplay(title="perplexity", lower_is_better=True),
+    "bytes": MetricDisplay(title="bytes", lower_is_better=True, digits=0),
     "bits_per_byte": MetricDisplay(title="bits per byte", lower_is_better=True, digits=3),
 }
 """Metric -> its display, in order; the first metric that a suite has is its main metric."""

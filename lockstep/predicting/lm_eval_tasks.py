@@ -57,14 +57,21 @@ def build_documents(
     ]
 
 
+def wrap_model(model: Any, tokenizer: ChatTokenizer, batch_size: int) -> Any:
+    """Return a model that transformers has loaded as lm-eval asks it."""
+    from lm_eval.models.huggingface import HFLM
+
+    with _suppress_output():
+        return HFLM(pretrained=model, tokenizer=tokenizer.pretrained, batch_size=batch_size)
+
+
 def measure_accuracy(
-    model: Any,
-    tokenizer: ChatTokenizer,
-    rows: Sequence[Record],
-    labels: Sequence[str],
-    batch_size: int,
+    model: Any, tokenizer: ChatTokenizer, rows: Sequence[Record], labels: Sequence[str]
 ) -> float:
-    """Return the accuracy that lm-eval's multiple-choice scoring gives for these records."""
+    """Return the accuracy that lm-eval's multiple-choice scoring gives for these records.
+
+    `model` is a model of lm-eval.
+    """
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
@@ -72,20 +79,16 @@ def measure_accuracy(
     source = {"custom_dataset": lambda **_: {"test": Dataset.from_list(docs)}}
     with _suppress_output():  # hides hints about options of lm-eval's command line
         task = ConfigurableTask(config={"task": "choice", **source, **TASK})
-    results = _evaluate(model, tokenizer, {"choice": task}, batch_size, 0)
+    results = _evaluate(model, {"choice": task}, 0)
     return float(results["choice"]["acc,none"])
 
 
-def run_tasks(
-    model: Any, tokenizer: ChatTokenizer, settings: LmEvalParams, folder: Path, batch_size: int
-) -> dict[str, dict[str, float]]:
+def run_tasks(model: Any, settings: LmEvalParams, folder: Path) -> dict[str, dict[str, float]]:
     """Return {task: {metric: value}} of lm-eval's tasks and groups, with its standard errors.
 
-    `folder` has configurations of further tasks.
+    `model` is a model of lm-eval; `folder` has configurations of further tasks.
     """
-    if not settings.tasks:
-        return {}
-    scores = _evaluate(model, tokenizer, _load_tasks(settings, folder), batch_size, settings.limit)
+    scores = _evaluate(model, _load_tasks(settings, folder), settings.limit)
     return {
         task: {
             name.removesuffix(",none"): value
@@ -155,17 +158,13 @@ def _build_task_manager(folder: Path, with_defaults: bool) -> Any:
     return TaskManager(include_path=str(folder), include_defaults=with_defaults)
 
 
-def _evaluate(
-    model: Any, tokenizer: ChatTokenizer, tasks: Mapping[str, Any], batch_size: int, limit: int
-) -> dict[str, Any]:
+def _evaluate(model: Any, tasks: Mapping[str, Any], limit: int) -> dict[str, Any]:
     from lm_eval.evaluator import evaluate
-    from lm_eval.models.huggingface import HFLM
 
     with _suppress_output():  # hides progress bars
-        scorer = HFLM(pretrained=model, tokenizer=tokenizer.pretrained, batch_size=batch_size)
         # simple_evaluate would first inspect the machine (pip list, git, CPU)
         output = evaluate(
-            scorer, dict(tasks), limit=limit or None, bootstrap_iters=RESAMPLES, log_samples=False
+            model, dict(tasks), limit=limit or None, bootstrap_iters=RESAMPLES, log_samples=False
         )
     return dict(output["results"])
 

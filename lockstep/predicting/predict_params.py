@@ -25,7 +25,7 @@ class PredictParams(Section):
     into windows."""
     backend: Literal["transformers", "vllm"] = "transformers"
     """Engine that generates answers; vllm needs a GPU. Likelihoods and the outputs of a head
-    always come from transformers."""
+    always come from transformers. A GGUF file is always loaded by llama.cpp."""
     split_records: NaturalInt = 60
     """Number of training records, and of validation records, of each suite that the model also
     answers, to compare the splits; 0 disables this."""

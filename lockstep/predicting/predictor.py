@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.inference import latency, vllm_backend
+from lockstep.inference import latency
 from lockstep.models.heads import Head
 from lockstep.predicting import few_shot, perturbations, retrieval
 from lockstep.predicting.resume_cache import ResumeCache
@@ -62,9 +62,8 @@ class Predictor:
         }
 
     def check(self) -> None:
-        """Raise UserError, before weights load, if vLLM or the context cannot hold a prompt."""
-        if self.settings.uses_vllm(self.suites):
-            vllm_backend.check_model(self.model.folder)
+        """Raise UserError, before weights load, if an engine or the context cannot do it."""
+        self.model.check_backend(self.suites)
         for suite in self.suites:
             suite_records = [*select_records(suite, self.test_records), *self.perturbed[suite.task]]
             try:

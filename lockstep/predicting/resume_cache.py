@@ -14,7 +14,15 @@ import click
 from lockstep import outputs
 from lockstep.progress import track_progress
 
-LIBRARIES = ("bitsandbytes", "tokenizers", "torch", "transformers", "vllm", "vllm-bnb-plugin")
+LIBRARIES = (
+    "bitsandbytes",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-bnb-plugin",
+    "xllamacpp",
+)
 """Libraries whose version can change an answer."""
 
 SCRATCH = Path(os.environ.get("DVC_ROOT", ".")) / ".scratch" / "predict"

@@ -8,7 +8,9 @@ from lockstep.inference import latency, seq2seq_generation, seq2seq_likelihood
 from lockstep.inference.generation import AnswerGenerator
 from lockstep.inference.likelihood import AnswerLoss
 from lockstep.models import seq2seq
+from lockstep.models.gguf_folder import is_gguf_folder
 from lockstep.models.heads import Head
+from lockstep.predicting.gguf_variant import GgufVariant
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.predicting.variant_model import UNLIMITED, VariantModel
 from lockstep.records import Record
@@ -87,8 +89,11 @@ def open_variant(
 ) -> VariantModel:
     """Return the variant in a model folder; a base without a head gets `new_head`, if any.
 
-    Raise UserError if the settings do not suit a sequence-to-sequence model.
+    Its files decide what it is: llama.cpp loads a GGUF file, whatever `predict.backend` says. Raise
+    UserError if the settings do not suit a sequence-to-sequence model.
     """
+    if is_gguf_folder(folder):
+        return GgufVariant(folder, attention, settings)
     if new_head is not None or not seq2seq.is_seq2seq(folder):
         return VariantModel(folder, attention, settings, new_head)
     if settings.backend == "vllm":

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.inference import head_outputs, latency, likelihood
+from lockstep.inference import head_outputs, latency, likelihood, vllm_backend
 from lockstep.inference.generation import AnswerGenerator, TransformersGenerator
-from lockstep.inference.vllm_backend import VllmGenerator
-from lockstep.models import context, heads, loading, placement
+from lockstep.models import context, heads, loading, placement, saving
 from lockstep.models.answer_format import GeneratedAnswer
+from lockstep.models.chat import Example
 from lockstep.models.heads import Head
 from lockstep.predicting import lm_eval_tasks
 from lockstep.predicting.predict_params import PredictParams
@@ -71,15 +71,13 @@ class VariantModel:
         self._longest_labels: dict[tuple[str, ...], int] = {}
         self._prompts: dict[str, list[int]] = {}
         self._model: Any = None
-        self._engine: VllmGenerator | None = None
+        self._engine: vllm_backend.VllmGenerator | None = None
 
     @property
     def model(self) -> Any:
         """Return the model that transformers loads; a vLLM engine is closed first."""
         if self._model is None:
-            if self._engine is not None:
-                self._engine.close()
-                self._engine = None
+            self.close()
             devices = placement.choose_devices(self.folder)
             self._model = loading.load_model(
                 self.folder, "auto", self.attention, devices, head=self._new_head
@@ -98,8 +96,24 @@ class VariantModel:
             self._model = None
             gc.collect()
             cuda.empty_cache()
-            self._engine = VllmGenerator(self.folder, self.tokenizer)
+            self._engine = vllm_backend.VllmGenerator(self.folder, self.tokenizer)
         return self._engine
+
+    @property
+    def weight_bytes(self) -> int:
+        """Total size of the weight files, in bytes."""
+        return saving.count_weight_bytes(self.folder)
+
+    def close(self) -> None:
+        """End the engine that generates answers, unless that is transformers."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def check_backend(self, suites: Sequence[Suite]) -> None:
+        """Raise UserError if the engine that generates answers cannot run here."""
+        if self.settings.uses_vllm(suites):
+            vllm_backend.check_model(self.folder)
 
     @cached_property
     def context(self) -> float:
@@ -183,9 +197,7 @@ class VariantModel:
         windows = [
             likelihood.split_into_windows(example, self.settings.max_length) for example in examples
         ]
-        losses = likelihood.compute_answer_losses(
-            self.model, [part for parts in windows for part in parts], self.settings.batch_size
-        )
+        losses = self._compute_losses([part for parts in windows for part in parts])
         return likelihood.sum_window_losses(losses, [len(parts) for parts in windows])
 
     def measure_latency(self, records: Sequence[Record]) -> dict[str, float]:
@@ -203,14 +215,14 @@ class VariantModel:
     def measure_lm_eval_accuracy(self, records: Sequence[Record], labels: Sequence[str]) -> float:
         """Return the accuracy that lm-eval measures on the same records."""
         return lm_eval_tasks.measure_accuracy(
-            self.model, self.tokenizer, records, labels, self.settings.batch_size
+            self._build_lm_eval_model(), self.tokenizer, records, labels
         )
 
     def run_lm_eval(self, tasks: Path) -> dict[str, dict[str, float]]:
         """Return the metrics of lm-eval's own tasks and of those in a folder."""
-        return lm_eval_tasks.run_tasks(
-            self.model, self.tokenizer, self.settings.lm_eval, tasks, self.settings.batch_size
-        )
+        if not self.settings.lm_eval.tasks:
+            return {}
+        return lm_eval_tasks.run_tasks(self._build_lm_eval_model(), self.settings.lm_eval, tasks)
 
     def _encode_prompt(self, record: Record) -> list[int]:
         if self.head is not None:
@@ -220,6 +232,14 @@ class VariantModel:
     def _encode_label(self, label: str) -> list[int]:
         """Return the ids that a generative model must generate to choose a label."""
         return self.tokenizer.encode_answer(label)
+
+    def _build_lm_eval_model(self) -> Any:
+        """Return the model as lm-eval asks it."""
+        return lm_eval_tasks.wrap_model(self.model, self.tokenizer, self.settings.batch_size)
+
+    def _compute_losses(self, examples: Sequence[Example]) -> list[likelihood.AnswerLoss]:
+        """Return the loss of each example's answer and its tokens."""
+        return likelihood.compute_answer_losses(self.model, examples, self.settings.batch_size)
 
     def _score_choices(
         self, prompts: Sequence[list[int]], choices: Sequence[list[int]]

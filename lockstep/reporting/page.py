@@ -157,7 +157,7 @@ def collect_values(
         "thousands": "{:,}".format,
         "max_labels": MAX_LABELS,
         "max_confusions": MAX_CONFUSIONS,
-        "bits": verdict.BITS[quantized["method"]],
+        "form": verdict.FORMS[quantized["method"]],
         "curve": loss_curve.draw_curve(log),
         "training": training_settings.list_settings(settings["train"]),
         "loader": training_settings.get_loader_name(summaries["trained"]["objective"]),

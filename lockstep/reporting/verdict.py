@@ -11,7 +11,17 @@ from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.details import MIN_RECORDS, Metrics, get_suites
 from lockstep.statistics.paired_tests import Difference
 
-BITS = {"nf4": "4-bit", "int8": "8-bit"}
+FORMS = {
+    "nf4": "4-bit",
+    "fp4": "4-bit floating point",
+    "int8": "8-bit",
+    "pruned": "pruning",
+    "gguf_f16": "16-bit",
+    "gguf_q8_0": "8-bit",
+    "gguf_q5_1": "5-bit",
+    "gguf_q4_0": "4-bit",
+}
+"""Method of quantize -> the form of the weights in words."""
 MIN_SUITE = 50
 """Number of test records below which a suite shows only large differences."""
 MAX_NAMES = 6
@@ -92,14 +102,16 @@ def describe_quantization(gain: float | None, percent: bool, quantized: Metrics,
     """Describe what quantization costs in quality and saves in bytes."""
     saved = 1 - quantized["bytes_after"] / quantized["bytes_before"]
     room = f"saves {saved:.0%} of the bytes" if saved >= 0 else f"takes {-saved:.0%} more bytes"
-    bits = BITS[quantized["method"]]
+    if saved == 0:
+        room = "saves no bytes"
+    form = FORMS[quantized["method"]]
     if gain is None:
-        return f"{bits} {room}"
+        return f"{form} {room}"
     unit = " points" if percent else ""
     price = "costs nothing" if gain == 0 else f"gains {gain:g}{unit}"
     if gain < 0:
         price = f"costs {-gain:g}{unit}"
-    return f"{bits} {price}{doubt} and {room}"
+    return f"{form} {price}{doubt} and {room}"
 
 
 def list_slices(results: EvaluationResults) -> list[SliceRow]:

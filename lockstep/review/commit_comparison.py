@@ -21,7 +21,7 @@ from lockstep.reporting.gate_conditions import describe_condition, describe_valu
 from lockstep.review import earlier_commit
 from lockstep.statistics import paired_tests, stage_results
 from lockstep.statistics.evaluate_params import EvaluateParams
-from lockstep.statistics.evidence import Evidence
+from lockstep.statistics.evidence import SIZES, Evidence, Sizes
 from lockstep.statistics.gates import Gate, GateOutcome, compute_outcome
 from lockstep.statistics.paired_tests import Difference
 
@@ -43,6 +43,7 @@ def compare_commits(
     commit: str,
     suites: Sequence[MeasuredSuite],
     seed: int,
+    sizes: Sizes,
 ) -> Evidence:
     """Return the evidence of all variants of both commits, on the records that both have."""
     pairs: dict[str, Sequence[Prediction]] = {}
@@ -50,7 +51,8 @@ def compare_commits(
         earlier = earlier_commit.read_predictions(variant, commit)
         current, earlier = earlier_commit.pair_predictions(predictions[variant], earlier)
         pairs |= {variant: current, EARLIER.format(variant): earlier}
-    return Evidence(pairs, suites, seed)
+    earlier_sizes = {EARLIER.format("quantized"): earlier_commit.read_size(commit)}
+    return Evidence(pairs, suites, seed, {**sizes, **earlier_sizes})
 
 
 def format_differences(differences: dict[str, dict[str, dict[str, Difference]]]) -> Iterator[str]:
@@ -78,11 +80,12 @@ def read_earlier(
     revision: str | None,
     suites: Sequence[MeasuredSuite],
     seed: int,
+    sizes: Sizes,
 ) -> Evidence | None:
     """Return the evidence with the earlier commit; None, with a message, if it has no results."""
     try:
         commit = earlier_commit.resolve_revision(revision)
-        evidence = compare_commits(predictions, commit, suites, seed)
+        evidence = compare_commits(predictions, commit, suites, seed, sizes)
     except UserError as error:
         if revision is not None:
             raise
@@ -118,8 +121,12 @@ def main(revision: str | None, predicted: Path) -> None:
     suites = build_measured_suites(
         predictions["merged"], settings.evaluate.metrics, settings.evaluate.json_schemas
     )
-    evidence = Evidence(predictions, suites, settings.seed)
-    earlier = read_earlier(predictions, revision, suites, settings.seed)
+    sizes: Sizes = {}
+    if any(gate.suite == SIZES for gate in settings.evaluate.gates):
+        folder = predicted.with_name("quantized")
+        sizes = stage_results.get_sizes(stage_results.read_json(folder / "quantize.json"))
+    evidence = Evidence(predictions, suites, settings.seed, sizes)
+    earlier = read_earlier(predictions, revision, suites, settings.seed, sizes)
     if earlier is not None:
         steps = {name: earlier.compute_differences(EARLIER.format(name), name) for name in TUNED}
         for line in format_differences(paired_tests.adjust_differences(steps)):

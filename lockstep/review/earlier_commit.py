@@ -1,5 +1,6 @@
 """Read the predictions of an earlier commit from DVC's cache or remote."""
 
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,19 @@ def read_predictions(variant: str, commit: str) -> list[Prediction]:
             f"{path} at {commit[:7]}: not available ({reason}); run `dvc fetch --all-commits`, or "
             "name a commit whose results are in the cache by REVISION=…"
         ) from None
+
+
+def read_size(commit: str) -> dict[str, float]:
+    """Return `bytes` and `ratio` of the quantized weights at a commit; {} if it has none.
+
+    They are in reports/metrics.json, which git tracks.
+    """
+    try:
+        text = run_git(Path(), "show", f"{commit}:reports/metrics.json")
+    except subprocess.CalledProcessError:
+        return {}
+    size: dict[str, float] = json.loads(text).get("quantize", {})
+    return size
 
 
 def pair_predictions(

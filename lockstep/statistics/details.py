@@ -10,7 +10,7 @@ from lockstep.metrics.suite_metrics import PERPLEXITY, MeasuredSuite, compute_me
 from lockstep.predictions import STEPS, VARIANTS, Prediction
 from lockstep.statistics import examples, paired_tests
 from lockstep.statistics.confidence_intervals import Interval, compute_share_interval
-from lockstep.statistics.evidence import Evidence
+from lockstep.statistics.evidence import Evidence, Sizes
 from lockstep.statistics.gates import Gate, compute_outcome
 from lockstep.statistics.paired_tests import Difference
 from lockstep.statistics.robustness import compute_robustness
@@ -34,14 +34,15 @@ def assemble_details(
     gates: Sequence[Gate],
     example_number: int,
     seed: int,
+    sizes: Sizes,
 ) -> Metrics:
     """Return the content of details.json: everything that the report shows of the predictions.
 
     `predictions` are those on the test records, `perturbed` on perturbed records, `splits` on train
     and validation records. `lm_eval` has the results of lm-eval by variant. `example_number` is
-    the number of examples of each suite.
+    the number of examples of each suite, and `sizes` are those of the weights.
     """
-    evidence = Evidence(predictions, suites, seed)
+    evidence = Evidence(predictions, suites, seed, sizes)
     comparisons = {suite.task: examples.compare_variants(predictions, suite) for suite in suites}
     metrics = {
         variant: _compute_all_metrics(

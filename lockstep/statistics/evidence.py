@@ -1,12 +1,19 @@
 """Confidence intervals of each variant's metrics, and paired differences between variants."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from lockstep.metrics.suite_metrics import MeasuredSuite, group_by_suite
 from lockstep.predictions import Prediction
 from lockstep.statistics import paired_tests
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.paired_tests import Difference
+
+SIZES = "quantize"
+"""Suite of the gates on the size of the quantized weights."""
+
+Sizes = Mapping[str, Mapping[str, float]]
+"""Variant -> `bytes` of its weights, and their `ratio` to the bytes of the merged weights."""
 
 
 class Evidence:
@@ -20,8 +27,10 @@ class Evidence:
         predictions: Mapping[str, Sequence[Prediction]],
         suites: Sequence[MeasuredSuite],
         seed: int,
+        sizes: Sizes = MappingProxyType({}),
     ) -> None:
         """Group the predictions of each variant by suite; `seed` determines the resampling."""
+        self.sizes = sizes
         self.groups = {
             variant: group_by_suite(rows, suites) for variant, rows in predictions.items()
         }
@@ -31,6 +40,8 @@ class Evidence:
 
     def compute_metric(self, variant: str, suite: str, metric: str) -> float | None:
         """Return the value of a metric; None if it is not measured."""
+        if suite == SIZES:
+            return self.sizes.get(variant, {}).get(metric)
         for group in self.groups[variant]:
             if group.task == suite and metric in group.metrics:
                 return group.metrics[metric].compute(group.predictions)

@@ -9,16 +9,17 @@ from pydantic import model_validator
 from lockstep.params import Section
 from lockstep.predictions import Variant
 from lockstep.statistics.confidence_intervals import Interval
-from lockstep.statistics.evidence import Evidence
+from lockstep.statistics.evidence import SIZES, Evidence
 
 
 class Gate(Section):
     """A condition on a metric, or on its difference from the same metric of another variant."""
 
     suite: str
-    """Task of a suite, or `perplexity` for the metrics of all references."""
+    """Task of a suite, `perplexity` for the metrics of all references, or `quantize` for the size
+    of the quantized weights."""
     metric: str
-    """Name of the metric."""
+    """Name of the metric; of quantize: bytes, or ratio to the bytes of the merged weights."""
     variant: Variant
     """Variant that must meet the condition."""
     against: Literal["nothing", "base", "merged", "previous"] = "nothing"
@@ -37,6 +38,13 @@ class Gate(Section):
     def _check_variants(self) -> "Gate":
         if self.against == self.variant:
             raise ValueError(f"against: {self.variant} cannot be compared with itself")
+        if self.suite == SIZES and (self.variant != "quantized" or self.certainty != "measured"):
+            raise ValueError(
+                f"suite: {SIZES} has the size of the quantized variant, which has no interval; set "
+                "variant: quantized and certainty: measured"
+            )
+        if self.suite == SIZES and self.against == "base":
+            raise ValueError(f"against: {SIZES} has no size of the base; set it to merged")
         return self
 
 

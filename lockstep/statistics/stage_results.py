@@ -10,6 +10,7 @@ from typing import Any
 from lockstep import predictions
 from lockstep.errors import UserError
 from lockstep.predictions import VARIANTS, Prediction
+from lockstep.statistics.evidence import Sizes
 
 VariantPredictions = Mapping[str, Sequence[Prediction]]
 """Variant -> its predictions, on the same records in the same order."""
@@ -27,6 +28,15 @@ SUMMARIES = {
 def read_summaries(data: Path) -> dict[str, dict[str, Any]]:
     """Return {folder: summary} of the stages before predict."""
     return {folder: read_json(data / folder / name) for folder, name in SUMMARIES.items()}
+
+
+def get_sizes(quantized: Mapping[str, Any]) -> Sizes:
+    """Return the sizes of the weights from the summary of quantize."""
+    before, after = quantized["bytes_before"], quantized["bytes_after"]
+    return {
+        "merged": {"bytes": before, "ratio": 1.0},
+        "quantized": {"bytes": after, "ratio": after / before},
+    }
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -29,7 +29,9 @@ def load_quantized(
     return loading.load_model(folder, "auto", "eager", "cpu", config)
 
 
-@pytest.mark.parametrize(("method", "double"), [("nf4", True), ("nf4", False), ("int8", False)])
+@pytest.mark.parametrize(
+    ("method", "double"), [("nf4", True), ("nf4", False), ("fp4", True), ("int8", False)]
+)
 def test_a_quantized_model_has_the_same_logits_after_saving_and_loading(
     tiny_model: Path,
     tmp_path: Path,
@@ -65,6 +67,44 @@ def test_quantizing_twice_gives_identical_bytes(tiny_model: Path, tmp_path: Path
         saving.save_model(load_quantized(tiny_model, "nf4", True), tmp_path / name, 1.0)
     for file in ("model.safetensors", "config.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+def test_fp4_codes_are_those_of_bitsandbytes_fp4(tiny_model: Path, loaded_model: Any):
+    import torch
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    layer = load_quantized(tiny_model, "fp4", False).model.layers[1].mlp.up_proj
+    original = loaded_model.model.layers[1].mlp.up_proj.weight.data
+    expected = dequantize_4bit(*quantize_4bit(original, quant_type="fp4"))
+    assert torch.equal(dequantize_4bit(layer.weight.data, layer.weight.quant_state), expected)
+    assert len(set((expected / expected.abs().max()).flatten().tolist())) > 1
+    assert not torch.equal(expected, dequantize_4bit(*quantize_4bit(original, quant_type="nf4")))
+
+
+@pytest.mark.parametrize(
+    ("method", "capability", "has_kernels", "words"),
+    [
+        ("int8", (7, 0), True, ["int8 needs", "7.5", "has 7.0", "cpu, or the method to", "nf4"]),
+        ("int8", (5, 2), True, ["int8 needs", "has 5.2", "to pruned"]),
+        ("fp4", (5, 2), True, ["fp4 needs", "6.0", "to pruned"]),
+        ("nf4", (9, 0), False, ["nf4: bitsandbytes has no kernels", "runtime.device: cpu"]),
+    ],
+)
+def test_a_gpu_that_lacks_a_method_is_named_with_the_remedy(
+    method: str, capability: tuple[int, int], has_kernels: bool, words: list[str]
+):
+    problem = quantization.describe_missing_kernels(method, capability, has_kernels)
+    assert problem
+    assert [word for word in words if word not in problem] == []
+    assert ("or nf4" in problem) == (capability == (7, 0))
+    assert quantization.describe_missing_kernels(method, (7, 5), True) is None
+
+
+def test_sparsity_must_fit_the_pattern():
+    settings = {"method": "pruned", "double_quantization": True, "precision": "fp32"}
+    with pytest.raises(ValueError, match=r"sparsity: 0\.4 does not fit the pattern 2:4; set 0\.5"):
+        quantization.QuantizeParams(**settings, pattern="2:4", sparsity=0.4)
+    assert quantization.QuantizeParams(**settings, pattern="2:4").sparsity == 0.5
 
 
 def test_int8_changes_logits_less_than_nf4(tiny_model: Path, loaded_model: Any):

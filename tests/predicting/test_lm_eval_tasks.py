@@ -40,7 +40,8 @@ def test_lm_eval_agrees_on_the_same_records(
     ]
     correct = sum(row.answer == label for row, label in zip(rows, predicted, strict=True))
     assert 0 < correct < len(rows)
-    accuracy = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
+    model = lm_eval_tasks.wrap_model(loaded_model, tokenizer, 8)
+    accuracy = lm_eval_tasks.measure_accuracy(model, tokenizer, rows, LABELS)
     assert accuracy == pytest.approx(correct / len(rows))
     assert "--metadata" not in caplog.text, "lm-eval's hints about its command line are hidden"
 
@@ -68,12 +69,13 @@ def test_an_exported_suite_has_the_same_accuracy_on_lm_eval_s_command_line(
 
     rows = [make_record(f"{'请问 ' * (i % 4)}order {i}?", LABELS[i * i % 4]) for i in range(24)]
     lm_eval_tasks.write_task(tmp_path, tmp_path, "own", tokenizer, rows, LABELS)
-    accuracy = lm_eval_tasks.measure_accuracy(loaded_model, tokenizer, rows, LABELS, 8)
-    results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, make_params("own"), tmp_path, 8)
+    model = lm_eval_tasks.wrap_model(loaded_model, tokenizer, 8)
+    accuracy = lm_eval_tasks.measure_accuracy(model, tokenizer, rows, LABELS)
+    results = lm_eval_tasks.run_tasks(model, make_params("own"), tmp_path)
     assert results["own"]["acc"] == accuracy
     assert results["own"]["acc_stderr"] >= 0
     limited = make_params("own", limit=3)
-    limited_results = lm_eval_tasks.run_tasks(loaded_model, tokenizer, limited, tmp_path, 8)
+    limited_results = lm_eval_tasks.run_tasks(model, limited, tmp_path)
     assert limited_results["own"]["acc"] * 3 == pytest.approx(
         round(limited_results["own"]["acc"] * 3)
     )

@@ -88,6 +88,12 @@ def test_a_larger_file_is_not_called_a_saving() -> None:
     assert verdict.describe_quantization(0, True, int8, "") == sentence
 
 
+def test_pruning_saves_no_bytes() -> None:
+    pruned = {"method": "pruned", "bytes_before": 100, "bytes_after": 100}
+    sentence = "pruning costs 1.5 points and saves no bytes"
+    assert verdict.describe_quantization(-1.5, True, pruned, "") == sentence
+
+
 def test_a_good_run_raises_no_concern() -> None:
     assert list_concerns(make_results((0.1, 1, 1), truncated=5)) == []
 

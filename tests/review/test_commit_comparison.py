@@ -53,6 +53,16 @@ def write_predictions(root: Path, right: int, records: int = 60, answer: str = "
         predictions.write(folder / "predictions.jsonl", rows)
 
 
+def write_sizes(root: Path, bytes_after: int) -> None:
+    """Write the sizes of the weights as quantize and evaluate do."""
+    for path, values in (
+        ("data/quantized/quantize.json", {"bytes_before": 2000, "bytes_after": bytes_after}),
+        ("reports/metrics.json", {"quantize": {"bytes": bytes_after, "ratio": bytes_after / 2000}}),
+    ):
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(json.dumps(values))
+
+
 @pytest.fixture
 def commit_results(tmp_path: Path) -> Callable[[int, int], Path]:
     """Make a repository with a commit for each number of right answers of the tuned models."""
@@ -74,6 +84,7 @@ def commit_results(tmp_path: Path) -> Callable[[int, int], Path]:
         assert run_command(tmp_path, sys.executable, "-m", "dvc", "init", "-q").returncode == 0
         for right in rights:
             write_predictions(tmp_path, right)
+            write_sizes(tmp_path, bytes_after=1000 - right)
             result = run_command(tmp_path, sys.executable, "-m", "dvc", "commit", "-q", "-f")
             assert result.returncode == 0, result.stderr
             run_command(tmp_path, "git", "add", "-A")
@@ -103,6 +114,30 @@ def test_a_model_that_is_significantly_worse_than_the_previous_one_fails(
     uncommitted = compare_commits(root)
     assert uncommitted.returncode == 0, "the earlier commit is HEAD, with 40 right answers"
     assert "+31.7 points" in uncommitted.stdout
+
+
+@pytest.mark.slow
+def test_gates_on_sizes_compare_them_with_the_merged_model_and_the_previous_commit(
+    commit_results: Callable[..., Path],
+) -> None:
+    root = commit_results(58, 40)
+    size = {"suite": "quantize", "variant": "quantized", "direction": "at_most"}
+    gates = [
+        {**size, "metric": "ratio", "threshold": 0.5},
+        {**size, "metric": "bytes", "threshold": 0, "against": "previous"},
+    ]
+    yaml = YAML(typ="safe", pure=True)
+    values = yaml.load((root / "params.yaml").read_text("utf-8"))
+    values["evaluate"]["gates"] = gates
+    with (root / "params.yaml").open("w", encoding="utf-8") as stream:
+        yaml.dump(values, stream)
+    comparison = compare_commits(root)
+    assert comparison.returncode == 1, comparison.stderr
+    assert comparison.stdout.splitlines()[-2:] == [
+        "passed: quantized: quantize ratio at most 0.500; result: 0.480",
+        "FAILED: quantized: quantize bytes minus that of the previous commit, at most 0; "
+        "result: +18",
+    ]
 
 
 @pytest.mark.slow

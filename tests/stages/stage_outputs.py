@@ -149,6 +149,7 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         "quantized_layers": 7,
         "bytes_before": 3_000_000,
         "bytes_after": 1_000_000,
+        "bits_per_weight": 10.67,
         "perplexity_before": 1.5,
         "perplexity_after": 1.6,
     }

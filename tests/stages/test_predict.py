@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -301,6 +302,41 @@ def test_an_interrupted_stage_continues_to_the_same_bytes(
     assert process.returncode == 0, errors
     assert errors.startswith("predict: resuming from the answers given before\n")
     assert read_folder(shared_workspace / "predicted/again") == read_folder(output_folder)
+
+
+@pytest.mark.slow
+def test_a_gguf_folder_is_answered_to_the_same_bytes_after_a_kill(
+    workspace: Path,
+    starter_gguf: Path,
+    start_stage: Callable[..., subprocess.Popen[str]],
+    run_stage_in_process: Callable[..., str],
+    read_folder: Callable[[Path], dict[str, bytes]],
+):
+    shutil.copytree(starter_gguf, workspace / "quantized")
+    arguments = ("predict", "quantized", "prepared", "tasks")
+    resampling = {"tasks": ["reply"], "records": 1, "kinds": ["resample"], "repeats": 2}
+    changes = {"predict.robustness": resampling}
+    output = run_stage_in_process(*arguments, "predicted/whole", changes=changes)
+    assert output.endswith("predict: whole: 12 records, 3 suites\n")
+    assert all(line.startswith("predict: ") for line in output.splitlines())
+    rows = predictions.read(workspace / "predicted/whole/predictions.jsonl")
+    assert all(row.loss is not None and row.prediction is not None for row in rows)
+    assert all(len(row.option_scores) == 3 for row in filter_by_task(rows, "intent"))
+    perturbed = predictions.read(workspace / "predicted/whole/perturbed.jsonl")
+    assert len(perturbed) == 2
+    results = json.loads((workspace / "predicted/whole/lm_eval.json").read_text())
+    assert results["suites"].keys() == {"intent"}
+
+    process = start_stage(*arguments, "predicted/again", changes=changes)
+    while not list((workspace / ".scratch/predict").glob("*/*.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    output = run_stage_in_process(*arguments, "predicted/again", changes=changes)
+    assert output.startswith("predict: resuming from the answers given before\n")
+    again, whole = (read_folder(workspace / "predicted" / name) for name in ("again", "whole"))
+    assert again == whole
 
 
 @pytest.mark.slow

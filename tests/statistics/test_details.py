@@ -134,6 +134,7 @@ def all_details() -> Mapping[str, Any]:
         [Gate.model_validate(gate), Gate.model_validate({**gate, "against": "previous"})],
         3,
         7,
+        {},
     )
 
 

@@ -120,6 +120,42 @@ def test_a_metric_that_is_missing_or_not_defined_fails_its_gate_by_name(
         assert line.endswith(f"; measured {value}.")
 
 
+def test_sizes_are_compared_like_metrics() -> None:
+    sizes: dict[str, dict[str, float]] = {
+        "merged": {"bytes": 1000, "ratio": 1.0},
+        "quantized": {"bytes": 400, "ratio": 0.4},
+        "earlier": {"bytes": 410},
+    }
+    evidence = Evidence(dict.fromkeys(sizes, make_predictions(5)), [SUITE], 7, sizes)
+    size = {"suite": "quantize", "variant": "quantized", "direction": "at_most"}
+    for metric, threshold, passed in ("bytes", 400, True), ("ratio", 0.39, False):
+        outcome = compute_outcome(make_gate(**size, metric=metric, threshold=threshold), evidence)
+        assert outcome.passed == passed
+    (line,) = gate_conditions.describe_failures([outcome])
+    assert line == "Gate failed: quantized: quantize ratio at most 0.390; measured 0.400."
+    less = make_gate(**size, metric="bytes", against="merged", threshold=-500)
+    assert compute_outcome(less, evidence).value == -600
+    grown = make_gate(**size, metric="bytes", against="previous", threshold=0)
+    assert compute_outcome(grown, evidence, "earlier").value == -10
+    assert not compute_outcome(make_gate(**size, metric="parameters"), evidence).passed
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"variant": "merged"}, "set variant: quantized and certainty: measured"),
+        ({"certainty": "proven"}, "set variant: quantized and certainty: measured"),
+        ({"against": "base"}, "quantize has no size of the base; set it to merged"),
+    ],
+)
+def test_gates_on_sizes_that_are_never_measured_are_refused(
+    changes: dict[str, str], words: str
+) -> None:
+    size = {"suite": "quantize", "metric": "bytes", "variant": "quantized"}
+    with pytest.raises(ValidationError, match=words):
+        make_gate(**size | changes)
+
+
 def test_a_gate_against_its_own_variant_is_refused() -> None:
     with pytest.raises(ValidationError, match="merged cannot be compared with itself"):
         make_gate(against="merged")

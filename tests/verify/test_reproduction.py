@@ -179,7 +179,9 @@ def undeclared_accesses(
     subprocess.run(["cat", "shown.txt"])  # another program, which no audit hook sees
     subprocess.run(["touch", "data/native.txt", "data/new.log"])
     import importlib
-    importlib.import_module("stages.hidden")"""
+    importlib.import_module("stages.hidden")
+    import socket, tempfile
+    socket.socket(socket.AF_UNIX).bind(tempfile.mkdtemp() + "/unix")"""
     repository.add_to("stages/prepare.py", code)
     connect = """import socket
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("127.0.0.1", 9))"""
@@ -286,6 +288,11 @@ def test_undeclared_accesses_are_named(undeclared_accesses: tuple[int, str], lin
     code, output = undeclared_accesses
     assert code == 1
     assert line in output.splitlines()
+
+
+@pytest.mark.slow
+def test_a_unix_socket_is_no_connection(undeclared_accesses: tuple[int, str]) -> None:
+    assert "prepare opens a socket" not in undeclared_accesses[1]
 
 
 @pytest.mark.slow

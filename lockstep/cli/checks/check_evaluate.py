@@ -10,6 +10,7 @@ from lockstep.cli.sections import EvaluateParams, PredictParams, PrepareParams
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, METRICS
 from lockstep.params import Section
 from lockstep.predictions import COMMON_SLICES
+from lockstep.statistics.evidence import SIZES
 from lockstep.suites import RETRIEVAL
 
 
@@ -88,7 +89,7 @@ def check_gates(
 ) -> Iterator[str]:
     """Yield a line for each gate on a suite or a metric that is not evaluated."""
     names = SourceNames(prepare.sources)
-    known_suites = ("perplexity", RETRIEVAL, *(setting.name for setting in predict.few_shot))
+    known_suites = ("perplexity", SIZES, RETRIEVAL, *(setting.name for setting in predict.few_shot))
     suites = [gate.suite for gate in evaluate.gates if gate.suite not in known_suites]
     for task in names.find_unknown_suites(predict.suites, suites):
         known = {*names.list_suite_tasks(predict.suites), *known_suites}
@@ -98,6 +99,7 @@ def check_gates(
         for suite in predict.suites
     }
     metrics["perplexity"] = [*LIKELIHOOD_METRICS]
+    metrics[SIZES] = ["bytes", "ratio"]
     for gate in evaluate.gates:
         if gate.metric not in metrics.get(gate.suite, [gate.metric]):
             yield (

@@ -99,7 +99,9 @@ class AccessLogger:
         elif event in ("os.truncate", "sqlite3.connect"):
             self.write_path("write", args[0])
         elif event in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"):
-            if args[1] is not None:  # None: the other end of a socket pair of multiprocessing
+            # None: the other end of a socket pair of multiprocessing; a path: a Unix socket, which
+            # reaches no other machine
+            if args[1] is not None and not isinstance(args[1], (str, bytes)):
                 self.write("socket", f"{event} {args[1]}")
         elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
             self.write("socket", f"{event} {args[0]}")

@@ -84,6 +84,14 @@ def test_a_gate_may_be_on_a_metric_that_evaluate_names(find_mistakes: FindMistak
     assert line == "evaluate.gates: suite slots has no metric field_f1; known: valid"
 
 
+def test_a_gate_on_a_size_needs_no_suite(find_mistakes: FindMistakes) -> None:
+    gate = {**GATE, "suite": "quantize", "metric": "bytes", "variant": "quantized"}
+    gate |= {"against": "nothing", "certainty": "measured"}
+    assert find_mistakes({"evaluate.gates": [gate]}) == []
+    (line,) = find_mistakes({"evaluate.gates": [{**gate, "metric": "size"}]})
+    assert line == "evaluate.gates: suite quantize has no metric size; known: bytes, ratio"
+
+
 def test_perplexity_is_a_suite_of_its_own(find_mistakes: FindMistakes) -> None:
     gate = {**GATE, "suite": "perplexity", "metric": "perplexity"}
     assert find_mistakes({"evaluate.gates": [gate]}) == []

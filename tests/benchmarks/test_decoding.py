@@ -1,0 +1,41 @@
+"""The benchmark of the forms measures each of them; its table has medians and ratios."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import decoding
+from lockstep.models import gguf_folder
+from tests.conftest import REPOSITORY
+
+
+@pytest.mark.parametrize("form", ["bf16", "nf4", "gguf_q8_0"])
+def test_a_form_is_written_and_measured(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(decoding, "ANSWER_TOKENS", 4)
+    monkeypatch.setattr(decoding, "PREFILL_TOKENS", 64)
+    full = gguf_folder.count_weight_bytes(tiny_model)
+    decoding.write_form(tiny_model, form, tmp_path / form)
+    size = gguf_folder.count_weight_bytes(tmp_path / form)
+    assert size < 0.9 * full
+    numbers = decoding.Bench(tmp_path / form).measure()
+    assert numbers.keys() == decoding.MEASURED.keys() - {"peak"}
+    assert all(value > 0 for value in numbers.values())
+
+
+def test_the_table_has_medians_and_their_ratios_to_the_first_form() -> None:
+    slow = {"decode_1": 80.0, "decode_8": 12.0, "prefill": 500.0, "peak": 1000.0}
+    runs = [{**slow, "decode_1": value} for value in (100.0, 80.0, 60.0)]
+    fast = {"decode_1": 16.0, "decode_8": 6.0, "prefill": 2000.0, "peak": 250.0}
+    lines = decoding.format_table(
+        {"fp32": 600_000_000, "gguf_q8_0": 150_000_000}, {"fp32": runs, "gguf_q8_0": [fast]}
+    )
+    assert [*lines] == [
+        "| form | MB | decode at batch 1, ms | decode at batch 8, ms | prefill, tokens/s "
+        "| peak, MiB |",
+        "|---|--:|--:|--:|--:|--:|",
+        "| fp32 | 600 (1.00) | 80.0 (1.00) | 12.0 (1.00) | 500 (1.00) | 1,000 (1.00) |",
+        "| gguf_q8_0 | 150 (0.25) | 16.0 (0.20) | 6.00 (0.50) | 2,000 (4.00) | 250 (0.25) |",
+    ]
