@@ -11,7 +11,7 @@ from lockstep.models import loading, saving
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = ("merge", "base", "trained", "prepared/validation.jsonl", "merged")
+ARGUMENTS = ("merge", "base", "trained", "prepared/validation.jsonl", "adapters", "merged")
 OUTPUT_FILES = [
     "chat_template.jinja",
     "config.json",
