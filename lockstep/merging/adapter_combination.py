@@ -59,7 +59,7 @@ def combine_adapters(
             f"adapters: {reason}"
         ) from None
     _take_whole_layers(adapted)
-    _describe_result(adapted)
+    _describe_result(adapted, adapter_folder.read_config(names["adapter0"]).get("task_type"))
     return adapted
 
 
@@ -160,13 +160,13 @@ def _take_whole_layers(adapted: Any) -> None:
             module.modules_to_save[COMBINED] = module.modules_to_save["adapter0"]
 
 
-def _describe_result(adapted: Any) -> None:
+def _describe_result(adapted: Any, task_type: str | None) -> None:
     """Correct the configuration of the combination: its factors contain the scaling already.
 
     PEFT copies the trained adapter's rsLoRA, which scales again, and drops ranks of single layers.
     """
     config = adapted.peft_config[COMBINED]
-    config.use_rslora, config.init_lora_weights = False, True
+    config.use_rslora, config.init_lora_weights, config.task_type = False, True, task_type
     ranks = {name: len(factor) for name, factor in _iterate_layers(adapted, COMBINED)}
     config.rank_pattern = {name: rank for name, rank in ranks.items() if rank != config.r}
     config.alpha_pattern = dict(config.rank_pattern)

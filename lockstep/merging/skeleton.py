@@ -49,12 +49,13 @@ def fill_with_placeholders(model: Any) -> Any:
 def attach_adapters(model: Any, adapters: Mapping[str, Path], base: Path) -> Any:
     """Return a PEFT model in evaluation mode with the adapters by name; the first is active.
 
+    Of several adapters the tasks are left out, since PEFT would ask each for a head of the first.
     Raise UserError if an adapter does not fit the model, such as one of another base.
     """
     import torch.distributed.tensor  # noqa: F401 (PEFT uses it without importing it)
 
     lean_imports.leave_out_bitsandbytes()
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
     adapted: Any = None
     options: dict[str, Any] = {"low_cpu_mem_usage": True, "torch_device": "cpu"}
@@ -63,7 +64,9 @@ def attach_adapters(model: Any, adapters: Mapping[str, Path], base: Path) -> Any
         adapter_folder.check_recorded_base(folder, base)
         with _report_misfit(folder, base):
             if adapted is None:
-                adapted = PeftModel.from_pretrained(model, folder, name, **options)
+                config = PeftConfig.from_pretrained(folder)
+                config.task_type = None if len(adapters) > 1 else config.task_type
+                adapted = PeftModel.from_pretrained(model, folder, name, config=config, **options)
             loaded = adapted.load_adapter(folder, name, **options)  # PEFT returns no names before
         _check_names(loaded, adapted.peft_config[name], folder, base)
     return adapted.eval()

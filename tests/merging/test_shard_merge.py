@@ -1,13 +1,22 @@
 """Shards hold the bytes that PEFT and transformers write for the whole model."""
 
 import json
+import math
+import multiprocessing
+import os
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 
+from lockstep import outputs
+from lockstep.errors import UserError
 from lockstep.merging import shard_merge, skeleton
+from lockstep.merging.layer_differences import LayerDifferences
 from lockstep.merging.shard_merge import NotShardableError, Source
 from lockstep.models import loading
 from lockstep.models.heads import Head
@@ -215,3 +224,139 @@ def test_an_adapter_that_needs_the_whole_model_is_left_to_it(
     with pytest.raises(NotShardableError, match=WHOLE[kind][2]):
         merge_shards(tiny_model, adapter, tmp_path / "shards")
     assert not list((tmp_path / "shards").iterdir())
+
+
+def test_a_merge_by_layers_compares_the_outputs_of_each_layer(untied_base: Path, tmp_path: Path):
+    adapter = save_adapter(untied_base, tmp_path / "adapter", "dora")
+    model = skeleton.load_meta_model(untied_base, "auto", "eager", None)
+    differences = LayerDifferences()
+    shard_merge.write_shards(Source(untied_base, model, adapter, differences), tmp_path, SHARD_GB)
+    assert differences.layers == 14  # seven linear layers in each of two blocks
+    assert 0 < differences.merging < 1e-5
+    assert differences.cast > 1e-3  # bf16 rounds
+
+
+def test_a_layer_that_merges_wrongly_is_found():
+    import torch
+
+    layer, differences = torch.nn.Linear(8, 4), LayerDifferences()
+    inputs = torch.randn(3, 8)
+    expected = layer(inputs).detach()
+    with torch.no_grad():
+        layer.weight[0, 0] += 0.5
+    differences.add(expected, layer, inputs, torch.float32)
+    assert differences.merging > 0.01
+    differences.add(expected * float("nan"), layer, inputs, torch.float32)
+    assert math.isnan(differences.merging)
+
+
+def test_a_disk_that_is_too_small_is_an_error_before_anything_is_written(
+    untied_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    adapter = save_adapter(untied_base, tmp_path / "adapter", "lora")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(UserError, match=r"need \d{3},\d{3} bytes, and 1,000 are free"):
+        merge_shards(untied_base, adapter, tmp_path / "shards")
+    assert not list((tmp_path / "shards").iterdir())
+
+
+def test_nan_in_the_base_is_an_error_that_names_the_tensor(untied_base: Path, tmp_path: Path):
+    from safetensors.torch import load_file, save_file
+
+    adapter = save_adapter(untied_base, tmp_path / "adapter", "lora")
+    base = shutil.copytree(untied_base, tmp_path / "base")
+    path = sorted(base.glob("*.safetensors"))[-1]
+    tensors = load_file(path)
+    name = max(tensors, key=lambda name: tensors[name].ndim)
+    tensors[name][0, 0] = float("nan")
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(UserError, match=f"base: {name} holds NaN"):
+        merge_shards(base, adapter, tmp_path / "shards")
+
+
+def test_a_truncated_shard_of_the_base_is_an_error(untied_base: Path, tmp_path: Path):
+    adapter = save_adapter(untied_base, tmp_path / "adapter", "lora")
+    base = shutil.copytree(untied_base, tmp_path / "base")
+    path = sorted(base.glob("*.safetensors"))[-1]
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"base: the model does not load .*download its files"):
+        merge_shards(base, adapter, tmp_path / "shards")
+
+
+def test_a_kill_between_two_shards_leaves_no_output(untied_base: Path, tmp_path: Path):
+    adapter = save_adapter(untied_base, tmp_path / "adapter", "lora")
+    model = skeleton.load_meta_model(untied_base, "auto", "eager", None)
+    out = tmp_path / "merged"
+
+    def merge() -> None:
+        with outputs.atomic_folder(out) as partial:
+            shard_merge.write_shards(Source(untied_base, model, adapter), partial, SHARD_GB)
+
+    def merge_until_killed() -> None:
+        save_file = safetensors.torch.save_file
+
+        def save_once(*arguments: Any, **options: Any) -> None:
+            save_file(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        safetensors.torch.save_file = save_once
+        merge()
+
+    process = multiprocessing.get_context("fork").Process(target=merge_until_killed)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not out.exists()
+    assert [path.name for path in tmp_path.glob(".merged.partial/*.safetensors")]
+    merge()
+    merge_whole(untied_base, adapter, tmp_path / "whole")
+    assert_equal_weights(out, tmp_path / "whole")
+    assert not list(tmp_path.glob(".merged.partial"))
+
+
+def read_memory(field: str) -> int:
+    """Return VmRSS or VmHWM (the peak) of this process in bytes."""
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if field in line
+    )
+    return int(line.split()[1]) * 1024
+
+
+def test_memory_holds_one_shard_and_two_blocks(tmp_path: Path):
+    """Merging the whole model would take the 54 MB of its weights at least."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    config = Qwen2Config(
+        vocab_size=2000, hidden_size=256, intermediate_size=1024, num_hidden_layers=12,
+        num_attention_heads=4, num_key_value_heads=4,
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(config)
+    model.save_pretrained(tmp_path / "base", max_shard_size="5MB")
+    weights, block = (
+        sum(4 * parameter.numel() for parameter in part.parameters())
+        for part in (model, model.model.layers[0])
+    )
+    assert (weights, block) == (54_490_112, 4_199_424)
+    del model
+    adapter = save_adapter(tmp_path / "base", tmp_path / "adapter", "lora")
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+
+    def measure() -> None:
+        torch.set_num_threads(1)
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = read_memory("VmRSS")
+        (tmp_path / "shards").mkdir()
+        model = skeleton.load_meta_model(tmp_path / "base", "auto", "eager", None)
+        shard_merge.write_shards(
+            Source(tmp_path / "base", model, adapter), tmp_path / "shards", 0.005
+        )
+        queue.put(read_memory("VmHWM") - before)
+
+    process = context.Process(target=measure)
+    process.start()
+    growth = queue.get(timeout=60)
+    process.join()
+    assert growth < 5e6 + 2 * block + 8e6, growth  # 8 MB: the adapter and objects of Python
