@@ -53,7 +53,7 @@ def build_model(folder: Path, shape: str, shard_gb: float) -> int:
     model = Qwen2ForCausalLM(build_config(shape)).bfloat16()
     model.save_pretrained(folder / "base", max_shard_size=f"{shard_gb}GB")
     config = LoraConfig(r=16, target_modules="all-linear", init_lora_weights=False)
-    get_peft_model(model, config).save_pretrained(folder / "adapter")
+    get_peft_model(model, config).save_pretrained(str(folder / "adapter"))
     return model.num_parameters()
 
 

@@ -45,11 +45,10 @@ def combine_adapters(
     _check_ranks(list(folders.values()), params)
     adapted = skeleton.attach_adapters(filled, names, base)
     _name_target_modules(adapted)
-    weights = [params.trained_weight, *(adapter.weight for adapter in params.adapters)]
     torch.manual_seed(seed)  # for the values that dare_* drops
     try:
         adapted.base_model.add_weighted_adapter(
-            list(names), weights, COMBINED, params.combination, density=params.density,
+            list(names), params.weights, COMBINED, params.combination, density=params.density,
             svd_rank=params.svd_rank, svd_full_matrices=False,
         )  # fmt: skip
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
@@ -74,10 +73,9 @@ def describe_adapters(folders: Mapping[str, Path], params: MergeParams) -> dict[
         {"name": name, **adapter_folder.describe_adapter(folder)}
         for name, folder in folders.items()
     ]
-    if not params.adapters:
+    if not params.weights:
         return {"adapters": adapters}
-    weights = [params.trained_weight, *(adapter.weight for adapter in params.adapters)]
-    for adapter, weight in zip(adapters, weights, strict=True):
+    for adapter, weight in zip(adapters, params.weights, strict=True):
         adapter["weight"] = weight
     method = params.combination
     density = {} if method in ("cat", "linear", "svd") else {"density": params.density}

@@ -39,7 +39,7 @@ class MergeParams(Section):
     svd_rank: PositiveInt | None = None
     """Rank of the combined adapter for svd and *_svd; null takes the largest rank."""
     trained_weight: Weight = 1.0
-    """Factor of the trained adapter's update when adapters are combined."""
+    """Factor of the trained adapter's update."""
     parity: Literal["logits", "layers"] = "logits"
     """logits loads the whole model and compares its logits; layers compares only the outputs of
     each adapted layer for random inputs, so memory never holds more than a shard and two layers."""
@@ -48,6 +48,13 @@ class MergeParams(Section):
     tolerance: PositiveFloat = 1e-3
     """Largest accepted difference between two outputs, as a share of the largest one. With parity
     logits, the outputs of each adapted layer are compared if 32 bits do not fit into memory."""
+
+    @property
+    def weights(self) -> list[float]:
+        """Factors of the trained adapter and of the others; empty if it is merged as it is."""
+        if not self.adapters and self.trained_weight == 1:
+            return []
+        return [self.trained_weight, *(adapter.weight for adapter in self.adapters)]
 
     @model_validator(mode="after")
     def _check_names(self) -> "MergeParams":

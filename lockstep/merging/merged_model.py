@@ -37,9 +37,9 @@ class Merge:
         """Write the merged model into a folder, and return the content of merge.json."""
         if adapter_folder.is_adapter(self.trained):
             differences, statement = self._write_with_adapter(out, prompts)
-        elif self.params.adapters:
+        elif self.params.weights:
             raise UserError(
-                "params.yaml: merge.adapters: they are combined with a trained LoRA adapter, but "
+                "params.yaml: merge.adapters and trained_weight need a trained LoRA adapter, but "
                 "whole weights were trained; set train.strategy to lora, or leave them out"
             )
         else:
@@ -58,7 +58,7 @@ class Merge:
         folders = {"trained": self.trained}
         folders |= {adapter.path: self.adapters / adapter.path for adapter in self.params.adapters}
         adapter, temporary = self.trained, out / "combined"
-        if self.params.adapters:
+        if self.params.weights:
             combined = adapter_combination.combine_adapters(
                 meta_model, self.base, folders, self.params, self.seed
             )

@@ -5,7 +5,9 @@ transformers reads, renames, fuses and divides the tensors, so the files are tho
 that PEFT merges and transformers saves.
 """
 
+import ctypes
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +59,7 @@ def write_shards(source: Source, out: Path, max_shard_gb: float) -> None:
         for name in names:
             if name not in pending:
                 pending |= merger.merge_group(name)
+                _return_free_memory()
         tensors = {name: pending.pop(name) for name in names}
         save_file(tensors, out / file, metadata={"format": "pt"})
         del tensors
@@ -65,6 +68,12 @@ def write_shards(source: Source, out: Path, max_shard_gb: float) -> None:
         index = {"metadata": metadata, "weight_map": shards.tensor_to_filename}
         outputs.write_json(out / "model.safetensors.index.json", index)
     _write_configuration(source.model, out)
+
+
+def _return_free_memory() -> None:
+    """Let glibc return freed blocks to the system; the command line lets it keep them."""
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
 
 
 def check_disk(out: Path, needed: int) -> None:

@@ -64,7 +64,7 @@ def attach_adapters(model: Any, adapters: Mapping[str, Path], base: Path) -> Any
         adapter_folder.check_recorded_base(folder, base)
         with _report_misfit(folder, base):
             if adapted is None:
-                config = PeftConfig.from_pretrained(folder)
+                config = PeftConfig.from_pretrained(str(folder))
                 config.task_type = None if len(adapters) > 1 else config.task_type
                 adapted = PeftModel.from_pretrained(model, folder, name, config=config, **options)
             loaded = adapted.load_adapter(folder, name, **options)  # PEFT returns no names before

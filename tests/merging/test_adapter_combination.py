@@ -101,6 +101,17 @@ def test_cat_is_the_weighted_sum_of_the_updates(
         assert torch.allclose(merged[name], expected, atol=1e-5), name
 
 
+def test_the_trained_adapter_alone_may_have_a_weight(tiny_model: Path, tmp_path: Path):
+    import torch
+
+    trained = save_lora(tiny_model, tmp_path / "trained", 1)
+    merged = read_merged(tiny_model, combine(tiny_model, {"trained": trained}, tmp_path / "out"))
+    base = loading.load_model(tiny_model, "float32", "eager", "cpu").state_dict()
+    update = read_merged(tiny_model, trained)
+    for name, weight in base.items():
+        assert torch.allclose(merged[name], weight + 1.5 * (update[name] - weight), atol=1e-5)
+
+
 def test_linear_keeps_the_ranks_of_single_layers(tiny_model: Path, tmp_path: Path):
     pattern = {"rank_pattern": {"v_proj": 2}}
     folders = {
