@@ -77,6 +77,7 @@ bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loo
 	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
 	.venv/bin/python -m benchmarks.decoding
+	.venv/bin/python -m benchmarks.merging
 
 starter: setup  ## pre-train the starter model again, about 35 minutes, and compare its bytes with the committed ones
 	@echo "starter: pre-training takes about 35 minutes on 2 cores"

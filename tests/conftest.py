@@ -276,7 +276,7 @@ def write_tasks(prepared: Path, kinds: dict[str, str]) -> None:
 def write_stage_inputs(workspace: Path, model: Path, rows: list[Record]) -> Path:
     """Write the inputs of `train` and `predict` into a folder: model, records, labels, tasks."""
     shutil.copytree(model, workspace / "base")
-    for folder in ("augmented", "prepared", "tasks"):
+    for folder in ("adapters", "augmented", "prepared", "tasks"):
         (workspace / folder).mkdir()
     records.write(workspace / "augmented/train.jsonl", rows)
     for part in ("train", "validation", "test"):

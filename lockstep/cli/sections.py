@@ -5,8 +5,8 @@ from lockstep.data.prepare_params import PrepareParams
 from lockstep.hub.base_params import BaseParams
 from lockstep.human.human_params import HumanParams
 from lockstep.judging.judge_params import JudgeParams
+from lockstep.merging.merge_params import MergeParams
 from lockstep.models.compute import ComputeParams, RuntimeParams
-from lockstep.models.merging import MergeParams
 from lockstep.models.quantization import QuantizeParams
 from lockstep.models.saving import WeightsParams
 from lockstep.params import Section, Seed

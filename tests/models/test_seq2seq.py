@@ -10,7 +10,8 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.hub import inspection
-from lockstep.models import heads, loading, merging, quantization, seq2seq
+from lockstep.merging import parity
+from lockstep.models import heads, loading, quantization, seq2seq
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from tests.seq2seq_models import PREFIX, WRITERS, make_translations
@@ -129,8 +130,8 @@ def test_the_merge_compares_the_logits_of_targets(seq2seq_bases: dict[str, Path]
         tokenizer = loading.load_tokenizer(folder)
         model = loading.load_model(folder, "float32", "eager", "cpu")
         rows = make_translations()[:3]
-        prompts = merging.encode_prompts(tokenizer, rows, 3, with_targets=True)
-        for record, logits in zip(rows, merging.compute_logits(model, prompts), strict=True):
+        prompts = parity.encode_prompts(tokenizer, rows, 3, with_targets=True)
+        for record, logits in zip(rows, parity.compute_logits(model, prompts), strict=True):
             labels = tokenizer.pretrained(text_target=record.answer, return_tensors="pt")[
                 "input_ids"
             ]

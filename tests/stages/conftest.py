@@ -20,7 +20,7 @@ def pipeline_workspace(
 ) -> Iterator[Path]:
     """Working directory with a base model and the small data files of the repository."""
     shutil.copytree(tiny_model, tmp_path / "data/base")
-    for folder in ("raw", "human", "tasks"):
+    for folder in ("adapters", "raw", "human", "tasks"):
         (tmp_path / "data" / folder).mkdir()
     for name in ("synonyms.tsv", "rubric.yaml"):
         shutil.copy(REPOSITORY / "data" / name, tmp_path / "data")

@@ -1,17 +1,20 @@
 """`stages.merge` merges an adapter as PEFT does, and gives the result the form of its base."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lockstep.errors import UserError
 from lockstep.models import loading, saving
+from tests.merging.random_adapters import save_lora
 
 pytestmark = pytest.mark.slow
 
-ARGUMENTS = ("merge", "base", "trained", "prepared/validation.jsonl", "merged")
+ARGUMENTS = ("merge", "base", "trained", "prepared/validation.jsonl", "adapters", "merged")
 OUTPUT_FILES = [
     "chat_template.jinja",
     "config.json",
@@ -162,3 +165,73 @@ def test_weights_that_were_trained_whole_get_the_form_of_their_base(
     assert all(torch.equal(merged[name], trained[name].bfloat16()) for name in merged)
     summary = json.loads((workspace / "merged/merge.json").read_text())
     assert summary["largest_difference"] == 0.0 < summary["largest_cast_difference"]
+
+
+def test_adapters_are_combined_with_the_trained_one(
+    workspace: Path, adapter: Path, run_stage_in_process: Callable[..., str]
+):
+    import torch
+    from peft import PeftModel
+    from safetensors.torch import load_file
+
+    other = save_lora(workspace / "base", workspace / "adapters/team/support", 2)
+    combination = {
+        "merge.adapters": [{"path": "team/support", "weight": -0.5}], "merge.trained_weight": 1.5,
+    }  # fmt: skip
+    run_stage_in_process(*ARGUMENTS, changes=combination)
+    names = sorted(path.name for path in (workspace / "merged").iterdir())
+    assert names == OUTPUT_FILES
+    summary = json.loads((workspace / "merged/merge.json").read_text())
+    assert summary["combination"] == "cat"
+    assert [(a["name"], a["weight"], a["rank"]) for a in summary["adapters"]] == [
+        ("trained", 1.5, 4), ("team/support", -0.5, 4)
+    ]  # fmt: skip
+    assert summary["largest_difference"] < 1e-4
+
+    def merge_alone(folder: Path) -> dict[str, Any]:
+        base = loading.load_model(workspace / "base", "auto", "eager", "cpu")
+        return dict(PeftModel.from_pretrained(base, folder).merge_and_unload().state_dict())
+
+    base = load_file(workspace / "base/model.safetensors")
+    merged = load_file(workspace / "merged/model.safetensors")
+    trained, support = merge_alone(adapter), merge_alone(other)
+    for name, weight in base.items():
+        expected = weight + 1.5 * (trained[name] - weight) - 0.5 * (support[name] - weight)
+        assert torch.allclose(merged[name], expected, atol=1e-5), name
+
+
+def test_a_merge_by_layers_writes_the_same_weights(
+    workspace: Path, adapter: Path, run_stage_in_process: Callable[..., str]
+):
+    run_stage_in_process(*ARGUMENTS)
+    weights = (workspace / "merged/model.safetensors").read_bytes()
+    run_stage_in_process(*ARGUMENTS, changes={"merge.parity": "layers"})
+    assert (workspace / "merged/model.safetensors").read_bytes() == weights
+    summary = json.loads((workspace / "merged/merge.json").read_text())
+    assert (summary["parity"], summary["prompts"]) == ("layers", 0)
+    assert 0 < summary["largest_difference"] < 1e-5
+    (trained,) = summary["adapters"]
+    assert (trained["name"], trained["kind"], trained["rank"]) == ("trained", "LORA", 4)
+
+
+def test_a_soft_prompt_is_merged_by_the_whole_model_only(
+    workspace: Path,
+    run_stage_in_process: Callable[..., str],
+):
+    from peft import PromptTuningConfig, get_peft_model
+
+    base = loading.load_model(workspace / "base", "auto", "eager", "cpu")
+    config = PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM")
+    saving.save_model(get_peft_model(base, config), workspace / "trained/model", 1.0)
+    with pytest.raises(UserError, match=r"parity: layers: a soft prompt .* set it to logits"):
+        run_stage_in_process(*ARGUMENTS, changes={"merge.parity": "layers"})
+    run_stage_in_process(*ARGUMENTS)
+    assert (workspace / "merged/prefix.safetensors").exists()
+
+
+def test_adapters_need_a_trained_adapter(workspace: Path, run_stage_in_process: Callable[..., str]):
+    shutil.copytree(workspace / "base", workspace / "trained/model")
+    changes = {"merge.adapters": [{"path": "support"}], "train.strategy": "full"}
+    with pytest.raises(UserError, match=r"merge\.adapters .* whole weights were trained"):
+        run_stage_in_process(*ARGUMENTS, changes=changes)
+    assert not (workspace / "merged").exists()

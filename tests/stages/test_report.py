@@ -116,6 +116,23 @@ def test_the_model_card_names_the_base(
     assert ("base_model:" in card) == (base["source"] == "hub")
 
 
+def test_the_model_card_names_combined_adapters(reports: Path, tmp_path: Path) -> None:
+    write_outputs(tmp_path, {})
+    path = tmp_path / "data/merged/merge.json"
+    adapters = [{"name": "trained", "weight": 1.0}, {"name": "team_a", "weight": -0.5}]
+    summary = {"combination": "ties", "adapters": adapters}
+    path.write_text(json.dumps(json.loads(path.read_text()) | summary), encoding="utf-8")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/details.json").write_bytes((reports / "details.json").read_bytes())
+    assert run_report(tmp_path).returncode == 0
+    card = (tmp_path / "reports/model-card.md").read_text("utf-8")
+    assert (
+        "was combined with others before merging (ties): trained with weight 1.0, "
+        r"team\_a with weight -0.5."
+    ) in card
+    assert "combined with others" not in (reports / "model-card.md").read_text("utf-8")
+
+
 def test_the_page_shows_every_measurement(page: str) -> None:
     results = read_text(read_section(page, "Results"))
     assert "Intent 4 test records" in results

@@ -8,7 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from lockstep.inference import generation, likelihood
-from lockstep.models import heads, loading, merging, saving, soft_prompt
+from lockstep.merging import parity
+from lockstep.models import heads, loading, saving, soft_prompt
 from lockstep.records import Record
 from lockstep.training import adapters
 from lockstep.training.train_params import Strategy
@@ -50,11 +51,11 @@ def test_every_adapter_is_merged_into_the_original_base(
     folder = train_adapter(strategy)
     prompt_ids = encode_prompts(tokenizer, corpus)
     base = loading.load_model(tiny_model, "float32", "eager", "cpu")
-    before = merging.compute_logits(base, prompt_ids)
-    merged, differences = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
+    before = parity.compute_logits(base, prompt_ids)
+    merged, differences = parity.merge_adapter(base, folder, prompt_ids, 1e-4)
     assert differences.merging <= 1e-4
-    after = merging.compute_logits(merged, prompt_ids)
-    assert merging.compute_largest_difference(before, after) > 0.01
+    after = parity.compute_logits(merged, prompt_ids)
+    assert parity.compute_largest_difference(before, after) > 0.01
     assert not any("lora" in name for name, _ in merged.named_parameters())
     assert all(torch.isfinite(one).all() for one in after)
 
@@ -77,11 +78,11 @@ def test_an_initialization_from_the_base_is_converted_to_the_original_base(
     trainer = run_training(strategy="lora", adapter=lora, learning_rate=1e-2)
     trainer.save_result(tmp_path / "adapter", 1.0)
     prompt_ids = encode_prompts(tokenizer, corpus)
-    reference = merging.compute_logits(trainer.model.eval(), prompt_ids)
+    reference = parity.compute_logits(trainer.model.eval(), prompt_ids)
     base = loading.load_model(tiny_model, "float32", "eager", "cpu")
-    merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-4)
+    merged, _ = parity.merge_adapter(base, tmp_path / "adapter", prompt_ids, 1e-4)
     for logits, reference_logits in zip(
-        merging.compute_logits(merged, prompt_ids), reference, strict=True
+        parity.compute_logits(merged, prompt_ids), reference, strict=True
     ):
         torch.testing.assert_close(logits, reference_logits, rtol=1e-3, atol=1e-2)
 
@@ -99,8 +100,8 @@ def test_a_head_is_saved_and_merged(
     assert head is not None
     base = loading.load_model(tiny_model, "float32", "eager", "cpu", head=head)
     prompt_ids = encode_prompts(tokenizer, corpus)
-    merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
-    assert merging.compute_logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
+    merged, _ = parity.merge_adapter(base, folder, prompt_ids, 1e-4)
+    assert parity.compute_logits(merged, prompt_ids)[0].numel() == max(1, len(head.labels))
 
 
 @pytest.mark.parametrize("strategy", ["prompt", "p_tuning", "prefix"])
@@ -119,7 +120,7 @@ def test_a_soft_prompt_comes_before_every_input(
     folder = train_adapter(strategy)
     prompt_ids = encode_prompts(tokenizer, corpus)
     base = loading.load_model(tiny_model, "float32", "eager", "cpu")
-    merged, _ = merging.merge_adapter(base, folder, prompt_ids, 1e-4)
+    merged, _ = parity.merge_adapter(base, folder, prompt_ids, 1e-4)
     saving.save_model(merged, tmp_path / "merged", 1.0)
     saving.save_tokenizer(tokenizer.pretrained, tmp_path / "merged")
     assert (tmp_path / "merged" / soft_prompt.FILE).exists()
@@ -184,12 +185,12 @@ def test_qlora_on_experts_and_falcon_is_merged_into_the_original_base(
     adapter = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
     assert adapter["target_parameters"] in (None, ["gate.weight"])  # the router, no expert
     prompts = encode_prompts(tokenizer, corpus)
-    trained = merging.compute_logits(trainer.model.eval(), prompts)
+    trained = parity.compute_logits(trainer.model.eval(), prompts)
     original = loading.load_model(base, "auto", "eager", "cpu")
-    before = merging.compute_logits(original, prompts)
-    merged, differences = merging.merge_adapter(original, tmp_path / "adapter", prompts, 1e-3)
+    before = parity.compute_logits(original, prompts)
+    merged, differences = parity.merge_adapter(original, tmp_path / "adapter", prompts, 1e-3)
     assert differences.merging < 1e-4
-    after = merging.compute_logits(merged, prompts)
+    after = parity.compute_logits(merged, prompts)
     # 4 bits change the base, so merged and trained are close, not equal
     distance = float((after[0] - trained[0]).norm() / trained[0].norm())
     assert distance < 0.9 * float((before[0] - trained[0]).norm() / trained[0].norm())

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import loading, merging, seq2seq
+from lockstep.merging import parity
+from lockstep.models import loading, seq2seq
 from lockstep.records import Record
 from lockstep.training.training_plan import Plan
 from tests.conftest import LABELS
@@ -110,14 +111,14 @@ def test_an_adapter_is_merged(
     trainer.save_result(tmp_path / "adapter", 1.0)
     config = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
     assert config["task_type"] == "SEQ_2_SEQ_LM"
-    prompts = merging.encode_prompts(
+    prompts = parity.encode_prompts(
         loading.load_tokenizer(tmp_path / "adapter"), make_translations(), 4, with_targets=True
     )
     base = loading.load_model(seq2seq_bases[name], "float32", "eager", "cpu")
-    before = merging.compute_logits(base, prompts)
-    merged, _ = merging.merge_adapter(base, tmp_path / "adapter", prompts, 1e-3)
-    after = merging.compute_logits(merged, prompts)
-    assert merging.compute_largest_difference(before, after) > 0.01
+    before = parity.compute_logits(base, prompts)
+    merged, _ = parity.merge_adapter(base, tmp_path / "adapter", prompts, 1e-3)
+    after = parity.compute_logits(merged, prompts)
+    assert parity.compute_largest_difference(before, after) > 0.01
 
 
 @pytest.mark.parametrize("name", ["t5", "bart"])

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import loading, merging
+from lockstep.merging import parity
+from lockstep.models import loading
 from lockstep.models.heads import Head
 from lockstep.training import adapters
 from lockstep.training.target_modules import choose_target_modules
@@ -96,15 +97,15 @@ def test_an_adapter_holds_all_that_the_files_of_an_encoder_lack(
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     prompts = [list(range(5, 20))]
-    expected = merging.compute_logits(model, prompts)
+    expected = parity.compute_logits(model, prompts)
     model.save_pretrained(tmp_path / "adapter")
     torch.manual_seed(99)
     base = load(family, tmp_path / family)
     loaded = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-    assert torch.equal(merging.compute_logits(loaded, prompts)[0], expected[0])
+    assert torch.equal(parity.compute_logits(loaded, prompts)[0], expected[0])
     torch.manual_seed(99)
     base = load(family, tmp_path / family)
-    _, differences = merging.merge_adapter(base, tmp_path / "adapter", prompts, 1e-5)
+    _, differences = parity.merge_adapter(base, tmp_path / "adapter", prompts, 1e-5)
     assert differences.merging < 1e-5
 
 

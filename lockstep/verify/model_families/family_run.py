@@ -79,7 +79,7 @@ def run_family(family: Family, workspace: Path) -> FamilyResult:
     with contextlib.chdir(workspace), _without_dvc():
         attempt("base", "", stage("base", "tasks", "base"))
         attempt("sft", "base", stage("train", "base", "augmented", validation, labels, "trained"))
-        attempt("merge", "sft", stage("merge", "base", "trained", validation, "merged"))
+        attempt("merge", "sft", stage("merge", "base", "trained", validation, "adapters", "merged"))
         attempt(
             "nf4", "merge",
             stage("quantize", "merged", validation, "quantized"),
@@ -168,7 +168,7 @@ def build_params(family: Family) -> dict[str, Any]:
 
 def _write_prepared(workspace: Path, rows: list[Record], family: Family) -> None:
     """Write the outputs of the stages `prepare` and `augment` that later stages read."""
-    for folder in ("augmented", "prepared", "tasks", "predicted"):
+    for folder in ("adapters", "augmented", "prepared", "tasks", "predicted"):
         (workspace / folder).mkdir()
     records.write(workspace / "augmented/train.jsonl", rows)
     for split in ("train", "validation", "test"):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.models import loading, merging, placement, saving
+from lockstep.merging import parity
+from lockstep.models import loading, placement, saving
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.records import Record
@@ -19,34 +20,18 @@ def test_a_nan_logit_makes_the_difference_nan():
 
     logits, with_nan = torch.zeros(2, 3), torch.tensor([[0.0, float("nan")]])
     assert math.isnan(
-        merging.compute_largest_difference([logits, with_nan, logits], [logits, with_nan, logits])
+        parity.compute_largest_difference([logits, with_nan, logits], [logits, with_nan, logits])
     )
-    assert merging.compute_largest_difference([logits, logits], [logits, logits + 0.5]) == 0.5
+    assert parity.compute_largest_difference([logits, logits], [logits, logits + 0.5]) == 0.5
 
 
 def test_prompts_are_sampled_evenly_and_truncated(
     tokenizer: Any, make_record: Callable[..., Record]
 ):
     rows = [make_record(f"order {number}? " * 200, "track") for number in range(6)]
-    prompts = merging.encode_prompts(tokenizer, rows, 3)
-    assert [len(prompt) for prompt in prompts] == [merging.MAX_PROMPT_TOKENS] * 3
+    prompts = parity.encode_prompts(tokenizer, rows, 3)
+    assert [len(prompt) for prompt in prompts] == [parity.MAX_PROMPT_TOKENS] * 3
     assert len({tuple(prompt) for prompt in prompts}) == 3
-
-
-def test_a_folder_with_an_adapter_config_is_an_adapter(tiny_model: Path, tmp_path: Path):
-    assert not merging.is_adapter(tiny_model)
-    (tmp_path / "adapter_config.json").write_text("{}")
-    assert merging.is_adapter(tmp_path)
-
-
-def test_every_parameter_of_merge_has_a_default():
-    assert merging.MergeParams() == merging.MergeParams(prompts=32, tolerance=1e-3)
-
-
-@pytest.mark.parametrize("changes", [{"prompts": 0}, {"tolerance": 0.0}])
-def test_zero_prompts_or_zero_tolerance_is_an_error(changes: dict[str, Any]):
-    with pytest.raises(ValueError, match="greater than 0"):
-        merging.MergeParams(**changes)
 
 
 PROMPTS = [[1, 30, 31, 32, 33, 40, 41, 2], [1, 50, 51, 52]]
@@ -56,7 +41,7 @@ def test_all_outputs_of_a_head_are_compared_however_short_the_prompt(tiny_model:
     """Banking77 has 77 labels, and a prompt may have fewer tokens."""
     head = Head("single_label_classification", [f"label {number}" for number in range(77)])
     model = loading.load_model(tiny_model, "float32", "eager", "cpu", head=head)
-    assert [len(logits) for logits in merging.compute_logits(model, PROMPTS)] == [77, 77]
+    assert [len(logits) for logits in parity.compute_logits(model, PROMPTS)] == [77, 77]
 
 
 ADAPTERS: dict[str, dict[str, Any]] = {
@@ -94,7 +79,7 @@ def save_random_adapter(base: Path, folder: Path, **options: Any) -> Path:
 
 def merge(base: Path, adapter: Path, whole: bool, tolerance: float = 1e-3) -> Any:
     model = loading.load_model(base, "auto", "eager", "cpu")
-    return merging.merge_adapter(model, adapter, PROMPTS, tolerance, whole)
+    return parity.merge_adapter(model, adapter, PROMPTS, tolerance, whole)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
@@ -168,5 +153,5 @@ def test_the_prompt_of_plain_text_is_the_text(tokenizer: ChatTokenizer):
     record = Record(
         messages=[{"role": "assistant", "content": "where is it"}], task="", source="", origin="a:1"
     )
-    (ids,) = merging.encode_prompts(tokenizer, [record], 3)
+    (ids,) = parity.encode_prompts(tokenizer, [record], 3)
     assert tokenizer.pretrained.decode(ids).endswith("where is it<|im_end|>")

@@ -1,4 +1,4 @@
-"""Merge an adapter into its base model in 32 bits and prove that the outputs stay the same."""
+"""Merge an adapter into a whole model in 32 bits and prove that the outputs stay the same."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,32 +8,13 @@ from typing import Any
 
 from lockstep import records
 from lockstep.errors import UserError
-from lockstep.models import (
-    base_format,
-    heads,
-    lean_imports,
-    loading,
-    placement,
-    seq2seq,
-    soft_prompt,
-)
+from lockstep.models import lean_imports, loading, placement, seq2seq, soft_prompt
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.seq2seq import Pair
-from lockstep.params import PositiveFloat, PositiveInt, Section
 from lockstep.records import Record
 
 MAX_PROMPT_TOKENS = 512
 """Maximum number of tokens of a compared prompt; many encoders read no more."""
-
-
-class MergeParams(Section):
-    """Comparison of the merged model with base plus adapter, in 32 bits whatever the base has."""
-
-    prompts: PositiveInt = 32
-    """Maximum number of validation prompts whose logits are compared, sampled evenly."""
-    tolerance: PositiveFloat = 1e-3
-    """Largest accepted difference between two logits, as a share of the largest logit. Of a model
-    that is too large for 32 bits, the outputs of each adapted layer are compared instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +36,6 @@ class MergeDifferences:
 
 Prompt = list[int] | Pair
 """Token ids of a prompt; source and target for a sequence-to-sequence model."""
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds a PEFT adapter rather than a whole model."""
-    return (folder / "adapter_config.json").exists()
 
 
 def encode_prompts(
@@ -117,38 +93,63 @@ def merge_adapter(
         logits = compute_logits(merged, prompts)
         difference = compute_relative_difference(expected, logits)
         expected = logits
-    if not difference <= tolerance:
-        raise UserError(
-            f"merged outputs differ by {difference:.3g} of the largest one from base plus adapter, "
-            f"more than merge.tolerance {tolerance}; train with another strategy"
-        )
+    check_difference(difference, tolerance)
     _cast(merged, dtypes)
     is_cast = set(dtypes.values()) != {torch.float32}
     logits = compute_logits(merged, prompts) if is_cast else expected
     return merged, MergeDifferences(difference, compute_largest_difference(expected, logits))
 
 
-def cast_trained_model(
-    base: Path, trained: Path, prompts: Sequence[Prompt], attention: str, devices: placement.Devices
-) -> tuple[Any, MergeDifferences]:
-    """Return a model whose weights were trained whole, in the base's precision and configuration.
+def check_difference(difference: float, tolerance: float) -> None:
+    """Raise UserError if merged outputs differ by more than the tolerance, or by NaN."""
+    if not difference <= tolerance:
+        raise UserError(
+            f"merged outputs differ by {difference:.3g} of the largest one from base plus adapter, "
+            f"more than merge.tolerance {tolerance}; train with another strategy"
+        )
 
-    Training keeps its weights in 32 bits, and trainers set keys of the configuration, such as
-    `output_router_logits`.
+
+def compute_cast_difference(
+    trained: Path, cast: Path, prompts: Sequence[Prompt], attention: str, devices: placement.Devices
+) -> float:
+    """Return the largest difference between two logits of trained weights and of cast ones.
+
+    Training keeps its weights in 32 bits; the cast ones have the base's precision.
+    """
+    model = loading.load_model(trained, "auto", attention, devices)
+    expected, dtype = compute_logits(model, prompts), model.dtype
+    del model  # before other weights are loaded
+    model = loading.load_model(cast, "auto", attention, devices)
+    if model.dtype == dtype:
+        return 0.0
+    return compute_largest_difference(expected, compute_logits(model, prompts))
+
+
+def check_files(model: Any, folder: Path) -> None:
+    """Raise RuntimeError if the weight files in a folder are not those of a merged model.
+
+    A GPU may round another last bit than the CPU that wrote the files.
     """
     import torch
-    from transformers import AutoConfig
+    from safetensors import safe_open
+    from transformers.core_model_loading import revert_weight_conversion
+    from transformers.modeling_utils import remove_tied_weights_from_state_dict
 
-    base_config = AutoConfig.from_pretrained(base, local_files_only=True)
-    model = loading.load_model(trained, "auto", attention, devices)
-    difference, dtype = 0.0, base_format.read_dtype(base, base_config)
-    if model.dtype != getattr(torch, dtype):
-        expected = compute_logits(model, prompts)
-        del model  # before the weights are loaded again
-        model = loading.load_model(trained, dtype, attention, devices)
-        difference = compute_largest_difference(expected, compute_logits(model, prompts))
-    base_format.restore_config(model.config, base_config, heads.read_head(trained))
-    return model, MergeDifferences(0.0, difference)
+    state = remove_tied_weights_from_state_dict(model.state_dict(), model)
+    expected: dict[str, Any] = revert_weight_conversion(model, state)
+    names = set()
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (a safetensors file cannot be iterated)
+                tensor, other = file.get_tensor(name), expected[name].cpu()
+                names.add(name)
+                if torch.equal(tensor, other):
+                    continue
+                difference = compute_relative_difference([other.float()], [tensor.float()])
+                if model.device.type == "cpu" or not difference <= torch.finfo(other.dtype).eps:
+                    raise RuntimeError(f"{path}: {name} differs by {difference} from the model's")
+    if missing := set(expected) - names - set(model._keys_to_ignore_on_save or ()):
+        raise RuntimeError(f"{folder}: lacks {min(missing)}")
 
 
 def _unwrap_saved_modules(adapted: Any) -> None:
