@@ -1,0 +1,106 @@
+"""The files of an export: list them, check them, and write them into a folder."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from lockstep import outputs
+from lockstep.errors import UserError
+from lockstep.metrics.metric_display import format_bytes
+from lockstep.statistics.stage_results import SUMMARIES
+
+CARD_FILE = "README.md"
+SCANNED_BYTES = 2**20
+"""Number of bytes at the start of a file that are searched for private texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """A file to export: a copy of another, or a text written for the export."""
+
+    name: str
+    """Path in the export, with / between its parts."""
+    source: Path | str
+    """File that is copied, or the text itself."""
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        if isinstance(self.source, Path):
+            return self.source.stat().st_size
+        return len(self.source.encode())
+
+    def read_start(self) -> bytes:
+        """Return the first bytes, at most SCANNED_BYTES."""
+        if isinstance(self.source, str):
+            return self.source.encode()[:SCANNED_BYTES]
+        with self.source.open("rb") as stream:
+            return stream.read(SCANNED_BYTES)
+
+
+def list_form(form: Path) -> list[ExportFile]:
+    """Return the files of a model folder without the summary that its stage wrote."""
+    return [
+        ExportFile(path.relative_to(form).as_posix(), path)
+        for path in sorted(form.rglob("*"))
+        if path.is_file() and path.name != SUMMARIES[form.name]
+    ]
+
+
+def print_files(files: Sequence[ExportFile]) -> None:
+    """Print a line for each file with its size, and their sum."""
+    for file in files:
+        click.echo(f"{format_bytes(file.size):>12}  {file.name}")
+    total = sum(file.size for file in files)
+    click.echo(f"{format_bytes(total):>12}  in {len(files)} files")
+
+
+def find_private_texts(files: Sequence[ExportFile]) -> Iterator[str]:
+    """Yield a problem for each file with a path of this clone or with the hub's token.
+
+    The folder of the user counts in texts written for the export and in configurations; a
+    vocabulary may spell it by chance.
+    """
+    token = os.environ.get("HF_TOKEN", "")
+    private = {str(Path.cwd()): "the path of this clone", token: "the value of HF_TOKEN"}
+    home = {f"{Path.home()}/": "a path in the folder of the user"}
+    for file in files:
+        is_short = isinstance(file.source, str) or file.name.endswith("config.json")
+        start = file.read_start()
+        for text, description in (private | home if is_short else private).items():
+            if text and text.encode() in start:
+                yield f"{file.source if isinstance(file.source, Path) else file.name}: contains {description}; remove it"
+
+
+def check_target(out: Path, needed: int) -> Iterator[str]:
+    """Yield a problem if the target exists or its disk has too little space."""
+    if out.exists():
+        yield f"{out}: exists; move it away or name another folder by OUT=…"
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        yield (
+            f"{out}: the export needs {format_bytes(needed)} and the disk has "
+            f"{format_bytes(free)}; free space or name another disk by OUT=…"
+        )
+
+
+def write_files(files: Sequence[ExportFile], folder: Path) -> None:
+    """Write the files into a folder as copies, since a link would share bytes with DVC's cache."""
+    for file in files:
+        target = folder / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(file.source, Path):
+            shutil.copyfile(file.source, target)
+        else:
+            target.write_text(file.source, encoding="utf-8", newline="\n")
+
+
+def fail(problems: Sequence[str]) -> None:
+    """Raise UserError with a line for each problem, if there is any."""
+    if problems:
+        raise UserError("\n".join(problems))
