@@ -1,0 +1,157 @@
+"""Write a merged model as a GGUF file with llama.cpp's converter."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import UserError
+from lockstep.models import heads, loading, seq2seq, soft_prompt
+from lockstep.models.gguf_folder import GgufMethod
+
+FILE_TYPES = {
+    "gguf_f16": "MOSTLY_F16",
+    "gguf_q8_0": "MOSTLY_Q8_0",
+    "gguf_q5_1": "MOSTLY_Q5_1",
+    "gguf_q4_0": "MOSTLY_Q4_0",
+}
+"""Names of the file types in gguf.LlamaFileType."""
+
+BLOCK_TYPES = {"gguf_q5_1": "Q5_1", "gguf_q4_0": "Q4_0"}
+"""Types of the matrices of the transformer blocks that the converter does not write by itself.
+
+The other matrices of these files have the type Q8_0.
+"""
+
+REMEDY = "set quantize.method to nf4 or int8"
+"""Remedy for a model that llama.cpp cannot serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class GgufSummary:
+    """Size of a GGUF file."""
+
+    bytes: int
+    """Size of the file, with tokenizer and metadata."""
+    parameters: int
+    """Number of parameters of the model."""
+    quantized: int
+    """Number of parameters that have fewer than 16 bits."""
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits of the file for each parameter, as llama.cpp counts them."""
+        return 8 * self.bytes / self.parameters
+
+    @property
+    def quantized_share(self) -> float:
+        """Share of the parameters that have fewer than 16 bits."""
+        return self.quantized / self.parameters
+
+
+def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
+    """Write the model of a merged folder to the file `target`, and return its size.
+
+    The bytes depend on the model alone. Raise UserError if llama.cpp cannot serve the model or its
+    tokenizer, or if the disk is too small.
+    """
+    check_model(merged)
+    logging.getLogger("hf-to-gguf").setLevel(logging.ERROR)  # it names each tensor
+    with _report_refusal():
+        converter = _build_converter(merged, target, method)
+        converter.prepare_tensors()
+        converter.prepare_metadata(vocab_only=False)
+    writer = converter.gguf_writer
+    sizes = [(_count_parameters(t), t.dtype, t.nbytes) for t in writer.tensors[0].values()]
+    _check_disk(target, sum(size for *_, size in sizes))
+    writer.write_header_to_file(path=target)
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return GgufSummary(
+        bytes=target.stat().st_size,
+        parameters=sum(number for number, *_ in sizes),
+        quantized=sum(number for number, dtype, _ in sizes if dtype.name.startswith("Q")),
+    )
+
+
+def check_model(merged: Path) -> None:
+    """Raise UserError if llama.cpp serves no model of this kind."""
+    kind = ""
+    if heads.read_head(merged) is not None:
+        kind = "a model with a head"
+    elif seq2seq.is_seq2seq(merged):
+        kind = "a sequence-to-sequence model"
+    elif (merged / soft_prompt.FILE).exists():
+        kind = "a model with a soft prompt"
+    if kind:
+        raise UserError(
+            f"params.yaml: quantize.method: {merged} holds {kind}, which llama.cpp cannot serve; "
+            f"{REMEDY}"
+        )
+
+
+def _build_converter(merged: Path, target: Path, method: GgufMethod) -> Any:
+    """Return llama.cpp's converter for the architecture of a model, with our corrections."""
+    import gguf
+    from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
+
+    from lockstep.export.gguf_converter import CorrectedConverter
+
+    hparams = ModelBase.load_hparams(merged, is_mistral_format=False)
+    architecture = get_model_architecture(hparams, ModelType.TEXT)
+    try:
+        base: Any = get_model_class(architecture)
+    except NotImplementedError:
+        raise UserError(
+            f"params.yaml: quantize.method: llama.cpp's converter lacks {architecture}; {REMEDY}"
+        ) from None
+    block_type = BLOCK_TYPES.get(method)
+    attributes = {
+        "model_arch": base.model_arch,
+        "tokenizer": loading.load_tokenizer(merged),
+        "file_type": gguf.LlamaFileType[FILE_TYPES[method]],
+        "block_type": gguf.GGMLQuantizationType[block_type] if block_type else None,
+    }
+    converter_class: Any = type(base.__name__, (CorrectedConverter, base), attributes)
+    first_type = "MOSTLY_F16" if method == "gguf_f16" else "MOSTLY_Q8_0"
+    return converter_class(merged, gguf.LlamaFileType[first_type], target)
+
+
+@contextmanager
+def _report_refusal() -> Iterator[None]:
+    """Turn the errors by which the converter refuses a model into a UserError of one line."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            yield
+    except (
+        ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError,
+        TypeError, ValueError, FileNotFoundError,
+    ) as error:  # fmt: skip
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(
+            f"params.yaml: quantize.method: llama.cpp's converter refuses the model ({reason}); "
+            f"{REMEDY}"
+        ) from None
+
+
+def _count_parameters(tensor: Any) -> int:
+    """Return the number of parameters of a tensor that will be written."""
+    import gguf
+
+    block, block_bytes = gguf.GGML_QUANT_SIZES[tensor.dtype]
+    return int(tensor.nbytes // block_bytes * block)
+
+
+def _check_disk(target: Path, size: int) -> None:
+    """Raise UserError if the disk has no space for a file of `size` bytes."""
+    free = shutil.disk_usage(target.parent).free
+    if free < size:
+        raise UserError(
+            f"{target.parent}: {size:,} bytes are needed, {free:,} are free; make space"
+        )
