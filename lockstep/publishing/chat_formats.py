@@ -7,7 +7,6 @@ from itertools import product
 
 from lockstep.errors import UserError
 from lockstep.models.chat import ChatTokenizer
-from lockstep.models.chat_template import count_equal
 from lockstep.publishing import go_templates
 from lockstep.records import Message
 
@@ -173,21 +172,24 @@ FORMATS = {
     "Llama 3": [
         _LLAMA_3,
         f"{_LLAMA_3_SYSTEM}{{{{ .System }}}}<|eot_id|>"
-        + _LLAMA_3.replace("{{ range .Messages }}", '{{ range .Messages }}{{ if ne .Role "system" }}')
-        .replace("<|eot_id|>{{ end }}", "<|eot_id|>{{ end }}{{ end }}"),
+        + _LLAMA_3.replace(
+            "{{ range .Messages }}", '{{ range .Messages }}{{ if ne .Role "system" }}'
+        ).replace("<|eot_id|>{{ end }}", "<|eot_id|>{{ end }}{{ end }}"),
     ],
     "Llama 2": [
-        _join_system(
-            ("[INST] ", " [/INST]", " ", f" {EOS}{BOS}"), ("<<SYS>>\n", "\n<</SYS>>\n\n")
-        )
+        _join_system(("[INST] ", " [/INST]", " ", f" {EOS}{BOS}"), ("<<SYS>>\n", "\n<</SYS>>\n\n"))
     ],
     "Mistral": [
-        _join_system(marks, when=when)
-        for marks, when in product(MISTRAL_MARKS, ("$system", _LAST))
+        _join_system(marks, when=when) for marks, when in product(MISTRAL_MARKS, ("$system", _LAST))
     ],
     "Gemma": [
         _join_system(
-            ("<start_of_turn>user\n", "<end_of_turn>\n<start_of_turn>model\n", "", "<end_of_turn>\n")
+            (
+                "<start_of_turn>user\n",
+                "<end_of_turn>\n<start_of_turn>model\n",
+                "",
+                "<end_of_turn>\n",
+            )
         )
     ],
     "Phi-3": [_write_roles("<|", "|>\n", "<|end|>\n")],

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.metrics.metric_display import format_bytes
 from lockstep.statistics.stage_results import SUMMARIES
@@ -26,10 +25,14 @@ class ExportFile:
     """Path in the export, with / between its parts."""
     source: Path | str
     """File that is copied, or the text itself."""
+    estimate: int = 0
+    """Estimated size of a file that the export makes of the folder `source`; 0 for any other."""
 
     @property
     def size(self) -> int:
         """Number of bytes."""
+        if self.estimate:
+            return self.estimate
         if isinstance(self.source, Path):
             return self.source.stat().st_size
         return len(self.source.encode())
@@ -38,6 +41,8 @@ class ExportFile:
         """Return the first bytes, at most SCANNED_BYTES."""
         if isinstance(self.source, str):
             return self.source.encode()[:SCANNED_BYTES]
+        if self.estimate:
+            return b""
         with self.source.open("rb") as stream:
             return stream.read(SCANNED_BYTES)
 
@@ -54,9 +59,10 @@ def list_form(form: Path) -> list[ExportFile]:
 def print_files(files: Sequence[ExportFile]) -> None:
     """Print a line for each file with its size, and their sum."""
     for file in files:
-        click.echo(f"{format_bytes(file.size):>12}  {file.name}")
+        size = f"{'about ' if file.estimate else ''}{format_bytes(file.size)}"
+        click.echo(f"{size:>14}  {file.name}")
     total = sum(file.size for file in files)
-    click.echo(f"{format_bytes(total):>12}  in {len(files)} files")
+    click.echo(f"{format_bytes(total):>14}  in {len(files)} files")
 
 
 def find_private_texts(files: Sequence[ExportFile]) -> Iterator[str]:
@@ -73,7 +79,8 @@ def find_private_texts(files: Sequence[ExportFile]) -> Iterator[str]:
         start = file.read_start()
         for text, description in (private | home if is_short else private).items():
             if text and text.encode() in start:
-                yield f"{file.source if isinstance(file.source, Path) else file.name}: contains {description}; remove it"
+                where = file.source if isinstance(file.source, Path) else file.name
+                yield f"{where}: contains {description}, which should stay here; remove it"
 
 
 def check_target(out: Path, needed: int) -> Iterator[str]:
@@ -93,6 +100,8 @@ def write_files(files: Sequence[ExportFile], folder: Path) -> None:
     """Write the files into a folder as copies, since a link would share bytes with DVC's cache."""
     for file in files:
         target = folder / file.name
+        if target == file.source:  # made for this export
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(file.source, Path):
             shutil.copyfile(file.source, target)

@@ -23,11 +23,13 @@ def write_card(
     data: Sequence[tuple[str, str]],
     lineage: Lineage,
     files: Sequence[tuple[str, int]],
+    is_converted: bool = False,
 ) -> str:
     """Return the card of one variant as README.md.
 
     `report_card` is the card that the stage report wrote, `data` the licence of each source of
-    the data, `files` the names and sizes of the files beside the card.
+    the data, `files` the names and sizes of the files beside the card. `is_converted` says that
+    the weights were converted after the evaluation.
     """
     from huggingface_hub import ModelCard
 
@@ -48,7 +50,7 @@ def write_card(
         body,
         "\n".join(_write_licences(base, data)),
         "\n".join(_write_lineage(lineage)),
-        "\n".join(_write_files(variant, files)),
+        "\n".join(_write_files(variant, files, is_converted)),
     ]
     card.text = "\n\n".join(sections) + "\n"
     return str(card)
@@ -104,9 +106,14 @@ def _write_lineage(lineage: Lineage) -> Iterator[str]:
     yield "\nDVC computes the MD5 of a folder over the names and the MD5 of its files (`dvc.lock`)."
 
 
-def _write_files(variant: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _write_files(
+    variant: str, files: Sequence[tuple[str, int]], is_converted: bool
+) -> Iterator[str]:
     yield "## Files\n"
     yield f"This is the {variant} model of the results above.\n"
+    if is_converted:
+        yield "Its weights were converted to Q8_0 after the evaluation: the results above are those"
+        yield "before the conversion.\n"
     yield "| file | size |"
     yield "|---|--:|"
     for name, size in files:

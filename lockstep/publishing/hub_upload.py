@@ -81,12 +81,12 @@ def _check_visibility(api: Any, repository: str, private: bool) -> None:
 def _explain_errors(repository: str) -> Iterator[None]:
     """Turn errors of the hub and of the network into a UserError."""
     import httpx2
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants
 
     try:
         yield
     except (OSError, RuntimeError, httpx2.RequestError) as error:
-        cause = error
+        cause: BaseException = error
         while isinstance(cause, RuntimeError) and cause.__cause__:  # of an upload in a thread
             cause = cause.__cause__
         reason = _explain_refusal(cause) or download.explain_error(

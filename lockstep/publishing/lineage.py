@@ -39,7 +39,7 @@ def read_lineage(form: Path, base: BaseParams) -> Lineage:
         status = run_git(Path(), "status", "--porcelain", "--", *TRACKED)
     except (OSError, subprocess.CalledProcessError):
         raise UserError(
-            "no git commit here, which the model card must name; run from a clone, after `git commit`"
+            "no git commit here, and the model card must name it; run from a clone with a commit"
         ) from None
     stages = parse_lock(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
     hashes = {

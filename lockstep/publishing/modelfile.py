@@ -76,7 +76,7 @@ def _quote(text: str) -> str:
         return f'"{text}"'
     if '"""' in text or text.endswith('"'):
         raise UserError(
-            f'Modelfile: no way to write a text with """ inside: {text[:60]!r}; change the text, or '
-            "use TO=folder"
+            f'Modelfile: a text must neither contain """ nor end with ": {text[:60]!r}; use '
+            "TO=folder"
         )
     return f'"""{text}"""'
