@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from lockstep import outputs, params
+from lockstep.errors import UserError
 from lockstep.hub.base_params import BaseParams
 from lockstep.models.gguf_folder import is_gguf_folder
 from lockstep.params import Section
@@ -24,6 +25,7 @@ from lockstep.publishing import (
 )
 from lockstep.publishing.export_plan import CARD_FILE, ExportFile
 from lockstep.reporting.evaluation_results import read_results
+from lockstep.reporting.report_params import ReportParams
 from lockstep.statistics.stage_results import read_json
 
 DATA, REPORTS = Path("data"), Path("reports")
@@ -39,6 +41,7 @@ class Params(Section):
     """Sections of params.yaml that an export reads."""
 
     base: BaseParams
+    report: ReportParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,29 @@ class Request:
     repository: str
     private: bool
 
-    def check(self) -> Iterator[str]:
-        """Yield the problems that can be seen before anything is read."""
+    def list_missing_files(self) -> Iterator[str]:
+        """Yield a problem for each file that an export needs and that is missing."""
         stage = {"merged": "merge", "quantized": "quantize"}[self.form.name]
         for path, name in {self.form: stage, **STAGES}.items():
             if not path.exists():
                 yield f"{path}: not found; run `dvc repro {name}`"
+
+    def check(self, origin: lineage.Lineage) -> Iterator[str]:
+        """Yield the problems of the settings and of the clone."""
         if self.to == "hub":
             yield from hub_upload.check_settings(self.repository)
-        if self.to == "ollama" and self.form.exists():
+        if self.to == "ollama":
             yield from ollama_form.check_source(self.form)
+        if stale := sorted(set(lineage.list_stale_paths())):
+            yield (
+                f"dvc.lock: does not match {_join(stale)}; run `dvc repro`, so that the model is "
+                "what the commit makes"
+            )
+        if self.to == "hub" and origin.changes:
+            yield (
+                f"git: uncommitted changes in {_join(origin.changes)}; commit them, since the card "
+                "names the commit"
+            )
 
 
 @click.command(help=__doc__)
@@ -77,12 +93,17 @@ def main(
 ) -> None:
     form = DATA / (source or _choose_source(to))
     request = Request(to, form, out or Path("build/export", to), repository, private)
-    export_plan.fail([*request.check()])
-    base = params.read(Params).base
-    origin = lineage.read_lineage(form, base)
-    files = _list_files(request, base, origin)
+    export_plan.fail([*request.list_missing_files()])
+    settings = params.read(Params)
+    origin = lineage.read_lineage(form, settings.base)
+    problems = [*request.check(origin)]
+    files: list[ExportFile] = []
+    try:
+        files = _list_files(request, settings, origin)
+    except UserError as error:
+        problems.append(error.message)
     export_plan.print_files(files)
-    export_plan.fail([*_check_content(request, files, origin)])
+    export_plan.fail([*problems, *_check_files(request, files)])
     target = repository if to == "hub" else str(request.out)
     if not go:
         click.echo(f"dry run: nothing was written; GO=1 writes these files to {target}", err=True)
@@ -90,7 +111,7 @@ def main(
         message = f"Upload {form.name} model of commit {origin.commit[:12]}"
         click.echo(hub_upload.upload(repository, private, files, message))
     else:
-        _write_folder(request, base, origin, files)
+        _write_folder(request, settings, origin, files)
         click.echo(f"export: wrote {target}", err=True)
 
 
@@ -100,25 +121,26 @@ def _choose_source(to: str) -> str:
     return "quantized" if can_read else "merged"
 
 
-def _list_files(request: Request, base: BaseParams, origin: lineage.Lineage) -> list[ExportFile]:
+def _list_files(request: Request, settings: Params, origin: lineage.Lineage) -> list[ExportFile]:
     """Return the files of the export, with the card."""
     if request.to == "ollama":
-        licence = licences.read_base_licence(BASE, base)
+        licence = licences.read_base_licence(BASE, settings.base)
         files = ollama_form.list_files(request.form, ", ".join(licence.names))
     else:
         files = export_plan.list_form(request.form)
-    return [_write_card(request, base, origin, files), *files]
+    return [_write_card(request, settings, origin, files), *files]
 
 
 def _write_card(
-    request: Request, base: BaseParams, origin: lineage.Lineage, files: Sequence[ExportFile]
+    request: Request, settings: Params, origin: lineage.Lineage, files: Sequence[ExportFile]
 ) -> ExportFile:
     """Return the card of the export, which lists the other files."""
     text = exported_card.write_card(
         REPORT_CARD.read_text(encoding="utf-8"),
+        settings.report.title,
         request.form.name,
         read_results(DETAILS),
-        licences.read_base_licence(BASE, base),
+        licences.read_base_licence(BASE, settings.base),
         [*licences.list_data_licences(read_json(DATA_CARD))],
         origin,
         [(file.name, file.size) for file in files],
@@ -127,22 +149,9 @@ def _write_card(
     return ExportFile(CARD_FILE, text)
 
 
-def _check_content(
-    request: Request, files: Sequence[ExportFile], origin: lineage.Lineage
-) -> Iterator[str]:
+def _check_files(request: Request, files: Sequence[ExportFile]) -> Iterator[str]:
     """Yield the problems of the files and of their target."""
-    if stale := sorted(set(lineage.list_stale_paths())):
-        yield (
-            f"dvc.lock: does not match {_join(stale)}; run `dvc repro`, so that the model is what "
-            "the commit makes"
-        )
-    if request.to == "hub":
-        if origin.changes:
-            yield (
-                f"git: uncommitted changes in {_join(origin.changes)}; commit them, since the card "
-                "names the commit"
-            )
-    else:
+    if request.to != "hub":
         yield from export_plan.check_target(request.out, sum(file.size for file in files))
     yield from export_plan.find_private_texts(files)
 
@@ -153,14 +162,14 @@ def _join(paths: Sequence[str]) -> str:
 
 
 def _write_folder(
-    request: Request, base: BaseParams, origin: lineage.Lineage, files: Sequence[ExportFile]
+    request: Request, settings: Params, origin: lineage.Lineage, files: Sequence[ExportFile]
 ) -> None:
     """Write the export into its folder; the GGUF file comes first, since the card has its size."""
     with outputs.atomic_folder(request.out) as partial:
         if any(file.estimate for file in files):
             made = ollama_form.convert(request.form, partial)
             others = [made if file.estimate else file for file in files[1:]]
-            files = [_write_card(request, base, origin, others), *others]
+            files = [_write_card(request, settings, origin, others), *others]
             export_plan.fail([*export_plan.find_private_texts(files)])
         export_plan.write_files(files, partial)
 

@@ -17,6 +17,7 @@ FILES_HEADING = "\n## Files\n"
 
 def write_card(
     report_card: str,
+    title: str,
     variant: str,
     results: EvaluationResults,
     base: BaseLicence,
@@ -27,9 +28,9 @@ def write_card(
 ) -> str:
     """Return the card of one variant as README.md.
 
-    `report_card` is the card that the stage report wrote, `data` the licence of each source of
-    the data, `files` the names and sizes of the files beside the card. `is_converted` says that
-    the weights were converted after the evaluation.
+    `report_card` is the card that the stage report wrote, `title` the name of the model, `data`
+    the licence of each source of the data, `files` the names and sizes of the files beside the
+    card. `is_converted` says that the weights were converted after the evaluation.
     """
     from huggingface_hub import ModelCard
 
@@ -37,11 +38,10 @@ def write_card(
         card: Any = ModelCard(report_card)
     except ValueError as error:
         raise UserError(f"reports/model-card.md: {error}; run `dvc repro report`") from None
-    title = next(line for line in card.text.splitlines() if line.startswith("# "))
     card.data.license = base.names if len(base.names) > 1 else base.names[0]
     for key, value in base.more.items():
         card.data[key] = value
-    card.data.model_name = title.removeprefix("# ").replace("\\", "")
+    card.data.model_name = title
     card.data.eval_results = list(_list_results(card.data.pipeline_tag, variant, results)) or None
     if any(name.endswith(".gguf") for name, _ in files):
         card.data.library_name = "gguf"
@@ -67,12 +67,13 @@ def _list_results(task_type: str, variant: str, results: EvaluationResults) -> I
         if (value := results.variants[variant][task]["overall"][name]) is not None
     ]
     whole = results.variants[variant]
-    values += [("all tasks", name, whole[name]) for name in LIKELIHOOD_METRICS if name in whole]
+    values += [("all_tasks", name, whole[name]) for name in LIKELIHOOD_METRICS if name in whole]
     for task, name, value in values:
         yield EvalResult(
             task_type=task_type,
             dataset_type="custom",
             dataset_name=spell_out(task),
+            dataset_config=task,
             dataset_split="test",
             metric_type=name,
             metric_name=describe_metric(name).title,

@@ -43,7 +43,7 @@ def read_lineage(form: Path, base: BaseParams) -> Lineage:
         ) from None
     stages = parse_lock(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else {}
     hashes = {
-        path: value
+        path: value.removesuffix(".dir")
         for entry in stages.values()
         for kind in ("dep", "out")
         for path, value in locks.read_hashes(entry, kind).items()

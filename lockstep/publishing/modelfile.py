@@ -21,9 +21,6 @@ SAMPLING = {
 """Parameter of Ollama -> key of generation_config.json and its default in transformers, when
 `do_sample` is true; Ollama's own defaults differ."""
 
-RENAMED = {"repeat_penalty": ("repetition_penalty", 1.0), "num_predict": ("max_new_tokens", -1)}
-"""Parameter of Ollama -> key of generation_config.json and the value of a model without it."""
-
 
 def write_modelfile(
     weights: str,
@@ -63,11 +60,12 @@ def _list_parameters(
             yield name, default if value is None else value
     else:
         yield "temperature", 0
-    for name, (key, default) in RENAMED.items():
-        value = generation.get(key)
-        yield name, default if value is None else value
-    if generation.get("repetition_penalty") not in (None, 1.0):
+    penalty = generation.get("repetition_penalty")
+    yield "repeat_penalty", 1.0 if penalty is None else penalty
+    if penalty not in (None, 1.0):
         yield "repeat_last_n", -1  # transformers looks at all tokens, Ollama at the last 64
+    if limit := generation.get("max_new_tokens"):
+        yield "num_predict", limit
 
 
 def _quote(text: str) -> str:
