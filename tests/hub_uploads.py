@@ -38,6 +38,8 @@ class UploadHub(Hub):
         """Summaries of the commits."""
         self.refused: set[str] = set()
         """SHA-256 of the files whose upload fails once with status 400."""
+        self.stalls_at = ""
+        """SHA-256 of a file whose upload waits once until `release` is set."""
         self.bodies: list[bytes] = []
         """Body of each POST."""
         self.token = TOKEN
@@ -65,6 +67,8 @@ class UploadHandler(Handler):
         self.server.bodies.append(body)
         if path == "/api/validate-yaml":
             return self.validate(json.loads(body)["content"])
+        if path.startswith("/lfs/join/"):  # an address that gives the right by itself
+            return self.join(path.rsplit("/", 1)[1], json.loads(body)["parts"])
         if not self.may_write():
             return self.send(403, b'{"error": "not allowed"}')
         prefix = f"/api/models/{self.server.repository}"
@@ -77,8 +81,6 @@ class UploadHandler(Handler):
             self.reply({"transfer": "basic", "objects": objects})
         elif path == f"{prefix}/commit/main":
             self.commit([json.loads(line) for line in body.splitlines()])
-        elif path.startswith("/lfs/join/"):
-            self.join(path.rsplit("/", 1)[1], json.loads(body)["parts"])
         else:
             self.send(404)
 
@@ -89,6 +91,12 @@ class UploadHandler(Handler):
         if digest in self.server.refused:
             self.server.refused.remove(digest)
             return self.send(400)
+        if digest == self.server.stalls_at:
+            self.server.stalls_at = ""
+            self.server.stalled.set()
+            self.server.release.wait(20)
+            self.close_connection = True
+            return
         self.server.puts.append(digest)
         self.server.parts[path] = body
         if path == f"/lfs/{digest}":
@@ -115,11 +123,12 @@ class UploadHandler(Handler):
 
     def create(self, request: dict[str, Any]) -> None:
         name = f"{request['organization']}/{request['name']}"
+        url = {"url": f"{self.server.url}/{name}"}
         if self.server.repository == name:
-            return self.reply({"error": "You already created this model repo"}, 409)
+            return self.reply({"error": "You already created this model repo", **url}, 409)
         self.server.repository = name
         self.server.private = request.get("visibility") == "private"
-        self.reply({"url": f"{self.server.url}/{name}"})
+        self.reply(url)
 
     def choose_mode(self, file: dict[str, Any]) -> dict[str, Any]:
         large = file["path"].endswith((".safetensors", ".gguf"))

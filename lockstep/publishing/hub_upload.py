@@ -53,8 +53,8 @@ def upload(repository: str, private: bool, files: Sequence[ExportFile], message:
             api.preupload_lfs_files(repository, [addition], free_memory=False)
             click.echo(f"{repository}: {file.name}, {format_bytes(file.size)}", err=True)
         commit = api.create_commit(repository, additions, commit_message=message)
-        names = set(api.list_repo_files(repository)) - {file.name for file in files}
-    if others := sorted(names - {".gitattributes"}):
+        listed = {file.rfilename for file in api.repo_info(repository).siblings or []}
+    if others := sorted(listed - {".gitattributes", *(file.name for file in files)}):
         click.echo(f"{repository}: not part of this export: {', '.join(others)}", err=True)
     return str(commit.commit_url)
 
