@@ -49,24 +49,22 @@ class BaseLicence:
     """Where the licence is stated, as part of a sentence."""
     more: dict[str, str] = field(default_factory=dict)
     """license_name and license_link, which a licence that the hub calls `other` needs."""
-    files: list[str] = field(default_factory=list)
-    """Names of the base's files with licences and notices."""
 
 
 def read_base_licence(base: Path, settings: BaseParams) -> BaseLicence:
     """Return the licence in the base's card; unknown if the card has none that the hub knows."""
     files = sorted(path.name for path in base.iterdir() if LICENCE_FILE.fullmatch(path.name))
     if settings.source == "starter":
-        return BaseLicence([STARTER_LICENCE], "stated in data/starter/README.md", files=files)
+        return BaseLicence([STARTER_LICENCE], "stated in data/starter/README.md")
     metadata = _read_metadata(base / CARD)
     stated = metadata.get("license") or []
     names = [str(name).lower() for name in (stated if isinstance(stated, list) else [stated])]
     if names and HUB_LICENCES.issuperset(names):
         keys = ("license_name", "license_link")
         more = {key: str(metadata[key]) for key in keys if metadata.get(key)}
-        return BaseLicence(names, "stated in its card", more, files)
+        return BaseLicence(names, "stated in its card", more)
     if files:
-        return BaseLicence([UNKNOWN], f"see {' and '.join(files)} beside this card", files=files)
+        return BaseLicence([UNKNOWN], f"see {' and '.join(files)} beside this card")
     return BaseLicence([UNKNOWN], "its folder has neither a card with a licence nor a licence file")
 
 
