@@ -53,7 +53,7 @@ def upload(repository: str, private: bool, files: Sequence[ExportFile], message:
             api.preupload_lfs_files(repository, [addition], free_memory=False)
             click.echo(f"{repository}: {file.name}, {format_bytes(file.size)}", err=True)
         commit = api.create_commit(repository, additions, commit_message=message)
-        listed = {file.rfilename for file in api.repo_info(repository).siblings or []}
+        listed = {file.rfilename for file in api.model_info(repository).siblings or []}
     if others := sorted(listed - {".gitattributes", *(file.name for file in files)}):
         click.echo(f"{repository}: not part of this export: {', '.join(others)}", err=True)
     return str(commit.commit_url)
@@ -70,7 +70,7 @@ def _validate(card: Any) -> None:
 
 def _check_visibility(api: Any, repository: str, private: bool) -> None:
     """Raise UserError if an existing repository is public but should be private, or the reverse."""
-    if api.repo_info(repository).private != private:
+    if api.model_info(repository).private != private:
         state, setting = ("public", "PRIVATE=0") if private else ("private", "PRIVATE=1")
         raise UserError(
             f"{repository}: exists and is {state}; agree by {setting}, or name another by REPO="
