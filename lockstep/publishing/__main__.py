@@ -13,6 +13,8 @@ import click
 from lockstep import outputs, params
 from lockstep.errors import UserError
 from lockstep.hub.base_params import BaseParams
+from lockstep.hub.local_folder import CONFIG
+from lockstep.models import heads
 from lockstep.models.gguf_folder import is_gguf_folder
 from lockstep.params import Section
 from lockstep.publishing import (
@@ -144,9 +146,27 @@ def _write_card(
         [*licences.list_data_licences(read_json(DATA_CARD))],
         origin,
         [(file.name, file.size) for file in files],
-        is_converted=request.to == "ollama" and not is_gguf_folder(request.form),
+        _describe_usage(request),
     )
     return ExportFile(CARD_FILE, text)
+
+
+def _describe_usage(request: Request) -> str:
+    """Return sentences on what loads the files, and on how they differ from the scored ones."""
+    if is_gguf_folder(request.form):
+        return "llama.cpp and Ollama load `model.gguf`."
+    if request.to == "ollama":
+        return (
+            "Its weights were converted to Q8_0 after the evaluation: the results are those before "
+            "the conversion. llama.cpp and Ollama load `model.gguf`."
+        )
+    config = outputs.read_json(request.form / CONFIG)
+    kind = "Seq2SeqLM" if config.get("is_encoder_decoder") else "CausalLM"
+    if heads.read_head(request.form):
+        kind = "SequenceClassification"
+    library = config.get("quantization_config", {}).get("quant_method")
+    needs = f"; it needs {library}" if library else ""
+    return f"Load it with `transformers.AutoModelFor{kind}.from_pretrained`{needs}."
 
 
 def _check_files(request: Request, files: Sequence[ExportFile]) -> Iterator[str]:

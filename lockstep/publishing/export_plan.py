@@ -1,6 +1,7 @@
 """The files of an export: list them, check them, and write them into a folder."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,21 +67,31 @@ def print_files(files: Sequence[ExportFile]) -> None:
 
 
 def find_private_texts(files: Sequence[ExportFile]) -> Iterator[str]:
-    """Yield a problem for each file with a path of this clone or with the hub's token.
+    """Yield a problem for each file with the hub's token, or with a path of this machine.
 
-    The folder of the user counts in texts written for the export and in configurations; a
-    vocabulary may spell it by chance.
+    Paths count in texts written for the export and in configurations: a vocabulary may spell one.
     """
     token = os.environ.get("HF_TOKEN", "")
-    private = {str(Path.cwd()): "the path of this clone", token: "the value of HF_TOKEN"}
-    home = {f"{Path.home()}/": "a path in the folder of the user"}
     for file in files:
-        is_short = isinstance(file.source, str) or file.name.endswith("config.json")
         start = file.read_start()
-        for text, description in (private | home if is_short else private).items():
-            if text and text.encode() in start:
-                where = file.source if isinstance(file.source, Path) else file.name
-                yield f"{where}: contains {description}, which should stay here; remove it"
+        found = ["the value of HF_TOKEN"] if token and token.encode() in start else []
+        if isinstance(file.source, str) or file.name.endswith("config.json"):
+            found += [
+                description
+                for folder, description in (
+                    (Path.cwd(), "the path of this clone"),
+                    (Path.home(), "a path in the folder of the user"),
+                )
+                if _names_folder(start, folder)
+            ]
+        where = file.source if isinstance(file.source, Path) else file.name
+        yield from (f"{where}: contains {text}, which must stay here; remove it" for text in found)
+
+
+def _names_folder(content: bytes, folder: Path) -> bool:
+    """Whether a text contains the path of a folder; the root of the file system never counts."""
+    pattern = rf"(?<![\w.-]){re.escape(str(folder))}(?![\w-])".encode()
+    return len(folder.parts) > 1 and re.search(pattern, content) is not None
 
 
 def check_target(out: Path, needed: int) -> Iterator[str]:

@@ -24,13 +24,13 @@ def write_card(
     data: Sequence[tuple[str, str]],
     lineage: Lineage,
     files: Sequence[tuple[str, int]],
-    is_converted: bool = False,
+    usage: str,
 ) -> str:
     """Return the card of one variant as README.md.
 
     `report_card` is the card that the stage report wrote, `title` the name of the model, `data`
     the licence of each source of the data, `files` the names and sizes of the files beside the
-    card. `is_converted` says that the weights were converted after the evaluation.
+    card, `usage` sentences about them.
     """
     from huggingface_hub import ModelCard
 
@@ -50,7 +50,7 @@ def write_card(
         body,
         "\n".join(_write_licences(base, data)),
         "\n".join(_write_lineage(lineage)),
-        "\n".join(_write_files(variant, files, is_converted)),
+        "\n".join(_write_files(variant, files, usage)),
     ]
     card.text = "\n\n".join(sections) + "\n"
     return str(card)
@@ -107,14 +107,9 @@ def _write_lineage(lineage: Lineage) -> Iterator[str]:
     yield "\nDVC computes the MD5 of a folder over the names and the MD5 of its files (`dvc.lock`)."
 
 
-def _write_files(
-    variant: str, files: Sequence[tuple[str, int]], is_converted: bool
-) -> Iterator[str]:
+def _write_files(variant: str, files: Sequence[tuple[str, int]], usage: str) -> Iterator[str]:
     yield "## Files\n"
-    yield f"This is the {variant} model of the results above.\n"
-    if is_converted:
-        yield "Its weights were converted to Q8_0 after the evaluation: the results above are those"
-        yield "before the conversion.\n"
+    yield f"This is the {variant} model of the results above. {usage}\n"
     yield "| file | size |"
     yield "|---|--:|"
     for name, size in files:

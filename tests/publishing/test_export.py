@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from dvc.repo import Repo
 
+from lockstep.models.gguf_folder import GGUF_FILE
+from lockstep.models.heads import HEAD_FILE
 from tests.publishing.conftest import run_git
 
 Export = Callable[..., Result]
@@ -53,6 +56,8 @@ def test_the_folder_has_the_model_and_its_card_as_copies(export: Export, clone: 
     result = export("folder", "--go")
     assert (result.exit_code, result.stderr) == (0, "export: wrote build/export/folder\n")
     assert list_names(OUT) == MODEL_FILES
+    card = (OUT / "README.md").read_text()
+    assert "Load it with `transformers.AutoModelForCausalLM.from_pretrained`.\n" in card
     for name in MODEL_FILES[1:]:
         assert (OUT / name).read_bytes() == (clone / "data/quantized" / name).read_bytes()
         assert not (OUT / name).samefile(clone / "data/quantized" / name)
@@ -62,16 +67,12 @@ def test_source_and_target_can_be_chosen(export: Export, clone: Path) -> None:
     with (clone / "data/merged/config.json").open("a") as stream:
         stream.write(" ")
     run_git(clone, "commit", "--quiet", "--allow-empty", "-m", "x")
-    from dvc.repo import Repo
-
     Repo().commit(force=True)
     assert export("folder", "--source", "merged", "--out", "elsewhere", "--go").exit_code == 0
     assert Path("elsewhere/config.json").read_bytes().endswith(b" ")
 
 
 def test_licence_files_travel(export: Export, clone: Path) -> None:
-    from dvc.repo import Repo
-
     (clone / "data/quantized/LICENSE").write_text("Terms of the base")
     Repo().commit(force=True)
     assert export("folder", "--go").exit_code == 0
@@ -158,8 +159,6 @@ def test_an_interrupted_copy_leaves_no_folder(
 def test_the_token_and_the_folder_of_the_user_may_not_leave(
     export: Export, clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dvc.repo import Repo
-
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("HOME", "/home/anna")
     for name, text in (("config.json", "/home/anna/x"), ("tokenizer_config.json", "hf_secret")):
@@ -172,6 +171,44 @@ def test_the_token_and_the_folder_of_the_user_may_not_leave(
         "data/quantized/tokenizer_config.json",
     ]
     assert "hf_secret" not in "".join(errors)
+
+
+def test_a_name_that_contains_a_path_is_no_path(
+    export: Export, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may have its home in /app, and an owner on the hub may be called so."""
+    monkeypatch.setenv("HOME", "/app")
+    path = clone / "data/quantized/config.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps(values | {"x": "org/app, /apple, /app-store"}))
+    Repo().commit(force=True)
+    assert export("folder").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "file", "sentence"),
+    [
+        ({"is_encoder_decoder": True}, "", "`transformers.AutoModelForSeq2SeqLM.from_pretrained`."),
+        (
+            {"quantization_config": {"quant_method": "bitsandbytes"}},
+            "",
+            "`transformers.AutoModelForCausalLM.from_pretrained`; it needs bitsandbytes.",
+        ),
+        ({}, HEAD_FILE, "`transformers.AutoModelForSequenceClassification.from_pretrained`."),
+        ({}, GGUF_FILE, "llama.cpp and Ollama load `model.gguf`."),
+    ],
+)
+def test_the_card_says_what_loads_the_model(
+    config: dict[str, object], file: str, sentence: str, export: Export, clone: Path
+) -> None:
+    path = clone / "data/quantized/config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    if file:
+        head = {"problem": "single_label_classification", "labels": ["a", "b"]}
+        (clone / "data/quantized" / file).write_text(json.dumps(head))
+    Repo().commit(force=True)
+    assert export("folder", "--go").exit_code == 0
+    assert f"{sentence}\n" in (OUT / "README.md").read_text()
 
 
 def test_a_folder_without_git_has_no_commit_to_name(export: Export, clone: Path) -> None:

@@ -1,7 +1,5 @@
 """The card that travels: the report's text, with metadata that the hub accepts."""
 
-import re
-
 import pytest
 from huggingface_hub import ModelCard
 
@@ -38,7 +36,6 @@ def write(
     base: BaseLicence = BaseLicence(["apache-2.0"], "stated in its card"),  # noqa: B008 - frozen
     changes: list[str] | None = None,
     file: str = "model.safetensors",
-    is_converted: bool = False,
 ) -> str:
     return write_card(
         REPORT,
@@ -49,7 +46,7 @@ def write(
         [("intent.csv", "CC0"), ("a|b.csv", "not stated")],
         Lineage(COMMIT, changes or [], [("raw data", "`data/raw`, MD5 00ff")]),
         [(file, 3_000_000)],
-        is_converted,
+        "Load it so.",
     )
 
 
@@ -123,8 +120,7 @@ def test_other_licences(base: BaseLicence, metadata: dict[str, object], text: st
     assert text in card and list_card_errors(card) == []
 
 
-def test_a_gguf_file_has_its_library_and_a_conversion_is_stated() -> None:
-    card = write(file="model.gguf", is_converted=True)
+def test_a_gguf_file_has_its_library() -> None:
+    card = write(file="model.gguf")
     assert ModelCard(card).data.library_name == "gguf"
-    assert re.search(r"converted to Q8_0 after the evaluation", card)
-    assert "converted" not in write(file="model.gguf")
+    assert "This is the merged model of the results above. Load it so.\n" in card
