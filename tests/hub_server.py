@@ -1,4 +1,7 @@
-"""A local server with the part of the hub's HTTP API that a download needs."""
+"""A local server with the part of the hub's HTTP API that a download needs.
+
+tests/hub_uploads.py adds the part that an upload needs.
+"""
 
 import hashlib
 import json
@@ -24,9 +27,10 @@ class Hub(ThreadingHTTPServer):
     """The part of the hub's HTTP API that huggingface_hub uses to download files."""
 
     daemon_threads = True
+    handler: type[BaseHTTPRequestHandler]
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, str, str | None]] = []
         """Method, file and Range header of each request for a file."""
@@ -129,6 +133,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.stalled.set()
             self.server.release.wait(20)
         self.close_connection = incomplete
+
+
+Hub.handler = Handler
 
 
 def make_environment(url: str, home: Path) -> dict[str, str]:

@@ -170,12 +170,12 @@ def lock_downloads(parent: Path) -> Iterator[None]:
 @contextmanager
 def connect(repository: Repository) -> Iterator[None]:
     """Allow the network for one download; its errors become a UserError."""
-    with _allow_network(), _explain_errors(repository):
+    with allow_network(), _explain_errors(repository):
         yield
 
 
 @contextmanager
-def _allow_network() -> Iterator[None]:
+def allow_network() -> Iterator[None]:
     """Lift HF_HUB_OFFLINE, which lockstep.cli.runner sets for every stage, for one download.
 
     huggingface_hub reads the variable once, at import, into a constant. hf-xet is disabled,
@@ -205,13 +205,13 @@ def _explain_errors(repository: Repository) -> Iterator[None]:
         ) from None
     except (OSError, ValueError, httpx2.RequestError) as error:  # the library's own are OSErrors
         cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else error
-        reason = _explain_error(cause or error, repository.kind, constants.ENDPOINT)
+        reason = explain_error(cause or error, repository.kind, constants.ENDPOINT)
         if reason is None:
             raise
         raise UserError(f"{repository}: {reason}") from None
 
 
-def _explain_error(error: BaseException, kind: str, endpoint: str) -> str | None:
+def explain_error(error: BaseException, kind: str, endpoint: str) -> str | None:
     """Return what went wrong and what to do; None if the hub and the network are not to blame."""
     import httpx2
     from huggingface_hub import errors

@@ -11,6 +11,12 @@ from pathlib import Path
 from lockstep import outputs
 from lockstep.errors import UserError
 
+CARD = "README.md"
+"""Card of a model, whose metadata names its licence."""
+LICENCE_FILE = re.compile(
+    r"(licen[cs]e|notice|copying|use_policy)([-_][\w-]+)*(\.txt|\.md)?", re.IGNORECASE
+)
+"""Names of files with the terms of a model, which must travel with copies of it."""
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -53,7 +59,7 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 
 
 def copy_model(source: Path, into: Path) -> None:
-    """Copy configuration, tokenizer and safetensors weights of a model into the folder `into`.
+    """Copy configuration, tokenizer, safetensors weights and terms of a model into `into`.
 
     The copies must not be hard links to files that the user can still write: DVC makes every
     file that it caches read-only, whatever its name, and an edit in place would change the cache
@@ -77,7 +83,7 @@ def list_files(folder: Path) -> set[str]:
 
 
 def list_small_files(names: Collection[str], where: str) -> list[str]:
-    """Return the configuration and tokenizer files among `names`, and the index of shards.
+    """Return the configuration and tokenizer files among `names`, its terms and index of shards.
 
     Raise UserError if configuration, weights or tokenizer are missing. `names` may be the listing
     of a repository on the hub, so this is known before anything is downloaded. `where` names the
@@ -90,8 +96,9 @@ def list_small_files(names: Collection[str], where: str) -> list[str]:
     if not any(tokenizer <= set(names) for tokenizer in TOKENIZERS):
         raise UserError(f"{where}: no tokenizer.json or tokenizer.model; add the tokenizer's files")
     templates = [name for name in sorted(names) if _CHAT_TEMPLATE.fullmatch(name)]
+    terms = [name for name in sorted(names) if name == CARD or LICENCE_FILE.fullmatch(name)]
     index = [INDEX] * (WEIGHTS not in names)
-    return [name for name in SMALL_FILES if name in names] + templates + index
+    return [name for name in SMALL_FILES if name in names] + templates + terms + index
 
 
 def list_weight_files(names: Collection[str], folder: Path, where: str) -> list[str]:

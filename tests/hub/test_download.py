@@ -107,9 +107,12 @@ def client(hub: Hub, tmp_path: Path) -> Client:
     return Client(tmp_path, hub.url)
 
 
-def test_weights_config_and_tokenizer_are_downloaded_and_nothing_else(hub: Hub, client: Client):
+def test_weights_config_tokenizer_and_terms_are_downloaded_and_nothing_else(
+    hub: Hub, client: Client
+):
+    hub.files |= {"README.md": b"card", "LICENSE.txt": b"terms"}
     expected = dict(hub.files)
-    others = ("pytorch_model.bin", "modeling_x.py", "README.md", "consolidated.safetensors")
+    others = ("pytorch_model.bin", "modeling_x.py", "notes.md", "consolidated.safetensors")
     hub.files |= dict.fromkeys((*others, "onnx/model.safetensors"), b"x")
     client.succeed()
     assert {path.name: path.read_bytes() for path in client.output.iterdir()} == expected

@@ -23,13 +23,21 @@ def list_names(folder: Path) -> list[str]:
 
 
 def test_only_the_model_s_own_files_are_copied(model: Path, output_folder: Path):
-    for other in ("pytorch_model.bin", "modeling_x.py", "README.md", "consolidated.safetensors"):
+    for other in ("pytorch_model.bin", "modeling_x.py", "notes.md", "consolidated.safetensors"):
         (model / other).write_bytes(b"x")
     copy_model(model, output_folder)
     assert list_names(output_folder) == MODEL_FILES
     assert all(
         (output_folder / name).read_bytes() == (model / name).read_bytes() for name in MODEL_FILES
     )
+
+
+def test_the_card_and_the_terms_are_copied(model: Path, output_folder: Path):
+    terms = ["LICENSE", "LICENSE-MODEL.md", "NOTICE.txt", "README.md", "USE_POLICY.md"]
+    for name in [*terms, "license_check.py", "LICENSE.pdf", "licensed.txt"]:
+        (model / name).write_bytes(b"x")
+    copy_model(model, output_folder)
+    assert list_names(output_folder) == sorted([*terms, *MODEL_FILES])
 
 
 def test_the_shards_that_the_index_names_are_copied(sharded_model: Path, output_folder: Path):
