@@ -8,14 +8,14 @@ that PEFT merges and transformers saves.
 import ctypes
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lockstep import outputs
 from lockstep.errors import UserError, report_load_errors
-from lockstep.merging import adapter_folder, skeleton, weight_groups
+from lockstep.merging import adapter_folder, skeleton, weight_files, weight_groups
 from lockstep.merging.layer_differences import LayerDifferences, build_inputs
 from lockstep.merging.weight_groups import Group
 from lockstep.models import saving
@@ -100,7 +100,7 @@ class _Merger:
     def __init__(self, source: Source) -> None:
         self.source, self.model = source, source.model
         self.state = self.model.state_dict()
-        self.files = _list_files(source.folder)
+        self.files = weight_files.list_files(source.folder)
         filled, self.layers = self.model, {}
         if source.adapter:
             filled = skeleton.fill_with_placeholders(self.model)
@@ -113,7 +113,7 @@ class _Merger:
                 raise NotShardableError("a soft prompt is computed by the whole model")
             self.layers = weight_groups.find_adapted_layers(filled)
         with report_load_errors(f"{source.folder}: the model"):
-            headers = _read_headers(self.files)
+            headers = weight_files.read_headers(self.files)
             self.groups = weight_groups.group_weights(self.model, headers, self.layers)
         self.group_by_tensor: dict[str, Group] = {}
 
@@ -157,14 +157,7 @@ class _Merger:
 
     def _read(self, group: Group) -> dict[str, Any]:
         """Return the parameters that the files hold; raise UserError if one holds NaN."""
-        from safetensors import safe_open
-
-        slices: dict[str, Any] = {}
-        for path in {self.files[name] for name in group.sources}:
-            with safe_open(path, framework="pt") as file:
-                names = [name for name in group.sources if self.files[name] == path]
-                slices |= {name: file.get_slice(name) for name in names}
-        weights = weight_groups.convert_tensors(self.model, slices, "cpu")
+        weights = weight_files.read_parameters(self.model, self.files, group.sources)
         for name, tensor in weights.items():
             adapter_folder.check_finite(tensor, f"{self.source.folder}: {name}")
         return weights
@@ -249,28 +242,3 @@ def _find_owner(model: Any, name: str) -> tuple[Any, str]:
 
 def _set(owner: tuple[Any, str], tensor: Any) -> None:
     setattr(*owner, tensor)
-
-
-def _list_files(folder: Path) -> dict[str, Path]:
-    """Return the file of each tensor of a model folder, by its name."""
-    from safetensors import safe_open
-
-    files: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with report_load_errors(f"{path}: the weights"), safe_open(path, framework="pt") as file:
-            files |= dict.fromkeys(file.keys(), path)
-    return files
-
-
-def _read_headers(files: Mapping[str, Path]) -> dict[str, Any]:
-    """Return all tensors of the weight files as empty ones on the meta device."""
-    import torch
-    from safetensors import safe_open
-
-    tensors: dict[str, Any] = {}
-    for path in dict.fromkeys(files.values()):
-        with safe_open(path, framework="pt") as file:
-            names: Iterable[str] = file.keys()
-            shapes = {name: file.get_slice(name).get_shape() for name in names}
-        tensors |= {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    return tensors

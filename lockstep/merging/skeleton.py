@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.merging import adapter_folder
+from lockstep.merging import adapter_folder, weight_files
 from lockstep.models import lean_imports, loading
 from lockstep.models.heads import Head
 from lockstep.models.loading import Dtype
@@ -17,9 +17,12 @@ from lockstep.models.loading import Dtype
 def load_meta_model(folder: Path, dtype: Dtype, attention: str, head: Head | None) -> Any:
     """Load a model's structure, precisions and names, with all tensors on the meta device.
 
-    All checks of loading are made; of the weight files only the headers are read.
+    All checks of loading are made; of the weight files only the headers are read, and parameters
+    that they hold twice because they are tied.
     """
-    return loading.load_model(folder, dtype, attention, "meta", head=head)
+    model = loading.load_model(folder, dtype, attention, "meta", head=head)
+    weight_files.tie_equal_parameters(model, folder)
+    return model
 
 
 def fill_with_placeholders(model: Any) -> Any:
@@ -38,7 +41,7 @@ def fill_with_placeholders(model: Any) -> Any:
                     continue
                 if id(tensor) not in placeholders:
                     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
-                    zeros = torch.zeros(1, dtype=dtype).expand(tensor.shape)
+                    zeros = torch.zeros((), dtype=dtype).expand(tensor.shape)
                     if isinstance(tensor, torch.nn.Parameter):
                         zeros = torch.nn.Parameter(zeros, requires_grad=False)
                     placeholders[id(tensor)] = zeros
