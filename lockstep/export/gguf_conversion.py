@@ -95,7 +95,8 @@ def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
     if method != "gguf_f16" and quantized < MIN_QUANTIZED_SHARE * parameters:
         raise UserError(
             f"params.yaml: quantize.method: {method} can quantize {quantized / parameters:.0%} of "
-            "the parameters only, those in rows of a multiple of 32; set it to gguf_f16 or nf4"
+            "the parameters only, those in rows of a multiple of 32; set quantize.method to "
+            "gguf_f16 or nf4"
         )
     _check_disk(target, sum(size for *_, size in sizes))
     writer.write_header_to_file(path=target)
