@@ -115,13 +115,20 @@ def _check_all_parameters(first: bool) -> None:
 
 
 def _check_output(arguments: dict[str, Any]) -> None:
-    """Raise UserError if the output is, contains or lies in an input."""
+    """Raise UserError if the output overlaps with an input, or cannot be written."""
     paths = {name: Path(v).resolve() for name, v in arguments.items() if isinstance(v, Path)}
     out = paths.pop("out", None)
     for name, path in paths.items():
         if out is not None and (out == path or out in path.parents or path in out.parents):
             raise UserError(
                 f"{arguments['out']}: overlaps with the input {name.upper()}; name another output"
+            )
+    if out is not None:
+        parent = next(folder for folder in out.parents if folder.exists())
+        if not os.access(parent, os.W_OK):
+            raise UserError(
+                f"{arguments['out']}: {parent} is read-only; make it writable or name another "
+                "output"
             )
 
 

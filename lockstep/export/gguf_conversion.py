@@ -1,7 +1,6 @@
 """Write a merged model as a GGUF file with llama.cpp's converter."""
 
 import logging
-import shutil
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.export import gguf_check
-from lockstep.models import heads, loading, seq2seq, soft_prompt
+from lockstep.models import heads, loading, seq2seq, soft_prompt, weight_check
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.gguf_folder import GGUF_FILE, OTHER_METHODS, GgufMethod
 from lockstep.models.quantization import WrittenForm
@@ -95,9 +94,10 @@ def write_gguf(merged: Path, target: Path, method: GgufMethod) -> GgufSummary:
     if method != "gguf_f16" and quantized < MIN_QUANTIZED_SHARE * parameters:
         raise UserError(
             f"params.yaml: quantize.method: {method} can quantize {quantized / parameters:.0%} of "
-            "the parameters only, those in rows of a multiple of 32; set it to gguf_f16 or nf4"
+            "the parameters only, those in rows of a multiple of 32; set quantize.method to "
+            "gguf_f16 or nf4"
         )
-    _check_disk(target, sum(size for *_, size in sizes))
+    weight_check.check_space(target.parent, sum(size for *_, size in sizes))
     writer.write_header_to_file(path=target)
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -185,12 +185,3 @@ def _count_parameters(tensor: Any) -> int:
 
     block, block_bytes = gguf.GGML_QUANT_SIZES[tensor.dtype]
     return int(tensor.nbytes // block_bytes * block)
-
-
-def _check_disk(target: Path, size: int) -> None:
-    """Raise UserError if the disk has no space for a file of `size` bytes."""
-    free = shutil.disk_usage(target.parent).free
-    if free < size:
-        raise UserError(
-            f"{target.parent}: {size:,} bytes are needed, {free:,} are free; make space"
-        )

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
+from lockstep.models import weight_check
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -26,32 +26,13 @@ def check_folder(folder: Path) -> None:
 
     PEFT would read a pickle, or ask the hub, if the safetensors file were missing.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not folder.is_dir():
         raise UserError(f"{folder}: not found; put the adapter there or correct merge.adapters")
     read_config(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"{folder}: has no {WEIGHTS}; {_NO_PICKLES}")
-    try:
-        with safe_open(weights, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (a safetensors file cannot be iterated)
-                check_finite(file.get_tensor(name), f"{weights}: {name}")
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{weights}: not a complete safetensors file ({error}); copy it again"
-        ) from None
-
-
-def check_finite(tensor: Any, where: str) -> None:
-    """Raise UserError if a tensor holds NaN or infinity; `where` is its file and name."""
-    if not (tensor.is_floating_point() and tensor.numel()):
-        return
-    extremes = [float(extreme) for extreme in tensor.aminmax()]  # isfinite would take memory
-    if not all(map(math.isfinite, extremes)):
-        kind = "NaN" if any(map(math.isnan, extremes)) else "infinity"
-        raise UserError(f"{where} holds {kind}; copy the weights again or train them anew")
+    weight_check.check_file(weights, "copy it again")
 
 
 def describe_adapter(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lockstep.merging.layer_differences import LayerDifferences
 from lockstep.merging.merge_params import MergeParams
 from lockstep.merging.parity import MergeDifferences, Prompt
 from lockstep.merging.shard_merge import NotShardableError, Source
-from lockstep.models import base_format, heads, loading, placement, saving
+from lockstep.models import base_format, heads, loading, placement, saving, weight_check
 from lockstep.models.heads import Head
 
 
@@ -129,5 +129,5 @@ class Merge:
     def _save_whole(self, model: Any, out: Path) -> None:
         """Write a model that is in memory."""
         size = sum(p.numel() * p.element_size() for p in model.parameters())
-        shard_merge.check_disk(out, size)
+        weight_check.check_space(out, size)
         saving.save_model(model, out, self.max_shard_gb)

@@ -44,9 +44,15 @@ def encode_prompts(
     """Return the token ids of `number` prompts, sampled evenly from the records.
 
     Plain text has no prompt, so the text itself is taken. `with_targets` adds the targets that a
-    sequence-to-sequence model needs.
+    sequence-to-sequence model needs. Raise UserError if there are no records to take them from.
     """
-    sample = records.sample_evenly(list(rows), number)
+    rows = list(rows)
+    if number and not rows:
+        raise UserError(
+            "the validation split has no prompts to compare the logits of; raise "
+            "prepare.split.validation in params.yaml, or set merge.parity to layers"
+        )
+    sample = records.sample_evenly(rows, number)
     if with_targets:
         return [seq2seq.encode_pair(tokenizer, record, MAX_PROMPT_TOKENS) for record in sample]
     return [

@@ -6,7 +6,6 @@ that PEFT merges and transformers saves.
 """
 
 import ctypes
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import Any
 
 from lockstep import outputs
 from lockstep.errors import UserError, report_load_errors
-from lockstep.merging import adapter_folder, skeleton, weight_files, weight_groups
+from lockstep.merging import skeleton, weight_files, weight_groups
 from lockstep.merging.layer_differences import LayerDifferences, build_inputs
 from lockstep.merging.weight_groups import Group
-from lockstep.models import saving
+from lockstep.models import saving, weight_check
 
 ADAPTER = "default"
 """Name that PEFT gives to an adapter."""
@@ -52,7 +51,7 @@ def write_shards(source: Source, out: Path, max_shard_gb: float) -> None:
 
     merger = _Merger(source)
     plan = merger.plan_tensors()
-    check_disk(out, sum(tensor.nbytes for tensor in plan.values()))
+    weight_check.check_space(out, sum(tensor.nbytes for tensor in plan.values()))
     shards = split_torch_state_dict_into_shards(plan, max_shard_size=f"{max_shard_gb}GB")
     pending: dict[str, Any] = {}
     for file, names in shards.filename_to_tensors.items():
@@ -76,16 +75,6 @@ def _return_free_memory() -> None:
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
 
 
-def check_disk(out: Path, needed: int) -> None:
-    """Raise UserError if the disk of a folder has less than `needed` bytes free."""
-    free = shutil.disk_usage(out).free
-    if needed > free:
-        raise UserError(
-            f"{out.parent}: the merged weights need {needed:,} bytes, and {free:,} are free; make "
-            "room (`dvc gc` removes old outputs)"
-        )
-
-
 def _write_configuration(model: Any, out: Path) -> None:
     """Write config.json as transformers' `save_pretrained` does."""
     model.config.dtype = str(model.dtype).removeprefix("torch.")
@@ -104,7 +93,7 @@ class _Merger:
         filled, self.layers = self.model, {}
         if source.adapter:
             filled = skeleton.fill_with_placeholders(self.model)
-        self.owners = {name: _find_owner(filled, name) for name in self.state}
+        self.owners = {name: weight_groups.find_owner(filled, name) for name in self.state}
         self.placeholders = {name: getattr(*owner) for name, owner in self.owners.items()}
         if source.adapter:
             adapters = {ADAPTER: source.adapter}
@@ -159,7 +148,7 @@ class _Merger:
         """Return the parameters that the files hold; raise UserError if one holds NaN."""
         weights = weight_files.read_parameters(self.model, self.files, group.sources)
         for name, tensor in weights.items():
-            adapter_folder.check_finite(tensor, f"{self.source.folder}: {name}")
+            weight_check.check_finite(tensor, f"{self.source.folder}: {name}")
         return weights
 
     def _merge(self, group: Group, weights: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,20 +163,20 @@ class _Merger:
             if getattr(*self.owners[name]) is self.placeholders[name]:
                 tensor = weights[name]
                 tensor = tensor.float() if tensor.is_floating_point() else tensor
-                _set(self.owners[name], torch.nn.Parameter(tensor, requires_grad=False))
+                setattr(*self.owners[name], torch.nn.Parameter(tensor, requires_grad=False))
         merged = {name: self._merge_layer(name, self.layers[name]) for name in group.layers}
         values = {}
         for name in saved:
             layer = next((layer for layer in merged if name.startswith(f"{layer}.")), None)
             module, attribute = (
-                _find_owner(merged[layer], name.removeprefix(f"{layer}."))
+                weight_groups.find_owner(merged[layer], name.removeprefix(f"{layer}."))
                 if layer
                 else self.owners[name]
             )
             value = getattr(module, attribute)
             values[name] = weights[name] if value is self.placeholders[name] else value.detach()
         for name in weights:
-            _set(self.owners[name], self.placeholders[name])
+            setattr(*self.owners[name], self.placeholders[name])
         return values
 
     def _merge_layer(self, name: str, layer: Any) -> Any:
@@ -232,13 +221,3 @@ class _Merger:
         tokens = getattr(self.layers[name], "token_adapter", None)
         if not (tokens is not None and tokens.tied_adapter):
             raise NotShardableError(f"{name} shares its weights with another layer")
-
-
-def _find_owner(model: Any, name: str) -> tuple[Any, str]:
-    """Return the module that holds a parameter or buffer, and the name in it."""
-    path, _, attribute = name.rpartition(".")
-    return model.get_submodule(path), attribute
-
-
-def _set(owner: tuple[Any, str], tensor: Any) -> None:
-    setattr(*owner, tensor)

@@ -73,6 +73,6 @@ def tie_equal_parameters(model: Any, folder: Path) -> None:
         with report_load_errors(f"{folder}: the model"):
             values = read_parameters(model, files, names)
         if torch.equal(values[target], values[source]):
-            weight_groups.set_tensor(model, target, model.get_parameter(source))
+            setattr(*weight_groups.find_owner(model, target), model.get_parameter(source))
         else:
             del tied[target]

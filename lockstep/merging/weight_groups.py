@@ -111,7 +111,7 @@ def convert_tensors(model: Any, tensors: Mapping[str, Any], device: str) -> dict
     after = _get_tensors(model)
     converted = {name: after[name] for name in after if after[name] is not before[name]}
     for name in converted:
-        set_tensor(model, name, before[name])
+        setattr(*find_owner(model, name), before[name])
     return {name: tensor.detach() for name, tensor in converted.items()}
 
 
@@ -123,7 +123,7 @@ def _get_tensors(model: Any) -> dict[str, Any]:
     }
 
 
-def set_tensor(model: Any, name: str, tensor: Any) -> None:
-    """Put a parameter or buffer in the place of another."""
+def find_owner(model: Any, name: str) -> tuple[Any, str]:
+    """Return the module that holds a parameter or buffer, and the name in it."""
     path, _, attribute = name.rpartition(".")
-    setattr(model.get_submodule(path), attribute, tensor)
+    return model.get_submodule(path), attribute

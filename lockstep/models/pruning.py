@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.models import loading, placement, saving
+from lockstep.models import loading, placement, saving, weight_check
 from lockstep.models.quantization import QuantizeParams, WrittenForm
 
 GROUP = 4
@@ -18,6 +18,7 @@ def write_pruned_model(
     """Write the merged model with zeros in its own precision, which everything can load."""
     import torch
 
+    weight_check.check_space(out, saving.count_weight_bytes(merged))
     model = loading.load_model(merged, "auto", attention, placement.choose_devices(merged))
     matrices = list(iterate_matrices(model))
     if not matrices:

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from lockstep.errors import UserError
-from lockstep.models import compute, lean_imports, loading, placement, saving, weight_counts
+from lockstep.models import (
+    compute,
+    lean_imports,
+    loading,
+    placement,
+    saving,
+    weight_check,
+    weight_counts,
+)
 from lockstep.models.gguf_folder import GgufMethod
 from lockstep.models.heads import Head
 from lockstep.params import MixedPrecision, PositiveInt, Precision, Section
@@ -72,6 +80,7 @@ def write_quantized_model(
     """Write the merged model in 4 or 8 bits; raise UserError where that cannot work."""
     config = build_config(settings.method, settings.double_quantization, settings.precision)
     counts, size = check_quantization(merged, head, settings, config)
+    weight_check.check_space(out, size)
     devices = placement.choose_devices(merged, size)
     model = loading.load_model(merged, "auto", attention, devices, config)
     layers = count_quantized_layers(model)

@@ -95,10 +95,12 @@ def _names_folder(content: bytes, folder: Path) -> bool:
 
 
 def check_target(out: Path, needed: int) -> Iterator[str]:
-    """Yield a problem if the target exists or its disk has too little space."""
+    """Yield a problem if the target exists, or its disk is read-only or has too little space."""
     if out.exists():
         yield f"{out}: exists; move it away or name another folder by OUT=…"
     parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not os.access(parent, os.W_OK):
+        yield f"{out}: {parent} is read-only; make it writable or name another folder by OUT=…"
     free = shutil.disk_usage(parent).free
     if needed > free:
         yield (

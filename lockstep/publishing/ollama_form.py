@@ -11,7 +11,7 @@ from lockstep.errors import UserError
 from lockstep.export import gguf_conversion
 from lockstep.hub.local_folder import LICENCE_FILE
 from lockstep.models import context, loading
-from lockstep.models.gguf_folder import GGUF_FILE, GgufMethod, is_gguf_folder
+from lockstep.models.gguf_folder import GGUF_FILE, OTHER_METHODS, GgufMethod, is_gguf_folder
 from lockstep.publishing import chat_formats, modelfile
 from lockstep.publishing.export_plan import ExportFile
 
@@ -75,7 +75,7 @@ def _name_remedy() -> Iterator[None]:
         yield
     except UserError as error:
         message = error.message.removeprefix("params.yaml: quantize.method: ")
-        raise UserError(message.replace(gguf_conversion.REMEDY, "use TO=folder")) from None
+        raise UserError(message.replace(OTHER_METHODS, "use TO=folder")) from None
 
 
 def _read_generation(folder: Path) -> dict[str, Any]:

@@ -136,6 +136,22 @@ def test_a_file_at_the_output_path_is_not_overwritten(workspace: Path) -> None:
     assert (workspace / "out").read_text() == "notes"
 
 
+def test_a_read_only_folder_is_an_error_before_the_stage_does_work(workspace: Path) -> None:
+    """The kernel lets root write into any folder, so its answer is replaced."""
+    script = (
+        "import os, runpy; os.access = lambda path, mode: False; "
+        "runpy.run_path('command.py', run_name='__main__')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, "refuse", "out"],
+        cwd=workspace, env=make_environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == MISTAKE
+    assert result.stderr == (
+        f"error: out: {workspace} is read-only; make it writable or name another output\n"
+    )
+
+
 def test_a_full_disk_exits_with_2_and_keeps_the_old_output(workspace: Path) -> None:
     (workspace / "out").mkdir()
     (workspace / "out" / "old").write_text("old")

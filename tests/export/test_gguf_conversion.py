@@ -88,7 +88,7 @@ def test_a_full_disk_is_found_before_anything_is_written(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(9, 9, 6_000_000))
-    with pytest.raises(UserError, match=r": 6,\d{3},\d{3} bytes are needed, 6,000,000 are free;"):
+    with pytest.raises(UserError, match=r"need 6,\d{3},\d{3} bytes, and 6,000,000 are free;"):
         write_gguf(STARTER, tmp_path / "model.gguf", "gguf_f16")
     assert not (tmp_path / "model.gguf").exists()
     write_gguf(STARTER, tmp_path / "model.gguf", "gguf_q8_0")

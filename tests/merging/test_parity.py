@@ -155,3 +155,9 @@ def test_the_prompt_of_plain_text_is_the_text(tokenizer: ChatTokenizer):
     )
     (ids,) = parity.encode_prompts(tokenizer, [record], 3)
     assert tokenizer.pretrained.decode(ids).endswith("where is it<|im_end|>")
+
+
+def test_an_empty_validation_split_has_no_prompts_to_compare(tokenizer: ChatTokenizer):
+    with pytest.raises(UserError, match=r"no prompts .* raise prepare\.split\.validation"):
+        parity.encode_prompts(tokenizer, [], 32)
+    assert not parity.encode_prompts(tokenizer, [], 0)

@@ -141,6 +141,15 @@ def test_too_little_space_is_noticed_before_anything_is_written(
     assert not Path("build").exists()
 
 
+def test_a_read_only_target_is_noticed_by_the_dry_run(
+    export: Export, clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel lets root write into any folder, so its answer is replaced."""
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != clone)
+    (error,) = list_errors(export("folder"))
+    assert error.startswith(f"build/export/folder: {clone} is read-only; make it writable")
+
+
 def test_an_interrupted_copy_leaves_no_folder(
     export: Export, clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +215,8 @@ def test_the_card_says_what_loads_the_model(
     if file:
         head = {"problem": "single_label_classification", "labels": ["a", "b"]}
         (clone / "data/quantized" / file).write_text(json.dumps(head))
+    if file == GGUF_FILE:
+        (clone / "data/quantized/model.safetensors").unlink()
     Repo().commit(force=True)
     assert export("folder", "--go").exit_code == 0
     assert f"{sentence}\n" in (OUT / "README.md").read_text()

@@ -1,6 +1,7 @@
 """`stages.quantize` writes a smaller model and measures how much its outputs change."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,20 @@ def test_the_limit_of_the_loss_is_a_share_of_the_perplexity_before():
     with pytest.raises(UserError, match=r"from 2\.0 to 2\.1, which is 5\.00% more and not at most"):
         quantization_loss.check_perplexity(loss, 0.049)
     quantization_loss.check_perplexity({"perplexity_before": 2.0, "perplexity_after": 1.9}, 0.0)
+
+
+@pytest.mark.parametrize("method", ["nf4", "pruned"])
+def test_a_disk_that_is_too_small_is_one_line_before_weights_are_written(
+    method: str,
+    workspace: Path,
+    run_stage_in_process: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    usage = shutil.disk_usage(workspace)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(UserError, match=r"the weights need [\d,]+ bytes, and 1,000 are free"):
+        run_stage_in_process(*ARGUMENTS, changes={"quantize.method": method})
+    assert not list(workspace.glob("*quantized*"))
 
 
 def test_an_empty_validation_split_is_one_line(

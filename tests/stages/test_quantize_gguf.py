@@ -66,9 +66,7 @@ def test_weights_that_are_not_finite_are_one_line(
     tensors = load_file(weights)
     tensors["model.norm.weight"][0] = float("nan")
     save_file(tensors, weights, {"format": "pt"})
-    with pytest.raises(
-        UserError, match=r"model\.norm\.weight holds NaN or infinite numbers; train"
-    ):
+    with pytest.raises(UserError, match=r"model\.norm\.weight holds NaN; fetch"):
         run_stage_in_process(*ARGUMENTS, changes=Q8)
     assert not list(starter.glob("*quantized*"))
 
