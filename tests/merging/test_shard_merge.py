@@ -204,6 +204,27 @@ def test_tied_embeddings_are_written_once(tiny_model: Path, tmp_path: Path, kind
     assert_equal_weights(tmp_path / "shards", tmp_path / "whole")
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_an_output_layer_in_the_files_is_tied_only_if_it_equals_the_embeddings(
+    untied_base: Path, tmp_path: Path, factor: float
+):
+    from safetensors.torch import load_file, save_file
+
+    base = shutil.copytree(untied_base, tmp_path / "base")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    index = json.loads((base / "model.safetensors.index.json").read_text())["weight_map"]
+    embeddings = load_file(base / index["model.embed_tokens.weight"])["model.embed_tokens.weight"]
+    tensors = load_file(base / index["lm_head.weight"])
+    tensors["lm_head.weight"] = (embeddings * factor).clone()
+    save_file(tensors, base / index["lm_head.weight"], metadata={"format": "pt"})
+    adapter = save_adapter(base, tmp_path / "adapter", "lora")
+    merge_whole(base, adapter, tmp_path / "whole")
+    merge_shards(base, adapter, tmp_path / "shards")
+    assert_equal_weights(tmp_path / "shards", tmp_path / "whole")
+    assert ("lm_head.weight" in read_tensors(tmp_path / "shards")) == (factor != 1.0)
+
+
 WHOLE: dict[str, tuple[str, dict[str, Any], str]] = {
     "prompt": ("PromptTuningConfig", {"num_virtual_tokens": 2}, "soft prompt"),
     "tied": (
