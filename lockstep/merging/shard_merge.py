@@ -14,7 +14,7 @@ from typing import Any
 
 from lockstep import outputs
 from lockstep.errors import UserError, report_load_errors
-from lockstep.merging import skeleton, weight_files, weight_groups
+from lockstep.merging import base_weights, skeleton, weight_groups
 from lockstep.merging.layer_differences import LayerDifferences, build_inputs
 from lockstep.merging.weight_groups import Group
 from lockstep.models import saving, weight_check
@@ -89,7 +89,7 @@ class _Merger:
     def __init__(self, source: Source) -> None:
         self.source, self.model = source, source.model
         self.state = self.model.state_dict()
-        self.files = weight_files.list_files(source.folder)
+        self.files = base_weights.list_files(source.folder)
         filled, self.layers = self.model, {}
         if source.adapter:
             filled = skeleton.fill_with_placeholders(self.model)
@@ -102,7 +102,7 @@ class _Merger:
                 raise NotShardableError("a soft prompt is computed by the whole model")
             self.layers = weight_groups.find_adapted_layers(filled)
         with report_load_errors(f"{source.folder}: the model"):
-            headers = weight_files.read_headers(self.files)
+            headers = base_weights.read_headers(self.files)
             self.groups = weight_groups.group_weights(self.model, headers, self.layers)
         self.group_by_tensor: dict[str, Group] = {}
 
@@ -146,7 +146,7 @@ class _Merger:
 
     def _read(self, group: Group) -> dict[str, Any]:
         """Return the parameters that the files hold; raise UserError if one holds NaN."""
-        weights = weight_files.read_parameters(self.model, self.files, group.sources)
+        weights = base_weights.read_parameters(self.model, self.files, group.sources)
         for name, tensor in weights.items():
             weight_check.check_finite(tensor, f"{self.source.folder}: {name}")
         return weights

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.errors import UserError
-from lockstep.merging import adapter_folder, weight_files
+from lockstep.merging import adapter_folder, base_weights
 from lockstep.models import lean_imports, loading
 from lockstep.models.heads import Head
 from lockstep.models.loading import Dtype
@@ -21,7 +21,7 @@ def load_meta_model(folder: Path, dtype: Dtype, attention: str, head: Head | Non
     that they hold twice because they are tied.
     """
     model = loading.load_model(folder, dtype, attention, "meta", head=head)
-    weight_files.tie_equal_parameters(model, folder)
+    base_weights.tie_equal_parameters(model, folder)
     return model
 
 

@@ -23,6 +23,7 @@ def test_a_form_is_written_and_measured(
     assert size < 0.9 * full
     numbers = decoding.Bench(tmp_path / form).measure()
     assert numbers.keys() == decoding.MEASURED.keys()
+    del numbers["peak"]  # zero if this process has had more memory than the tiny model needs
     assert all(value > 0 for value in numbers.values())
 
 

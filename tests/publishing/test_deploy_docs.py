@@ -38,7 +38,8 @@ def made_clone(clone: Path) -> Path:
 
 def run_shell(text: str, export: Callable[..., Result]) -> str:
     """Run the command of a make verb within this process."""
-    environment = {key: value for key, value in os.environ.items() if key != "MAKEFLAGS"}
+    outer = {"MAKEFLAGS", "MAKELEVEL"}  # of `make test`: make would name its folder in the output
+    environment = {key: value for key, value in os.environ.items() if key not in outer}
     line = subprocess.check_output(["sh", "-ec", text], env=environment, text=True)
     module, *arguments = line.removeprefix("-m ").split()
     assert module == "lockstep.publishing"

@@ -180,8 +180,8 @@ def undeclared_accesses(
     subprocess.run(["touch", "data/native.txt", "data/new.log"])
     import importlib
     importlib.import_module("stages.hidden")
-    import socket, tempfile
-    socket.socket(socket.AF_UNIX).bind(tempfile.mkdtemp() + "/unix")"""
+    import socket
+    socket.socket(socket.AF_UNIX).bind("")  # Linux chooses a name that is no file"""
     repository.add_to("stages/prepare.py", code)
     connect = """import socket
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("127.0.0.1", 9))"""
