@@ -35,6 +35,12 @@ SMALL_FILE = 32 * 2**20
 """Size in bytes below which one thread computes. Several are no faster for a small model, and many
 times slower if other processes use the cores: llama.cpp waits for all of them at each operation."""
 
+MAX_FOLDER_LENGTH = 70
+"""Longest path of a temporary folder in which the path of a socket is short enough.
+
+Systems allow 108 bytes (Linux) or 104 (macOS), and cluster jobs often have long folders.
+"""
+
 LAST_MESSAGE = "exiting due to model loading error"
 """Message of llama.cpp's server after all others about a file that it cannot load."""
 
@@ -121,7 +127,7 @@ class LlamaCpp:
         while room < context:
             room *= 2
         self.close()
-        self._folder = tempfile.TemporaryDirectory(prefix="llama-cpp-")
+        self._folder = tempfile.TemporaryDirectory(prefix="llama-cpp-", dir=_find_socket_folder())
         with _capture_stderr() as messages:
             try:
                 self._server = self._start_server(room, Path(self._folder.name))
@@ -172,6 +178,13 @@ class LlamaCpp:
         params.ui = False
         params.verbosity = 1  # errors
         return Server(params)
+
+
+def _find_socket_folder() -> str | None:
+    """Return the parent of the socket's folder; None is the usual one."""
+    if len(os.fsencode(tempfile.gettempdir())) <= MAX_FOLDER_LENGTH:
+        return None
+    return "/tmp"  # noqa: S108 - the folder in it has a random name and is this user's alone
 
 
 @contextmanager

@@ -76,6 +76,15 @@ def test_no_port_is_opened_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_temporary_folder_may_have_a_path_that_is_too_long_for_a_socket(
+    runtime: LlamaCpp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("job-" * 30)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    assert len(runtime.complete(PROMPT, 4, **GREEDY)["tokens"]) == 4
+
+
 def test_a_longer_request_loads_a_larger_context_which_changes_no_answer(
     runtime: LlamaCpp,
 ) -> None:

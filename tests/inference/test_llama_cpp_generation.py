@@ -1,6 +1,5 @@
 """llama.cpp generates the answers of transformers, whatever else it is asked."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from benchmarks.greedy_agreement import NEAR_TIE, find_divergences
 from lockstep.inference import latency
 from lockstep.inference.llama_cpp import GREEDY, LlamaCpp
 from lockstep.inference.llama_cpp_generation import LlamaCppGenerator, generate_ids, time_tokens
-from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.gguf_folder import GGUF_FILE
 from tests.conftest import STARTER
@@ -23,22 +21,6 @@ QUESTIONS = [
     "Refund order 12 please, and tell me how long it takes.",
     "发票怎么开？",
 ]
-
-
-@pytest.fixture(scope="module")
-def runtime(starter_gguf: Path) -> Iterator[LlamaCpp]:
-    with LlamaCpp(starter_gguf / GGUF_FILE) as runtime:
-        yield runtime
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return loading.load_model(STARTER, "float32", "eager", "cpu")
-
-
-@pytest.fixture(scope="module")
-def chat_tokenizer() -> ChatTokenizer:
-    return loading.load_tokenizer(STARTER)
 
 
 @pytest.fixture(scope="module")

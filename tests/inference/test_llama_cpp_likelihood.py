@@ -1,18 +1,14 @@
 """Likelihoods of llama.cpp are those of transformers, but for the rounding to 16 bits."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from lockstep.inference import likelihood, llama_cpp_likelihood
 from lockstep.inference.llama_cpp import GREEDY, LlamaCpp
-from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer, Example
-from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.records import Record
-from tests.conftest import STARTER
 
 ANSWERS = [
     "cancel_order",
@@ -22,22 +18,6 @@ ANSWERS = [
     "a" * 40,
 ]
 LABELS = ["cancel_order", "cancel_invoice", "track", "龘"]
-
-
-@pytest.fixture(scope="module")
-def runtime(starter_gguf: Path) -> Iterator[LlamaCpp]:
-    with LlamaCpp(starter_gguf / GGUF_FILE) as runtime:
-        yield runtime
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return loading.load_model(STARTER, "float32", "eager", "cpu")
-
-
-@pytest.fixture(scope="module")
-def chat_tokenizer() -> ChatTokenizer:
-    return loading.load_tokenizer(STARTER)
 
 
 @pytest.fixture(scope="module")

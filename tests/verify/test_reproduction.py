@@ -180,8 +180,11 @@ def undeclared_accesses(
     subprocess.run(["touch", "data/native.txt", "data/new.log"])
     import importlib
     importlib.import_module("stages.hidden")
-    import socket
-    socket.socket(socket.AF_UNIX).bind("")  # Linux chooses a name that is no file"""
+    import os, socket, tempfile
+    root = os.getcwd()
+    os.chdir(tempfile.mkdtemp())  # the whole path may be too long for a socket
+    socket.socket(socket.AF_UNIX).bind("unix")
+    os.chdir(root)"""
     repository.add_to("stages/prepare.py", code)
     connect = """import socket
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("127.0.0.1", 9))"""
