@@ -10,16 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.data import (
-    contamination,
-    data_card,
-    duplicates,
-    near_duplicates,
-    record_keys,
-    splitting,
-)
+from lockstep.data import contamination, data_card, duplicates, question_groups, splitting
 from lockstep.data.contamination import ProtectedTexts
-from lockstep.data.duplicates import DuplicatesParams, Pairs
+from lockstep.data.duplicates import DuplicatesParams
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import Indices, RecordTable
 from lockstep.data.splitting import AUTO, PRIORITY, SPLITS, TEST, TRAIN, SplitParams
@@ -131,13 +124,8 @@ class Selection:
         Near-duplicates are similar questions in the same context. If they are merged, one question
         of each group stays, with all its answers.
         """
-        candidates = near_duplicates.find_candidate_pairs(self.table.bands[self.rows])
-        paired = np.unique(candidates)  # a few of all records
-        numbers = self.table.keys.numbers[self.rows[paired]]
-        equal_numbers = paired[self._find_similar(self.rows[paired], numbers, params.threshold)]
-        templates = self._find_similar_templates(candidates, params.threshold)
-        self.groups = duplicates.group_pairs(len(self.rows), [equal_numbers, templates])
-        self.near_groups = self._group_within_contexts(equal_numbers, params.threshold)
+        found = question_groups.group_questions(self.table, self.rows, params.threshold)
+        self.near_groups, self.groups = found
         if params.near == "merge":
             self._merge_groups()
         columns = duplicates.find_equal_pairs(self.table.keys.groups[self.rows])
@@ -228,42 +216,6 @@ class Selection:
         for first, later in rows[pairs].tolist():
             sets.setdefault(first, [first]).append(later)
         return [*sets.values()]
-
-    def _find_similar(self, rows: Indices, keys: npt.NDArray[np.uint64], threshold: float) -> Pairs:
-        """Return pairs of indices of the rows that have similar questions and equal keys."""
-        return near_duplicates.find_near_pairs(
-            self.table.bands[rows] + keys[:, None],
-            lambda index: self.table.load_record(rows[index]).user_text,
-            threshold,
-        )
-
-    def _find_similar_templates(self, candidates: Pairs, threshold: float) -> Pairs:
-        """Return pairs of similar questions with other numbers but the same answer.
-
-        `candidates` are pairs with a MinHash band in common. Only records that may have such a
-        partner are loaded for the numbers of their answers.
-        """
-        numbers = self.table.keys.numbers[self.rows]
-        groups = duplicates.group_pairs(len(self.rows), [candidates])
-        mixed = duplicates.find_mixed_members(groups, numbers)
-        rows = self.rows[mixed]
-        records = [self.table.load_record(row) for row in rows.tolist()]
-        keys = record_keys.compute_answer_numbers(records)
-        return mixed[self._find_similar(rows, keys, threshold)]
-
-    def _group_within_contexts(self, pairs: Pairs, threshold: float) -> duplicates.GroupIds:
-        """Group the records that the pairs connect and that have the same context.
-
-        The pairs may lead from one record to another over a third with another context, so the
-        pairs of groups of several contexts are searched again.
-        """
-        keys, rows = self.table.keys, self.rows
-        groups = duplicates.group_pairs(len(rows), [pairs])
-        mixed = duplicates.find_mixed_members(groups, keys.contexts[rows])
-        contexts = (keys.numbers + keys.contexts)[rows[mixed]]
-        pairs_in_context = mixed[self._find_similar(rows[mixed], contexts, threshold)]
-        pairs = pairs[~np.isin(pairs[:, 0], mixed)]
-        return duplicates.group_pairs(len(rows), [pairs, pairs_in_context])
 
     def _merge_groups(self) -> None:
         """Leave one question of each group: the first in the split of highest priority."""

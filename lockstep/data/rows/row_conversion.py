@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from lockstep.data import invalid_bytes, language, quality, strict_json
-from lockstep.data.cleaning.cleaner import Cleaner, Role
+from lockstep.data.cleaning.cleaner import Cleaner
 from lockstep.data.file_reading import RawRow
 from lockstep.data.grades import Grades, make_code
 from lockstep.data.label_studio import voting
@@ -22,6 +22,7 @@ from lockstep.data.rows import (
 from lockstep.data.rows.allowed_labels import AllowedLabels
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.converted_rows import ConvertedRows
+from lockstep.data.rows.message_cleaning import MessageCleaner
 from lockstep.data.rows.row_templates import DerivedColumns
 from lockstep.data.source_formats import LABEL_FORMATS
 from lockstep.data.sources import Source
@@ -46,7 +47,8 @@ class RowConverter:
         self.source = source
         self.source_name = source.name  # computed once, since it takes as long as a step
         self.labels = AllowedLabels(labels, source, cleaner)
-        self.cleaner, self.limits, self.max_characters = cleaner, limits, max_characters
+        self.cleaning = MessageCleaner(cleaner, source.format, max_characters)
+        self.limits = limits
         self.slices = tuple(source.slices)
         self.has_labels = source.format in LABEL_FORMATS
         self.has_groups = source.sets("group") or source.format == "label_studio"
@@ -142,13 +144,13 @@ class RowConverter:
         changed: set[str] = set()
         if self.has_labels:  # labels are names, which stay as they are
             *prompt, answer = conversation.messages
-            messages = [self._clean_message(message, changed) for message in prompt]
+            messages = [self.cleaning.clean(message, changed) for message in prompt]
             messages.append(self.labels.spell(answer))
         else:
-            messages = [self._clean_message(message, changed) for message in conversation.messages]
+            messages = [self.cleaning.clean(message, changed) for message in conversation.messages]
         rejected = conversation.rejected
         if rejected is not None:
-            rejected = self._clean_rejected(rejected, messages[-1], changed)
+            rejected = self.cleaning.clean_rejected(rejected, messages[-1], changed)
         self.labels.check(messages[-1]["content"])
         slices = {name: row_fields.get_slice_value(row, name) for name in self.slices}
         if conversation.reject_reason:
@@ -214,83 +216,6 @@ class RowConverter:
         if not name and voting.GROUP in row:
             return str(row[voting.GROUP])
         return name and f"{self.source.get_column('group')}={name}"
-
-    def _clean_rejected(
-        self, rejected: str | Message, answer: Message, changed: set[str]
-    ) -> str | Message:
-        """Return the clean rejected answer; raise InvalidRowError if it equals the chosen one."""
-        message = (
-            {"role": "assistant", "content": rejected} if isinstance(rejected, str) else rejected
-        )
-        message = self._clean_message(message, changed)
-        if message == answer:
-            raise InvalidRowError("chosen_equals_rejected", detail="after cleaning")
-        return message["content"] if isinstance(rejected, str) else message
-
-    def _clean_message(self, message: Message, changed: set[str]) -> Message:
-        """Return a message with clean content, reasoning and tool call arguments.
-
-        Add the names of the steps that changed something to `changed`. Raise InvalidRowError if
-        no text is left.
-        """
-        role: Role = "text" if self.source.format == "text" else message["role"]
-        text = message["content"]
-        if len(message) == 2 and self._stays(text, role):  # most messages: role and content
-            return message
-        text = self._clean_text(text, role, changed)
-        if not text.strip() and "tool_calls" not in message and message["role"] != "tool":
-            raise InvalidRowError("empty_after_cleaning")
-        if text is not message["content"]:
-            message = {**message, "content": text}
-        if "reasoning_content" in message:
-            reasoning = self._clean_text(message["reasoning_content"], "reasoning", changed)
-            message = {**message, "reasoning_content": reasoning}
-        if "tool_calls" in message:
-            calls = [self._clean_call(call, changed) for call in message["tool_calls"]]
-            message = {**message, "tool_calls": calls}
-        return message
-
-    def _clean_call(self, call: dict[str, Any], changed: set[str]) -> dict[str, Any]:
-        """Return a tool call with clean arguments; by default, no step changes them."""
-        function = call["function"]
-        arguments = self._clean_values(function["arguments"], changed)
-        return {**call, "function": {**function, "arguments": arguments}}
-
-    def _clean_values(self, value: Any, changed: set[str]) -> Any:
-        if isinstance(value, str):
-            return self._clean_text(value, "arguments", changed)
-        if isinstance(value, list):
-            return [self._clean_values(child, changed) for child in value]
-        if isinstance(value, dict):
-            return {key: self._clean_values(child, changed) for key, child in value.items()}
-        return value
-
-    def _stays(self, text: str, role: Role) -> bool:
-        """Whether a quick check shows that a text is clean and not too long."""
-        return len(text) <= self.max_characters and self.cleaner.is_clean(text, role)
-
-    def _clean_text(self, text: str, role: Role, changed: set[str]) -> str:
-        """Return the clean text.
-
-        Raise InvalidRowError if it was decoded wrongly, is too long or has a control token.
-        """
-        if self._stays(text, role):
-            return text
-        if encoding := self.cleaner.guess_wrong_encoding(text, role):
-            detail = (
-                f"reads like {encoding} decoded as latin-1: set the source's encoding: {encoding}"
-            )
-            raise InvalidRowError("wrong_encoding", detail=detail)
-        text, steps = self.cleaner.clean(text, role)
-        if len(text) > self.max_characters:
-            raise InvalidRowError(
-                "too_long",
-                detail=f"a text has {len(text)} characters, more than prepare.max_characters",
-            )
-        if ("<" in text or "[" in text) and (found := row_fields.CONTROL_TOKEN.search(text)):
-            raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
-        changed |= steps
-        return text
 
 
 def _join_user_texts(messages: list[Message]) -> str:
