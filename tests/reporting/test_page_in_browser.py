@@ -10,10 +10,8 @@ import pytest
 
 from tests.stages.stage_outputs import run_evaluate, run_report, write_inputs
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-)
+pytest.importorskip("playwright", reason="playwright is not installed")
+pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)}")
@@ -39,8 +37,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
         yield started
         started.close()
@@ -148,12 +148,14 @@ def test_the_page_prints_with_all_examples_open(page: Any) -> None:
 def test_the_page_is_accessible_at_every_width(
     browser: Any, address: str, width: int, scheme: str
 ) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
     errors: list[str] = []
     viewport = {"width": width, "height": 900}
     page = open_page(browser, address, errors, viewport=viewport, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
-    violations = axe.Axe().run(page).response["violations"]
+    violations = Axe().run(page).response["violations"]
     serious = [v for v in violations if v["impact"] in ("serious", "critical")]
     nodes = [node["target"] for violation in serious for node in violation["nodes"]]
     assert serious == [], nodes

@@ -184,6 +184,7 @@ def clean_svg(document: str, name: str) -> str:
         (r'(id="|href="#|url\(#)', rf"\g<1>{name}-"),
         (r"xlink:href", "href"),
         (r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px"),
+        (r" ?font-family: [^;\"]*;?", ""),
         (r"\s*\n\s*", "\n"),
     ):
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
