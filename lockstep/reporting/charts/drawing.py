@@ -143,9 +143,13 @@ class Drawing:
         width = max(map(measure_width, (text, str(get_chinese(text)))))
         return start + "x" * max(0, width - len(start))
 
-    def add_legend(self, axes: Axes, side: str = "right") -> None:
+    def add_legend(self, axes: Axes, *, at_left: bool = False) -> None:
         """Add the legend above a panel, from its left or right end on."""
-        axes.legend(loc=f"lower {side}", bbox_to_anchor=(float(side == "right"), 1.01), ncols=3)
+        axes.legend(
+            loc="lower left" if at_left else "lower right",
+            bbox_to_anchor=(0.0 if at_left else 1.0, 1.01),
+            ncols=3,
+        )
 
     def render(self) -> Markup:
         """Return the SVG element."""
