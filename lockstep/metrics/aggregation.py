@@ -1,16 +1,18 @@
 """Metrics as functions of predictions, over all of them or under record weights.
 
 Most metrics are functions of sums over records: `SumMetric` computes the summands of each record
-once, and every resample or slice is then a weighted sum of them.
+once, and every resample or slice is then a weighted sum of them. `InfluenceMetric` needs no
+resamples, since its standard error has a formula.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
+import scipy  # loads scipy.sparse on first use: every stage imports this to check params
 from numpy.typing import NDArray
 
 from lockstep.metrics.scores import Score
@@ -25,14 +27,17 @@ WeightedMetric = Callable[[Weights], Numbers]
 not defined."""
 
 
-class Metric(Protocol):
-    """A metric of predictions."""
+_MAX_DENSITY = 0.05
+"""Share of summands that are not 0 up to which a sparse matrix is faster."""
 
-    def compute(self, predictions: Sequence[Prediction]) -> float:
-        """Return the metric of these predictions; NaN if it is not defined."""
 
-    def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
-        """Return the metric of these predictions as a function of their weights."""
+class PairedMetric(NamedTuple):
+    """Difference of a metric between two variants on the same records, after minus before."""
+
+    by_weights: WeightedMetric
+    """The difference as a function of the records' weights."""
+    by_exchanges: WeightedMetric
+    """The difference as a function of 1 for each record whose two answers are exchanged, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,31 @@ class SumMetric:
     """Function that returns the metric of sums, (…, columns) -> (…)."""
 
     def compute(self, predictions: Sequence[Prediction]) -> float:
+        """Return the metric of these predictions; NaN if it is not defined."""
         sums = np.array([math.fsum(column) for column in self.summands(predictions).T])
         return float(self.from_sums(sums))
 
     def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
-        summands = self.summands(predictions)
-        return lambda weights: self.from_sums(weights @ summands)
+        """Return the metric of these predictions as a function of their weights."""
+        compute_sums = _bind_sums(self.summands(predictions))
+        return lambda weights: self.from_sums(compute_sums(weights))
+
+    def bind_pairs(self, before: Sequence[Prediction], after: Sequence[Prediction]) -> PairedMetric:
+        """Return the difference of the metric between two variants."""
+        first, second = np.split(self.summands([*before, *after]), 2)
+        sum_first, sum_second, sum_change = map(_bind_sums, (first, second, second - first))
+        total_first, total_second = first.sum(axis=0), second.sum(axis=0)
+
+        def exchange(exchanged: Weights) -> Numbers:
+            change = sum_change(exchanged)
+            return self.from_sums(total_second - change) - self.from_sums(total_first + change)
+
+        return PairedMetric(
+            lambda weights: (
+                self.from_sums(sum_second(weights)) - self.from_sums(sum_first(weights))
+            ),
+            exchange,
+        )
 
 
 class ShareMetric(SumMetric):
@@ -62,19 +86,62 @@ class ShareMetric(SumMetric):
 
 @dataclass(frozen=True, slots=True)
 class JointMetric:
-    """Metric that is not a function of sums over records, so it needs all records at once."""
+    """Metric that is not a function of sums over records, so it needs all records at once.
+
+    Its interval comes from the jackknife. The bootstrap repeats records, which lowers some such
+    metrics, for example the share of distinct words.
+    """
 
     from_predictions: Callable[[Sequence[Prediction]], WeightedMetric]
     """Function that returns the metric of predictions as a function of their weights."""
-    by_jackknife: bool = False
-    """Whether the interval comes from the jackknife and not from the bootstrap. The bootstrap
-    repeats records, which lowers some metrics, such as the share of distinct words."""
 
     def compute(self, predictions: Sequence[Prediction]) -> float:
+        """Return the metric of these predictions; NaN if it is not defined."""
         return float(self.from_predictions(predictions)(np.ones(len(predictions))))
 
     def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
+        """Return the metric of these predictions as a function of their weights."""
         return self.from_predictions(predictions)
+
+    def bind_pairs(self, before: Sequence[Prediction], after: Sequence[Prediction]) -> PairedMetric:
+        """Return the difference of the metric between two variants."""
+        weighted = self.from_predictions([*before, *after])
+
+        def compute_difference(kept: Weights, exchanged: Weights) -> Numbers:
+            value_before = weighted(np.concatenate([kept, exchanged], axis=-1))
+            return weighted(np.concatenate([exchanged, kept], axis=-1)) - value_before
+
+        return PairedMetric(
+            lambda weights: compute_difference(weights, np.zeros_like(weights)),
+            lambda exchanged: compute_difference(1 - exchanged, exchanged),
+        )
+
+
+class Influences(NamedTuple):
+    """Value of a metric, and what each record contributes to its variance."""
+
+    value: float
+    """The metric; NaN if it is not defined."""
+    deviations: Numbers
+    """Deviation of each record, (records,); the sum of their squares is the metric's variance, and
+    the sum of squared differences between two variants is the variance of the difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class InfluenceMetric:
+    """Metric whose standard error has a formula in the influence of each record."""
+
+    measure: Callable[[Sequence[Prediction]], Influences]
+    """Function that returns the value and the influence of each record."""
+
+    def compute(self, predictions: Sequence[Prediction]) -> float:
+        """Return the metric of these predictions; NaN if it is not defined."""
+        return self.measure(predictions).value
+
+
+ResampledMetric = SumMetric | JointMetric
+"""A metric whose interval comes from resamples, or from a formula for shares."""
+Metric = ResampledMetric | InfluenceMetric
 
 
 def make_mean_metric(score: Score) -> SumMetric:
@@ -100,6 +167,17 @@ def divide_or_zero(numerator: Numbers, denominator: Numbers) -> Numbers:
     denominator = np.asarray(denominator, dtype=float)
     zeros = np.zeros_like(numerator)
     return np.divide(numerator, denominator, out=zeros, where=denominator > 0)
+
+
+def _bind_sums(summands: Numbers) -> Callable[[Weights], Numbers]:
+    """Return the weighted sums of summands, (records, columns), as a function of weights.
+
+    Counts of many labels are mostly zeros.
+    """
+    if np.count_nonzero(summands) > _MAX_DENSITY * summands.size:
+        return lambda weights: weights @ summands
+    sparse = scipy.sparse.csr_array(summands)
+    return lambda weights: np.asarray(weights @ sparse)
 
 
 def _score_predictions(score: Score, predictions: Sequence[Prediction]) -> Numbers:

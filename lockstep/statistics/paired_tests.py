@@ -2,13 +2,20 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lockstep import multiple_testing
-from lockstep.metrics.aggregation import JointMetric, Metric, Numbers, ShareMetric, Weights
+from lockstep.metrics.aggregation import (
+    InfluenceMetric,
+    JointMetric,
+    Metric,
+    ResampledMetric,
+    ShareMetric,
+    WeightedMetric,
+)
 from lockstep.predictions import Prediction
 from lockstep.statistics import confidence_intervals
 from lockstep.statistics.confidence_intervals import Interval, Uncertainty, WeightedMetrics
@@ -41,20 +48,29 @@ def compute_intervals(
 ) -> dict[str, Interval]:
     """Return the interval of each metric that is defined.
 
-    Shares have Wilson's interval; other metrics are resampled.
+    Shares have Wilson's interval, metrics with influences a normal one; others are resampled.
     """
     if not predictions:
         return {}
-    others = {name: m for name, m in metrics.items() if not isinstance(m, ShareMetric)}
-    uncertainties = _resample(others, predictions, lambda weighted: weighted, seed)
-    share_intervals = {
-        name: confidence_intervals.compute_share_interval(right, records)
-        for name, metric in metrics.items()
-        if isinstance(metric, ShareMetric)
-        for right, records in [metric.summands(predictions).sum(axis=0).astype(int).tolist()]
-        if records
-    }
-    intervals = {name: result.interval for name, result in uncertainties.items()} | share_intervals
+    records, intervals = len(predictions), {}
+    resampled: dict[str, ResampledMetric] = {}
+    for name, metric in metrics.items():
+        if isinstance(metric, ShareMetric):
+            right, counted = metric.summands(predictions).sum(axis=0).astype(int).tolist()
+            if counted:
+                intervals[name] = confidence_intervals.compute_share_interval(right, counted)
+        elif isinstance(metric, InfluenceMetric):
+            value, deviations = metric.measure(predictions)
+            if math.isfinite(value) and records > 1:
+                result = confidence_intervals.compute_normal_uncertainty(value, deviations)
+                intervals[name] = Interval(
+                    max(0.0, result.interval.low), min(1.0, result.interval.high)
+                )
+        else:
+            resampled[name] = metric
+    bound = {name: metric.bind(predictions) for name, metric in resampled.items()}
+    uncertainties = _resample(bound, _find_jackknifed(resampled), records, seed)
+    intervals |= {name: result.interval for name, result in uncertainties.items()}
     return {name: intervals[name] for name in metrics if name in intervals}
 
 
@@ -129,101 +145,129 @@ def _compute_differences(
     seed: int,
 ) -> dict[str, Difference]:
     """Return the differences of metrics in which all records count."""
-    records, both = len(before), [*before, *after]
-
-    def subtract(weighted: WeightedMetrics) -> WeightedMetrics:
-        def difference(weights: Weights) -> Numbers:
-            zeros = np.zeros_like(weights)
-            values_before = weighted(np.concatenate([weights, zeros], axis=-1))
-            return weighted(np.concatenate([zeros, weights], axis=-1)) - values_before
-
-        return difference
-
-    uncertainties = _resample(metrics, both, subtract, seed, records)
-    permuted = {
-        name: metrics[name] for name in uncertainties if not isinstance(metrics[name], ShareMetric)
+    resampled = {
+        name: metric for name, metric in metrics.items() if not isinstance(metric, InfluenceMetric)
     }
-    p_values = dict(zip(permuted, _compute_permutation_p(permuted, both, seed), strict=True))
+    pairs = {name: metric.bind_pairs(before, after) for name, metric in resampled.items()}
+    uncertainties = _resample(
+        {name: pair.by_weights for name, pair in pairs.items()},
+        _find_jackknifed(resampled),
+        len(before),
+        seed,
+    )
+    permuted = {
+        name: pairs[name].by_exchanges
+        for name in uncertainties
+        if not isinstance(metrics[name], ShareMetric)
+    }
+    p_values = _compute_permutation_p(permuted, len(before), seed)
     differences = {}
-    for name, uncertainty in uncertainties.items():
-        metric = metrics[name]
-        detectable: float | None = confidence_intervals.compute_detectable_difference(
-            uncertainty.standard_error
-        )
-        if isinstance(metric, ShareMetric):
-            old, new = (metric.summands(part)[:, 0] for part in (before, after))
-            p_values[name] = confidence_intervals.compute_mcnemar_p(
-                int((new > old).sum()), int((new < old).sum())
-            )
-            fewest = confidence_intervals.compute_fewest_changes()
-            detectable = max(detectable or 0.0, fewest / records) if records >= fewest else None
-        differences[name] = Difference(
-            records=records,
-            value=metric.compute(after) - metric.compute(before),
-            interval=uncertainty.interval,
-            p=p_values[name],
-            p_adjusted=p_values[name],
-            detectable=detectable or None,
-        )
+    for name, metric in metrics.items():
+        if isinstance(metric, InfluenceMetric):
+            if difference := _compare_influences(metric, before, after):
+                differences[name] = difference
+        elif name in uncertainties:
+            uncertainty = uncertainties[name]
+            if isinstance(metric, ShareMetric):
+                p, detectable = _test_share(metric, before, after, uncertainty)
+            else:
+                p = p_values[name]
+                detectable = _compute_detectable(uncertainty)
+            value = metric.compute(after) - metric.compute(before)
+            differences[name] = _build_difference(len(before), value, uncertainty, p, detectable)
     return differences
 
 
-def _resample(
-    metrics: Mapping[str, Metric],
-    predictions: Sequence[Prediction],
-    transform: Callable[[WeightedMetrics], WeightedMetrics],
-    seed: int,
-    records: int | None = None,
-) -> dict[str, Uncertainty]:
-    """Return the uncertainty of each transformed metric where it is finite.
+def _test_share(
+    metric: ShareMetric,
+    before: Sequence[Prediction],
+    after: Sequence[Prediction],
+    uncertainty: Uncertainty,
+) -> tuple[float, float | None]:
+    """Return the p-value of a share's difference, and the detectable difference."""
+    old, new = (metric.summands(part)[:, 0] for part in (before, after))
+    p = confidence_intervals.compute_mcnemar_p(int((new > old).sum()), int((new < old).sum()))
+    fewest = confidence_intervals.compute_fewest_changes()
+    if len(before) < fewest:
+        return p, None
+    return p, max(_compute_detectable(uncertainty), fewest / len(before))
 
-    `records` is the number of weights that the transformed metrics take, by default one for each
-    prediction. Fewer than two records have no uncertainty.
+
+def _compare_influences(
+    metric: InfluenceMetric, before: Sequence[Prediction], after: Sequence[Prediction]
+) -> Difference | None:
+    """Return the difference of a metric with influences; None where it is not defined."""
+    old, new = metric.measure(before), metric.measure(after)
+    value = new.value - old.value
+    if not math.isfinite(value) or len(before) < 2:
+        return None
+    uncertainty = confidence_intervals.compute_normal_uncertainty(
+        value, new.deviations - old.deviations
+    )
+    p = confidence_intervals.compute_normal_p(value, uncertainty.standard_error, len(before))
+    return _build_difference(len(before), value, uncertainty, p, _compute_detectable(uncertainty))
+
+
+def _build_difference(
+    records: int, value: float, uncertainty: Uncertainty, p: float, detectable: float | None
+) -> Difference:
+    return Difference(
+        records=records,
+        value=value,
+        interval=uncertainty.interval,
+        p=p,
+        p_adjusted=p,
+        detectable=detectable or None,
+    )
+
+
+def _compute_detectable(uncertainty: Uncertainty) -> float:
+    return confidence_intervals.compute_detectable_difference(uncertainty.standard_error)
+
+
+def _resample(
+    weighted: Mapping[str, WeightedMetric], jackknifed: Collection[str], records: int, seed: int
+) -> dict[str, Uncertainty]:
+    """Return the uncertainty of each function of the records' weights where it is finite.
+
+    Fewer than two records have no uncertainty.
     """
-    records = len(predictions) if records is None else records
     if records < 2:
         return {}
-    metrics = {
-        name: metric
-        for name, metric in metrics.items()
-        if math.isfinite(metric.compute(predictions))
-    }
+    ones = np.ones(records)
+    defined = {name: f for name, f in weighted.items() if math.isfinite(float(f(ones)))}
     results: dict[str, Uncertainty] = {}
     for by_jackknife in (False, True):
-        part = {
-            name: metric
-            for name, metric in metrics.items()
-            if _needs_jackknife(metric) == by_jackknife
-        }
+        part = {name: f for name, f in defined.items() if (name in jackknifed) == by_jackknife}
         if part:
-            weighted = transform(_bind(part, predictions))
+            stacked = _stack(part)
             uncertainties = (
-                confidence_intervals.jackknife(weighted, records)
+                confidence_intervals.jackknife(stacked, records)
                 if by_jackknife
-                else confidence_intervals.bootstrap(weighted, records, seed)
+                else confidence_intervals.bootstrap(stacked, records, seed)
             )
             results |= dict(zip(part, uncertainties, strict=True))
     return {
         name: results[name]
-        for name in metrics
+        for name in defined
         if all(map(math.isfinite, (results[name].interval.low, results[name].interval.high)))
     }
 
 
 def _compute_permutation_p(
-    metrics: Mapping[str, Metric], both: Sequence[Prediction], seed: int
-) -> list[float]:
-    """Return the p-value of each metric; `both` are the predictions before, then those after."""
-    if not metrics:
-        return []
-    return confidence_intervals.compute_permutation_p(_bind(metrics, both), len(both) // 2, seed)
+    exchanged: Mapping[str, WeightedMetric], records: int, seed: int
+) -> dict[str, float]:
+    """Return the p-value of each difference, a function of exchanges."""
+    if not exchanged:
+        return {}
+    p_values = confidence_intervals.compute_permutation_p(_stack(exchanged), records, seed)
+    return dict(zip(exchanged, p_values, strict=True))
 
 
-def _bind(metrics: Mapping[str, Metric], predictions: Sequence[Prediction]) -> WeightedMetrics:
-    """Return the metrics of these predictions as one function of weights."""
-    weighted = [metric.bind(predictions) for metric in metrics.values()]
-    return lambda weights: np.stack([compute(weights) for compute in weighted])
+def _stack(weighted: Mapping[str, WeightedMetric]) -> WeightedMetrics:
+    """Return several functions of weights as one."""
+    return lambda weights: np.stack([compute(weights) for compute in weighted.values()])
 
 
-def _needs_jackknife(metric: Metric) -> bool:
-    return isinstance(metric, JointMetric) and metric.by_jackknife
+def _find_jackknifed(metrics: Mapping[str, Metric]) -> set[str]:
+    return {name for name, metric in metrics.items() if isinstance(metric, JointMetric)}
