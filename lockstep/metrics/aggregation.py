@@ -1,15 +1,16 @@
 """Metrics as functions of predictions, over all of them or under record weights.
 
 Most metrics are functions of sums over records: `SumMetric` computes the summands of each record
-once, and every resample or slice is then a weighted sum of them. `InfluenceMetric` needs no
-resamples, since its standard error has a formula.
+once, and every resample is then a weighted sum of them. `InfluenceMetric` needs no resamples, since
+its standard error has a formula.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy  # loads scipy.sparse on first use: every stage imports this to check params
@@ -27,6 +28,9 @@ WeightedMetric = Callable[[Weights], Numbers]
 not defined."""
 
 
+Table = NDArray[Any]
+"""What a metric needs of each record, (records, …)."""
+
 _MAX_DENSITY = 0.05
 """Share of summands that are not 0 up to which a sparse matrix is faster."""
 
@@ -40,8 +44,46 @@ class PairedMetric(NamedTuple):
     """The difference as a function of 1 for each record whose two answers are exchanged, else 0."""
 
 
+class Influences(NamedTuple):
+    """Value of a metric, and what each record contributes to its variance."""
+
+    value: float
+    """The metric; NaN if it is not defined."""
+    deviations: Numbers
+    """Deviation of each record, (records,); the sum of their squares is the metric's variance, and
+    the sum of squared differences between two variants is the variance of the difference."""
+
+
+class Metric(ABC):
+    """A metric of predictions, which are tabulated once and then selected by record."""
+
+    @abstractmethod
+    def tabulate(self, predictions: Sequence[Prediction]) -> Table:
+        """Return what the metric needs of each record."""
+
+    @abstractmethod
+    def compute_table(self, table: Table) -> float:
+        """Return the metric of the records in a table; NaN if it is not defined."""
+
+    def compute(self, predictions: Sequence[Prediction]) -> float:
+        """Return the metric of these predictions; NaN if it is not defined."""
+        return self.compute_table(self.tabulate(predictions))
+
+
+class ResampledMetric(Metric):
+    """Metric whose interval comes from resamples, or from a formula for shares."""
+
+    @abstractmethod
+    def bind(self, table: Table) -> WeightedMetric:
+        """Return the metric of the records in a table as a function of their weights."""
+
+    @abstractmethod
+    def bind_pairs(self, before: Table, after: Table) -> PairedMetric:
+        """Return the difference between two variants; both tables come from one call."""
+
+
 @dataclass(frozen=True, slots=True)
-class SumMetric:
+class SumMetric(ResampledMetric):
     """Metric that is a function of sums over records."""
 
     summands: Callable[[Sequence[Prediction]], Numbers]
@@ -49,29 +91,27 @@ class SumMetric:
     from_sums: Callable[[Numbers], Numbers]
     """Function that returns the metric of sums, (…, columns) -> (…)."""
 
-    def compute(self, predictions: Sequence[Prediction]) -> float:
-        """Return the metric of these predictions; NaN if it is not defined."""
-        sums = np.array([math.fsum(column) for column in self.summands(predictions).T])
-        return float(self.from_sums(sums))
+    def tabulate(self, predictions: Sequence[Prediction]) -> Table:
+        return self.summands(predictions)
 
-    def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
-        """Return the metric of these predictions as a function of their weights."""
-        compute_sums = _bind_sums(self.summands(predictions))
+    def compute_table(self, table: Table) -> float:
+        return float(self.from_sums(np.array([math.fsum(column) for column in table.T])))
+
+    def bind(self, table: Table) -> WeightedMetric:
+        compute_sums = _bind_sums(table)
         return lambda weights: self.from_sums(compute_sums(weights))
 
-    def bind_pairs(self, before: Sequence[Prediction], after: Sequence[Prediction]) -> PairedMetric:
-        """Return the difference of the metric between two variants."""
-        first, second = np.split(self.summands([*before, *after]), 2)
-        sum_first, sum_second, sum_change = map(_bind_sums, (first, second, second - first))
-        total_first, total_second = first.sum(axis=0), second.sum(axis=0)
+    def bind_pairs(self, before: Table, after: Table) -> PairedMetric:
+        sum_before, sum_after, sum_change = map(_bind_sums, (before, after, after - before))
+        total_before, total_after = before.sum(axis=0), after.sum(axis=0)
 
         def exchange(exchanged: Weights) -> Numbers:
             change = sum_change(exchanged)
-            return self.from_sums(total_second - change) - self.from_sums(total_first + change)
+            return self.from_sums(total_after - change) - self.from_sums(total_before + change)
 
         return PairedMetric(
             lambda weights: (
-                self.from_sums(sum_second(weights)) - self.from_sums(sum_first(weights))
+                self.from_sums(sum_after(weights)) - self.from_sums(sum_before(weights))
             ),
             exchange,
         )
@@ -85,7 +125,7 @@ class ShareMetric(SumMetric):
 
 
 @dataclass(frozen=True, slots=True)
-class JointMetric:
+class JointMetric(ResampledMetric):
     """Metric that is not a function of sums over records, so it needs all records at once.
 
     Its interval comes from the jackknife. The bootstrap repeats records, which lowers some such
@@ -95,17 +135,19 @@ class JointMetric:
     from_predictions: Callable[[Sequence[Prediction]], WeightedMetric]
     """Function that returns the metric of predictions as a function of their weights."""
 
-    def compute(self, predictions: Sequence[Prediction]) -> float:
-        """Return the metric of these predictions; NaN if it is not defined."""
-        return float(self.from_predictions(predictions)(np.ones(len(predictions))))
+    def tabulate(self, predictions: Sequence[Prediction]) -> Table:
+        table = np.empty(len(predictions), dtype=object)
+        table[:] = predictions
+        return table
 
-    def bind(self, predictions: Sequence[Prediction]) -> WeightedMetric:
-        """Return the metric of these predictions as a function of their weights."""
-        return self.from_predictions(predictions)
+    def compute_table(self, table: Table) -> float:
+        return float(self.bind(table)(np.ones(len(table))))
 
-    def bind_pairs(self, before: Sequence[Prediction], after: Sequence[Prediction]) -> PairedMetric:
-        """Return the difference of the metric between two variants."""
-        weighted = self.from_predictions([*before, *after])
+    def bind(self, table: Table) -> WeightedMetric:
+        return self.from_predictions(table.tolist())
+
+    def bind_pairs(self, before: Table, after: Table) -> PairedMetric:
+        weighted = self.bind(np.concatenate([before, after]))
 
         def compute_difference(kept: Weights, exchanged: Weights) -> Numbers:
             value_before = weighted(np.concatenate([kept, exchanged], axis=-1))
@@ -117,31 +159,20 @@ class JointMetric:
         )
 
 
-class Influences(NamedTuple):
-    """Value of a metric, and what each record contributes to its variance."""
-
-    value: float
-    """The metric; NaN if it is not defined."""
-    deviations: Numbers
-    """Deviation of each record, (records,); the sum of their squares is the metric's variance, and
-    the sum of squared differences between two variants is the variance of the difference."""
-
-
 @dataclass(frozen=True, slots=True)
-class InfluenceMetric:
+class InfluenceMetric(Metric):
     """Metric whose standard error has a formula in the influence of each record."""
 
-    measure: Callable[[Sequence[Prediction]], Influences]
+    columns: Callable[[Sequence[Prediction]], Numbers]
+    """Function that returns what the metric needs of each record, (records, columns)."""
+    measure: Callable[[Numbers], Influences]
     """Function that returns the value and the influence of each record."""
 
-    def compute(self, predictions: Sequence[Prediction]) -> float:
-        """Return the metric of these predictions; NaN if it is not defined."""
-        return self.measure(predictions).value
+    def tabulate(self, predictions: Sequence[Prediction]) -> Table:
+        return self.columns(predictions)
 
-
-ResampledMetric = SumMetric | JointMetric
-"""A metric whose interval comes from resamples, or from a formula for shares."""
-Metric = ResampledMetric | InfluenceMetric
+    def compute_table(self, table: Table) -> float:
+        return self.measure(table).value
 
 
 def make_mean_metric(score: Score) -> SumMetric:

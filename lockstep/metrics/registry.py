@@ -132,7 +132,7 @@ _LABELS: dict[str, Metric] = {
     "macro_precision": SumMetric(classification.count_labels, macro_average(precision)),
     "macro_recall": SumMetric(classification.count_labels, macro_average(recall)),
     "weighted_f1": SumMetric(classification.count_labels, classification.weighted_f1),
-    "roc_auc": InfluenceMetric(roc_auc.measure_roc_auc),
+    "roc_auc": InfluenceMetric(roc_auc.tabulate_probabilities, roc_auc.measure_roc_auc),
     "calibration_error": SumMetric(
         classification.bin_confidences, classification.calibration_error
     ),

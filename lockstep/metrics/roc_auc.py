@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from operator import itemgetter
 
 import numpy as np
 
@@ -10,7 +9,21 @@ from lockstep.metrics.aggregation import Influences, Numbers
 from lockstep.predictions import Prediction
 
 
-def measure_roc_auc(predictions: Sequence[Prediction]) -> Influences:
+def tabulate_probabilities(predictions: Sequence[Prediction]) -> Numbers:
+    """Return the softmax of the option scores and the reference, (records, labels + 1).
+
+    The last column is the column of the reference, -1 if it is no option.
+    """
+    labels = [*predictions[0].option_scores]
+    option_scores = np.array([[*map(row.option_scores.__getitem__, labels)] for row in predictions])
+    probabilities = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    columns = {label: column for column, label in enumerate(labels)}
+    references = [columns.get(row.reference, -1) for row in predictions]
+    return np.column_stack([probabilities, references])
+
+
+def measure_roc_auc(table: Numbers) -> Influences:
     """Return the mean over labels of the area under the ROC curve, each label against the rest.
 
     This is scikit-learn's `roc_auc_score` with `multi_class="ovr"`. For each label, records with
@@ -20,32 +33,19 @@ def measure_roc_auc(predictions: Sequence[Prediction]) -> Influences:
 
     The variance is that of DeLong, DeLong and Clarke-Pearson (1988), summed over labels by record.
     """
-    labels = [*predictions[0].option_scores]
-    references = [row.reference for row in predictions]
-    if not {*labels} <= {*references} or len(labels) < 2:
-        return Influences(math.nan, np.full(len(predictions), math.nan))
-    probabilities = _compute_probabilities(predictions, labels)
-    columns = {label: column for column, label in enumerate(labels)}
-    reference = np.array([columns.get(label, -1) for label in references])
-    areas, deviations = np.zeros(len(labels)), np.zeros(len(predictions))
-    for column in range(len(labels)):
-        is_positive = reference == column
-        if is_positive.all():
-            return Influences(math.nan, np.full(len(predictions), math.nan))
-        scores = probabilities[:, column]
+    references = table[:, -1].astype(int)
+    records, labels = len(table), table.shape[1] - 1
+    support = np.bincount(references[references >= 0], minlength=labels)
+    if support.min() == 0 or support.max() == records:
+        return Influences(math.nan, np.full(records, math.nan))
+    areas, deviations = np.zeros(labels), np.zeros(records)
+    for label in range(labels):
+        is_positive, scores = references == label, table[:, label]
         won, lost = _compare_pairs(scores[is_positive], scores[~is_positive])
-        areas[column] = won.sum() / (len(won) * len(lost))
+        areas[label] = won.sum() / (len(won) * len(lost))
         deviations[is_positive] += _scale_deviations(won / len(lost))
         deviations[~is_positive] += _scale_deviations(lost / len(won))
-    return Influences(float(areas.sum() / len(labels)), deviations / len(labels))
-
-
-def _compute_probabilities(predictions: Sequence[Prediction], labels: Sequence[str]) -> Numbers:
-    """Return the softmax of the option scores, (records, labels)."""
-    get_scores = itemgetter(*labels)
-    option_scores = np.array([get_scores(row.option_scores) for row in predictions])
-    probabilities = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
-    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+    return Influences(float(areas.sum() / labels), deviations / labels)
 
 
 def _compare_pairs(positives: Numbers, negatives: Numbers) -> tuple[Numbers, Numbers]:

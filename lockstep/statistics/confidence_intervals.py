@@ -1,6 +1,7 @@
 """Confidence intervals of metrics, p-values of paired tests, and detectable differences."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ RESAMPLES = 2000
 """Number of resamples of the bootstrap."""
 PERMUTATIONS = 5000
 """Number of random exchanges of a permutation test."""
-_MAX_WEIGHTS = 2**22
-"""Maximum number of weights in a batch of resamples."""
+_MAX_WEIGHTS = 2**18
+"""Maximum number of weights in a batch of resamples: 2 MiB, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def compute_normal_p(difference: float, standard_error: float, records: int) -> 
 
     It is at least 2 / 2^records, the smallest value that exchanges of so few pairs of answers give.
     """
-    smallest = 2.0 ** (1 - records)
+    smallest = max(2.0 ** (1 - records), sys.float_info.min)
     if not standard_error:
         return smallest if difference else 1.0
     p = float(2 * scipy.stats.norm.sf(abs(difference) / standard_error))

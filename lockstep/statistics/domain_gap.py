@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from lockstep import multiple_testing
-from lockstep.metrics.aggregation import InfluenceMetric, Metric, ShareMetric
+from lockstep.metrics.aggregation import Metric, ResampledMetric, ShareMetric
 from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.params import Section
@@ -119,17 +119,18 @@ def _compute_p(
     metric: Metric, inside: Sequence[Prediction], outside: Sequence[Prediction], seed: int
 ) -> float:
     if isinstance(metric, ShareMetric):
-        counts = [metric.summands(part).sum(axis=0).astype(int) for part in (inside, outside)]
+        counts = [metric.tabulate(part).sum(axis=0).astype(int) for part in (inside, outside)]
         return confidence_intervals.compute_fisher_p(
             *((int(right), int(records)) for right, records in counts)
         )
     if isinstance(metric, InfluenceMetric):
-        first, second = metric.measure(inside), metric.measure(outside)
+        first, second = (metric.measure(metric.tabulate(part)) for part in (inside, outside))
         standard_error = math.hypot(*first.deviations, *second.deviations)
         records = len(inside) + len(outside)
-        return confidence_intervals.compute_normal_p(
-            first.value - second.value, standard_error, records
-        )
+        difference = first.value - second.value
+        return confidence_intervals.compute_normal_p(difference, standard_error, records)
+    if not isinstance(metric, ResampledMetric):
+        raise TypeError(metric)
     is_inside = np.arange(len(inside) + len(outside)) < len(inside)
-    weighted = metric.bind([*inside, *outside])
+    weighted = metric.bind(metric.tabulate([*inside, *outside]))
     return confidence_intervals.compute_two_sample_permutation_p(weighted, is_inside, seed)

@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,11 +15,14 @@ from lockstep.metrics.aggregation import (
     Metric,
     ResampledMetric,
     ShareMetric,
+    Table,
     WeightedMetric,
 )
 from lockstep.predictions import Prediction
 from lockstep.statistics import confidence_intervals
 from lockstep.statistics.confidence_intervals import Interval, Uncertainty, WeightedMetrics
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,26 +56,39 @@ def compute_intervals(
     """
     if not predictions:
         return {}
-    records, intervals = len(predictions), {}
-    resampled: dict[str, ResampledMetric] = {}
-    for name, metric in metrics.items():
-        if isinstance(metric, ShareMetric):
-            right, counted = metric.summands(predictions).sum(axis=0).astype(int).tolist()
-            if counted:
-                intervals[name] = confidence_intervals.compute_share_interval(right, counted)
-        elif isinstance(metric, InfluenceMetric):
-            value, deviations = metric.measure(predictions)
-            if math.isfinite(value) and records > 1:
-                result = confidence_intervals.compute_normal_uncertainty(value, deviations)
-                intervals[name] = Interval(
-                    max(0.0, result.interval.low), min(1.0, result.interval.high)
-                )
-        else:
-            resampled[name] = metric
-    bound = {name: metric.bind(predictions) for name, metric in resampled.items()}
-    uncertainties = _resample(bound, _find_jackknifed(resampled), records, seed)
-    intervals |= {name: result.interval for name, result in uncertainties.items()}
-    return {name: intervals[name] for name in metrics if name in intervals}
+    tables = {name: metric.tabulate(predictions) for name, metric in metrics.items()}
+    return compute_variant_intervals(metrics, {"": tables}, len(predictions), seed)[""]
+
+
+def compute_variant_intervals(
+    metrics: Mapping[str, Metric],
+    tables: Mapping[str, Mapping[str, Table]],
+    records: int,
+    seed: int,
+) -> dict[str, dict[str, Interval]]:
+    """Return {variant: {metric: interval}}; all variants share the resamples.
+
+    `tables` are those of the metrics by variant, each of this number of records.
+    """
+    intervals: dict[str, dict[str, Interval | None]] = {variant: {} for variant in tables}
+    weighted, jackknifed = {}, set()
+    for variant, by_metric in tables.items():
+        for name, table in by_metric.items():
+            metric = metrics[name]
+            if isinstance(metric, ShareMetric):
+                intervals[variant][name] = _compute_share_interval(table)
+            elif isinstance(metric, InfluenceMetric):
+                intervals[variant][name] = _compute_influence_interval(metric, table)
+            elif isinstance(metric, ResampledMetric):
+                weighted[variant, name] = metric.bind(table)
+                if isinstance(metric, JointMetric):
+                    jackknifed.add((variant, name))
+    for (variant, name), uncertainty in _resample(weighted, jackknifed, records, seed).items():
+        intervals[variant][name] = uncertainty.interval
+    return {
+        variant: {name: interval for name in metrics if (interval := by_metric.get(name))}
+        for variant, by_metric in intervals.items()
+    }
 
 
 def compute_differences(
@@ -87,12 +104,15 @@ def compute_differences(
     """
     if not before:
         return {}
+    records = len(before)
     differences: dict[str, Difference] = {}
-    for names, positions in _group_by_counting_records(metrics, before):
+    tables = {name: metric.tabulate([*before, *after]) for name, metric in metrics.items()}
+    for names, positions in _group_by_counting_records(metrics, tables, records):
         differences |= _compute_differences(
             {name: metrics[name] for name in names},
-            [before[position] for position in positions],
-            [after[position] for position in positions],
+            {name: tables[name][:records][positions] for name in names},
+            {name: tables[name][records:][positions] for name in names},
+            len(positions),
             seed,
         )
     return {name: differences[name] for name in metrics if name in differences}
@@ -122,7 +142,7 @@ def adjust_differences(
 
 
 def _group_by_counting_records(
-    metrics: Mapping[str, Metric], predictions: Sequence[Prediction]
+    metrics: Mapping[str, Metric], tables: Mapping[str, Table], records: int
 ) -> Iterator[tuple[list[str], list[int]]]:
     """Yield (metrics, positions of the records that count in them).
 
@@ -130,9 +150,8 @@ def _group_by_counting_records(
     """
     groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, metric in metrics.items():
-        counts = np.ones(len(predictions))
-        if isinstance(metric, ShareMetric):
-            counts = metric.summands(predictions)[:, 1]
+        is_share = isinstance(metric, ShareMetric)
+        counts = tables[name][:records, 1] if is_share else np.ones(records)
         groups[tuple(np.flatnonzero(counts).tolist())].append(name)
     for positions, names in groups.items():
         yield names, list(positions)
@@ -140,72 +159,81 @@ def _group_by_counting_records(
 
 def _compute_differences(
     metrics: Mapping[str, Metric],
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
+    before: Mapping[str, Table],
+    after: Mapping[str, Table],
+    records: int,
     seed: int,
 ) -> dict[str, Difference]:
     """Return the differences of metrics in which all records count."""
-    resampled = {
-        name: metric for name, metric in metrics.items() if not isinstance(metric, InfluenceMetric)
+    pairs = {
+        name: metric.bind_pairs(before[name], after[name])
+        for name, metric in metrics.items()
+        if isinstance(metric, ResampledMetric)
     }
-    pairs = {name: metric.bind_pairs(before, after) for name, metric in resampled.items()}
     uncertainties = _resample(
         {name: pair.by_weights for name, pair in pairs.items()},
-        _find_jackknifed(resampled),
-        len(before),
+        {name for name in pairs if isinstance(metrics[name], JointMetric)},
+        records,
         seed,
     )
-    permuted = {
-        name: pairs[name].by_exchanges
-        for name in uncertainties
-        if not isinstance(metrics[name], ShareMetric)
-    }
-    p_values = _compute_permutation_p(permuted, len(before), seed)
+    p_values = _compute_permutation_p(
+        {
+            name: pairs[name].by_exchanges
+            for name in uncertainties
+            if not isinstance(metrics[name], ShareMetric)
+        },
+        records,
+        seed,
+    )
     differences = {}
     for name, metric in metrics.items():
+        old, new = before[name], after[name]
         if isinstance(metric, InfluenceMetric):
-            if difference := _compare_influences(metric, before, after):
+            if difference := _compare_influences(metric, old, new):
                 differences[name] = difference
         elif name in uncertainties:
-            uncertainty = uncertainties[name]
+            value = metric.compute_table(new) - metric.compute_table(old)
+            detectable: float | None = _compute_detectable(uncertainties[name])
             if isinstance(metric, ShareMetric):
-                p, detectable = _test_share(metric, before, after, uncertainty)
-            else:
-                p = p_values[name]
-                detectable = _compute_detectable(uncertainty)
-            value = metric.compute(after) - metric.compute(before)
-            differences[name] = _build_difference(len(before), value, uncertainty, p, detectable)
+                p_values[name] = _compute_share_p(old, new)
+                fewest = confidence_intervals.compute_fewest_changes()
+                detectable = max(detectable or 0, fewest / records) if records >= fewest else None
+            differences[name] = _build_difference(
+                records, value, uncertainties[name], p_values[name], detectable
+            )
     return differences
 
 
-def _test_share(
-    metric: ShareMetric,
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
-    uncertainty: Uncertainty,
-) -> tuple[float, float | None]:
-    """Return the p-value of a share's difference, and the detectable difference."""
-    old, new = (metric.summands(part)[:, 0] for part in (before, after))
-    p = confidence_intervals.compute_mcnemar_p(int((new > old).sum()), int((new < old).sum()))
-    fewest = confidence_intervals.compute_fewest_changes()
-    if len(before) < fewest:
-        return p, None
-    return p, max(_compute_detectable(uncertainty), fewest / len(before))
+def _compute_share_interval(table: Table) -> Interval | None:
+    right, counted = table.sum(axis=0).astype(int).tolist()
+    return confidence_intervals.compute_share_interval(right, counted) if counted else None
 
 
-def _compare_influences(
-    metric: InfluenceMetric, before: Sequence[Prediction], after: Sequence[Prediction]
-) -> Difference | None:
+def _compute_influence_interval(metric: InfluenceMetric, table: Table) -> Interval | None:
+    """Return the normal interval, clipped to [0, 1]."""
+    value, deviations = metric.measure(table)
+    if len(table) < 2 or not math.isfinite(value):
+        return None
+    interval = confidence_intervals.compute_normal_uncertainty(value, deviations).interval
+    return Interval(max(0.0, interval.low), min(1.0, interval.high))
+
+
+def _compute_share_p(before: Table, after: Table) -> float:
+    old, new = before[:, 0], after[:, 0]
+    return confidence_intervals.compute_mcnemar_p(int((new > old).sum()), int((new < old).sum()))
+
+
+def _compare_influences(metric: InfluenceMetric, before: Table, after: Table) -> Difference | None:
     """Return the difference of a metric with influences; None where it is not defined."""
     old, new = metric.measure(before), metric.measure(after)
-    value = new.value - old.value
-    if not math.isfinite(value) or len(before) < 2:
+    value, records = new.value - old.value, len(before)
+    if not math.isfinite(value) or records < 2:
         return None
     uncertainty = confidence_intervals.compute_normal_uncertainty(
         value, new.deviations - old.deviations
     )
-    p = confidence_intervals.compute_normal_p(value, uncertainty.standard_error, len(before))
-    return _build_difference(len(before), value, uncertainty, p, _compute_detectable(uncertainty))
+    p = confidence_intervals.compute_normal_p(value, uncertainty.standard_error, records)
+    return _build_difference(records, value, uncertainty, p, _compute_detectable(uncertainty))
 
 
 def _build_difference(
@@ -226,8 +254,8 @@ def _compute_detectable(uncertainty: Uncertainty) -> float:
 
 
 def _resample(
-    weighted: Mapping[str, WeightedMetric], jackknifed: Collection[str], records: int, seed: int
-) -> dict[str, Uncertainty]:
+    weighted: Mapping[Key, WeightedMetric], jackknifed: Collection[Key], records: int, seed: int
+) -> dict[Key, Uncertainty]:
     """Return the uncertainty of each function of the records' weights where it is finite.
 
     Fewer than two records have no uncertainty.
@@ -235,10 +263,10 @@ def _resample(
     if records < 2:
         return {}
     ones = np.ones(records)
-    defined = {name: f for name, f in weighted.items() if math.isfinite(float(f(ones)))}
-    results: dict[str, Uncertainty] = {}
+    defined = {key: f for key, f in weighted.items() if math.isfinite(float(f(ones)))}
+    results: dict[Key, Uncertainty] = {}
     for by_jackknife in (False, True):
-        part = {name: f for name, f in defined.items() if (name in jackknifed) == by_jackknife}
+        part = {key: f for key, f in defined.items() if (key in jackknifed) == by_jackknife}
         if part:
             stacked = _stack(part)
             uncertainties = (
@@ -248,9 +276,9 @@ def _resample(
             )
             results |= dict(zip(part, uncertainties, strict=True))
     return {
-        name: results[name]
-        for name in defined
-        if all(map(math.isfinite, (results[name].interval.low, results[name].interval.high)))
+        key: results[key]
+        for key in defined
+        if all(map(math.isfinite, (results[key].interval.low, results[key].interval.high)))
     }
 
 
@@ -264,10 +292,6 @@ def _compute_permutation_p(
     return dict(zip(exchanged, p_values, strict=True))
 
 
-def _stack(weighted: Mapping[str, WeightedMetric]) -> WeightedMetrics:
+def _stack(weighted: Mapping[Key, WeightedMetric]) -> WeightedMetrics:
     """Return several functions of weights as one."""
     return lambda weights: np.stack([compute(weights) for compute in weighted.values()])
-
-
-def _find_jackknifed(metrics: Mapping[str, Metric]) -> set[str]:
-    return {name for name, metric in metrics.items() if isinstance(metric, JointMetric)}
