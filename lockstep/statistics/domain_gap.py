@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from lockstep import multiple_testing
-from lockstep.metrics.aggregation import Metric, ResampledMetric, ShareMetric
+from lockstep.metrics.aggregation import InfluenceMetric, Metric, ResampledMetric, ShareMetric
 from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.params import Section
