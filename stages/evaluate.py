@@ -15,7 +15,14 @@ from lockstep.metrics.suite_metrics import build_measured_suites, list_slices
 from lockstep.models.instruction_sets import PortableParams
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
-from lockstep.statistics import comparisons, leaks, plot_tables, stage_results, summary_metrics
+from lockstep.statistics import (
+    comparisons,
+    leaks,
+    plot_tables,
+    score_curves,
+    stage_results,
+    summary_metrics,
+)
 from lockstep.statistics.details import assemble_details
 from lockstep.statistics.evaluate_params import EvaluateParams
 
@@ -64,6 +71,7 @@ def main(data: Path, reports: Path) -> None:
     details |= comparisons.compare_groups(
         predictions, suites, settings.evaluate.domains, settings.seed
     )
+    details["curves"] = score_curves.compute_curves(predictions, suites)
     details["leaks"] = leaks.compute_leaks(
         predictions,
         records.read(data / "prepared/test.jsonl"),

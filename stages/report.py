@@ -8,7 +8,7 @@ from lockstep import outputs, params
 from lockstep.cli.runner import IN_FOLDER, OUT, run
 from lockstep.hub.base_params import BaseParams
 from lockstep.params import Section
-from lockstep.reporting import page
+from lockstep.reporting import page, rendering
 from lockstep.reporting.evaluation_results import read_results
 from lockstep.reporting.report_params import ReportParams
 from lockstep.statistics.stage_results import read_log, read_summaries
@@ -39,7 +39,7 @@ def main(data: Path, details: Path, reports: Path) -> None:
     )
     for name, template in TEMPLATES.items():
         with outputs.atomic_file(reports / name) as partial:
-            partial.write_text(page.render(template, values), encoding="utf-8", newline="\n")
+            partial.write_text(rendering.render(template, values), encoding="utf-8", newline="\n")
     click.echo(f"report: {values['headline']}", err=True)
 
 

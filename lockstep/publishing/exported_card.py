@@ -9,7 +9,7 @@ from lockstep.metrics.registry import LIKELIHOOD_METRICS
 from lockstep.publishing.licences import UNKNOWN, BaseLicence
 from lockstep.publishing.lineage import Lineage
 from lockstep.reporting.evaluation_results import EvaluationResults
-from lockstep.reporting.page import escape_markdown
+from lockstep.reporting.rendering import escape_markdown
 
 FILES_HEADING = "\n## Files\n"
 """Heading of the section of the report's card about the pipeline's folders."""

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lockstep import multiple_testing
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, spell_out
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric
 from lockstep.predictions import STEPS, VARIANTS
 from lockstep.reporting.evaluation_results import EvaluationResults
+from lockstep.reporting.metric_texts import (
+    format_difference,
+    format_interval,
+    name_subject,
+    name_task,
+)
+from lockstep.reporting.texts import Text, capitalize, say, translate_term
 from lockstep.statistics.details import Metrics
 from lockstep.statistics.domain_gap import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -23,20 +30,20 @@ DOMAINS = {IN_DOMAIN: "in the domain", OUT_OF_DOMAIN: "out of the domain"}
 class TableCell:
     """A value with a line of small print."""
 
-    text: str
-    small: str = ""
+    text: str | Text
+    small: str | Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
     """A row with a cell for each column."""
 
-    title: str
+    title: Text
     records: int
     cells: list[TableCell]
 
 
-Table = list[tuple[str, list[TableRow]]]
+Table = list[tuple[Text, list[TableRow]]]
 """Groups of rows, each with its heading."""
 
 
@@ -66,15 +73,15 @@ def build_domain_table(results: EvaluationResults) -> Table:
         gaps = [domains[variant].get(task) for variant in VARIANTS]
         rows = [
             TableRow(
-                title=title,
+                title=translate_term(title),
                 records=merged[domain]["records"],
                 cells=[_build_domain_cell(display, gap and gap[domain]) for gap in gaps],
             )
             for domain, title in DOMAINS.items()
         ]
         differences = [_build_difference_cell(display, gap) for gap in gaps]
-        rows.append(TableRow(title="difference", records=0, cells=differences))
-        table.append((f"{spell_out(task).capitalize()} {display.title}", rows))
+        rows.append(TableRow(title=translate_term("difference"), records=0, cells=differences))
+        table.append((capitalize(name_subject(task, merged["metric"])), rows))
     return table
 
 
@@ -89,9 +96,9 @@ def build_few_shot_table(results: EvaluationResults) -> Table:
             TableCell(text=display.format(tuned)),
             _build_difference_cell(display, values),
         ]
-        title = f"{spell_out(suite)} {display.title}"
+        title = name_subject(suite, values["metric"])
         rows.append(TableRow(title=title, records=values["records"], cells=cells))
-    return [("", rows)] if rows else []
+    return [(Text("", ""), rows)] if rows else []
 
 
 def build_leak_table(results: EvaluationResults) -> Table:
@@ -105,7 +112,7 @@ def build_leak_table(results: EvaluationResults) -> Table:
         }
         rows = [
             TableRow(
-                title=spell_out(task),
+                title=name_task(task),
                 records=variants["merged"]["records"],
                 cells=[_build_leak_cell(variants[variant]) for variant in VARIANTS],
             )
@@ -114,10 +121,10 @@ def build_leak_table(results: EvaluationResults) -> Table:
         ]
         if by_suite and not rows:
             records = sum(variants["merged"]["records"] for variants in by_suite.values())
-            none = [TableCell(text="none")] * len(VARIANTS)
-            rows = [TableRow(title="all suites", records=records, cells=none)]
+            none = [TableCell(text=translate_term("none"))] * len(VARIANTS)
+            rows = [TableRow(title=translate_term("all suites"), records=records, cells=none)]
         if rows:
-            table.append((title.capitalize(), rows))
+            table.append((capitalize(translate_term(title)), rows))
     return table
 
 
@@ -128,7 +135,7 @@ def build_entity_table(results: EvaluationResults) -> Table:
         types = suite.get("entities", {})
         rows = [
             TableRow(
-                title=name,
+                title=Text(name, name),
                 records=types[name]["reference"],
                 cells=[
                     _build_entity_cell(results.variants[variant][task]["entities"].get(name))
@@ -138,7 +145,7 @@ def build_entity_table(results: EvaluationResults) -> Table:
             for name in sorted(types)
         ]
         if rows:
-            table.append((spell_out(task).capitalize(), rows))
+            table.append((capitalize(name_task(task)), rows))
     return table
 
 
@@ -169,7 +176,7 @@ def collect_lm_eval(results: EvaluationResults) -> list[tuple[str, list[Any]]]:
     ]
 
 
-def list_concerns(results: EvaluationResults) -> Iterator[str]:
+def list_concerns(results: EvaluationResults) -> Iterator[Text]:
     """Yield a sentence for each rise of leaks, and for each proven loss out of the domain.
 
     A rise by quantization counts if chance does not explain it.
@@ -181,42 +188,63 @@ def list_concerns(results: EvaluationResults) -> Iterator[str]:
                 is_chance = values["changes"][step]["p_adjusted"] >= multiple_testing.LEVEL
                 if new > old and not (step == "quantization" and is_chance):
                     records = values["variants"][after]["records"]
-                    yield (
-                        f"More answers of {spell_out(task)} contain {LEAKS[kind]} after {step}: "
-                        f"{old:,} of {records:,} before, {new:,} after"
-                        f"{' (which could be chance)' if is_chance else ''}."
+                    yield say(
+                        "More answers of {task} contain {kind} after {step}: {old} of {records} "
+                        "before, {new} after{doubt}.",
+                        task=name_task(task),
+                        kind=translate_term(LEAKS[kind]),
+                        step=translate_term(step),
+                        old=f"{old:,}",
+                        records=f"{records:,}",
+                        new=f"{new:,}",
+                        doubt=say(" (which could be chance)") if is_chance else "",
                     )
     for task, gap in results.details["domains"].get("merged", {}).items():
         display = describe_metric(gap["metric"])
         inside, outside = gap[IN_DOMAIN]["value"], gap[OUT_OF_DOMAIN]["value"]
         if gap["p_adjusted"] < multiple_testing.LEVEL and display.is_better(outside, inside):
-            yield (
-                f"{spell_out(task).capitalize()} {display.title} is worse out of the domain: "
-                f"{display.format(outside)}, compared with {display.format(inside)} in it."
+            yield capitalize(
+                say(
+                    "{subject} is worse out of the domain: {outside}, compared with {inside} in "
+                    "it.",
+                    subject=name_subject(task, gap["metric"]),
+                    outside=display.format(outside),
+                    inside=display.format(inside),
+                )
             )
 
 
-def _describe_few_shot(results: EvaluationResults) -> Iterator[str]:
+def _describe_few_shot(results: EvaluationResults) -> Iterator[Text]:
     for suite, values in results.details["few_shot"].items():
         display = describe_metric(values["metric"])
         base, tuned = map(display.format, _get_few_shot_values(results, suite, values))
-        yield (
-            f"{spell_out(suite).capitalize()}: with examples in the prompt the base reaches "
-            f"{base} {display.title}; the tuned model reaches {tuned} without them."
+        yield capitalize(
+            say(
+                "{suite}: with examples in the prompt the base reaches {base} {metric}; the tuned "
+                "model reaches {tuned} without them.",
+                suite=name_task(suite),
+                base=base,
+                metric=translate_term(display.title),
+                tuned=tuned,
+            )
         )
 
 
-def _describe_domains(results: EvaluationResults) -> Iterator[str]:
+def _describe_domains(results: EvaluationResults) -> Iterator[Text]:
     for task, gap in results.details["domains"].get("merged", {}).items():
         display = describe_metric(gap["metric"])
         inside, outside = (display.format(gap[domain]["value"]) for domain in DOMAINS)
-        yield (
-            f"{spell_out(task).capitalize()} {display.title} of the tuned model is {inside} in the "
-            f"domain and {outside} out of it."
+        yield capitalize(
+            say(
+                "{subject} of the tuned model is {inside} in the domain and {outside} out of it.",
+                subject=name_subject(task, gap["metric"]),
+                inside=inside,
+                outside=outside,
+            )
         )
 
 
-def _describe_leaks(results: EvaluationResults) -> Iterator[str]:
+def _describe_leaks(results: EvaluationResults) -> Iterator[Text]:
     for kind, title in LEAKS.items():
         parts = [
             by_kind[kind]["variants"]["quantized"]
@@ -225,9 +253,12 @@ def _describe_leaks(results: EvaluationResults) -> Iterator[str]:
         ]
         if parts:
             leaks, records = (sum(part[name] for part in parts) for name in ("leaks", "records"))
-            yield (
-                f"{leaks:,} of {records:,} generated answers of the quantized model contain "
-                f"{title} that neither prompt nor reference has."
+            yield say(
+                "{leaks} of {records} generated answers of the quantized model contain {kind} that "
+                "neither prompt nor reference has.",
+                leaks=f"{leaks:,}",
+                records=f"{records:,}",
+                kind=translate_term(title),
             )
 
 
@@ -250,9 +281,12 @@ def _build_domain_cell(display: MetricDisplay, values: Metrics | None) -> TableC
 def _build_difference_cell(display: MetricDisplay, values: Metrics | None) -> TableCell:
     if not values:
         return TableCell(text="")
-    low, high = map(display.format_difference, values["interval"])
-    small = f"{low.removesuffix(' points')} to {high}; p {values['p_adjusted']:.2g}"
-    return TableCell(text=display.format_difference(values["difference"]), small=small)
+    small = say(
+        "{interval}; p {p}",
+        interval=format_interval(display, *values["interval"]),
+        p=f"{values['p_adjusted']:.2g}",
+    )
+    return TableCell(text=format_difference(display, values["difference"]), small=small)
 
 
 def _build_leak_cell(values: Metrics) -> TableCell:
@@ -267,4 +301,5 @@ def _build_entity_cell(values: Metrics | None) -> TableCell:
     if not values:
         return TableCell(text="")
     precision, recall, f1 = (f"{100 * values[name]:.1f}%" for name in ("precision", "recall", "f1"))
-    return TableCell(text=f1, small=f"precision {precision}, recall {recall}")
+    small = say("precision {precision}, recall {recall}", precision=precision, recall=recall)
+    return TableCell(text=f1, small=small)

@@ -1,10 +1,11 @@
 """Gates in words: the condition, the measured value, and whether it is met."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from lockstep.metrics.metric_display import describe_metric, spell_out
-from lockstep.statistics.confidence_intervals import Interval
+from lockstep.metrics.metric_display import describe_metric
+from lockstep.reporting.metric_texts import format_difference, name_subject, name_task
+from lockstep.reporting.texts import Text, say, translate_term
 from lockstep.statistics.gates import Gate, GateOutcome
 
 CERTAINTY = {
@@ -15,41 +16,64 @@ CERTAINTY = {
 """Certainty of a gate -> its description at the end of the condition."""
 
 
-def describe_condition(gate: Gate) -> str:
+def describe_condition(gate: Gate) -> Text:
     """Describe what a gate requires."""
     display = describe_metric(gate.metric)
-    subject = f"{gate.variant}: {spell_out(gate.suite)}"
-    if display.title != gate.suite:
-        subject += f" {display.title}"
-    bound = gate.direction.replace("_", " ")
+    subject = (
+        name_task(gate.suite)
+        if display.title == gate.suite
+        else name_subject(gate.suite, gate.metric)
+    )
+    bound = translate_term(gate.direction.replace("_", " "))
     if gate.against == "nothing":
-        required = f"{bound} {display.format(gate.threshold)}"
+        required = say("{bound} {value}", bound=bound, value=display.format(gate.threshold))
     else:
         other = "the previous commit" if gate.against == "previous" else gate.against
-        required = f"minus that of {other}, {bound} {display.format_difference(gate.threshold)}"
-    return f"{subject} {required}{CERTAINTY[gate.certainty]}"
+        required = say(
+            "minus that of {other}, {bound} {value}",
+            other=translate_term(other),
+            bound=bound,
+            value=format_difference(display, gate.threshold),
+        )
+    return say(
+        "{variant}: {subject} {required}{certainty}",
+        variant=translate_term(gate.variant),
+        subject=subject,
+        required=required,
+        certainty=translate_term(CERTAINTY[gate.certainty]),
+    )
 
 
-def describe_value(outcome: GateOutcome) -> str:
+def describe_value(outcome: GateOutcome) -> Text:
     """Describe what was measured for a gate."""
     if outcome.value is None:
-        return "not measured"
+        return say("not measured")
     if not math.isfinite(outcome.value):
-        return "not defined"
+        return say("not defined")
     display = describe_metric(outcome.gate.metric)
     is_difference = outcome.gate.against != "nothing"
-    format_value = display.format_difference if is_difference else display.format
-    return f"{format_value(outcome.value)}{_format_interval(outcome.interval, format_value)}"
+
+    def format_value(value: float) -> Text:
+        if is_difference:
+            return format_difference(display, value)
+        return translate_term(display.format(value))
+
+    value = format_value(outcome.value)
+    interval = outcome.interval
+    if not interval:
+        return value
+    low, high = format_value(interval.low), format_value(interval.high)
+    return say("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
-def describe_failures(outcomes: Iterable[GateOutcome | None]) -> list[str]:
+def describe_failures(outcomes: Iterable[GateOutcome | None]) -> list[Text]:
     """Return a sentence for each gate that is not met."""
     return [
-        f"Gate failed: {describe_condition(outcome.gate)}; measured {describe_value(outcome)}."
+        say(
+            "Gate failed: {condition}; measured {value}.",
+            condition=describe_condition(outcome.gate),
+            value=describe_value(outcome),
+        )
         for outcome in outcomes
         if outcome is not None and not outcome.passed
     ]
-
-
-def _format_interval(interval: Interval | None, format_value: Callable[[float], str]) -> str:
-    return f" ({format_value(interval.low)} to {format_value(interval.high)})" if interval else ""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics, spell_out
+from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.reporting.evaluation_results import EvaluationResults
+from lockstep.reporting.metric_texts import format_difference, format_interval, name_subject
+from lockstep.reporting.texts import Text, join_texts, say
 from lockstep.statistics.confidence_intervals import Interval, compute_difference_interval
 from lockstep.statistics.details import Metrics
 
@@ -29,15 +31,14 @@ class GapRow:
         return describe_metric(self.name)
 
     @property
-    def shown_gap(self) -> str:
+    def shown_gap(self) -> Text:
         """Return the gap as a reader sees it."""
-        return self.display.format_difference(self.gap)
+        return format_difference(self.display, self.gap)
 
     @property
-    def shown_interval(self) -> str:
+    def shown_interval(self) -> Text:
         """Return the interval of the gap as a reader sees it."""
-        low = self.display.format_difference(self.gap_interval.low).removesuffix(" points")
-        return f"{low} to {self.display.format_difference(self.gap_interval.high)}"
+        return format_interval(self.display, self.gap_interval.low, self.gap_interval.high)
 
     @property
     def is_proven(self) -> bool:
@@ -66,18 +67,22 @@ def list_gaps(results: EvaluationResults) -> list[GapRow]:
     ]
 
 
-def describe_gaps(rows: Sequence[GapRow]) -> Iterator[str]:
+def describe_gaps(rows: Sequence[GapRow]) -> Iterator[Text]:
     """Yield a sentence if the merged variant does better on training records."""
     proven = [
-        f"{spell_out(row.task)} {row.display.title} by {row.shown_gap.lstrip('+−')}"
+        say(
+            "{subject} by {gap}",
+            subject=name_subject(row.task, row.name),
+            gap=format_difference(row.display, row.gap, sign=False),
+        )
         for row in rows
         if row.is_proven and row.name != PERPLEXITY
     ]
     if proven:
-        yield (
-            f"The model does better on training records than on validation records: "
-            f"{', '.join(proven)}. More data, fewer epochs or stronger regularization would narrow "
-            "the gap."
+        yield say(
+            "The model does better on training records than on validation records: {gaps}. More "
+            "data, fewer epochs or stronger regularization would narrow the gap.",
+            gaps=join_texts(", ", proven),
         )
 
 

@@ -1,15 +1,15 @@
-"""The verdict in sentences: what tuning and quantization changed, and what needs a look."""
+"""The verdict: whether the model should ship, and what tuning and quantization changed."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
+from lockstep.metrics.metric_display import describe_metric, sort_metrics
+from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.predictions import VARIANTS
 from lockstep.reporting.evaluation_results import EvaluationResults
-from lockstep.statistics.details import MIN_RECORDS, Metrics, get_suites
-from lockstep.statistics.paired_tests import Difference
+from lockstep.reporting.metric_texts import describe_doubt, name_subject
+from lockstep.reporting.texts import Text, say, translate_term
+from lockstep.statistics.details import Metrics
 
 FORMS = {
     "nf4": "4-bit",
@@ -22,38 +22,56 @@ FORMS = {
     "gguf_q4_0": "4-bit",
 }
 """Method of quantize -> the form of the weights in words."""
-MIN_SUITE = 50
-"""Number of test records below which a suite shows only large differences."""
-MAX_NAMES = 6
-"""Maximum number of labels in one sentence."""
-MAX_TRUNCATED = 0.05
-"""Share of truncated answers above which they are a concern."""
-_NUMBERED = re.compile(r"(\D*)(\d*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SliceRow:
-    """The main metric of a suite on one of its slices, for all variants."""
+class Decision:
+    """Whether the model should ship, and why."""
 
-    task: str
-    name: str
-    value: str
-    records: int
-    metric: str
-    overall: float
-    """The merged variant's metric over the whole suite."""
-    merged: float
-    """The merged variant's metric on this slice."""
-    values: list[float | None]
-    """Metric of each variant on this slice; None where it is not defined."""
-
-    @property
-    def title(self) -> str:
-        """Name and value of the slice."""
-        return f"{spell_out(self.name)} {self.value}"
+    title: Text
+    """ship, do not ship, or no difference shown."""
+    judgement: str
+    """better, worse or same."""
+    reason: Text
 
 
-def write_headline(results: EvaluationResults, quantized: Metrics) -> str:
+def decide(results: EvaluationResults) -> Decision:
+    """Decide by the gates, and then by the main metric of the first suite.
+
+    A change counts if chance does not explain it.
+    """
+    outcomes = [outcome for _, outcome in results.gates if outcome is not None]
+    failed = sum(not outcome.passed for outcome in outcomes)
+    if failed:
+        reason = say("{count} of {gates} gates failed.", count=failed, gates=len(outcomes))
+        return Decision(title=say("Do not ship"), judgement="worse", reason=reason)
+    for task, suite in results.suites.items():
+        for name in sort_metrics(suite["overall"])[:1]:
+            return _decide_by_metric(results, task, name)
+    return _decide_by_metric(results, PERPLEXITY, PERPLEXITY)
+
+
+def _decide_by_metric(results: EvaluationResults, task: str, name: str) -> Decision:
+    subject = translate_term(name) if task == name else name_subject(task, name)
+    test = results.differences["tuning"].get(task, {}).get(name)
+    if test is None or test.could_be_chance:
+        reason = say("The change of {subject} by tuning could be chance.", subject=subject)
+        return Decision(title=say("No difference shown"), judgement="same", reason=reason)
+    if (test.value > 0) == describe_metric(name).lower_is_better:
+        reason = say(
+            "Tuning makes {subject} worse, and chance does not explain it.", subject=subject
+        )
+        return Decision(title=say("Do not ship"), judgement="worse", reason=reason)
+    gates = say("every gate is met") if results.gates else say("no gate is set")
+    reason = say(
+        "Tuning improves {subject} by more than chance explains, and {gates}.",
+        subject=subject,
+        gates=gates,
+    )
+    return Decision(title=say("Ship"), judgement="better", reason=reason)
+
+
+def write_headline(results: EvaluationResults, quantized: Metrics) -> Text:
     """Return one sentence on the main metric of the first suite, or on perplexity without one.
 
     `quantized` is the summary of quantize.
@@ -61,11 +79,11 @@ def write_headline(results: EvaluationResults, quantized: Metrics) -> str:
     for task, suite in results.suites.items():
         for name in sort_metrics(suite["overall"])[:1]:
             values = [results.variants[v][task]["overall"].get(name) for v in VARIANTS]
-            subject = f"{spell_out(task)} {describe_metric(name).title}"
+            subject = name_subject(task, name)
             return _write_headline(results, quantized, task, name, subject, values)
     name = "perplexity"
     values = [results.variants[variant].get(name) for variant in VARIANTS]
-    return _write_headline(results, quantized, name, name, name, values)
+    return _write_headline(results, quantized, name, name, translate_term(name), values)
 
 
 def _write_headline(
@@ -73,221 +91,63 @@ def _write_headline(
     quantized: Metrics,
     task: str,
     name: str,
-    subject: str,
+    subject: Text,
     values: Sequence[float | None],
-) -> str:
+) -> Text:
     display = describe_metric(name)
     before, merged, after = values
     if merged is None:
-        return f"Nothing was measured; {describe_quantization(None, False, quantized, '')}."
-    if before is None:
-        tuning = f"Tuning brings {subject} to {display.format(merged)}"
-    elif display.compute_change(before, merged) == 0:
-        tuning = f"Tuning leaves {subject} at {display.format(merged)}"
+        tuning = say("Nothing was measured")
     else:
-        verb = "raises" if merged > before else "lowers"
-        tuning = (
-            f"Tuning {verb} {subject} from {display.format(before)} to {display.format(merged)}"
-        )
-        tuning += _describe_doubt(results.differences["tuning"], task, name)
-    if after is None:
-        return f"{tuning}; {describe_quantization(None, False, quantized, '')}."
+        tuning = _describe_tuning(results, task, name, subject, before, merged)
+    if merged is None or after is None:
+        quantization = describe_quantization(None, False, quantized, "")
+        return say("{tuning}; {quantization}.", tuning=tuning, quantization=quantization)
     difference = display.compute_change(merged, after)
     gain = -difference if display.lower_is_better else difference
-    doubt = _describe_doubt(results.differences["quantization"], task, name) if difference else ""
-    return f"{tuning}; {describe_quantization(gain, display.percent, quantized, doubt)}."
+    doubt = describe_doubt(results.differences["quantization"], task, name) if difference else ""
+    quantization = describe_quantization(gain, display.percent, quantized, doubt)
+    return say("{tuning}; {quantization}.", tuning=tuning, quantization=quantization)
 
 
-def describe_quantization(gain: float | None, percent: bool, quantized: Metrics, doubt: str) -> str:
+def _describe_tuning(
+    results: EvaluationResults,
+    task: str,
+    name: str,
+    subject: Text,
+    before: float | None,
+    merged: float,
+) -> Text:
+    display = describe_metric(name)
+    after = display.format(merged)
+    if before is None:
+        return say("Tuning brings {subject} to {after}", subject=subject, after=after)
+    if display.compute_change(before, merged) == 0:
+        return say("Tuning leaves {subject} at {after}", subject=subject, after=after)
+    message = (
+        "Tuning raises {subject} from {before} to {after}{doubt}"
+        if merged > before
+        else "Tuning lowers {subject} from {before} to {after}{doubt}"
+    )
+    doubt = describe_doubt(results.differences["tuning"], task, name)
+    return say(message, subject=subject, before=display.format(before), after=after, doubt=doubt)
+
+
+def describe_quantization(
+    gain: float | None, percent: bool, quantized: Metrics, doubt: str
+) -> Text:
     """Describe what quantization costs in quality and saves in bytes."""
     saved = 1 - quantized["bytes_after"] / quantized["bytes_before"]
-    room = f"saves {saved:.0%} of the bytes" if saved >= 0 else f"takes {-saved:.0%} more bytes"
-    if saved == 0:
-        room = "saves no bytes"
-    form = FORMS[quantized["method"]]
+    room = say("saves no bytes")
+    if saved > 0:
+        room = say("saves {share} of the bytes", share=f"{saved:.0%}")
+    elif saved < 0:
+        room = say("takes {share} more bytes", share=f"{-saved:.0%}")
+    form = translate_term(FORMS[quantized["method"]])
     if gain is None:
-        return f"{form} {room}"
-    unit = " points" if percent else ""
-    price = "costs nothing" if gain == 0 else f"gains {gain:g}{unit}"
-    if gain < 0:
-        price = f"costs {-gain:g}{unit}"
-    return f"{form} {price}{doubt} and {room}"
-
-
-def list_slices(results: EvaluationResults) -> list[SliceRow]:
-    """Return each slice that holds a part of a suite, in the order of the suites.
-
-    A slice in which the merged variant's metric is not defined is left out, and so are few-shot
-    suites, which repeat the records of others.
-    """
-    variants = results.variants
-    return [
-        SliceRow(
-            task=task,
-            name=name,
-            value=value,
-            records=part["records"],
-            metric=main,
-            overall=suite["overall"][main],
-            merged=part[main],
-            values=[variants[v][task]["slices"][name][value].get(main) for v in VARIANTS],
-        )
-        for task, suite in results.suites.items()
-        if task not in results.details["few_shot"]
-        for main in sort_metrics(suite["overall"])[:1]
-        for name, parts in suite["slices"].items()
-        for value, part in sorted(parts.items(), key=lambda item: _build_natural_sort_key(item[0]))
-        if part["records"] < suite["records"] and main in part
-    ]
-
-
-def find_weakest_slice(rows: Sequence[SliceRow]) -> SliceRow | None:
-    """Return the slice in which the merged variant is worst compared with its whole suite."""
-    deficits = {}
-    for index, row in enumerate(rows):
-        display = describe_metric(row.metric)
-        deficit = row.overall - row.merged
-        deficit = -deficit if display.lower_is_better else deficit
-        if row.records >= MIN_RECORDS and deficit > 0:
-            deficits[index] = deficit / (display.top or abs(row.overall) or 1)
-    return rows[max(deficits, key=deficits.__getitem__)] if deficits else None
-
-
-def list_concerns(
-    results: EvaluationResults, log: Sequence[dict[str, Any]], train: Metrics, prepared: Metrics
-) -> list[str]:
-    """Return what a reviewer should look at before the model ships, the most serious first.
-
-    `train` and `prepared` are the summaries of these stages, `log` is the training log.
-    """
-    merged = results.variants["merged"]
-    return [
-        *_report_declines_by_tuning(results),
-        *_report_declines_by_quantization(results),
-        *_report_weakest_slice(results),
-        *prepared["warnings"],
-        *_report_untrained_labels(merged, prepared["unlearnt_labels"]),
-        *_report_unrecognized_labels(merged),
-        *_report_truncated_answers(merged),
-        *_report_overfitting(log),
-        *_report_truncated_rows(train),
-        *_report_few_records(merged),
-    ]
-
-
-def _report_declines_by_tuning(results: EvaluationResults) -> Iterator[str]:
-    for task, name, before, after in _find_declines(results, "base", "merged"):
-        doubt = _describe_doubt(results.differences["tuning"], task, name)
-        yield _describe_decline("Tuning", task, name, before, after) + f"{doubt}."
-
-
-def _report_declines_by_quantization(results: EvaluationResults) -> Iterator[str]:
-    """Yield losses that chance does not explain."""
-    tests = results.differences["quantization"]
-    for task, name, before, after in _find_declines(results, "merged", "quantized"):
-        if name in tests.get(task, {}) and not tests[task][name].could_be_chance:
-            yield _describe_decline("Quantization", task, name, before, after) + "."
-
-
-def _find_declines(
-    results: EvaluationResults, old: str, new: str
-) -> Iterator[tuple[str, str, float, float]]:
-    """Yield (suite, metric, before, after) of each metric that is shown as worse."""
-    variants = results.variants
-    for task, suite in get_suites(variants[new]).items():
-        for name in sort_metrics(suite["overall"]):
-            before, after = variants[old][task]["overall"].get(name), suite["overall"][name]
-            if before is not None and describe_metric(name).is_better(after, before):
-                yield task, name, before, after
-
-
-def _describe_decline(step: str, task: str, name: str, before: float, after: float) -> str:
-    display = describe_metric(name)
-    return (
-        f"{step} makes {spell_out(task)} {display.title} worse: "
-        f"{display.format(before)} before, {display.format(after)} after"
-    )
-
-
-def _describe_doubt(tests: dict[str, dict[str, Difference]], task: str, name: str) -> str:
-    difference = tests.get(task, {}).get(name)
-    return " (which could be chance)" if difference and difference.could_be_chance else ""
-
-
-def _report_weakest_slice(results: EvaluationResults) -> Iterator[str]:
-    weakest = find_weakest_slice(list_slices(results))
-    if weakest:
-        display = describe_metric(weakest.metric)
-        yield (
-            f"Weakest slice: {spell_out(weakest.task)}, {weakest.title}, with "
-            f"{display.format(weakest.merged)} {display.title} on {weakest.records} "
-            f"records, compared with {display.format(weakest.overall)} overall."
-        )
-
-
-def _report_unrecognized_labels(merged: Metrics) -> Iterator[str]:
-    for task, suite in get_suites(merged).items():
-        never = [
-            label
-            for label, row in suite.get("confusion", {}).items()
-            if sum(row.values()) >= MIN_RECORDS and label not in row
-        ]
-        if never:
-            yield f"Never predicted correctly in {spell_out(task)}: {_list_names(never)}."
-
-
-def _report_untrained_labels(merged: Metrics, labels: dict[str, dict[str, int]]) -> Iterator[str]:
-    for task in get_suites(merged):
-        if task in labels:
-            yield f"In no training record of {spell_out(task)}: {_list_names([*labels[task]])}."
-
-
-def _list_names(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else ""
-    return f"{', '.join(map(spell_out, labels[:MAX_NAMES]))}{more}"
-
-
-def _report_truncated_answers(merged: Metrics) -> Iterator[str]:
-    for task, suite in get_suites(merged).items():
-        truncated, records = suite.get("truncated", 0), suite["records"]
-        if truncated > MAX_TRUNCATED * records:
-            yield (
-                f"{truncated:,} of {records:,} answers of {spell_out(task)} were truncated at "
-                "predict.max_new_tokens before the model ended them."
-            )
-
-
-def _report_overfitting(log: Sequence[dict[str, Any]]) -> Iterator[str]:
-    losses = [
-        (row["validation_loss"], row["step"]) for row in log if row["validation_loss"] is not None
-    ]
-    if losses and losses[-1][0] > 1.05 * min(losses)[0]:
-        best, step = min(losses)
-        yield (
-            f"Validation loss rises from {best:.3f} at step {step:.0f} to {losses[-1][0]:.3f} "
-            "at the end: fewer epochs may do better."
-        )
-
-
-def _report_truncated_rows(train: Metrics) -> Iterator[str]:
-    for name, fate in (
-        ("rows_truncated", "truncated"),
-        ("rows_dropped", "dropped as too long"),
-        ("rows_equal", "dropped, since truncation made their two answers equal"),
-    ):
-        if train[name]:
-            yield f"{train[name]:,} of {train['rows']:,} training rows were {fate}."
-
-
-def _report_few_records(merged: Metrics) -> Iterator[str]:
-    for task, suite in get_suites(merged).items():
-        if suite["records"] < MIN_SUITE:
-            yield (
-                f"{spell_out(task).capitalize()} has only {suite['records']} test records: "
-                "too few to tell models apart, or to find a label that the model lost."
-            )
-
-
-def _build_natural_sort_key(text: str) -> list[tuple[str, int]]:
-    """Return a sort key that orders the numbers in texts by value."""
-    return [(letters, int(number or 0)) for letters, number in _NUMBERED.findall(text)]
+        return say("{form} {room}", form=form, room=room)
+    size = say("{size} points", size=f"{abs(gain):g}") if percent else f"{abs(gain):g}"
+    price = say("costs nothing")
+    if gain:
+        price = say("gains {size}", size=size) if gain > 0 else say("costs {size}", size=size)
+    return say("{form} {price}{doubt} and {room}", form=form, price=price, doubt=doubt, room=room)

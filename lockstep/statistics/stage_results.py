@@ -53,19 +53,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_log(path: Path) -> list[dict[str, float | None]]:
-    """Read step, loss and validation loss of the training log; None where a loss is missing.
+    """Read the training log; None where nothing was measured.
 
-    Raise UserError if the log is missing or has a number that is not finite.
+    Raise UserError if the log is missing or has a step or loss that is not finite.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; run `dvc repro`")
     rows = []
     with path.open(encoding="utf-8", newline="") as stream:
         for line, row in enumerate(csv.DictReader(stream), start=2):
-            names = ("step", "loss", "validation_loss")
-            values = {name: float(row[name]) if row[name] else None for name in names}
-            for name, number in values.items():
-                _check_finite(Path(f"{path}:{line}"), name, number or 0.0)
+            values = {name: float(value) if value else None for name, value in row.items()}
+            for name in ("step", "loss", "validation_loss"):
+                _check_finite(Path(f"{path}:{line}"), name, values[name] or 0.0)
             rows.append(values)
     return rows
 
