@@ -9,7 +9,6 @@ from lockstep.metrics.metric_display import (
     MetricDisplay,
     describe_metric,
     sort_metrics,
-    spell_out,
 )
 from lockstep.metrics.registry import LIKELIHOOD_METRICS
 from lockstep.metrics.suite_metrics import PERPLEXITY
@@ -27,7 +26,7 @@ from lockstep.reporting import (
 from lockstep.reporting.advice.rule_list import collect_advice
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.reporting.metric_cells import Cell, build_cells, list_tests
-from lockstep.reporting.metric_texts import format_difference
+from lockstep.reporting.metric_texts import format_difference, name_task
 from lockstep.reporting.texts import Text, translate_term
 from lockstep.statistics.details import Metrics
 
@@ -190,8 +189,5 @@ def _collect_splits(summaries: Mapping[str, Metrics]) -> list[tuple[Text, list[i
     tasks = dict.fromkeys(task for split in splits for task in split["tasks"])
     return [
         (translate_term("all tasks"), [split["records"] for split in splits]),
-        *(
-            (translate_term(spell_out(task)), [split["tasks"].get(task, 0) for split in splits])
-            for task in tasks
-        ),
+        *((name_task(task), [split["tasks"].get(task, 0) for split in splits]) for task in tasks),
     ]

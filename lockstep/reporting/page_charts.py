@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics
-from lockstep.predictions import VARIANTS
+from lockstep.predictions import VARIANTS, Variant
 from lockstep.reporting.charts.confusion_chart import draw_confusion_chart
 from lockstep.reporting.charts.data_charts import draw_funnel_chart, draw_length_chart
-from lockstep.reporting.charts.drawing import Chart
+from lockstep.reporting.charts.drawing import Chart, use_style
 from lockstep.reporting.charts.interval_chart import IntervalRow, Measurement, draw_interval_chart
 from lockstep.reporting.charts.probability_charts import draw_reliability_chart, draw_roc_chart
 from lockstep.reporting.charts.training_chart import Log, draw_training_chart
@@ -25,6 +25,16 @@ def draw_charts(
     slices: Sequence[SliceRow],
 ) -> dict[str, Any]:
     """Return the charts by name; a chart without data is None."""
+    with use_style():
+        return _draw_charts(results, summaries, log, slices)
+
+
+def _draw_charts(
+    results: EvaluationResults,
+    summaries: Mapping[str, Metrics],
+    log: Log,
+    slices: Sequence[SliceRow],
+) -> dict[str, Any]:
     prepared = summaries["prepared"]
     axis = say("Shares of the best possible value, with 95% intervals.")
     return {
@@ -93,7 +103,7 @@ def _list_slice_rows(results: EvaluationResults, slices: Sequence[SliceRow]) -> 
 
 
 def _measure(
-    display: MetricDisplay, parts: Mapping[str, tuple[float | None, Sequence[float] | None]]
+    display: MetricDisplay, parts: Mapping[Variant, tuple[float | None, Sequence[float] | None]]
 ) -> dict[str, Measurement]:
     """Return the measurement of each variant that has a value."""
     top = display.top or 1.0

@@ -56,8 +56,7 @@ def join_texts(separator: str, texts: "list[Text]") -> Text:
 
 def capitalize(text: str) -> Text:
     """Return a text whose English begins with a capital letter."""
-    english, chinese = get_english(text), get_chinese(text)
-    return Text(english[:1].upper() + english[1:], str(chinese))
+    return Text(text[:1].upper() + text[1:], str(get_chinese(text)))
 
 
 def get_english(value: object) -> object:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lockstep.metrics.metric_display import describe_metric, sort_metrics
+from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.predictions import VARIANTS
 from lockstep.reporting.evaluation_results import EvaluationResults
-from lockstep.reporting.metric_texts import name_task
-from lockstep.reporting.texts import Text, say
+from lockstep.reporting.texts import Text, say, translate_term
 from lockstep.statistics.details import MIN_RECORDS
 
 _NUMBERED = re.compile(r"(\D*)(\d*)")
@@ -33,7 +32,7 @@ class SliceRow:
     @property
     def title(self) -> Text:
         """Name and value of the slice."""
-        return say("{name} {value}", name=name_task(self.name), value=self.value)
+        return say("{name} {value}", name=translate_term(spell_out(self.name)), value=self.value)
 
 
 def list_slices(results: EvaluationResults) -> list[SliceRow]:

@@ -1,5 +1,7 @@
 """Chart of a confusion matrix: a square for each pair of labels, darker for a larger share."""
 
+from typing import Any
+
 from matplotlib.patches import Rectangle
 
 from lockstep.metrics.metric_display import spell_out
@@ -36,7 +38,7 @@ def draw_confusion_chart(task: str, confusion: Confusion) -> Chart:
     ]
     for reference, prediction, count, share in cells:
         x, y = predictions.index(prediction), references.index(reference)
-        look = {"color": ACCENT, "alpha": 0.08 + 0.72 * share, "linewidth": 0}
+        look: dict[str, Any] = {"color": ACCENT, "alpha": 0.08 + 0.72 * share, "linewidth": 0}
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, **look))
         if len(predictions) <= MAX_COUNTS:
             axes.text(x, y, str(count), ha="center", va="center", size=7, color=INK)
@@ -77,7 +79,12 @@ def _label_axes(drawing: Drawing, references: list[str], predictions: list[str])
         [drawing.label(spell_out(label)) for label in names[: len(references)]],
     )
     axes.set_xticks(
-        range(len(names)), [drawing.label(spell_out(label)) for label in names], rotation=90
+        range(len(names)),
+        [drawing.label(spell_out(label)) for label in names],
+        rotation=90,
+        rotation_mode="anchor",
+        ha="right",
+        va="center",
     )
     axes.set_xlabel(drawing.label(say("prediction")))
     axes.set_ylabel(drawing.label(say("reference")))

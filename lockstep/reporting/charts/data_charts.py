@@ -13,6 +13,8 @@ PARTS = ("question", "answer", "whole")
 """Texts of a record whose lengths prepare measures."""
 STATISTICS = {"median": ("|", ACCENT), "mean": ("o", SECOND), "longest": (">", BASE)}
 """Statistic of lengths -> marker and colour."""
+HATCHED = {"facecolor": "none", "edgecolor": BASE, "hatch": "////"}
+"""Look of a bar of rows that were dropped."""
 
 
 def draw_funnel_chart(prepared: Mapping[str, Any], children: int) -> Chart:
@@ -25,7 +27,9 @@ def draw_funnel_chart(prepared: Mapping[str, Any], children: int) -> Chart:
     drawing = Drawing(name, 0.3 * len(steps) + 0.4)
     axes = drawing.axes[0]
     for place, (_, count, start, is_dropped) in enumerate(steps):
-        look = {"facecolor": "none", "edgecolor": BASE, "hatch": "////"} if is_dropped else {}
+        look: dict[str, Any] = (
+            {"facecolor": "none", "edgecolor": BASE, "hatch": "////"} if is_dropped else {}
+        )
         axes.barh(place, count, left=start, height=0.62, **(look or {"color": ACCENT}))
         axes.annotate(
             f"{count:,}", (start + count, place), xytext=(4, 0), textcoords="offset points",
@@ -96,8 +100,8 @@ def draw_length_chart(splits: Mapping[str, Any]) -> Chart | None:
             linestyle="none",
             label=drawing.label(translate_term(statistic)),
         )
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(left=0)
+    axes.set_xscale("log")
+    axes.set_xlim(left=max(0.8, 0.5 * min(lengths["median"] for _, lengths in rows)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_yticks(range(len(rows)), [drawing.label(title) for title, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -7,7 +7,10 @@ matplotlib's markup and fonts, and lets one drawing show both languages.
 import io
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup, escape
@@ -15,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lockstep.predictions import VARIANTS
-from lockstep.reporting.texts import Text
+from lockstep.reporting.texts import Text, get_chinese
 
 INK, SOFT, LINE = "#000001", "#000002", "#000003"
 BASE, ACCENT, SECOND = "#000004", "#000005", "#000006"
@@ -24,7 +27,7 @@ COLORS = {
     BASE: "--base", ACCENT: "--accent", SECOND: "--second",
 }  # fmt: skip
 """Colour in a drawing -> the variable of the style sheet that replaces it."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9.0,
     "svg.fonttype": "none",
@@ -50,10 +53,11 @@ STYLE = {
     "ytick.color": LINE,
     "ytick.labelcolor": INK,
 }
-WIDTH = 6.6
-"""Width of a chart in inches, which is 475 units of its view box."""
+WIDTH = 5.2
+"""Width of a chart in inches; its words stay legible on a phone."""
 UNITS = 72
 """Units of the view box in an inch."""
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _PLACEHOLDER = re.compile(r"\bt(\d+)_x*")
 
 
@@ -67,7 +71,7 @@ class LineStyle:
     is_hollow: bool = False
 
     @property
-    def options(self) -> dict[str, str]:
+    def options(self) -> dict[str, Any]:
         """Return the options of matplotlib's functions that draw lines."""
         face = "none" if self.is_hollow else self.color
         return {
@@ -78,7 +82,7 @@ class LineStyle:
         }
 
 
-VARIANT_STYLES = dict(
+VARIANT_STYLES: dict[str, LineStyle] = dict(
     zip(
         VARIANTS,
         (
@@ -106,26 +110,36 @@ class Chart:
     """Cells of the table; a cell can be a Text."""
 
 
-class Drawing:
-    """A figure of matplotlib with texts in two languages."""
+@contextmanager
+def use_style() -> Iterator[None]:
+    """Let matplotlib draw in the style of the page; a user's matplotlibrc does not count."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
-    def __init__(self, name: str, height: float, panels: int = 1, width: float = WIDTH) -> None:
-        """Create a figure with panels one below the other; sizes are in inches."""
+
+class Drawing:
+    """A figure of matplotlib with texts in two languages, to be used within `use_style`."""
+
+    def __init__(self, name: str, *heights: float, width: float = WIDTH) -> None:
+        """Create a figure with panels of these heights, one below the other, in inches."""
         self.name = name
         self.texts: list[str] = []
-        with matplotlib.rc_context():
-            self._apply_style()
-            self.figure = Figure(figsize=(width, height), dpi=UNITS, layout="constrained")
-            self.axes: list[Axes] = [*self.figure.subplots(panels, 1, squeeze=False)[:, 0]]
+        self.figure = Figure(figsize=(width, sum(heights)), dpi=UNITS, layout="constrained")
+        rows = self.figure.subplots(
+            len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
+        self.axes: list[Axes] = [*rows[:, 0]]
         for axes in self.axes:
             axes.tick_params(length=0)
 
     def label(self, text: str) -> str:
-        """Return the placeholder of a text; it is about as wide as the text."""
+        """Return the placeholder of a text; it is about as wide as the text in its longer language."""
         self.texts.append(text)
-        widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text]
         start = f"t{len(self.texts) - 1}_"
-        return start + "x" * max(0, sum(widths) - len(start))
+        width = max(map(measure_width, (text, str(get_chinese(text)))))
+        return start + "x" * max(0, width - len(start))
 
     def add_legend(self, axes: Axes, columns: int = 3) -> None:
         """Add the legend above a panel."""
@@ -134,10 +148,8 @@ class Drawing:
     def render(self) -> Markup:
         """Return the SVG element."""
         stream = io.StringIO()
-        with matplotlib.rc_context():
-            self._apply_style()
-            nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            self.figure.savefig(stream, format="svg", metadata=nothing, transparent=True)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        self.figure.savefig(stream, format="svg", metadata=nothing, transparent=True)
         svg = clean_svg(stream.getvalue(), self.name)
         return Markup(_PLACEHOLDER.sub(self._show_text, svg))  # noqa: S704 - texts are escaped
 
@@ -148,11 +160,10 @@ class Drawing:
             return f'<tspan lang="en">{english}</tspan><tspan lang="zh">{chinese}</tspan>'
         return str(escape(text))
 
-    @staticmethod
-    def _apply_style() -> None:
-        """Set matplotlib's parameters; those of a user's matplotlibrc do not count."""
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+
+def measure_width(text: str) -> int:
+    """Return the width of a text in Latin letters; a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def clean_svg(document: str, name: str) -> str:
@@ -174,8 +185,12 @@ def clean_svg(document: str, name: str) -> str:
         (r"\s*\n\s*", "\n"),
     ):
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)
-    svg = re.sub(r"-?\d+\.\d{3,}", lambda match: f"{round(float(match[0]), 2):g}", svg)
+    svg = re.sub(r"<[^>]*>", lambda tag: _LONG_NUMBER.sub(_round_number, tag[0]), svg)
     for color, variable in COLORS.items():
         svg = svg.replace(color, f"var({variable})")
     view = size[0] if size else ""
     return f'<svg {view} role="img" aria-labelledby="{name}-title">{svg.strip()}'
+
+
+def _round_number(match: re.Match[str]) -> str:
+    return f"{round(float(match[0]), 2):g}"

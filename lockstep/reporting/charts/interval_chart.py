@@ -13,7 +13,7 @@ ROW_HEIGHT = 0.3
 """Height of a row in inches."""
 MARGIN = 0.8
 """Height of legend and axis in inches."""
-OFFSETS = dict(zip(VARIANTS, (-0.22, 0.0, 0.22), strict=True))
+OFFSETS: dict[str, float] = dict(zip(VARIANTS, (-0.22, 0.0, 0.22), strict=True))
 """Place of a variant in its row."""
 
 

@@ -32,9 +32,8 @@ def draw_training_chart(log: Log) -> Chart | None:
     # the metrics of evaluations come before the learning rate and the norm of the gradient
     others.sort(key=lambda name: not name.startswith(PREFIX))
     name = "training-chart"
-    drawing = Drawing(name, HEIGHTS[0] + HEIGHTS[1] * len(others), 1 + len(others))
+    drawing = Drawing(name, HEIGHTS[0], *[HEIGHTS[1]] * len(others))
     first, *panels = drawing.axes
-    first.get_gridspec().set_height_ratios([HEIGHTS[0], *[HEIGHTS[1]] * len(others)])
     for column in LOSSES:
         _draw_column(drawing, first, log, column)
     losses = [value for column in LOSSES for _, value in _list_points(log, column)]
