@@ -109,6 +109,8 @@ def write_outputs(root: Path, changes: dict[str, Any]) -> None:
         "rows": {"read": 30, "kept": 26, "rejected": 1, "duplicates": 3, "removed": 0},
         "rejected": {"unknown_label": 1},
         "removed": {"duplicate": 3},
+        "sources": {f"{SCRIPT}.csv": {"records": 26, "rejected": 1, "left_out": {}}},
+        "licences": {f"{SCRIPT}.csv": "CC0"},
         "cleaned": {"space": 2},
         "labels": {"intent": {"cancel": 8, "track": 6, SCRIPT: 1}},
         "unlearnt_labels": {"intent": {SCRIPT: 1}},

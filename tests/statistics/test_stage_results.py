@@ -1,5 +1,6 @@
 """Damaged outputs of earlier stages are refused by name."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,10 +32,10 @@ def test_a_missing_or_damaged_file_is_refused(
 
 def test_missing_values_of_the_log_are_read_as_none(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
-    path.write_text("step,loss,validation_loss,seconds\n1,2.5,,9\n2,,0.5,9\n")
+    path.write_text("step,loss,validation_loss,grad_norm\n1,2.5,,inf\n2,,0.5,\n")
     assert stage_results.read_log(path) == [
-        {"step": 1, "loss": 2.5, "validation_loss": None},
-        {"step": 2, "loss": None, "validation_loss": 0.5},
+        {"step": 1, "loss": 2.5, "validation_loss": None, "grad_norm": math.inf},
+        {"step": 2, "loss": None, "validation_loss": 0.5, "grad_norm": None},
     ]
     path.write_text("step,loss,validation_loss\n1,2.5,\n2,nan,0.5\n")
     with pytest.raises(

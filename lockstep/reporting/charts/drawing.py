@@ -44,7 +44,9 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "hatch.color": SOFT,
     "legend.frameon": False,
-    "legend.handlelength": 2.8,
+    "legend.columnspacing": 1.2,
+    "legend.handlelength": 2.4,
+    "legend.handletextpad": 0.5,
     "legend.borderaxespad": 0.0,
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
@@ -135,15 +137,19 @@ class Drawing:
             axes.tick_params(length=0)
 
     def label(self, text: str) -> str:
-        """Return the placeholder of a text; it is about as wide as the text in its longer language."""
+        """Return the placeholder of a text, about as wide as the text in its longer language."""
         self.texts.append(text)
         start = f"t{len(self.texts) - 1}_"
         width = max(map(measure_width, (text, str(get_chinese(text)))))
         return start + "x" * max(0, width - len(start))
 
-    def add_legend(self, axes: Axes, columns: int = 3) -> None:
-        """Add the legend above a panel."""
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns)
+    def add_legend(self, axes: Axes, *, at_left: bool = False) -> None:
+        """Add the legend above a panel, from its left or right end on."""
+        axes.legend(
+            loc="lower left" if at_left else "lower right",
+            bbox_to_anchor=(0.0 if at_left else 1.0, 1.01),
+            ncols=3,
+        )
 
     def render(self) -> Markup:
         """Return the SVG element."""
@@ -182,6 +188,7 @@ def clean_svg(document: str, name: str) -> str:
         (r'(id="|href="#|url\(#)', rf"\g<1>{name}-"),
         (r"xlink:href", "href"),
         (r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px"),
+        (r" ?font-family: [^;\"]*;?", ""),
         (r"\s*\n\s*", "\n"),
     ):
         svg = re.sub(pattern, replacement, svg, flags=re.DOTALL)

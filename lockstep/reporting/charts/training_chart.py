@@ -46,7 +46,7 @@ def draw_training_chart(log: Log) -> Chart | None:
         _draw_column(drawing, axes, log, column)
         axes.sharex(first)
     for axes in drawing.axes:
-        drawing.add_legend(axes, columns=2)
+        drawing.add_legend(axes, at_left=True)
         axes.margins(x=0.02)
     drawing.axes[-1].set_xlabel(drawing.label(say("optimizer steps")))
     shown = [name for name in [*X_COLUMNS, *columns] if name in log[0]]
