@@ -29,7 +29,7 @@ not defined."""
 
 
 Table = NDArray[Any]
-"""What a metric needs of each record, (records, …)."""
+"""The values of each record that a metric needs, (records, …)."""
 
 _MAX_DENSITY = 0.05
 """Share of summands that are not 0 up to which a sparse matrix is faster."""

@@ -23,7 +23,7 @@ from lockstep.reporting import (
     verdict,
     weak_slices,
 )
-from lockstep.reporting.advice.rule_list import collect_advice
+from lockstep.reporting.advice.collected_advice import collect_advice
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.reporting.metric_cells import Cell, build_cells, list_tests
 from lockstep.reporting.metric_texts import format_difference, name_task

@@ -31,7 +31,7 @@ class Advice:
     finding: Text
     """Measured values that made the rule fire."""
     action: Text
-    """What to try next, with the parameters to change."""
+    """Next step to try, with the parameters to change."""
     more: str = ""
     """Heading of docs/choices.md that explains it, as an anchor."""
 

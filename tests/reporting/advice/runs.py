@@ -5,7 +5,7 @@ from typing import Any
 
 from lockstep.predictions import STEPS, VARIANTS
 from lockstep.reporting.advice.advice_item import Advice
-from lockstep.reporting.advice.rule_list import collect_advice
+from lockstep.reporting.advice.collected_advice import collect_advice
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.paired_tests import Difference

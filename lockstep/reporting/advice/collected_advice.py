@@ -26,7 +26,7 @@ RULES: tuple[Callable[[RunResults], Iterator[Advice]], ...] = (
     data_rules.advise_on_rows,
     data_rules.advise_on_test_size,
 )
-"""What limits the method comes first, then training, data, and the measurement itself."""
+"""Limits of the method come first, then training, data, and the measurement itself."""
 
 
 def collect_advice(
