@@ -1,4 +1,4 @@
-"""Render the report page and the model card from what evaluate computed."""
+"""Render the report page, report.md and the model card from what evaluate computed."""
 
 from pathlib import Path
 
@@ -8,13 +8,17 @@ from lockstep import outputs, params
 from lockstep.cli.runner import IN_FOLDER, OUT, run
 from lockstep.hub.base_params import BaseParams
 from lockstep.params import Section
-from lockstep.reporting import page, rendering
+from lockstep.reporting import page, rendering, text_report
 from lockstep.reporting.evaluation_results import read_results
 from lockstep.reporting.report_params import ReportParams
 from lockstep.statistics.stage_results import read_log, read_summaries
 from lockstep.training.train_params import TrainParams
 
-TEMPLATES = {"index.html": "page.html.j2", "model-card.md": "model-card.md.j2"}
+TEMPLATES = {
+    "index.html": "page.html.j2",
+    "model-card.md": "model-card.md.j2",
+    "report.md": "report.md.j2",
+}
 """File in reports/ -> its template."""
 
 
@@ -37,6 +41,7 @@ def main(data: Path, details: Path, reports: Path) -> None:
         read_log(data / "trained/log.csv"),
         params.read(Params).model_dump(),
     )
+    values["tables"] = text_report.build_tables(values)
     for name, template in TEMPLATES.items():
         with outputs.atomic_file(reports / name) as partial:
             partial.write_text(rendering.render(template, values), encoding="utf-8", newline="\n")

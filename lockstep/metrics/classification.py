@@ -5,20 +5,12 @@ or 0 for (correct, reference, prediction). Sums of them are scikit-learn's true 
 and predicted count of each label.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lockstep.metrics.aggregation import (
-    Numbers,
-    WeightedMetric,
-    Weights,
-    divide_or_zero,
-    divide_sums,
-)
+from lockstep.metrics.aggregation import Numbers, divide_or_zero
 from lockstep.predictions import Prediction
 from lockstep.records import parse_labels
 
@@ -26,8 +18,6 @@ BINS = 15
 """Number of bins of equal width of the calibration error (Guo et al., 2017)."""
 OTHER = "another text"
 """Column of a confusion matrix for generated texts that are not the label of any reference."""
-_PAIRS = 2**22
-"""Maximum number of pairs of records that are compared at once."""
 
 LabelMetric = Callable[[Numbers, Numbers, Numbers], Numbers]
 """A metric of each label as a function of its counts (correct, reference, predicted)."""
@@ -155,63 +145,6 @@ def calibration_error(sums: Numbers) -> Numbers:
     bins = sums[..., :-1].reshape(*sums.shape[:-1], 2, BINS)
     confidence, correct = np.moveaxis(bins, -2, 0)
     return np.asarray(np.abs(confidence - correct).sum(-1) / sums[..., -1])
-
-
-def roc_auc(predictions: Sequence[Prediction]) -> WeightedMetric:
-    """Return the mean over labels of the area under the ROC curve, each label against the rest.
-
-    This is scikit-learn's `roc_auc_score` with `multi_class="ovr"`. For each label, records with
-    this reference are paired with records without it. The area is the share of pairs in which the
-    record with the label has the higher probability of it; a tie counts as half a pair (Hanley and
-    McNeil, 1982). The result is NaN if a label is the reference of no record or of all records. A
-    resample that lacks a label averages the areas of the others.
-    """
-    labels = list(predictions[0].option_scores)
-    option_scores = np.array(
-        [[row.option_scores[label] for label in labels] for row in predictions]
-    )
-    probabilities = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    is_reference = np.array(
-        [[row.reference == label for label in labels] for row in predictions], dtype=float
-    )
-    support = is_reference.sum(axis=0)
-    if support.min() == 0 or support.max() == len(predictions):
-        return lambda weights: np.full(weights.shape[:-1], np.nan)
-    reference = is_reference.argmax(axis=1)
-    batches = np.array_split(np.arange(len(predictions)), math.ceil(len(predictions) ** 2 / _PAIRS))
-
-    def compare_pairs(batch: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return 1, 0.5 for a tie or 0 for each pair of another record and one of the batch.
-
-        It is 1 if the record of the batch has the higher probability of its own reference. Two
-        records with the same reference are no pair.
-        """
-        is_higher = np.heaviside(
-            probabilities[batch, reference[batch]] - probabilities[:, reference[batch]], 0.5
-        )
-        is_pair = reference[:, None] != reference[batch]
-        return (is_higher * is_pair).astype(np.float32)
-
-    all_pairs = compare_pairs(batches[0]) if len(batches) == 1 else None
-
-    def average_areas(weights: Weights) -> Numbers:
-        # 32 bits are exact: weights are whole numbers, and a record wins or ties whole pairs
-        counts = weights.astype(np.float32)
-        counted: NDArray[np.bool_] = counts.reshape(-1, len(predictions)).any(axis=0).ravel()
-        won_pairs = np.zeros_like(weights)
-        for batch in batches:
-            used = batch[counted[batch]]
-            pairs = compare_pairs(used) if all_pairs is None else all_pairs[:, used]
-            won_pairs[..., used] = counts[..., counted] @ pairs[counted]
-        positives = weights @ is_reference
-        pairs_by_label = positives * (positives.sum(-1, keepdims=True) - positives)
-        with np.errstate(invalid="ignore"):
-            areas = ((won_pairs * weights) @ is_reference) / pairs_by_label
-        sums = np.stack([np.nansum(areas, -1), np.isfinite(areas).sum(-1)], axis=-1)
-        return divide_sums(sums)
-
-    return average_areas
 
 
 def _strip_spaces(row: Prediction) -> Prediction:

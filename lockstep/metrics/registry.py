@@ -16,11 +16,13 @@ from lockstep.metrics import (
     entities,
     json_answers,
     refusals,
+    roc_auc,
     scores,
     text_overlap,
     tool_calls,
 )
 from lockstep.metrics.aggregation import (
+    InfluenceMetric,
     JointMetric,
     Metric,
     Numbers,
@@ -130,7 +132,7 @@ _LABELS: dict[str, Metric] = {
     "macro_precision": SumMetric(classification.count_labels, macro_average(precision)),
     "macro_recall": SumMetric(classification.count_labels, macro_average(recall)),
     "weighted_f1": SumMetric(classification.count_labels, classification.weighted_f1),
-    "roc_auc": JointMetric(classification.roc_auc),
+    "roc_auc": InfluenceMetric(roc_auc.tabulate_probabilities, roc_auc.measure_roc_auc),
     "calibration_error": SumMetric(
         classification.bin_confidences, classification.calibration_error
     ),
@@ -181,7 +183,7 @@ METRICS: dict[str, dict[str, Metric]] = {
         "token_f1": make_mean_metric(scores.token_f1),
         "exact_match": make_share_metric(scores.exact_match),
         "length_ratio": SumMetric(text_overlap.count_words, divide_sums),
-        "distinct_2": JointMetric(text_overlap.distinct_2, by_jackknife=True),
+        "distinct_2": JointMetric(text_overlap.distinct_2),
         **entities.METRICS,
     },
     "preference": {

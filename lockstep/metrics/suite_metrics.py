@@ -9,7 +9,7 @@ from typing import Any
 from lockstep.data.json_schemas import Schema
 from lockstep.errors import UserError
 from lockstep.metrics import classification, entities
-from lockstep.metrics.aggregation import Metric
+from lockstep.metrics.aggregation import Metric, Table
 from lockstep.metrics.registry import DEFAULT_METRICS, LIKELIHOOD_METRICS, SCORES, get_metrics
 from lockstep.predictions import LINKING_SLICES, ZERO_SHOT, Prediction
 from lockstep.suites import GENERATED_FORMS, AnswerForm
@@ -39,18 +39,27 @@ class PredictionGroup:
     predictions: Sequence[Prediction]
     metrics: Mapping[str, Metric]
 
-    def split_by_slice(self, name: str) -> dict[str, list[Prediction]]:
-        """Return {value of the slice: predictions}, sorted by value."""
-        groups: dict[str, list[Prediction]] = {}
-        for row in self.predictions:
+    def find_slices(self, name: str) -> dict[str, list[int]]:
+        """Return {value of the slice: positions of its predictions}, sorted by value."""
+        positions: dict[str, list[int]] = {}
+        for position, row in enumerate(self.predictions):
             if name in row.slices:
-                groups.setdefault(row.slices[name], []).append(row)
-        return dict(sorted(groups.items()))
+                positions.setdefault(row.slices[name], []).append(position)
+        return dict(sorted(positions.items()))
 
-    def compute(self, predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Return the metrics that are defined for these predictions."""
-        values = {name: metric.compute(predictions) for name, metric in self.metrics.items()}
+    def tabulate(self) -> dict[str, Table]:
+        """Return {metric: what it needs of each prediction}."""
+        return {name: metric.tabulate(self.predictions) for name, metric in self.metrics.items()}
+
+    def compute(self, tables: Mapping[str, Table]) -> dict[str, float]:
+        """Return the metrics that are defined for the records of the tables."""
+        values = {name: metric.compute_table(tables[name]) for name, metric in self.metrics.items()}
         return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def select_records(tables: Mapping[str, Table], positions: Sequence[int]) -> dict[str, Table]:
+    """Return the rows of the tables at these positions."""
+    return {name: table[positions] for name, table in tables.items()}
 
 
 def build_measured_suites(
@@ -199,15 +208,19 @@ def _select_with_likelihood(predictions: Sequence[Prediction]) -> list[Predictio
 
 
 def _compute_suite_metrics(group: PredictionGroup, slices: Sequence[str]) -> dict[str, Any]:
+    tables = group.tabulate()
     by_slice = {
         name: {
-            value: {"records": len(rows), **group.compute(rows)}
-            for value, rows in group.split_by_slice(name).items()
+            value: {
+                "records": len(positions),
+                **group.compute(select_records(tables, positions)),
+            }
+            for value, positions in group.find_slices(name).items()
         }
         for name in slices
     }
     return {
         "records": len(group.predictions),
-        "overall": group.compute(group.predictions),
+        "overall": group.compute(tables),
         "slices": {name: values for name, values in by_slice.items() if values},
     }

@@ -23,6 +23,7 @@ from lockstep.reporting import (
     verdict,
     weak_slices,
 )
+from lockstep.reporting.advice.collected_advice import collect_advice
 from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.reporting.metric_cells import Cell, build_cells, list_tests
 from lockstep.reporting.metric_texts import format_difference, name_task
@@ -131,7 +132,7 @@ def collect_values(
         "form": verdict.FORMS[quantized["method"]],
         "tests": list_tests(results),
         "charts": page_charts.draw_charts(results, summaries, log, slices),
-        "advice": [],
+        "advice": collect_advice(results, summaries, log, settings),
         "training": training_settings.list_settings(settings["train"]),
         "loader": training_settings.get_loader_name(summaries["trained"]["objective"]),
         "splits": _collect_splits(summaries),

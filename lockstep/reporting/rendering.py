@@ -28,6 +28,7 @@ def render(name: str, values: dict[str, Any]) -> str:
         anchor=make_anchor,
         both=show_both,
         clip=clip,
+        code=quote_as_code,
         markdown=escape_markdown,
         percent="{:.1%}".format,
         size=format_bytes,
@@ -65,6 +66,15 @@ def clip(text: str) -> str:
     if len(text) <= MAX_CHARACTERS:
         return text
     return f"{text[:MAX_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def quote_as_code(text: str) -> Markup:
+    """Return a text on one line, clipped, as code in Markdown, which shows it literally."""
+    line = clip(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+    runs = [0, *map(len, re.findall("`+", line))]
+    fence = "`" * (max(runs) + 1)
+    space = " " if "`" in line[:1] + line[-1:] else ""
+    return Markup(f"{fence}{space}{line}{space}{fence}")  # noqa: S704 - code shows HTML literally
 
 
 def escape_markdown(text: str) -> Markup:

@@ -1,30 +1,31 @@
-"""Print the table of results, the path of the report, and what a user should know about them."""
+"""Print the top of reports/report.md and what a user should know about the reports."""
 
-import json
+import html
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lockstep.cli.leftovers import describe_leftovers
-from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
-from lockstep.predictions import VARIANTS
 from lockstep.review.changed_results import describe_other_machine
 
+TOP = ("## Gates", "## Results")
+"""Headings of the sections that are printed, after the verdict in front of them."""
 
-def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> list[str]:
-    """Return aligned lines: each suite's main metric by variant, perplexity last."""
-    suites: dict[str, dict[str, float]] = {}
-    for variant in VARIANTS:
-        for task, suite_metrics in metrics[variant].items():
-            suites.setdefault(task, {}).update(suite_metrics)
-    lines: list[tuple[str, ...]] = [("", "", *VARIANTS)]
-    for task in sorted(suites, key=lambda task: (task == "perplexity", task)):
-        name = sort_metrics(suites[task])[0]
-        display = describe_metric("perplexity" if task == "perplexity" else name)
-        values = [metrics[variant].get(task, {}).get(name) for variant in VARIANTS]
-        shown = ["" if value is None else display.format(value) for value in values]
-        lines.append((spell_out(task), "" if task == "perplexity" else display.title, *shown))
-    return align_columns(lines, texts=2)
+
+def select_top(report: str) -> Iterator[str]:
+    """Yield the lines of the verdict and of the sections TOP, as plain text."""
+    for line in report.splitlines():
+        if line.startswith("## ") and line not in TOP:
+            return
+        yield unescape_markdown(line)
+
+
+def unescape_markdown(line: str) -> str:
+    """Return a line without the escapes of Markdown, emphasis and control characters."""
+    text = re.sub(r"(?<!\\)\*\*", "", line)
+    text = html.unescape(re.sub(r"\\([\\`*_\[\]|~])", r"\1", text))
+    return "".join(char for char in text if char.isprintable())
 
 
 def align_columns(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
@@ -40,11 +41,13 @@ def align_columns(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
 
 
 def main(reports: Path) -> None:
-    file = reports / "metrics.json"
+    file = reports / "report.md"
     if not file.exists():
         sys.exit(f"error: {file}: not found; run `dvc repro`")
-    print("", *format_table(json.loads(file.read_text(encoding="utf-8"))), sep="\n")
-    print(f"\nThe report for your browser: {reports / 'index.html'}")
+    top = "\n".join(select_top(file.read_text(encoding="utf-8"))).strip()
+    print(
+        f"\n{top}\n\nThe report: {reports / 'index.html'} for your browser, {file} for a terminal"
+    )
     other_machine = describe_other_machine(Path())
     for line in [*([other_machine] if other_machine else []), *describe_leftovers()]:
         print(line, file=sys.stderr)

@@ -1,6 +1,7 @@
 """Confidence intervals of metrics, p-values of paired tests, and detectable differences."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ RESAMPLES = 2000
 """Number of resamples of the bootstrap."""
 PERMUTATIONS = 5000
 """Number of random exchanges of a permutation test."""
-_MAX_WEIGHTS = 2**22
-"""Maximum number of weights in a batch of resamples."""
+_MAX_WEIGHTS = 2**18
+"""Maximum number of weights in a batch of resamples: 2 MiB, so that they stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,25 @@ def jackknife(metrics: WeightedMetrics, records: int) -> list[Uncertainty]:
     return _build_uncertainties(values - margins, values + margins, standard_errors)
 
 
+def compute_normal_uncertainty(value: float, deviations: Numbers) -> Uncertainty:
+    """Return the normal interval of a metric from deviations whose squares sum to its variance."""
+    standard_error = math.hypot(*deviations)
+    margin = float(scipy.stats.norm.ppf((1 + CONFIDENCE) / 2)) * standard_error
+    return Uncertainty(Interval(value - margin, value + margin), standard_error)
+
+
+def compute_normal_p(difference: float, standard_error: float, records: int) -> float:
+    """Return the two-sided p-value of a difference that is nearly normal.
+
+    It is at least 2 / 2^records, the smallest value that exchanges of so few pairs of answers give.
+    """
+    smallest = max(2.0 ** (1 - records), sys.float_info.min)
+    if not standard_error:
+        return smallest if difference else 1.0
+    p = float(2 * scipy.stats.norm.sf(abs(difference) / standard_error))
+    return min(1.0, max(p, smallest))
+
+
 def compute_mcnemar_p(better: int, worse: int) -> float:
     """Return the exact two-sided p-value of McNemar's test (1947).
 
@@ -136,26 +156,21 @@ def compute_mcnemar_p(better: int, worse: int) -> float:
     return float(scipy.stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
-def compute_permutation_p(metrics: WeightedMetrics, records: int, seed: int) -> list[float]:
+def compute_permutation_p(differences: WeightedMetrics, records: int, seed: int) -> list[float]:
     """Return the two-sided p-value of each metric's difference between two variants.
 
     The paired permutation test (Fisher, 1935) exchanges the two answers to a record at random; p
-    is estimated as by Phipson and Smyth (2010). `metrics` takes weights of the answers of both
-    variants, (…, 2 × records): first those before, then those after.
+    is estimated as by Phipson and Smyth (2010). `differences` takes exchanges, (…, records): 1 for
+    each record whose answers are exchanged, else 0.
     """
     generator = np.random.default_rng(seed)
-
-    def compute_differences(exchanged: Numbers) -> Numbers:
-        before = np.concatenate([1 - exchanged, exchanged], axis=-1)
-        return metrics(1 - before) - metrics(before)
-
-    observed = np.abs(compute_differences(np.zeros((1, records))))
+    observed = np.abs(differences(np.zeros((1, records))))
     threshold = observed - 1e-9 * np.maximum(1, observed)  # differences equal up to rounding count
     as_large = np.zeros(len(observed))
     for start in range(0, PERMUTATIONS, _compute_batch_size(2 * records)):
         size = min(_compute_batch_size(2 * records), PERMUTATIONS - start)
         exchanged = generator.integers(0, 2, size=(size, records)).astype(float)
-        as_large += (np.abs(compute_differences(exchanged)) >= threshold).sum(axis=-1)
+        as_large += (np.abs(differences(exchanged)) >= threshold).sum(axis=-1)
     return [float(p) for p in (1 + as_large) / (1 + PERMUTATIONS)]
 
 

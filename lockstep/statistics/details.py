@@ -57,9 +57,12 @@ def assemble_details(
         variant: compute_split_gaps(predictions[variant], splits[variant], suites, seed)
         for variant in VARIANTS
     }
+    slice_intervals = evidence.compute_slice_intervals(slices)
     return {
         **{
-            variant: _add_statistics(variant, metrics[variant], evidence, slices)
+            variant: _add_statistics(
+                metrics[variant], evidence.compute_intervals(variant), slice_intervals[variant]
+            )
             for variant in VARIANTS
         },
         "lm_eval": {variant: results["tasks"] for variant, results in lm_eval.items()},
@@ -169,11 +172,12 @@ def _compute_all_metrics(
 
 
 def _add_statistics(
-    variant: str, metrics: Metrics, evidence: Evidence, slices: Sequence[str]
+    metrics: Metrics, intervals: Mapping[str, Any], slice_intervals: Mapping[str, Any]
 ) -> Metrics:
-    """Add intervals, per-class metrics and the weakest slices to a variant's metrics."""
-    intervals = evidence.compute_intervals(variant)
-    slice_intervals = evidence.compute_slice_intervals(variant, slices)
+    """Add intervals, per-class metrics and the weakest slices to a variant's metrics.
+
+    `intervals` is {suite: {metric: interval}}, `slice_intervals` {suite: {slice: {value: …}}}.
+    """
     result = {**metrics, "intervals": _format_intervals(intervals.get(PERPLEXITY, {}))}
     for task, suite in get_suites(metrics).items():
         result[task] = {

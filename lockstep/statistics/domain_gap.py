@@ -1,5 +1,6 @@
 """Gap between the metrics on records inside and outside of the domain of a variant's training."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,7 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from lockstep import multiple_testing
-from lockstep.metrics.aggregation import Metric, ShareMetric
+from lockstep.metrics.aggregation import InfluenceMetric, Metric, ResampledMetric, ShareMetric
 from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.params import Section
@@ -45,8 +46,8 @@ class DomainGap:
     intervals: dict[str, Interval]
     """Domain -> interval of the metric."""
     p: float
-    """Two-sided p-value of the difference: Fisher's exact test of shares, a permutation test of
-    other metrics."""
+    """Two-sided p-value of the difference: Fisher's exact test of shares, a normal test of the
+    area under the ROC curve, a permutation test of other metrics."""
     p_adjusted: float
     """p-value corrected for the suites and variants together by Holm's method."""
 
@@ -118,10 +119,18 @@ def _compute_p(
     metric: Metric, inside: Sequence[Prediction], outside: Sequence[Prediction], seed: int
 ) -> float:
     if isinstance(metric, ShareMetric):
-        counts = [metric.summands(part).sum(axis=0).astype(int) for part in (inside, outside)]
+        counts = [metric.tabulate(part).sum(axis=0).astype(int) for part in (inside, outside)]
         return confidence_intervals.compute_fisher_p(
             *((int(right), int(records)) for right, records in counts)
         )
+    if isinstance(metric, InfluenceMetric):
+        first, second = (metric.measure(metric.tabulate(part)) for part in (inside, outside))
+        standard_error = math.hypot(*first.deviations, *second.deviations)
+        records = len(inside) + len(outside)
+        difference = first.value - second.value
+        return confidence_intervals.compute_normal_p(difference, standard_error, records)
+    if not isinstance(metric, ResampledMetric):
+        raise TypeError(metric)
     is_inside = np.arange(len(inside) + len(outside)) < len(inside)
-    weighted = metric.bind([*inside, *outside])
+    weighted = metric.bind(metric.tabulate([*inside, *outside]))
     return confidence_intervals.compute_two_sample_permutation_p(weighted, is_inside, seed)

@@ -2,8 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
-from lockstep.metrics.suite_metrics import MeasuredSuite, group_by_suite
+from lockstep.metrics.aggregation import Table
+from lockstep.metrics.suite_metrics import (
+    MeasuredSuite,
+    PredictionGroup,
+    group_by_suite,
+    select_records,
+)
 from lockstep.predictions import Prediction
 from lockstep.statistics import paired_tests
 from lockstep.statistics.confidence_intervals import Interval
@@ -35,6 +42,7 @@ class Evidence:
             variant: group_by_suite(rows, suites) for variant, rows in predictions.items()
         }
         self.seed = seed
+        self._tables: dict[str, dict[str, dict[str, Table]]] = {}
         self._intervals: dict[str, dict[str, dict[str, Interval]]] = {}
         self._differences: dict[tuple[str, str], dict[str, dict[str, Difference]]] = {}
 
@@ -49,29 +57,61 @@ class Evidence:
 
     def compute_intervals(self, variant: str) -> dict[str, dict[str, Interval]]:
         """Return {suite: {metric: interval}} of a variant."""
-        if variant not in self._intervals:
-            self._intervals[variant] = {
-                group.task: paired_tests.compute_intervals(
-                    group.metrics, group.predictions, self.seed
-                )
-                for group in self.groups[variant]
-            }
+        if not self._intervals:
+            self._intervals = {name: {} for name in self.groups}
+            for task, groups in self._group_by_task().items():
+                everything = {name: range(len(part.predictions)) for name, part in groups.items()}
+                for name, intervals in self._compute_selected(groups, everything).items():
+                    self._intervals[name][task] = intervals
         return self._intervals[variant]
 
     def compute_slice_intervals(
-        self, variant: str, slices: Sequence[str]
-    ) -> dict[str, dict[str, dict[str, dict[str, Interval]]]]:
-        """Return {suite: {slice: {value: {metric: interval}}}} of a variant."""
-        return {
-            group.task: {
-                name: {
-                    value: paired_tests.compute_intervals(group.metrics, rows, self.seed)
-                    for value, rows in group.split_by_slice(name).items()
-                }
-                for name in slices
+        self, slices: Sequence[str]
+    ) -> dict[str, dict[str, dict[str, dict[str, dict[str, Interval]]]]]:
+        """Return {variant: {suite: {slice: {value: {metric: interval}}}}}."""
+        result: dict[str, Any] = {variant: {} for variant in self.groups}
+        for task, groups in self._group_by_task().items():
+            for variant in groups:
+                result[variant][task] = {name: {} for name in slices}
+            for name in slices:
+                positions = {variant: part.find_slices(name) for variant, part in groups.items()}
+                for value in sorted(set().union(*positions.values())):
+                    selected = {v: part[value] for v, part in positions.items() if value in part}
+                    for variant, intervals in self._compute_selected(groups, selected).items():
+                        result[variant][task][name][value] = intervals
+        return result
+
+    def _group_by_task(self) -> dict[str, dict[str, PredictionGroup]]:
+        """Return {suite: {variant: group}}."""
+        result: dict[str, dict[str, PredictionGroup]] = {}
+        for variant, groups in self.groups.items():
+            for group in groups:
+                result.setdefault(group.task, {})[variant] = group
+        return result
+
+    def _compute_selected(
+        self, groups: Mapping[str, PredictionGroup], positions: Mapping[str, Sequence[int]]
+    ) -> dict[str, dict[str, Interval]]:
+        """Return {variant: {metric: interval}} on the records at these positions.
+
+        Variants with the same number of records share the resamples, which saves time.
+        """
+        result: dict[str, dict[str, Interval]] = {}
+        for records in {len(selected) for selected in positions.values()}:
+            tables = {
+                variant: select_records(self._tabulate(variant, groups[variant]), selected)
+                for variant, selected in positions.items()
+                if len(selected) == records
             }
-            for group in self.groups[variant]
-        }
+            metrics = groups[next(iter(tables))].metrics
+            result |= paired_tests.compute_variant_intervals(metrics, tables, records, self.seed)
+        return result
+
+    def _tabulate(self, variant: str, group: PredictionGroup) -> dict[str, Table]:
+        tables = self._tables.setdefault(variant, {})
+        if group.task not in tables:
+            tables[group.task] = group.tabulate()
+        return tables[group.task]
 
     def compute_differences(self, before: str, after: str) -> dict[str, dict[str, Difference]]:
         """Return {suite: {metric: difference}}; p-values are not corrected for multiple tests."""

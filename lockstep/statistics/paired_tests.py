@@ -2,16 +2,27 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from lockstep import multiple_testing
-from lockstep.metrics.aggregation import JointMetric, Metric, Numbers, ShareMetric, Weights
+from lockstep.metrics.aggregation import (
+    InfluenceMetric,
+    JointMetric,
+    Metric,
+    ResampledMetric,
+    ShareMetric,
+    Table,
+    WeightedMetric,
+)
 from lockstep.predictions import Prediction
 from lockstep.statistics import confidence_intervals
 from lockstep.statistics.confidence_intervals import Interval, Uncertainty, WeightedMetrics
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +52,43 @@ def compute_intervals(
 ) -> dict[str, Interval]:
     """Return the interval of each metric that is defined.
 
-    Shares have Wilson's interval; other metrics are resampled.
+    Shares have Wilson's interval, metrics with influences a normal one; others are resampled.
     """
     if not predictions:
         return {}
-    others = {name: m for name, m in metrics.items() if not isinstance(m, ShareMetric)}
-    uncertainties = _resample(others, predictions, lambda weighted: weighted, seed)
-    share_intervals = {
-        name: confidence_intervals.compute_share_interval(right, records)
-        for name, metric in metrics.items()
-        if isinstance(metric, ShareMetric)
-        for right, records in [metric.summands(predictions).sum(axis=0).astype(int).tolist()]
-        if records
+    tables = {name: metric.tabulate(predictions) for name, metric in metrics.items()}
+    return compute_variant_intervals(metrics, {"": tables}, len(predictions), seed)[""]
+
+
+def compute_variant_intervals(
+    metrics: Mapping[str, Metric],
+    tables: Mapping[str, Mapping[str, Table]],
+    records: int,
+    seed: int,
+) -> dict[str, dict[str, Interval]]:
+    """Return {variant: {metric: interval}}; all variants share the resamples.
+
+    `tables` are those of the metrics by variant, each of this number of records.
+    """
+    intervals: dict[str, dict[str, Interval | None]] = {variant: {} for variant in tables}
+    weighted, jackknifed = {}, set()
+    for variant, by_metric in tables.items():
+        for name, table in by_metric.items():
+            metric = metrics[name]
+            if isinstance(metric, ShareMetric):
+                intervals[variant][name] = _compute_share_interval(table)
+            elif isinstance(metric, InfluenceMetric):
+                intervals[variant][name] = _compute_influence_interval(metric, table)
+            elif isinstance(metric, ResampledMetric):
+                weighted[variant, name] = metric.bind(table)
+                if isinstance(metric, JointMetric):
+                    jackknifed.add((variant, name))
+    for (variant, name), uncertainty in _resample(weighted, jackknifed, records, seed).items():
+        intervals[variant][name] = uncertainty.interval
+    return {
+        variant: {name: interval for name in metrics if (interval := by_metric.get(name))}
+        for variant, by_metric in intervals.items()
     }
-    intervals = {name: result.interval for name, result in uncertainties.items()} | share_intervals
-    return {name: intervals[name] for name in metrics if name in intervals}
 
 
 def compute_differences(
@@ -71,12 +104,15 @@ def compute_differences(
     """
     if not before:
         return {}
+    records = len(before)
     differences: dict[str, Difference] = {}
-    for names, positions in _group_by_counting_records(metrics, before):
+    tables = {name: metric.tabulate([*before, *after]) for name, metric in metrics.items()}
+    for names, positions in _group_by_counting_records(metrics, tables, records):
         differences |= _compute_differences(
             {name: metrics[name] for name in names},
-            [before[position] for position in positions],
-            [after[position] for position in positions],
+            {name: tables[name][:records][positions] for name in names},
+            {name: tables[name][records:][positions] for name in names},
+            len(positions),
             seed,
         )
     return {name: differences[name] for name in metrics if name in differences}
@@ -106,7 +142,7 @@ def adjust_differences(
 
 
 def _group_by_counting_records(
-    metrics: Mapping[str, Metric], predictions: Sequence[Prediction]
+    metrics: Mapping[str, Metric], tables: Mapping[str, Table], records: int
 ) -> Iterator[tuple[list[str], list[int]]]:
     """Yield (metrics, positions of the records that count in them).
 
@@ -114,9 +150,8 @@ def _group_by_counting_records(
     """
     groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, metric in metrics.items():
-        counts = np.ones(len(predictions))
-        if isinstance(metric, ShareMetric):
-            counts = metric.summands(predictions)[:, 1]
+        is_share = isinstance(metric, ShareMetric)
+        counts = tables[name][:records, 1] if is_share else np.ones(records)
         groups[tuple(np.flatnonzero(counts).tolist())].append(name)
     for positions, names in groups.items():
         yield names, list(positions)
@@ -124,106 +159,139 @@ def _group_by_counting_records(
 
 def _compute_differences(
     metrics: Mapping[str, Metric],
-    before: Sequence[Prediction],
-    after: Sequence[Prediction],
+    before: Mapping[str, Table],
+    after: Mapping[str, Table],
+    records: int,
     seed: int,
 ) -> dict[str, Difference]:
     """Return the differences of metrics in which all records count."""
-    records, both = len(before), [*before, *after]
-
-    def subtract(weighted: WeightedMetrics) -> WeightedMetrics:
-        def difference(weights: Weights) -> Numbers:
-            zeros = np.zeros_like(weights)
-            values_before = weighted(np.concatenate([weights, zeros], axis=-1))
-            return weighted(np.concatenate([zeros, weights], axis=-1)) - values_before
-
-        return difference
-
-    uncertainties = _resample(metrics, both, subtract, seed, records)
-    permuted = {
-        name: metrics[name] for name in uncertainties if not isinstance(metrics[name], ShareMetric)
+    pairs = {
+        name: metric.bind_pairs(before[name], after[name])
+        for name, metric in metrics.items()
+        if isinstance(metric, ResampledMetric)
     }
-    p_values = dict(zip(permuted, _compute_permutation_p(permuted, both, seed), strict=True))
+    uncertainties = _resample(
+        {name: pair.by_weights for name, pair in pairs.items()},
+        {name for name in pairs if isinstance(metrics[name], JointMetric)},
+        records,
+        seed,
+    )
+    p_values = _compute_permutation_p(
+        {
+            name: pairs[name].by_exchanges
+            for name in uncertainties
+            if not isinstance(metrics[name], ShareMetric)
+        },
+        records,
+        seed,
+    )
     differences = {}
-    for name, uncertainty in uncertainties.items():
-        metric = metrics[name]
-        detectable: float | None = confidence_intervals.compute_detectable_difference(
-            uncertainty.standard_error
-        )
-        if isinstance(metric, ShareMetric):
-            old, new = (metric.summands(part)[:, 0] for part in (before, after))
-            p_values[name] = confidence_intervals.compute_mcnemar_p(
-                int((new > old).sum()), int((new < old).sum())
+    for name, metric in metrics.items():
+        old, new = before[name], after[name]
+        if isinstance(metric, InfluenceMetric):
+            if difference := _compare_influences(metric, old, new):
+                differences[name] = difference
+        elif name in uncertainties:
+            value = metric.compute_table(new) - metric.compute_table(old)
+            detectable: float | None = _compute_detectable(uncertainties[name])
+            if isinstance(metric, ShareMetric):
+                p_values[name] = _compute_share_p(old, new)
+                fewest = confidence_intervals.compute_fewest_changes()
+                detectable = max(detectable or 0, fewest / records) if records >= fewest else None
+            differences[name] = _build_difference(
+                records, value, uncertainties[name], p_values[name], detectable
             )
-            fewest = confidence_intervals.compute_fewest_changes()
-            detectable = max(detectable or 0.0, fewest / records) if records >= fewest else None
-        differences[name] = Difference(
-            records=records,
-            value=metric.compute(after) - metric.compute(before),
-            interval=uncertainty.interval,
-            p=p_values[name],
-            p_adjusted=p_values[name],
-            detectable=detectable or None,
-        )
     return differences
 
 
-def _resample(
-    metrics: Mapping[str, Metric],
-    predictions: Sequence[Prediction],
-    transform: Callable[[WeightedMetrics], WeightedMetrics],
-    seed: int,
-    records: int | None = None,
-) -> dict[str, Uncertainty]:
-    """Return the uncertainty of each transformed metric where it is finite.
+def _compute_share_interval(table: Table) -> Interval | None:
+    right, counted = table.sum(axis=0).astype(int).tolist()
+    return confidence_intervals.compute_share_interval(right, counted) if counted else None
 
-    `records` is the number of weights that the transformed metrics take, by default one for each
-    prediction. Fewer than two records have no uncertainty.
+
+def _compute_influence_interval(metric: InfluenceMetric, table: Table) -> Interval | None:
+    """Return the normal interval, clipped to [0, 1]."""
+    value, deviations = metric.measure(table)
+    if len(table) < 2 or not math.isfinite(value):
+        return None
+    interval = confidence_intervals.compute_normal_uncertainty(value, deviations).interval
+    return Interval(max(0.0, interval.low), min(1.0, interval.high))
+
+
+def _compute_share_p(before: Table, after: Table) -> float:
+    old, new = before[:, 0], after[:, 0]
+    return confidence_intervals.compute_mcnemar_p(int((new > old).sum()), int((new < old).sum()))
+
+
+def _compare_influences(metric: InfluenceMetric, before: Table, after: Table) -> Difference | None:
+    """Return the difference of a metric with influences; None where it is not defined."""
+    old, new = metric.measure(before), metric.measure(after)
+    value, records = new.value - old.value, len(before)
+    if not math.isfinite(value) or records < 2:
+        return None
+    uncertainty = confidence_intervals.compute_normal_uncertainty(
+        value, new.deviations - old.deviations
+    )
+    p = confidence_intervals.compute_normal_p(value, uncertainty.standard_error, records)
+    return _build_difference(records, value, uncertainty, p, _compute_detectable(uncertainty))
+
+
+def _build_difference(
+    records: int, value: float, uncertainty: Uncertainty, p: float, detectable: float | None
+) -> Difference:
+    return Difference(
+        records=records,
+        value=value,
+        interval=uncertainty.interval,
+        p=p,
+        p_adjusted=p,
+        detectable=detectable or None,
+    )
+
+
+def _compute_detectable(uncertainty: Uncertainty) -> float:
+    return confidence_intervals.compute_detectable_difference(uncertainty.standard_error)
+
+
+def _resample(
+    weighted: Mapping[Key, WeightedMetric], jackknifed: Collection[Key], records: int, seed: int
+) -> dict[Key, Uncertainty]:
+    """Return the uncertainty of each function of the records' weights where it is finite.
+
+    Fewer than two records have no uncertainty.
     """
-    records = len(predictions) if records is None else records
     if records < 2:
         return {}
-    metrics = {
-        name: metric
-        for name, metric in metrics.items()
-        if math.isfinite(metric.compute(predictions))
-    }
-    results: dict[str, Uncertainty] = {}
+    ones = np.ones(records)
+    defined = {key: f for key, f in weighted.items() if math.isfinite(float(f(ones)))}
+    results: dict[Key, Uncertainty] = {}
     for by_jackknife in (False, True):
-        part = {
-            name: metric
-            for name, metric in metrics.items()
-            if _needs_jackknife(metric) == by_jackknife
-        }
+        part = {key: f for key, f in defined.items() if (key in jackknifed) == by_jackknife}
         if part:
-            weighted = transform(_bind(part, predictions))
+            stacked = _stack(part)
             uncertainties = (
-                confidence_intervals.jackknife(weighted, records)
+                confidence_intervals.jackknife(stacked, records)
                 if by_jackknife
-                else confidence_intervals.bootstrap(weighted, records, seed)
+                else confidence_intervals.bootstrap(stacked, records, seed)
             )
             results |= dict(zip(part, uncertainties, strict=True))
     return {
-        name: results[name]
-        for name in metrics
-        if all(map(math.isfinite, (results[name].interval.low, results[name].interval.high)))
+        key: results[key]
+        for key in defined
+        if all(map(math.isfinite, (results[key].interval.low, results[key].interval.high)))
     }
 
 
 def _compute_permutation_p(
-    metrics: Mapping[str, Metric], both: Sequence[Prediction], seed: int
-) -> list[float]:
-    """Return the p-value of each metric; `both` are the predictions before, then those after."""
-    if not metrics:
-        return []
-    return confidence_intervals.compute_permutation_p(_bind(metrics, both), len(both) // 2, seed)
+    exchanged: Mapping[str, WeightedMetric], records: int, seed: int
+) -> dict[str, float]:
+    """Return the p-value of each difference, a function of exchanges."""
+    if not exchanged:
+        return {}
+    p_values = confidence_intervals.compute_permutation_p(_stack(exchanged), records, seed)
+    return dict(zip(exchanged, p_values, strict=True))
 
 
-def _bind(metrics: Mapping[str, Metric], predictions: Sequence[Prediction]) -> WeightedMetrics:
-    """Return the metrics of these predictions as one function of weights."""
-    weighted = [metric.bind(predictions) for metric in metrics.values()]
-    return lambda weights: np.stack([compute(weights) for compute in weighted])
-
-
-def _needs_jackknife(metric: Metric) -> bool:
-    return isinstance(metric, JointMetric) and metric.by_jackknife
+def _stack(weighted: Mapping[Key, WeightedMetric]) -> WeightedMetrics:
+    """Return several functions of weights as one."""
+    return lambda weights: np.stack([compute(weights) for compute in weighted.values()])

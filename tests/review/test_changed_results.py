@@ -67,6 +67,7 @@ def clone(tmp_path: Path) -> Path:
     run_git(origin, "init", "-q")
     run_dvc(origin, "init", "-q")
     run_pipeline(origin, "x86_64 GenuineIntel avx2", 0.915)
+    (origin / "reports/report.md").write_text("# Report")
     run_git(origin, "add", "-A")
     run_git(origin, "-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "Results")
     run_git(tmp_path, "clone", "-q", str(origin), "clone")

@@ -1,6 +1,5 @@
-"""The table that `make` prints: its content, its errors, its imports."""
+"""The summary that `make` prints: its content, its errors, its imports."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,31 +7,44 @@ from pathlib import Path
 import pytest
 
 from lockstep.review import terminal_summary
-from lockstep.review.terminal_summary import format_table
+from lockstep.review.terminal_summary import align_columns, select_top, unescape_markdown
 
 REPOSITORY = Path(__file__).parents[2]
-METRICS = {
-    variant: {
-        "intent": {"accuracy": value, "macro_f1": 0.0},
-        "perplexity": {"overall": 2.5},
-        "reply": {"bleu": 10.0, "rouge_l": value},
-    }
-    for variant, value in {"base": 0.12, "merged": 0.913, "quantized": 1.0}.items()
-}
+REPORT = """# Model
+
+**Ship.** Tuning improves the\\_task.
+
+## Results
+
+| suite | base |
+| ----- | ---: |
+| a     | 1.0% |
+
+## Intervals
+
+| suite | base |
+"""
 
 
-def test_the_table_shows_main_metrics_aligned() -> None:
-    assert format_table(METRICS) == [
-        "                       base  merged  quantized",
-        "intent      accuracy  12.0%   91.3%     100.0%",
-        "reply       ROUGE-L   0.120   0.913      1.000",
-        "perplexity             2.50    2.50       2.50",
+def test_the_top_ends_before_the_first_section_that_is_not_printed() -> None:
+    assert [*select_top(REPORT)] == [
+        "# Model", "", "Ship. Tuning improves the_task.", "", "## Results", "",
+        "| suite | base |", "| ----- | ---: |", "| a     | 1.0% |", "",
+    ]  # fmt: skip
+
+
+def test_escapes_and_control_characters_are_not_printed() -> None:
+    assert unescape_markdown(r"a\|b \*\*c\*\* &lt;d&gt; \[e\] it&#39;s") == "a|b **c** <d> [e] it's"
+    assert unescape_markdown("red \x1b[31m text") == "red [31m text"
+
+
+def test_columns_are_aligned() -> None:
+    lines = [("", "base"), ("a long name", "1"), ("b", "100%")]
+    assert align_columns(lines, texts=1) == [
+        "             base",
+        "a long name     1",
+        "b            100%",
     ]
-
-
-def test_a_suite_that_only_one_variant_answered_is_shown() -> None:
-    metrics = {"base": {"price": {"mean_absolute_error": 2.0}}, "merged": {}, "quantized": {}}
-    assert format_table(metrics)[1:] == ["price  mean absolute error  2.00"]
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -41,19 +53,21 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_prints_the_table_and_the_path_of_the_page(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+def test_the_command_prints_the_top_and_the_paths_of_the_reports(tmp_path: Path) -> None:
+    (tmp_path / "report.md").write_text(REPORT)
     result = run_python("-m", "lockstep.review.terminal_summary", str(tmp_path))
     assert result.returncode == 0
-    assert "intent      accuracy  12.0%   91.3%     100.0%" in result.stdout
+    assert "| a     | 1.0% |" in result.stdout
+    assert "Intervals" not in result.stdout
     assert str(tmp_path / "index.html") in result.stdout
+    assert str(tmp_path / "report.md") in result.stdout
 
 
 def test_the_command_names_leftovers_of_older_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An upgrade by `git pull` and `make` need not run the first stage."""
-    (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
+    (tmp_path / "report.md").write_text(REPORT)
     (tmp_path / "data/evaluated").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     terminal_summary.main(tmp_path)
@@ -63,10 +77,10 @@ def test_the_command_names_leftovers_of_older_versions(
     )
 
 
-def test_without_metrics_the_command_says_what_to_run(tmp_path: Path) -> None:
+def test_without_a_report_the_command_says_what_to_run(tmp_path: Path) -> None:
     result = run_python("-m", "lockstep.review.terminal_summary", str(tmp_path))
     assert result.returncode != 0
-    assert result.stderr == f"error: {tmp_path / 'metrics.json'}: not found; run `dvc repro`\n"
+    assert result.stderr == f"error: {tmp_path / 'report.md'}: not found; run `dvc repro`\n"
 
 
 def test_the_command_imports_nothing_heavy() -> None:

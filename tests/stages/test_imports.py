@@ -29,7 +29,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "predict quantized": {*OTHER, *DATA, "peft"},
     "judge": {*OTHER, *MODELS, *DATA, "bitsandbytes.nn"},
     "evaluate": {*MODELS, "bitsandbytes.nn", "datasets"},
-    "report": {*OTHER, *MODELS, *DATA, "bitsandbytes.nn"},
+    "report": {*MODELS, *DATA, "bitsandbytes.nn", "sklearn", "trl"},
 }
 """Modules that each stage must not import with the settings of the sample except lm-eval's.
 

@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from lockstep.human.rating_items import make_code
-from lockstep.predictions import VARIANTS
 from tests.stages.stage_outputs import (
     ANSWERS,
+    SCRIPT,
     list_files,
     make_prediction,
     run_evaluate,
@@ -24,7 +24,7 @@ from tests.stages.stage_outputs import (
     write_variants,
 )
 
-PAGES = ["index.html", "model-card.md"]
+PAGES = ["index.html", "model-card.md", "report.md"]
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +245,24 @@ def test_judge_and_human_ratings_are_on_the_page(tmp_path: Path) -> None:
     assert "earlier model" not in (tmp_path / "reports/index.html").read_text("utf-8")
 
 
+def test_the_report_for_terminals_has_the_same_sections(reports: Path) -> None:
+    text = (reports / "report.md").read_text("utf-8")
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == [
+        "Gates", "Results", "What to try next", "Intervals", "Comparisons", "Slices", "Data",
+        "Examples", "Lineage",
+    ]  # fmt: skip
+    assert "Tuning raises intent accuracy from 25.0% to 75.0%" in text
+    assert "- Passed: merged: intent accuracy at least 70.0%; measured 75.0%" in text
+    assert "- FAILED: quantized: intent accuracy minus that of merged" in text
+    assert re.search(r"\| intent +\| accuracy +\| +25.0% +\| +75.0% ≈ \| +50.0% ≈ \|", text)
+    assert re.search(r"\| intent +\| accuracy +\| [^|]*4.6% – 69.9% \|", text), "Wilson's interval"
+    assert re.search(r"intent +\| phrasing seen +\| +2 \|", text)
+    assert "Of 30 rows read, 26 were kept, 3 were duplicates, 0 were removed" in text
+    assert f"`cancel {SCRIPT}`" in text, "code shows it literally"
+    assert SCRIPT not in re.sub("`[^`\n]*`", "", text)
+    assert "train: sft, lora, 4 steps, 100 of 3,000 parameters; validation loss 0.750" in text
+
+
 def strip_intervals(card: str) -> str:
     """Return a model card without the intervals in the cells of its results."""
     return re.sub(r" \([^()|]* – [^()|]*\) \|", " |", card)
@@ -281,7 +299,7 @@ def test_results_are_shown_if_the_main_metric_is_undefined_for_the_base(tmp_path
     }  # fmt: skip
     write_variants(tmp_path, rows)
     summary = show_summary(tmp_path)
-    assert "price  mean absolute error" in summary and "0.333       2.12" in summary
+    assert re.search(r"price +\| mean absolute error ↓ \| +\| +0.333 +\| +2.12 . \|", summary)
     details = json.loads((tmp_path / "reports/details.json").read_text())
     assert details["base"]["price"]["overall"] == {"valid": 0.0}
     for variant, places in (("merged", [0, 1, 3]), ("quantized", [0, 1, 2, 3])):
@@ -315,8 +333,8 @@ def test_plain_text_has_no_suite_but_perplexity(tmp_path: Path) -> None:
     }
     write_variants(tmp_path, rows)
     summary = show_summary(tmp_path)
-    table = [line.split() for line in summary.splitlines() if line]
-    assert table[:2] == [[*VARIANTS], ["perplexity", "7.39", "1.65", "2.72"]]  # e², e^½, e
+    e_squared, root_of_e, e = r"7.39 +\|", r"1.65 . +\|", r"2.72 . +\|"
+    assert re.search(rf"perplexity ↓ +\| +{e_squared} +{root_of_e} +{e}", summary)
     metrics = json.loads((tmp_path / "reports/metrics.json").read_text())
     assert metrics["merged"] == {"perplexity": {"overall": pytest.approx(math.exp(0.5), rel=1e-4)}}
     page = (tmp_path / "reports/index.html").read_text("utf-8")

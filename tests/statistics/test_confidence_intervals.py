@@ -51,6 +51,12 @@ def test_the_interval_of_a_mean_is_students_and_clipped() -> None:
     assert confidence_intervals.compute_mean_interval([4], 1, 5) is None
 
 
+def make_exchanges(before: Numbers, after: Numbers) -> Callable[[Weights], Numbers]:
+    """Return the difference of the means as a function of exchanges."""
+    change = after - before
+    return lambda exchanged: ((1 - 2 * exchanged) @ change / len(change)).T
+
+
 @pytest.mark.slow
 def test_the_bootstrap_covers_95_percent() -> None:
     """Estimate the mean of a skewed score from 1,000 samples of 150 records each."""
@@ -94,8 +100,8 @@ def test_the_permutation_test_equals_that_of_scipy() -> None:
     generator = np.random.default_rng(4)
     before = generator.normal(size=(80, 2))
     after = before + generator.normal([0.02, 0.1], 0.4, size=(80, 2))
-    means = make_means(np.concatenate([before, after]))
-    p_values = confidence_intervals.compute_permutation_p(means, 80, 7)
+    exchanges = make_exchanges(before, after)
+    p_values = confidence_intervals.compute_permutation_p(exchanges, 80, 7)
     for p, difference in zip(p_values, (after - before).T, strict=True):
         expected = stats.permutation_test(
             (difference,), np.mean, permutation_type="samples", n_resamples=10_000, rng=generator
@@ -105,8 +111,8 @@ def test_the_permutation_test_equals_that_of_scipy() -> None:
 
 def test_the_permutation_test_of_few_records_is_exact() -> None:
     """All four records improve by one, so 2 of the 16 exchanges give a difference as large."""
-    values = np.array([[0.0], [0], [0], [0], [1], [1], [1], [1]])
-    [p] = confidence_intervals.compute_permutation_p(make_means(values), 4, 7)
+    exchanges = make_exchanges(np.zeros((4, 1)), np.ones((4, 1)))
+    [p] = confidence_intervals.compute_permutation_p(exchanges, 4, 7)
     assert p == pytest.approx(2 / 16, abs=0.01)
 
 
@@ -116,8 +122,8 @@ def test_without_a_difference_one_test_in_twenty_is_significant_at_most() -> Non
     permutation_positives, mcnemar_positives = 0, 0
     for seed in range(1000):
         scores = generator.beta(1, 2, size=(2, 60, 1))
-        means = make_means(scores.reshape(-1, 1))
-        [p] = confidence_intervals.compute_permutation_p(means, 60, seed)
+        exchanges = make_exchanges(*scores)
+        [p] = confidence_intervals.compute_permutation_p(exchanges, 60, seed)
         permutation_positives += p < 0.05
         before, after = generator.random((2, 60)) < 0.8
         better, worse = int((after & ~before).sum()), int((before & ~after).sum())
