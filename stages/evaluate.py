@@ -15,7 +15,14 @@ from lockstep.metrics.suite_metrics import build_measured_suites, list_slices
 from lockstep.models.instruction_sets import PortableParams
 from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
-from lockstep.statistics import comparisons, leaks, plot_tables, stage_results, summary_metrics
+from lockstep.statistics import (
+    comparisons,
+    leaks,
+    plot_tables,
+    record_scores,
+    stage_results,
+    summary_metrics,
+)
 from lockstep.statistics.details import assemble_details
 from lockstep.statistics.evaluate_params import EvaluateParams
 
@@ -73,10 +80,12 @@ def main(data: Path, reports: Path) -> None:
     judgements = read_judgements(data / "judged/judgements.jsonl")
     details["judge"] = compute_judge_metrics(judgements, settings.judge)
     details["human"] = compute_rating_metrics(data / "human", predictions, settings.human)
+    details |= stage_results.select_run_facts(summaries)
     metrics = summary_metrics.summarize_results(details, summaries, summary_slices)
     for name, value in ("details", details), ("metrics", metrics):
         with outputs.atomic_file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)
+    record_scores.write_scores(reports / "scores.jsonl", predictions, suites)
     for name, text in plot_tables.build_plot_tables(details, log).items():
         with outputs.atomic_file(reports / "plots" / name) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")

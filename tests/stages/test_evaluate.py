@@ -36,6 +36,7 @@ OUTPUTS = [
     "plots/loss.csv",
     "plots/validation_loss.csv",
     "plots/variants.csv",
+    "scores.jsonl",
 ]
 
 
