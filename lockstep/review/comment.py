@@ -240,9 +240,8 @@ def _describe_environment(comparison: Comparison) -> list[str]:
 def _describe_stage(stage: StageChange) -> str:
     shown = ", ".join(quote(reason) for reason in stage.reasons[:6])
     more = f" and {len(stage.reasons) - 6} more" if len(stage.reasons) > 6 else ""
-    reason = f" by {shown}{more}" if shown else ""
-    result = "the same bytes" if stage.is_same_output else "other bytes"
-    return f"- {quote(stage.name)}: {result}{reason}"
+    result = "the outputs are the same bytes" if stage.is_same_output else "other outputs"
+    return f"- {quote(stage.name)}: {result}; changed: {shown or 'no input'}{more}"
 
 
 def _write_costs(comparison: Comparison) -> list[str]:

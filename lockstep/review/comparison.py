@@ -8,7 +8,7 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.review import changed_data, changed_inputs, decision, flipped_answers, run_costs
 from lockstep.review.metric_comparison import MetricChange, Results, compare_metrics
-from lockstep.review.snapshot import RESULTS, Snapshot, find_base
+from lockstep.review.snapshot import RESULTS, Snapshot, find_base, resolve
 from lockstep.statistics.gates import GateOutcome
 from lockstep.statistics.record_scores import StoredScores, read_scores
 from lockstep.verify.clone import run_git
@@ -62,12 +62,14 @@ def compare(root: Path, revision: str | None) -> Comparison:
     sizes = base.read_json(METRICS).get("quantize", {}), this.read_json(METRICS).get("quantize", {})
     gates = decision.decide_gates(new.details, metrics, sizes)
     details, scores = (old.details, new.details), (old.scores, new.scores)
-    status = run_git(root, "status", "--porcelain", "-z", "--no-renames", "--", *RESULTS)
+    uncommitted = _list_uncommitted(root)
+    # a checkout of git leaves the outputs of another branch in the workspace
+    outs = this if "dvc.lock" in uncommitted else Snapshot(root, resolve(root, "HEAD"))
     return Comparison(
         base_name=revision or commit[:7],
         base_commit=commit,
         commits_behind=_count_commits(root, commit, revision),
-        uncommitted=[entry[3:] for entry in status.split("\0") if entry],
+        uncommitted=uncommitted,
         decision=decision.decide(metrics, gates, missing),
         gates=gates,
         metrics=metrics,
@@ -77,8 +79,8 @@ def compare(root: Path, revision: str | None) -> Comparison:
         machines=(changed_inputs.find_machine(base), changed_inputs.find_machine(this)),
         code=changed_inputs.compare_code(base, this),
         stages=changed_inputs.compare_stages(base, this),
-        data=changed_data.compare_data(base, this, details, scores),
-        flips=flipped_answers.find_flips(old, new, (base, this)),
+        data=changed_data.compare_data(base, outs, details, scores),
+        flips=flipped_answers.find_flips(old, new, (base, outs)),
         costs=run_costs.compare_costs(base, this, details),
     )
 
@@ -119,6 +121,12 @@ def _describe_unpaired(base: Snapshot, this: Snapshot, old: StoredScores, new: S
         if scores.omitted
     ]
     return "; ".join(reasons)
+
+
+def _list_uncommitted(root: Path) -> list[str]:
+    """Return the results in the workspace that differ from HEAD."""
+    status = run_git(root, "status", "--porcelain", "-z", "--no-renames", "--", *RESULTS)
+    return [entry[3:] for entry in status.split("\0") if entry]
 
 
 def _count_commits(root: Path, commit: str, revision: str | None) -> int:

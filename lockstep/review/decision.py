@@ -124,9 +124,10 @@ def _describe_metrics(
     if not any(change.difference for change in deciding):
         return "No main metric could be compared"
     if all(change.word == "same" for change in deciding if change.difference):
-        paired = all(change.is_paired for change in deciding if change.difference)
-        where = " on every test record" if paired else ""
-        return f"The main metrics of the quantized model are the same as those of the base{where}"
+        same = "The main metrics of the quantized model are the same as those of the base"
+        differences = [change.difference for change in deciding if change.is_paired]
+        is_equal = all(d and d.interval == Interval(0.0, 0.0) for d in differences)
+        return f"{same} on every test record" if differences and is_equal else same
     return (
         f"No main metric of the quantized model changed by more than chance explains"
         f"{_describe_detectable(deciding)}"
@@ -136,7 +137,7 @@ def _describe_metrics(
 def _describe_detectable(deciding: Sequence[MetricChange]) -> str:
     """Say how large a difference of the first main metric would have been found."""
     for change in deciding:
-        if change.difference and change.difference.value and change.difference.detectable:
+        if change.difference and change.difference.detectable:
             display = describe_metric(change.metric)
             size = display.format_difference(change.difference.detectable).lstrip("+")
             return f"; for {describe_subject(change)}, a difference of {size} would show"

@@ -97,6 +97,11 @@ def find_base(root: Path, revision: str | None) -> str:
         raise UserError(f"{name}: no commit in common with HEAD; name another BASE") from None
 
 
+def resolve(root: Path, name: str) -> str:
+    """Return the full hash of a commit."""
+    return run_git(root, "rev-parse", "--verify", f"{name}^{{commit}}").strip()
+
+
 def is_shallow(root: Path) -> bool:
     """Whether git has only a part of the history."""
     return run_git(root, "rev-parse", "--is-shallow-repository").strip() == "true"
