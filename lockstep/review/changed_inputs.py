@@ -53,7 +53,8 @@ def compare_libraries(base: Snapshot, this: Snapshot) -> list[ValueChange]:
 def compare_stages(base: Snapshot, this: Snapshot) -> list[StageChange]:
     """Return the stages whose entry in dvc.lock differs, in the order of the pipeline."""
     old, new = (parse_lock(side.read("dvc.lock") or "{}") for side in (base, this))
-    names = dict.fromkeys([*new, *old])
+    order = [*this.read_yaml("dvc.yaml").get("stages", {})]
+    names = sorted({*new, *old}, key=lambda name: (_find_place(name, order), name))
     return [
         StageChange(
             name=name,
@@ -64,6 +65,12 @@ def compare_stages(base: Snapshot, this: Snapshot) -> list[StageChange]:
         for name in names
         if old.get(name) != new.get(name)
     ]
+
+
+def _find_place(name: str, order: list[str]) -> int:
+    """Return the place of a stage in the pipeline; a stage of a matrix is `stage@value`."""
+    stage = name.partition("@")[0]
+    return order.index(stage) if stage in order else len(order)
 
 
 def compare_code(base: Snapshot, this: Snapshot) -> list[tuple[str, int, int]]:
