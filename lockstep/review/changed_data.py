@@ -26,7 +26,7 @@ class CountChange:
 
     split: str
     kind: str
-    """What is counted: records, task, source, or the name of a slice."""
+    """Subject of the count: records, task, or the name of a slice."""
     value: str
     base: int
     this: int

@@ -32,12 +32,14 @@ def write_comment(comparison: Comparison) -> str:
         _write_costs(comparison),
     ]
     text = "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-    return text if len(text) < MAX_CHARACTERS else _cut(text)
+    return cut_lines(text)
 
 
-def _cut(text: str) -> str:
-    """Return the whole lines that fit, and a line that says where the rest is."""
-    note = "\nThe rest is left out here; `make review` prints it as JSON with `JSON=1`.\n"
+def cut_lines(text: str) -> str:
+    """Return a text of fewer than MAX_CHARACTERS, or the lines that fit and a note on the rest."""
+    if len(text) < MAX_CHARACTERS:
+        return text
+    note = "\n\nThe rest is left out here; `make review` prints all as JSON with `JSON=1`.\n"
     return text[: text.rindex("\n", 0, MAX_CHARACTERS - len(note))] + note
 
 
