@@ -53,7 +53,7 @@ class MetricChange:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What evaluate computed at one side."""
+    """Results that evaluate wrote at one side."""
 
     details: Metrics
     scores: StoredScores
