@@ -19,6 +19,7 @@ from lockstep.statistics import (
     comparisons,
     leaks,
     plot_tables,
+    record_scores,
     score_curves,
     stage_results,
     summary_metrics,
@@ -81,10 +82,12 @@ def main(data: Path, reports: Path) -> None:
     judgements = read_judgements(data / "judged/judgements.jsonl")
     details["judge"] = compute_judge_metrics(judgements, settings.judge)
     details["human"] = compute_rating_metrics(data / "human", predictions, settings.human)
+    details |= stage_results.select_run_facts(summaries)
     metrics = summary_metrics.summarize_results(details, summaries, summary_slices)
     for name, value in ("details", details), ("metrics", metrics):
         with outputs.atomic_file(reports / f"{name}.json") as partial:
             outputs.write_json(partial, value)
+    record_scores.write_scores(reports / "scores.jsonl", predictions, suites)
     for name, text in plot_tables.build_plot_tables(details, log).items():
         with outputs.atomic_file(reports / "plots" / name) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")

@@ -19,7 +19,7 @@ class EvaluateParams(Section):
     slices: list[str]
     """Slices by which every metric is broken down; [] takes all slices of the records."""
     gates: list[Gate]
-    """Conditions that a model must meet to ship; `make gates` fails if one is not met."""
+    """Conditions that a model must meet to ship; `make review` fails if one is not met."""
     json_schemas: dict[str, dict[str, Any]] = {}
     """Task -> JSON Schema of its JSON answers; adds the metric schema_valid."""
     summary_slices: list[str] = []

@@ -39,6 +39,18 @@ def get_sizes(quantized: Mapping[str, Any]) -> Sizes:
     }
 
 
+def select_run_facts(summaries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what `make review` compares beside metrics: sizes of the data, and training."""
+    prepared = summaries["prepared"]
+    counts = ("records", "tasks", "slices", "sources")
+    splits = {
+        split: {name: values[name] for name in counts if name in values}
+        for split, values in prepared["splits"].items()
+    }
+    data = {"rows": prepared["rows"], "labels": prepared["labels"], "splits": splits}
+    return {"data": data, "training": dict(summaries["trained"])}
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; raise UserError if it is missing or has a number that is not finite."""
     try:

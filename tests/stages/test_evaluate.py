@@ -36,6 +36,7 @@ OUTPUTS = [
     "plots/loss.csv",
     "plots/validation_loss.csv",
     "plots/variants.csv",
+    "scores.jsonl",
 ]
 
 
@@ -119,7 +120,7 @@ def test_gates_are_decided_by_the_metrics(details: Any) -> None:
     assert level["interval"] == [0.30064, 0.95441]  # Wilson, 3 of 4
     assert (difference["passed"], difference["value"]) == (False, -0.25)
     assert previous == {"gate": previous["gate"], "decided": False}, (
-        "only `make gates` decides this gate"
+        "only `make review` decides this gate"
     )
 
 
