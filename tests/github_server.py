@@ -1,4 +1,4 @@
-"""A local server with the part of GitHub's REST API that reads pull requests and writes comments."""
+"""A local server with the part of GitHub's REST API for pull requests and comments."""
 
 import json
 import re
@@ -35,8 +35,13 @@ class GitHub(ThreadingHTTPServer):
         self.pull_requests.append({"number": number, "state": "open", "head": source})
 
     def add_comment(self, number: int, author: str, body: str) -> dict[str, Any]:
-        comment = {"id": 100 + len(self.comments), "user": {"login": author}, "body": body,
-                   "html_url": f"https://github.com/{REPOSITORY}/pull/{number}", "issue": number}  # fmt: skip
+        comment = {
+            "id": 100 + len(self.comments),
+            "user": {"login": author},
+            "body": body,
+            "html_url": f"https://github.com/{REPOSITORY}/pull/{number}",
+            "issue": number,
+        }
         self.comments.append(comment)
         return comment
 
