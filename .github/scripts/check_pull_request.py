@@ -101,7 +101,7 @@ def _format_review(outcome: Outcome) -> str:
 
 def _format_failure(outcome: Outcome) -> str:
     """Return the end of a failed check's output as a block of code."""
-    text = outcome.output[-LONGEST_OUTPUT:]
+    text = re.sub("`{9,}", "`" * 8, outcome.output[-LONGEST_OUTPUT:])  # the fence stays short
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
     command = " ".join(outcome.check.command[1:] if outcome.check.command[0] == sys.executable
                        else outcome.check.command)  # fmt: skip
