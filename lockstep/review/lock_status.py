@@ -69,8 +69,10 @@ def _list_changes(entries: list[Any], cached: set[str]) -> Iterator[str]:
         for path, change in (entry.get("changed deps", {}) | entry.get("changed outs", {})).items():
             if isinstance(change, dict):
                 yield from (f"{path} {name} {kind}" for name, kind in change.items())
-            elif change in ("modified", "new") or (change == "deleted" and path not in cached):
+            elif path not in cached:
                 yield f"{path} {change}"
+            elif change in ("modified", "new"):
+                yield f"{path} is not the one of dvc.lock, `dvc checkout` restores it"
 
 
 def _list_cached_outputs(root: Path) -> set[str]:

@@ -79,6 +79,13 @@ def test_a_lock_whose_stages_did_not_run_together_is_stale(fresh: Path) -> None:
 
 
 @pytest.mark.slow
+def test_outputs_of_another_commit_are_told_from_a_stale_lock(fresh: Path) -> None:
+    write_files(fresh, {"data/prepared/train.csv": "x"})
+    reason = "data/prepared is not the one of dvc.lock, `dvc checkout` restores it"
+    assert find_stale_stages(fresh) == {"prepare": [reason], "train": [reason]}
+
+
+@pytest.mark.slow
 def test_the_command_says_what_to_do(fresh: Path) -> None:
     command = (sys.executable, "-m", "lockstep.review.lock_status")
     (fresh / "dvc.lock").unlink()
