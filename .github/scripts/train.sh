@@ -4,6 +4,10 @@
 set -euo pipefail
 branch=$1
 export PATH="$PWD/.venv/bin:$PATH"
+if [ -z "$(dvc config core.remote 2>/dev/null)" ]; then
+  echo "error: no default DVC remote takes the outputs; run dvc remote add -d NAME URL, and commit" >&2
+  exit 2
+fi
 dvc repro --pull --allow-missing
 if [ -z "$(git status --porcelain -- dvc.lock reports)" ]; then
   echo "train: nothing changed, so there is nothing to push"
