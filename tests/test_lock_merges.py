@@ -37,7 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def list_steps() -> list[list[str]]:
     """Return the commands of docs/pull-requests.md for two branches that changed dvc.lock."""
     page = (REPOSITORY / "docs/pull-requests.md").read_text(encoding="utf-8")
-    section = page.partition("## Two branches that both changed dvc.lock\n")[2].partition("\n## ")[0]
+    section = page.partition("## Two branches that both changed dvc.lock\n")[2]
     block = section.partition("```sh\n")[2].partition("```")[0]
     return [line.partition("#")[0].split() for line in block.splitlines()]
 

@@ -136,7 +136,7 @@ def read_number(file: Path, run: Run, numbers: list[int]) -> int:
         raise RefusedError(f"{file.name}: not an object with number and head")
     if request["head"] != run.head:
         raise RefusedError(f"{file.name}: the head is not {run.head}, which ran")
-    if type(request["number"]) is not int or request["number"] not in numbers:
+    if request["number"] not in numbers:
         raise RefusedError(f"{file.name}: the number is not that of a pull request of this run")
     return int(request["number"])
 

@@ -1,4 +1,4 @@
-"""train.sh runs the pipeline of a clone and pushes outputs and results; no GPU is needed for that."""
+"""train.sh runs the pipeline of a clone and pushes outputs and results; it needs no GPU."""
 
 from pathlib import Path
 
