@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro init preview-data recipe params preview preflight models review runs sheet export verify starter test lint format bench clean
+.PHONY: help setup repro init preview-data recipe params preview preflight models review lock runs sheet export verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ preflight: setup  ## print the memory, disk and time that training will need her
 
 review: setup  ## decide whether this branch ships, compared with another; fail if a gate is not met: make review BASE=origin/main (JSON=1, OUT=file)
 	@.venv/bin/python -m lockstep.review $(BASE) $(if $(JSON),--json) $(if $(OUT),--out $(OUT))
+
+lock: setup  ## prove that dvc.lock matches dvc.yaml, params, code and data; needs no cache and no remote
+	@.venv/bin/python -m lockstep.review.lock_status
 
 runs: setup  ## summarize experiments: learning curves, folds, losses: make runs NUM=5 (number of commits)
 	@.venv/bin/python -m lockstep.review.run_summary $(if $(NUM),--num $(NUM))

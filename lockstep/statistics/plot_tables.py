@@ -5,13 +5,16 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lockstep.metrics.metric_display import describe_metric, sort_metrics
+from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.predictions import VARIANTS
 from lockstep.statistics.details import Metrics, get_suites, round_digits
 
 
 def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return {file name: CSV}; variants.csv has metrics as shares of their best possible value."""
+    """Return {file name: CSV}.
+
+    variants.csv has the main metric of each suite as a share of its best possible value.
+    """
     return {
         **{
             f"{name}.csv": _format_table(
@@ -21,12 +24,11 @@ def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[s
             for name in ("loss", "validation_loss")
         },
         "variants.csv": _format_table(
-            ["metric_of_variant", "variant", "suite", "metric", "value"],
+            ["suite_metric", "variant", "suite", "metric", "value"],
             [
-                (f"{task} {name} {variant}", variant, task, name, round_digits(value / best))
+                (f"{spell_out(task)}: {title}", variant, task, name, round_digits(value / best))
                 for task, suite in get_suites(details["merged"]).items()
-                for name in sort_metrics(suite["overall"])
-                if (best := describe_metric(name).top)
+                for name, title, best in _list_scaled_metrics(suite["overall"])[:1]
                 for variant in VARIANTS
                 if (value := details[variant][task]["overall"].get(name)) is not None
             ],
@@ -42,6 +44,12 @@ def build_plot_tables(details: Metrics, log: Sequence[dict[str, Any]]) -> dict[s
             ],
         ),
     }
+
+
+def _list_scaled_metrics(names: Iterable[str]) -> list[tuple[str, str, float]]:
+    """Return name, title and best value of metrics that have one, the suite's main metric first."""
+    displays = ((name, describe_metric(name)) for name in sort_metrics(names))
+    return [(name, display.title, display.top) for name, display in displays if display.top]
 
 
 def _format_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -155,8 +155,8 @@ def test_plots_are_tables_without_gaps(reports: Path) -> None:
         [f"{SCRIPT},track", "cancel,cancel", "cancel,cancel", "track,track"]
     )
     variants = (reports / "plots/variants.csv").read_text().splitlines()
-    assert "intent accuracy merged,merged,intent,accuracy,0.75" in variants
-    assert "reply rouge_l merged,merged,reply,rouge_l,0.88889" in variants
+    assert "intent: accuracy,merged,intent,accuracy,0.75" in variants
+    assert "reply: ROUGE-L,merged,reply,rouge_l,0.88889" in variants
 
 
 def test_two_folders_give_the_same_bytes(reports: Path, tmp_path: Path) -> None:

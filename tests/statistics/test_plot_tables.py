@@ -24,10 +24,22 @@ def test_a_step_without_a_value_has_no_row() -> None:
     assert TABLES["validation_loss.csv"] == "step,validation_loss\n20,0.5\n"
 
 
-def test_metrics_share_one_scale_and_perplexity_has_none() -> None:
-    lines = TABLES["variants.csv"].splitlines()
-    assert "t bleu base,base,t,bleu,0.5" in lines
-    assert not any("perplexity" in line for line in lines)
+def test_the_plot_of_metrics_has_the_main_one_of_each_suite_as_a_share() -> None:
+    assert TABLES["variants.csv"].splitlines() == [
+        "suite_metric,variant,suite,metric,value",
+        "t: accuracy,base,t,accuracy,0.5",
+        "t: accuracy,merged,t,accuracy,0.5",
+        "t: accuracy,quantized,t,accuracy,0.5",
+    ]
+
+
+def test_a_metric_without_a_best_value_is_left_out_and_a_percentage_becomes_a_share() -> None:
+    suites = {
+        "texts": {"overall": {"bleu": 50.0}},
+        "numbers": {"overall": {"mean_absolute_error": 3.0}},
+    }
+    rows = build_plot_tables(dict.fromkeys(VARIANTS, suites), [])["variants.csv"].splitlines()
+    assert rows[1:] == [f"texts: BLEU,{name},texts,bleu,0.5" for name in VARIANTS]
 
 
 def test_confusion_has_a_row_for_each_record() -> None:
