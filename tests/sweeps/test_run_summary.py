@@ -55,7 +55,7 @@ def run_dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_summary(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_command(root, sys.executable, "-m", "lockstep.review.run_summary", *arguments)
+    return run_command(root, sys.executable, "-m", "lockstep.sweeps.run_summary", *arguments)
 
 
 def run_experiments(root: Path, named: dict[str, list[str]]) -> None:

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from lockstep.review.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
-from lockstep.review.learning_curves import (
+from lockstep.sweeps.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
+from lockstep.sweeps.learning_curves import (
     Point,
     compute_curves,
     interpolate,
