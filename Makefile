@@ -48,7 +48,7 @@ SWEEP = @.venv/bin/python -m lockstep.sweeps
 SWEEP_OPTIONS = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(SUITE),--suite $(SUITE)) $(if $(QUEUE),--queue-only)
 
 sweep: setup  ## run all combinations of values: make sweep GRID="train.learning_rate=1e-4,2e-4 train.adapter.r=8,16"
-	$(SWEEP) grid $(SWEEP_OPTIONS) -- '$(GRID)'
+	$(SWEEP) grid $(SWEEP_OPTIONS) -- "$$GRID"
 
 crossval: setup  ## run k-fold cross-validation: make crossval FOLDS=5
 	$(SWEEP) crossval $(SWEEP_OPTIONS) $(FOLDS)
@@ -60,7 +60,7 @@ seeds: setup  ## run the same setting with several seeds: make seeds N=5
 	$(SWEEP) seeds $(SWEEP_OPTIONS) $(N)
 
 bases: setup  ## tune several bases, to find the smallest that is good enough: make bases MODELS="starter path/to/model owner/name@revision"
-	$(SWEEP) bases $(SWEEP_OPTIONS) -- '$(MODELS)'
+	$(SWEEP) bases $(SWEEP_OPTIONS) -- "$$MODELS"
 
 workers: setup  ## run the queue, one worker per device: make workers GPUS=0,1,2,3 (or N=2 on the CPU)
 	$(SWEEP) workers $(if $(GPUS),--gpus $(GPUS)) $(if $(N),--number $(N))
@@ -69,7 +69,7 @@ runs: setup  ## show the results of all experiments on this commit again: make r
 	$(SWEEP) runs $(if $(NUM),--num $(NUM)) $(if $(SUITE),--suite $(SUITE))
 
 logs: setup  ## show what an experiment printed, its error first: make logs NAME=…
-	$(SWEEP) logs -- '$(NAME)'
+	$(SWEEP) logs -- "$$NAME"
 
 # After a run: decide
 

@@ -90,7 +90,7 @@ def _run_command(main: click.Command, first: bool) -> int:
         _check_output(context.params)
         _tune_allocator()
         _shorten_spinning()
-        _set_library_variables()
+        set_library_variables()
         _check_all_parameters(first)
         waiting_since = time.perf_counter()
         with device_lock.hold_devices(_name_stage(), _list_devices(main)):
@@ -182,7 +182,7 @@ def _shorten_spinning() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
-def _set_library_variables() -> None:
+def set_library_variables() -> None:
     """Keep libraries offline and quiet; only lockstep.hub lifts HF_HUB_OFFLINE for downloads."""
     os.environ.update(
         HF_HUB_OFFLINE="1",

@@ -15,7 +15,7 @@ import click
 
 from lockstep import params
 from lockstep.cli.params_check import check_parameters
-from lockstep.cli.runner import exit_on_mistake
+from lockstep.cli.runner import exit_on_mistake, set_library_variables
 from lockstep.sweeps import (
     experiment_log,
     experiments,
@@ -174,9 +174,11 @@ def run_sweep(title: str, option: str, axes: Sequence[Axis], options: Options) -
         workers.wait_for_workers(workers.start_workers(slots), report_results(names))
     quantized = any(key.startswith(QUANTIZE) for setting in settings for key in setting.changes)
     runs, left_out = experiments.collect_runs(1, names, "quantized" if quantized else "merged")
+    missing = find_states(names, queueing.QUEUED, queueing.FAILED, queueing.KILLED)
+    left_out |= {experiment.name: experiment.state for experiment in missing}
     summary = run_summary.summarize_runs(runs, left_out, options.suite, choose_suite(values))
     show_summary(title, summary)
-    if missing := find_states(names, queueing.QUEUED, queueing.FAILED, queueing.KILLED):
+    if missing:
         report_missing(missing)
         sys.exit(1)
 
@@ -241,5 +243,6 @@ def read_seed() -> int:
 
 
 if __name__ == "__main__":
+    set_library_variables()
     with exit_on_mistake():
         main(standalone_mode=False)

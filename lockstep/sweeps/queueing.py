@@ -24,8 +24,9 @@ DONE, QUEUED, RUNNING, FAILED = "success", "queued", "running", "failed"
 """DVC's states of an experiment."""
 KILLED = "killed"
 """State of an experiment that DVC lists as running although its process has ended."""
-RESULTS = (":!dvc.lock", ":!params.yaml", ":!reports")
-"""Files in which experiments of the same code and data may differ, for git."""
+RESULTS = (":!.dvc/tmp", ":!dvc.lock", ":!params.yaml", ":!reports")
+"""Files in which experiments of the same code and data may differ, for git; DVC commits its own
+arguments of a queued experiment in .dvc/tmp."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def format_settings(comparison: Comparison) -> Iterator[str]:
     yield from align_columns([*list_setting_cells(comparison)], texts=1)
     others = [suite for suite in comparison.metrics if suite != comparison.suite]
     if others:
-        header = ("", *(" ".join(_title(comparison, suite)).strip() for suite in others))
+        header = ("", *(" ".join(format_title_of(comparison, suite)).strip() for suite in others))
         rows = [
             (row.label, *(format_estimate(comparison, row, suite)[0] for suite in others))
             for row in comparison.rows
@@ -95,7 +95,7 @@ def format_settings(comparison: Comparison) -> Iterator[str]:
 
 def list_setting_cells(comparison: Comparison) -> Iterator[tuple[str, ...]]:
     """Yield the header and a row for each setting: its runs, metric, size, time, and fronts."""
-    title = " ".join(_title(comparison, comparison.suite)).strip()
+    title = " ".join(format_title_of(comparison, comparison.suite)).strip()
     yield ("", "runs", title, "95% interval", "size", "training", "Pareto front")
     for row in comparison.rows:
         fronts = [name for name, rows in comparison.fronts.items() if row in rows]
@@ -126,7 +126,8 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _title(comparison: Comparison, suite: str) -> tuple[str, str]:
+def format_title_of(comparison: Comparison, suite: str) -> tuple[str, str]:
+    """Return the names of a suite and its main metric."""
     return format_title(suite, describe_suite_metric(suite, comparison.metrics[suite]))
 
 

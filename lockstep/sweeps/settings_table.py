@@ -210,11 +210,14 @@ def describe_decision(comparison: Comparison) -> list[str]:
         ends = (display.format(estimate.interval.low), display.format(estimate.interval.high))
         interval = f"95% interval {ends[0]} to {ends[1]}"
     title = f"{spell_out(suite)} {display.title}" if suite != PERPLEXITY else PERPLEXITY
-    lines = [f"Best {title}: {display.format(estimate.mean)} ({interval}) by {best.label}."]
+    result = f"{display.format(estimate.mean)} ({interval})"
+    if len(comparison.rows) == 1:
+        return [f"Mean {title} of {len(best.runs)} runs: {result}."]
+    lines = [f"Best {title}: {result} by {best.label}."]
     if comparison.equal:
         others = f"{len(comparison.equal)} other setting" + "s" * (len(comparison.equal) > 1)
-        lines.append(f"The intervals of {others} overlap with it: they may be as good.")
-    elif len(comparison.rows) > 1:
+        lines.append(f"Intervals of {others} overlap with it: they may be as good.")
+    else:
         lines.append("The intervals of all other settings lie outside of it.")
     if comparison.smallest is not None:
         lines.append(f"Smallest that is not shown to be worse: {comparison.smallest.label}.")

@@ -17,8 +17,8 @@ INK = "#010203"
 """Color that stands for the page's text color, which depends on its light or dark mode."""
 MARKERS = "osD^vP"
 """Shapes of series, which are readable in black and white."""
-LOGARITHMIC = 8
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+OFFSET = 0.08
+"""Distance between series at the same value, in distances of two values."""
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "lockstep", "font.size": 10, "text.parse_math": False,
 }  # fmt: skip
@@ -46,7 +46,7 @@ def _draw(comparison: Comparison, name: str, draw: Any) -> Markup:
     """Return one chart as an SVG element that takes the colors of the page around it."""
     display = describe_suite_metric(comparison.suite, comparison.metrics[comparison.suite])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+        figure = Figure(figsize=(4.8, 3.2), layout="constrained")
         axes = figure.subplots()
         draw(axes, comparison, name)
         axes.set_ylabel(f"{comparison.suite} {display.title}")
@@ -66,9 +66,8 @@ def _draw(comparison: Comparison, name: str, draw: Any) -> Markup:
 
 
 def _draw_parameter(axes: Axes, comparison: Comparison, name: str) -> None:
-    values = _list_values(comparison, name)
-    is_numeric = all(type(value) in (int, float) for value in values)
-    places = {str(v): float(v) if is_numeric else float(i) for i, v in enumerate(values)}
+    """Draw the metric at each value; values have equal distances, however far they are apart."""
+    places = {str(value): place for place, value in enumerate(_list_values(comparison, name))}
     series: dict[str, list[Row]] = {}
     for row in comparison.rows:
         others = {key: value for key, value in row.settings.items() if key != name}
@@ -76,15 +75,15 @@ def _draw_parameter(axes: Axes, comparison: Comparison, name: str) -> None:
         series.setdefault(label, []).append(row)
     for number, (label, rows) in enumerate(sorted(series.items())):
         ordered = sorted(rows, key=lambda row: places[str(row.settings[name])])
-        at = [places[str(row.settings[name])] for row in ordered]
+        offset = OFFSET * (number - (len(series) - 1) / 2)
+        at = [places[str(row.settings[name])] + offset for row in ordered]
         _draw_points(axes, comparison, ordered, at, number, label)
-    if is_numeric and min(values) > 0 and max(values) / min(values) >= LOGARITHMIC:
-        axes.set_xscale("log")
     axes.set_xticks([*places.values()], [*places])
-    axes.minorticks_off()
     axes.set_xlabel(name)
     if len(series) > 1:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=8)
+        axes.figure.legend(
+            loc="outside upper left", ncols=2, frameon=False, labelcolor=INK, fontsize=8
+        )
 
 
 def _draw_cost(axes: Axes, comparison: Comparison, name: str) -> None:
@@ -94,18 +93,15 @@ def _draw_cost(axes: Axes, comparison: Comparison, name: str) -> None:
     _draw_points(axes, comparison, rows, costs, 0, "", line="none")
     for row, cost in zip(rows, costs, strict=True):
         mean = row.estimates[comparison.suite].mean
-        axes.annotate(
-            row.label, (cost, mean), xytext=(6, 4), textcoords="offset points",
-            fontsize=8, color=INK,
-        )  # fmt: skip
+        number = str(comparison.rows.index(row) + 1)
+        axes.annotate(number, (cost, mean), (6, 4), textcoords="offset points", color=INK)
     front = comparison.fronts[name]
     axes.step(
         [(_get_cost(row, name) or 0) / unit for row in front],
         [row.estimates[comparison.suite].mean for row in front],
         where="post", color=INK, linestyle="--", linewidth=1,
     )  # fmt: skip
-    axes.margins(x=0.2)
-    axes.set_xlabel(f"{label} (dashed: Pareto front)")
+    axes.set_xlabel(label)
 
 
 def _draw_points(

@@ -18,6 +18,7 @@ CAPTION = (
     "In brackets: the 95% interval, over the test records of a single run, over several seeds "
     "(Student's t), or over folds with a correction for the training records that they share."
 )
+COSTS = {"size": "size of the weights that ship", "time": "training time"}
 TIME_NOTE = "Training times depend on what else the machine did."
 
 
@@ -59,17 +60,23 @@ def write_page(title: str, commit: str, summary: Summary, out: Path) -> None:
 
 
 def draw_charts(comparison: Comparison) -> dict[str, Markup]:
-    """Return the charts by title."""
+    """Return the charts by caption."""
     from lockstep.sweeps import sweep_charts  # imports matplotlib
 
-    parameters = sweep_charts.draw_parameters(comparison)
-    return {
-        **{f"{comparison.suite} by {name}": chart for name, chart in parameters.items()},
-        **{
-            f"{comparison.suite} by {name}": chart
-            for name, chart in sweep_charts.draw_costs(comparison).items()
-        },
+    metric = " ".join(run_summary.format_title_of(comparison, comparison.suite)).strip()
+    parameters = {
+        f"{metric} by {name}, with 95% intervals.": chart
+        for name, chart in sweep_charts.draw_parameters(comparison).items()
     }
+    costs = {
+        f"{metric} by {COSTS[name]}. Dashed: the Pareto front. Numbers: rows of the table.": chart
+        for name, chart in sweep_charts.draw_costs(comparison).items()
+    }
+    return {_capitalize(caption): chart for caption, chart in (parameters | costs).items()}
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def list_tables(summary: Summary) -> Iterator[Table]:
@@ -77,7 +84,8 @@ def list_tables(summary: Summary) -> Iterator[Table]:
     comparison = summary.comparison
     if comparison:
         header, *rows = run_summary.list_setting_cells(comparison)
-        yield Table("Settings", header, rows, notes=[TIME_NOTE])
+        numbered = [(f"{number}. {row[0]}", *row[1:]) for number, row in enumerate(rows, 1)]
+        yield Table("Settings", header, numbered, notes=[TIME_NOTE])
         suites = list(comparison.metrics)
         if len(suites) > 1:
             yield _build_suite_table(comparison, suites)
@@ -110,9 +118,6 @@ def _build_suite_table(comparison: Comparison, suites: Sequence[str]) -> Table:
     for row in comparison.rows:
         cells = [run_summary.format_estimate(comparison, row, suite) for suite in suites]
         rows.append((row.label, *(f"{mean} ({interval})" for mean, interval in cells)))
-    titles = [
-        run_summary.format_title(suite, describe_suite_metric(suite, comparison.metrics[suite]))
-        for suite in suites
-    ]
+    titles = [run_summary.format_title_of(comparison, suite) for suite in suites]
     header = ("", *(" ".join(title).strip() for title in titles))
     return Table("All suites", header, rows, caption=CAPTION)
