@@ -206,10 +206,8 @@ def report_results(names: Sequence[str]) -> Callable[[], None]:
 def report_missing(missing: Sequence[queueing.Experiment]) -> None:
     """Print why experiments have no result, and what to do."""
     for experiment in missing:
-        lines: list[str] = []
-        if experiment.log is not None and experiment.log.exists():
-            text = experiment.log.read_text(encoding="utf-8", errors="replace")
-            lines = experiment_log.find_errors(text.splitlines())
+        text = experiment_log.read_log(experiment)
+        lines = experiment_log.find_errors(experiment_log.split_lines(text))
         reason = f": {lines[0]}" if lines else ""
         click.echo(f"{experiment.state}: {experiment.name}{reason}", err=True)
     click.echo(

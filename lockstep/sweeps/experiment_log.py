@@ -15,10 +15,18 @@ def find_log(name: str, experiments: dict[str, Experiment]) -> str:
     if experiment is None:
         known = ", ".join(experiments) or "none"
         raise UserError(f"NAME: {name}: no such experiment on this commit; there are: {known}")
-    if experiment.log is None or not experiment.log.exists():
+    text = read_log(experiment)
+    if not text:
         state = "waits in the queue" if experiment.state == QUEUED else "left no output"
         raise UserError(f"NAME: {name}: {state}")
-    return experiment.log.read_text(encoding="utf-8", errors="replace")
+    return text
+
+
+def read_log(experiment: Experiment) -> str:
+    """Return the output of an experiment; empty if there is none."""
+    if experiment.log is None or not experiment.log.exists():
+        return ""
+    return experiment.log.read_bytes().decode("utf-8", errors="replace")
 
 
 def summarize_log(text: str, number: int) -> list[str]:
@@ -27,10 +35,15 @@ def summarize_log(text: str, number: int) -> list[str]:
     The error is that of the stage: its lines that start with `error:`, the last line of a
     traceback, or DVC's own if the stage printed none.
     """
-    lines = [line.rpartition("\r")[2].rstrip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
+    lines = split_lines(text)
     errors = find_errors(lines)
     return [*errors, *[""] * bool(errors), *lines[-number:]]
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines that are not empty; of a line that was overwritten, its last state."""
+    lines = [line.rstrip().rpartition("\r")[2] for line in text.split("\n")]
+    return [line for line in lines if line]
 
 
 def find_errors(lines: Sequence[str]) -> list[str]:

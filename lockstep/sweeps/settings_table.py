@@ -215,8 +215,9 @@ def describe_decision(comparison: Comparison) -> list[str]:
         return [f"Mean {title} of {len(best.runs)} runs: {result}."]
     lines = [f"Best {title}: {result} by {best.label}."]
     if comparison.equal:
-        others = f"{len(comparison.equal)} other setting" + "s" * (len(comparison.equal) > 1)
-        lines.append(f"Intervals of {others} overlap with it: they may be as good.")
+        number = len(comparison.equal)
+        others = "one other setting" if number == 1 else f"{number} other settings"
+        lines.append(f"Not shown to be worse, since their intervals overlap: {others}.")
     else:
         lines.append("The intervals of all other settings lie outside of it.")
     if comparison.smallest is not None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from lockstep.statistics.confidence_intervals import Interval
 from lockstep.sweeps.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
 from lockstep.sweeps.learning_curves import (
     Point,
@@ -11,7 +12,6 @@ from lockstep.sweeps.learning_curves import (
     interpolate,
     measure_last_doubling,
 )
-from lockstep.statistics.confidence_intervals import Interval
 
 
 def make_run(fraction: float, value: float, seed: int = 7) -> Run:
