@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from dvc.utils.hydra import to_hydra_overrides
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,7 +54,7 @@ def test_all_mistakes_of_a_grid_are_reported_at_once() -> None:
 @given(VALUES)
 def test_hydra_reads_the_value_that_was_written(value: object) -> None:
     """DVC parses overrides by Hydra's grammar, in which a comma outside of quotes is a sweep."""
-    (override,) = OverridesParser.create().parse_overrides([grid.format_override("a.b", value)])
+    (override,) = to_hydra_overrides([grid.format_override("a.b", value)])
     assert override.is_force_add() and not override.is_sweep_override()
     assert override.value() == value or str(value) == str(override.value())
 
