@@ -49,16 +49,16 @@ def add_sweep_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of `Options` to a command, which receives them as one object."""
 
     def run(
-        seeds: int, gpus: str | None, number: int | None, suite: str | None, queue_only: bool,
+        seeds: int, gpus: str | None, cpu_workers: int | None, suite: str | None, queue_only: bool,
         **arguments: Any,
     ) -> None:  # fmt: skip
-        command(options=Options(seeds, gpus, number, suite, queue_only), **arguments)
+        command(options=Options(seeds, gpus, cpu_workers, suite, queue_only), **arguments)
 
     run.__doc__ = command.__doc__
     for option in (
         click.option("--queue-only", is_flag=True, help="Queue the experiments and start nothing."),
         _SUITE,
-        click.option("--workers", "number", type=click.IntRange(1), help="Workers on the CPU."),
+        click.option("--workers", "cpu_workers", type=click.IntRange(1), help="Number on the CPU."),
         _GPUS,
         click.option("--seeds", type=click.IntRange(1), default=1, show_default=True,
                      help="Run each setting with this number of seeds."),

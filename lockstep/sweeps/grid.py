@@ -131,7 +131,8 @@ def combine_axes(axes: Sequence[Axis]) -> list[Setting]:
 def make_name(parts: Sequence[str]) -> str:
     """Return the name of an experiment: its settings, without what git refuses in a name."""
     name = ",".join(re.sub(r"[^A-Za-z0-9.=+_-]+", "-", part).strip("-.") for part in parts)
-    return re.sub(r"\.{2,}", ".", name)[:MAX_NAME].removesuffix(".lock").rstrip(".")
+    name = re.sub(r"\.{2,}", ".", name.replace("=-", "="))
+    return name[:MAX_NAME].removesuffix(".lock").rstrip(".")
 
 
 def apply_changes(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

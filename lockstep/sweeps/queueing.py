@@ -28,6 +28,9 @@ RESULTS = (":!.dvc/tmp", ":!dvc.lock", ":!params.yaml", ":!reports")
 """Files in which experiments of the same code and data may differ, for git; DVC commits its own
 arguments of a queued experiment in .dvc/tmp."""
 
+DATA_SECTIONS = {"prepare", "seed"}
+"""Sections that no library checks; a change of these alone needs no import of torch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
@@ -84,8 +87,8 @@ def check_settings(
     """Raise UserError with a line for each mistake in the settings, before anything is queued.
 
     `values` are those of params.yaml, which must be valid by themselves. The libraries check their
-    options too, which imports torch. After a mistake each change is also checked by itself, since
-    a mistake in a section hides others in it.
+    options too, which may import torch. After a mistake each change is also checked by itself,
+    since a mistake in a section hides others in it.
     """
     mistakes: dict[str, None] = {}
     for setting in settings:
@@ -107,7 +110,8 @@ def _find_mistakes(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Ite
         return
     changed = copy.deepcopy(changed)
     yield from params_check.find_mistakes(changed)
-    yield from params_check.find_library_mistakes(changed)
+    if {path.partition(".")[0] for path in changes} - DATA_SECTIONS:
+        yield from params_check.find_library_mistakes(changed)
 
 
 def queue_settings(values: Mapping[str, Any], settings: Sequence[Setting]) -> list[str]:

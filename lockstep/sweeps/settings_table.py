@@ -212,7 +212,8 @@ def describe_decision(comparison: Comparison) -> list[str]:
     title = f"{spell_out(suite)} {display.title}" if suite != PERPLEXITY else PERPLEXITY
     result = f"{display.format(estimate.mean)} ({interval})"
     if len(comparison.rows) == 1:
-        return [f"Mean {title} of {len(best.runs)} runs: {result}."]
+        runs = "one run" if len(best.runs) == 1 else f"{len(best.runs)} runs"
+        return [f"{title[:1].upper()}{title[1:]} of {runs}: {result}."]
     lines = [f"Best {title}: {result} by {best.label}."]
     if comparison.equal:
         number = len(comparison.equal)

@@ -187,3 +187,32 @@ def test_mistakes_are_reported_at_once_and_nothing_is_queued(
     ]
     assert process.returncode == 2
     assert not (repository / ".dvc/tmp/exps").exists()
+
+
+@pytest.mark.slow
+def test_each_kind_of_sweep_queues_its_settings(
+    repository: Path, environment: dict[str, str]
+) -> None:
+    (repository / "data/small").mkdir()
+    commands = [
+        ["seeds", "2"],
+        ["crossval", "2"],
+        ["curve", "0.5,1", "--seeds", "2"],
+        ["bases", "starter data/small"],
+    ]
+    code = (
+        "from lockstep.sweeps.__main__ import main\n"
+        f"for command in {commands}: main([*command, '--queue-only'], standalone_mode=False)"
+    )  # in one process, which imports torch once
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, env=environment, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert re.findall("^queued: (.*)$", result.stdout, re.MULTILINE) == [
+        "seed=7", "seed=8",
+        "fold=0of2", "fold=1of2",
+        "train_fraction=0.5,seed=7", "train_fraction=0.5,seed=8",
+        "train_fraction=1,seed=7", "train_fraction=1,seed=8",
+        "base=starter", "base=small",
+    ]  # fmt: skip
