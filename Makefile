@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro init preview-data recipe params preview preflight models review lock runs sheet export verify starter test lint format bench clean
+.PHONY: help setup repro init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,36 @@ preview: setup  ## show the first training records as the model reads them, with
 preflight: setup  ## print the memory, disk and time that training will need here
 	.venv/bin/python -m lockstep.preflight
 
+# Experiments: each sweep queues its runs, starts workers, and ends in a table and a page; the same
+# command again continues it. Options of all: SEEDS=3, GPUS=0,1 (or WORKERS=2 on the CPU), SUITE=task, QUEUE=1
+
+SWEEP = @.venv/bin/python -m lockstep.sweeps
+SWEEP_OPTIONS = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(SUITE),--suite $(SUITE)) $(if $(QUEUE),--queue-only)
+
+sweep: setup  ## run all combinations of values: make sweep GRID="train.learning_rate=1e-4,2e-4 train.adapter.r=8,16"
+	$(SWEEP) grid $(SWEEP_OPTIONS) -- "$$GRID"
+
+crossval: setup  ## run k-fold cross-validation: make crossval FOLDS=5
+	$(SWEEP) crossval $(SWEEP_OPTIONS) $(FOLDS)
+
+curve: setup  ## run a learning curve over shares of the training records: make curve FRACTIONS=0.1,0.3,1
+	$(SWEEP) curve $(SWEEP_OPTIONS) $(FRACTIONS)
+
+seeds: setup  ## run the same setting with several seeds: make seeds N=5
+	$(SWEEP) seeds $(SWEEP_OPTIONS) $(N)
+
+bases: setup  ## tune several bases, to find the smallest that is good enough: make bases MODELS="starter path/to/model owner/name@revision"
+	$(SWEEP) bases $(SWEEP_OPTIONS) -- "$$MODELS"
+
+workers: setup  ## run the queue, one worker per device: make workers GPUS=0,1,2,3 (or N=2 on the CPU)
+	$(SWEEP) workers $(if $(GPUS),--gpus $(GPUS)) $(if $(N),--number $(N))
+
+runs: setup  ## show the results of all experiments on this commit again: make runs NUM=5 (number of commits)
+	$(SWEEP) runs $(if $(NUM),--num $(NUM)) $(if $(SUITE),--suite $(SUITE))
+
+logs: setup  ## show what an experiment printed, its error first: make logs NAME=…
+	$(SWEEP) logs -- "$$NAME"
+
 # After a run: decide
 
 review: setup  ## decide whether this branch ships, compared with another; fail if a gate is not met: make review BASE=origin/main (JSON=1, OUT=file)
@@ -48,9 +78,6 @@ review: setup  ## decide whether this branch ships, compared with another; fail 
 
 lock: setup  ## prove that dvc.lock matches dvc.yaml, params, code and data; needs no cache and no remote
 	@.venv/bin/python -m lockstep.review.lock_status
-
-runs: setup  ## summarize experiments: learning curves, folds, losses: make runs NUM=5 (number of commits)
-	@.venv/bin/python -m lockstep.review.run_summary $(if $(NUM),--num $(NUM))
 
 sheet: setup  ## draw answers for people to rate, without the names of the variants, into build/sheet
 	@.venv/bin/python -m lockstep.human.rating_sheet data/predicted build/sheet

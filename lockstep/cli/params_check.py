@@ -18,17 +18,25 @@ def check_parameters(file: Path = params.FILE) -> None:
 
     A mistake in one section does not hide the mistakes in others.
     """
-    values = params.parse(file)
-    moved = moved_keys.remove_moved_keys(values)
-    sections, mistakes = validate_sections(values)
-    mistakes = [*moved, *mistakes, *all_checks.find_mistakes(sections)]
-    _raise_if_any(mistakes, file)
+    _raise_if_any(find_mistakes(params.parse(file)), file)
 
 
 def check_libraries(file: Path = params.FILE) -> None:
     """Raise UserError with a line for each value that a library refuses; this imports torch."""
-    sections, _ = validate_sections(params.parse(file))
-    _raise_if_any([*all_checks.find_mistakes(sections, slow=True)], file)
+    _raise_if_any(find_library_mistakes(params.parse(file)), file)
+
+
+def find_mistakes(values: dict[str, Any]) -> list[str]:
+    """Return a line for each mistake in the values of params.yaml; remove their moved keys."""
+    moved = moved_keys.remove_moved_keys(values)
+    sections, mistakes = validate_sections(values)
+    return [*moved, *mistakes, *all_checks.find_mistakes(sections)]
+
+
+def find_library_mistakes(values: Mapping[str, Any]) -> list[str]:
+    """Return a line for each value that a library refuses; this imports torch."""
+    sections, _ = validate_sections(values)
+    return [*all_checks.find_mistakes(sections, slow=True)]
 
 
 def validate_sections(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

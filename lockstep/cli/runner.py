@@ -16,10 +16,12 @@ from typing import Any
 
 import click
 
+from lockstep.cli import device_lock
 from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
 from lockstep.errors import UserError
 from lockstep.models import instruction_sets
+from lockstep.models.compute import read_runtime
 from lockstep.processes import WORKER_FOLDER, die_with_parent
 
 IN_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -88,9 +90,12 @@ def _run_command(main: click.Command, first: bool) -> int:
         _check_output(context.params)
         _tune_allocator()
         _shorten_spinning()
-        _set_library_variables()
+        set_library_variables()
         _check_all_parameters(first)
-        main.invoke(context)
+        waiting_since = time.perf_counter()
+        with device_lock.hold_devices(_name_stage(), _list_devices(main)):
+            started += time.perf_counter() - waiting_since
+            main.invoke(context)
         is_worker = WORKER_FOLDER in os.environ
         if "DVC_STAGE" in os.environ and not is_worker and "out" in context.params:
             write_provenance(os.environ["DVC_STAGE"], context.params["out"], started)
@@ -112,6 +117,22 @@ def _check_all_parameters(first: bool) -> None:
     if first:
         instruction_sets.report_native_kernels()
         check_libraries()
+
+
+def _list_devices(main: click.Command) -> list[str]:
+    """Return the GPUs to lock: none for a stage that loads no model, hence lacks `compute`.
+
+    The process that started a worker process holds the locks.
+    """
+    schema = main.callback.__globals__.get("Params") if main.callback else None
+    if WORKER_FOLDER in os.environ or "compute" not in getattr(schema, "model_fields", {}):
+        return []
+    devices = device_lock.list_visible_devices()
+    return devices if devices and read_runtime().device != "cpu" else []
+
+
+def _name_stage() -> str:
+    return os.environ.get("DVC_STAGE", _build_command_name().rpartition(".")[2])
 
 
 def _check_output(arguments: dict[str, Any]) -> None:
@@ -168,7 +189,7 @@ def _shorten_spinning() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
-def _set_library_variables() -> None:
+def set_library_variables() -> None:
     """Keep libraries offline and quiet; only lockstep.hub lifts HF_HUB_OFFLINE for downloads."""
     os.environ.update(
         HF_HUB_OFFLINE="1",

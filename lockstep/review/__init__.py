@@ -1,5 +1,5 @@
-"""Print results, compare the model with earlier commits, summarize experiments.
+"""Print results, compare the model with earlier commits.
 
-Start reading in `terminal_summary` for the table of `make`, in `comparison` for `make review`
-and in `run_summary` for `make runs`. No stage uses this package.
+Start reading in `terminal_summary` for the table of `make`, in `comparison` for `make review`.
+No stage uses this package.
 """

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.review.experiments import (
+from lockstep.sweeps.experiments import (
     FOLD,
     FOLDS,
     FRACTION,

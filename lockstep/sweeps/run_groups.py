@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from lockstep.metrics.metric_display import MetricDisplay, describe_metric, sort_metrics
-from lockstep.review.experiments import Run, SuiteMetrics, build_run_key
+from lockstep.sweeps.experiments import Run, SuiteMetrics, build_run_key
 
 PERPLEXITY = "perplexity"
 """Suite of all records; its name is the title of its only metric."""

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ FOLD = "prepare.split.fold"
 SEED = "seed"
 
 METRICS_FILE = "reports/metrics.json"
-PREDICTIONS = "data/predicted/merged"
-"""The output of `predict` from which the compared metrics are computed."""
+DETAILS_FILE = "reports/details.json"
+TRAIN_TIMINGS = "reports/timings/train.json"
+TRAIN_PROVENANCE = "reports/provenance/train.json"
+PREDICTIONS = "data/predicted/{}"
+"""Output of `predict` for a variant, from which its metrics are computed."""
 METRIC_INPUTS = (
     "evaluate.json_schemas",
     "evaluate.metrics",
@@ -58,13 +61,21 @@ class Losses(Part):
         return self.validation_loss - self.loss
 
 
+class Weights(Part):
+    """Weights of the form that ships."""
+
+    bytes: int
+
+
 class RunMetrics(Part):
     """The part of metrics.json that the summary of runs uses."""
 
     base: SuiteMetrics
     merged: SuiteMetrics
+    """Metrics of the merged model, or of the quantized one if a sweep compares that."""
     data: RecordCounts
     train: Losses
+    quantize: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,10 @@ class Run:
     """Everything that determines the metrics of the merged model: params by dotted name, and files
     that no stage writes by path, with their hashes."""
     metrics: RunMetrics
+    revision: str = WORKSPACE
+    """Commit with its reports."""
+    variant: str = "merged"
+    """Variant of the model to which the metrics belong."""
 
     @property
     def fraction(self) -> float:
@@ -98,18 +113,22 @@ class Run:
         return int(self.inputs[SEED])
 
 
-def collect_runs(commits: int) -> tuple[list[Run], dict[str, str]]:
+def collect_runs(
+    commits: int, names: Collection[str] = (), variant: str = "merged"
+) -> tuple[list[Run], dict[str, str]]:
     """Return the complete runs, and the name and reason of each run that is left out.
 
     The runs are those of the last `commits` commits (first parents; -1 for all), of the experiments
-    on them and of the workspace. Runs with equal inputs give equal bytes, so only one of them is
-    returned.
+    on them and of the workspace; with `names`, only the experiments of these names. Runs with equal
+    inputs give equal bytes, so only one of them is returned.
     """
     runs: dict[str, Run] = {}
     left_out: dict[str, str] = {}
     for name, state, entry in iterate_entries(list_experiments(commits)):
+        if names and name not in names:
+            continue
         try:
-            run = parse_run(name, state, entry)
+            run = parse_run(name, state, entry, variant)
         except ValueError as error:
             left_out[name] = str(error)
             continue
@@ -158,7 +177,7 @@ def iterate_entries(listing: list[dict[str, Any]]) -> Iterator[tuple[str, str, d
             yield _name_entry(entry), state, entry
 
 
-def parse_run(name: str, state: str, entry: dict[str, Any]) -> Run:
+def parse_run(name: str, state: str, entry: dict[str, Any], variant: str = "merged") -> Run:
     """Return the run of an entry; raise ValueError with the reason if it is not complete."""
     if state != "success":
         raise ValueError(state)
@@ -168,15 +187,17 @@ def parse_run(name: str, state: str, entry: dict[str, Any]) -> Run:
     if "data" not in file:
         raise ValueError(f"has no {METRICS_FILE}")
     try:
-        metrics = RunMetrics.model_validate(file["data"])
+        measured = {"merged": file["data"][variant]} if variant in file["data"] else {}
+        metrics = RunMetrics.model_validate({**file["data"], **measured})
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
         raise ValueError(f"its {METRICS_FILE} lacks {key}") from None
-    return Run(name, collect_inputs(parse_lock(_read_lock(entry["rev"]))), metrics)
+    inputs = collect_inputs(parse_lock(_read_lock(entry["rev"])), variant)
+    return Run(name, inputs, metrics, entry["rev"], variant)
 
 
-def collect_inputs(stages: Lock) -> dict[str, Any]:
-    """Return what determines the metrics of the merged model, as in Run.inputs.
+def collect_inputs(stages: Lock, variant: str = "merged") -> dict[str, Any]:
+    """Return what determines the metrics of a variant of the model, as in Run.inputs.
 
     The values come from dvc.lock: it records those with which a stage ran, while params.yaml may
     have changed since. Raise ValueError if some stages have not run since a change.
@@ -184,7 +205,8 @@ def collect_inputs(stages: Lock) -> dict[str, Any]:
     if outdated := find_outdated_stage(stages):
         raise ValueError(f"unfinished: {outdated}")
     inputs: dict[str, Any] = {}
-    queue: list[tuple[str, str | None]] = [(PREDICTIONS, None)]
+    predictions = PREDICTIONS.format(variant)
+    queue: list[tuple[str, str | None]] = [(predictions, None)]
     visited: set[str] = set()
     while queue:
         path, digest = queue.pop()
@@ -201,7 +223,7 @@ def collect_inputs(stages: Lock) -> dict[str, Any]:
         settings = [*_list_params(stages[stage]), *_list_deps(stages[stage])]
         inputs |= {name: value for name, value in settings if name.startswith(METRIC_INPUTS)}
     if SEED not in inputs:
-        raise ValueError(f"its dvc.lock has no {SEED} for {PREDICTIONS}")
+        raise ValueError(f"its dvc.lock has no {SEED} for {predictions}")
     defaults = SplitParams.model_fields
     for name in (FRACTION, FOLDS, FOLD):  # params.yaml may leave them to their defaults
         inputs.setdefault(name, defaults[name.rpartition(".")[2]].default)
@@ -256,9 +278,45 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 def _read_lock(revision: str) -> str:
     """Return the dvc.lock of a commit or the workspace; raise ValueError if there is none."""
+    text = read_file(revision, "dvc.lock")
+    if text is None:
+        raise ValueError("has no dvc.lock")
+    return text
+
+
+def read_file(revision: str, path: str) -> str | None:
+    """Return the text of a file in a commit or the workspace; None if it is not there."""
     try:
         if revision == WORKSPACE:
-            return Path("dvc.lock").read_text(encoding="utf-8")
-        return run_git(Path(), "show", f"{revision}:./dvc.lock")
+            return Path(path).read_text(encoding="utf-8")
+        return run_git(Path(), "show", f"{revision}:./{path}")
     except (FileNotFoundError, subprocess.CalledProcessError):
-        raise ValueError("has no dvc.lock") from None
+        return None
+
+
+def read_details(run: Run) -> Mapping[str, Any]:
+    """Return the details of the run's variant, with the intervals over its test records."""
+    text = read_file(run.revision, DETAILS_FILE)
+    details: Mapping[str, Any] = json.loads(text).get(run.variant, {}) if text else {}
+    return details
+
+
+def read_train_seconds(run: Run) -> float | None:
+    """Return how long the run trained; None if it took the result over from an earlier run.
+
+    A stage that DVC restores from its cache leaves the timings of the commit before as they are.
+    """
+    timings = read_file(run.revision, TRAIN_TIMINGS)
+    if timings is None:
+        return None
+    before = "HEAD" if run.revision == WORKSPACE else f"{run.revision}^"
+    provenance = [read_file(revision, TRAIN_PROVENANCE) for revision in (run.revision, before)]
+    if provenance[0] == provenance[1] and _read_train(run.revision) != _read_train(before):
+        return None
+    return float(json.loads(timings)["seconds"])
+
+
+def _read_train(revision: str) -> Any:
+    """Return the outputs of `train` in the lock of a commit; None if it has no lock."""
+    lock = read_file(revision, "dvc.lock")
+    return parse_lock(lock).get("train", {}).get("outs") if lock else None

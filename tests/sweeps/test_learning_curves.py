@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from lockstep.review.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
-from lockstep.review.learning_curves import (
+from lockstep.statistics.confidence_intervals import Interval
+from lockstep.sweeps.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
+from lockstep.sweeps.learning_curves import (
     Point,
     compute_curves,
     interpolate,
     measure_last_doubling,
 )
-from lockstep.statistics.confidence_intervals import Interval
 
 
 def make_run(fraction: float, value: float, seed: int = 7) -> Run:

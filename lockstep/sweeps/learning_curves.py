@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from lockstep.metrics.metric_display import MetricDisplay
-from lockstep.review.experiments import FRACTION, SEED, Run
-from lockstep.review.run_groups import (
+from lockstep.statistics.confidence_intervals import Interval, compute_mean_interval
+from lockstep.sweeps.experiments import FRACTION, SEED, Run
+from lockstep.sweeps.run_groups import (
     Group,
     collect_base_values,
     collect_merged_values,
@@ -18,7 +19,6 @@ from lockstep.review.run_groups import (
     label_groups,
     list_main_metrics,
 )
-from lockstep.statistics.confidence_intervals import Interval, compute_mean_interval
 
 VARIED = (FRACTION, SEED)
 """Inputs in which the runs of a curve may differ."""

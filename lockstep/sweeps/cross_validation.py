@@ -7,8 +7,9 @@ from statistics import fmean, stdev
 
 from scipy import stats
 
-from lockstep.review.experiments import FOLD, SEED, Run
-from lockstep.review.run_groups import (
+from lockstep.statistics.confidence_intervals import CONFIDENCE, Interval, Uncertainty
+from lockstep.sweeps.experiments import FOLD, SEED, Run
+from lockstep.sweeps.run_groups import (
     Group,
     collect_base_values,
     collect_merged_values,
@@ -18,7 +19,6 @@ from lockstep.review.run_groups import (
     label_groups,
     list_main_metrics,
 )
-from lockstep.statistics.confidence_intervals import CONFIDENCE, Interval, Uncertainty
 
 VARIED = (FOLD, SEED)
 """Inputs in which the runs of a summary may differ."""

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from lockstep.review.cross_validation import estimate_spread, summarize_folds
-from lockstep.review.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
+from lockstep.sweeps.cross_validation import estimate_spread, summarize_folds
+from lockstep.sweeps.experiments import FOLD, FOLDS, FRACTION, SEED, Run, RunMetrics
 
 VALUES = [0.8, 0.9, 0.85, 0.95, 0.75]
 

@@ -55,7 +55,7 @@ def run_dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_summary(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_command(root, sys.executable, "-m", "lockstep.review.run_summary", *arguments)
+    return run_command(root, sys.executable, "-m", "lockstep.sweeps", "runs", *arguments)
 
 
 def run_experiments(root: Path, named: dict[str, list[str]]) -> None:
@@ -103,7 +103,18 @@ def test_experiments_become_a_curve_and_folds(repository: Path) -> None:
     # training records 0.82 ± 4.302653 · √(0.0004 · (1/3 + 1/2))
     assert (
         result.stdout
-        == """\
+        == """
+Settings
+
+                              runs  intent accuracy    95% interval  size  training  Pareto front
+folds=4, train_fraction=1.0      3            82.0%  74.1% to 89.9%     –         –             –
+folds=0, train_fraction=1.0      1            80.0%               –     –         –             –
+folds=0, train_fraction=0.5      2            75.0%  74.4% to 75.7%     –         –             –
+folds=0, train_fraction=0.25     1            70.0%               –     –         –             –
+
+Best intent accuracy: 82.0% (95% interval 74.1% to 89.9%) by folds=4, train_fraction=1.0.
+Not shown to be worse, since their intervals overlap: 3 other settings.
+
 Learning curve
 
 intent accuracy
@@ -133,6 +144,8 @@ fold-1    100%  1 of 4     7     0.100       0.350  +0.250
 fold-2    100%  2 of 4     7     0.100       0.350  +0.250
 
 left out: waiting (queued)
+
+The page for your browser: build/sweeps/all-runs.html
 """
     )
     written = json.loads((repository / "build/runs.json").read_text())
@@ -141,31 +154,12 @@ left out: waiting (queued)
     assert written["folds"][0]["suites"][0]["missing"] == [[7, 3]]
     assert written["losses"][0]["gap"] == pytest.approx(0.25)
     run_command(repository, "git", "commit", "-qm", "two", "--allow-empty")
-    assert "no learning curve yet" in run_summary(repository).stdout
+    assert "Learning curve" not in run_summary(repository).stdout
     earlier = run_summary(repository, "--num", "2").stdout
     assert "missing for intent: fold 3 of seed 7" in earlier, (
         "the experiments belong to the previous commit"
     )
     assert "(the same params, code and data as main)" in earlier
-
-
-@pytest.mark.slow
-def test_without_experiments_the_summary_prints_commands_that_run_them(repository: Path) -> None:
-    result = run_summary(repository)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-2:] == [
-        "no learning curve yet; to run one: dvc exp run --queue -S "
-        "'++prepare.split.train_fraction=0.25,0.5,1.0' -S 'seed=7,8,9' && dvc queue start -j 1",
-        "no folds yet; to run them: dvc exp run --queue -S '++prepare.split.folds=5' "
-        "-S '++prepare.split.fold=range(5)' && dvc queue start -j 1",
-    ]
-    for line in result.stdout.splitlines()[-2:]:
-        command = line.partition(": ")[2].partition(" && ")[0].replace("dvc", "python -m dvc", 1)
-        queued = run_command(
-            repository, "bash", "-c", f"PATH={Path(sys.executable).parent}:$PATH {command}"
-        )
-        assert queued.returncode == 0, queued.stderr
-    assert run_summary(repository).stdout.count("(queued)") == 9 + 5
 
 
 def test_outside_a_repository_the_summary_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Each device has one worker, which sees no other device."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lockstep.cli import device_lock
+from lockstep.errors import UserError
+from lockstep.sweeps import workers
+from tests.conftest import write_params
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml, and locks of its own."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    write_params(tmp_path, {})
+    return tmp_path
+
+
+def test_each_gpu_or_group_of_gpus_has_a_slot() -> None:
+    assert [slot.device for slot in workers.list_slots("0,1, 2", None)] == ["0", "1", "2"]
+    assert [slot.device for slot in workers.list_slots("0+1,2+3", None)] == ["0,1", "2,3"]
+    assert [slot.device for slot in workers.list_slots("", 2)] == ["", ""]
+    assert len({slot.name for slot in workers.list_slots(None, 3)}) == 3
+    with pytest.raises(UserError, match="name each GPU once"):
+        workers.list_slots("0,1+0", None)
+    with pytest.raises(UserError, match="set only one"):
+        workers.list_slots("0", 2)
+
+
+def test_without_gpus_there_is_one_worker_on_the_cpu(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(workspace))  # without nvidia-smi
+    assert [slot.device for slot in workers.list_slots(None, None)] == [""]
+
+
+def test_a_worker_sees_its_gpu_only() -> None:
+    (slot,) = workers.list_slots("3", None)
+    environment = workers._build_environment(slot)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "3"
+    assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    (slot,) = workers.list_slots("", None)
+    assert workers._build_environment(slot)["CUDA_VISIBLE_DEVICES"] == "", "no GPU at all"
+
+
+@pytest.mark.parametrize(("owner", "is_ours"), [("worker in /another/clone", False), ("", True)])
+def test_a_device_with_a_worker_gets_no_second_one(
+    owner: str, is_ours: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The worker of another clone is not waited for, that of this clone is."""
+    slots = workers.list_slots("3", None)
+    with device_lock.open_lock(slots[0].name) as lock:
+        owner = owner or f"worker in {os.getcwd()}"  # noqa: PTH109 - as the worker's process sees it
+        assert device_lock.take_lock(lock, owner) is None
+        assert workers.start_workers(slots) == (slots if is_ours else [])
+    assert capsys.readouterr().err == f"GPU 3: has a worker already ({owner})\n"
+    assert not Path(".scratch").exists(), "nothing was started"
