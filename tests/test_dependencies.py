@@ -28,6 +28,7 @@ USED_WITHOUT_IMPORT = {
 }
 PROVIDED_BY = {
     "dvc_data": "dvc",
+    "dvc_objects": "dvc",
     "httpx2": "huggingface-hub",
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",

@@ -14,7 +14,7 @@ SHOWN_NAMES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """What the check of one subject found."""
+    """The result of checking one subject."""
 
     level: str
     subject: str

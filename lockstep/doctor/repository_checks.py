@@ -14,6 +14,17 @@ from lockstep.doctor.finding import ERROR, OK, WARNING, Finding, list_names
 TIMEOUT = 20
 """Maximum number of seconds for the answer of a remote."""
 
+REMOTE_REPORT = """
+import json
+from dvc.repo import Repo
+with Repo() as repo:
+    storage = repo.cloud.get_remote_odb()
+    exists = storage.fs.exists(storage.path)
+    print(json.dumps([exists, repo.status(cloud=True)]))
+"""
+"""Program of a process of its own, which can be ended if the remote does not answer. DVC's status
+alone asks the remote nothing as long as the cache is empty."""
+
 MISSING = ("deleted", "not in cache")
 """DVC's words for a file that is not here; other words mean that it has changed."""
 
@@ -118,18 +129,26 @@ def check_remote(root: Path, remotes: dict[str, Any], default: str | None) -> It
         remedy = "check network, credentials and `dvc remote list`"
         yield Finding(ERROR, "remote", message, remedy)
         return
-    yield Finding(OK, "remote", f"{name} answers")
-    new = list_top_folders([path for path, state in states.items() if state == "new"])
+    exists, outputs = states
+    if exists:
+        yield Finding(OK, "remote", f"{name} answers")
+    else:
+        message = f"{name} is empty or does not exist"
+        yield Finding(WARNING, "remote", message, "compare its URL, then run `dvc push`")
+    new = list_top_folders([path for path, state in outputs.items() if state == "new"])
     if new:
         message = f"not yet in the remote: {list_names(new)}"
         yield Finding(WARNING, "push", message, "run `dvc push`")
-    else:
+    elif exists:
         yield Finding(OK, "push", "the remote has all outputs that are here")
 
 
-def read_remote_states(root: Path) -> dict[str, str] | str:
-    """Return the state of each output compared with the remote, or why the remote fails."""
-    command = [sys.executable, "-m", "dvc", "status", "--cloud", "--json"]
+def read_remote_states(root: Path) -> tuple[bool, dict[str, str]] | str:
+    """Return whether the remote's folder exists and the state of each output there.
+
+    If the remote does not answer, the result is the reason.
+    """
+    command = [sys.executable, "-c", REMOTE_REPORT]
     try:
         result = subprocess.run(  # noqa: S603 - fixed words
             command, cwd=root, capture_output=True, text=True, timeout=TIMEOUT
@@ -137,10 +156,10 @@ def read_remote_states(root: Path) -> dict[str, str] | str:
     except subprocess.TimeoutExpired:
         return f"no answer within {TIMEOUT} s"
     if result.returncode:
-        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
-        return (errors or ["dvc status failed"])[0].removeprefix("ERROR: ")
-    states: dict[str, str] = json.loads(result.stdout)
-    return states
+        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        return lines[-1].strip()
+    exists, outputs = json.loads(result.stdout)
+    return exists, outputs
 
 
 def list_top_folders(paths: list[str]) -> list[str]:

@@ -128,13 +128,15 @@ def test_a_remote_that_has_nothing_yet_wants_a_push(
     (tmp_path / "storage").mkdir()
     configure(f"[core]\n    remote = shared\n['remote \"shared\"']\n    url = {tmp_path}/storage\n")
     findings = check(repository)
-    assert findings["remote"].level == "ok"
+    assert findings["remote"].level == "warning"
+    assert "is empty or does not exist" in findings["remote"].message
     assert (findings["push"].level, findings["push"].message) == (
         "warning", "not yet in the remote: out"
     )  # fmt: skip
     with Repo(str(repository)) as repo:
         repo.push()
-    assert check(repository)["push"].level == "ok"
+    findings = check(repository)
+    assert (findings["remote"].level, findings["push"].level) == ("ok", "ok")
 
 
 def test_a_remote_folder_that_is_not_mounted_is_an_error(
@@ -159,6 +161,7 @@ def test_remotes_without_a_default_are_named(repository: Path, configure: Callab
 def test_a_remote_whose_package_is_missing_is_an_error(
     repository: Path, configure: Callable[[str], None]
 ):
+    shutil.rmtree(repository / ".dvc/cache")  # DVC's status alone would ask the remote nothing
     configure("[core]\n    remote = store\n['remote \"store\"']\n    url = s3://bucket/folder\n")
     finding = check(repository)["remote"]
     assert finding.level == "error"
