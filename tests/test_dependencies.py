@@ -17,6 +17,7 @@ RUNTIME = ("lockstep", "stages")
 DEVELOPMENT = ("benchmarks", "data/sample", "tests")
 USED_WITHOUT_IMPORT = {
     "immutabledict": "lm-eval imports it for IFEval, whose classes the tests compare with",
+    "mlflow-skinny": "transformers imports it for runtime.report_to",
     "mypy": "a command of `make lint`",
     "pre-commit": "a command for developers",
     "protobuf": "transformers reads sentencepiece models with it",
@@ -24,7 +25,10 @@ USED_WITHOUT_IMPORT = {
     "ruff": "a command of `make lint`",
     "schedulefree": "transformers imports it for the optimizer schedule_free_adamw",
     "sentencepiece": "transformers imports it for tokenizers without tokenizer.json",
+    "tensorboard": "transformers imports it for runtime.report_to",
+    "trackio": "transformers imports it for runtime.report_to",
     "vllm-bnb-plugin": "a plugin of vllm",
+    "wandb": "transformers imports it for runtime.report_to",
 }
 PROVIDED_BY = {
     "dvc_data": "dvc",

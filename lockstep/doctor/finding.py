@@ -20,7 +20,7 @@ class Finding:
     subject: str
     message: str
     remedy: str = ""
-    """What to do about it; empty if all is well."""
+    """Action that cures it; empty if all is well."""
 
     def __str__(self) -> str:
         """Return the line: level, subject, message and remedy."""
