@@ -16,6 +16,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 RUNTIME = ("lockstep", "stages")
 DEVELOPMENT = ("benchmarks", "data/sample", "tests")
 USED_WITHOUT_IMPORT = {
+    "dvc-s3": "a plugin of dvc",
     "immutabledict": "lm-eval imports it for IFEval, whose classes the tests compare with",
     "mlflow-skinny": "transformers imports it for runtime.report_to",
     "mypy": "a command of `make lint`",
