@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export verify starter test lint format bench clean
+.PHONY: help setup repro doctor init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ repro: setup  ## run the stages whose inputs changed and print the results (the 
 	@.venv/bin/python -m lockstep.review.terminal_summary reports
 
 # Before a run: data, model, values
+
+doctor:  ## say what is wrong with this set-up (Python, packages, GPU, disk, cache, remote, lock), and the remedies
+	@$(PYTHON) -m lockstep.doctor
 
 init: setup  ## set params.yaml up for your data: make init DATA=path/to/file.csv
 	@.venv/bin/python -m lockstep.init $(DATA)

@@ -16,7 +16,9 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 RUNTIME = ("lockstep", "stages")
 DEVELOPMENT = ("benchmarks", "data/sample", "tests")
 USED_WITHOUT_IMPORT = {
+    "dvc-s3": "a plugin of dvc",
     "immutabledict": "lm-eval imports it for IFEval, whose classes the tests compare with",
+    "mlflow-skinny": "transformers imports it for runtime.report_to",
     "mypy": "a command of `make lint`",
     "pre-commit": "a command for developers",
     "protobuf": "transformers reads sentencepiece models with it",
@@ -24,10 +26,14 @@ USED_WITHOUT_IMPORT = {
     "ruff": "a command of `make lint`",
     "schedulefree": "transformers imports it for the optimizer schedule_free_adamw",
     "sentencepiece": "transformers imports it for tokenizers without tokenizer.json",
+    "tensorboard": "transformers imports it for runtime.report_to",
+    "trackio": "transformers imports it for runtime.report_to",
     "vllm-bnb-plugin": "a plugin of vllm",
+    "wandb": "transformers imports it for runtime.report_to",
 }
 PROVIDED_BY = {
     "dvc_data": "dvc",
+    "dvc_objects": "dvc",
     "httpx2": "huggingface-hub",
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",

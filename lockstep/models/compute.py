@@ -70,6 +70,8 @@ class RuntimeParams(Section):
     """Number of newest checkpoints that are kept while the training runs."""
     launch: LaunchParams = LaunchParams()
     """The processes that train together (docs/scale.md)."""
+    report_to: list[Literal["trackio", "tensorboard", "wandb", "mlflow"]] = []
+    """Tools that show the losses while a model trains (docs/training.md)."""
 
 
 class _RuntimeSection(Section):

@@ -123,7 +123,7 @@ class ResumableTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate without changing weights, optimizer or random numbers; keep the best weights."""
-        with _keep_random_state(), self._use_averaged_weights():
+        with keep_random_state(), self._use_averaged_weights():
             metrics = super().evaluate(*args, **kwargs)
             if self.early_stopping.patience:
                 history = self.state.log_history
@@ -307,7 +307,7 @@ class EpochSampler(Sampler[int]):
 
 
 @contextmanager
-def _keep_random_state() -> Iterator[None]:
+def keep_random_state() -> Iterator[None]:
     """Restore the global random number generators at the end of the block."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all()

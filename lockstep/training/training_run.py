@@ -123,10 +123,15 @@ def train_model(
     At a signal, a checkpoint is saved before the signal takes effect. Raise UserError if the
     training needs more memory or disk than there is, or if it diverges.
     """
+    from lockstep.training import live_view
+
+    tools, key = compute.read_runtime().report_to, checkpoints.folder.name
+    live_view.set_variables(tools, key)  # before TRL's trainers import the tools
     from lockstep.training import resource_estimate, trainers, training_progress
 
     trainer = trainers.build_trainer(model, plan)
     trainer.add_callback(training_progress.ProgressCallback(plan.train_rows.tokens))
+    live_view.add_callbacks(trainer, tools, key)
     with interruption.defer_signals() as signals:
         trainer.prepare_to_resume(checkpoints, signals, plan)
         estimate = resource_estimate.estimate_resources(trainer, plan, launch_params)

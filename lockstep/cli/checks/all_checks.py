@@ -13,6 +13,7 @@ from lockstep.cli.checks import (
     check_merge,
     check_predict,
     check_prepare,
+    check_runtime,
     check_train,
 )
 from lockstep.errors import UserError
@@ -58,6 +59,7 @@ CHECKS = (
     Check(check_evaluate.check_gates),
     Check(check_evaluate.check_metrics),
     Check(check_judge.check_suites),
+    Check(check_runtime.check_report_to),
 )
 
 
