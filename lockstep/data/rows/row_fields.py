@@ -85,8 +85,32 @@ def get_slice_value(row: Row, column: str) -> str:
 
 
 def get_label_field(row: Row, source: Source) -> str:
-    """Return the name of the label in a row."""
-    return read_label(get_required_field(row, source, "label"), source)
+    """Return the name of the label in a row, which may be the only element of a list."""
+    value = get_required_field(row, source, "label")
+    if isinstance(value, list):
+        if len(value) != 1:
+            column = source.get_column("label")
+            raise InvalidRowError(
+                "label_not_text",
+                detail=f"it is {show_value(value)}, not one label; set format: multi_label and "
+                f"columns: {{labels: {column}}}, or leave such rows out by where: "
+                f"len({column}) == 1",
+            )
+        value = value[0]
+    return read_label(value, source)
+
+
+def split_labels(text: str, source: Source) -> Any:
+    """Return the labels in a cell: its JSON list, or numbers and known labels between commas."""
+    labels = [label.strip() for label in text.split(",")]
+    known = {*source.label_names, *source.label_names.values()}
+    if all(label in known or (label.isdecimal() and label.isascii()) for label in labels):
+        return labels
+    try:
+        return parse_json(text, "labels")
+    except InvalidRowError as error:
+        detail = f"{error.detail}; labels between commas need label_names in the source"
+        raise InvalidRowError(str(error), detail=detail) from None
 
 
 def read_label(value: Any, source: Source) -> str:

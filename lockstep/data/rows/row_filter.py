@@ -30,6 +30,13 @@ Evaluate = Callable[[dict[str, Any]], Any]
 MAX_CHARACTERS = 2000
 """Maximum length of a condition; a longer one may be nested too deeply for the parser."""
 
+_PATH = re.compile(
+    r"""(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])[^\W\d]\w*(?:\.-?\w+|\[-?\d+\])+"""
+)
+"""A string, or a path into a column."""
+_INDEX = re.compile(r"\.(-?\d+)(?!\w)")
+"""Index of a list in a path: `conversations.0.value`."""
+
 _CONSTANTS = {"null": None, "none": None, "true": True, "false": False}
 _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -48,7 +55,7 @@ class Condition:
 
     def __init__(self, text: str) -> None:
         """Parse a condition; raise ConditionError with the place of the mistake."""
-        self.text = " ".join(text.split("\n")).strip()
+        self.text = _PATH.sub(_bracket_indexes, " ".join(text.split("\n")).strip())
         self.columns: list[str] = []
         """Columns that the condition names, in order."""
         self.numbers: list[str] = []
@@ -92,7 +99,7 @@ class Condition:
                 return _FUNCTIONS[name](self, node)
             case ast.Name(name) if name in _CONSTANTS:
                 return _make_constant(_CONSTANTS[name])
-            case ast.Name() | ast.Attribute():
+            case ast.Name() | ast.Attribute() | ast.Subscript():
                 return self._compile_column(self._read_path(node))
             case _:
                 return _make_constant(self._read_constant(node))
@@ -114,12 +121,16 @@ class Condition:
         return ast.get_source_segment(self.text, node) or ""
 
     def _read_path(self, node: ast.expr) -> str:
-        """Return the name of a column, or the path into one: `meta.lang`."""
+        """Return the name of a column, or the path into one: `meta.lang`, `turns[0].text`."""
         match node:
             case ast.Name(name):
                 return name
             case ast.Attribute(parent, name):
                 return f"{self._read_path(parent)}.{name}"
+            case ast.Subscript(parent, ast.Constant(int() as index)) if type(index) is int:
+                return f"{self._read_path(parent)}.{index}"
+            case ast.Subscript(parent, ast.UnaryOp(ast.USub(), ast.Constant(int() as index))):
+                return f"{self._read_path(parent)}.-{index}"
         raise self._refuse(node, _ALLOWED)
 
     def _compile_column(self, path: str) -> Evaluate:
@@ -205,6 +216,11 @@ class Condition:
             return text is not None and pattern.search(text) is not None
 
         return evaluate
+
+
+def _bracket_indexes(match: re.Match[str]) -> str:
+    """Return a path with its indexes in brackets, as Python writes them; strings stay."""
+    return match[0] if match["string"] else _INDEX.sub(r"[\1]", match[0])
 
 
 def _compile_len(condition: Condition, node: ast.Call) -> Evaluate:

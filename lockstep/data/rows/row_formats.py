@@ -10,6 +10,7 @@ from lockstep.data.label_studio import spans, voting
 from lockstep.data.rejected_rows import InvalidRowError, show_value
 from lockstep.data.rows import (
     bfcl_rows,
+    column_values,
     conversation,
     field_synonyms,
     ifeval_rows,
@@ -183,7 +184,8 @@ def _find_calls(value: Any, row: Row, source: Source) -> list[Any] | None:
 
 def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
     """Read `messages`, or `prompt` and `completion`, and a `label` that is true or false."""
-    if source.get_column("messages") in row:
+    has_messages = row_fields.get_optional_field(row, source, "messages") is not None
+    if has_messages or source.sets("messages"):
         conversation = _parse_messages(row, source)
     else:
         conversation = _parse_prompt_completion(row, source)
@@ -204,8 +206,8 @@ def _parse_classification(row: Row, source: Source) -> Conversation:
 def _parse_multi_label(row: Row, source: Source) -> Conversation:
     """Read `labels`, a list or its JSON text; the answer is the sorted list as JSON."""
     value = row_fields.get_required_field(row, source, "labels")
-    if isinstance(value, str):
-        value = row_fields.parse_json(value, "labels")
+    if isinstance(value, str | int):
+        value = row_fields.split_labels(column_values.write_text(value) or "", source)
     if not isinstance(value, list):
         raise InvalidRowError("labels_not_a_list", detail=f"they are {show_value(value)}")
     labels = sorted({row_fields.read_label(label, source) for label in value})

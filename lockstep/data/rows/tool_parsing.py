@@ -36,6 +36,7 @@ def is_call(value: dict[str, Any]) -> bool:
 def parse_tools(value: Any) -> list[dict[str, Any]]:
     """Return tool definitions in OpenAI's form; bare functions are wrapped.
 
+    The list, and each function in it, may be JSON text.
     Anthropic's `input_schema` becomes `parameters`, and parameters without `properties` around them
     become JSON Schema, since chat templates look for the properties.
     """
@@ -43,6 +44,8 @@ def parse_tools(value: Any) -> list[dict[str, Any]]:
         value = row_fields.parse_json(value, "tools")
     tools = []
     for tool in value if isinstance(value, list) else [value] if value is not None else []:
+        if isinstance(tool, str):
+            tool = row_fields.parse_json(tool, "tools")
         function = tool.get("function", tool) if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise InvalidRowError(

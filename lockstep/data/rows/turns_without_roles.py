@@ -33,7 +33,8 @@ def add_roles(turns: list[Any], source: Source) -> list[Any]:
 
     Texts alternate between user and assistant, unless each begins with the name of a speaker
     (`Human: …`). A list of two texts is a question with its answer, unless each list begins with
-    the name of a role. A last pair without an answer is a question.
+    the name of a role. A last pair without an answer is a question. Objects alternate as well if
+    they have a text and none of them has a key for a role.
     """
     if turns and all(isinstance(turn, str) for turn in turns):
         return _read_texts(turns, source)
@@ -45,7 +46,23 @@ def add_roles(turns: list[Any], source: Source) -> list[Any]:
                 for role, turn in zip(roles, turns, strict=True)
             ]  # fmt: skip
         return _drop_empty_end([text for pair in turns for text in pair])
+    if len(turns) > 1 and all(_is_text_alone(turn, source) for turn in turns):
+        roles = cycle(("user", "assistant"))
+        return [{**turn, "role": role} for turn, role in zip(turns, roles, strict=False)]
     return [part for turn in turns for part in _split_object(turn, source)]
+
+
+def _is_text_alone(turn: Any, source: Source) -> bool:
+    """Whether a turn is an object with a text, in which no key says whose text it is."""
+    if not isinstance(turn, dict) or turn.keys().isdisjoint(field_synonyms.CONTENT_KEYS):
+        return False
+    return not any(
+        key in ("name", *field_synonyms.ROLE_KEYS)
+        or key.lower() in _KEYS
+        or turn_parsing.look_up_role(key, source)
+        for key in turn
+        if isinstance(key, str) and key not in source.ignored_fields
+    )
 
 
 def _is_pair(turn: Any) -> bool:

@@ -19,6 +19,7 @@ ROW: dict[str, Any] = {
     "odd name": "x",
     "empty": None,
     "body": "Order 77 is late",
+    "turns": [{"text": "a.0"}],
 }
 
 
@@ -52,6 +53,8 @@ ROW: dict[str, Any] = {
         ('matches(empty, ".")', False),
         ("number(rating) == 5 and number(language) == null", True),
         ('language ==\n"en"', True),
+        ('tags.0 == "new" and tags.-1 == "4" and tags[1] == "4"', True),
+        ('turns.0.text == "a.0" and turns.1.text == null and 0.5 < rating', True),
     ],
 )
 def test_a_condition_is_true_or_false_for_a_row(text: str, expected: bool) -> None:
@@ -76,7 +79,8 @@ def test_a_condition_knows_its_columns() -> None:
         ("matches(body)", r"matches\(\) takes 2 value"),
         ("column(body)", "takes the name of a column"),
         ("rating + 1 == 6", "not allowed at character 1"),
-        ('语言 == "a" and x[0]', "not allowed at character 15"),
+        ('语言 == "a" and x[y]', "not allowed at character 15"),
+        ("x[True]", "not allowed at character 1"),
         ("open('/etc/passwd')", "not allowed at character 1"),
         ("language.upper() == 'EN'", "not allowed at character 1"),
         ("[x for x in tags]", "not allowed"),

@@ -379,3 +379,51 @@ def test_any_row_gives_a_conversation_or_a_reason(
         assert math.isfinite(conversation.weight * (conversation.margin or 1))
         for message in conversation.messages:
             assert isinstance(message["content"], str)
+
+
+def test_each_function_may_be_json_text() -> None:
+    function = {"name": "rain", "parameters": {"type": "object", "properties": {}}}
+    row = {"messages": make_turns("Rain?", "Where?"), "tools": [json.dumps(function)]}
+    assert parse_row("messages", row).tools == [{"type": "function", "function": function}]
+    assert find_reason("messages", {**row, "tools": ["rain"]}) == "tools_not_json"
+
+
+def test_a_null_conversation_gives_way_to_prompt_and_completion() -> None:
+    row = {"messages": None, "prompt": "Rain?", "completion": "Yes.", "label": True}
+    assert parse_row("unpaired_preference", row).messages == make_turns("Rain?", "Yes.")
+    named = {"columns": {"messages": "messages"}}
+    assert find_reason("unpaired_preference", row, **named) == "messages_is_null"
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("2,14", '["14","2"]'),
+        ("27", '["27"]'),
+        (27, '["27"]'),
+        ("[27]", '["27"]'),
+        ('["a, b"]', '["a, b"]'),
+    ],
+)
+def test_numbers_of_labels_may_stand_in_one_cell(labels: Any, expected: str) -> None:
+    answer = parse_row("multi_label", {"text": "Hm", "labels": labels}).messages[-1]
+    assert answer["content"] == expected
+
+
+def test_named_labels_may_stand_between_commas() -> None:
+    names = {"2": "anger", "14": "fear"}
+    for cell in ("2, 14", "anger,fear"):
+        row = {"text": "Hm", "labels": cell}
+        answer = parse_row("multi_label", row, label_names=names).messages[-1]
+        assert answer["content"] == '["anger","fear"]'
+    with pytest.raises(InvalidRowError) as error:
+        parse_row("multi_label", {"text": "Hm", "labels": "anger,joy"})
+    assert "label_names" in error.value.detail
+
+
+def test_a_list_of_one_label_is_the_label() -> None:
+    row = {"text": "Good film", "label": ["pos"]}
+    assert parse_row("classification", row).messages[-1]["content"] == "pos"
+    with pytest.raises(InvalidRowError) as error:
+        parse_row("classification", {**row, "label": ["pos", "neg"]})
+    assert "multi_label" in error.value.detail and "len(label) == 1" in error.value.detail

@@ -28,6 +28,7 @@ SYSTEM = {"role": "system", "content": "Be brief."}
             FOUR,
         ),
         ([{"question": "Rain today?", "answer": "Yes.", "id": 3, "model": "m"}], FOUR[:2]),
+        ([{"message": "Rain today?", "turn_id": 0}, {"message": "Yes."}], FOUR[:2]),  # KdConv
         ([{"system": "Be brief.", "User": "Rain today?"}, {"bot": "Yes."}], [SYSTEM, *FOUR[:2]]),
     ],
 )  # fmt: skip
@@ -57,6 +58,8 @@ def test_other_keys_of_a_pair_belong_to_its_answer() -> None:
         (["Rain?", ["a", "b"]], "turn_not_an_object"),
         (["Rain?", " "], "empty_content"),
         ([{"user": "bob", "content": "Rain?"}], "unknown_turn_key"),
+        ([{"text": "Rain?"}, {"text": "Yes.", "speaker": "bot"}], "missing_role"),
+        ([{"text": "Rain?", "name": "Al"}, {"text": "Yes.", "name": "Bo"}], "missing_role"),
         ([{"question": "Rain?", "query": "Sun?", "answer": "Yes."}], "unknown_turn_key"),
     ],
 )
