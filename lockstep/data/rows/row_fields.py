@@ -145,14 +145,14 @@ def check_names(row: Row) -> None:
 
 
 def make_token_error(mark: re.Match[str]) -> InvalidRowError:
-    """Return the error of a text with a control token, with the remedy."""
-    remedy = "remove it, or write the conversation as a list of turns"
+    """Return the error of a text with a control token; a remedy for marks of reasoning."""
+    remedy = ""
     if mark[0] in REASONING_MARKS:
         remedy = (
-            f"only an answer of {' … '.join(REASONING_MARKS)} is read; for a system message that "
+            f"; only an answer of {' … '.join(REASONING_MARKS)} is read: for a system message that "
             'describes these marks, set constants: {system: ""}'
         )
-    return InvalidRowError("control_token", detail=f"a text contains {mark[0]}: {remedy}")
+    return InvalidRowError("control_token", detail=f"a text contains {mark[0]}{remedy}")
 
 
 def check_all_texts(value: Any) -> None:
