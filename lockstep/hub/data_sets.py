@@ -4,6 +4,7 @@ The card of the data set (README.md) or the names of its files say which files b
 the library datasets reads both, as `datasets.load_dataset` does.
 """
 
+import functools
 import json
 import logging
 import os
@@ -35,7 +36,17 @@ def resolve_data_set(
     `reference` is `owner/name@revision`. `config` is one of the data set's configurations (also
     called subsets); an empty one is the default. `is_readable` says by its name whether a file can
     be read. What is already in .scratch/data_sets is not downloaded again, and needs no network.
+    A process lists a split once, however often it is read.
     """
+    root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "data_sets").resolve()
+    return list(_find_files(root, reference, config, split, is_readable))
+
+
+@functools.cache
+def _find_files(
+    root: Path, reference: str, config: str, split: str, is_readable: Callable[[str], bool]
+) -> tuple[tuple[str, Path], ...]:
+    """Return (name, path) of the files of a split below `root`; a revision never changes."""
     match = download.REFERENCE.fullmatch(reference)
     if not match:
         raise UserError(
@@ -43,7 +54,6 @@ def resolve_data_set(
             "revision, as the page of the data set shows under Files, History"
         )
     repository = Repository("dataset", *match.groups())
-    root = Path(os.environ.get("DVC_ROOT", "."), ".scratch", "data_sets")
     folder = root / reference.replace("/", "--")
     folder.mkdir(parents=True, exist_ok=True)
     with download.lock_downloads(root):
@@ -52,7 +62,7 @@ def resolve_data_set(
         readable = [name for name in listing if is_readable(name)]
         names = find_split_files(readable, folder / CARD, config, split, str(repository))
         _fetch(names, repository, folder, listing)
-    return [(f"{reference}/{name}", folder / name) for name in names]
+    return tuple((f"{reference}/{name}", folder / name) for name in names)
 
 
 def find_split_files(

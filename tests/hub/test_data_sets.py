@@ -1,5 +1,6 @@
 """A split of a data set on the hub is found as the library datasets finds it, and fetched once."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -89,6 +90,20 @@ def test_a_split_is_downloaded_once_and_then_needs_no_hub(hub: Hub, tmp_path: Pa
     assert resolve(hub, tmp_path, "en", "train").stdout == first.stdout
     assert not (folder / "english/dev-a.parquet").exists()
     assert "answered 500" in resolve(hub, tmp_path, "en", "validation").stderr
+
+
+def test_a_process_lists_a_split_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = f"{DATA_SET}@{REVISION}"
+    folder = tmp_path / ".scratch" / "data_sets" / reference.replace("/", "--")
+    folder.mkdir(parents=True)
+    listed = {"size": 2, "sha256": None, "blob": None}
+    (folder / ".listing.json").write_text(json.dumps({"train.jsonl": listed}))
+    (folder / "train.jsonl").write_text("{}")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    first = data_sets.resolve_data_set(reference, "", "train", bool)
+    assert first == [(f"{reference}/train.jsonl", folder / "train.jsonl")]
+    (folder / ".listing.json").unlink()  # which would be fetched again from the hub
+    assert data_sets.resolve_data_set(reference, "", "train", bool) == first
 
 
 def test_a_damaged_file_is_refused_and_fetched_again(hub: Hub, tmp_path: Path) -> None:

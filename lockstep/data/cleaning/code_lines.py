@@ -74,6 +74,7 @@ _DECLARATION = re.compile(
     re.ASCII,
 )
 _COMMENT_BEGIN = re.compile(r"[ \t]*/\*")
+_LINE_COMMENT = re.compile(r"[ \t]*//.*")
 _STATEMENT_END = re.compile(r"[;{][ \t]*(?://.*|/\*.*\*/[ \t]*)?$")
 _STATEMENT_SIGN = re.compile(
     r"\w\(|[=!<>]=|&&|\|\||->|=>|::|\+\+|[\w\])] ?[-+*/]?= |\b(?:if|for|while|switch|catch) ?\(|"
@@ -130,7 +131,7 @@ _LINE_BEGIN = (
     rf"(?:{LOG_BEGIN}|(?:{COMMAND}|sudo|class|fn|func|public|private|protected|import|from|template|using"
     r"|return|yield|raise|pass|break|continue|assert|del|global|throw|await|diff|PS"
     r"|typedef|package|(?i:select|delete|create|alter|drop))\b|(?:if|elif|for|while)\b.*;"
-    rf"|(?:{_TYPE})\b[^;\n]*;|>>>|---[ ]|\+\+\+[ ]|<\?php)"
+    rf"|(?:{_TYPE})\b[^;\n]*;|>>>|---[ ]|\+\+\+[ ]|<\?php|//)"
 )
 """Words and marks that begin a line of code which may have no other sign."""
 _FIRST_LINE_BEGIN = re.compile(rf"[ \t\n]*+(?:{ITEM})?{_LINE_BEGIN}", re.ASCII)
@@ -183,7 +184,7 @@ def _is_code(lines: Sequence[str], index: int) -> bool:
         return False
     if _DEFINITION.fullmatch(line) or is_command(line):
         return line.rstrip()[-1] not in f".?!{SENTENCE_MARKS}"
-    if is_log_line(line) or _DECLARATION.fullmatch(line):
+    if is_log_line(line) or _DECLARATION.fullmatch(line) or _LINE_COMMENT.fullmatch(line):
         return True
     if _COMMENT_BEGIN.match(line):
         return any("*/" in other for other in lines[index : index + _MAX_BLOCK_LINES])

@@ -2,26 +2,41 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 
+from lockstep.data.files import token_marks
 from lockstep.data.files.placed_rows import DataFile, PlacedRows, RawRow
 from lockstep.data.files.text_encodings import read_lines
 from lockstep.data.rejected_rows import InvalidRowError
 
 _DOCUMENT = "-DOCSTART-"
 """Token of the lines that separate documents."""
+_FIRST_SENTENCES = 1000
+"""Number of sentences that show whether all tokens have a mark."""
 _TAG = re.compile(r"O|[BIMESLU][-_].+")
 
 
 def read_conll(file: DataFile) -> PlacedRows:
     """Yield a row for each sentence: `tokens` is the first column and `ner_tags` the last one.
 
-    Columns between them are called 1, 2, … Separators of documents and comments are left out.
+    Columns between them are called 1, 2, … Separators of documents and comments are left out,
+    and so are marks that the first sentences have at each token.
     """
     left_out = 0
-    for line, sentence in _split_sentences(file):
+    sentences = _split_sentences(file)
+    first = list(islice(sentences, _FIRST_SENTENCES))
+    tokens = [cells[0] for _, rows in first for cells in rows if not _is_mark(cells)]
+    mark, name = token_marks.find_mark(tokens)
+    if name:
+        file.note(f"all tokens have a mark, such as {tokens[0]}; {name} them is left out")
+    for line, sentence in chain(first, sentences):
         is_mark = [_is_mark(cells) for cells in sentence]
         left_out += sum(is_mark)
-        rows = [cells for cells, mark in zip(sentence, is_mark, strict=True) if not mark]
+        rows = [
+            cells for cells, is_left_out in zip(sentence, is_mark, strict=True) if not is_left_out
+        ]
+        if name:
+            rows = [[mark.sub("", cells[0]), *cells[1:]] for cells in rows]
         if rows:
             yield str(line + is_mark.index(False)), _make_row(rows)
     if left_out:

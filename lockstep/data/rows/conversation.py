@@ -47,6 +47,8 @@ class Conversation:
     """Right calls with all values of their arguments; None: the answer alone is right."""
     is_shortened: bool = False
     """Whether turns after the last one that may be learnt were left out."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Kind of a note (`row_notes`) -> what is unusual in the row."""
 
 
 def make_pair(question: str, answer: str) -> Conversation:

@@ -72,6 +72,7 @@ SPAN_COLUMNS = {
 IGNORED_COLUMNS = frozenset([
     "id", "uid", "uuid", "idx", "index", "conversation_id", "prompt_id", "metadata", "meta",
     "model", "created", "created_at", "timestamp", "parallel_tool_calls", "tool_choice",
+    "chat_template_kwargs",
 ])  # fmt: skip
 """Columns beside a conversation that say nothing about what is learnt."""
 

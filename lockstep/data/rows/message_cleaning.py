@@ -89,6 +89,6 @@ class MessageCleaner:
                 detail=f"a text has {len(text)} characters, more than prepare.max_characters",
             )
         if ("<" in text or "[" in text) and (found := row_fields.CONTROL_TOKEN.search(text)):
-            raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
+            raise row_fields.make_token_error(found)
         changed |= steps
         return text

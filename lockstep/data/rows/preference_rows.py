@@ -10,6 +10,7 @@ from lockstep.data.rows import (
     compared_answers,
     field_synonyms,
     message_parsing,
+    question_texts,
     row_fields,
     transcripts,
 )
@@ -31,40 +32,41 @@ def parse_preference(row: Row, source: Source) -> list[Conversation]:
         worse = row_fields.get_required_field(row, source, "rejected")
     chosen = _parse_answers(better, "chosen", source)
     rejected = _parse_answers(worse, "rejected", source)
-    prompt = _read_prompt(row, source)
+    prompt, notes = _read_prompt(row, source)
     margins = _read_margins(row, source, len(chosen), len(rejected))
     reasons = _read_reasons(row, source, len(rejected))
     pairs = []
     for (i, chosen_turns), (j, rejected_turns) in product(enumerate(chosen), enumerate(rejected)):
         pair = _build_pair(chosen_turns, rejected_turns, prompt)
         pair.margin, pair.reject_reason = margins[i][j], reasons[j]
+        pair.notes |= notes
         pairs.append(pair)
     return pairs
-
-
-def parse_texts(value: Any, name: str, role: str, source: Source) -> list[Message]:
-    """Return the messages in a field, which may be a text, a transcript or a list of messages."""
-    if isinstance(value, str) and (messages := transcripts.parse_transcript(value)):
-        return messages
-    return message_parsing.parse_text_or_messages(value, name, role, source)
 
 
 def _parse_answers(value: Any, name: str, source: Source) -> list[list[Message]]:
     """Return the conversations or single messages that a field has, one for each answer."""
     if isinstance(value, list) and value and not isinstance(value[0], dict):
-        return [parse_texts(child, name, "assistant", source) for child in value]
-    messages = parse_texts(value, name, "assistant", source)
+        return [_parse_text(child, name, source) for child in value]
+    messages = _parse_text(value, name, source)
     if all(message["role"] == "assistant" for message in messages):
         return [[message] for message in messages]
     return [messages]
 
 
-def _read_prompt(row: Row, source: Source) -> list[Message]:
-    """Return the messages of the column `prompt`, none if the row has no such column."""
+def _parse_text(value: Any, name: str, source: Source) -> list[Message]:
+    """Return the messages in a field, which may be a text, a transcript or a list of messages."""
+    if isinstance(value, str) and (messages := transcripts.parse_transcript(value)):
+        return messages
+    return message_parsing.parse_text_or_messages(value, name, "assistant", source)
+
+
+def _read_prompt(row: Row, source: Source) -> tuple[list[Message], dict[str, str]]:
+    """Return the messages of the column `prompt` and notes; none if the row has no such column."""
     value = row_fields.get_optional_field(row, source, "prompt")
     if row_fields.is_empty(value) or "prompt" in source.ignored_fields:
-        return []
-    return parse_texts(value, "prompt", "user", source)
+        return [], {}
+    return question_texts.parse_question(value, "prompt", source)
 
 
 def _build_pair(

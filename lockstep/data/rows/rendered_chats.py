@@ -1,7 +1,8 @@
 """Conversations as a chat template writes them, with its marks, in one text.
 
-These are ChatML (`<|im_start|>`), the forms of Llama 2 and 3, Mistral, Gemma, Zephyr, Phi, MOSS and
-Baize, and the instruction form of Alpaca. The marks are read and never become a part of a turn.
+These are ChatML (`<|im_start|>`), the forms of Llama 2 and 3, Mistral, Gemma, Zephyr, Phi, MOSS,
+Baize and NeMo (`<extra_id_1>`), and the instruction form of Alpaca. The marks are read and never
+become a part of a turn.
 """
 
 import re
@@ -9,7 +10,7 @@ import re
 from lockstep.data.rejected_rows import InvalidRowError
 
 _STARTS = (
-    *("<|", "<s>", "[INST]", "[|", "<start_of_turn>", "<bos>"),
+    *("<|", "<s>", "[INST]", "[|", "<start_of_turn>", "<bos>", "<extra_id_"),
     *("### Instruction", "Below is an instruction"),
 )
 """Beginnings of such texts."""
@@ -23,10 +24,13 @@ _MARKS = tuple(
         (r"<\|(system|user|assistant)\|>\s*", r"</s>|<\|end\|>"),
         (r"<\|(Human|MOSS)\|>:\s*", r"<eo[hm]>"),
         (r"\[\|(Human|AI)\|\]\s*", r"\[\|endofturn\|\]"),
+        (r"<extra_id_[01]>(System|User|Assistant)[ \t]*(?:\r?\n|\Z)", r"<extra_id_1>"),
     )
 )
 """Marks at the beginning of a turn, with its role, and at the end of one."""
 _ROLES = {"MOSS": "assistant"}
+_FIRST_TURN, _NEXT_TURN = "<extra_id_1>User\n", "<extra_id_1>Assistant\n"
+"""Marks of NeMo's form."""
 
 _END_OF_ANSWER = re.compile(r"\s*(?:</s>)?\s*(?:<s>)?\s*\Z")
 _SYSTEM = re.compile(r"\s*<<SYS>>(.*?)<</SYS>>\s*", re.DOTALL)
@@ -44,6 +48,8 @@ Turn = dict[str, str]
 def split_turns(text: str) -> list[Turn]:
     """Return the turns, each with role and content; an empty list for any other text."""
     stripped = text.lstrip()
+    if _NEXT_TURN in text and not stripped.startswith("<extra_id_"):
+        stripped = f"{_FIRST_TURN}{stripped}"  # HelpSteer2 leaves the first mark out
     if not stripped.startswith(_STARTS):
         return []
     if stripped.startswith(("###", "Below")):

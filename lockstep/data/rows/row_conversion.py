@@ -54,6 +54,7 @@ class RowConverter:
         self.has_groups = source.sets("group") or source.format == "label_studio"
         self.mismatched_arguments = mismatched_arguments
         self.placeholders = row_notes.PlaceholderFinder(source)
+        self.unread_inputs = row_notes.UnreadInputFinder(source)
         self.derived_columns = DerivedColumns(source.named_columns, source.templates) or None
 
     def convert(self, rows: Iterable[tuple[str, RawRow]]) -> ConvertedRows:
@@ -104,7 +105,9 @@ class RowConverter:
     ) -> dict[str, str]:
         """Return notes on a row; raise InvalidRowError if a turn must not be learnt as it is."""
         notes = self.placeholders.find(row, origin)
+        notes |= self.unread_inputs.find(row, conversations[0])
         for conversation in conversations:
+            notes |= conversation.notes
             notes |= self._find_mismatches(conversation)
             if conversation.margin is not None:
                 notes = row_notes.find_negative_margin(conversation.margin) | notes

@@ -14,8 +14,15 @@ Row = dict[str, Any]
 
 CONTROL_TOKEN = re.compile(
     r"<\|[A-Za-z0-9_]+\|>|\[/?INST\]|</?s>|<(?:start|end)_of_turn>|<｜[^<>｜\n]{1,40}｜>"
+    r"|<extra_id_[01]>(?=System|User|Assistant)"
 )
 """Tokens by which chat templates mark turns; inside data they would forge a turn."""
+
+REASONING_MARKS = (
+    *("<|begin_of_thought|>", "<|end_of_thought|>"),
+    *("<|begin_of_solution|>", "<|end_of_solution|>"),
+)
+"""Marks around the reasoning and the answer after it in the data of OpenThoughts and Sky-T1."""
 
 MAX_LISTED_CHARACTERS = 100
 """Maximum number of characters of the column names that a detail lists."""
@@ -161,10 +168,21 @@ def check_names(row: Row) -> None:
         check_characters(names)
 
 
+def make_token_error(mark: re.Match[str]) -> InvalidRowError:
+    """Return the error of a text with a control token; a remedy for marks of reasoning."""
+    remedy = ""
+    if mark[0] in REASONING_MARKS:
+        remedy = (
+            f"; only an answer of {' … '.join(REASONING_MARKS)} is read: for a system message that "
+            'describes these marks, set constants: {system: ""}'
+        )
+    return InvalidRowError("control_token", detail=f"a text contains {mark[0]}{remedy}")
+
+
 def check_all_texts(value: Any) -> None:
     """Raise InvalidRowError if a string in a JSON value has a control token or a bad character."""
     if isinstance(value, str) and (found := CONTROL_TOKEN.search(check_characters(value))):
-        raise InvalidRowError("control_token", detail=f"a text contains {found[0]}")
+        raise make_token_error(found)
     if isinstance(value, dict):
         check_all_texts([*value, *value.values()])
     elif isinstance(value, list):

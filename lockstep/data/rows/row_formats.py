@@ -14,10 +14,14 @@ from lockstep.data.rows import (
     conversation,
     field_synonyms,
     ifeval_rows,
+    marked_reasoning,
     message_parsing,
     preference_rows,
+    question_texts,
     rendered_chats,
     row_fields,
+    row_notes,
+    template_options,
     tool_parsing,
     tools_in_text,
     transcripts,
@@ -46,6 +50,9 @@ def parse_row(row: Row, source: Source) -> list[Conversation]:
     else:
         conversations = [ROW_PARSERS[source.format](row, source)]
     for parsed in conversations:
+        template_options.read_options(parsed, row, source)
+        marked_reasoning.read_reasoning(parsed)
+        question_texts.read_speaker_names(parsed, source)
         conversation.add_row_fields(parsed, row, source)
         if source.unanswered == "drop":
             _drop_unanswered_end(parsed)
@@ -95,6 +102,9 @@ def _parse_alpaca(row: Row, source: Source) -> Conversation:
     values = {
         name: row_fields.get_optional_field(row, source, name) for name in ("instruction", "input")
     }
+    notes = row_notes.find_absent_input(values["input"])
+    if row_notes.ABSENT_INPUT in notes:
+        values["input"] = None
     parts = [
         row_fields.check_text(value, name)
         for name, value in values.items()
@@ -106,9 +116,11 @@ def _parse_alpaca(row: Row, source: Source) -> Conversation:
             detail="instruction and input are both empty or missing; the row has "
             f"{', '.join(map(str, row))}",
         )
-    turns = [*_read_history(row, source), ("user", "\n".join(parts))]
-    turns.append(("assistant", row_fields.get_text_field(row, source, "output")))
-    return Conversation([{"role": role, "content": text} for role, text in turns])
+    question, question_notes = question_texts.parse_instruction("\n".join(parts), source)
+    earlier = [{"role": role, "content": text} for role, text in _read_history(row, source)]
+    output = row_fields.get_text_field(row, source, "output")
+    messages = [*earlier, *question, {"role": "assistant", "content": output}]
+    return Conversation(messages, notes=notes | question_notes)
 
 
 def _read_history(row: Row, source: Source) -> Iterator[tuple[str, str]]:
@@ -157,11 +169,15 @@ def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
     value = row_fields.get_required_field(row, source, "prompt")
-    prompt = preference_rows.parse_texts(value, "prompt", "user", source)
+    prompt, notes = question_texts.parse_question(value, "prompt", source)
     value = row_fields.get_required_field(row, source, "completion")
     if (calls := _find_calls(value, row, source)) is not None:
-        return bfcl_rows.answer_by_calls(prompt, calls, source)
-    return Conversation(prompt + message_parsing.parse_answer(value, "completion", source))
+        conversation = bfcl_rows.answer_by_calls(prompt, calls, source)
+    else:
+        answer = message_parsing.parse_answer(value, "completion", source)
+        conversation = Conversation(prompt + answer)
+    conversation.notes |= notes
+    return conversation
 
 
 def _find_calls(value: Any, row: Row, source: Source) -> list[Any] | None:

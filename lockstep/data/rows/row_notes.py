@@ -3,12 +3,20 @@
 `prepare` counts them by kind, in a line with the first one and in the data card.
 """
 
+from typing import Any
+
+from lockstep.data.rejected_rows import show_value
 from lockstep.data.rows import field_synonyms, learnt_turns
+from lockstep.data.rows.conversation import Conversation
 from lockstep.data.rows.row_fields import Row
 from lockstep.data.source_formats import COMMON_FIELDS, TEXT_FIELDS
 from lockstep.data.sources import Source
 
 NEGATIVE_MARGIN, PLACEHOLDER = "negative_margin", "placeholder_text"
+ABSENT_INPUT, UNREAD_INPUT = "absent_input", "unread_input"
+TURNS_IN_QUESTION = "turns_in_question"
+NAMES_READ, NAMES_LEARNT = "speaker_names", "learnt_speaker_names"
+TEMPLATE_OPTIONS = "chat_template_kwargs"
 
 _ARGUMENTS_REMEDY = "prepare.mismatched_arguments: reject leaves such rows out"
 _DESCRIPTIONS = {
@@ -21,14 +29,34 @@ _DESCRIPTIONS = {
     "where, or correct columns",
     PLACEHOLDER: "have a text that often stands for a missing value, which is learnt; if it does, "
     "leave them out by where",
+    ABSENT_INPUT: "have an input that says that there is none, which is left out",
+    UNREAD_INPUT: "have a column beside the question that nothing reads, though it may belong to "
+    "it; add it by templates: {prompt: …}, read the file by format: alpaca, or set "
+    "ignored_fields",
+    TURNS_IN_QUESTION: "have the turns of a conversation in the text of their question, and are "
+    "read as that conversation",
+    NAMES_READ: "begin their question and answer with the names of speakers, which are left out",
+    NAMES_LEARNT: "begin a question or an answer with the name of a speaker, which is learnt; if "
+    "it is no part of the text, name it in roles, e.g. roles: {Q: user, A: assistant}, which "
+    "leaves it out in formats with a prompt",
+    TEMPLATE_OPTIONS: "set options of the chat template, which are not learnt",
 }
 """Kind of a note -> what the rows do, and the remedy."""
 
-_NO_INPUT = "<noinput>"
-"""Text that stands for an empty input in files made after Self-Instruct."""
+_ABSENT_INPUTS = frozenset([
+    "noinput", "no input", "no input provided", "no input required", "no input needed", "无输入",
+    "無輸入", "没有输入", "无需输入", "無需輸入",
+])  # fmt: skip
+"""Texts, without brackets, that stand for an empty input in files made after Self-Instruct."""
+_BRACKETS = " \t\r\n<>()[]（）【】.。"
+_MARKS = frozenset(["<noinput>", "<nooutput>", "无输入", "无输出"])
+"""Texts that stand for a missing value in any file."""
+_BESIDE_QUESTION = ("input", "context")
+"""Columns that belong to the question beside them."""
+_QUESTION_FORMATS = ("alpaca", "prompt_completion", "preference", "unpaired_preference")
 _PLACEHOLDERS = frozenset([
     "nan", "NaN", "NAN", "none", "None", "NONE", "null", "Null", "NULL", "n/a", "N/A", "#N/A",
-    "<NA>", "NaT", _NO_INPUT,
+    "<NA>", "NaT", "无", *_MARKS,
 ])  # fmt: skip
 """Texts that programs write into tables for a missing value, such as pandas and databases."""
 _TABLES = (".csv", ".tsv", ".xlsx")
@@ -45,6 +73,7 @@ class PlaceholderFinder:
         systems = field_synonyms.SYSTEM if source.is_conversational else ()
         columns = [*map(source.get_column, fields), *source.template_columns, *systems]
         self.columns = tuple(dict.fromkeys(columns))
+        self.input = source.get_column("input") if source.format == "alpaca" else None
 
     def find(self, row: Row, origin: str) -> dict[str, str]:
         """Return a note with the first such text of a row; `origin` is the place of the row."""
@@ -55,9 +84,38 @@ class PlaceholderFinder:
             return {}
         for column in self.columns:
             text = row.get(column)
-            if text == _NO_INPUT or (text in _PLACEHOLDERS and _is_in_table(origin)):
+            if text not in _PLACEHOLDERS or (column == self.input and find_absent_input(text)):
+                continue
+            if text in _MARKS or column == self.input or _is_in_table(origin):
                 return {PLACEHOLDER: f"{column} is {text}"}
         return {}
+
+
+class UnreadInputFinder:
+    """Finds columns that belong to the question of a row, though the source does not read them."""
+
+    def __init__(self, source: Source) -> None:
+        """Collect such columns, none for formats without a question."""
+        names = _BESIDE_QUESTION if source.format in _QUESTION_FORMATS else ()
+        used = source.used_columns
+        self.columns = tuple(name for name in names if name not in used)
+
+    def find(self, row: Row, conversation: Conversation) -> dict[str, str]:
+        """Return a note with the first such column that has a text which is in no turn."""
+        for column in self.columns:
+            text = row.get(column)
+            if not isinstance(text, str) or not text.strip() or find_absent_input(text):
+                continue
+            if not any(text.strip() in turn["content"] for turn in conversation.messages):
+                return {UNREAD_INPUT: f"{column} is {show_value(text, 40)}"}
+        return {}
+
+
+def find_absent_input(value: Any) -> dict[str, str]:
+    """Return a note if an input only says that there is none."""
+    if isinstance(value, str) and value.strip(_BRACKETS).casefold() in _ABSENT_INPUTS:
+        return {ABSENT_INPUT: f"input is {value}"}
+    return {}
 
 
 def find_negative_margin(margin: float) -> dict[str, str]:

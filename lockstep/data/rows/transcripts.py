@@ -15,18 +15,19 @@ from lockstep.data.rows import row_fields, textual_calls, tool_parsing
 from lockstep.data.sources import Source
 from lockstep.records import Message
 
-_FAMILIES: tuple[dict[str, str], ...] = (
+FAMILIES: tuple[dict[str, str], ...] = (
     {"Human": "user", "Assistant": "assistant", "System": "system"},
     {"User": "user", "Assistant": "assistant", "System": "system"},
     {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system", "FUNCTION RESPONSE": "tool"},
     {"### Human": "user", "### Assistant": "assistant", "### System": "system"},
     {"### User": "user", "### Assistant": "assistant", "### System": "system"},
     {"用户": "user", "助手": "assistant", "系统": "system"},
+    {"问": "user", "答": "assistant"},
 )
 """Names that mark turns together, and the roles that they stand for."""
 
 _MARKED_ROLES = {
-    name: role for family in _FAMILIES for name, role in family.items() if name.startswith("###")
+    name: role for family in FAMILIES for name, role in family.items() if name.startswith("###")
 }
 _INLINE_MARK = re.compile(rf"(?<!#)({'|'.join(_MARKED_ROLES)})\s?:")
 """Names after ###, which mark turns inside a line too."""
@@ -51,7 +52,34 @@ def parse_transcript(text: str) -> list[Message]:
     marks = list(_ANTHROPIC_MARK.finditer(text)) if "Human:" in text else []
     if len(marks) < 2 or marks[0].start() or marks[0][1] == "Assistant":
         return []
-    return _divide(text, marks, _FAMILIES[0])
+    return _divide(text, marks, FAMILIES[0])
+
+
+def split_prompt(text: str, source: Source) -> list[Message]:
+    """Return the turns of a text that ends with a name of the assistant; none for other texts."""
+    if not text.rstrip().endswith((":", "：")):
+        return []
+    inline = (_find_inline_marks(text), _MARKED_ROLES)
+    for marks, roles in (*((_find_marks(text, r), r) for r in _list_families(source)), inline):
+        if marks and _ends_with_name(text, marks[-1], roles):
+            try:
+                if marks[0].re is not _INLINE_MARK:
+                    _check_separation(marks)
+                return _divide(text, marks, roles)
+            except InvalidRowError:  # unclear, or a turn is empty
+                return []
+    return []
+
+
+def _ends_with_name(text: str, mark: re.Match[str], roles: dict[str, str]) -> bool:
+    is_assistant = roles[mark[mark.lastindex or 0]] == "assistant"
+    return is_assistant and not text[mark.end() :].strip()
+
+
+def _list_families(source: Source) -> tuple[dict[str, str], ...]:
+    """Return the names that mark turns together, those of the source first."""
+    own_names = {key: str(role) for key, role in source.roles.items() if role != "tool_call"}
+    return (own_names, *FAMILIES)
 
 
 def parse_conversation(
@@ -62,8 +90,7 @@ def parse_conversation(
     Raise InvalidRowError if the text does not begin with a turn, or if it is unclear where its
     turns begin.
     """
-    own_names = {key: str(role) for key, role in source.roles.items() if role != "tool_call"}
-    for roles in (own_names, *_FAMILIES):
+    for roles in _list_families(source):
         marks = _find_marks(text, roles)
         found = {roles[mark[2]] for mark in marks}
         if {"user", "assistant"} <= found:

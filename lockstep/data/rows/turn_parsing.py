@@ -16,9 +16,11 @@ from lockstep.data.sources import Source
 from lockstep.records import Message
 
 ROLES = {
-    **dict.fromkeys(("system", "sys", "developer"), "system"),
-    **dict.fromkeys(("user", "usr", "human", "prompter"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatgpt", "ai"), "assistant"),
+    **dict.fromkeys(("system", "sys", "developer", "系统"), "system"),
+    **dict.fromkeys(("user", "usr", "human", "prompter", "用户", "问"), "user"),
+    **dict.fromkeys(
+        ("assistant", "gpt", "model", "bot", "chatgpt", "ai", "助手", "答"), "assistant"
+    ),
     **dict.fromkeys(
         ("tool", "observation", "function", "tool_response", "tool_result"), "tool"
     ),

@@ -62,3 +62,28 @@ def test_text_files_of_a_folder_are_read_if_a_pattern_names_them(tmp_path: Path)
 def test_text_files_of_other_formats_are_refused() -> None:
     with pytest.raises(ValidationError, match="which need format: spans"):
         make_source("text", path="a.txt")
+
+
+def test_a_mark_that_all_tokens_have_is_left_out_with_a_note(tmp_path: Path) -> None:
+    rows, notes = read(write(tmp_path, "a.txt", "en:Ada\tB-PER\nen::\tO\n\nen:ran\tO\n"), "spans")
+    assert [row["tokens"] for _, row in rows] == [["Ada", ":"], ["ran"]]
+    assert notes == "all tokens have a mark, such as en:Ada; en: before them is left out"
+    rows, notes = read(write(tmp_path, "b.txt", "张0\tB-PER\n三1\tI-PER\n\n20\tO\n"), "spans")
+    assert [row["tokens"] for _, row in rows] == [["张", "三"], ["2"]]
+    assert notes == "all tokens have a mark, such as 张0; the digit after them is left out"
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ["en:Ada", "en:ran", "off"],
+        ["en:Ada", "de:ran", "en:x"],
+        ["张0", "三", "来0"],
+        ["10", "20", "30"],
+        ["en:Ada"],
+    ],
+)
+def test_tokens_without_a_common_mark_stay(tmp_path: Path, tokens: list[str]) -> None:
+    text = "".join(f"{token}\tO\n" for token in tokens)
+    ((_, row),), notes = read(write(tmp_path, "a.txt", text), "spans")
+    assert row["tokens"] == tokens and notes == ""

@@ -77,9 +77,9 @@ def test_texts_of_missing_cells_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text, encoding="utf-8")
     records, _, (report,) = read(tmp_path, {"path": "a.csv", "format": "alpaca"})
     assert len(records) == 7  # learnt, since a text may really be none
-    assert report.describe()["noted"] == {"placeholder_text": 6}
-    (line,) = list_lines(report)
-    assert line.startswith("a.csv: 6 rows have placeholder_text: ")
+    assert report.describe()["noted"] == {"absent_input": 1, "placeholder_text": 5}
+    _, line = list_lines(report)
+    assert line.startswith("a.csv: 5 rows have placeholder_text: ")
     assert line.endswith("(first a.csv:2: input is nan)")
 
 
@@ -106,3 +106,50 @@ def test_a_text_of_json_is_one_since_json_has_null(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     _, _, (report,) = read(tmp_path, {"format": "prompt_completion"})
     assert report.first_noted == {"placeholder_text": "a.jsonl:2: prompt is <noinput>"}
+
+
+@pytest.mark.parametrize("text", ["<noinput>", "无输入", "（无输入）", "No input.", "<No Input>"])
+def test_an_input_that_says_there_is_none_is_left_out_and_counted(
+    tmp_path: Path, text: str
+) -> None:
+    write_rows(tmp_path, [{"instruction": "Sing.", "input": text, "output": "La"}])
+    (record,), _, (report,) = read(tmp_path, {"format": "alpaca"})
+    assert record.messages[0]["content"] == "Sing."
+    assert report.noted == {"absent_input": 1}
+    assert list_lines(report)[0].endswith(f"(first a.jsonl:1: input is {text})")
+
+
+@pytest.mark.parametrize("text", ["无", "N/A", "None"])
+def test_an_input_that_may_stand_for_none_is_learnt_and_counted(tmp_path: Path, text: str) -> None:
+    rows = [{"instruction": "Sing.", "input": text, "output": "La"}]
+    write_rows(tmp_path, [*rows, {"instruction": "Hum.", "input": "no input here", "output": "m"}])
+    (record, _), _, (report,) = read(tmp_path, {"format": "alpaca"})
+    assert record.messages[0]["content"] == f"Sing.\n{text}"
+    assert report.noted == {"placeholder_text": 1}
+
+
+def test_an_answer_that_says_there_is_none_is_counted(tmp_path: Path) -> None:
+    write_rows(tmp_path, [{"instruction": "Sing.", "output": "<nooutput>"}])
+    assert read(tmp_path, {"format": "alpaca"})[2][0].noted == {"placeholder_text": 1}
+
+
+def test_inputs_beside_the_question_that_nothing_reads_are_counted(tmp_path: Path) -> None:
+    rows = [
+        {"instruction": "Add.", "input": "1 2", "output": "3"},
+        {"instruction": "Add 1 to 2.", "input": "", "output": "3"},
+        {"instruction": "Say 5 and 6.", "input": "5 and 6", "output": "ok"},
+        {"instruction": "Sing.", "input": "<noinput>", "output": "La"},
+    ]
+    write_rows(tmp_path, rows)
+    source = {"format": "prompt_completion"}
+    columns = {"columns": {"prompt": "instruction", "completion": "output"}}
+    _, _, (report,) = read(tmp_path, source | columns)
+    assert report.noted == {"unread_input": 1}
+    assert report.first_noted == {"unread_input": 'a.jsonl:1: input is "1 2"'}
+    for remedy in (
+        {"format": "alpaca"},
+        source | columns | {"ignored_fields": ["input"]},
+        source
+        | {"columns": {"completion": "output"}, "templates": {"prompt": "{instruction} {input}"}},
+    ):  # fmt: skip
+        assert "unread_input" not in read(tmp_path, remedy)[2][0].noted
