@@ -171,9 +171,9 @@ def write_variants(root: Path, by_variant: Mapping[str, Sequence[Prediction]]) -
             (folder / f"{name}.jsonl").write_text("")
 
 
-def write_inputs(root: Path) -> None:
+def write_inputs(root: Path, changes: dict[str, Any] = CHANGES) -> None:
     """Write everything that evaluate and report read, as small as possible."""
-    write_outputs(root, CHANGES)
+    write_outputs(root, changes)
     by_variant = {variant: make_predictions(variant) for variant in VARIANTS}
     write_variants(root, by_variant)
     for variant, rows in by_variant.items():

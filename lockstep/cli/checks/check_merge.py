@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.cli.sections import MergeParams, TrainParams
+from lockstep.errors import UserError
 
 LORA_STRATEGIES = ("lora", "qlora")
 """Strategies whose adapters PEFT can combine."""
@@ -22,9 +23,11 @@ def check_strategy(merge: MergeParams, train: TrainParams) -> Iterator[str]:
 
 
 def check_adapters(merge: MergeParams) -> Iterator[str]:
-    """Raise UserError if an adapter is missing or damaged, before hours of training."""
+    """Yield a line for each adapter that is missing or damaged, before hours of training."""
     from lockstep.merging import adapter_folder
 
     for adapter in merge.adapters:
-        adapter_folder.check_folder(ADAPTERS / adapter.path)
-    yield from ()
+        try:
+            adapter_folder.check_folder(ADAPTERS / adapter.path)
+        except UserError as error:
+            yield error.message

@@ -1,12 +1,13 @@
 """Checks of the section `merge`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lockstep import params
-from lockstep.cli.checks import all_checks
+from lockstep.cli.checks import all_checks, check_merge
 from lockstep.cli.params_check import validate_sections
 from tests.conftest import REPOSITORY, change_params
 
@@ -23,9 +24,19 @@ def test_combining_needs_a_trained_lora_adapter(
     assert "train.strategy is ia3; set it to lora or qlora" in line
 
 
-def test_a_missing_adapter_is_found_by_the_first_stage() -> None:
-    values = change_params(params.parse(REPOSITORY / "params.yaml"), ADAPTERS)
+def test_all_bad_adapters_are_found_by_the_first_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/adapter_config.json").write_text('{"peft_type": "LORA"}')
+    monkeypatch.setattr(check_merge, "ADAPTERS", tmp_path)
+    adapters = [{"path": name} for name in ("support", "empty", "sales")]
+    values = change_params(params.parse(REPOSITORY / "params.yaml"), {"merge.adapters": adapters})
     sections, _ = validate_sections(values)
+    missing = f"{tmp_path}/{{}}: not found; put the adapter there or correct merge.adapters"
     assert list(all_checks.find_mistakes(sections, slow=True)) == [
-        "data/adapters/support: not found; put the adapter there or correct merge.adapters"
+        missing.format("support"),
+        f"{tmp_path}/empty: has no adapter_model.safetensors; adapters in other formats are not "
+        "read; convert it with PEFT's save_pretrained",
+        missing.format("sales"),
     ]
