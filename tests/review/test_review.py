@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.conftest import REPOSITORY
 from tests.review.review_repository import (
     HOSTILE,
     change_params,
@@ -89,6 +90,15 @@ def test_a_worse_branch_does_not_ship_and_fails(repository: Path) -> None:
         "- `reply` `0000000000000005`: `question 5`; expected and base "
         "`Your order 5 is on its way.`, this branch `no`\n"
     ) in worse
+
+
+def test_the_example_of_the_documentation_is_the_comment_on_the_worse_branch(
+    repository: Path,
+) -> None:
+    check_out(repository, "worse")
+    comment = re.sub(r"\(`[0-9a-f]{7}`\)", "(`1a2b3c4`)", review(repository, "main").stdout)
+    page = (REPOSITORY / "docs/pull-requests.md").read_text(encoding="utf-8")
+    assert page.partition("````markdown\n")[2].partition("````")[0] == comment
 
 
 def test_a_difference_by_chance_is_called_so(repository: Path) -> None:
