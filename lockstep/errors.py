@@ -1,5 +1,6 @@
-"""The error class for mistakes of the user."""
+"""The error class for mistakes of the user, and how a command reports one."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -19,6 +20,19 @@ class UserError(click.ClickException):
         """Print the message on stderr, with `error:` before each line."""
         for line in self.format_message().splitlines():
             click.echo(f"error: {line}", file=file, err=True)
+
+
+@contextmanager
+def exit_on_mistake() -> Iterator[None]:
+    """Exit with code 2 and one line on stderr for each mistake of the user."""
+    try:
+        yield
+    except click.UsageError as error:  # click would print three lines
+        click.echo(f"error: {error.format_message().rstrip('.')}; see --help", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
 
 
 @contextmanager

@@ -142,9 +142,12 @@ def read_number(file: Path, run: Run, numbers: list[int]) -> int:
 
 
 def read_comment(file: Path) -> str:
-    """Return the comment without mentions, hidden text and control characters."""
-    text = _CONTROL.sub("", read_file(file))
-    text = re.sub(r"@(?=\w)", "@\u200b", text).replace("<!--", "&lt;!--")
+    """Return the comment without mentions, hidden text and control characters.
+
+    GitHub looks for mentions after Markdown has decoded character references, `&#64;` among them.
+    """
+    text = _CONTROL.sub("", read_file(file)).replace("@", "@\u200b").replace("<!--", "&lt;!--")
+    text = re.sub("&(?=#|commat)", "&amp;", text)
     if len(text) > LONGEST_COMMENT:
         raise RefusedError(f"{file.name}: more than {LONGEST_COMMENT:,} characters")
     return text
@@ -162,12 +165,12 @@ def post(folder: Path, run: Run, api: Api) -> Iterator[str]:
             yield api.write_comment(number, body)
     else:
         number = read_number(folder / "pull_request.json", run, numbers)
-        footer = (
+        note = (  # on top, where no unclosed tag of the comment hides it
             f"<sub>Computed by the code of this pull request at {run.head[:7]}, so review changes "
             f"of the checks, too; {log}.</sub>"
         )
         comment = read_comment(folder / "comment.md")
-        yield api.write_comment(number, f"{MARKER}\n{comment}\n{footer}\n")
+        yield api.write_comment(number, f"{MARKER}\n{note}\n\n{comment}\n")
 
 
 def main(folder: Path) -> None:

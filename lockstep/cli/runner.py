@@ -8,8 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +17,7 @@ import click
 from lockstep.cli import device_lock
 from lockstep.cli.params_check import check_libraries, check_parameters
 from lockstep.cli.provenance import write_provenance
-from lockstep.errors import UserError
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.models import instruction_sets
 from lockstep.models.compute import read_runtime
 from lockstep.processes import WORKER_FOLDER, die_with_parent
@@ -65,19 +63,6 @@ def run(main: click.Command, *, first: bool = False) -> None:
             raise
         click.echo(f"error: {reason}; free space or quota, then run again", err=True)
         sys.exit(2)
-
-
-@contextmanager
-def exit_on_mistake() -> Iterator[None]:
-    """Exit with code 2 and one line on stderr for each mistake of the user."""
-    try:
-        yield
-    except click.UsageError as error:  # click would print three lines
-        click.echo(f"error: {error.format_message().rstrip('.')}; see --help", err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
 
 
 def _run_command(main: click.Command, first: bool) -> int:

@@ -13,11 +13,10 @@ import click
 
 from lockstep import outputs
 from lockstep.cli.params_check import check_parameters
-from lockstep.cli.runner import exit_on_mistake
 from lockstep.data import file_reading
 from lockstep.data.rows import column_names
 from lockstep.data.sources import Source
-from lockstep.errors import UserError
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.init.edit_params import edit_params
 from lockstep.init.guess_source import SourceGuess, guess_source
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from lockstep import outputs
-from lockstep.cli.runner import exit_on_mistake
+from lockstep.errors import exit_on_mistake
 from lockstep.review.comment import write_comment
 from lockstep.review.comparison import build_json, compare
 

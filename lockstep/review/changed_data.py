@@ -12,7 +12,6 @@ from lockstep.review.outputs_of_commit import open_output
 from lockstep.review.snapshot import Snapshot, list_changed_lines
 from lockstep.statistics.details import Metrics
 from lockstep.statistics.record_scores import StoredScores
-from lockstep.verify.clone import parse_lock
 
 SPLITS = ("train", "validation", "test")
 MAX_BYTES = 64_000_000
@@ -130,7 +129,7 @@ def _index_records(lines: Iterable[str]) -> dict[str, dict[str, list[str]]]:
 
 def _find_prepared(side: Snapshot) -> dict[str, Any]:
     """Return the entry of the prepared data in dvc.lock; {} if there is none."""
-    outs = parse_lock(side.read("dvc.lock") or "{}").get("prepare", {}).get("outs", [])
+    outs = side.read_lock().get("prepare", {}).get("outs", [])
     return next((out for out in outs if out["path"] == PREPARED), {})
 
 

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lockstep.review.snapshot import Snapshot, list_changed_lines
-from lockstep.verify.clone import parse_lock
 
 CODE = ("dvc.yaml", "stages", "lockstep")
 """Files and folders of the pipeline's code."""
@@ -52,7 +51,7 @@ def compare_libraries(base: Snapshot, this: Snapshot) -> list[ValueChange]:
 
 def compare_stages(base: Snapshot, this: Snapshot) -> list[StageChange]:
     """Return the stages whose entry in dvc.lock differs, in the order of the pipeline."""
-    old, new = (parse_lock(side.read("dvc.lock") or "{}") for side in (base, this))
+    old, new = (side.read_lock() for side in (base, this))
     order = [*this.read_yaml("dvc.yaml").get("stages", {})]
     names = sorted({*new, *old}, key=lambda name: (_find_place(name, order), name))
     return [

@@ -49,7 +49,8 @@ def _describe_sides(comparison: Comparison) -> Iterator[str]:
     yield f"Base: {label}, the commit at which this branch starts."
     if comparison.commits_behind:
         number = comparison.commits_behind
-        yield f"The base branch has {number:,} newer commits, which are not compared."
+        commits = "1 newer commit" if number == 1 else f"{number:,} newer commits"
+        yield f"The base branch has {commits}, not compared here."
     if comparison.uncommitted:
         files = ", ".join(quote(file) for file in comparison.uncommitted[:5])
         yield f"Results that are not committed were compared: {files}."
@@ -91,7 +92,8 @@ def _write_metrics(comparison: Comparison) -> list[str]:
         lines += ["", f"The {len(others):,} other metrics are the same."]
     note = (
         'Differences of the same records, with 95% intervals. "Could be chance": p ≥ 0.05, '
-        "corrected for the number of metrics of the table (Holm)."
+        "corrected for the number of metrics that changed (Holm's method); the interval of one "
+        "metric alone may exclude 0 all the same."
     )
     if any(not change.is_paired and change.difference for change in [*deciding, *changed]):
         note += " ¹ not compared record by record, but by the intervals of both sides."
@@ -146,15 +148,21 @@ def _write_flips(flips: FlippedAnswers) -> list[str]:
 
 
 def _describe_flip(flip: Flip) -> str:
-    scores = f"score {flip.base_score:.2g} → {flip.this_score:.2g}"
-    line = f"- {quote(flip.suite, 40)} {quote(flip.id)}, {scores}"
+    line = f"- {quote(flip.suite, 40)} {quote(flip.id)}"
+    if not flip.reference or {flip.base_score, flip.this_score} != {0, 1}:
+        line += f", score {flip.base_score:.2g} → {flip.this_score:.2g}"
     if flip.question:
         line += f": {quote(flip.question, 200)}"
     if flip.reference:
-        texts = (flip.reference, flip.base, flip.this)
-        expected, base, this = (quote(text, 160) for text in texts)
-        line += f"; expected {expected}, base {base}, this branch {this}"
+        line += "; " + ", ".join(_describe_answers(flip))
     return line
+
+
+def _describe_answers(flip: Flip) -> Iterator[str]:
+    """Yield the texts of reference, base and this branch; equal ones once."""
+    sides = {"expected": flip.reference, "base": flip.base, "this branch": flip.this}
+    for text in dict.fromkeys(sides.values()):
+        yield f"{' and '.join(n for n in sides if sides[n] == text)} {quote(text, 160)}"
 
 
 def _write_changes(comparison: Comparison) -> list[str]:
@@ -170,9 +178,9 @@ def _write_changes(comparison: Comparison) -> list[str]:
     ]
     lines = ["### Changes"]
     for title, part in parts:
-        lines += ["", f"{title}:" if part else f"{title}: no change"]
-        lines += ["", *part] if part else []
-    return lines
+        lines += ["", f"{title}:", "", *part] if part else []
+    unchanged = [title.lower() for title, part in parts if not part]
+    return [*lines, "", f"No change: {', '.join(unchanged)}."] if unchanged else lines
 
 
 def _describe_value(change: ValueChange) -> str:

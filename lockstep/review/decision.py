@@ -145,5 +145,7 @@ def _describe_detectable(deciding: Sequence[MetricChange]) -> str:
 
 
 def _list_changes(changes: Sequence[MetricChange]) -> str:
-    shown = ", ".join(describe_change(change) for change in changes[:3])
-    return f"{shown} and {len(changes) - 3} more" if len(changes) > 3 else shown
+    parts = [describe_change(change) for change in changes[:3]]
+    if len(changes) > 3:
+        parts.append(f"{len(changes) - 3} more")
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

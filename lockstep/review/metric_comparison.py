@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import Any
+from typing import Any, TypeGuard
 
 from lockstep import multiple_testing
 from lockstep.metrics.metric_display import describe_metric, sort_metrics
@@ -62,7 +62,9 @@ class Results:
 def compare_metrics(base: Results, this: Results, seed: int) -> list[MetricChange]:
     """Return the change of each metric of each variant, p-values corrected.
 
-    The metrics that decide are corrected among themselves, and all others among themselves.
+    The metrics that decide are corrected among themselves, and all others among themselves. A
+    metric to which all records add the same as before cannot be significant, so it does not count
+    as a test (Tarone, 1990).
     """
     changes = [
         change
@@ -173,13 +175,20 @@ def _subtract(
 
 def _adjust(changes: Sequence[MetricChange], *, is_deciding: bool) -> Iterator[MetricChange]:
     family = [change for change in changes if change.is_deciding == is_deciding]
-    tested = [change.difference for change in family if change.difference is not None]
+    tested = [change.difference for change in family if _is_tested(change.difference)]
     adjusted = iter(multiple_testing.adjust_p_values([difference.p for difference in tested]))
     for change in family:
-        if change.difference is None:
-            yield change
-        else:
+        if _is_tested(change.difference):
             yield replace(change, difference=replace(change.difference, p_adjusted=next(adjusted)))
+        else:
+            yield change
+
+
+def _is_tested(difference: Difference | None) -> TypeGuard[Difference]:
+    """Whether there is a difference that could be significant."""
+    if difference is None:
+        return False
+    return bool(difference.value) or difference.interval != Interval(0.0, 0.0)
 
 
 def is_defined(value: Any) -> bool:

@@ -24,9 +24,11 @@ def open_output(side: Snapshot, path: str) -> Iterator[IO[str]]:
     try:
         with dvc.api.open(path, repo=str(side.root), rev=side.commit, encoding="utf-8") as stream:
             yield stream
-    except (DvcException, DataIndexDirError, FileNotFoundError) as error:
+    except (DataIndexDirError, FileNotFoundError):
+        raise UserError(f"{path} of {side.name} is in no cache or remote") from None
+    except DvcException as error:
         reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path} of {side.name} is in no cache or remote ({reason})") from None
+        raise UserError(f"{path} of {side.name}: DVC cannot read it ({reason})") from None
 
 
 def read_predictions(side: Snapshot, variant: str) -> dict[str, Prediction]:

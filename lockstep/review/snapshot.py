@@ -1,5 +1,6 @@
 """Files of a commit or of the workspace, and the commit at which a branch starts."""
 
+import functools
 import json
 import subprocess
 from collections.abc import Iterator
@@ -44,24 +45,28 @@ class Snapshot:
         """Return a JSON object; {} if there is no file."""
         text = self.read(path)
         try:
-            values: dict[str, Any] = json.loads(text) if text else {}
+            values = json.loads(text) if text else {}
         except ValueError as error:
             raise UserError(
                 f"{path} of {self.name}: not JSON ({error}); restore the file"
             ) from None
-        return values
+        return self._check_mapping(path, values)
 
     def read_yaml(self, path: str) -> dict[str, Any]:
         """Return a YAML 1.2 mapping; {} if there is no file."""
         text = self.read(path)
         try:
-            values = YAML(typ="safe", pure=True).load(text) if text else None
+            values = _parse_yaml(text) if text else None
         except YAMLError as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{path} of {self.name}: not YAML ({reason}); restore the file"
             ) from None
-        return dict(values or {})
+        return self._check_mapping(path, {} if values is None else values)
+
+    def read_lock(self) -> dict[str, Any]:
+        """Return the stages in dvc.lock; {} if there is no file."""
+        return dict(self.read_yaml("dvc.lock").get("stages") or {})
 
     def list_files(self, folder: str) -> list[str]:
         """Return the paths of the files in a folder, sorted."""
@@ -70,6 +75,16 @@ class Snapshot:
             return sorted(f"{folder}/{file.name}" for file in files if file.is_file())
         names = run_git(self.root, "ls-tree", "-z", "--name-only", self.commit, f"{folder}/")
         return sorted(name for name in names.split("\0") if name)
+
+    def _check_mapping(self, path: str, values: Any) -> dict[str, Any]:
+        if not isinstance(values, dict):
+            raise UserError(f"{path} of {self.name}: not a mapping; restore the file")
+        return values
+
+
+@functools.lru_cache(maxsize=8)  # a lock takes 0.2 s, and several parts of a review read it
+def _parse_yaml(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def find_base(root: Path, revision: str | None) -> str:

@@ -15,7 +15,8 @@ import click
 
 from lockstep import params
 from lockstep.cli.params_check import check_parameters
-from lockstep.cli.runner import exit_on_mistake, set_library_variables
+from lockstep.cli.runner import set_library_variables
+from lockstep.errors import exit_on_mistake
 from lockstep.sweeps import (
     experiment_log,
     experiments,

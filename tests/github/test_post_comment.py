@@ -1,7 +1,9 @@
 """post_comment.py against a local server: one comment, and nothing that an artifact alone says."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from tests.conftest import REPOSITORY as ROOT
 from tests.github_server import BOT, REPOSITORY, TOKEN, GitHub
@@ -75,7 +78,7 @@ def test_the_first_run_creates_a_comment_and_the_next_updates_it(
     assert post("## Ship\n").returncode == 0
     assert post("## Do not ship\n").returncode == 0
     (body,) = list_bodies(server)
-    assert body.startswith(f"{MARKER}\n## Do not ship\n")
+    assert body.startswith(f"{MARKER}\n") and "\n\n## Do not ship\n" in body
     assert "a1b2c3d" in body and "https://github.com/run/1" in body
     assert not list_bodies(server, 8)
 
@@ -89,7 +92,7 @@ def test_only_the_bot_s_own_comment_is_updated_and_found_behind_hundred_others(
     ours = server.add_comment(7, BOT, f"{MARKER}\nOld")
     other_workflow = server.add_comment(7, BOT, "Coverage: 90%")
     assert post("New\n").returncode == 0
-    assert ours["body"].startswith(f"{MARKER}\nNew")
+    assert ours["body"].startswith(f"{MARKER}\n") and "New\n" in ours["body"]
     assert copied["body"].endswith("copied") and other_workflow["body"] == "Coverage: 90%"
     assert len(server.comments) == 253
 
@@ -153,13 +156,24 @@ def test_a_run_without_an_artifact_replaces_the_old_verdict(post: Post, server: 
 def test_mentions_hidden_text_and_control_characters_are_taken_out(
     post: Post, server: GitHub
 ) -> None:
-    post("Ping @team/all <!-- lockstep-review --> \x1b[31mred\x00 \u202ereversed, 中文\n")
+    post("Ping @team/all <!-- lockstep-review --> \x1b[31mred\x00 \u202ereversed, 中文\n"
+         "&#64;team &#x40;team &commat;team @&#116;eam &amp;\n")  # fmt: skip
     (body,) = list_bodies(server)
     text = body.removeprefix(f"{MARKER}\n")
+    shown = html.unescape(MarkdownIt().render(text))  # GitHub looks for mentions in this text
+    assert not re.search(r"@\w", shown) and "eam &\n" in shown.replace("</p>", "\n")
     assert "@team" not in text and "team/all" in text
     assert "<!--" not in text
     assert not {"\x1b", "\x00", "\u202e"} & set(text)
     assert "中文" in text
+
+
+def test_no_unclosed_tag_of_a_comment_hides_whose_code_computed_it(
+    post: Post, server: GitHub
+) -> None:
+    post("Ship<details><summary>x</summary>\n\n```\n")
+    (body,) = list_bodies(server)
+    assert body.index("Computed by the code of this pull request") < body.index("Ship")
 
 
 def test_a_token_without_rights_is_reported(post: Post) -> None:

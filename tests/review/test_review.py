@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.conftest import REPOSITORY
 from tests.review.review_repository import (
     HOSTILE,
     change_params,
@@ -82,12 +83,22 @@ def test_a_worse_branch_does_not_ship_and_fails(repository: Path) -> None:
     assert comment.startswith("## Model review: do not ship\n\nA gate failed: `quantized: intent ")
     assert "| **FAILED** | `quantized: intent accuracy minus that of the previous commit" in comment
     assert "26 answers of the quantized model got worse, 6 got better.\n" in comment
-    flips = [line for line in comment.splitlines() if ", score " in line]
-    assert [", score 1 → 0: " in line for line in flips] == [True] * 5 + [False] * 5
+    worse, better = comment.partition("\nWorse:\n")[2].split("\n###")[0].split("\nBetter:\n")
+    assert worse.count("; expected and base `") == worse.count("\n- ") == 5
+    assert better.count("; expected and this branch `") == better.count("\n- ") == 5
     assert (
-        "- `reply` `0000000000000005`, score 1 → 0: `question 5`; expected "
-        "`Your order 5 is on its way.`, base `Your order 5 is on its way.`, this branch `no`"
-    ) in flips
+        "- `reply` `0000000000000005`: `question 5`; expected and base "
+        "`Your order 5 is on its way.`, this branch `no`\n"
+    ) in worse
+
+
+def test_the_example_of_the_documentation_is_the_comment_on_the_worse_branch(
+    repository: Path,
+) -> None:
+    check_out(repository, "worse")
+    comment = re.sub(r"\(`[0-9a-f]{7}`\)", "(`1a2b3c4`)", review(repository, "main").stdout)
+    page = (REPOSITORY / "docs/pull-requests.md").read_text(encoding="utf-8")
+    assert page.partition("````markdown\n")[2].partition("````")[0] == comment
 
 
 def test_a_difference_by_chance_is_called_so(repository: Path) -> None:
@@ -99,7 +110,7 @@ def test_a_difference_by_chance_is_called_so(repository: Path) -> None:
         "more than chance explains; for `intent` accuracy, a difference of "
     )
     assert list_rows(result.stdout, "quantized `intent` accuracy")[0][-1] == "could be chance"
-    assert "Params: no change\n" in result.stdout and "Data: no change\n" in result.stdout
+    assert "\nNo change: params, data, code, environment.\n" in result.stdout
 
 
 def test_a_fresh_clone_without_cache_has_the_same_metrics_and_verdict(
@@ -116,7 +127,7 @@ def test_a_fresh_clone_without_cache_has_the_same_metrics_and_verdict(
         "Questions and texts are missing: `data/predicted/quantized/predictions.jsonl"
         in bare.stdout
     )
-    assert "score 0 → 1; expected `refund`, base `cancel`, this branch `refund`" in bare.stdout
+    assert "; expected and this branch `refund`, base `cancel`\n" in bare.stdout
     assert "- rows were not compared one by one: `data/prepared/train.jsonl" in bare.stdout
     assert list_rows(bare.stdout, "train:") == [
         ["train: `records`", "20", "22"],
@@ -138,7 +149,9 @@ def test_a_shallow_clone_says_what_to_fetch_and_works_after_that(
         command = re.search(r"`(git fetch [^`]*)`", shallow.stderr)
         assert command is not None
     run_command(root, *command[1].split())
-    assert review(root, "origin/main").exit_code == 1
+    complete = review(root, "origin/main")
+    assert complete.exit_code == 1
+    assert "- `reply` `0000000000000005`, score 1 → 0\n" in complete.stdout, "no texts, no cache"
 
 
 def test_an_unknown_base_is_an_error_of_one_line(repository: Path) -> None:
@@ -190,7 +203,7 @@ def test_the_base_is_where_the_branch_starts(repository: Path, tmp_path: Path) -
     run_command(root, "git", "checkout", "-q", "worse")
     comment = review(root, "newer").stdout
     assert f"Base: `newer` (`{start}`), the commit at which this branch starts.\n" in comment
-    assert "The base branch has 1 newer commits, which are not compared.\n" in comment
+    assert "The base branch has 1 newer commit, not compared here.\n" in comment
     assert review(root).stdout.splitlines()[2:4] == comment.splitlines()[2:4], (
         "the default is the commit before these results"
     )
@@ -210,6 +223,36 @@ def test_gates_on_the_size_are_compared_with_the_base(repository: Path, tmp_path
     result = review(root, "origin/main")
     assert result.exit_code == 1
     assert "at most 0` | `+18` |" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "error"),
+    [
+        ("dvc.lock", "<<<<<<< HEAD\nstages: {}\n=======\n", "not YAML"),
+        ("dvc.lock", "[]", "not a mapping"),
+        ("reports/details.json", "{", "not JSON"),
+        ("reports/details.json", "[1]", "not a mapping"),
+        ("reports/scores.jsonl", '["x"]\n{"task"', "damaged"),
+        ("params.yaml", "a: [", "not YAML"),
+    ],
+)
+def test_a_damaged_file_is_an_error_of_one_line(
+    repository: Path, file: str, text: str, error: str
+) -> None:
+    check_out(repository, "worse")
+    (repository / file).write_text(text)
+    result = review(repository, "main")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {file} of the workspace: {error}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_many_long_changes_stay_a_short_comment(repository: Path) -> None:
+    check_out(repository, "worse")
+    sources = [{"path": f"{n}.csv", "k" * 300: "`|" * 900} for n in range(300)]
+    change_params(repository, lambda values: values["prepare"].update(sources=sources))
+    comment = review(repository, "main").stdout
+    assert len(comment) < 12_000 and re.search(r"\n- and [56]\d\d more params\n", comment)
 
 
 def list_tokens(tokens: list[Token]) -> list[Token]:
