@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lockstep import outputs, params, records
+from lockstep.cli.provenance import add_timings
 from lockstep.cli.runner import IN_FILE, IN_FOLDER, OUT, run
 from lockstep.models import compute, lean_imports, seq2seq
 from lockstep.training import launch, reward_models, trainer_arguments, training_run
@@ -48,6 +49,8 @@ def main(base: Path, augmented: Path, validation: Path, labels: Path, out: Path)
         )
         inputs = base, train, validation, labels, *rewards.values()
         with training_run.open_run(inputs, settings, device, runtime) as checkpoints:
+            if step := checkpoints.get_newest_step():
+                add_timings(resumed_from_step=step)  # the seconds are those since then
             if launch.needs_workers(runtime.launch):
                 launch.start_workers(
                     runtime.launch, "stages.train", sys.argv[1:], checkpoints.folder, device

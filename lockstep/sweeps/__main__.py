@@ -211,9 +211,10 @@ def report_missing(missing: Sequence[queueing.Experiment]) -> None:
         lines = experiment_log.find_errors(experiment_log.split_lines(text))
         reason = f": {lines[0]}" if lines else ""
         click.echo(f"{experiment.state}: {experiment.name}{reason}", err=True)
+    number = "one experiment has" if len(missing) == 1 else f"{len(missing)} experiments have"
     click.echo(
-        f"{len(missing)} experiments have no result; `make logs NAME=…` shows their output, and "
-        "the same command runs them again from their checkpoints",
+        f"{number} no result; `make logs NAME=…` shows the output, and the same command runs again "
+        "what is missing, from its checkpoints",
         err=True,
     )
 

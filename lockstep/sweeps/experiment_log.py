@@ -1,5 +1,7 @@
 """Show what an experiment of the queue printed, its errors first."""
 
+import re
+import signal
 from collections.abc import Sequence
 
 from lockstep.errors import UserError
@@ -7,6 +9,8 @@ from lockstep.sweeps.queueing import QUEUED, Experiment
 
 _DVC_ERRORS = ("ERROR: ", "failed to reproduce")
 """Openings of DVC's own errors, which only repeat that a stage failed."""
+_ENDED_BY_SIGNAL = re.compile(r"failed to reproduce '([^']+)'.* exited with -(\d+)$")
+"""DVC's error if a signal ended the stage, so that it could print nothing."""
 
 
 def find_log(name: str, experiments: dict[str, Experiment]) -> str:
@@ -33,7 +37,7 @@ def summarize_log(text: str, number: int) -> list[str]:
     """Return the lines with the error, an empty line and the last `number` lines.
 
     The error is that of the stage: its lines that start with `error:`, the last line of a
-    traceback, or DVC's own if the stage printed none.
+    traceback, the signal that ended it, or DVC's own error if there is none of these.
     """
     lines = split_lines(text)
     errors = find_errors(lines)
@@ -54,5 +58,15 @@ def find_errors(lines: Sequence[str]) -> list[str]:
     starts = [at for at, line in enumerate(lines) if line.startswith("Traceback (most recent")]
     after = lines[starts[-1] + 1 :] if starts else []
     exceptions = [line for line in after if not line.startswith((" ", *_DVC_ERRORS))]
-    own = [line for line in lines if line.startswith(_DVC_ERRORS)]
+    own = [_describe_signal(line) for line in lines if line.startswith(_DVC_ERRORS)]
     return exceptions[:1] or own[:1]
+
+
+def _describe_signal(line: str) -> str:
+    """Return which signal ended the stage; another error of DVC is returned as it is."""
+    match = _ENDED_BY_SIGNAL.search(line)
+    if match is None:
+        return line
+    number = int(match[2])
+    cause = ", which the system does if memory runs out" if number == signal.SIGKILL else ""
+    return f"{match[1]}: ended by signal {number} ({signal.strsignal(number)}){cause}"

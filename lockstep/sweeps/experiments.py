@@ -302,7 +302,7 @@ def read_details(run: Run) -> Mapping[str, Any]:
 
 
 def read_train_seconds(run: Run) -> float | None:
-    """Return how long the run trained; None if it took the result over from an earlier run.
+    """Return how long the run trained; None if it resumed, or took over an earlier run's result.
 
     A stage that DVC restores from its cache leaves the timings of the commit before as they are.
     """
@@ -313,7 +313,8 @@ def read_train_seconds(run: Run) -> float | None:
     provenance = [read_file(revision, TRAIN_PROVENANCE) for revision in (run.revision, before)]
     if provenance[0] == provenance[1] and _read_train(run.revision) != _read_train(before):
         return None
-    return float(json.loads(timings)["seconds"])
+    values = json.loads(timings)
+    return None if "resumed_from_step" in values else float(values["seconds"])
 
 
 def _read_train(revision: str) -> Any:

@@ -1,5 +1,6 @@
 """Print the results of runs: settings, learning curves, folds, losses."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,7 +53,9 @@ def summarize_runs(
     runs: Sequence[Run], left_out: dict[str, str], suite: str | None, preferred: str
 ) -> Summary:
     """Return the results of runs, compared by a suite's main metric (see compare_settings)."""
-    ordered = sorted(runs, key=lambda run: (run.folds, run.fraction, run.seed, run.fold, run.name))
+    ordered = sorted(
+        runs, key=lambda run: (run.folds, run.fraction, run.seed, run.fold, split_numbers(run.name))
+    )
     return Summary(
         runs=ordered,
         comparison=compare_settings(ordered, suite, preferred),
@@ -60,6 +63,11 @@ def summarize_runs(
         folds=cross_validation.summarize_folds(ordered),
         left_out=left_out,
     )
+
+
+def split_numbers(name: str) -> list[str | int]:
+    """Return a key that sorts names by the numbers in them: r=8 before r=16."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def format_summary(summary: Summary) -> Iterator[str]:

@@ -52,7 +52,7 @@ class Row:
     estimates: dict[str, Estimate]
     """Main metric by suite."""
     size: float | None
-    """Bytes of the weights that ship; None if unknown."""
+    """Bytes of the weights that ship, to three digits; None if unknown."""
     seconds: float | None
     """Mean training time; None if no run of the row was timed."""
 
@@ -108,7 +108,7 @@ def build_row(
         settings=dict(settings),
         runs=[run.name for run in runs],
         estimates={suite: value for suite, value in estimates.items() if value is not None},
-        size=fmean(sizes) if sizes else None,
+        size=float(f"{fmean(sizes):.3g}") if sizes else None,  # headers differ by some bytes
         seconds=fmean(seconds) if seconds else None,
     )
 

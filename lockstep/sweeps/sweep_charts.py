@@ -69,11 +69,11 @@ def _draw_parameter(axes: Axes, comparison: Comparison, name: str) -> None:
     """Draw the metric at each value; values have equal distances, however far they are apart."""
     places = {str(value): place for place, value in enumerate(_list_values(comparison, name))}
     series: dict[str, list[Row]] = {}
-    for row in comparison.rows:
+    for row in _sort_rows(comparison):
         others = {key: value for key, value in row.settings.items() if key != name}
         label = ", ".join(f"{key.split('.')[-1]}={value}" for key, value in others.items())
         series.setdefault(label, []).append(row)
-    for number, (label, rows) in enumerate(sorted(series.items())):
+    for number, (label, rows) in enumerate(series.items()):
         ordered = sorted(rows, key=lambda row: places[str(row.settings[name])])
         offset = OFFSET * (number - (len(series) - 1) / 2)
         at = [places[str(row.settings[name])] + offset for row in ordered]
@@ -124,6 +124,20 @@ def _draw_points(
         places, means, yerr=[below, above], marker=MARKERS[number % len(MARKERS)], color=INK,
         alpha=max(0.45, 1 - 0.2 * number), linestyle=line, capsize=3, linewidth=1, label=label,
     )  # fmt: skip
+
+
+def _sort_rows(comparison: Comparison) -> list[Row]:
+    """Return the rows in ascending order of their settings."""
+    places = {
+        name: [str(value) for value in _list_values(comparison, name)]
+        for name in comparison.best.settings
+    }
+    return sorted(
+        comparison.rows,
+        key=lambda row: [
+            values.index(str(row.settings.get(name))) for name, values in places.items()
+        ],
+    )
 
 
 def _list_values(comparison: Comparison, name: str) -> list[Any]:

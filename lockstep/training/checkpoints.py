@@ -48,6 +48,10 @@ class Checkpoints:
                 return checkpoint
         return None
 
+    def get_newest_step(self) -> int:
+        """Return the optimizer step of the newest checkpoint, without a look into it; else 0."""
+        return max((int(folder.name.partition("-")[2]) for folder in self._list()), default=0)
+
     def get_path(self, step: int) -> Path:
         """Return the folder of the checkpoint of an optimizer step."""
         return self.folder / f"step-{step:09d}"

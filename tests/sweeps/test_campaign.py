@@ -1,4 +1,4 @@
-"""A sweep of six experiments on two workers: one is killed and continues, one fails and says why.
+"""A sweep of three experiments on two workers: one is killed and continues, one fails and says why.
 
 The stage stands for training: it keeps a checkpoint outside of the folder of the experiment.
 """
@@ -19,38 +19,35 @@ import pytest
 from tests.conftest import REPOSITORY
 
 STAGE = """
-import json, math, os, pathlib, sys, time
-from lockstep.params import parse
+import json, os, pathlib, re, sys, time
 
-values = parse()
-train, root = values["train"], pathlib.Path(os.environ["DVC_ROOT"])
-rate, rank, seed = train["learning_rate"], train["adapter"]["r"], values["seed"]
-name = f"{rate}-{rank}-{seed}"
-checkpoint = root / ".scratch/train" / name
+share = re.search("train_fraction: *([0-9.]+)", pathlib.Path("params.yaml").read_text())
+share, root = float(share[1]) if share else 1.0, pathlib.Path(os.environ["DVC_ROOT"])
+checkpoint = root / ".scratch/train" / str(share)
 checkpoint.parent.mkdir(parents=True, exist_ok=True)
 first = int(checkpoint.read_text()) if checkpoint.exists() else 0
 print(f"train: starts at step {first} on GPU {os.environ.get('CUDA_VISIBLE_DEVICES')}", flush=True)
-if (root / "full").exists() and (rate, rank) == (2e-3, 16):
+if (root / "full").exists() and share == 0.5:
     sys.exit("error: data/trained: no space left on device; free space or quota, then run again")
 for step in range(first, 5):
     checkpoint.write_text(str(step + 1))
-    while (root / "hold").exists() and (rate, rank) == (1e-3, 64):
+    while (root / "hold").exists() and share == 0.25:
         time.sleep(0.1)
-accuracy = 0.8 + 0.1 * math.log10(rate / 1e-3) + 0.0001 * rank
+accuracy = 0.5 + 0.4 * share
 files = {
-    "data/predicted/merged/answers": name,
-    "data/trained/weights": name,
-    "reports/provenance/train.json": {"result": name},
-    "reports/timings/train.json": {"seconds": rank},
+    "data/predicted/merged/answers": share,
+    "data/trained/weights": share,
+    "reports/provenance/train.json": {"result": share},
+    "reports/timings/train.json": {"seconds": 100 * share},
     "reports/details.json": {
         "merged": {"intent": {"intervals": {"accuracy": [accuracy - 0.01, accuracy + 0.01]}}}
     },
     "reports/metrics.json": {
         "base": {"intent": {"accuracy": 0.05}},
         "merged": {"intent": {"accuracy": accuracy}},
-        "data": {"train": 1000, "test": 500},
+        "data": {"train": 1000 * share, "test": 500},
         "train": {"loss": 0.1, "validation_loss": 0.35},
-        "quantize": {"bytes": 1000000 + 1000 * rank},
+        "quantize": {"bytes": 1000000},
     },
 }
 for path, content in files.items():
@@ -69,9 +66,9 @@ PIPELINE = {
         }
     }
 }
-GRID = "train.learning_rate=1e-3,2e-3 train.adapter.r=8,16,64"
-KILLED = "learning_rate=1e-3,r=64"
-FAILED = "learning_rate=2e-3,r=16"
+GRID = "prepare.split.train_fraction=0.25,0.5,0.75"
+KILLED = "train_fraction=0.25"
+FAILED = "train_fraction=0.5"
 
 
 @pytest.fixture
@@ -135,7 +132,7 @@ def test_a_killed_and_a_failed_experiment_continue_when_the_sweep_is_run_again(
     for name in ("hold", "full"):
         (repository / name).touch()
     process = start_sweeps(repository, environment, "grid", GRID, "--gpus", "0,1")
-    checkpoint = repository / ".scratch/train/0.001-64-7"
+    checkpoint = repository / ".scratch/train/0.25"
     deadline = time.monotonic() + 120
     while not (checkpoint.exists() and checkpoint.read_text()):
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
@@ -158,15 +155,14 @@ def test_a_killed_and_a_failed_experiment_continue_when_the_sweep_is_run_again(
     assert re.findall(r"^queued again: (\S+) \((\w+) before\)", out, re.MULTILINE) == [
         (KILLED, "killed"), (FAILED, "failed"),
     ]  # fmt: skip
-    assert "queued: " not in out, "the other four are done"
-    rows = [line.split() for line in out.splitlines() if re.match(r"r=\d+, ", line)]
-    # 0.8 + 0.1 · log10(2) + 0.0064
-    assert rows[0][:5] == ["r=64,", "learning_rate=0.002", "1", "83.7%", "82.7%"]
-    assert [row[-2:] for row in rows if "–" not in row] == [["size,", "time"]] * 3
-    assert len(rows) == 6
-    assert "The page for your browser: build/sweeps/sweep-of-learning_rate-and-r.html" in out
-    page = (repository / "build/sweeps/sweep-of-learning_rate-and-r.html").read_text()
-    assert page.count("<svg") == 4 and "dvc exp apply learning_rate=2e-3,r=64" in page
+    assert "queued: " not in out, "the other one is done"
+    rows = [line.split() for line in out.splitlines() if line.startswith("train_fraction=")][:3]
+    # 0.5 + 0.4 · 0.75, with the interval of details.json; the smaller the share, the less the time
+    assert rows[0][:6] == ["train_fraction=0.75", "1", "80.0%", "79.0%", "to", "81.0%"]
+    assert [row[-1] for row in rows] == ["time"] * 3
+    assert "The page for your browser: build/sweeps/sweep-of-train_fraction.html" in out
+    page = (repository / "build/sweeps/sweep-of-train_fraction.html").read_text()
+    assert page.count("<svg") == 2 and "dvc exp apply train_fraction=0.75" in page
     logs = start_sweeps(repository, environment, "logs", KILLED).communicate()[0]
     assert re.search("train: starts at step [1-5] on GPU [01]$", logs, re.MULTILINE)
     assert not list((repository / ".dvc/tmp/exps").glob("tmp*")), "folders of experiments are gone"

@@ -34,6 +34,9 @@ def test_a_signal_or_dvc_s_own_error_is_found_and_success_has_none() -> None:
     stopped = "stopped by SIGTERM; no partial output was left"
     assert experiment_log.find_errors([*DVC[:2], stopped, DVC[2]]) == [stopped]
     assert experiment_log.find_errors(DVC) == DVC[2:]
+    killed = DVC[2].replace("with 2", "with -9")
+    (line,) = experiment_log.find_errors([*DVC[:2], killed])
+    assert line == "train: ended by signal 9 (Killed), which the system does if memory runs out"
     assert experiment_log.summarize_log("step 1\rstep 2\n\nend\n", 5) == ["step 2", "end"]
 
 

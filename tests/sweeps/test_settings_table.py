@@ -84,6 +84,17 @@ def test_settings_with_overlapping_intervals_are_not_shown_to_be_worse() -> None
     ]
 
 
+def test_sizes_that_differ_by_some_bytes_are_equal() -> None:
+    """The header of a file of weights is a little longer for one run than for another."""
+    runs = [make_run(0.8, size=6_342_037, r=8), make_run(0.9, size=6_342_041, r=16)]
+    comparison = settings_table.compare_settings(runs, None, "intent")
+    assert comparison is not None and comparison.smallest is None
+    assert [row.label for row in comparison.fronts["size"]] == ["r=16"]
+    runs[1] = make_run(0.9, size=6_400_000, r=16)
+    comparison = settings_table.compare_settings(runs, None, "intent")
+    assert comparison is not None and len(comparison.fronts["size"]) == 2
+
+
 def test_the_front_has_no_point_that_another_beats() -> None:
     """Quality and cost of five points; the last one has no known cost."""
     qualities, costs = [0.5, 0.7, 0.6, 0.7, 0.9], [1.0, 2.0, 3.0, 4.0, None]

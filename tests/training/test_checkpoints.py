@@ -27,10 +27,11 @@ def write_checkpoint(checkpoints: Checkpoints, step: int) -> Path:
 
 def test_the_newest_checkpoint_is_found_and_the_oldest_are_removed(tmp_path: Path):
     checkpoints = Checkpoints(tmp_path, 1, 2)
-    assert checkpoints.find_newest() is None
+    assert checkpoints.find_newest() is None and checkpoints.get_newest_step() == 0
     for step in (9, 10, 100):
         write_checkpoint(checkpoints, step)
     assert checkpoints.find_newest() == checkpoints.get_path(100)
+    assert checkpoints.get_newest_step() == 100
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000010", "step-000000100"]
 
 

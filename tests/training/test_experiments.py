@@ -80,6 +80,13 @@ def read_output_hash(lock: str) -> Any:
     return YAML(typ="safe").load(lock)["stages"]["train"]["outs"][0]["md5"]
 
 
+def read_timings(start_command: Callable[..., subprocess.Popen[str]]) -> str:
+    """Return the file with the time of `train` in the only experiment."""
+    refs = finish(start_command("git", "for-each-ref", "--format=%(refname)", "refs/exps")).split()
+    (ref,) = [ref for ref in refs if re.search(r"/[a-z]+-[a-z]+$", ref)]
+    return finish(start_command("git", "show", f"{ref}:reports/timings/train.json"))
+
+
 def list_experiment_hashes(start_command: Callable[..., subprocess.Popen[str]]) -> Sequence[str]:
     """Return the hash of the output of each experiment."""
     refs = finish(start_command("git", "for-each-ref", "--format=%(refname)", "refs/exps")).split()
@@ -106,6 +113,7 @@ def test_a_killed_experiment_resumes(
     out = finish(start_command("dvc", "exp", "run", "--temp"))
     assert re.search(r"train: resumes at step \d+ of 120", out)
     (killed,) = list_experiment_hashes(start_command)
+    assert '"resumed_from_step": ' in read_timings(start_command)
     finish(start_command("dvc", "repro", "-f"))
     assert killed == read_output_hash((workspace / "dvc.lock").read_text())
 
