@@ -6,6 +6,7 @@ from typing import Any
 
 from lockstep.data.label_studio import export_reading
 from lockstep.data.rows.column_names import SYNONYMS
+from lockstep.init.chat_columns import match_chat_texts, match_turns
 from lockstep.init.span_columns import match_spans
 
 MAX_DEPTH = 3
@@ -168,20 +169,24 @@ def _match_alpaca(rows: Sequence[Row]) -> dict[str, str] | None:
     return {**columns, "input": context} if columns and context else columns
 
 
-FORMATS: dict[str, Callable[[Sequence[Row]], dict[str, str] | None]] = {
-    "label_studio": export_reading.guess_columns,
-    "spans": match_spans,
-    "preference": _match_preference,
-    "unpaired_preference": _match_unpaired_preference,
-    "messages": lambda rows: _match_conversation(rows, "messages"),
-    "sharegpt": lambda rows: _match_conversation(rows, "conversations"),
-    "alpaca": _match_alpaca,
-    "multi_label": lambda rows: _find_columns(rows, text=_is_text, labels=_is_label_list),
-    "regression": _match_regression,
-    "classification": _match_classification,
-    "prompt_completion": lambda rows: _find_columns(
-        rows, prompt=_is_text_or_turns, completion=_is_text_or_turns
+FORMATS: tuple[tuple[str, Callable[[Sequence[Row]], dict[str, str] | None]], ...] = (
+    ("label_studio", export_reading.guess_columns),
+    ("spans", match_spans),
+    ("preference", _match_preference),
+    ("unpaired_preference", _match_unpaired_preference),
+    ("messages", lambda rows: _match_conversation(rows, "messages")),
+    ("sharegpt", lambda rows: _match_conversation(rows, "conversations")),
+    ("alpaca", _match_alpaca),
+    ("multi_label", lambda rows: _find_columns(rows, text=_is_text, labels=_is_label_list)),
+    ("regression", _match_regression),
+    ("classification", _match_classification),
+    ("turns", match_turns),
+    (
+        "prompt_completion",
+        lambda rows: _find_columns(rows, prompt=_is_text_or_turns, completion=_is_text_or_turns),
     ),
-    "text": lambda rows: _find_columns(rows, plain_text=_is_text),
-}
-"""Format -> function that returns its columns, or None if it does not fit; the first fit counts."""
+    ("messages", match_chat_texts),
+    ("text", lambda rows: _find_columns(rows, plain_text=_is_text)),
+)
+"""Format and function that returns its columns, or None if it does not fit; the first fit counts.
+"""

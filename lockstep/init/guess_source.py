@@ -23,6 +23,8 @@ OBJECTIVES = {
     "regression": "regression",
 }
 """Format -> training objective; sft for all others."""
+_NAMED_FIELDS = ("conversation", "parent")
+"""Fields of the format turns, which has no default column for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ def guess_source(path: Path) -> SourceGuess:
     encoding, rows = _read_rows(path)
     fields = list(dict.fromkeys(name for row in rows for name in row))
     for candidates in (rows, [add_nested_columns(row) for row in rows]):
-        for format, matches in FORMATS.items():
+        for format, matches in FORMATS:
             columns = matches(candidates)
             if columns is not None:
                 return _describe(format, columns, encoding, rows, fields)
@@ -108,9 +110,13 @@ def _parse_rows(path: Path, encoding: str) -> list[Row]:
 
 
 def _select_renamed(columns: dict[str, str]) -> dict[str, str]:
-    """Return the fields whose column has another name."""
+    """Return the fields whose column has another name, and those that settings must name."""
     fields = {field.removeprefix("plain_"): column for field, column in columns.items()}
-    return {field: column for field, column in fields.items() if field != column}
+    return {
+        field: column
+        for field, column in fields.items()
+        if field != column or field in _NAMED_FIELDS
+    }
 
 
 def _find_texts(value: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from lockstep.errors import UserError
 from lockstep.init.guess_source import guess_source
+from tests.data.test_source_reading import read
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 SHAREGPT = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]
@@ -132,3 +133,68 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, name: str, text: str, li
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=line):
         guess_source(tmp_path / name)
+
+
+def make_turn_rows(role: str, content: str, **columns: list[object]) -> list[dict[str, object]]:
+    """Return two questions with their answers, one turn per row."""
+    rows = [
+        {role: "user" if number % 2 == 0 else "assistant", content: f"text {number}"}
+        for number in range(4)
+    ]
+    return [
+        {name: values[number] for name, values in columns.items()} | row
+        for number, row in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (make_turn_rows("role", "content", conversation_id=[1, 1, 2, 2], turn=[0, 1, 0, 1]),
+         {"conversation": "conversation_id"}),
+        (make_turn_rows("from", "value", conversation=["a", "a", "b", "b"]),
+         {"conversation": "conversation"}),
+        (make_turn_rows("role", "text", message_id=["a", "b", "c", "d"],
+                        parent_id=[None, "a", None, "c"]), {"parent": "parent_id"}),
+    ],
+)  # fmt: skip
+def test_one_turn_per_row_is_recognized(
+    tmp_path: Path, rows: list[dict[str, object]], columns: dict[str, str]
+):
+    guess = guess_source(write_rows(tmp_path, rows))
+    assert (guess.format, guess.columns) == ("turns", columns)
+    source = {"path": "rows.jsonl", "format": "turns", "columns": guess.columns}
+    records, rejected, _ = read(tmp_path, source)
+    assert not rejected
+    assert [record.answer for record in records] == ["text 1", "text 3"]
+
+
+def test_rows_of_one_text_each_are_no_turns(tmp_path: Path):
+    rows = make_turn_rows("role", "content", conversation_id=[1, 2, 3, 4])
+    assert guess_source(write_rows(tmp_path, rows)).format != "turns"
+    rows = [{"speaker": f"Person {n}", "text": "a", "chat_id": 1} for n in range(4)]
+    assert guess_source(write_rows(tmp_path, rows)).format != "turns"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n",
+        "<s>[INST] Hi [/INST] Hello </s>",
+        "### Human: Hi### Assistant: Hello",
+        "### Instruction:\nHi\n\n### Response:\nHello",
+        "Human: Hi\n\nAssistant: Hello",
+    ],
+)
+def test_chats_in_one_text_are_recognized(tmp_path: Path, text: str):
+    guess = guess_source(write_rows(tmp_path, [{"text": text, "source": 1}] * 3))
+    assert (guess.format, guess.columns) == ("messages", {"messages": "text"})
+    records, _, _ = read(
+        tmp_path, {"path": "rows.jsonl", "format": "messages", "columns": guess.columns}
+    )
+    assert [turn["content"] for turn in records[0].messages] == ["Hi", "Hello"]
+
+
+def test_texts_beside_chats_are_texts(tmp_path: Path):
+    rows = [{"text": "### Human: Hi### Assistant: Hello"}, {"text": "Once upon a time."}]
+    assert guess_source(write_rows(tmp_path, rows)).format == "text"

@@ -34,22 +34,22 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Field of a format -> names that public data sets give it, the most common first."""
 
+CONVERSATION_COLUMNS = (
+    *("conversation", "conversation_id", "dialogue_id", "dialog_id", "conv_id", "chat_id"),
+    *("session_id", "thread_id"),
+)
+"""Columns whose value the turns of a conversation share."""
+PARENT_COLUMNS = ("parent", "parent_id", "parent_message_id", "reply_to")
+"""Columns with the id of the turn before."""
+
 _LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
     "instruction": ("question", "prompt", "query"),
     "text": ("prompt", "instruction"),
     "label": ("labels", "answer", "output"),
     "messages": ("conversations", "turns"),
     "conversations": ("messages", "dialogue", "turns"),
-    "conversation": (
-        "conversation_id",
-        "dialogue_id",
-        "dialog_id",
-        "conv_id",
-        "chat_id",
-        "session_id",
-        "thread_id",
-    ),
-    "parent": ("parent_id", "parent_message_id", "reply_to"),
+    "conversation": CONVERSATION_COLUMNS,
+    "parent": PARENT_COLUMNS,
 }
 """Further names that a message may suggest, though they do not tell the format of a file."""
 

@@ -21,7 +21,7 @@ _ANSWER = re.compile(
 def read_reasoning(parsed: Conversation) -> None:
     """Move the reasoning between such marks to its key; a text of another form stays as it is."""
     for index, message in enumerate(parsed.messages):
-        if message["role"] == "assistant" and _BEGIN in message["content"]:
+        if _BEGIN in message["content"] and message["role"] == "assistant":
             parsed.messages[index] = _split_reasoning(message)
     if isinstance(parsed.rejected, str) and _BEGIN in parsed.rejected:
         rejected = _split_reasoning({"role": "assistant", "content": parsed.rejected})

@@ -31,6 +31,13 @@ _FAMILIES = (*transcripts.FAMILIES, *_LOOSE_FAMILIES)
 _PAIRS = tuple({role: name for name, role in family.items()} for family in _FAMILIES)
 """Roles and their names in each family."""
 _PATTERNS = {role: _compile_names(pair[role] for pair in _PAIRS) for role in ("user", "assistant")}
+_COLON = frozenset(":：")
+_NAME_ENDS = (":", "：")
+_MARK = re.compile(r"\s*(?:[<\[#]|Below)")
+"""The beginning of a text that chat templates may have written."""
+_NEMO = "<extra_id_"
+_MAX_NAME = 32
+"""Number of characters at the beginning of a text in which a name and its colon are."""
 _LOOSE_NAMES = {name for family in _LOOSE_FAMILIES for name in family}
 
 
@@ -60,6 +67,8 @@ def _split_text(text: str, name: str, source: Source) -> list[Message]:
 
     The text ends where an answer of the assistant begins, or chat templates mark its turns.
     """
+    if text.rstrip()[-1:] not in _NAME_ENDS and not _MARK.match(text) and _NEMO not in text:
+        return []  # fast: most questions end here
     if text.count("[INST]") != text.count("[/INST]"):
         return []
     if rendered := rendered_chats.split_turns(text):
@@ -81,8 +90,11 @@ def read_speaker_names(parsed: Conversation, source: Source) -> None:
     messages = parsed.messages
     if len(messages) < 2 or messages[-2]["role"] != "user":
         return
-    user = _find_name(messages[-2]["content"], "user", source)
-    assistant = _find_name(messages[-1]["content"], "assistant", source)
+    question, answer = messages[-2]["content"], messages[-1]["content"]
+    if not source.roles and _COLON.isdisjoint(question[:_MAX_NAME] + answer[:_MAX_NAME]):
+        return  # fast: most pairs end here
+    user = _find_name(question, "user", source)
+    assistant = _find_name(answer, "assistant", source)
     names = [name for name in (user, assistant) if name]
     if not names:
         return

@@ -113,7 +113,7 @@ class UnreadInputFinder:
 
 def find_absent_input(value: Any) -> dict[str, str]:
     """Return a note if an input only says that there is none."""
-    if isinstance(value, str) and value.strip(_BRACKETS).casefold() in _ABSENT_INPUTS:
+    if value and isinstance(value, str) and value.strip(_BRACKETS).casefold() in _ABSENT_INPUTS:
         return {ABSENT_INPUT: f"input is {value}"}
     return {}
 

@@ -44,7 +44,7 @@ BLOCKS = {
     "javascript": "const f = (甲,乙) => {\n  return 甲 + 乙;  // 好,的\n};",
     "java": 'public class A {\n    void f() {\n        print("你好,世界");\n    }\n}',
     "c++": "#include <vector>\nstd::vector<int> f(std::map<int,  甲> x) {\n\treturn x;\n}",
-    "comment": "// 说明,计算 总和  (含税)",
+    "comment": "// 说明,计算 总和  再输出",
     "statement": "x = a &amp b; if (a<b && c>d) return &reg;",
     "template": "template <typename T> std::vector<a> f(std::map<i, b> x); // if (a<b) and <p>",
     "makefile": "all:\n\tcc  -o a a.c\n\nclean:\n\trm  a",
