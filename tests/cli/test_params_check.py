@@ -55,7 +55,7 @@ def test_the_real_params_are_valid() -> None:
         ("augment.methods.0.rat", 0.1, "augment.methods.0.rat: unknown key; did you mean rate?"),
         ("augment.methods.0.rate", 2.0, "augment.methods.0.rate: input should be less than or"),
         ("evaluate.metrics", {"intent": "accuracy"}, "evaluate.metrics.intent: input should be a "),
-        ("prepare.sources.4.path", "./intent.csv",
+        ("prepare.sources.4", {"path": "./intent.csv", "format": "multi_label"},
          "prepare.sources: intent.csv is listed twice; list each file once"),
         ("prepare.sources.0.encoding", "utf-9", "prepare.sources.0.encoding: must be an encoding"),
         ("prepare.sources.0.columns", {"lable": "intent"},
