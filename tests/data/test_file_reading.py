@@ -156,4 +156,4 @@ def test_a_file_without_a_suffix_is_to_be_renamed(tmp_path: Path) -> None:
     path = tmp_path / "collection"
     path.write_text("ham\tGo\n")
     with pytest.raises(UserError, match=r"collection does not end in .*, or rename a file"):
-        list(file_reading.read_rows(path, "utf-8", Columns([], [])))
+        list(file_reading.read_rows(path, "utf-8", Columns(required=(), used=())))
