@@ -45,6 +45,12 @@ NAMED_READERS: dict[str, Reader] = {**FILE_READERS, ".txt": read_conll}
 """Readers with those of suffixes that need not mean data: such a file of a folder or an archive is
 read only if the source names it."""
 
+RENAMING = (
+    "rename a file with another suffix or none by its content: .tsv or .csv for a table, .jsonl "
+    "for JSON lines, .conll for a token and its tags per line"
+)
+"""Remedy for files whose names do not tell their format."""
+
 _BINARY = (".parquet", ".xlsx")
 
 
@@ -109,7 +115,10 @@ def _read_member(path: Path, member: str, make_file: Callable[..., DataFile]) ->
     suffix = next((suffix for suffix in suffixes if suffix in NAMED_READERS), "")
     if not suffix:
         known = ", ".join(FILE_READERS)
-        raise UserError(f"{path}: {member} does not end in {known}; correct path or members")
+        name = member or path.name
+        raise UserError(
+            f"{path}: {name} does not end in {known}; correct path or members, or {RENAMING}"
+        )
     reopen = partial(opening.open_decompressed, path, member)
     with reopen() as stream:
         file = make_file(stream=stream, reopen=reopen)

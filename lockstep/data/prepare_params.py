@@ -71,10 +71,14 @@ class PrepareParams(Section):
             place = str(PurePosixPath(source.location))
             if place != str(PurePosixPath(other.location)):
                 continue
-            if not source.reads_other_part(other):
-                raise ValueError(f"{place} is listed twice; list each file once")
+            is_part = source.reads_other_part(other)
+            if not is_part and not source.reads_otherwise(other):
+                raise ValueError(
+                    f"{place} is listed twice; list each file once, or give each source its own "
+                    "format or columns and its own task"
+                )
             for each in (source, other):
-                each.note_shared_file()
+                each.note_shared_file(shares_rows=not is_part)
         return sources
 
     @property

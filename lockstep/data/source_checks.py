@@ -40,7 +40,10 @@ def check_settings(source: "Source") -> None:
     if source.ends and source.format != "spans":
         raise ValueError("ends: only spans has them")
     if file_reading.file_suffix(source.path) in CONLL_SUFFIXES and source.format != "spans":
-        raise ValueError("path: .txt and .conll files are CoNLL's, which need format: spans")
+        raise ValueError(
+            "path: .txt and .conll files are CoNLL's, which need format: spans; "
+            f"{file_reading.RENAMING}"
+        )
     if source.format == "turns" and not (source.sets("conversation") or source.sets("parent")):
         raise ValueError(
             "columns: turns needs conversation, the column whose value the turns of a "

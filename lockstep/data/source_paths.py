@@ -21,7 +21,8 @@ def _check_suffix(path: str) -> str:
     if not file_reading.is_readable(path):
         raise ValueError(
             f"must end in {', '.join(file_reading.FILE_READERS)}, plain or with "
-            f"{' or '.join(file_reading.COMPRESSIONS)}, or name a folder or a pattern"
+            f"{' or '.join(file_reading.COMPRESSIONS)}, or name a folder or a pattern; "
+            f"{file_reading.RENAMING}"
         )
     return path
 

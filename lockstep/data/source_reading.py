@@ -199,7 +199,7 @@ def _refuse_shared_files(root: Path, sources: Sequence[Source]) -> frozenset[str
     for source in sources:
         for name, path in _list_files(root, source, Notes()):
             for other in readers.setdefault(path, []):
-                if not source.reads_other_part(other):
+                if not (source.reads_other_part(other) or source.reads_otherwise(other)):
                     raise UserError(
                         f"prepare.sources: {source.location} and {other.location} both read "
                         f"{name}; list each file once"
@@ -261,7 +261,7 @@ def _read_chunks(
     `shared` names the sources whose parts of a file may overlap.
     """
     notes = Notes()
-    readers: dict[str, Source] = {}
+    readers: dict[str, tuple[Source, ...]] = {}
     for index, report in enumerate(reports):
         rows = row_selection.select_rows(read_source(root, report.source, notes), report, seed)
         if report.source.name in shared:

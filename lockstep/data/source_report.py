@@ -118,7 +118,9 @@ def check_reports(reports: Sequence[SourceReport], params: PrepareParams) -> Non
 
 def _find_mistakes(report: SourceReport, params: PrepareParams) -> Iterator[str]:
     source = report.source
-    missing = [name for name in source.named_columns if name not in report.columns]
+    missing = column_names.find_missing_columns(report.columns, source.named_columns)
+    if report.row_count:  # the ends of paths are columns of the rows that were converted
+        missing = [name for name in source.named_columns if name not in report.columns]
     if missing and report.columns:
         line = column_names.describe_missing_columns(missing, sorted(report.columns), source)
         yield f"{source.name}: {line}"

@@ -22,6 +22,7 @@ class Source(SourceSettings):
     """A file of data/raw, or several files of one kind."""
 
     _shares_file: bool = PrivateAttr(default=False)
+    _shares_rows: bool = PrivateAttr(default=False)
 
     @model_validator(mode="after")
     def _check_settings(self) -> "Source":
@@ -35,7 +36,7 @@ class Source(SourceSettings):
         parts = [self.members, self.rows, self.sheet, self.control, where]
         if self.hub:
             parts = [self.hub_config, self.hub_split, *parts]
-        parts = [part for part in parts if part]
+        parts = [part for part in [*parts, self.task if self._shares_rows else ""] if part]
         return "#".join([str(PurePosixPath(self.location)) if parts else self.location, *parts])
 
     @property
@@ -43,9 +44,16 @@ class Source(SourceSettings):
         """The path, or the data set on the hub."""
         return self.path or self.hub
 
-    def note_shared_file(self) -> None:
-        """Remember that another source has the same files, so that the name tells them apart."""
+    def note_shared_file(self, *, shares_rows: bool) -> None:
+        """Remember that another source has the same files or rows, which the name tells apart."""
         self._shares_file = True
+        self._shares_rows = self._shares_rows or shares_rows
+
+    def reads_otherwise(self, other: "Source") -> bool:
+        """Whether two sources make different tasks of the same rows, such as intents and slots."""
+        names = ("format", "columns", "templates", "annotation")
+        is_other = any(getattr(self, name) != getattr(other, name) for name in names)
+        return is_other and self.task != other.task
 
     def reads_other_part(self, other: "Source") -> bool:
         """Whether two sources of one file read different parts of it, as far as settings tell.

@@ -150,3 +150,10 @@ def test_a_changed_file_is_read_again_even_if_its_time_and_size_are_equal(tmp_pa
     file.write_text('{"a": 2}')
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert list(file_reading.read_rows(file, "utf-8", NO_COLUMNS)) == [("1", '{"a": 2}')]
+
+
+def test_a_file_without_a_suffix_is_to_be_renamed(tmp_path: Path) -> None:
+    path = tmp_path / "collection"
+    path.write_text("ham\tGo\n")
+    with pytest.raises(UserError, match=r"collection does not end in .*, or rename a file"):
+        list(file_reading.read_rows(path, "utf-8", Columns(required=(), used=())))

@@ -177,3 +177,11 @@ def test_only_calls_have_files_of_functions() -> None:
     make_params({"path": "a.jsonl", "format": "bfcl", "functions": functions})
     with pytest.raises(ValidationError, match="functions: only bfcl has functions of classes"):
         make_params({"path": "a.jsonl", "format": "messages", "functions": functions})
+
+
+def test_a_file_of_another_suffix_is_to_be_renamed() -> None:
+    for path in ("ner.train", "ner.iob"):
+        with pytest.raises(ValidationError, match=r"rename a file .* \.conll for a token"):
+            make_params({"path": path, "format": "spans"})
+    with pytest.raises(ValidationError, match=r"\.tsv or \.csv for a table"):
+        make_params({"path": "intents.txt", "format": "classification"})

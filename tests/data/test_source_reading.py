@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from lockstep.data import source_reading
 from lockstep.data.source_report import SourceReport
@@ -312,7 +313,7 @@ def test_labels_may_be_numbers_and_truth_values(tmp_path: Path) -> None:
     labels = [0, 3.0, True, False, "a", 0.5]
     rows = [{"text": f"t{number}", "label": label} for number, label in enumerate(labels)]
     assert read_answers(tmp_path, rows) == ["0", "3", "true", "false", "a", "0.5"]
-    write_rows(tmp_path, [{"text": "a", "label": ["b"]}, {"text": "a", "label": None}])
+    write_rows(tmp_path, [{"text": "a", "label": ["b", "c"]}, {"text": "a", "label": None}])
     assert [*read(tmp_path, {})[1].values()] == ["label_not_text", "label_is_null"]
 
 
@@ -409,3 +410,27 @@ def test_a_table_that_may_lack_a_header_is_named_with_the_setting(tmp_path: Path
     assert [(record.question, record.answer) for record in records] == [
         ("first text", "3"), ("second text", "1"),
     ]  # fmt: skip
+
+
+def test_two_sources_may_make_two_tasks_of_the_same_rows(tmp_path: Path) -> None:
+    write_rows(tmp_path, [{"text": f"Stop {number}", "intent": "end", "room": "hall"}
+                          for number in range(3)])  # fmt: skip
+    sources = [{"columns": {"label": name}, "task": name, "where": "room != null"}
+               for name in ("intent", "room")]  # fmt: skip
+    records, _, _ = read(tmp_path, *sources)
+    assert (
+        sorted((r.task, r.answer) for r in records)
+        == [("intent", "end")] * 3 + [("room", "hall")] * 3
+    )
+    for source in sources:
+        del source["where"]
+    assert {r.source for r in read(tmp_path, *sources)[0]} == {"a.jsonl#intent", "a.jsonl#room"}
+    same_task = [{**source, "task": "t"} for source in sources]
+    with pytest.raises(ValidationError, match="its own task"):
+        read(tmp_path, *same_task)
+
+
+def test_a_path_of_rows_that_where_leaves_out_is_not_missing(tmp_path: Path) -> None:
+    write_rows(tmp_path, [{"ask": {"full": f"q {n}"}, "label": "a", "n": n} for n in range(3)])
+    source = {"columns": {"text": "ask.full"}, "where": "n > 5"}
+    assert "where and sample leave no row" in find_error(tmp_path, source)

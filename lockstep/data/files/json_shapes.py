@@ -110,14 +110,29 @@ def _read_split_frame(document: JsonText, start: int, file: DataFile) -> PlacedR
 def _read_named_rows(document: JsonText, members: Sequence[Member], file: DataFile) -> PlacedRows:
     """Yield the rows of an object whose members are rows; the name is offered as a column."""
     first = document.parse(members[0].start)
-    nested = suggest_path(first, file.columns.required)
+    nested = suggest_path(first, file.columns.required) or _find_wrapped_rows(first, file)
     if nested:
+        if len(members) == 1:
+            path = f"{members[0].name}.{nested}"
+            raise UserError(_describe_unclear(file, members[0].name, path))
         raise UserError(_describe_unclear(file, f"{len(members)} objects", f"*.{nested}"))
     file.note(f"is an object of {len(members)} rows; their names can be read as column id")
     for member in members:
         above = select_columns(file, {NAME_COLUMN: member.name})
         place = document.find_place(member.start)
         yield place, make_row(document.text[member.start : member.end], above)
+
+
+def _find_wrapped_rows(value: Any, file: DataFile) -> str | None:
+    """Return the name of an array of rows in an object that is no row, if no column is required."""
+    used = {*file.columns.used}
+    if file.columns.required or not isinstance(value, dict) or not used.isdisjoint(value):
+        return None
+    for name, child in value.items():
+        first = child[0] if isinstance(child, list) and child else None
+        if isinstance(first, dict) and not used.isdisjoint(first):
+            return str(name)
+    return None
 
 
 def _read_arrays(

@@ -73,7 +73,8 @@ _SIMILARITY = 0.75
 _SECOND_FILES = {
     "bfcl": {
         "ground_truth": "set answers to the file of the right answers, which BFCL publishes as "
-        "possible_answer/NAME.json",
+        "possible_answer/NAME.json, or if no function is to be called (irrelevance), "
+        "constants: {ground_truth: []}",
         "function": "set functions to the files of the classes that involved_classes names",
     }
 }

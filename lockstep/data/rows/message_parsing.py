@@ -117,8 +117,11 @@ def check_order(messages: list[Message], source: Source) -> list[Message]:
         role = message["role"]
         if role == "system":
             if index:
+                has_answer = any(message["role"] == "assistant" for message in messages)
+                remedy = "; if it is an answer, map its name, as in roles: {SYSTEM: assistant}"
                 raise InvalidRowError(
-                    "system_turn_not_first", detail=f"turn {index + 1} is a system turn"
+                    "system_turn_not_first",
+                    detail=f"turn {index + 1} is a system turn{'' if has_answer else remedy}",
                 )
             checked.append(message)
             continue

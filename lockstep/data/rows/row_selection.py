@@ -32,17 +32,19 @@ def select_rows(rows: PlacedRows, report: SourceReport, seed: int) -> PlacedRows
 
 
 def refuse_shared_rows(
-    rows: PlacedRows, report: SourceReport, readers: dict[str, Source]
+    rows: PlacedRows, report: SourceReport, readers: dict[str, tuple[Source, ...]]
 ) -> PlacedRows:
-    """Yield the rows; raise UserError for one that an earlier source of the same file reads too.
+    """Yield the rows; raise UserError for one that an earlier source reads too for the same task.
 
     `readers` maps the places of the rows so far to their sources. A row that is no JSON object,
     on which no condition can decide, belongs to the first source.
     """
     source = report.source
     for place, row in rows:
-        other = readers.setdefault(place, source)
-        if other is source:
+        earlier = readers.get(place, ())
+        other = next((each for each in earlier if not each.reads_otherwise(source)), None)
+        if other is None:
+            readers[place] = (*earlier, source)
             yield place, row
         elif parse_row(row, source) is None:
             report.left_out["where"] += 1

@@ -47,8 +47,8 @@ def add_roles(turns: list[Any], source: Source) -> list[Any]:
             ]  # fmt: skip
         return _drop_empty_end([text for pair in turns for text in pair])
     if len(turns) > 1 and all(_is_text_alone(turn, source) for turn in turns):
-        roles = cycle(("user", "assistant"))
-        return [{**turn, "role": role} for turn, role in zip(turns, roles, strict=False)]
+        alternating = cycle(("user", "assistant"))
+        return [{**turn, "role": role} for turn, role in zip(turns, alternating, strict=False)]
     return [part for turn in turns for part in _split_object(turn, source)]
 
 

@@ -259,3 +259,13 @@ def test_repeated_names_lose_no_row(tmp_path: Path) -> None:
 def test_damaged_json_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read(write(tmp_path, "a.json", text), "text")
+
+
+def test_rows_in_a_wrapper_are_proposed_where_no_column_is_required(tmp_path: Path) -> None:
+    rows = [{"text": "to York", "entities": [{"start": 3, "end": 7, "entity": "city"}]}]
+    wrapper = {"nlu_data": {"synonyms": [], "examples": rows}}
+    path = write(tmp_path, "a.json", json.dumps(wrapper))
+    with pytest.raises(UserError, match=r"set rows: nlu_data\.examples in prepare\.sources"):
+        read(path, "spans")
+    path = write(tmp_path, "b.json", json.dumps({"doc1": rows[0]}))
+    assert len(read(path, "spans")[0]) == 1
