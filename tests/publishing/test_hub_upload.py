@@ -1,6 +1,9 @@
 """Uploads to a local server: one commit, continued after a kill, private, and no token anywhere."""
 
+import contextlib
 import hashlib
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,14 +29,25 @@ DIGESTS = {name: hashlib.sha256(content).hexdigest() for name, content in SHARDS
 FIRST, SECOND = DIGESTS.values()
 
 
-@pytest.fixture
-def shards(clone: Path) -> Path:
-    """The clone with two large files in the quantized folder, all committed."""
-    (clone / "data/quantized/model.safetensors").unlink()
+@pytest.fixture(scope="module")
+def finished_shards(finished_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished clone with two large files in the quantized folder, all committed."""
+    root = shutil.copytree(finished_clone, tmp_path_factory.mktemp("shards") / "clone")
+    (root / "data/quantized/model.safetensors").unlink()
     for name, content in SHARDS.items():
-        (clone / "data/quantized" / name).write_bytes(content)
-    Repo().commit(force=True)
-    run_git(clone, "commit", "--quiet", "-am", "Quantize")
+        (root / "data/quantized" / name).write_bytes(content)
+    with contextlib.chdir(root):
+        Repo().commit(force=True)
+    run_git(root, "commit", "--quiet", "-am", "Quantize")
+    return root
+
+
+@pytest.fixture
+def shards(finished_shards: Path, clone: Path) -> Path:
+    """The clone, which is the working directory, with the files of `finished_shards`."""
+    shutil.rmtree(clone)
+    shutil.copytree(finished_shards, clone)
+    os.chdir(clone)
     return clone
 
 
