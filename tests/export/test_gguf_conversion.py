@@ -7,6 +7,7 @@ from typing import Literal
 
 import gguf
 import pytest
+from safetensors.numpy import load_file
 
 from lockstep.errors import UserError
 from lockstep.export.gguf_conversion import write_gguf
@@ -27,10 +28,15 @@ Method = Literal["gguf_f16", "gguf_q8_0", "gguf_q5_1", "gguf_q4_0"]
     ],
 )
 def test_matrices_have_the_type_of_the_method_and_norms_and_biases_32_bits(
-    tmp_path: Path, method: Method, file_type: int, block_type: str, embedding_type: str
+    tiny_model: Path,
+    tmp_path: Path,
+    method: Method,
+    file_type: int,
+    block_type: str,
+    embedding_type: str,
 ) -> None:
     """The numbers of file types are those of llama.h (LLAMA_FTYPE_MOSTLY_Q4_0 is 2 …)."""
-    summary = write_gguf(STARTER, tmp_path / "model.gguf", method)
+    summary = write_gguf(tiny_model, tmp_path / "model.gguf", method)
     reader = gguf.GGUFReader(tmp_path / "model.gguf")
     types = {tensor.name: tensor.tensor_type.name for tensor in reader.tensors}
     assert reader.fields["general.file_type"].contents() == file_type
@@ -39,21 +45,29 @@ def test_matrices_have_the_type_of_the_method_and_norms_and_biases_32_bits(
         is_vector = name.endswith(".bias") or "norm" in name
         assert kind == ("F32" if is_vector else block_type), name
     assert summary.bytes == (tmp_path / "model.gguf").stat().st_size
-    assert summary.parameters == 3_362_240
-    assert summary.quantized_share == pytest.approx(0 if method == "gguf_f16" else 0.999, abs=1e-3)
+    weights = load_file(tiny_model / "model.safetensors").values()
+    parameters = sum(tensor.size for tensor in weights)
+    assert summary.parameters == parameters
+    matrices = sum(tensor.size for tensor in weights if tensor.ndim == 2)
+    share = 0 if method == "gguf_f16" else matrices / parameters
+    assert summary.quantized_share == pytest.approx(share, abs=1e-3)
 
 
-def test_bytes_depend_neither_on_the_folder_nor_on_the_run(tmp_path: Path) -> None:
-    shutil.copytree(STARTER, tmp_path / "Qwen-7B-v2")
+def test_bytes_depend_neither_on_the_folder_nor_on_the_run(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "Qwen-7B-v2")
     write_gguf(tmp_path / "Qwen-7B-v2", tmp_path / "first.gguf", "gguf_q4_0")
-    write_gguf(STARTER, tmp_path / "second.gguf", "gguf_q4_0")
+    write_gguf(tiny_model, tmp_path / "second.gguf", "gguf_q4_0")
     assert (tmp_path / "first.gguf").read_bytes() == (tmp_path / "second.gguf").read_bytes()
     assert b"7B" not in (tmp_path / "first.gguf").read_bytes()[:2000]
 
 
-def test_names_of_several_chat_templates_have_a_fixed_order(tmp_path: Path) -> None:
+def test_names_of_several_chat_templates_have_a_fixed_order(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     """The converter collects them in a set, whose order differs between processes."""
-    shutil.copytree(STARTER, tmp_path / "model")
+    shutil.copytree(tiny_model, tmp_path / "model")
     templates = tmp_path / "model/additional_chat_templates"
     templates.mkdir()
     for name in ("tool_use", "rag", "short", "long"):
@@ -63,7 +77,7 @@ def test_names_of_several_chat_templates_have_a_fixed_order(tmp_path: Path) -> N
     names = fields["tokenizer.chat_templates"].contents()
     assert names == ["long", "rag", "short", "tool_use"]
     assert fields["tokenizer.chat_template.rag"].contents() == "rag {{ messages[0].content }}"
-    default = (STARTER / "chat_template.jinja").read_text(encoding="utf-8")
+    default = (tiny_model / "chat_template.jinja").read_text(encoding="utf-8")
     assert fields["tokenizer.chat_template"].contents() == default
 
 

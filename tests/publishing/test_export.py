@@ -2,15 +2,21 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gguf
 import pytest
 from click.testing import Result
 from dvc.repo import Repo
 
+from lockstep import outputs
 from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.models.heads import HEAD_FILE
+from lockstep.publishing.__main__ import main
+from tests.killed_commands import run_until
 from tests.publishing.conftest import run_git
 
 Export = Callable[..., Result]
@@ -163,6 +169,25 @@ def test_an_interrupted_copy_leaves_no_folder(
     monkeypatch.setattr(shutil, "copyfile", interrupt)
     assert export("folder", "--go").exit_code == 1
     assert list_names(Path("build/export")) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "moment"),
+    [
+        ("folder", (shutil, "copyfile")),
+        ("folder", (outputs, "flush")),
+        ("ollama", (gguf.GGUFWriter, "write_tensors_to_file")),
+    ],
+)
+def test_after_a_kill_the_same_command_completes_the_export(
+    form: str, moment: tuple[Any, str], export: Export, clone: Path
+) -> None:
+    assert run_until(moment, main, (form, "--go")) == -signal.SIGKILL
+    assert list_names(Path("build/export"))[0] == f".{form}.partial"
+    assert not Path("build/export", form).exists()
+    result = export(form, "--go")
+    assert (result.exit_code, result.stderr) == (0, f"export: wrote build/export/{form}\n")
+    assert [path.name for path in Path("build/export").iterdir()] == [form]
 
 
 def test_the_token_and_the_folder_of_the_user_may_not_leave(

@@ -1,6 +1,9 @@
 """Uploads to a local server: one commit, continued after a kill, private, and no token anywhere."""
 
+import contextlib
 import hashlib
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,14 +29,25 @@ DIGESTS = {name: hashlib.sha256(content).hexdigest() for name, content in SHARDS
 FIRST, SECOND = DIGESTS.values()
 
 
-@pytest.fixture
-def shards(clone: Path) -> Path:
-    """The clone with two large files in the quantized folder, all committed."""
-    (clone / "data/quantized/model.safetensors").unlink()
+@pytest.fixture(scope="module")
+def finished_shards(finished_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished clone with two large files in the quantized folder, all committed."""
+    root = shutil.copytree(finished_clone, tmp_path_factory.mktemp("shards") / "clone")
+    (root / "data/quantized/model.safetensors").unlink()
     for name, content in SHARDS.items():
-        (clone / "data/quantized" / name).write_bytes(content)
-    Repo().commit(force=True)
-    run_git(clone, "commit", "--quiet", "-am", "Quantize")
+        (root / "data/quantized" / name).write_bytes(content)
+    with contextlib.chdir(root):
+        Repo().commit(force=True)
+    run_git(root, "commit", "--quiet", "-am", "Quantize")
+    return root
+
+
+@pytest.fixture
+def shards(finished_shards: Path, clone: Path) -> Path:
+    """The clone, which is the working directory, with the files of `finished_shards`."""
+    shutil.rmtree(clone)
+    shutil.copytree(finished_shards, clone)
+    os.chdir(clone)
     return clone
 
 
@@ -59,7 +73,9 @@ def start_upload(root: Path, hub: UploadHub) -> subprocess.Popen[str]:
     )
 
 
-def test_a_killed_upload_continues_and_ends_in_one_commit(shards: Path, hub: UploadHub) -> None:
+def test_a_killed_upload_continues_and_ends_in_one_commit(
+    shards: Path, hub: UploadHub, upload: Callable[..., Result]
+) -> None:
     hub.stalls_at = SECOND
     process = start_upload(shards, hub)
     assert hub.stalled.wait(60)
@@ -68,13 +84,12 @@ def test_a_killed_upload_continues_and_ends_in_one_commit(shards: Path, hub: Upl
     hub.release.set()
     assert hub.files == {} and hub.messages == [], "nothing is visible before the commit"
     assert hub.puts == [FIRST] * 2, "in two parts"
-    process = start_upload(shards, hub)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+    result = upload("--go")
+    assert result.exit_code == 0, result.output
     assert hub.puts == [FIRST] * 2 + [SECOND]
     commit = run_git(shards, "rev-parse", "HEAD")
     assert hub.messages == [f"Upload quantized model of commit {commit[:12]}"]
-    assert out.endswith(f"{hub.url}/{REPO}/commit/{'c0ffee' * 6}c0ff\n")
+    assert result.stdout.endswith(f"{hub.url}/{REPO}/commit/{'c0ffee' * 6}c0ff\n")
     folder = shards / "data/quantized"
     for name in {path.name for path in folder.iterdir()} - {"quantize.json"}:
         assert hub.files[name] == (folder / name).read_bytes()
@@ -83,7 +98,12 @@ def test_a_killed_upload_continues_and_ends_in_one_commit(shards: Path, hub: Upl
     assert hub.private
     assert f"Bearer {TOKEN}" in hub.tokens
     written = [path.read_bytes() for path in shards.rglob("*") if path.is_file()]
-    for content in (*written, *hub.files.values(), *hub.bodies, *map(str.encode, (*killed, err))):
+    for content in (
+        *written,
+        *hub.files.values(),
+        *hub.bodies,
+        *map(str.encode, (*killed, result.output)),
+    ):
         assert TOKEN.encode() not in content
 
 

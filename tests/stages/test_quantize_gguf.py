@@ -3,18 +3,21 @@
 import json
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 from safetensors.torch import load_file, save_file
 
+import stages.quantize
+from lockstep import outputs
 from lockstep.errors import UserError
 from lockstep.inference import quantization_loss
 from lockstep.models.gguf_folder import is_gguf_folder
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, write_params
+from tests.killed_commands import run_until
 
 pytestmark = pytest.mark.slow
 
@@ -81,15 +84,39 @@ def test_a_runtime_that_computes_another_model_is_refused() -> None:
     quantization_loss.check_runtime(loss | {"perplexity_after": 2.01}, "gguf_f16")
 
 
-def test_an_interruption_leaves_nothing_behind(
-    starter: Path, start_stage: Callable[..., Any]
+@pytest.mark.parametrize(
+    "moment",
+    [
+        (gguf.GGUFWriter, "write_tensors_to_file"),
+        (stages.quantize, "measure_quantization_loss"),
+        (outputs, "flush"),
+    ],
+    ids=["writing", "measuring", "flushing"],
+)
+def test_a_kill_leaves_no_output_and_the_next_run_completes_it(
+    moment: tuple[Any, str],
+    workspace: Path,
+    run_stage_in_process: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process = start_stage(*ARGUMENTS, changes=Q8)
-    partial = starter / ".quantized.partial/model.gguf"
-    while not partial.exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, message = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert message == "stopped by SIGTERM; no partial output was left\n"
-    assert not list(starter.glob("*quantized*"))
+    monkeypatch.chdir(workspace)
+    changes = Q8 | {"compute.threads": 1}  # threads of torch do not survive a fork
+    write_params(workspace, changes)
+    assert run_until(moment, stages.quantize.main, ARGUMENTS[1:]) == -signal.SIGKILL
+    assert (workspace / ".quantized.partial").exists()
+    assert not (workspace / "quantized").exists()
+    run_stage_in_process(*ARGUMENTS, changes=changes)
+    assert not (workspace / ".quantized.partial").exists()
+    assert (workspace / "quantized/quantize.json").exists()
+
+
+def test_a_termination_leaves_nothing_behind(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_params(workspace, Q8 | {"compute.threads": 1})
+    monkeypatch.chdir(workspace)
+    moment = (stages.quantize, "measure_quantization_loss")
+    code = run_until(moment, stages.quantize.main, ARGUMENTS[1:], signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    assert capfd.readouterr().err.endswith("stopped by SIGTERM; no partial output was left\n")
+    assert not list(workspace.glob("*quantized*"))
