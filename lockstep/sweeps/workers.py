@@ -121,10 +121,12 @@ def _build_environment(slot: Slot) -> dict[str, str]:
     }
 
 
-def wait_for_workers(slots: Sequence[Slot], report: Callable[[], None]) -> None:
-    """Wait until no slot has a worker, and call `report` every second."""
-    while any(map(_has_worker, slots)):
-        report()
+def wait_for_workers(slots: Sequence[Slot], report: Callable[[], bool]) -> None:
+    """Wait until `report`, which is called every second, says that all is done.
+
+    Without that, wait until no slot has a worker. A worker ends 10 to 20 seconds after its work.
+    """
+    while not report() and any(map(_has_worker, slots)):
         time.sleep(POLL_SECONDS)
     report()
 
