@@ -46,7 +46,7 @@ files = {
     "reports/metrics.json": {
         "base": {"intent": {"accuracy": 0.05}},
         "merged": {"intent": {"accuracy": accuracy}},
-        "data": {"train": 1000 * share, "test": 500},
+        "data": {"train": int(1000 * share), "test": 500},
         "train": {"loss": 0.1, "validation_loss": 0.35},
         "quantize": {"bytes": 1000000},
     },
@@ -167,6 +167,7 @@ def test_a_killed_and_a_failed_experiment_continue_when_the_sweep_is_run_again(
     ]  # fmt: skip
     assert "queued: " not in out, "the other one is done"
     rows = [line.split() for line in out.splitlines() if line.startswith("train_fraction=")][:3]
+    assert len(rows) == 3, out
     # 0.5 + 0.4 · 0.75, with the interval of details.json; the smaller the share, the less the time
     assert rows[0][:6] == ["train_fraction=0.75", "1", "80.0%", "79.0%", "to", "81.0%"]
     assert [row[-1] for row in rows] == ["time"] * 3
