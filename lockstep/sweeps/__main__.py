@@ -204,17 +204,16 @@ def find_states(names: Sequence[str], *states: str) -> list[queueing.Experiment]
     return [experiment for experiment in experiments if experiment.state in states]
 
 
-def report_results(names: Sequence[str]) -> Callable[[], bool]:
-    """Return a function that prints which experiments have ended since, and returns if all have."""
+def report_results(names: Sequence[str]) -> Callable[[], None]:
+    """Return a function that prints the names of the experiments that have ended since."""
     reported: set[str] = set()
 
-    def report() -> bool:
+    def report() -> None:
         refs = run_git(Path(), "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
         ended = {ref.rpartition("/")[2] for ref in refs} & set(names)
         for name in sorted(ended - reported):
             reported.add(name)
             click.echo(f"done ({len(reported)} of {len(names)}): {name}")
-        return reported == set(names)
 
     return report
 

@@ -121,12 +121,13 @@ def _build_environment(slot: Slot) -> dict[str, str]:
     }
 
 
-def wait_for_workers(slots: Sequence[Slot], report: Callable[[], bool]) -> None:
-    """Wait until `report`, which is called every second, says that all is done.
+def wait_for_workers(slots: Sequence[Slot], report: Callable[[], None]) -> None:
+    """Wait until no slot has a worker, and call `report` every second.
 
-    Without that, wait until no slot has a worker. A worker ends 10 to 20 seconds after its work.
+    DVC's worker looks every 10 seconds whether the queue is empty.
     """
-    while not report() and any(map(_has_worker, slots)):
+    while any(map(_has_worker, slots)):
+        report()
         time.sleep(POLL_SECONDS)
     report()
 
