@@ -171,11 +171,10 @@ def run_sweep(title: str, option: str, axes: Sequence[Axis], options: Options) -
         click.echo("`make workers` runs the queue; the same command then shows the results")
         return
     slots = workers.list_slots(options.gpus, options.workers)
-    if find_states(names, queueing.QUEUED, queueing.RUNNING):
-        workers.wait_for_workers(workers.start_workers(slots), report_results(names))
+    run_queue(names, slots)
     quantized = any(key.startswith(QUANTIZE) for setting in settings for key in setting.changes)
     runs, left_out = experiments.collect_runs(1, names, "quantized" if quantized else "merged")
-    missing = find_states(names, queueing.QUEUED, queueing.FAILED, queueing.KILLED)
+    missing = find_states(names, queueing.QUEUED, queueing.FAILED, queueing.KILLED, queueing.LOST)
     left_out |= {experiment.name: experiment.state for experiment in missing}
     summary = run_summary.summarize_runs(runs, left_out, options.suite, choose_suite(values))
     show_summary(title, summary)
@@ -184,10 +183,26 @@ def run_sweep(title: str, option: str, axes: Sequence[Axis], options: Options) -
         sys.exit(1)
 
 
+def run_queue(names: Sequence[str], slots: Sequence[workers.Slot]) -> None:
+    """Run workers until no experiment waits, and start them again if they end before that.
+
+    DVC's worker dies if it reads a message while another process writes it.
+    """
+    report = report_results(names)
+    waiting = find_states(names, queueing.QUEUED, queueing.RUNNING)
+    while waiting:
+        started = workers.start_workers(slots)
+        workers.wait_for_workers(started, report)
+        before, waiting = waiting, find_states(names, queueing.QUEUED)
+        if not started or len(waiting) >= len(before):
+            return
+
+
 def find_states(names: Sequence[str], *states: str) -> list[queueing.Experiment]:
     """Return the experiments of these names that are in one of the states."""
     listed = queueing.list_queue()
-    return [listed[name] for name in names if name in listed and listed[name].state in states]
+    experiments = [listed.get(name) or queueing.Experiment(name) for name in names]
+    return [experiment for experiment in experiments if experiment.state in states]
 
 
 def report_results(names: Sequence[str]) -> Callable[[], None]:

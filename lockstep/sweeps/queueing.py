@@ -24,6 +24,8 @@ DONE, QUEUED, RUNNING, FAILED = "success", "queued", "running", "failed"
 """DVC's states of an experiment."""
 KILLED = "killed"
 """State of an experiment that DVC lists as running although its process has ended."""
+LOST = "lost"
+"""State of an experiment that DVC no longer lists: its worker died when it took it."""
 RESULTS = (":!.dvc/tmp", ":!dvc.lock", ":!params.yaml", ":!reports")
 """Files in which experiments of the same code and data may differ, for git; DVC commits its own
 arguments of a queued experiment in .dvc/tmp."""
@@ -37,12 +39,12 @@ class Experiment:
     """An experiment on this commit as DVC lists it."""
 
     name: str
-    state: str
-    revision: str
+    state: str = LOST
+    revision: str = ""
     """Commit with its params.yaml."""
-    log: Path | None
+    log: Path | None = None
     """File with its output; None if it has not started or ran outside of the queue."""
-    folder: Path | None
+    folder: Path | None = None
     """Folder in which it runs."""
 
 

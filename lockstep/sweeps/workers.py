@@ -122,7 +122,10 @@ def _build_environment(slot: Slot) -> dict[str, str]:
 
 
 def wait_for_workers(slots: Sequence[Slot], report: Callable[[], None]) -> None:
-    """Wait until no slot has a worker, and call `report` every second."""
+    """Wait until no slot has a worker, and call `report` every second.
+
+    DVC's worker looks every 10 seconds whether the queue is empty.
+    """
     while any(map(_has_worker, slots)):
         report()
         time.sleep(POLL_SECONDS)

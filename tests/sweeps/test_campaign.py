@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -45,7 +46,7 @@ files = {
     "reports/metrics.json": {
         "base": {"intent": {"accuracy": 0.05}},
         "merged": {"intent": {"accuracy": accuracy}},
-        "data": {"train": 1000 * share, "test": 500},
+        "data": {"train": int(1000 * share), "test": 500},
         "train": {"loss": 0.1, "validation_loss": 0.35},
         "quantize": {"bytes": 1000000},
     },
@@ -89,7 +90,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, environment: dict[str, str]) -> Path:
+def repository(tmp_path: Path, environment: dict[str, str]) -> Iterator[Path]:
     """A repository with results in one commit."""
     root = tmp_path / "repository"
     root.mkdir()
@@ -100,7 +101,9 @@ def repository(tmp_path: Path, environment: dict[str, str]) -> Path:
     for command in ("git init -q -b main", "dvc init -q", "dvc repro -q", "git add -A",
                     "git commit -qm one"):  # fmt: skip
         subprocess.run(command.split(), cwd=root, env=environment, check=True, capture_output=True)
-    return root
+    yield root
+    for process in find_processes(root, "queue-worker"):  # they end some seconds after their work
+        process.kill()
 
 
 def start_sweeps(root: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
@@ -110,14 +113,21 @@ def start_sweeps(root: Path, environment: dict[str, str], *arguments: str) -> su
     )  # fmt: skip
 
 
-def kill_experiment(root: Path) -> None:
-    """Kill the stage that holds, its experiment and its worker at once, as a power cut does."""
-    (stage,) = [
+def find_processes(root: Path, argument: str) -> list[psutil.Process]:
+    """Return the processes below a folder whose command line has the argument."""
+    return [
         process
         for process in psutil.process_iter(["cmdline", "cwd"])
-        if process.info["cmdline"] == ["python", "fit.py"]
+        if argument in (process.info["cmdline"] or ())
         and (process.info["cwd"] or "").startswith(str(root))
     ]
+
+
+def kill_experiment(root: Path) -> None:
+    """Kill the stage that holds, its experiment and its worker at once, as a power cut does."""
+    while len(stages := find_processes(root, "fit.py")) > 1:  # of the other worker
+        time.sleep(0.1)
+    (stage,) = stages
     executor = stage.parent()
     worker = executor.parent() if executor else None
     assert executor and worker and "queue-worker" in worker.cmdline()
@@ -157,6 +167,7 @@ def test_a_killed_and_a_failed_experiment_continue_when_the_sweep_is_run_again(
     ]  # fmt: skip
     assert "queued: " not in out, "the other one is done"
     rows = [line.split() for line in out.splitlines() if line.startswith("train_fraction=")][:3]
+    assert len(rows) == 3, out
     # 0.5 + 0.4 · 0.75, with the interval of details.json; the smaller the share, the less the time
     assert rows[0][:6] == ["train_fraction=0.75", "1", "80.0%", "79.0%", "to", "81.0%"]
     assert [row[-1] for row in rows] == ["time"] * 3

@@ -62,3 +62,27 @@ def test_a_device_with_a_worker_gets_no_second_one(
         assert workers.start_workers(slots) == (slots if is_ours else [])
     assert capsys.readouterr().err == f"GPU 3: has a worker already ({owner})\n"
     assert not Path(".scratch").exists(), "nothing was started"
+
+
+def test_clones_that_name_a_gpu_differently_mean_the_same_gpu(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One clone says 1, the other one all, or the UUID; nvidia-smi tells that they are equal."""
+    tool = workspace / "bin/nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho '0, GPU-aaaa-1111'\necho '1, GPU-bbbb-2222'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    (first,) = workers.list_slots("1", None)
+    assert workers.list_slots("GPU-bbbb", None)[0].name == first.name
+    assert [slot.name for slot in workers.list_slots(None, None)][1] == first.name
+    with device_lock.open_lock(first.name) as lock:
+        device_lock.take_lock(lock, "worker in /another/clone")
+        assert workers.start_workers(workers.list_slots("GPU-bbbb", None)) == []
+    assert "has a worker already (worker in /another/clone)" in capsys.readouterr().err
+    pair, alone = (
+        device_lock.list_visible_devices({"CUDA_VISIBLE_DEVICES": slot.device})
+        for slot in (*workers.list_slots("0+1", None), first)
+    )  # a worker with two GPUs has another lock, but its stages lock each GPU
+    with device_lock.hold_devices("train", pair), device_lock.open_lock(alone[0]) as lock:
+        assert device_lock.is_taken(lock)

@@ -42,6 +42,8 @@ def start_command(workspace: Path) -> Callable[..., subprocess.Popen[str]]:
         YAML(typ="safe", pure=True).dump(values, stream)
     (workspace / "dvc.yaml").write_text(PIPELINE)
     (workspace / ".gitignore").write_text("/trained\n.scratch\n")
+    (workspace / "reports/timings").mkdir(parents=True)  # git tracks it, so experiments bring it
+    (workspace / "reports/timings/train.json").write_text("{}")
     site_cache = workspace.parent / "site"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "SHELL"))},
