@@ -1,10 +1,14 @@
 """A small pipeline in a repository of its own, with commits, branches and clones."""
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from unittest import mock
+
+from dvc.repo import Repo
 
 from tests.conftest import REPOSITORY
 
@@ -87,6 +91,29 @@ def run_dvc(root: Path, *arguments: str, code: int = 0) -> str:
     return run(root, sys.executable, "-m", "dvc", *arguments, code=code)
 
 
+@contextlib.contextmanager
+def open_dvc(root: Path) -> Iterator[Repo]:
+    """Open DVC in this process, which starts in a quarter of the time of its command."""
+    with (
+        mock.patch.dict(os.environ, build_environment(root), clear=True),
+        contextlib.chdir(root),
+        contextlib.closing(Repo(".")) as repository,
+    ):
+        yield repository
+
+
+def init_dvc(root: Path) -> None:
+    """Create a DVC project in a git repository."""
+    with mock.patch.dict(os.environ, build_environment(root), clear=True):
+        Repo.init(str(root)).close()
+
+
+def reproduce(root: Path) -> None:
+    """Run the stages that changed."""
+    with open_dvc(root) as repository:
+        repository.reproduce()
+
+
 def write_files(root: Path, files: Mapping[str, str]) -> None:
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -104,10 +131,10 @@ def create_project(root: Path, files: Mapping[str, str] = FILES, *, repro: bool 
     """Create a repository with a DVC project on the branch main and one commit."""
     root.mkdir(parents=True)
     run_git(root, "init", "--quiet", "--initial-branch", "main")
-    run_dvc(root, "init", "--quiet")
+    init_dvc(root)
     write_files(root, files)
     if repro:
-        run_dvc(root, "repro", "--quiet")
+        reproduce(root)
     commit(root, "Run the pipeline")
     return root
 

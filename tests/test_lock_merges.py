@@ -8,7 +8,7 @@ import pytest
 from lockstep.review.lock_status import find_stale_stages
 from tests import dvc_projects
 from tests.conftest import REPOSITORY
-from tests.dvc_projects import FILES, commit, run_dvc, run_git, write_files
+from tests.dvc_projects import FILES, commit, run_git, write_files
 
 RATE = {"params.yaml": FILES["params.yaml"].replace("0.5", "0.7")}
 ROWS = {"data/raw/rows.csv": "b\na\nc\nd\ne\n"}
@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, files in {"rows": ROWS, "rate": RATE}.items():
         run_git(root, "switch", "--quiet", "--create", name, "main")
         write_files(root, files)
-        run_dvc(root, "repro", "--quiet")
+        dvc_projects.reproduce(root)
         commit(root, f"Change the {name}")
     return root
 

@@ -7,7 +7,7 @@ import pytest
 from lockstep.review.lock_status import find_stale_stages
 from tests import dvc_projects
 from tests.conftest import REPOSITORY
-from tests.dvc_projects import FILES, commit, run_dvc, run_git, write_files
+from tests.dvc_projects import FILES, commit, run_git, write_files
 
 SCRIPT = str(REPOSITORY / ".github/scripts/train.sh")
 
@@ -20,7 +20,10 @@ def test_results_become_a_branch_and_outputs_go_to_the_remote(
     origin = dvc_projects.create_project(tmp_path / "origin", FILES, repro=False)
     output = dvc_projects.run(origin, "bash", SCRIPT, "results/0", code=2)
     assert output.startswith("error: no default DVC remote")
-    run_dvc(origin, "remote", "add", "--quiet", "--default", "storage", str(tmp_path / "storage"))
+    storage = (
+        f"[core]\n    remote = storage\n['remote \"storage\"']\n    url = {tmp_path}/storage\n"
+    )
+    write_files(origin, {".dvc/config": storage})
     commit(origin, "Add a remote")
     runner = dvc_projects.clone(origin, tmp_path / "runner")
     write_files(runner, {"left by a test": "not part of the results"})
@@ -32,7 +35,8 @@ def test_results_become_a_branch_and_outputs_go_to_the_remote(
     assert changed == ["dvc.lock", "reports/metrics.json"]
     clone = dvc_projects.clone(origin, tmp_path / "clone", "results/1")
     assert find_stale_stages(clone) == {}
-    run_dvc(clone, "pull", "--quiet")
+    with dvc_projects.open_dvc(clone) as repository:
+        repository.pull()
     assert (clone / "data/model").read_text() == "0.5abc"
 
     output = dvc_projects.run(runner, "bash", SCRIPT, "results/2")

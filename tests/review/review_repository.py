@@ -156,7 +156,7 @@ def make_repository(root: Path) -> None:
     On main, 20 of the 50 answers of intent are wrong.
     """
     root.mkdir()
-    chosen = {"evaluate.metrics": {"reply": ["rouge_l", "bleu"]}, "evaluate.gates": [GATE]}
+    chosen = {"evaluate.metrics": {"reply": ["rouge_l"]}, "evaluate.gates": [GATE]}
     slices = {"evaluate.slices": ["language"], "evaluate.summary_slices": []}
     write_outputs(root, {**CHANGES, **chosen, **slices, "human.suites": []})
     validation = root / "data/prepared/validation.jsonl"

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.exceptions import CheckoutError
 
 from lockstep.review import changed_results
 from lockstep.review.changed_results import describe_largest_change, describe_other_machine
 from lockstep.verify.clone import run_git
+from tests import dvc_projects
 
 STAGE = """
 import json, pathlib
@@ -45,31 +47,28 @@ LINE = (
 def run_pipeline(root: Path, cpu: str, accuracy: float) -> None:
     """Run the stage as if this machine had the CPU."""
     (root.parent / "cpu.json").write_text(json.dumps([cpu, accuracy]))
-    run_dvc(root, "repro", "-q")
+    dvc_projects.reproduce(root)
 
 
-def run_dvc(root: Path, *arguments: str, check: bool = True) -> int:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("DVC_")}
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=root, check=check, capture_output=True,
-        env={**environment, "DVC_SITE_CACHE_DIR": str(root.parent / "site")},
-    ).returncode  # fmt: skip
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """Clone a repository whose results were computed on Intel and are in no cache here."""
-    origin = tmp_path / "origin"
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose results were computed on Intel."""
+    origin = tmp_path_factory.mktemp("results") / "origin"
     (origin / "stages").mkdir(parents=True)
     (origin / "stages/train.py").write_text(STAGE)
     (origin / "dvc.yaml").write_text(json.dumps({"stages": PIPELINE}))
     run_git(origin, "init", "-q")
-    run_dvc(origin, "init", "-q")
+    dvc_projects.init_dvc(origin)
     run_pipeline(origin, "x86_64 GenuineIntel avx2", 0.915)
     (origin / "reports/report.md").write_text("# Report")
     run_git(origin, "add", "-A")
     run_git(origin, "-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "Results")
+    return origin
+
+
+@pytest.fixture
+def clone(origin: Path, tmp_path: Path) -> Path:
+    """Clone the repository; the results are in no cache here."""
     run_git(tmp_path, "clone", "-q", str(origin), "clone")
     return tmp_path / "clone"
 
@@ -81,7 +80,8 @@ def test_one_line_names_both_classes_the_change_and_a_command_that_restores(clon
     subprocess.run(changed_results.RESTORE_COMMAND.split(), cwd=clone, check=True)
     assert run_git(clone, "status", "--porcelain") == ""
     assert describe_other_machine(clone) is None
-    assert run_dvc(clone, "checkout", check=False) != 0, "so the line does not name dvc checkout"
+    with dvc_projects.open_dvc(clone) as repository, pytest.raises(CheckoutError):
+        repository.checkout()  # so the line does not name dvc checkout
 
 
 @pytest.mark.slow

@@ -273,9 +273,8 @@ def test_data_becomes_no_html_link_image_or_mention(repository: Path) -> None:
 
 def test_json_has_all_metrics_gates_and_changes(repository: Path, tmp_path: Path) -> None:
     root = clone(repository, tmp_path, "worse")
-    command = (sys.executable, "-m", "lockstep.review", "origin/main", "--json")
-    result = run_command(root, *command, "--out", "review.json", check=False)
-    assert (result.returncode, result.stdout) == (1, "")
+    result = review(root, "origin/main", "--json", "--out", "review.json")
+    assert (result.exit_code, result.stdout) == (1, "")
     values: dict[str, Any] = json.loads((root / "review.json").read_text("utf-8"))
     assert values["decision"]["word"] == "do not ship" and values["passed"] is False
     accuracy = values["metrics"][0]
