@@ -50,6 +50,8 @@ def _describe_costs(side: Snapshot, details: Metrics) -> dict[str, str]:
         f"{SHIPPED}: tokens per second": (predict.get("tokens_per_second_batch_32"), "{:,.0f}"),
     }
     texts = {name: form.format(value) for name, (value, form) in costs.items() if is_defined(value)}
+    if step := train.get("resumed_from_step"):
+        texts["time of training"] += f" since step {step}, where it resumed"
     if "weight_bytes" in predict:
         texts[f"{SHIPPED}: size of the weights"] = format_bytes(predict["weight_bytes"])
     return texts
