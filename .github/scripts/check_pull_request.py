@@ -62,7 +62,7 @@ def run_check(check: Check) -> Outcome:
     """Run a check; copy its output to the log while it runs."""
     print(f"::group::{check.name}", flush=True)
     error = None if check.is_review else subprocess.STDOUT
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - commands of this script
         check.command, stdout=subprocess.PIPE, stderr=error, encoding="utf-8", errors="replace"
     ) as process:
         lines = []

@@ -101,8 +101,8 @@ def clone_commit(source: Path, commit: str, scratch: Path, environment: Environm
     for name in ("home", "temporary", "site", "accesses"):
         (clone.folder / name).mkdir(parents=True)
     run_git(source, "clone", "--quiet", "--no-checkout", str(source), str(clone.root))
-    subprocess.run(  # noqa: S603
-        ["git", "checkout", "--quiet", "--detach", commit],  # noqa: S607
+    subprocess.run(  # noqa: S603 - git alone
+        ["git", "checkout", "--quiet", "--detach", commit],  # noqa: S607 - the git of PATH
         cwd=clone.root,
         umask=environment.umask,
         check=True,
@@ -114,8 +114,8 @@ def clone_commit(source: Path, commit: str, scratch: Path, environment: Environm
 
 def run_git(root: Path, *arguments: str) -> str:
     """Run git in `root` and return its stdout; raises CalledProcessError if it fails."""
-    process = subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
+    process = subprocess.run(  # noqa: S603 - git alone
+        ["git", *arguments],  # noqa: S607 - the git of PATH
         cwd=root,
         check=True,
         capture_output=True,
