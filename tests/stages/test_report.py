@@ -94,7 +94,7 @@ def test_the_model_card_has_results_gates_and_concerns(reports: Path) -> None:
     assert likelihood in strip_intervals(card)
     assert "- Passed: merged: intent accuracy at least 70.0%; measured 75.0%" in card
     assert card.count("- FAILED: ") == 1
-    assert "previous commit" not in card, "only `make gates` decides this gate"
+    assert "previous commit" not in card, "only `make review` decides this gate"
     assert "- Intent has only 4 test records" in card
     assert "| refusal | 0 | 0 | 0 | 77 |" in card
     assert "| train.learning" not in card and "| learning_rate | 0.0015 |" in card
