@@ -23,9 +23,13 @@ VIEWS = ((360, "light"), (800, "dark"), (1440, "light"))
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Address of a page with every kind of chart."""
+    """Address of a page with every kind of chart and a long label."""
     root = tmp_path_factory.mktemp("browsed")
     write_inputs(root)
+    card = root / "data/prepared/card.json"
+    prepared = json.loads(card.read_text("utf-8"))
+    prepared["labels"]["intent"]["a_long_label" * 30] = 3
+    card.write_text(json.dumps(prepared), encoding="utf-8")
     assert run_evaluate(root).returncode == 0
     path = root / "reports/details.json"
     details = json.loads(path.read_text("utf-8"))
