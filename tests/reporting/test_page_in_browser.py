@@ -150,6 +150,9 @@ def test_the_page_prints_with_all_examples_open(page: Any) -> None:
     assert pdf.startswith(b"%PDF-")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details.example:not([open])").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("details:not([open]):visible").count() == 0, "nothing to click on paper"
+    page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details.example:not([open])").count() > 0
 
