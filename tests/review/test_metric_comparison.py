@@ -65,3 +65,21 @@ def test_a_metric_of_one_side_alone_is_not_compared(base: list[str], this: list[
     changes = compare_metrics(make_results(base), make_results(this), seed=0)
     words = {change.metric: change.word for change in changes}
     assert words == {"token_f1": "same", "rouge_l": "not compared"}
+
+
+def test_metrics_are_paired_whichever_of_them_gave_the_shared_summands_a_name() -> None:
+    def make_results(metrics: list[str]) -> Results:
+        header = {
+            "task": "a", "form": "json", "metrics": {metrics[0]: metrics},
+            "variants": ["quantized"], "constants": {},
+            "columns": [f"quantized {metrics[0]} {place}" for place in range(3)],
+        }  # fmt: skip
+        rows = [[str(n), n % 2, 1, 1] for n in range(6)]
+        scores = read_scores("\n".join(map(json.dumps, [header, *rows])))
+        return Results({"quantized": {"a": {"overall": dict.fromkeys(metrics, 0.5)}}}, scores)
+
+    base = make_results(["entity_f1", "entity_recall"])
+    changes = compare_metrics(base, make_results(["entity_recall", "entity_f1"]), seed=0)
+    assert {change.metric: change.word for change in changes} == {
+        "entity_f1": "same", "entity_recall": "same",
+    }  # fmt: skip
