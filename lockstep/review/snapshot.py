@@ -13,9 +13,6 @@ from ruamel.yaml import YAML, YAMLError
 from lockstep.errors import UserError
 from lockstep.verify.clone import run_git
 
-RESULTS = ("dvc.lock", "reports")
-"""Files that the stages write and git tracks."""
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
