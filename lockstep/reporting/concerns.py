@@ -1,7 +1,6 @@
 """Concerns: what a reviewer should look at before the model ships."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from lockstep.metrics.metric_display import describe_metric, sort_metrics, spell_out
 from lockstep.reporting.evaluation_results import EvaluationResults
@@ -18,12 +17,10 @@ MAX_TRUNCATED = 0.05
 """Share of truncated answers above which they are a concern."""
 
 
-def list_concerns(
-    results: EvaluationResults, log: Sequence[dict[str, Any]], train: Metrics, prepared: Metrics
-) -> list[str]:
+def list_concerns(results: EvaluationResults, train: Metrics, prepared: Metrics) -> list[str]:
     """Return what a reviewer should look at before the model ships, the most serious first.
 
-    `train` and `prepared` are the summaries of these stages, `log` is the training log.
+    `train` and `prepared` are the summaries of these stages.
     """
     merged = results.variants["merged"]
     return [
@@ -34,7 +31,6 @@ def list_concerns(
         *_report_untrained_labels(merged, prepared["unlearnt_labels"]),
         *_report_unrecognized_labels(merged),
         *_report_truncated_answers(merged),
-        *_report_overfitting(log),
         *_report_truncated_rows(train),
         *_report_few_records(merged),
     ]
@@ -139,21 +135,6 @@ def _report_truncated_answers(merged: Metrics) -> Iterator[Text]:
                 records=f"{records:,}",
                 task=name_task(task),
             )
-
-
-def _report_overfitting(log: Sequence[dict[str, Any]]) -> Iterator[Text]:
-    losses = [
-        (row["validation_loss"], row["step"]) for row in log if row["validation_loss"] is not None
-    ]
-    if losses and losses[-1][0] > 1.05 * min(losses)[0]:
-        best, step = min(losses)
-        yield say(
-            "Validation loss rises from {best} at step {step} to {last} at the end: fewer epochs "
-            "may do better.",
-            best=f"{best:.3f}",
-            step=f"{step:.0f}",
-            last=f"{losses[-1][0]:.3f}",
-        )
 
 
 def _report_truncated_rows(train: Metrics) -> Iterator[Text]:

@@ -100,7 +100,7 @@ def collect_values(
         ],
         "concerns": [
             *gate_conditions.describe_failures(outcome for _, outcome in results.gates),
-            *concerns.list_concerns(results, log, summaries["trained"], summaries["prepared"]),
+            *concerns.list_concerns(results, summaries["trained"], summaries["prepared"]),
             *split_gaps.describe_gaps(gaps),
             *comparison_tables.list_concerns(results),
         ],

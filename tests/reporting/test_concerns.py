@@ -12,7 +12,7 @@ TRAINED = {"rows": 100, "rows_truncated": 0, "rows_dropped": 0, "rows_equal": 0}
 
 
 def list_concerns(results: EvaluationResults) -> list[Text]:
-    return concerns.list_concerns(results, [], TRAINED, PREPARED)
+    return concerns.list_concerns(results, TRAINED, PREPARED)
 
 
 def test_a_good_run_raises_no_concern() -> None:
@@ -27,15 +27,11 @@ def test_each_concern_names_its_numbers() -> None:
         confusion={"a": {"a": 70}, "c": {"a": 30}},
         truncated=6,
     )
-    log = [
-        {"step": 10.0, "loss": 1.0, "validation_loss": 0.5},
-        {"step": 20.0, "loss": 0.1, "validation_loss": 0.8},
-    ]
     trained = {**TRAINED, "rows_dropped": 3, "rows_equal": 2}
     warning = "The test split differs from training in the slice channel: chat is 9% of test."
     untrained = {"intent": {"lost_parcel": 2, "d": 1}, "other": {"e": 9}}
     prepared = {"unlearnt_labels": untrained, "warnings": [warning]}
-    assert concerns.list_concerns(results, log, trained, prepared) == [
+    assert concerns.list_concerns(results, trained, prepared) == [
         "Tuning makes intent accuracy worse: 80.0% before, 70.0% after.",
         "Quantization makes intent accuracy worse: 70.0% before, 50.0% after.",
         "Weakest slice: intent, phrasing unseen, with 40.0% accuracy on 40 records, "
@@ -45,8 +41,6 @@ def test_each_concern_names_its_numbers() -> None:
         "Never predicted correctly in intent: c.",
         "6 of 100 answers of intent were truncated at predict.max_new_tokens before the model "
         "ended them.",
-        "Validation loss rises from 0.500 at step 10 to 0.800 at the end: "
-        "fewer epochs may do better.",
         "3 of 100 training rows were dropped as too long.",
         "2 of 100 training rows were dropped, since truncation made their two answers equal.",
     ]
@@ -55,7 +49,7 @@ def test_each_concern_names_its_numbers() -> None:
 def test_a_sentence_names_six_labels_at_most() -> None:
     untrained = {"intent": {f"label_{letter}": 1 for letter in "abcdefgh"}}
     prepared = {**PREPARED, "unlearnt_labels": untrained}
-    assert concerns.list_concerns(make_results((0.1, 1, 1)), [], TRAINED, prepared) == [
+    assert concerns.list_concerns(make_results((0.1, 1, 1)), TRAINED, prepared) == [
         "In no training record of intent: label a, label b, label c, label d, label e, label f "
         "and 2 more."
     ]

@@ -17,14 +17,19 @@ BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)}")
 
 CURVES = {"roc": [[0, 0], [0.1, 0.8], [1, 1]], "reliability": [[0.4, 0.5, 3], [0.9, 0.8, 7]]}
-WIDTHS = (360, 800, 1440)
+VIEWS = ((360, "light"), (800, "dark"), (1440, "light"))
+"""Widths and colour schemes; each colour is the same at every width."""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Address of a page with every kind of chart."""
+    """Address of a page with every kind of chart and a long label."""
     root = tmp_path_factory.mktemp("browsed")
     write_inputs(root)
+    card = root / "data/prepared/card.json"
+    prepared = json.loads(card.read_text("utf-8"))
+    prepared["labels"]["intent"]["a_long_label" * 30] = 3
+    card.write_text(json.dumps(prepared), encoding="utf-8")
     assert run_evaluate(root).returncode == 0
     path = root / "reports/details.json"
     details = json.loads(path.read_text("utf-8"))
@@ -46,26 +51,32 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-def open_page(browser: Any, address: str, errors: list[str], **options: Any) -> Any:
-    """Open the page; `errors` gets each console message, script error and further request."""
-    page = browser.new_context(**options).new_page()
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: errors.append(request.url))
-    page.goto(address)
-    assert errors == [address], "the page itself is the only request"
-    errors.clear()
+@pytest.fixture(scope="module")
+def events() -> list[str]:
+    """Every console message, script error and request of the page."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, events: list[str]) -> Any:
+    """One page for all tests."""
+    page = browser.new_page()
+    page.on("console", lambda message: events.append(message.text))
+    page.on("pageerror", lambda error: events.append(str(error)))
+    page.on("request", lambda request: events.append(request.url))
     return page
 
 
 @pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Any]:
-    """The page at the width of a laptop; a test that uses it may log nothing."""
-    errors: list[str] = []
-    page = open_page(browser, address, errors, viewport={"width": 1440, "height": 900})
-    yield page
-    page.context.close()
-    assert errors == []
+def page(opened: Any, address: str, events: list[str]) -> Iterator[Any]:
+    """The page as first opened, at the width of a laptop; it logs and requests nothing."""
+    opened.set_viewport_size({"width": 1440, "height": 900})
+    opened.emulate_media(color_scheme="light")
+    opened.goto(address)
+    opened.evaluate("localStorage.clear()")
+    opened.reload()
+    yield opened
+    assert {*events} == {address}, "the page itself is the only request"
 
 
 def test_the_switch_changes_every_text_to_chinese_and_back(page: Any) -> None:
@@ -83,22 +94,22 @@ def test_the_switch_changes_every_text_to_chinese_and_back(page: Any) -> None:
 
 
 def test_without_javascript_the_page_is_in_english(browser: Any, address: str) -> None:
-    page = open_page(browser, address, [], java_script_enabled=False)
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(address)
     assert page.locator("#results-heading").inner_text() == "Results"
     assert not page.locator(".switches").is_visible()
     assert not page.locator(".filters").is_visible()
     assert page.locator("details.example").first.is_visible()
-    page.context.close()
+    page.close()
 
 
-def test_the_theme_follows_the_system_until_it_is_switched(browser: Any, address: str) -> None:
-    page = open_page(browser, address, [], color_scheme="dark")
+def test_the_theme_follows_the_system_until_it_is_switched(page: Any) -> None:
+    page.emulate_media(color_scheme="dark")
     read = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(read)
     page.get_by_role("button", name="Light").click()
     light = page.evaluate(read)
     assert (dark, light) == ("rgb(21, 24, 27)", "rgb(253, 253, 251)")
-    page.context.close()
 
 
 def test_examples_are_filtered_by_outcome_suite_and_text(page: Any) -> None:
@@ -139,28 +150,32 @@ def test_the_page_prints_with_all_examples_open(page: Any) -> None:
     assert pdf.startswith(b"%PDF-")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details.example:not([open])").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("details:not([open]):visible").count() == 0, "nothing to click on paper"
+    page.emulate_media(media="screen")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details.example:not([open])").count() > 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_is_accessible_at_every_width(
-    browser: Any, address: str, width: int, scheme: str
-) -> None:
+def test_the_page_is_accessible_at_every_width(page: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    errors: list[str] = []
-    viewport = {"width": width, "height": 900}
-    page = open_page(browser, address, errors, viewport=viewport, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") == width
     page.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
-    violations = Axe().run(page).response["violations"]
-    serious = [v for v in violations if v["impact"] in ("serious", "critical")]
-    nodes = [node["target"] for violation in serious for node in violation["nodes"]]
-    assert serious == [], nodes
-    assert errors == []
-    page.context.close()
+    for width, scheme in VIEWS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        violations = Axe().run(page).response["violations"]
+        serious = [v for v in violations if v["impact"] in ("serious", "critical")]
+        nodes = [node["target"] for violation in serious for node in violation["nodes"]]
+        assert serious == [], (width, scheme, nodes)
+
+
+def test_text_from_right_to_left_is_shown_so(page: Any) -> None:
+    answer = page.locator(".answers p").first
+    for text, direction in (("Hello!", "ltr"), ("مرحبا!", "rtl")):
+        answer.evaluate("(element, text) => { element.textContent = text }", text)
+        assert answer.evaluate("element => getComputedStyle(element).direction") == direction
 
 
 def test_ids_are_unique_and_every_reference_has_its_target(page: Any) -> None:

@@ -384,8 +384,8 @@ def test_leaks_domains_and_few_shot_suites_are_measured(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     page = (tmp_path / "reports/index.html").read_text()
     headings = ["Few-shot baseline", "In and out of the domain", "Leaks"]
-    assert all(f"<h2>{heading}</h2>" in page for heading in headings)
-    assert "<h2>Entities</h2>" not in page
+    assert all(f'<h3><span lang="en">{heading}</span>' in page for heading in headings)
+    assert '<h3><span lang="en">Entities</span>' not in page
     card = (tmp_path / "reports/model-card.md").read_text()
     assert "- Intent-2-shot: with examples in the prompt the base reaches 25.0% accuracy" in card
 

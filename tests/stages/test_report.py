@@ -94,7 +94,7 @@ def test_the_model_card_has_results_gates_and_concerns(reports: Path) -> None:
     assert likelihood in strip_intervals(card)
     assert "- Passed: merged: intent accuracy at least 70.0%; measured 75.0%" in card
     assert card.count("- FAILED: ") == 1
-    assert "previous commit" not in card, "only `make gates` decides this gate"
+    assert "previous commit" not in card, "only `make review` decides this gate"
     assert "- Intent has only 4 test records" in card
     assert "| refusal | 0 | 0 | 0 | 77 |" in card
     assert "| train.learning" not in card and "| learning_rate | 0.0015 |" in card
@@ -185,7 +185,7 @@ def test_all_text_from_data_and_models_is_escaped(reports: Path, page: str) -> N
     for context in (
         "<title>Model ",
         "cancel ",
-        "<p>",
+        '<p dir="auto">',
         "training record of intent: ",
         "in the labels of intent: ",
         "the the\ufffd",
@@ -317,7 +317,7 @@ def test_results_are_shown_if_the_main_metric_is_undefined_for_the_base(tmp_path
     headline = "<h1>Tuning brings price mean absolute error to 0.333; 4-bit costs 1.79 and"
     assert headline in read_english(page)
     results = read_text(read_section(page, "results"))
-    assert "price 4 test records mean absolute error 0.333" in results
+    assert "price 4 test records mean absolute error lower is better 0.333" in results
     slices = read_text(read_section(page, "slices"))
     assert "language en 3 0.500 2.50" in slices
     card = (tmp_path / "reports/model-card.md").read_text("utf-8")

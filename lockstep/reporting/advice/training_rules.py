@@ -11,7 +11,7 @@ from lockstep.reporting.metric_texts import name_subject
 from lockstep.reporting.split_gaps import GapRow, list_gaps
 from lockstep.reporting.texts import Text, capitalize
 from lockstep.statistics.confidence_intervals import CONFIDENCE
-from lockstep.statistics.split_gap import TRAIN
+from lockstep.statistics.split_gap import TRAIN, VALIDATION
 
 MAX_RISE = 0.05
 """Rise of the validation loss over its minimum from which training went on for too long: the
@@ -156,7 +156,9 @@ def advise_on_length(run: RunResults) -> Iterator[Advice]:
 
 def _advise_on_gap(row: GapRow) -> Advice:
     subject = name_subject(row.task, row.name)
-    train, other = (row.display.format(row.splits[split]["metric"]) for split in [*row.splits][:2])
+    train, other = (
+        row.display.format(row.splits[split]["metric"]) for split in (TRAIN, VALIDATION)
+    )
     return Advice(
         rule="gap_to_validation",
         area=TRAINING,

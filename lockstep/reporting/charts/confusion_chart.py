@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.patches import Rectangle
 
 from lockstep.metrics.metric_display import spell_out
-from lockstep.reporting.charts.drawing import ACCENT, INK, Chart, Drawing
+from lockstep.reporting.charts.drawing import ACCENT, INK, Chart, Drawing, measure_width, shorten
 from lockstep.reporting.metric_texts import name_task
 from lockstep.reporting.texts import say
 
@@ -17,6 +17,10 @@ SIZE = (3.0, 6.4)
 """Minimum and maximum height in inches."""
 LABEL_HEIGHT = 0.24
 """Height of a label in inches."""
+LETTER = 0.075
+"""Width of a letter in inches; labels stand upright below the chart."""
+MARGIN = 0.6
+"""Height of the axis's title and of the paddings in inches."""
 
 Confusion = dict[str, dict[str, int]]
 """Reference -> prediction -> number of records."""
@@ -26,7 +30,9 @@ def draw_confusion_chart(task: str, confusion: Confusion) -> Chart:
     """Draw the confusion matrix of the merged variant."""
     references = sorted(confusion)
     predictions = references + list_unexpected_labels(confusion)
-    height = min(max(LABEL_HEIGHT * len(predictions) + 1.5, SIZE[0]), SIZE[1])
+    longest = max(measure_width(shorten(spell_out(label))) for label in predictions)
+    height = LABEL_HEIGHT * len(predictions) + LETTER * longest + MARGIN
+    height = min(max(height, SIZE[0]), SIZE[1])
     name = f"confusion-{task}"
     drawing = Drawing(name, height)
     axes = drawing.axes[0]

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import matplotlib
@@ -58,6 +59,8 @@ STYLE: dict[Any, Any] = {
 }
 WIDTH = 5.2
 """Width of a chart in inches; its words stay legible on a phone."""
+MAX_LABEL = 36
+"""Maximum width of a label in Latin letters; longer ones leave no room for the chart."""
 UNITS = 72
 """Units of the view box in an inch."""
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
@@ -139,7 +142,11 @@ class Drawing:
             axes.tick_params(length=0)
 
     def label(self, text: str) -> str:
-        """Return the placeholder of a text, about as wide as the text in its longer language."""
+        """Return the placeholder of a text, about as wide as the text in its longer language.
+
+        A long text is shortened; the table of the chart has all of it.
+        """
+        text = shorten(text)
         self.texts.append(text)
         start = f"t{len(self.texts) - 1}_"
         width = max(map(measure_width, (text, str(get_chinese(text)))))
@@ -167,6 +174,16 @@ class Drawing:
             english, chinese = escape(text.en), escape(text.zh)
             return f'<tspan lang="en">{english}</tspan><tspan lang="zh">{chinese}</tspan>'
         return str(escape(text))
+
+
+def shorten(text: str) -> str:
+    """Return a text, or the beginning of a text wider than MAX_LABEL, in each language."""
+    if isinstance(text, Text):
+        return Text(shorten(text.en), shorten(text.zh))
+    if measure_width(text) <= MAX_LABEL:
+        return text
+    widths = accumulate(measure_width(letter) for letter in text)
+    return text[: sum(width < MAX_LABEL for width in widths)].rstrip() + "…"
 
 
 def measure_width(text: str) -> int:

@@ -41,10 +41,17 @@ class IntervalRow:
 def draw_interval_chart(
     name: str, title: Text, note: Text, rows: Sequence[IntervalRow]
 ) -> Chart | None:
-    """Draw the rows, grouped; return None without rows."""
-    rows = rows[:MAX_ROWS]
+    """Draw the first MAX_ROWS rows, grouped; return None without rows."""
     if not rows:
         return None
+    if len(rows) > MAX_ROWS:
+        note = say(
+            "{note} Only the first {shown} of {count} rows are drawn.",
+            note=note,
+            shown=MAX_ROWS,
+            count=len(rows),
+        )
+    rows = rows[:MAX_ROWS]
     places, headings = _place_rows(rows)
     drawing = Drawing(name, ROW_HEIGHT * (len(rows) + len(headings)) + MARGIN)
     axes = drawing.axes[0]

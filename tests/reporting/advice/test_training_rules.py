@@ -70,7 +70,14 @@ def test_errors_on_training_records_ask_for_size_and_not_for_data() -> None:
 
 
 def test_a_proven_gap_asks_for_data_and_regularization() -> None:
-    assert list_rules(split_gaps=make_gap((0.95, 1.0), (0.1, 0.2))) == ["gap_to_validation"]
+    gap = make_gap((0.96, 1.0), (0.1, 0.2))
+    values = gap["merged"]["intent"]["accuracy"]
+    test = {"records": 300, "metric": 0.5, "interval": [0.4, 0.6]}
+    gap["merged"]["intent"]["accuracy"] = {"test": test, **values}  # details.json sorts its keys
+    [item] = advise(split_gaps=gap)
+    assert item.rule == "gap_to_validation"
+    assert "98.0% on training records, 83.0% on validation records" in item.finding.en
+    assert "训练数据 98.0%，验证数据 83.0%" in item.finding.zh
     assert list_rules(split_gaps=make_gap((0.95, 1.0), (-0.01, 0.2))) == []
 
 

@@ -30,6 +30,31 @@ def draw_confusion(label: str) -> Chart:
     return draw_confusion_chart("intent", {label: {label: 3, "other": 1}})
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_long_label_is_shortened_in_the_chart_and_whole_in_its_table() -> None:
+    label = "refund_" * 60
+    chart = draw_confusion(label)
+    assert "refund refund refund refund refund…" in chart.svg, "36 letters at most"
+    assert "refund refund refund refund refund r" not in chart.svg
+    assert chart.rows[0][0] == label
+
+
+def test_a_chart_says_how_many_of_its_rows_it_draws() -> None:
+    item = Measurement(share=0.5, interval=None, shown="50.0%", shown_interval="")
+    group = Text("intent", "intent")
+    rows = [
+        IntervalRow(group=group, title=Text(f"value {n}", ""), measurements={"merged": item})
+        for n in range(200)
+    ]
+    charts = [
+        draw_interval_chart("slices", group, Text("Shares.", "比例。"), rows[:count])
+        for count in (60, 200)
+    ]
+    assert [str(chart and chart.note) for chart in charts] == [
+        "Shares.", "Shares. Only the first 60 of 200 rows are drawn."
+    ]  # fmt: skip
+
+
 def test_a_drawing_has_the_page_s_colours_and_nothing_from_elsewhere() -> None:
     svg = draw_confusion("a").svg
     assert svg.startswith("<svg viewBox=") and svg.endswith("</svg>")
