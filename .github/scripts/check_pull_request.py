@@ -27,7 +27,7 @@ class Check:
     """One check of a pull request and its command."""
 
     name: str
-    """What is checked, as the comment calls it."""
+    """Subject of the check, as the comment calls it."""
     command: tuple[str, ...]
     is_review: bool = False
     """Whether the command's stdout is the review in Markdown."""

@@ -50,6 +50,8 @@ class Run:
         run = event["workflow_run"]
         if run["event"] != "pull_request":
             raise RefusedError(f"the run was started by {run['event']}, not by a pull request")
+        if run["head_repository"] is None:
+            raise RefusedError("the repository of the branch no longer exists")
         repository = run["head_repository"]["full_name"]
         return cls(run["head_sha"], run["head_branch"], repository, run["html_url"])
 
@@ -80,6 +82,8 @@ class Api:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise RefusedError(f"{method} {path}: {error.code} {error.reason}") from None
+        except OSError as error:
+            raise RefusedError(f"{method} {path}: no answer ({error})") from None
 
     def list_pull_requests(self, run: Run) -> list[int]:
         """Return the open pull requests whose newest commit is the one that ran."""

@@ -75,7 +75,7 @@ def collect_values(
     log: Sequence[dict[str, Any]],
     settings: Metrics,
 ) -> dict[str, Any]:
-    """Return the values of both templates.
+    """Return the values of the templates.
 
     `summaries` are the other stages' own summaries by folder, `log` is the training log and
     `settings` are the parameters of the stage.

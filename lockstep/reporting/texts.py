@@ -6,7 +6,6 @@ The Chinese translations are in chinese.json, by the English message.
 import json
 from functools import cache
 from pathlib import Path
-from string import Formatter
 
 CATALOG = Path(__file__).parent / "chinese.json"
 """English message -> Chinese message, with the same {fields}."""
@@ -74,8 +73,3 @@ def read_catalog() -> dict[str, str]:
     """Read chinese.json."""
     catalog: dict[str, str] = json.loads(CATALOG.read_text(encoding="utf-8"))
     return catalog
-
-
-def list_fields(message: str) -> set[str]:
-    """Return the names of the {fields} of a message."""
-    return {name for _, name, _, _ in Formatter().parse(message) if name is not None}

@@ -151,6 +151,8 @@ def _compare_prepared(
                 rows.append(compare_rows(split, before, after))
     except UserError as error:
         return [], error.message
+    except (KeyError, TypeError, ValueError) as error:  # other code may have written the base
+        return [], f"{path} has other fields than here ({type(error).__name__}: {error})"
     return [row for row in rows if row.added or row.removed or row.relabelled], ""
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from lockstep.errors import UserError
 from lockstep.review import changed_data, changed_inputs, decision, flipped_answers, run_costs
+from lockstep.review.changed_results import RESULTS
 from lockstep.review.metric_comparison import MetricChange, Results, compare_metrics
-from lockstep.review.snapshot import RESULTS, Snapshot, find_base, resolve
+from lockstep.review.snapshot import Snapshot, find_base, resolve
 from lockstep.statistics.gates import GateOutcome
 from lockstep.statistics.record_scores import StoredScores, read_scores
 from lockstep.verify.clone import run_git

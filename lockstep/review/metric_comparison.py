@@ -7,6 +7,7 @@ from statistics import NormalDist
 from typing import Any, TypeGuard
 
 from lockstep import multiple_testing
+from lockstep.metrics.aggregation import Metric
 from lockstep.metrics.metric_display import describe_metric, sort_metrics
 from lockstep.metrics.registry import LIKELIHOOD_METRICS
 from lockstep.metrics.suite_metrics import PERPLEXITY
@@ -15,7 +16,7 @@ from lockstep.statistics import confidence_intervals, paired_tests
 from lockstep.statistics.confidence_intervals import CONFIDENCE, Interval
 from lockstep.statistics.details import Metrics, get_suites
 from lockstep.statistics.paired_tests import Difference
-from lockstep.statistics.record_scores import ScoredRecord, StoredScores, StoredSuite
+from lockstep.statistics.record_scores import ScoredRecord, StoredScores
 
 SHIPPED = "quantized"
 """Variant that ships; the main metrics of its suites decide the verdict."""
@@ -109,7 +110,11 @@ def _compare_suite(
 ) -> Iterator[MetricChange]:
     before, after = pair_records(base.scores, this.scores, variant, suite)
     stored = this.scores.suites.get(suite)
-    paired = _compare_records(before, after, stored, seed) if stored and before else {}
+    paired = {}
+    if stored and before:  # a metric of this side alone has no values of the base's records
+        known = base.scores.suites[suite].metrics
+        metrics = {name: metric for name, metric in stored.metrics.items() if name in known}
+        paired = _compare_records(before, after, metrics, seed)
     old, old_intervals, _ = get_overall(base.details, variant, suite)
     new, new_intervals, records = get_overall(this.details, variant, suite)
     names = sort_metrics({*old, *new})
@@ -132,7 +137,10 @@ def _compare_suite(
 
 
 def _compare_records(
-    before: Sequence[ScoredRecord], after: Sequence[ScoredRecord], stored: StoredSuite, seed: int
+    before: Sequence[ScoredRecord],
+    after: Sequence[ScoredRecord],
+    metrics: Mapping[str, Metric],
+    seed: int,
 ) -> dict[str, tuple[tuple[float | None, float | None], Difference]]:
     """Return {metric: (values of both sides, difference)}; equal answers need no test."""
     if list(before) == list(after):
@@ -140,14 +148,11 @@ def _compare_records(
             records=len(after), value=0.0, interval=Interval(0.0, 0.0), p=1.0, p_adjusted=1.0,
             detectable=None,
         )  # fmt: skip
-        differences: Mapping[str, Difference] = dict.fromkeys(stored.metrics, none)
+        differences: Mapping[str, Difference] = dict.fromkeys(metrics, none)
     else:
-        differences = paired_tests.compute_differences(stored.metrics, before, after, seed)
+        differences = paired_tests.compute_differences(metrics, before, after, seed)
     return {
-        name: (
-            (stored.metrics[name].compute(before), stored.metrics[name].compute(after)),
-            difference,
-        )
+        name: ((metrics[name].compute(before), metrics[name].compute(after)), difference)
         for name, difference in differences.items()
     }
 

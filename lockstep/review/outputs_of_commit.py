@@ -1,5 +1,6 @@
 """Read a stage's output at a commit from the workspace, DVC's cache or the remote."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -18,17 +19,16 @@ def open_output(side: Snapshot, path: str) -> Iterator[IO[str]]:
             yield file
         return
     import dvc.api
-    from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
     try:
-        with dvc.api.open(path, repo=str(side.root), rev=side.commit, encoding="utf-8") as stream:
-            yield stream
+        text = dvc.api.read(path, repo=str(side.root), rev=side.commit, encoding="utf-8")
     except (DataIndexDirError, FileNotFoundError):
         raise UserError(f"{path} of {side.name} is in no cache or remote") from None
-    except DvcException as error:
+    except Exception as error:  # of any class: a remote may lack its package or credentials
         reason = " ".join(str(error).split())[:120]
         raise UserError(f"{path} of {side.name}: DVC cannot read it ({reason})") from None
+    yield io.StringIO(text)
 
 
 def read_predictions(side: Snapshot, variant: str) -> dict[str, Prediction]:

@@ -13,9 +13,6 @@ from ruamel.yaml import YAML, YAMLError
 from lockstep.errors import UserError
 from lockstep.verify.clone import run_git
 
-RESULTS = ("dvc.lock", "reports")
-"""Files that the stages write and git tracks."""
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -151,9 +148,11 @@ def _has_commit(root: Path, name: str) -> bool:
 
 
 def _describe_missing(root: Path, name: str) -> str:
+    remote, _, branch = name.partition("/")
+    if branch and remote in run_git(root, "remote").split():  # a clone may fetch one branch alone
+        deepen = "--unshallow " if is_shallow(root) else ""
+        command = f"git fetch {deepen}{remote} +{branch}:refs/remotes/{name}"
+        return f"{name}: no such commit here; run `{command}`"
     if is_shallow(root):
         return f"{name}: not in this shallow clone; run `git fetch --unshallow --all`"
-    remote, _, branch = name.partition("/")
-    if branch and remote in run_git(root, "remote").split():
-        return f"{name}: no such commit here; run `git fetch {remote} {branch}`"
     return f"{name}: no such commit; name a branch, a tag or a hash by BASE=…"

@@ -3,7 +3,7 @@
 import html
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from lockstep.cli.leftovers import describe_leftovers
@@ -26,18 +26,6 @@ def unescape_markdown(line: str) -> str:
     text = re.sub(r"(?<!\\)\*\*", "", line)
     text = html.unescape(re.sub(r"\\([\\`*_\[\]|~])", r"\1", text))
     return "".join(char for char in text if char.isprintable())
-
-
-def align_columns(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
-    """Align cells in columns: the first `texts` columns to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if index < texts else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
 
 
 def main(reports: Path) -> None:

@@ -7,6 +7,7 @@ answer and the summands of their metrics (metrics/aggregation). A metric whose s
 than MAX_COLUMNS, or that needs the scores of all options, is left out.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class ScoredRecord(Prediction):
     score: float = 0.0
     """Score of the answer, from 0 to 1."""
     summands: dict[str, list[float]] = field(default_factory=dict)
-    """First metric of those that share their summands -> the summands of this record."""
+    """Metric -> the summands of this record."""
 
 
 class StoredSuite(NamedTuple):
@@ -225,17 +226,16 @@ def _list_stored_metrics(header: dict[str, Any]) -> dict[str, Metric]:
     is_likelihood = header["task"] == PERPLEXITY
     known = LIKELIHOOD_METRICS if is_likelihood else get_metrics(header["form"], {})
     metrics: dict[str, Metric] = {}
-    for shared, names in header["metrics"].items():
-        for name in names:
-            metric = known.get(name)
-            if isinstance(metric, SumMetric):
-                kind = ShareMetric if isinstance(metric, ShareMetric) else SumMetric
-                metrics[name] = kind(partial(_get_summands, shared), metric.from_sums)
+    for name in itertools.chain.from_iterable(header["metrics"].values()):
+        metric = known.get(name)
+        if isinstance(metric, SumMetric):
+            kind = ShareMetric if isinstance(metric, ShareMetric) else SumMetric
+            metrics[name] = kind(partial(_get_summands, name), metric.from_sums)
     return metrics
 
 
-def _get_summands(shared: str, records: Sequence[Prediction]) -> Numbers:
-    return np.array([r.summands[shared] for r in records if isinstance(r, ScoredRecord)])
+def _get_summands(metric: str, records: Sequence[Prediction]) -> Numbers:
+    return np.array([r.summands[metric] for r in records if isinstance(r, ScoredRecord)])
 
 
 def _parse_label(header: dict[str, Any], values: dict[str, Any], variant: str) -> ScoredRecord:
@@ -251,10 +251,11 @@ def _parse_label(header: dict[str, Any], values: dict[str, Any], variant: str) -
 
 def _parse_summands(header: dict[str, Any], values: dict[str, Any], variant: str) -> ScoredRecord:
     summands: dict[str, list[float]] = {}
-    for shared in header["metrics"]:
-        summands[shared] = []
-        while (column := f"{variant} {shared} {len(summands[shared])}") in values:
-            summands[shared].append(values[column])
+    for shared, names in header["metrics"].items():
+        row: list[float] = []
+        while (column := f"{variant} {shared} {len(row)}") in values:
+            row.append(values[column])
+        summands |= dict.fromkeys(names, row)
     return ScoredRecord(
         **_build_base(header, values),
         reference="",

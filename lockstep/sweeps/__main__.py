@@ -110,6 +110,7 @@ def run_curve(fractions: str, options: Options) -> None:
 @add_sweep_options
 def run_seeds(number: int, options: Options) -> None:
     """Run the same setting with several seeds, from that of params.yaml on."""
+    check_parameters()
     seeds = grid.build_seeds(read_seed(), number)
     run_sweep(f"{number} seeds", "N", [seeds], options)
 
@@ -130,6 +131,7 @@ def run_bases(models: str, options: Options) -> None:
               help="File to write the same numbers to, as JSON.")  # fmt: skip
 def show_runs(commits: int, suite: str | None, out: Path | None) -> None:
     """Show the results of this commit, of all experiments on it and of the workspace."""
+    check_parameters()
     runs, left_out = experiments.collect_runs(commits)
     summary = run_summary.summarize_runs(runs, left_out, suite, choose_suite(params.parse()))
     show_summary("All runs", summary)

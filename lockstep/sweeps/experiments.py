@@ -21,9 +21,6 @@ FOLD = "prepare.split.fold"
 SEED = "seed"
 
 METRICS_FILE = "reports/metrics.json"
-DETAILS_FILE = "reports/details.json"
-TRAIN_TIMINGS = "reports/timings/train.json"
-TRAIN_PROVENANCE = "reports/provenance/train.json"
 PREDICTIONS = "data/predicted/{}"
 """Output of `predict` for a variant, from which its metrics are computed."""
 METRIC_INPUTS = (
@@ -292,32 +289,3 @@ def read_file(revision: str, path: str) -> str | None:
         return run_git(Path(), "show", f"{revision}:./{path}")
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
-
-
-def read_details(run: Run) -> Mapping[str, Any]:
-    """Return the details of the run's variant, with the intervals over its test records."""
-    text = read_file(run.revision, DETAILS_FILE)
-    details: Mapping[str, Any] = json.loads(text).get(run.variant, {}) if text else {}
-    return details
-
-
-def read_train_seconds(run: Run) -> float | None:
-    """Return how long the run trained; None if it resumed, or took over an earlier run's result.
-
-    A stage that DVC restores from its cache leaves the timings of the commit before as they are.
-    """
-    timings = read_file(run.revision, TRAIN_TIMINGS)
-    if timings is None:
-        return None
-    before = "HEAD" if run.revision == WORKSPACE else f"{run.revision}^"
-    provenance = [read_file(revision, TRAIN_PROVENANCE) for revision in (run.revision, before)]
-    if provenance[0] == provenance[1] and _read_train(run.revision) != _read_train(before):
-        return None
-    values = json.loads(timings)
-    return None if "resumed_from_step" in values else float(values["seconds"])
-
-
-def _read_train(revision: str) -> Any:
-    """Return the outputs of `train` in the lock of a commit; None if it has no lock."""
-    lock = read_file(revision, "dvc.lock")
-    return parse_lock(lock).get("train", {}).get("outs") if lock else None

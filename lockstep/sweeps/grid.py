@@ -77,7 +77,9 @@ def build_folds(folds: int) -> Axis:
 
 def build_fractions(text: str) -> Axis:
     """Return an axis with shares of the training records, from `0.1,0.3,1`."""
-    (axis,) = parse_grid(f"{FRACTION}={text}")
+    axis, *others = parse_grid(f"{FRACTION}={text}")
+    if others:
+        raise UserError(f"FRACTIONS: {text!r}: write shares separated by commas, such as 0.1,0.3,1")
     return [(name, {FRACTION: _to_float(changes[FRACTION])}) for name, changes in axis]
 
 
@@ -176,7 +178,7 @@ def _parse_value(text: str) -> Value | None:
     """Return the value that a YAML 1.2 text spells; None if it is no YAML."""
     try:
         return Value(YAML(typ="safe", pure=True).load(text), text)
-    except YAMLError:
+    except (YAMLError, ValueError, IndexError):  # ValueError: a date such as 2024-13-45
         return None
 
 

@@ -13,7 +13,6 @@ from lockstep.metrics.metric_display import (
     format_bytes,
     spell_out,
 )
-from lockstep.review.terminal_summary import align_columns
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.sweeps import cross_validation, learning_curves
 from lockstep.sweeps.cross_validation import FoldSummary
@@ -255,6 +254,18 @@ def format_interval(interval: Interval | None, display: MetricDisplay) -> str:
     if interval is None:
         return MISSING
     return f"{display.format(interval.low)} to {display.format(interval.high)}"
+
+
+def align_columns(lines: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """Align cells in columns: the first `texts` columns to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index < texts else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
 
 
 def list_losses(run: Run) -> dict[str, object]:

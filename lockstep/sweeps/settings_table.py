@@ -1,5 +1,6 @@
 """Compare the settings of a sweep: metrics with intervals, size and time, best and Pareto front."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from lockstep.errors import UserError
 from lockstep.metrics.metric_display import spell_out
 from lockstep.statistics.confidence_intervals import Interval, compute_mean_interval
 from lockstep.sweeps.cross_validation import estimate_spread
-from lockstep.sweeps.experiments import FOLD, SEED, Run, read_details, read_train_seconds
+from lockstep.sweeps.experiments import FOLD, SEED, WORKSPACE, Run, read_file
 from lockstep.sweeps.run_groups import (
     PERPLEXITY,
     collect_merged_values,
@@ -20,7 +21,11 @@ from lockstep.sweeps.run_groups import (
     label_groups,
     list_main_metrics,
 )
+from lockstep.verify.clone import parse_lock
 
+DETAILS_FILE = "reports/details.json"
+TRAIN_TIMINGS = "reports/timings/train.json"
+TRAIN_PROVENANCE = "reports/provenance/train.json"
 VARIED = (FOLD, SEED)
 """Inputs in which the runs of one row may differ."""
 BASE = "base."
@@ -224,3 +229,32 @@ def describe_decision(comparison: Comparison) -> list[str]:
     if comparison.smallest is not None:
         lines.append(f"Smallest that is not shown to be worse: {comparison.smallest.label}.")
     return lines
+
+
+def read_details(run: Run) -> Mapping[str, Any]:
+    """Return the details of the run's variant, with the intervals over its test records."""
+    text = read_file(run.revision, DETAILS_FILE)
+    details: Mapping[str, Any] = json.loads(text).get(run.variant, {}) if text else {}
+    return details
+
+
+def read_train_seconds(run: Run) -> float | None:
+    """Return how long the run trained; None if it resumed, or took over an earlier run's result.
+
+    A stage that DVC restores from its cache leaves the timings of the commit before as they are.
+    """
+    timings = read_file(run.revision, TRAIN_TIMINGS)
+    if timings is None:
+        return None
+    before = "HEAD" if run.revision == WORKSPACE else f"{run.revision}^"
+    provenance = [read_file(revision, TRAIN_PROVENANCE) for revision in (run.revision, before)]
+    if provenance[0] == provenance[1] and _read_train(run.revision) != _read_train(before):
+        return None
+    values = json.loads(timings)
+    return None if "resumed_from_step" in values else float(values["seconds"])
+
+
+def _read_train(revision: str) -> Any:
+    """Return the outputs of `train` in the lock of a commit; None if it has no lock."""
+    lock = read_file(revision, "dvc.lock")
+    return parse_lock(lock).get("train", {}).get("outs") if lock else None

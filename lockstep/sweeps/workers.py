@@ -48,7 +48,10 @@ def list_slots(gpus: str | None, number: int | None) -> list[Slot]:
     CPU by default.
     """
     if gpus and number is not None:
-        raise UserError("GPUS and N: set only one; each GPU has one worker, N is for the CPU")
+        raise UserError(
+            "GPUS and a number of workers: set only one; each GPU has one worker, the number is "
+            "for the CPU"
+        )
     names = [name.strip() for name in (gpus or "").split(",") if name.strip()]
     if gpus is None and number is None:
         names = device_lock.list_visible_devices()
@@ -56,12 +59,24 @@ def list_slots(gpus: str | None, number: int | None) -> list[Slot]:
     devices = [device_lock.list_visible_devices({"CUDA_VISIBLE_DEVICES": g}) for g in groups]
     if len({device for group in devices for device in group}) < sum(map(len, devices)):
         raise UserError(f"GPUS: {gpus}: name each GPU once")
+    _check_devices([device for group in devices for device in group])
     slots = [
         Slot(f"worker-{'-'.join(group)}", visible)
         for group, visible in zip(devices, groups, strict=True)
     ]
     root = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]
     return slots or [Slot(f"CPU-{place + 1}-{root}", "") for place in range(number or 1)]
+
+
+def _check_devices(devices: Sequence[str]) -> None:
+    """Raise UserError if the machine lacks one of the GPUs, where a worker would use the CPU.
+
+    Without nvidia-smi nothing is known; it lists no part of a divided GPU (MIG).
+    """
+    known = device_lock.list_visible_devices({})
+    unknown = [name for name in devices if name not in known and not name.startswith("MIG-")]
+    if known and unknown:
+        raise UserError(f"GPUS: {', '.join(unknown)}: no such GPU; `nvidia-smi -L` lists them")
 
 
 def start_workers(slots: Sequence[Slot]) -> list[Slot]:

@@ -1,5 +1,6 @@
 """The files for clusters and containers are valid, and name what exists."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import REPOSITORY
+from tests.dvc_projects import commit, run_git
 
 CLUSTER = REPOSITORY / "cluster"
 
@@ -37,6 +39,30 @@ def test_skypilot_accepts_its_file():
     assert "cluster/experiment.sh" in task.run
     for script in (task.setup, task.run):
         subprocess.run(["bash", "-n", "-c", script], check=True)
+
+
+@pytest.mark.parametrize("name", ["experiment.k8s.yaml", "skypilot.yaml"])
+def test_a_clone_that_is_there_follows_the_branch_or_stops(name: str, tmp_path: Path):
+    lines = (CLUSTER / name).read_text().splitlines()
+    first = next(place for place, line in enumerate(lines) if "[ -d lockstep ]" in line)
+    last = next(place for place, line in enumerate(lines) if "git checkout" in line)
+    script = "\n".join(["set -e", *lines[first : last + 1], "git log -1 --format=%s"])
+    origin = tmp_path / "origin"
+    run_git(tmp_path, "init", "--quiet", "--initial-branch=main", str(origin))
+
+    def run(revision: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, "REPOSITORY": str(origin), "REVISION": revision}
+        return subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=variables, capture_output=True, text=True
+        )
+
+    for subject in ("first", "second"):
+        (origin / "file").write_text(subject)
+        commit(origin, subject)
+        assert run("main").stdout == f"{subject}\n"
+    assert run(run_git(origin, "rev-parse", "main~1").strip()).stdout == "first\n"
+    origin.rename(tmp_path / "gone")
+    assert run("main").returncode != 0, "it must not run what it fetched before"
 
 
 @pytest.mark.parametrize("name", ["experiment.slurm", "experiment.k8s.yaml", "skypilot.yaml"])

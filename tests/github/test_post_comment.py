@@ -182,6 +182,14 @@ def test_a_token_without_rights_is_reported(post: Post) -> None:
     assert "401" in process.stderr and "wrong" not in process.stderr
 
 
+def test_a_server_that_does_not_answer_is_one_line(post: Post, server: GitHub) -> None:
+    server.shutdown()
+    server.server_close()
+    process = post()
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: GET pulls?") and process.stderr.count("\n") == 1
+
+
 def test_a_run_that_no_pull_request_started_is_refused(post: Post, server: GitHub) -> None:
     process = post(started_by="push")
     assert process.returncode == 1 and not server.requests

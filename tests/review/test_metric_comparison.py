@@ -1,5 +1,7 @@
 """p-values of a review are corrected for the metrics that can be significant."""
 
+import json
+
 import pytest
 
 from lockstep.review.metric_comparison import MetricChange, Results, compare_metrics
@@ -42,3 +44,42 @@ def test_records_that_one_side_lacks_are_left_out() -> None:
     change = compare(make_scores(a=[0] * 8 + [1] * 4), make_scores(a=[1] * 10))["a"]
     assert change.difference and change.difference.records == 10
     assert (change.base, change.this) == (0.2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("base", "this"),
+    [(["token_f1"], ["token_f1", "rouge_l"]), (["rouge_l", "token_f1"], ["token_f1"])],
+)
+def test_a_metric_of_one_side_alone_is_not_compared(base: list[str], this: list[str]) -> None:
+    def make_results(metrics: list[str]) -> Results:
+        columns = [f"quantized {name} {place}" for name in metrics for place in range(2)]
+        header = {
+            "task": "a", "form": "text", "metrics": {name: [name] for name in metrics},
+            "variants": ["quantized"], "columns": columns, "constants": {},
+        }  # fmt: skip
+        rows = [[str(n), *[n % 2, 1] * len(metrics)] for n in range(6)]
+        scores = read_scores("\n".join(map(json.dumps, [header, *rows])))
+        overall = dict.fromkeys(metrics, 0.5)
+        return Results({"quantized": {"a": {"overall": overall}}}, scores)
+
+    changes = compare_metrics(make_results(base), make_results(this), seed=0)
+    words = {change.metric: change.word for change in changes}
+    assert words == {"token_f1": "same", "rouge_l": "not compared"}
+
+
+def test_metrics_are_paired_whichever_of_them_gave_the_shared_summands_a_name() -> None:
+    def make_results(metrics: list[str]) -> Results:
+        header = {
+            "task": "a", "form": "json", "metrics": {metrics[0]: metrics},
+            "variants": ["quantized"], "constants": {},
+            "columns": [f"quantized {metrics[0]} {place}" for place in range(3)],
+        }  # fmt: skip
+        rows = [[str(n), n % 2, 1, 1] for n in range(6)]
+        scores = read_scores("\n".join(map(json.dumps, [header, *rows])))
+        return Results({"quantized": {"a": {"overall": dict.fromkeys(metrics, 0.5)}}}, scores)
+
+    base = make_results(["entity_f1", "entity_recall"])
+    changes = compare_metrics(base, make_results(["entity_recall", "entity_f1"]), seed=0)
+    assert {change.metric: change.word for change in changes} == {
+        "entity_f1": "same", "entity_recall": "same",
+    }  # fmt: skip

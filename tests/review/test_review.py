@@ -154,6 +154,18 @@ def test_a_shallow_clone_says_what_to_fetch_and_works_after_that(
     assert "- `reply` `0000000000000005`, score 1 → 0\n" in complete.stdout, "no texts, no cache"
 
 
+@pytest.mark.parametrize("depth", [("--depth", "1"), ()])
+def test_a_clone_of_one_branch_says_how_to_fetch_the_base(
+    repository: Path, tmp_path: Path, depth: tuple[str, ...]
+) -> None:
+    root = clone(repository, tmp_path, "worse", *depth, "--single-branch")
+    lacking = review(root, "origin/main")
+    command = re.search(r"`(git fetch [^`]*)`", lacking.stderr)
+    assert lacking.exit_code == 2 and command is not None
+    run_command(root, *command[1].split())
+    assert "Base: `origin/main`" in review(root, "origin/main").stdout
+
+
 def test_an_unknown_base_is_an_error_of_one_line(repository: Path) -> None:
     command = (sys.executable, "-m", "lockstep.review", "nowhere")
     result = run_command(repository, *command, check=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lockstep.review import terminal_summary
-from lockstep.review.terminal_summary import align_columns, select_top, unescape_markdown
+from lockstep.review.terminal_summary import select_top, unescape_markdown
 
 REPOSITORY = Path(__file__).parents[2]
 REPORT = """# Model
@@ -36,15 +36,6 @@ def test_the_top_ends_before_the_first_section_that_is_not_printed() -> None:
 def test_escapes_and_control_characters_are_not_printed() -> None:
     assert unescape_markdown(r"a\|b \*\*c\*\* &lt;d&gt; \[e\] it&#39;s") == "a|b **c** <d> [e] it's"
     assert unescape_markdown("red \x1b[31m text") == "red [31m text"
-
-
-def test_columns_are_aligned() -> None:
-    lines = [("", "base"), ("a long name", "1"), ("b", "100%")]
-    assert align_columns(lines, texts=1) == [
-        "             base",
-        "a long name     1",
-        "b            100%",
-    ]
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:

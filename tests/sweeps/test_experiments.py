@@ -1,7 +1,5 @@
 """Experiments are read from DVC with the inputs that determine their metrics."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,15 +8,10 @@ from lockstep.sweeps.experiments import (
     FOLD,
     FOLDS,
     FRACTION,
-    TRAIN_TIMINGS,
-    WORKSPACE,
-    Run,
-    RunMetrics,
     collect_inputs,
     find_outdated_stage,
     iterate_entries,
     parse_run,
-    read_train_seconds,
 )
 
 SPLIT = {"folds": 0, "fold": 0, "train_fraction": 0.5}
@@ -147,18 +140,3 @@ def test_the_workspace_comes_last_and_experiments_follow_their_commit() -> None:
     assert [(name, state) for name, state, _ in iterate_entries(listing)] == [
         ("main", "success"), ("tried", "failed"), ("1111111", "success"), ("workspace", "success"),
     ]  # fmt: skip
-
-
-def test_the_seconds_of_a_resumed_training_are_not_those_of_a_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    metrics = {"base": {}, "merged": {}, "data": {"train": 1, "test": 1}}
-    losses = {"loss": 1.0, "validation_loss": 1.0}
-    run = Run("a", {}, RunMetrics.model_validate({**metrics, "train": losses}), WORKSPACE)
-    timings = tmp_path / TRAIN_TIMINGS
-    timings.parent.mkdir(parents=True)
-    timings.write_text(json.dumps({"seconds": 20.5}))
-    assert read_train_seconds(run) == 20.5
-    timings.write_text(json.dumps({"seconds": 20.5, "resumed_from_step": 40}))
-    assert read_train_seconds(run) is None

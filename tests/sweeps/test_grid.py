@@ -49,6 +49,10 @@ def test_all_mistakes_of_a_grid_are_reported_at_once() -> None:
         grid.parse_grid("b=1 b=2")
     with pytest.raises(UserError, match="is empty"):
         grid.parse_grid(" ")
+    with pytest.raises(UserError, match="'2024-13-45' is not YAML"):
+        grid.parse_grid("seed=2024-13-45")
+    with pytest.raises(UserError, match=r"FRACTIONS: '0.1 seed=2'"):
+        grid.build_fractions("0.1 seed=2")
 
 
 @given(VALUES)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lockstep.sweeps.run_summary import align_columns
+
 REPOSITORY = Path(__file__).parents[2]
 STAGE = """
 import json, math, pathlib
@@ -167,3 +169,12 @@ def test_outside_a_repository_the_summary_is_an_error_of_one_line(tmp_path: Path
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "DVC lists no runs" in result.stderr and "root of the repository" in result.stderr
+
+
+def test_columns_are_aligned() -> None:
+    lines = [("", "base"), ("a long name", "1"), ("b", "100%")]
+    assert align_columns(lines, texts=1) == [
+        "             base",
+        "a long name     1",
+        "b            100%",
+    ]

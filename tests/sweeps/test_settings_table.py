@@ -1,5 +1,7 @@
 """The settings of a sweep are ordered, told apart by their intervals, and put on Pareto fronts."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +9,8 @@ import pytest
 from lockstep.errors import UserError
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.sweeps import settings_table
-from lockstep.sweeps.experiments import Run, RunMetrics
-from lockstep.sweeps.settings_table import Estimate, Row
+from lockstep.sweeps.experiments import WORKSPACE, Run, RunMetrics
+from lockstep.sweeps.settings_table import TRAIN_TIMINGS, Estimate, Row, read_train_seconds
 
 SPLIT = {"prepare.split.folds": 0, "prepare.split.fold": 0, "prepare.split.train_fraction": 1.0}
 
@@ -108,3 +110,18 @@ def test_a_base_is_called_by_its_name() -> None:
     run = Run(run.name, inputs, run.metrics)
     settings = {"base.id": "Qwen/Qwen3-0.6B", "base.revision": "0" * 40, "train.adapter.r": 8}
     assert settings_table.describe_settings(settings, run) == "base=Qwen3-0.6B, r=8"
+
+
+def test_the_seconds_of_a_resumed_training_are_not_those_of_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    metrics = {"base": {}, "merged": {}, "data": {"train": 1, "test": 1}}
+    losses = {"loss": 1.0, "validation_loss": 1.0}
+    run = Run("a", {}, RunMetrics.model_validate({**metrics, "train": losses}), WORKSPACE)
+    timings = tmp_path / TRAIN_TIMINGS
+    timings.parent.mkdir(parents=True)
+    timings.write_text(json.dumps({"seconds": 20.5}))
+    assert read_train_seconds(run) == 20.5
+    timings.write_text(json.dumps({"seconds": 20.5, "resumed_from_step": 40}))
+    assert read_train_seconds(run) is None

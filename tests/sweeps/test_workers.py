@@ -14,11 +14,12 @@ from tests.conftest import write_params
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with params.yaml, and locks of its own."""
+    """A folder with params.yaml, locks of its own, and no nvidia-smi."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
     write_params(tmp_path, {})
     return tmp_path
 
@@ -34,10 +35,7 @@ def test_each_gpu_or_group_of_gpus_has_a_slot() -> None:
         workers.list_slots("0", 2)
 
 
-def test_without_gpus_there_is_one_worker_on_the_cpu(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(workspace))  # without nvidia-smi
+def test_without_gpus_there_is_one_worker_on_the_cpu() -> None:
     assert [slot.device for slot in workers.list_slots(None, None)] == [""]
 
 
@@ -73,6 +71,8 @@ def test_clones_that_name_a_gpu_differently_mean_the_same_gpu(
     tool.write_text("#!/bin/sh\necho '0, GPU-aaaa-1111'\necho '1, GPU-bbbb-2222'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    with pytest.raises(UserError, match="GPUS: 7: no such GPU"):
+        workers.list_slots("1,7", None)
     (first,) = workers.list_slots("1", None)
     assert workers.list_slots("GPU-bbbb", None)[0].name == first.name
     assert [slot.name for slot in workers.list_slots(None, None)][1] == first.name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lockstep import multiple_testing
 from lockstep.metrics.metric_display import describe_metric
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.reporting.advice.advice_item import (
@@ -29,7 +30,7 @@ FACTS_FOUND = 0.8
 """Share of facts found in a long prompt below which retrieval augmentation would lose too much;
 our own choice. Models use the middle of a long prompt worst (Liu et al., Lost in the Middle, 2024).
 """
-FORMS_OF_4_BITS = ("nf4", "fp4", "gguf_q4_0", "gguf_q5_1", "pruned")
+SMALLER_FORMS = ("nf4", "fp4", "gguf_q4_0", "gguf_q5_1", "pruned")
 """Methods of quantize that have a form with more bits."""
 LARGER_FORMS = ("int8", "gguf_q8_0", "gguf_f16")
 """Methods of quantize that have a smaller form."""
@@ -106,7 +107,7 @@ def advise_on_domain(run: RunResults) -> Iterator[Advice]:
         display = describe_metric(gap["metric"])
         low, high = gap["interval"]
         is_worse = high < 0 if display.lower_is_better else low > 0
-        if gap["p_adjusted"] < 0.05 and is_worse:
+        if gap["p_adjusted"] < multiple_testing.LEVEL and is_worse:
             inside, outside = (
                 display.format(gap[domain]["value"]) for domain in (IN_DOMAIN, OUT_OF_DOMAIN)
             )
@@ -190,7 +191,7 @@ def advise_on_quantization(run: RunResults) -> Iterator[Advice]:
         and not metric.quantization.could_be_chance
         and metric.gain(metric.quantization).high < 0
     ]
-    if losses and method in FORMS_OF_4_BITS:
+    if losses and method in SMALLER_FORMS:
         metric = losses[0]
         yield _advise_on_loss(metric, method)
     elif method in LARGER_FORMS and metrics and not losses and all(map(_costs_little, metrics)):
@@ -203,8 +204,8 @@ def advise_on_quantization(run: RunResults) -> Iterator[Advice]:
             ),
             action=Text(
                 "Try a form of 4 bits (quantize.method: nf4 or gguf_q4_0), which takes half the "
-                "room.",
-                "可试 4 比特（quantize.method: nf4 或 gguf_q4_0），只占一半空间。",
+                "room or less.",
+                "可试 4 比特（quantize.method: nf4 或 gguf_q4_0），只占一半或更少的空间。",
             ),
         )
 

@@ -27,10 +27,8 @@ def draw_funnel_chart(prepared: Mapping[str, Any], children: int) -> Chart:
     drawing = Drawing(name, 0.3 * len(steps) + 0.4)
     axes = drawing.axes[0]
     for place, (_, count, start, is_dropped) in enumerate(steps):
-        look: dict[str, Any] = (
-            {"facecolor": "none", "edgecolor": BASE, "hatch": "////"} if is_dropped else {}
-        )
-        axes.barh(place, count, left=start, height=0.62, **(look or {"color": ACCENT}))
+        look: dict[str, Any] = HATCHED if is_dropped else {"color": ACCENT}
+        axes.barh(place, count, left=start, height=0.62, **look)
         axes.annotate(
             f"{count:,}", (start + count, place), xytext=(4, 0), textcoords="offset points",
             va="center", color=INK,

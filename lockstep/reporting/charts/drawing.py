@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lockstep.predictions import VARIANTS
+from lockstep.reporting.rendering import make_anchor
 from lockstep.reporting.texts import Text, get_chinese
 
 INK, SOFT, LINE = "#000001", "#000002", "#000003"
@@ -63,7 +64,8 @@ MAX_LABEL = 36
 UNITS = 72
 """Units of the view box in an inch."""
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_PLACEHOLDER = re.compile(r"\bt(\d+)_x*")
+_PLACEHOLDER = re.compile(r"(?<=>)t(\d+)_x*(?=<)")
+"""A whole text of the drawing; a name in an attribute may look like a placeholder, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ class Drawing:
 
     def __init__(self, name: str, *heights: float, width: float = WIDTH) -> None:
         """Create a figure with panels of these heights, one below the other, in inches."""
-        self.name = name
+        self.name = make_anchor(name)  # it may contain the name of a task, which is data
         self.texts: list[str] = []
         self.figure = Figure(figsize=(width, sum(heights)), dpi=UNITS, layout="constrained")
         rows = self.figure.subplots(

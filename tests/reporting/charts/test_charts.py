@@ -11,6 +11,7 @@ from lockstep.reporting.charts.drawing import Chart, Drawing, use_style
 from lockstep.reporting.charts.interval_chart import IntervalRow, Measurement, draw_interval_chart
 from lockstep.reporting.charts.probability_charts import draw_roc_chart
 from lockstep.reporting.charts.training_chart import draw_training_chart
+from lockstep.reporting.rendering import make_anchor
 from lockstep.reporting.texts import Text, say
 
 LOG = [
@@ -69,6 +70,14 @@ def test_text_of_data_is_shown_literally_and_escaped() -> None:
     svg = draw_confusion("$a_b$ <script> 退款").svg
     assert "$a b$ &lt;script&gt; 退款" in svg
     assert "<script" not in svg
+
+
+@pytest.mark.parametrize("task", ['"><script>alert(1)</script>', "t9_qa", "t1_x"])
+def test_the_name_of_a_task_is_no_markup_and_no_placeholder(task: str) -> None:
+    svg = draw_confusion_chart(task, {"a": {"a": 1}}).svg
+    anchor = make_anchor(f"confusion-{task}")
+    assert "<script" not in svg
+    assert f'aria-labelledby="{anchor}-title"' in svg, "the title has this id in the page"
 
 
 def test_words_are_in_both_languages() -> None:
