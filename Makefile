@@ -27,13 +27,13 @@ doctor:  ## say what is wrong with this set-up (Python, packages, GPU, disk, cac
 	@$(PYTHON) -m lockstep.doctor
 
 init: setup  ## set params.yaml up for your data: make init DATA=path/to/file.csv
-	@.venv/bin/python -m lockstep.init $(DATA)
+	@.venv/bin/python -m lockstep.init $(if $(DATA),"$$DATA")
 
 preview-data: setup  ## show the first rows of each source as prepare reads them, and what cleaning changed: make preview-data SOURCE=file.csv NUMBER=10
-	@.venv/bin/python -m lockstep.data_preview data/raw $(SOURCE) $(if $(NUMBER),--number $(NUMBER))
+	@.venv/bin/python -m lockstep.data_preview data/raw $(if $(SOURCE),"$$SOURCE") $(if $(NUMBER),--number "$$NUMBER")
 
 recipe: setup  ## write the values of recipes/NAME.yaml into params.yaml: make recipe NAME=qwen2.5-7b-qlora
-	@.venv/bin/python -m lockstep.recipe $(NAME)
+	@.venv/bin/python -m lockstep.recipe $(if $(NAME),"$$NAME")
 
 params: setup  ## print every parameter with its value and documentation
 	@.venv/bin/python -m lockstep.cli.params_reference
@@ -48,28 +48,28 @@ preflight: setup  ## print the memory, disk and time that training will need her
 # command again continues it. Options of all: SEEDS=3, GPUS=0,1 (or WORKERS=2 on the CPU), SUITE=task, QUEUE=1
 
 SWEEP = @.venv/bin/python -m lockstep.sweeps
-SWEEP_OPTIONS = $(if $(SEEDS),--seeds $(SEEDS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(SUITE),--suite $(SUITE)) $(if $(QUEUE),--queue-only)
+SWEEP_OPTIONS = $(if $(SEEDS),--seeds "$$SEEDS") $(if $(GPUS),--gpus "$$GPUS") $(if $(WORKERS),--workers "$$WORKERS") $(if $(SUITE),--suite "$$SUITE") $(if $(QUEUE),--queue-only)
 
 sweep: setup  ## run all combinations of values: make sweep GRID="train.learning_rate=1e-4,2e-4 train.adapter.r=8,16"
 	$(SWEEP) grid $(SWEEP_OPTIONS) -- "$$GRID"
 
 crossval: setup  ## run k-fold cross-validation: make crossval FOLDS=5
-	$(SWEEP) crossval $(SWEEP_OPTIONS) $(FOLDS)
+	$(SWEEP) crossval $(SWEEP_OPTIONS) $(if $(FOLDS),"$$FOLDS")
 
 curve: setup  ## run a learning curve over shares of the training records: make curve FRACTIONS=0.1,0.3,1
-	$(SWEEP) curve $(SWEEP_OPTIONS) $(FRACTIONS)
+	$(SWEEP) curve $(SWEEP_OPTIONS) $(if $(FRACTIONS),"$$FRACTIONS")
 
 seeds: setup  ## run the same setting with several seeds: make seeds N=5
-	$(SWEEP) seeds $(SWEEP_OPTIONS) $(N)
+	$(SWEEP) seeds $(SWEEP_OPTIONS) $(if $(N),"$$N")
 
 bases: setup  ## tune several bases, to find the smallest that is good enough: make bases MODELS="starter path/to/model owner/name@revision"
 	$(SWEEP) bases $(SWEEP_OPTIONS) -- "$$MODELS"
 
 workers: setup  ## run the queue, one worker per device: make workers GPUS=0,1,2,3 (or N=2 on the CPU)
-	$(SWEEP) workers $(if $(GPUS),--gpus $(GPUS)) $(if $(N),--number $(N))
+	$(SWEEP) workers $(if $(GPUS),--gpus "$$GPUS") $(if $(N),--number "$$N")
 
 runs: setup  ## show the results of all experiments on this commit again: make runs NUM=5 (number of commits)
-	$(SWEEP) runs $(if $(NUM),--num $(NUM)) $(if $(SUITE),--suite $(SUITE))
+	$(SWEEP) runs $(if $(NUM),--num "$$NUM") $(if $(SUITE),--suite "$$SUITE")
 
 logs: setup  ## show what an experiment printed, its error first: make logs NAME=…
 	$(SWEEP) logs -- "$$NAME"
@@ -77,7 +77,7 @@ logs: setup  ## show what an experiment printed, its error first: make logs NAME
 # After a run: decide
 
 review: setup  ## decide whether this branch ships, compared with another; fail if a gate is not met: make review BASE=origin/main (JSON=1, OUT=file)
-	@.venv/bin/python -m lockstep.review $(BASE) $(if $(JSON),--json) $(if $(OUT),--out $(OUT))
+	@.venv/bin/python -m lockstep.review $(if $(BASE),"$$BASE") $(if $(JSON),--json) $(if $(OUT),--out "$$OUT")
 
 lock: setup  ## prove that dvc.lock matches dvc.yaml, params, code and data; needs no cache and no remote
 	@.venv/bin/python -m lockstep.review.lock_status
@@ -86,7 +86,7 @@ sheet: setup  ## draw answers for people to rate, without the names of the varia
 	@.venv/bin/python -m lockstep.human.rating_sheet data/predicted build/sheet
 
 export: setup  ## list the files of a form with their sizes: make export TO=folder (or ollama, hub) FROM=merged OUT=… REPO=owner/name; GO=1 does it
-	@.venv/bin/python -m lockstep.publishing $(TO) $(if $(FROM),--source $(FROM)) $(if $(OUT),--out $(OUT)) $(if $(REPO),--repository $(REPO)) $(if $(filter 0,$(PRIVATE)),--public) $(if $(GO),--go)
+	@.venv/bin/python -m lockstep.publishing $(if $(TO),"$$TO") $(if $(FROM),--source "$$FROM") $(if $(OUT),--out "$$OUT") $(if $(REPO),--repository "$$REPO") $(if $(filter 0,$(PRIVATE)),--public) $(if $(GO),--go)
 
 verify: setup  ## prove that a clone of the commit gives the same bytes and uses only what its stages declare
 	.venv/bin/python -m lockstep.verify.reproduction

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from lockstep import outputs, params
-from lockstep.errors import UserError
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.hub.base_params import BaseParams
 from lockstep.hub.local_folder import CONFIG
 from lockstep.models import heads
@@ -195,4 +195,5 @@ def _write_folder(
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_mistake():
+        main(standalone_mode=False)
