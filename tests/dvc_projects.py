@@ -60,7 +60,8 @@ def build_environment(root: Path) -> dict[str, str]:
     """Return variables for git and dvc that depend on no setting of the machine or its user."""
     names = {f"GIT_{role}_{key}": "tester" for role in ("AUTHOR", "COMMITTER")
              for key in ("NAME", "EMAIL")}  # fmt: skip
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "GIT_", "GITHUB_"))}
+    outer = "DVC_", "GIT_", "GITHUB_", "MAKEFLAGS", "MAKELEVEL"  # the last two of `make test`
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(outer)}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return kept | names | {
         "PATH": path,

@@ -131,7 +131,6 @@ def run_bases(models: str, options: Options) -> None:
               help="File to write the same numbers to, as JSON.")  # fmt: skip
 def show_runs(commits: int, suite: str | None, out: Path | None) -> None:
     """Show the results of this commit, of all experiments on it and of the workspace."""
-    check_parameters()
     runs, left_out = experiments.collect_runs(commits)
     summary = run_summary.summarize_runs(runs, left_out, suite, choose_suite(params.parse()))
     show_summary("All runs", summary)

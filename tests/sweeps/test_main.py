@@ -16,13 +16,10 @@ def test_an_experiment_that_dvc_no_longer_lists_is_lost(capsys: pytest.CaptureFi
     assert capsys.readouterr().err.startswith("lost: r=8\none experiment has no result; ")
 
 
-@pytest.mark.parametrize("command", [["seeds", "3"], ["runs"]])
-def test_a_mistake_in_params_is_one_line(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistake_in_params_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path("params.yaml").read_text(encoding="utf-8")
     changed = re.sub(r"^seed:.*$", "seed: abc", text, flags=re.MULTILINE)
     (tmp_path / "params.yaml").write_text(changed, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^params.yaml: seed: "):
-        sweeps.main(command, standalone_mode=False)
+        sweeps.main(["seeds", "3"], standalone_mode=False)
