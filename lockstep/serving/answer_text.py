@@ -39,6 +39,11 @@ class AnswerText:
         """The way in which the answer ended."""
         return "stop" if self.is_complete else "length"
 
+    @property
+    def reasoning(self) -> str:
+        """Text that the model wrote before its answer."""
+        return self.tokenizer.parse_answer(self.ids).reasoning
+
     def add(self, part: Part) -> str:
         """Add tokens, and return the text that has become certain."""
         tokens = part.tokens

@@ -67,9 +67,7 @@ class GenerationRequest(Request):
     max_completion_tokens: Annotated[int, Field(gt=0)] | None = None
     stop: (
         Annotated[str, Field(min_length=1, max_length=256)]
-        | Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=4)
-        ]
+        | Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=4)]
         | None
     ) = None
     seed: int | None = None
@@ -146,7 +144,7 @@ def parse_request(body: bytes, schema: type[R]) -> R:
     except UnicodeDecodeError:
         raise ApiError(400, "invalid_json", "the body is not UTF-8") from None
     except InvalidRowError as error:
-        raise ApiError(400, str(error), f"the body is no JSON that is accepted: {error}") from None
+        raise ApiError(400, str(error), f"the body is not accepted as JSON: {error}") from None
     if not isinstance(values, dict):
         raise ApiError(400, "invalid_json", "the body is no JSON object")
     try:
@@ -197,7 +195,7 @@ def encode_messages(messages: list[Message], tokenizer: ChatTokenizer) -> list[i
     try:
         return tokenizer.encode_prompt(messages)
     except UserError as error:
-        reason = error.message.partition(" and stands in")[0]
+        reason = error.message.partition(": ")[0]  # what follows has the text of the message
         raise ApiError(
             400, "refused_messages", f"messages: {reason}; remove it", "messages"
         ) from None

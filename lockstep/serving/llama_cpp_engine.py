@@ -29,9 +29,7 @@ def main(
     del server
 
 
-def start_server(
-    file: Path, socket: str, context: int, slots: int, threads: int, cpu: bool
-) -> Any:
+def start_server(file: Path, socket: str, context: int, slots: int, threads: int, cpu: bool) -> Any:
     """Return the running server, with the settings of the stage predict that concern answers."""
     from xllamacpp import CommonParams, Server
 

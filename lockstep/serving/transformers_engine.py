@@ -25,7 +25,7 @@ from lockstep.models.chat import ChatTokenizer
 from lockstep.processes import die_with_parent
 
 
-class Abandoned(Exception):
+class AbandonedError(Exception):
     """The client of an answer has left."""
 
 
@@ -40,7 +40,7 @@ class Streamer:
     def put(self, value: Any) -> None:
         """Take the prompt first, then each token."""
         if self.is_abandoned:
-            raise Abandoned
+            raise AbandonedError
         if not self.is_prompt:
             for token in value.flatten().tolist():
                 self.emit(token)
@@ -120,7 +120,7 @@ class TransformersServer:
                         max_new_tokens=values["n_predict"],
                         streamer=streamer,
                     )
-            except Abandoned:
+            except AbandonedError:
                 return []
         return sequences[0, ids.shape[1] :].tolist()
 
