@@ -243,8 +243,8 @@ class Answerer:
         answer = AnswerText(model.tokenizer, parsed.stops)
         texts = generate_text(model.engine, generation, answer)
         exchange.stack.push_async_callback(texts.aclose)
-        kind = "chat" if isinstance(parsed, ChatRequest) else "text"
-        form = ResponseFormat(kind, record.id, parsed.model)
+        is_chat = isinstance(parsed, ChatRequest)
+        form = ResponseFormat("chat" if is_chat else "text", record.id, parsed.model)
         if generation.stream:
             first = await anext(texts, "")
             record.first_token_seconds = exchange.elapsed

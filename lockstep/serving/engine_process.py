@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import httpx2
+
 from lockstep.errors import UserError
 from lockstep.serving.engine_protocol import SocketEngine
 
@@ -39,9 +41,13 @@ class EngineProcess:
         """Prepare an engine; `build_command(socket)` returns the arguments of Python."""
         self.name, self.build_command = name, build_command
         # the path of a socket has at most 104 characters; the folder is this user's alone
-        self._folder = tempfile.TemporaryDirectory(prefix="lockstep-engine-", dir=_find_short_folder())
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="lockstep-engine-", dir=_find_short_folder()
+        )
         self.socket = str(Path(self._folder.name, "engine.sock"))
-        self.engine = SocketEngine(self.socket, cache_prompt, timeout)
+        self.engine = SocketEngine(
+            httpx2.AsyncHTTPTransport(uds=self.socket), cache_prompt, timeout
+        )
         self.is_ready = False
         """Whether the engine answers."""
         self.restarts = 0

@@ -56,12 +56,15 @@ class Engine(Protocol):
 class SocketEngine:
     """An engine behind a Unix socket with the routes of llama.cpp's server."""
 
-    def __init__(self, socket: str, cache_prompt: bool = False, timeout: float = 120) -> None:
-        """Set the socket; `timeout` is the longest silence of the engine in seconds."""
+    def __init__(
+        self,
+        transport: httpx2.AsyncBaseTransport,
+        cache_prompt: bool = False,
+        timeout: float = 120,
+    ) -> None:
+        """Set the way to the socket; `timeout` is the longest silence of the engine in seconds."""
         self._client = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(uds=socket),
-            base_url="http://engine",
-            timeout=timeout,
+            transport=transport, base_url="http://engine", timeout=timeout
         )
         self._cache_prompt = cache_prompt
 

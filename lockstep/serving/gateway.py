@@ -54,7 +54,7 @@ def create_app(
     metrics = GatewayMetrics()
     for name, model in models.items():
         _watch_model(metrics, name, model)
-    all_loggers = [metrics, JsonLogger(settings.log_texts), *loggers]
+    all_loggers: list[RequestLogger] = [metrics, JsonLogger(settings.log_texts), *loggers]
     choose = choose_variant or _choose_requested
     answerer = Answerer(settings, models, keys, all_loggers, choose)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)

@@ -54,7 +54,7 @@ def choose_form(
     source = _find_folder(data / ("merged" if name == "tuned" else "base"))
     head = heads.read_head(source)
     is_gguf = is_gguf_folder(quantized)
-    chosen = _choose_engine(engine, source, head)
+    chosen = _choose_engine(engine, source, head, is_gguf)
     folder = source if is_gguf and chosen != "llama_cpp" else quantized
     weights = folder
     if chosen == "llama_cpp":
@@ -69,7 +69,7 @@ def _find_folder(folder: Path) -> Path:
     return folder
 
 
-def _choose_engine(engine: str, source: Path, head: Head | None) -> EngineName:
+def _choose_engine(engine: str, source: Path, head: Head | None, is_gguf: bool) -> EngineName:
     """Return the engine of a model; raise UserError if it cannot serve the model."""
     if engine == "llama_cpp":
         _check_llama_cpp(source)
@@ -80,6 +80,8 @@ def _choose_engine(engine: str, source: Path, head: Head | None) -> EngineName:
         return "vllm" if engine == "vllm" else "transformers"
     if head is None and _has_vllm():
         return "vllm"
+    if is_gguf:
+        return "llama_cpp"
     try:
         _check_llama_cpp(source)
     except UserError as error:

@@ -83,7 +83,11 @@ class TransformersServer:
     async def _stream(self, values: dict[str, Any]) -> AsyncIterator[str]:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[int | None] = asyncio.Queue()
-        streamer = Streamer(lambda token: loop.call_soon_threadsafe(queue.put_nowait, token))
+
+        def emit(token: int) -> None:
+            loop.call_soon_threadsafe(queue.put_nowait, token)
+
+        streamer = Streamer(emit)
         task = asyncio.create_task(asyncio.to_thread(self._generate, values, streamer))
         task.add_done_callback(lambda _: queue.put_nowait(None))
         count = 0
@@ -143,6 +147,17 @@ def load_server(folder: Path, threads: int) -> TransformersServer:
     return TransformersServer(model, tokenizer)
 
 
+def build_app(server: TransformersServer) -> Starlette:
+    """Return the application with the routes of a server."""
+    return Starlette(
+        routes=[
+            Route("/health", server.check),
+            Route("/classify", server.classify, methods=["POST"]),
+            Route("/completion", server.complete, methods=["POST"]),
+        ]
+    )
+
+
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("socket")
@@ -152,14 +167,7 @@ def load_server(folder: Path, threads: int) -> TransformersServer:
 @click.option("--cpu", is_flag=True, help="not used: runtime.device decides")
 def main(folder: Path, socket: str, parent: int, context: int, threads: int, cpu: bool) -> None:
     die_with_parent(signal.SIGKILL, parent)
-    server = load_server(folder, threads)
-    app = Starlette(
-        routes=[
-            Route("/health", server.check),
-            Route("/classify", server.classify, methods=["POST"]),
-            Route("/completion", server.complete, methods=["POST"]),
-        ]
-    )
+    app = build_app(load_server(folder, threads))
     uvicorn.run(app, uds=socket, log_level="error", access_log=False, lifespan="off")
 
 
