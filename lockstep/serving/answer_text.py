@@ -28,8 +28,10 @@ class AnswerText:
         """Whether an end token or a stop sequence has ended the answer."""
         self.count = 0
         """Number of generated tokens."""
+        added = tokenizer.pretrained.added_tokens_decoder.values()
         answer_format = AnswerFormat.read(
-            tokenizer.template if tokenizer.has_template else None, ()
+            tokenizer.template if tokenizer.has_template else None,
+            [str(token) for token in added if token.special],
         )
         self._opening = answer_format.opening
         self._withheld = max(map(len, (answer_format.suffix, *stops)))

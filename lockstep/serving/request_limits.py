@@ -63,7 +63,7 @@ class Slots:
     def __init__(self, concurrent: int, queued: int, seconds: float) -> None:
         """Set the bounds; `seconds` is the longest wait."""
         self._free = asyncio.Semaphore(concurrent)
-        self._queued, self._seconds = queued, seconds
+        self._limit, self._seconds = concurrent + queued, seconds
         self.waiting = 0
         """Number of requests in the queue."""
         self.running = 0
@@ -81,11 +81,12 @@ class Slots:
             self._free.release()
 
     async def _acquire(self) -> None:
-        if self._free.locked() and self.waiting >= self._queued:
+        if self.running + self.waiting >= self._limit:
             raise ApiError(429, "queue_full", "the queue is full; try again", retry_after=1)
         self.waiting += 1
         try:
-            await asyncio.wait_for(self._free.acquire(), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
         except TimeoutError:
             raise ApiError(
                 429, "queue_timeout", "no slot became free in time; try again", retry_after=1
