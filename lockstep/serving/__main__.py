@@ -13,11 +13,13 @@ from pathlib import Path
 from types import FrameType
 
 import click
+import httpx2
 import uvicorn
 
 from lockstep import params
 from lockstep.errors import UserError
 from lockstep.models import loading
+from lockstep.models.chat import ChatTokenizer
 from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.params import Section
 from lockstep.predicting.predict_params import PredictParams
@@ -25,11 +27,13 @@ from lockstep.serving import api_keys, model_forms
 from lockstep.serving.answering import ServedModel
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_process import EngineProcess
+from lockstep.serving.engine_protocol import SocketEngine
 from lockstep.serving.gateway import create_app, is_loopback
 from lockstep.serving.http_protocol import build_protocol
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.vllm_engine import VllmEngine
 
 DATA, BUILD = Path("data"), Path("build/serving")
 
@@ -92,10 +96,14 @@ async def serve(
 ) -> None:
     """Start the engines, answer requests until a signal arrives, and end the engines."""
     settings = values.serving
-    engines = {form.name: _build_engine(form, values) for form in forms}
+    tokenizers = {form.name: loading.load_tokenizer(form.folder) for form in forms}
+    engines = {form.name: _build_engine(form, tokenizers[form.name], values) for form in forms}
     try:
         await asyncio.gather(*(engine.start() for engine in engines.values()))
-        models = {form.name: _build_model(form, values, engines[form.name]) for form in forms}
+        models = {
+            form.name: _build_model(form, tokenizers[form.name], engines[form.name], values)
+            for form in forms
+        }
         await _run_gateway(settings, models, keys, listener)
     finally:
         await asyncio.gather(*(engine.stop() for engine in engines.values()))
@@ -127,19 +135,27 @@ async def _run_gateway(
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def _build_engine(form: ModelForm, values: Params) -> EngineProcess:
+def _build_engine(form: ModelForm, tokenizer: ChatTokenizer, values: Params) -> EngineProcess:
     settings = values.serving
     command = model_forms.build_command(
         form, settings.concurrent, values.compute.threads, os.getpid(), values.runtime.device
     )
-    return EngineProcess(form.name, command, settings.cache_prompt, settings.request_seconds)
+
+    def build_engine(transport: httpx2.AsyncBaseTransport) -> SocketEngine:
+        if form.engine == "vllm":
+            return VllmEngine(transport, tokenizer.end_ids, settings.request_seconds)
+        return SocketEngine(transport, settings.cache_prompt, settings.request_seconds)
+
+    return EngineProcess(form.name, command, build_engine)
 
 
-def _build_model(form: ModelForm, values: Params, engine: EngineProcess) -> ServedModel:
+def _build_model(
+    form: ModelForm, tokenizer: ChatTokenizer, engine: EngineProcess, values: Params
+) -> ServedModel:
     settings = values.serving
     return ServedModel(
         name=form.name,
-        tokenizer=loading.load_tokenizer(form.folder),
+        tokenizer=tokenizer,
         engine=engine.engine,
         slots=Slots(settings.concurrent, settings.queued, settings.queue_seconds),
         context=form.context,

@@ -35,19 +35,20 @@ class EngineProcess:
         self,
         name: str,
         build_command: Callable[[str], Sequence[str]],
-        cache_prompt: bool = False,
-        timeout: float = 120,
+        build_engine: Callable[[httpx2.AsyncBaseTransport], SocketEngine],
     ) -> None:
-        """Prepare an engine; `build_command(socket)` returns the arguments of Python."""
+        """Prepare an engine.
+
+        `build_command(socket)` returns the arguments of Python, `build_engine(transport)` the
+        client of the process.
+        """
         self.name, self.build_command = name, build_command
         # the path of a socket has at most 104 characters; the folder is this user's alone
         self._folder = tempfile.TemporaryDirectory(
             prefix="lockstep-engine-", dir=_find_short_folder()
         )
         self.socket = str(Path(self._folder.name, "engine.sock"))
-        self.engine = SocketEngine(
-            httpx2.AsyncHTTPTransport(uds=self.socket), cache_prompt, timeout
-        )
+        self.engine = build_engine(httpx2.AsyncHTTPTransport(uds=self.socket))
         self.is_ready = False
         """Whether the engine answers."""
         self.restarts = 0
