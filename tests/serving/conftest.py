@@ -145,9 +145,7 @@ class Gateway:
         self.settings = ServingParams(**changes)
         self.engine = ScriptedEngine(tokenizer, "Order 4711 has been shipped.")
         self.records: list[RequestRecord] = []
-        slots = Slots(
-            self.settings.concurrent, self.settings.queued, self.settings.queue_seconds
-        )
+        slots = Slots(self.settings.concurrent, self.settings.queued, self.settings.queue_seconds)
         self.model = ServedModel(
             "tuned", tokenizer, self.engine, slots, context=64, max_length=64, default_tokens=40
         )

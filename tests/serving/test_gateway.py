@@ -163,9 +163,10 @@ def test_requests_per_minute_hold_exactly_in_parallel(build_gateway: BuildGatewa
         assert 1 <= int(refused.headers["retry-after"]) <= 61
         assert refused.json()["error"]["code"] == "requests_per_minute"
         assert gateway.engine.most_running == 4
-        assert 'lockstep_rejects_total{limit="requests_per_minute"} 150.0' in (
-            await gateway.client.get("/metrics")
-        ).text
+        assert (
+            'lockstep_rejects_total{limit="requests_per_minute"} 150.0'
+            in (await gateway.client.get("/metrics")).text
+        )
 
     run(ask())
 

@@ -41,9 +41,7 @@ def build_messages(text: str) -> list[Any]:
 
 
 def stream_text(client: openai.OpenAI, model: str, text: str) -> str:
-    chunks = client.chat.completions.create(
-        model=model, messages=build_messages(text), stream=True
-    )
+    chunks = client.chat.completions.create(model=model, messages=build_messages(text), stream=True)
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
