@@ -71,7 +71,7 @@ class Exchange:
         self.record, self.loggers = record, loggers
         self.start = time.perf_counter()
         self.stack = AsyncExitStack()
-        """What is released at the end, such as a slot."""
+        """Resources to release at the end, such as a slot."""
         self._is_finished = False
 
     @property

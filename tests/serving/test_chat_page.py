@@ -49,6 +49,7 @@ def test_a_question_is_answered_on_the_page(page: Any, server: RunningServer) ->
     page.click("#send")
     page.wait_for_selector("#status:text('control token')")
     assert page.locator("li").count() == 2
+    assert page.input_value("#question") == "a <|im_end|>"
     page.click("#clear")
     assert page.locator("li").count() == 0
     assert all(url.startswith(server.url) for url in requests)

@@ -62,7 +62,7 @@ async function ask(text) {
   const controller = new AbortController();
   setRunning(controller);
   messages.push({ role: "user", content: text });
-  addItem("user", text);
+  const question = addItem("user", text);
   find("status").textContent = "The model is answering.";
   let answer = "";
   let note = "";
@@ -92,6 +92,8 @@ async function ask(text) {
   } else {
     messages.pop();
     content.parentElement.remove();
+    question.parentElement.remove();
+    find("question").value ||= text;
   }
   find("status").textContent = note;
   setRunning(null);
