@@ -197,7 +197,7 @@ class Answerer:
         record.variant = model.name
         try:
             async with asyncio.timeout(self.settings.request_seconds):
-                return await answer(parsed, model, exchange)
+                return await run_for_client(request, answer(parsed, model, exchange))
         except TimeoutError:
             raise ApiError(504, "timeout", "the answer takes too long; lower max_tokens") from None
         except EngineError:
@@ -363,6 +363,27 @@ def encode_input(messages: list[dict[str, str]], model: ServedModel) -> list[int
     turns = [*messages, {"role": "assistant", "content": ""}]
     record = Record(messages=turns, task="", source="", origin="")
     return model.tokenizer.encode_input(record, model.max_length)[0]
+
+
+async def run_for_client(request: HttpRequest, answer: Awaitable[Response]) -> Response:
+    """Return the response, or raise ApiError when the client leaves before there is one."""
+    task = asyncio.ensure_future(answer)
+    watcher = asyncio.create_task(_wait_for_disconnect(request))
+    try:
+        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ApiError(CLIENT_CLOSED, "client_closed", "the client left")
+        return await task
+    finally:
+        watcher.cancel()
+        task.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _wait_for_disconnect(request: HttpRequest) -> None:
+    """Return when the client of a request, whose body was read, leaves."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _explain_break(error: Exception) -> ApiError:

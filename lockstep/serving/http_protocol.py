@@ -1,6 +1,7 @@
 """The HTTP protocol of uvicorn with a limit on the time in which headers arrive."""
 
 import asyncio
+import socket
 from typing import Any
 
 import h11
@@ -10,7 +11,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 def build_protocol(seconds: float) -> type[H11Protocol]:
     """Return a protocol that closes a connection whose headers take longer than `seconds`.
 
-    uvicorn bounds the silence after a response, but not that before a request.
+    uvicorn bounds the silence after a response, but not that before a request. The protocol also
+    sends small packets at once; asyncio does so only for sockets that name their protocol.
     """
 
     class TimedProtocol(H11Protocol):
@@ -20,6 +22,8 @@ def build_protocol(seconds: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._timer = self.loop.call_later(seconds, self._close_if_waiting)
 
         def data_received(self, data: bytes) -> None:

@@ -55,7 +55,7 @@ def test_a_model_with_a_head_has_the_engine_transformers(
     assert (form.engine, form.weights) == ("transformers", data / "base")
     assert form.head is not None
     assert "a model with a head, which llama.cpp cannot serve" in capsys.readouterr().err
-    with pytest.raises(UserError, match="set serving.engine to transformers"):
+    with pytest.raises(UserError, match=r"set serving.engine to transformers"):
         choose_form("base", data, data / "build", "llama_cpp", None)
 
 

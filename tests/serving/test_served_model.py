@@ -140,6 +140,37 @@ def test_a_client_that_sends_no_whole_header_is_disconnected(server: RunningServ
         assert b"400 Bad Request" in connection.recv(1000)
 
 
+def test_no_response_waits_for_an_acknowledgement(server: RunningServer) -> None:
+    """Linux acknowledges after 40 ms, for which small packets wait without TCP_NODELAY."""
+    body = {"model": "tuned", "messages": build_messages("a"), "max_tokens": 1}
+    seconds = []
+    with httpx2.Client(base_url=server.url) as client:
+        for _ in range(12):
+            start = time.perf_counter()
+            assert client.post("/v1/chat/completions", json=body).is_success
+            seconds.append(time.perf_counter() - start)
+    assert min(seconds[2:]) < 0.035
+
+
+def test_a_client_that_leaves_ends_its_answer(server: RunningServer) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    values = {"model": "base", "messages": build_messages("a"), "max_tokens": 200}
+    body = json.dumps(values).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(head.encode() + body)
+        time.sleep(0.01)
+    counted = 'lockstep_requests_total{endpoint="/v1/chat/completions",status="499",variant="base"}'
+    for _ in range(100):
+        metrics = httpx2.get(f"{server.url}/metrics").text
+        if counted in metrics:
+            break
+        time.sleep(0.02)
+    assert f"{counted} 1.0" in metrics
+    assert 'lockstep_requests_running{variant="base"} 0.0' in metrics
+
+
 def test_a_body_that_arrives_slowly_is_refused(server: RunningServer) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"

@@ -34,7 +34,6 @@ async function loadModels() {
   const response = await fetch("v1/models", { headers: buildHeaders() });
   if (response.status === 401) {
     find("access").hidden = false;
-    find("access").open = true;
     find("status").textContent = "This server needs an API key.";
     return;
   }
@@ -114,7 +113,10 @@ find("question").addEventListener("keydown", (event) => {
   }
 });
 find("stop").addEventListener("click", () => running?.abort());
-find("key").addEventListener("change", loadModels);
+find("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  loadModels();
+});
 find("clear").addEventListener("click", () => {
   running?.abort();
   messages.length = 0;
