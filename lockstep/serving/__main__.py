@@ -24,7 +24,6 @@ from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.params import Section
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.serving import api_keys, model_forms
-from lockstep.serving.answering import ServedModel
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
@@ -32,6 +31,7 @@ from lockstep.serving.gateway import create_app, is_loopback
 from lockstep.serving.http_protocol import build_protocol
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
+from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
 from lockstep.serving.vllm_engine import VllmEngine
 

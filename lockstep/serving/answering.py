@@ -4,18 +4,12 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
 from lockstep.inference import head_outputs
-from lockstep.models.chat import ChatTokenizer
-from lockstep.models.heads import Head
-from lockstep.records import Record
 from lockstep.serving import api_requests
 from lockstep.serving.answer_text import AnswerText, generate_text
 from lockstep.serving.api_errors import ApiError
@@ -27,93 +21,20 @@ from lockstep.serving.api_requests import (
     GenerationRequest,
     Request,
 )
-from lockstep.serving.engine_protocol import RANDOM_SEED, Engine, EngineError, Generation
-from lockstep.serving.request_limits import RateLimits, Slots
+from lockstep.serving.engine_protocol import RANDOM_SEED, EngineError, Generation
+from lockstep.serving.exchange import CLIENT_CLOSED, Exchange, ExchangeStream, run_for_client
+from lockstep.serving.request_limits import RateLimits
 from lockstep.serving.request_log import RequestLogger, RequestRecord
 from lockstep.serving.response_format import ResponseFormat, write_event
+from lockstep.serving.served_model import ServedModel, encode_input
 from lockstep.serving.serving_params import ServingParams
 
 ChooseVariant = Callable[[str, str], str]
 """Function from the model and the user of a request to the name of the model that answers."""
 
-CLIENT_CLOSED = 499
-"""Status in records of requests whose client left before the end, as nginx logs it."""
 
 R = TypeVar("R", bound=Request)
 G = TypeVar("G", ChatRequest, CompletionRequest)
-
-
-@dataclass(slots=True)
-class ServedModel:
-    """A model with its engine."""
-
-    name: str
-    tokenizer: ChatTokenizer
-    engine: Engine
-    slots: Slots
-    context: int
-    """Maximum number of tokens of a prompt with its answer."""
-    max_length: int
-    """Number of tokens to which the input of a model with a head is truncated."""
-    default_tokens: int
-    """Maximum number of tokens of an answer if the request does not say."""
-    head: Head | None = None
-    is_ready: Callable[[], bool] = lambda: True
-    restarts: Callable[[], int] = lambda: 0
-    created: int = field(default_factory=lambda: int(time.time()))
-
-
-class Exchange:
-    """A request that is being answered; its record is handed to the loggers once, at the end."""
-
-    def __init__(self, record: RequestRecord, loggers: Sequence[RequestLogger]) -> None:
-        """Begin an exchange."""
-        self.record, self.loggers = record, loggers
-        self.start = time.perf_counter()
-        self.stack = AsyncExitStack()
-        """Resources to release at the end, such as a slot."""
-        self._is_finished = False
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the request arrived."""
-        return time.perf_counter() - self.start
-
-    def note_error(self, status: int, code: str) -> None:
-        """Note how the request failed; the first error counts."""
-        if not self.record.error:
-            self.record.status, self.record.error = status, code
-
-    async def finish(self) -> None:
-        """Release what is held, and hand the record on."""
-        if self._is_finished:
-            return
-        self._is_finished = True
-        await self.stack.aclose()
-        self.record.seconds = self.elapsed
-        for logger in self.loggers:
-            logger.log(self.record)
-
-
-class ExchangeStream(StreamingResponse):
-    """A streamed answer, whose exchange is finished even if the client leaves."""
-
-    def __init__(self, events: AsyncGenerator[bytes, None], exchange: Exchange) -> None:
-        """Stream events."""
-        super().__init__(
-            events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
-        self._events, self._exchange = events, exchange
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._events.aclose()
-            if not self._exchange.record.finish_reason:
-                self._exchange.note_error(CLIENT_CLOSED, "client_closed")
-            await self._exchange.finish()
 
 
 class Answerer:
@@ -354,36 +275,6 @@ _ID_PREFIXES: dict[type[Request], str] = {
     CompletionRequest: "cmpl",
     ClassifyRequest: "class",
 }
-
-
-def encode_input(messages: list[dict[str, str]], model: ServedModel) -> list[int]:
-    """Return the input of a model with a head, as predict encodes it."""
-    if model.tokenizer.has_template:
-        return api_requests.encode_messages(messages, model.tokenizer)[: model.max_length]
-    turns = [*messages, {"role": "assistant", "content": ""}]
-    record = Record(messages=turns, task="", source="", origin="")
-    return model.tokenizer.encode_input(record, model.max_length)[0]
-
-
-async def run_for_client(request: HttpRequest, answer: Awaitable[Response]) -> Response:
-    """Return the response, or raise ApiError when the client leaves before there is one."""
-    task = asyncio.ensure_future(answer)
-    watcher = asyncio.create_task(_wait_for_disconnect(request))
-    try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ApiError(CLIENT_CLOSED, "client_closed", "the client left")
-        return await task
-    finally:
-        watcher.cancel()
-        task.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
-
-
-async def _wait_for_disconnect(request: HttpRequest) -> None:
-    """Return when the client of a request, whose body was read, leaves."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _explain_break(error: Exception) -> ApiError:

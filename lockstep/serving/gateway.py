@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lockstep.serving.answering import Answerer, ChooseVariant, ServedModel
+from lockstep.serving.answering import Answerer, ChooseVariant
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.gateway_metrics import GatewayMetrics
 from lockstep.serving.request_log import JsonLogger, RequestLogger
+from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
 
 PAGE = Path(__file__).parent / "page"

@@ -17,12 +17,12 @@ import pytest
 
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
-from lockstep.serving.answering import ServedModel
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_protocol import EngineError, Generation, Part
 from lockstep.serving.gateway import create_app
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.request_log import RequestRecord
+from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
 from tests.conftest import REPOSITORY, STARTER, write_params
 

@@ -20,7 +20,7 @@ function addItem(role, text) {
   content.textContent = text;
   item.append(name, content);
   find("conversation").append(item);
-  item.scrollIntoView({ block: "nearest" });
+  scrollTo(0, document.body.scrollHeight);
   return content;
 }
 
@@ -40,6 +40,7 @@ async function loadModels() {
   const models = (await response.json()).data;
   find("model").replaceChildren(...models.map((model) => new Option(model.id)));
   find("status").textContent = "";
+  find("access").hidden = true;
 }
 
 async function* readEvents(response) {
@@ -81,6 +82,7 @@ async function ask(text) {
         if (choice.finish_reason === "length") note = "The answer reached its maximum length.";
       }
       content.textContent = answer;
+      scrollTo(0, document.body.scrollHeight);
     }
     note = note || "The answer is complete.";
   } catch (error) {
