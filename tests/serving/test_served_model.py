@@ -152,22 +152,26 @@ def test_no_response_waits_for_an_acknowledgement(server: RunningServer) -> None
     assert min(seconds[2:]) < 0.035
 
 
-def test_a_client_that_leaves_ends_its_answer(server: RunningServer) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_ends_its_answer(server: RunningServer, stream: bool) -> None:
     host, port = server.url.removeprefix("http://").split(":")
     values = {"model": "base", "messages": build_messages("a"), "max_tokens": 200}
+    values["stream"] = stream
     body = json.dumps(values).encode()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(head.encode() + body)
+        if stream:
+            assert connection.recv(100)
         time.sleep(0.01)
     counted = 'lockstep_requests_total{endpoint="/v1/chat/completions",status="499",variant="base"}'
     for _ in range(100):
         metrics = httpx2.get(f"{server.url}/metrics").text
-        if counted in metrics:
+        if f"{counted} {1 + stream:.1f}" in metrics:
             break
         time.sleep(0.02)
-    assert f"{counted} 1.0" in metrics
+    assert f"{counted} {1 + stream:.1f}" in metrics
     assert 'lockstep_requests_running{variant="base"} 0.0' in metrics
 
 
