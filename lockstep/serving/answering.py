@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -140,6 +141,8 @@ class Answerer:
                     if len(body) > limit:
                         message = f"the body is larger than {self.settings.body_kib} KiB"
                         raise ApiError(413, "body_too_large", message)
+        except ClientDisconnect:
+            raise ApiError(CLIENT_CLOSED, "client_closed", "the client left") from None
         except TimeoutError:
             raise ApiError(408, "body_too_slow", "the body did not arrive in time") from None
         return bytes(body)
