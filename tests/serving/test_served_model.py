@@ -153,6 +153,13 @@ def test_no_response_waits_for_an_acknowledgement(server: RunningServer) -> None
     assert min(seconds[2:]) < 0.035
 
 
+def find_engine(server: RunningServer, name: str) -> int:
+    """Return the id of the process with the engine of a model."""
+    engines = server.find_engines()
+    (engine,) = [e for e in engines if f"/{name}/" in Path(f"/proc/{e}/cmdline").read_text()]
+    return engine
+
+
 def count_departures(metrics: str) -> float:
     """Return the number of requests whose client left."""
     found = re.findall(
@@ -170,16 +177,21 @@ def test_a_client_that_leaves_ends_its_answer(server: RunningServer, stream: boo
     body = json.dumps(values).encode()
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
     head += f"Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n"
+    engine = find_engine(server, "base")
+    if not stream:
+        os.kill(engine, signal.SIGSTOP)  # the answer may not end before the client leaves
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(head.encode() + body)
         if stream:
             assert connection.recv(100)
-        time.sleep(0.01)
+            os.kill(engine, signal.SIGSTOP)
+        time.sleep(0.1)
     for _ in range(100):
         metrics = httpx2.get(f"{server.url}/metrics").text
         if count_departures(metrics) > before:
             break
         time.sleep(0.02)
+    os.kill(engine, signal.SIGCONT)
     assert count_departures(metrics) == before + 1
     assert 'lockstep_requests_running{variant="base"} 0.0' in metrics
 
@@ -195,14 +207,10 @@ def test_a_body_that_arrives_slowly_is_refused(server: RunningServer) -> None:
 def test_an_engine_that_dies_breaks_its_streams_cleanly_and_comes_back(
     server: RunningServer, client: openai.OpenAI
 ) -> None:
-    def list_names(engine: int) -> str:
-        return Path(f"/proc/{engine}/cmdline").read_text()
-
-    (engine,) = [e for e in server.find_engines() if "base" in list_names(e)]
+    engine = find_engine(server, "base")
     chunks = client.chat.completions.create(  # the random model ends no answer by itself
         model="base", messages=build_messages("a"), stream=True, max_tokens=200
     )
-    next(chunks)
     os.kill(engine, signal.SIGKILL)
     with pytest.raises(openai.APIError, match="broke off"):
         list(chunks)
