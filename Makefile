@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro doctor init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export verify starter test lint format bench clean
+.PHONY: help setup repro doctor init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export serve verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ sheet: setup  ## draw answers for people to rate, without the names of the varia
 
 export: setup  ## list the files of a form with their sizes: make export TO=folder (or ollama, hub) FROM=merged OUT=… REPO=owner/name; GO=1 does it
 	@.venv/bin/python -m lockstep.publishing $(if $(TO),"$$TO") $(if $(FROM),--source "$$FROM") $(if $(OUT),--out "$$OUT") $(if $(REPO),--repository "$$REPO") $(if $(filter 0,$(PRIVATE)),--public) $(if $(GO),--go)
+
+serve: setup  ## serve the tuned model and the base by OpenAI's HTTP API, with a chat page: make serve PORT=8000
+	@.venv/bin/python -m lockstep.serving $(if $(PORT),--port $(PORT))
 
 verify: setup  ## prove that a clone of the commit gives the same bytes and uses only what its stages declare
 	.venv/bin/python -m lockstep.verify.reproduction

@@ -37,7 +37,9 @@ PROVIDED_BY = {
     "httpx2": "huggingface-hub",
     "markupsafe": "jinja2",
     "pydantic_core": "pydantic",
+    "h11": "uvicorn",
     "referencing": "jsonschema",
+    "starlette": "fastapi",
 }
 """Imported modules that belong to the interface of a declared package, and that package."""
 

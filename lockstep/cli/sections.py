@@ -12,6 +12,7 @@ from lockstep.models.saving import WeightsParams
 from lockstep.params import Section, Seed
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.reporting.report_params import ReportParams
+from lockstep.serving.serving_params import ServingParams
 from lockstep.statistics.evaluate_params import EvaluateParams
 from lockstep.training.train_params import TrainParams
 
@@ -35,3 +36,4 @@ class Parameters(Section):
     evaluate: EvaluateParams
     report: ReportParams
     runtime: RuntimeParams
+    serving: ServingParams = ServingParams()

@@ -1,0 +1,176 @@
+"""Serve the tuned model and the base by an HTTP API that is OpenAI's, until Ctrl-C or SIGTERM.
+
+The settings are the section `serving` of params.yaml; docs/serving.md describes the API.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+import click
+import httpx2
+import uvicorn
+
+from lockstep import params
+from lockstep.errors import UserError
+from lockstep.models import loading
+from lockstep.models.chat import ChatTokenizer
+from lockstep.models.compute import ComputeParams, RuntimeParams
+from lockstep.params import Section
+from lockstep.predicting.predict_params import PredictParams
+from lockstep.serving import api_keys, model_forms
+from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.engine_process import EngineProcess
+from lockstep.serving.engine_protocol import SocketEngine
+from lockstep.serving.gateway import create_app, is_loopback
+from lockstep.serving.http_protocol import build_protocol
+from lockstep.serving.model_forms import ModelForm
+from lockstep.serving.request_limits import Slots
+from lockstep.serving.served_model import ServedModel
+from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.vllm_engine import VllmEngine
+
+DATA, BUILD = Path("data"), Path("build/serving")
+
+
+class Params(Section):
+    """Sections of params.yaml that the server reads."""
+
+    compute: ComputeParams
+    predict: PredictParams
+    runtime: RuntimeParams
+    serving: ServingParams = ServingParams()
+
+
+@click.command(help=__doc__)
+@click.option("--data", type=click.Path(path_type=Path), default=DATA, help="folder of the models")
+@click.option("--build", type=click.Path(path_type=Path), default=BUILD, help="folder of exports")
+@click.option("--port", type=int, help="default: serving.port")
+def main(data: Path, build: Path, port: int | None) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("lockstep.serving").setLevel(logging.INFO)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit_by_signal)
+    values = params.read(Params)
+    settings = values.serving
+    keys = api_keys.read_keys(settings.keys_file)
+    check_exposure(settings.host, keys)
+    with open_socket(settings.host, settings.port if port is None else port) as listener:
+        forms = [
+            model_forms.choose_form(name, data, build, settings.engine, settings.context)
+            for name in settings.models
+        ]
+        asyncio.run(serve(values, forms, keys, listener))
+
+
+def check_exposure(host: str, keys: ApiKeys) -> None:
+    """Raise UserError if a server without keys would listen beyond this machine."""
+    if not keys.hashes and not is_loopback(host):
+        raise UserError(
+            f"params.yaml: serving.host: {host} is reached from other machines, which needs API "
+            "keys; make one with `python -m lockstep.serving.api_keys NAME` and set "
+            "serving.keys_file, or set serving.host to 127.0.0.1"
+        )
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address; raise UserError if it cannot be."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); choose another "
+            "serving.port"
+        ) from None
+
+
+async def serve(
+    values: Params, forms: list[ModelForm], keys: ApiKeys, listener: socket.socket
+) -> None:
+    """Start the engines, answer requests until a signal arrives, and end the engines."""
+    settings = values.serving
+    tokenizers = {form.name: loading.load_tokenizer(form.folder) for form in forms}
+    engines = {form.name: _build_engine(form, tokenizers[form.name], values) for form in forms}
+    try:
+        await asyncio.gather(*(engine.start() for engine in engines.values()))
+        models = {
+            form.name: _build_model(form, tokenizers[form.name], engines[form.name], values)
+            for form in forms
+        }
+        await _run_gateway(settings, models, keys, listener)
+    finally:
+        await asyncio.gather(*(engine.stop() for engine in engines.values()))
+
+
+async def _run_gateway(
+    settings: ServingParams,
+    models: Mapping[str, ServedModel],
+    keys: ApiKeys,
+    listener: socket.socket,
+) -> None:
+    config = uvicorn.Config(
+        create_app(settings, models, keys),
+        http=build_protocol(settings.receive_seconds),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=1024 * settings.header_kib,
+        timeout_keep_alive=int(max(1, settings.receive_seconds)),
+        timeout_graceful_shutdown=int(max(1, settings.shutdown_seconds)),
+    )
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    names = ", ".join(models)
+    click.echo(f"serve: http://{address}:{port} answers ({names}); Ctrl-C ends it", err=True)
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _build_engine(form: ModelForm, tokenizer: ChatTokenizer, values: Params) -> EngineProcess:
+    settings = values.serving
+    command = model_forms.build_command(
+        form, settings.concurrent, values.compute.threads, os.getpid(), values.runtime.device
+    )
+
+    def build_engine(transport: httpx2.AsyncBaseTransport) -> SocketEngine:
+        if form.engine == "vllm":
+            return VllmEngine(transport, tokenizer.end_ids, settings.request_seconds)
+        return SocketEngine(transport, settings.cache_prompt, settings.request_seconds)
+
+    return EngineProcess(form.name, command, build_engine)
+
+
+def _build_model(
+    form: ModelForm, tokenizer: ChatTokenizer, engine: EngineProcess, values: Params
+) -> ServedModel:
+    settings = values.serving
+    return ServedModel(
+        name=form.name,
+        tokenizer=tokenizer,
+        engine=engine.engine,
+        slots=Slots(settings.concurrent, settings.queued, settings.queue_seconds),
+        context=form.context,
+        max_length=values.predict.max_length,
+        default_tokens=min(values.predict.max_new_tokens, settings.max_new_tokens),
+        head=form.head,
+        is_ready=lambda: engine.is_ready,
+        restarts=lambda: engine.restarts,
+    )
+
+
+def _exit_by_signal(number: int, frame: FrameType | None) -> None:
+    """End the process with the exit code of a signal, after all `finally` blocks."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

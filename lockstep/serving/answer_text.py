@@ -1,0 +1,115 @@
+"""Turn the tokens of an answer into text as predict does, also while it is generated."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Literal
+
+from lockstep.models.answer_format import AnswerFormat
+from lockstep.models.chat import ChatTokenizer
+from lockstep.serving.engine_protocol import Engine, Generation, Part
+
+FinishReason = Literal["stop", "length"]
+
+_INCOMPLETE = "\ufffd"
+"""Character that stands for the bytes of an incomplete one."""
+
+
+class AnswerText:
+    """The text of one answer, which grows with its tokens up to an end token or a stop sequence."""
+
+    def __init__(self, tokenizer: ChatTokenizer, stops: Sequence[str] = ()) -> None:
+        """Begin an answer that also ends before any text in `stops`."""
+        self.tokenizer, self.stops = tokenizer, stops
+        self.ids: list[int] = []
+        self.text = ""
+        """Text that is certain and was returned."""
+        self.is_complete = False
+        """Whether an end token or a stop sequence has ended the answer."""
+        self.count = 0
+        """Number of generated tokens."""
+        added = tokenizer.pretrained.added_tokens_decoder.values()
+        answer_format = AnswerFormat.read(
+            tokenizer.template if tokenizer.has_template else None,
+            [str(token) for token in added if token.special],
+        )
+        self._opening = answer_format.opening
+        self._withheld = max(map(len, (answer_format.suffix, *stops)))
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """The way in which the answer ended."""
+        return "stop" if self.is_complete else "length"
+
+    @property
+    def reasoning(self) -> str:
+        """Text that the model wrote before its answer."""
+        return self.tokenizer.parse_answer(self.ids).reasoning
+
+    def add(self, part: Part) -> str:
+        """Add tokens, and return the text that has become certain."""
+        tokens = part.tokens
+        if part.count is not None and part.count > self.count + len(tokens) and part.text:
+            tokens = self.tokenizer.encode_text(part.text)  # those of a character in several tokens
+        self.count = self.count + len(part.tokens) if part.count is None else part.count
+        self.ids += tokens
+        self.is_complete = any(token in self.tokenizer.end_ids for token in tokens)
+        if self.is_complete:
+            return ""
+        text = self._cut(self.tokenizer.parse_answer(self.ids).text)
+        if self.is_complete:
+            return ""
+        if self._opening and self._opening.startswith(text.strip()):
+            return ""
+        return self._return(text[: max(0, len(text) - self._withheld)])
+
+    def finish(self) -> str:
+        """Return the rest of the text."""
+        return self._return(self._cut(self.tokenizer.parse_answer(self.ids).text), is_last=True)
+
+    def _cut(self, text: str) -> str:
+        """Return the text before the first stop sequence."""
+        places = [place for stop in self.stops if (place := text.find(stop)) >= 0]
+        if places:
+            self.is_complete = True
+            return text[: min(places)]
+        return text
+
+    def _return(self, text: str, is_last: bool = False) -> str:
+        """Return what a text has beyond the text that was returned before."""
+        if not is_last:
+            text = text.rstrip(_INCOMPLETE)
+        if not text.startswith(self.text):
+            return ""
+        new = text[len(self.text) :]
+        self.text = text
+        return new
+
+
+async def generate_text(
+    engine: Engine, generation: Generation, answer: AnswerText
+) -> AsyncGenerator[str, None]:
+    """Yield the text of an answer as it is generated, up to a token that ends it.
+
+    An engine also stops at tokens that it takes for end tokens by their names; the answer is
+    continued after them, as predict does.
+    """
+    stopped_early = True
+    while stopped_early and not answer.is_complete and answer.count < generation.max_tokens:
+        rest = replace(
+            generation,
+            prompt=generation.prompt + answer.ids,
+            max_tokens=generation.max_tokens - answer.count,
+        )
+        before, stopped_early = answer.count, False
+        async with aclosing(engine.generate(rest)) as parts:
+            async for part in parts:
+                if part.count is not None:
+                    part = replace(part, count=before + part.count)
+                stopped_early = part.is_end
+                if text := answer.add(part):
+                    yield text
+                if answer.is_complete:
+                    break
+    if text := answer.finish():
+        yield text

@@ -1,0 +1,295 @@
+"""Answer one request: authenticate, count, parse, queue, generate, and hand its record on."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from lockstep.inference import head_outputs
+from lockstep.serving import api_requests
+from lockstep.serving.answer_text import AnswerText, generate_text
+from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.api_requests import (
+    ChatRequest,
+    ClassifyRequest,
+    CompletionRequest,
+    GenerationRequest,
+    Request,
+)
+from lockstep.serving.engine_protocol import RANDOM_SEED, EngineError, Generation
+from lockstep.serving.exchange import CLIENT_CLOSED, Exchange, ExchangeStream, run_for_client
+from lockstep.serving.request_limits import RateLimits
+from lockstep.serving.request_log import RequestLogger, RequestRecord
+from lockstep.serving.response_format import ResponseFormat, write_event
+from lockstep.serving.served_model import ServedModel, encode_input
+from lockstep.serving.serving_params import ServingParams
+
+ChooseVariant = Callable[[str, str], str]
+"""Function from the model and the user of a request to the name of the model that answers."""
+
+
+R = TypeVar("R", bound=Request)
+G = TypeVar("G", ChatRequest, CompletionRequest)
+
+
+class Answerer:
+    """The endpoints that models answer."""
+
+    def __init__(
+        self,
+        settings: ServingParams,
+        models: Mapping[str, ServedModel],
+        keys: ApiKeys,
+        loggers: Sequence[RequestLogger],
+        choose_variant: ChooseVariant,
+    ) -> None:
+        """Answer by the models, under the limits of the settings."""
+        self.settings, self.models, self.keys = settings, models, keys
+        self.loggers, self.choose_variant = loggers, choose_variant
+        self.limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute)
+
+    async def chat(self, request: HttpRequest) -> Response:
+        """Answer /v1/chat/completions."""
+        return await self._handle(request, ChatRequest, self._generate)
+
+    async def complete(self, request: HttpRequest) -> Response:
+        """Answer /v1/completions."""
+        return await self._handle(request, CompletionRequest, self._generate)
+
+    async def classify(self, request: HttpRequest) -> Response:
+        """Answer /v1/classify."""
+        return await self._handle(request, ClassifyRequest, self._classify)
+
+    async def _handle(
+        self,
+        request: HttpRequest,
+        schema: type[R],
+        answer: Callable[[R, ServedModel, Exchange], Awaitable[Response]],
+    ) -> Response:
+        """Return the response to a request, or to an error."""
+        record = RequestRecord(
+            id=f"{_ID_PREFIXES[schema]}-{uuid.uuid4().hex}",
+            time=time.time(),
+            endpoint=request.url.path,
+        )
+        exchange = Exchange(record, self.loggers)
+        try:
+            response = await self._respond(request, schema, answer, exchange)
+        except ApiError as error:
+            exchange.note_error(error.status, error.code)
+            response = error.build_response()
+        except asyncio.CancelledError:
+            exchange.note_error(CLIENT_CLOSED, "client_closed")
+            await exchange.finish()
+            raise
+        except Exception:
+            exchange.note_error(500, "internal_error")
+            await exchange.finish()
+            raise
+        response.headers["x-request-id"] = record.id
+        if not isinstance(response, ExchangeStream):
+            await exchange.finish()
+        return response
+
+    async def _respond(
+        self,
+        request: HttpRequest,
+        schema: type[R],
+        answer: Callable[[R, ServedModel, Exchange], Awaitable[Response]],
+        exchange: Exchange,
+    ) -> Response:
+        """Check a request, wait for a slot, and return the answer."""
+        record = exchange.record
+        record.key = self.keys.authenticate(request.headers.get("authorization", ""))
+        self.limits.count_request(record.key)
+        parsed = api_requests.parse_request(await self._read_body(request), schema)
+        record.model, record.user = parsed.model, parsed.user
+        if parsed.model not in self.models:
+            names = ", ".join(self.models)
+            message = f"there is no such model; the models are {names}"
+            record.model = ""  # the client's own text
+            raise ApiError(404, "model_not_found", message, "model")
+        model = self.models[self.choose_variant(parsed.model, parsed.user)]
+        record.variant = model.name
+        try:
+            async with asyncio.timeout(self.settings.request_seconds):
+                return await run_for_client(request, answer(parsed, model, exchange))
+        except TimeoutError:
+            raise ApiError(504, "timeout", "the answer takes too long; lower max_tokens") from None
+        except EngineError:
+            raise ApiError(
+                503, "engine_unavailable", "the model does not answer; try again", retry_after=2
+            ) from None
+
+    async def _read_body(self, request: HttpRequest) -> bytes:
+        """Return the body; raise ApiError if it is no JSON, too large or too slow."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":  # a page elsewhere cannot send this type without CORS
+            raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json")
+        limit = 1024 * self.settings.body_kib
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.settings.receive_seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > limit:
+                        message = f"the body is larger than {self.settings.body_kib} KiB"
+                        raise ApiError(413, "body_too_large", message)
+        except ClientDisconnect:
+            raise ApiError(CLIENT_CLOSED, "client_closed", "the client left") from None
+        except TimeoutError:
+            raise ApiError(408, "body_too_slow", "the body did not arrive in time") from None
+        return bytes(body)
+
+    async def _wait_for_slot(self, model: ServedModel, exchange: Exchange) -> None:
+        if not model.is_ready():
+            raise EngineError(model.name)
+        before = exchange.elapsed
+        await exchange.stack.enter_async_context(model.slots.reserve())
+        exchange.record.queue_seconds = exchange.elapsed - before
+
+    async def _generate(self, parsed: G, model: ServedModel, exchange: Exchange) -> Response:
+        """Return the generated answer, whole or as a stream."""
+        if model.head is not None:
+            raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
+        record = exchange.record
+        record.messages = parsed.read_messages()
+        generation = self._build_generation(parsed, model)
+        record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
+        self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
+        await self._wait_for_slot(model, exchange)
+        answer = AnswerText(model.tokenizer, parsed.stops)
+        texts = generate_text(model.engine, generation, answer)
+        exchange.stack.push_async_callback(texts.aclose)
+        is_chat = isinstance(parsed, ChatRequest)
+        form = ResponseFormat("chat" if is_chat else "text", record.id, parsed.model)
+        if generation.stream:
+            first = await anext(texts, "")
+            record.first_token_seconds = exchange.elapsed
+            events = self._stream(first, texts, answer, form, exchange, parsed.includes_usage)
+            return ExchangeStream(events, exchange)
+        async for _ in texts:
+            pass
+        self._note_answer(exchange, answer)
+        body = form.build(
+            answer.text, answer.reasoning, answer.finish_reason, _count_usage(exchange.record)
+        )
+        return JSONResponse(body)
+
+    async def _stream(
+        self,
+        text: str,
+        texts: AsyncGenerator[str, None],
+        answer: AnswerText,
+        form: ResponseFormat,
+        exchange: Exchange,
+        with_usage: bool,
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the events of a stream; an error becomes its last event."""
+        try:
+            for event in form.write_start():
+                yield event
+            while text:
+                yield form.write_text(text)
+                rest = max(0.0, self.settings.request_seconds - exchange.elapsed)
+                async with asyncio.timeout(rest):
+                    text = await anext(texts, "")
+        except (EngineError, TimeoutError) as error:
+            failure = _explain_break(error)
+            exchange.note_error(failure.status, failure.code)
+            self._note_answer(exchange, answer)
+            exchange.record.finish_reason = "error"
+            yield write_event(failure.body)
+            return
+        self._note_answer(exchange, answer)
+        usage = _count_usage(exchange.record) if with_usage else None
+        for event in form.write_end(answer.finish_reason, usage):
+            yield event
+
+    def _note_answer(self, exchange: Exchange, answer: AnswerText) -> None:
+        record = exchange.record
+        record.answer, record.answer_tokens = answer.text, answer.count
+        record.finish_reason = answer.finish_reason
+
+    def _build_generation(
+        self, parsed: ChatRequest | CompletionRequest, model: ServedModel
+    ) -> Generation:
+        """Return what the engine generates; raise ApiError if the context has no room for it."""
+        prompt = parsed.encode(model.tokenizer)
+        room = min(model.context - len(prompt), self.settings.max_new_tokens)
+        wanted = parsed.token_limit or min(max(1, room), model.default_tokens)
+        if wanted > room:
+            raise ApiError(
+                400,
+                "context_length_exceeded",
+                f"the prompt has {len(prompt)} tokens and max_tokens is {wanted}; the context is "
+                f"{model.context}, and an answer has at most {self.settings.max_new_tokens}",
+                "max_tokens" if len(prompt) < model.context else "messages",
+            )
+        return Generation(
+            prompt,
+            wanted,
+            self._choose_temperature(parsed),
+            parsed.top_p or 1.0,
+            RANDOM_SEED if parsed.seed is None else parsed.seed % RANDOM_SEED,
+            bool(parsed.stream),
+        )
+
+    def _choose_temperature(self, parsed: GenerationRequest) -> float:
+        return self.settings.temperature if parsed.temperature is None else parsed.temperature
+
+    async def _classify(
+        self, parsed: ClassifyRequest, model: ServedModel, exchange: Exchange
+    ) -> Response:
+        """Return the answer of a model with a head and its outputs, as predict writes them."""
+        if model.head is None:
+            raise ApiError(400, "model_without_head", "the model generates; use /v1/chat")
+        record = exchange.record
+        record.messages = parsed.read_messages()
+        prompt = encode_input(record.messages, model)
+        record.prompt_tokens = len(prompt)
+        self.limits.count_tokens(record.key, len(prompt))
+        await self._wait_for_slot(model, exchange)
+        (outputs,) = await model.engine.classify([prompt])
+        record.answer, record.finish_reason = (
+            head_outputs.format_answer(model.head, outputs),
+            "stop",
+        )
+        return JSONResponse(
+            {
+                "id": record.id,
+                "object": "classification",
+                "model": parsed.model,
+                "answer": record.answer,
+                "scores": dict(zip(model.head.labels, outputs, strict=False)),
+                "usage": _count_usage(record),
+            }
+        )
+
+
+_ID_PREFIXES: dict[type[Request], str] = {
+    ChatRequest: "chatcmpl",
+    CompletionRequest: "cmpl",
+    ClassifyRequest: "class",
+}
+
+
+def _explain_break(error: Exception) -> ApiError:
+    """Return the error that ends a stream."""
+    if isinstance(error, TimeoutError):
+        return ApiError(504, "timeout", "the answer takes too long; lower max_tokens")
+    return ApiError(503, "engine_unavailable", "the model broke off; try again")
+
+
+def _count_usage(record: RequestRecord) -> dict[str, int]:
+    return {
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.answer_tokens,
+        "total_tokens": record.prompt_tokens + record.answer_tokens,
+    }

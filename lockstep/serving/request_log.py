@@ -1,0 +1,73 @@
+"""Records of answered and refused requests, and the loggers that receive them."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+log = logging.getLogger("lockstep.serving")
+
+TEXTS = ("messages", "answer")
+"""Fields of a record that hold what people wrote."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestRecord:
+    """One request and its response."""
+
+    id: str
+    """Id of the completion, and the header x-request-id."""
+    time: float
+    """Seconds since 1970 at which the request arrived."""
+    endpoint: str
+    key: str = ""
+    """Name of the API key; empty if the request had none that is valid."""
+    model: str = ""
+    """Name of the model in the request."""
+    variant: str = ""
+    """Name of the model that answered."""
+    user: str = ""
+    """Parameter `user` of the request."""
+    status: int = 200
+    """HTTP status; that of the error if a stream broke."""
+    error: str = ""
+    """Code of the error; empty if the request was answered."""
+    stream: bool = False
+    queue_seconds: float = 0.0
+    first_token_seconds: float | None = None
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    finish_reason: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """Messages of the prompt; for a completion, one of the role `text`."""
+    answer: str = field(default="", repr=False)
+
+
+class RequestLogger(Protocol):
+    """An object that receives the record of each request after its last byte.
+
+    It runs in the event loop of the gateway, so slow work belongs into a thread. It writes texts
+    only if the user asked for that.
+    """
+
+    def log(self, record: RequestRecord) -> None:
+        """Take a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLogger:
+    """Write a line of JSON for each request on stderr."""
+
+    with_texts: bool
+
+    def log(self, record: RequestRecord) -> None:
+        """Write a record, without its texts unless they were asked for."""
+        values = {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name in RequestRecord.__slots__
+            if self.with_texts or name not in TEXTS
+            if (value := getattr(record, name)) not in ("", None, [])
+        }
+        log.info(orjson.dumps(values).decode())

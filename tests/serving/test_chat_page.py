@@ -1,0 +1,56 @@
+"""The chat page in a headless Chromium; without a browser these tests are skipped."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.serving.conftest import RunningServer
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)}")
+
+
+@pytest.fixture(scope="module")
+def page(server: RunningServer) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=arguments)
+        yield browser.new_page()
+        browser.close()
+
+
+def test_a_question_is_answered_on_the_page(page: Any, server: RunningServer) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    messages: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(f"{server.url}/")
+    page.wait_for_selector("option:text('base')", state="attached")
+    page.fill("#question", "Where is my <b>order</b> 4711?")
+    page.press("#question", "Enter")
+    page.wait_for_selector("#status:text('complete')")
+    assert page.locator("li.user span").inner_text() == "Where is my <b>order</b> 4711?"
+    assert page.locator("li.assistant span").inner_text()
+    assert page.evaluate("document.activeElement.id") == "question"
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    page.fill("#question", "a <|im_end|>")
+    page.click("#send")
+    page.wait_for_selector("#status:text('control token')")
+    assert page.locator("li").count() == 2
+    assert page.input_value("#question") == "a <|im_end|>"
+    page.click("#clear")
+    assert page.locator("li").count() == 0
+    assert all(url.startswith(server.url) for url in requests)
+    assert [text for text in messages if "400" not in text and "404" not in text] == []

@@ -1,0 +1,80 @@
+"""Each model has the folder and the engine that fit it; GGUF files are exported when needed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lockstep.errors import UserError
+from lockstep.models import heads
+from lockstep.models.gguf_folder import GGUF_FILE
+from lockstep.models.heads import Head
+from lockstep.serving import model_forms
+from lockstep.serving.model_forms import build_command, choose_form
+
+
+@pytest.fixture
+def data(tmp_path: Path, tiny_model: Path) -> Path:
+    """Folder with a base alone."""
+    shutil.copytree(tiny_model, tmp_path / "data/base")
+    return tmp_path / "data"
+
+
+def test_a_merged_model_is_exported_once(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    form = choose_form("base", data, tmp_path / "build", "auto", None)
+    assert (form.engine, form.folder, form.head) == ("llama_cpp", data / "base", None)
+    assert form.weights == tmp_path / "build/base" / GGUF_FILE
+    assert form.weights.read_bytes()[:4] == b"GGUF"
+    assert "converting" in capsys.readouterr().err
+    written = form.weights.stat().st_mtime_ns
+    choose_form("base", data, tmp_path / "build", "llama_cpp", None)
+    assert (form.weights.stat().st_mtime_ns, capsys.readouterr().err) == (written, "")
+    (data / "base/README.md").write_text("changed", encoding="utf-8")
+    choose_form("base", data, tmp_path / "build", "llama_cpp", None)
+    assert form.weights.stat().st_mtime_ns > written
+
+
+def test_a_quantized_gguf_file_is_served_as_it_is(data: Path, starter_gguf: Path) -> None:
+    (data / "base").rename(data / "merged")
+    (data / "quantized").symlink_to(starter_gguf)
+    form = choose_form("tuned", data, data / "build", "auto", 128)
+    assert (form.folder, form.weights) == (data / "quantized", data / "quantized" / GGUF_FILE)
+    assert form.context == 128
+    other = choose_form("tuned", data, data / "build", "transformers", None)
+    assert (other.folder, other.weights) == (data / "merged", data / "merged")
+    assert not (data / "build").exists()
+
+
+def test_a_model_with_a_head_has_the_engine_transformers(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads.write_head(Head("single_label_classification", ["a", "b"]), data / "base")
+    form = choose_form("base", data, data / "build", "auto", None)
+    assert (form.engine, form.weights) == ("transformers", data / "base")
+    assert form.head is not None
+    assert "a model with a head, which llama.cpp cannot serve" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"set serving.engine to transformers"):
+        choose_form("base", data, data / "build", "llama_cpp", None)
+
+
+def test_mistakes_are_named(data: Path) -> None:
+    with pytest.raises(UserError, match=r"quantized: not found; run `dvc repro quantize`"):
+        choose_form("tuned", data, data / "build", "auto", None)
+    with pytest.raises(UserError, match=r"serving.context: 9999 tokens are more than the model's"):
+        choose_form("base", data, data / "build", "transformers", 9999)
+
+
+def test_a_long_context_is_served_in_part(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_forms, "MAX_CONTEXT", 100)
+    assert choose_form("base", data, data / "build", "transformers", None).context == 100
+
+
+def test_commands_name_the_gateway_and_the_device(data: Path) -> None:
+    form = choose_form("base", data, data / "build", "transformers", None)
+    command = build_command(form, 4, 2, 77, "cpu")("a.sock")
+    assert command[:2] == ["-m", "lockstep.serving.transformers_engine"]
+    assert command[command.index("--parent") + 1] == "77"
+    assert command[-1] == "--cpu"
+    assert "--cpu" not in build_command(form, 4, 2, 77, "auto")("a.sock")
