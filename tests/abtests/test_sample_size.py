@@ -14,9 +14,7 @@ def test_users_for_two_shares() -> None:
 
 def test_users_for_two_means() -> None:
     """Chow, Shao and Wang (2008, section 3.2.4): 5 at a deviation of 10 needs 63 for each arm."""
-    plan = OutcomePlan(
-        outcome="revenue", baseline=20, minimum_effect=5, standard_deviation=10
-    )
+    plan = OutcomePlan(outcome="revenue", baseline=20, minimum_effect=5, standard_deviation=10)
     assert sample_size.compute_sample_size(plan, 0.5, 0.8).single_look == pytest.approx(126, abs=1)
 
 

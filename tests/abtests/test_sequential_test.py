@@ -29,7 +29,7 @@ def simulate_looks(
 
 def find_alarms(differences: NDArray[np.float64], errors: NDArray[np.float64]) -> float:
     """Return the share of experiments in which any look is significant."""
-    compute_p = np.vectorize(sample_size.build_test(PLAN, 0.8).compute_p)
+    compute_p = np.vectorize(sample_size.plan_test(PLAN.minimum_effect, 0.8).compute_p)
     return float((compute_p(differences, errors) < LEVEL).any(axis=1).mean())
 
 
@@ -42,7 +42,7 @@ def test_false_alarms_of_daily_looks_stay_below_the_level() -> None:
 
 def test_the_interval_covers_the_truth_at_all_looks_together() -> None:
     differences, errors = simulate_looks((0.1, 0.12))
-    margins = np.vectorize(sample_size.build_test(PLAN, 0.8).compute_margin)(errors)
+    margins = np.vectorize(sample_size.plan_test(PLAN.minimum_effect, 0.8).compute_margin)(errors)
     missed = (np.abs(differences - 0.02) > margins).any(axis=1).mean()
     assert missed <= LEVEL
     assert (np.abs(differences - 0.02) > 1.96 * errors).any(axis=1).mean() > 4 * LEVEL
@@ -53,13 +53,13 @@ def test_the_planned_users_find_the_minimum_effect() -> None:
     generator = np.random.default_rng(6)
     counts = generator.binomial(users // 2, (0.1, 0.13), (EXPERIMENTS, 2)) / (users // 2)
     errors = np.sqrt((counts * (1 - counts)).sum(axis=1) / (users // 2))
-    compute_p = np.vectorize(sample_size.build_test(PLAN, 0.8).compute_p)
+    compute_p = np.vectorize(sample_size.plan_test(PLAN.minimum_effect, 0.8).compute_p)
     found = (compute_p(counts[:, 1] - counts[:, 0], errors) < LEVEL).mean()
     assert found == pytest.approx(0.8, abs=0.03)
 
 
 def test_p_value_and_interval_agree() -> None:
-    test = sample_size.build_test(PLAN, 0.8)
+    test = sample_size.plan_test(PLAN.minimum_effect, 0.8)
     margin = test.compute_margin(0.01)
     assert test.compute_p(margin, 0.01) == pytest.approx(LEVEL)
     assert test.compute_p(0.0, 0.01) == 1.0
