@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from lockstep.abtests import abtest_results, abtest_text, outcome_table
 from lockstep.abtests.abtest_plan import read_plan
-from lockstep.cli.runner import exit_on_mistake
+from lockstep.errors import exit_on_mistake
 
 
 @click.command(help=__doc__)
