@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from lockstep.inference import head_outputs
 from lockstep.serving import api_requests
+from lockstep.serving.abtest_routing import Route
 from lockstep.serving.answer_text import AnswerText, generate_text
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
@@ -30,9 +31,8 @@ from lockstep.serving.response_format import ResponseFormat, write_event
 from lockstep.serving.served_model import ServedModel, encode_input
 from lockstep.serving.serving_params import ServingParams
 
-ChooseVariant = Callable[[str, str], str]
-"""Function from the model and the user of a request to the name of the model that answers."""
-
+ChooseVariant = Callable[[str, str], Route]
+"""Function from the model and the user of a request to the model that answers."""
 
 R = TypeVar("R", bound=Request)
 G = TypeVar("G", ChatRequest, CompletionRequest)

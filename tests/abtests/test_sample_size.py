@@ -3,7 +3,7 @@
 import pytest
 
 from lockstep.abtests import sample_size
-from lockstep.abtests.abtest_plan import OutcomePlan
+from lockstep.serving.abtest_plan import OutcomePlan
 
 
 def test_users_for_two_shares() -> None:

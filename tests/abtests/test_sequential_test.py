@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lockstep.abtests import sample_size, sequential_test
-from lockstep.abtests.abtest_plan import OutcomePlan
+from lockstep.serving.abtest_plan import OutcomePlan
 from lockstep.multiple_testing import LEVEL
 
 EXPERIMENTS, DAYS, USERS_PER_DAY = 2000, 30, 200
