@@ -69,8 +69,8 @@ def format_results(results: Results, table: OutcomeTable, plan: AbTestPlan) -> s
     if results.guardrails:
         columns = "guardrail", "a", "b", "b - a", "95% interval", "margin", "result"
         rows = [
-            (*_format_row(comparison)[:5], f"{guardrail.margin:g}", _describe(guardrail, comparison))
-            for guardrail, comparison in results.guardrails
+            (*_format_row(values)[:5], f"{guardrail.margin:g}", _describe(guardrail, values))
+            for guardrail, values in results.guardrails
         ]
         parts.append(str(format_table(columns, rows)))
     return "\n\n".join([*parts, "\n".join(_list_notes(results, table, plan))])

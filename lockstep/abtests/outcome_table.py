@@ -126,7 +126,8 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
         user_name = report.get("user") or names.get(report.get("request_id", ""), "")
         if user_name in users:
             value = _read_number(report, "value", folder / OUTCOMES)
-            users[user_name].add(*_read_keys(report, ("outcome",), folder / OUTCOMES), time, value)
+            (outcome,) = _read_keys(report, ("outcome",), folder / OUTCOMES)
+            users[user_name].add(outcome, time, value)
         else:
             unmatched += 1
     return _select_users(users, switched, unmatched, plan, last if end is None else end)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import scipy
 
 from lockstep.abtests import sequential_test
-from lockstep.serving.abtest_plan import OutcomePlan
 from lockstep.abtests.sequential_test import MixtureTest
 from lockstep.multiple_testing import LEVEL
+from lockstep.serving.abtest_plan import OutcomePlan
 
 
 @dataclass(frozen=True, slots=True)

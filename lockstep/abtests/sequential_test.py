@@ -51,9 +51,7 @@ class MixtureTest:
         margin = self.compute_margin(standard_error, level)
         return Interval(difference - margin, difference + margin)
 
-    def compute_power(
-        self, effect: float, standard_error: float, level: float = LEVEL
-    ) -> float:
+    def compute_power(self, effect: float, standard_error: float, level: float = LEVEL) -> float:
         """Return the probability that the test finds an effect at a look with this standard error.
 
         Earlier looks may find it too, so the power of the whole test is larger.

@@ -112,5 +112,5 @@ def read_plan(file: Path) -> AbTestPlan:
     try:
         return AbTestPlan.model_validate(params.parse(file))
     except ValidationError as error:
-        lines = params.describe_errors(error, AbTestPlan)
+        lines = [line.removeprefix(": ") for line in params.describe_errors(error, AbTestPlan)]
         raise UserError("\n".join(f"{file}: {line}" for line in lines)) from None

@@ -115,8 +115,9 @@ class Answerer:
             message = f"there is no such model; the models are {names}"
             record.model = ""  # the client's own text
             raise ApiError(404, "model_not_found", message, "model")
-        model = self.models[self.choose_variant(parsed.model, parsed.user)]
-        record.answered_by = model.name
+        route = self.choose_variant(parsed.model, parsed.user)
+        model = self.models[route.model]
+        record.answered_by, record.variant = model.name, route.variant
         try:
             async with asyncio.timeout(self.settings.request_seconds):
                 return await run_for_client(request, answer(parsed, model, exchange))

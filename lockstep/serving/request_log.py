@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from lockstep.metrics.refusals import is_refusal
+
 log = logging.getLogger("lockstep.serving")
 
 TEXTS = ("messages", "answer")
@@ -45,6 +47,16 @@ class RequestRecord:
     messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Messages of the prompt; for a completion, one of the role `text`."""
     answer: str = field(default="", repr=False)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer refuses the request, as `evaluate` decides it."""
+        return is_refusal(self.answer)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server failed the request, by an error of its own or a queue without room."""
+        return self.status >= 500 or self.error in ("queue_full", "queue_timeout")
 
 
 class RequestLogger(Protocol):

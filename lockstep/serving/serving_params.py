@@ -32,8 +32,8 @@ class ServingParams(Section):
     models: Annotated[list[ModelName], Field(min_length=1)] = ["tuned", "base"]
     """Models that are served: the tuned model, and the base for comparison."""
     folders: dict[FolderName, str] = {}
-    """Further models: the name in requests, and the folder, e.g. a copy of an earlier data/quantized
-    or data/merged."""
+    """Further models: the name in requests, and the folder, e.g. a copy of data/quantized or
+    data/merged of an earlier run."""
     abtest: AbTestParams | None = None
     """A/B test that runs; null is none."""
     engine: Literal["auto", "llama_cpp", "vllm", "transformers"] = "auto"

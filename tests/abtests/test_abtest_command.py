@@ -249,21 +249,17 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("old", "new", "message"),
     [
-        ("window_days: 2\n", "window_days: missing"),
-        ("power: 0.9\nshare: 1.0\n", "share: input should be less than 1"),
-        ("outcome: revenue, baseline: 10", "outcome is named twice"),
-        ("standard_deviation: 8, ", "standard_deviation: set it"),
-        ("report_rate: 0.5, standard_deviation", "report_rate: revenue is zero without a report"),
+        ("window_days: 2\n", "", "window_days: missing"),
+        ("window_days: 2\n", "window_days: 2\nshare: 1.0\n", "share: input should be less than 1"),
+        ("outcome: revenue", "outcome: resolved", "outcome or a measure is named twice"),
+        ("standard_deviation: 8, ", "", "standard_deviation: set it"),
+        ("maximum: 50", "report_rate: 0.5", "report_rate: revenue is zero without a report"),
     ],
 )
-def test_plans_that_cannot_work_are_refused(tmp_path: Path, change: str, message: str) -> None:
-    texts = {
-        "window_days: 2\n": PLAN.replace(change, ""),
-        "standard_deviation: 8, ": PLAN.replace(change, ""),
-        "outcome: revenue, baseline: 10": PLAN.replace("outcome: revenue", "outcome: resolved"),
-        "report_rate: 0.5, standard_deviation": PLAN.replace("standard_deviation", change),
-    }
+def test_plans_that_cannot_work_are_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     with pytest.raises(UserError, match=message):
-        make_plan(tmp_path, texts.get(change, PLAN + change))
+        make_plan(tmp_path, PLAN.replace(old, new))
