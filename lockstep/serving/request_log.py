@@ -10,8 +10,8 @@ from lockstep.metrics.refusals import is_refusal
 
 log = logging.getLogger("lockstep.serving")
 
-TEXTS = ("messages", "answer")
-"""Fields of a record that hold what people wrote."""
+TEXTS = ("messages", "answer", "user")
+"""Fields of a record that hold what people wrote, or who they are."""
 
 
 @dataclass(slots=True, kw_only=True)
