@@ -119,7 +119,7 @@ def _list_notes(results: Results, table: OutcomeTable, plan: AbTestPlan) -> list
         (table.waiting, "users whose window has not ended do not count yet"),
         (
             table.switched,
-            "users saw both variants and are left out; was the salt or share changed?",
+            "users saw both variants and are left out; was the share changed?",
         ),
         (table.unmatched, "outcomes name a user or request that is not in the test"),
     ):

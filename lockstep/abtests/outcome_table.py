@@ -101,24 +101,28 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
     UserError if the log has no requests of a test, or a line lacks a key that is read.
     """
     users: dict[str, User] = {}
-    switched, names, last = set(), {}, -math.inf
+    switched, names, tests, last = set(), {}, set(), -math.inf
     for request in read_log(folder, REQUESTS):
         time = _read_number(request, "time", folder / REQUESTS)
         last = max(last, time)
-        if "variant" not in request:
+        tests.add(request.get("abtest"))
+        if request.get("abtest") != plan.name:
             continue
-        name, request_id = _read_keys(request, ("user", "request_id"), folder / REQUESTS)
+        name, request_id, variant = _read_keys(
+            request, ("user", "request_id", "variant"), folder / REQUESTS
+        )
         names[request_id] = name
-        user = users.setdefault(name, User(request["variant"], time))
+        user = users.setdefault(name, User("b" if variant == "b" else "a", time))
         user.first_seen = min(user.first_seen, time)
         _add_measures(user, time, request, folder / REQUESTS)
-        if user.variant != request["variant"]:
+        if user.variant != variant:
             switched.add(name)
     if not users:
-        raise UserError(
-            f"{folder / REQUESTS}: no requests of an A/B test; set serving.abtest and "
-            "serving.log_folder before `make serve`, and send the parameter `user`"
-        )
+        others = ", ".join(sorted(test for test in tests if test))
+        remedy = "; set serving.abtest, and send the parameter `user`"
+        if others:
+            remedy = f", but of {others}; give the plan of one of these"
+        raise UserError(f"{folder / REQUESTS}: no requests of the A/B test {plan.name}{remedy}")
     unmatched = 0
     for report in read_log(folder, OUTCOMES):
         time = _read_number(report, "time", folder / OUTCOMES)

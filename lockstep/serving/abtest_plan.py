@@ -75,8 +75,9 @@ class Guardrail(Section):
 class AbTestPlan(Section):
     """The settings of an A/B test, fixed before it starts."""
 
-    salt: Annotated[str, Field(min_length=1)]
-    """Name of the test, hashed with the user id: another one assigns all users anew."""
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the test in the log. It is hashed with the user id: another name assigns all users
+    anew."""
     share: Share = 0.5
     """Share of the users that is assigned to variant b."""
     primary: OutcomePlan

@@ -12,14 +12,14 @@ PRODUCT = "tuned"
 """Name of the model in the requests that are divided."""
 
 
-def assign_variant(user: str, salt: str, share: float) -> AbVariant:
-    """Return the variant of a user, "b" for this share of all users.
+def assign_variant(user: str, test: str, share: float) -> AbVariant:
+    """Return the variant of a user in the test of this name, "b" for this share of all users.
 
     It depends on nothing but the arguments, so every process assigns alike and no table is kept.
-    A user who gets b at some share also gets it at every larger one. The salt makes the assignments
+    A user who gets b at some share also gets it at every larger one. The name makes the assignments
     of two tests independent.
     """
-    digest = hashlib.sha256(f"{salt}\0{user}".encode()).digest()
+    digest = hashlib.sha256(f"{test}\0{user}".encode()).digest()
     return "b" if int.from_bytes(digest[:8]) < share * 2**64 else "a"
 
 
@@ -30,6 +30,8 @@ class Route:
     model: str
     variant: AbVariant | Literal[""] = ""
     """Variant to which a test assigned the user; empty if the request is not part of a test."""
+    test: str = ""
+    """Name of the test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,9 @@ class AbTestRouter:
             return Route(model)
         if not user:
             return Route(self.a)
-        variant = assign_variant(user, self.plan.salt, self.plan.share)
-        return Route(self.a if variant == "a" else self.b, variant)
+        name = self.plan.name
+        variant = assign_variant(user, name, self.plan.share)
+        return Route(self.a if variant == "a" else self.b, variant, name)
 
 
 def keep_model(model: str, user: str) -> Route:

@@ -108,7 +108,8 @@ class Answerer:
             raise ApiError(404, "model_not_found", message, "model")
         route = self.choose_variant(parsed.model, parsed.user)
         model = self.models[route.model]
-        record.answered_by, record.variant = model.name, route.variant
+        record.answered_by = model.name
+        record.variant, record.abtest = route.variant, route.test
         try:
             async with asyncio.timeout(self.settings.request_seconds):
                 return await run_for_client(request, answer(parsed, model, exchange))

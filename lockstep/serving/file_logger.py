@@ -67,6 +67,7 @@ class FileLogger:
             "model": record.model,
             "answered_by": record.answered_by,
             "variant": record.variant,
+            "abtest": record.abtest,
             "user": self._folder.hash_user(record.user) if record.user else "",
             "status": record.status,
             "error": record.error,

@@ -31,6 +31,8 @@ class RequestRecord:
     """Name of the model that answered."""
     variant: str = ""
     """Variant (a or b) of the A/B test that the user takes part in; empty outside of a test."""
+    abtest: str = ""
+    """Name of that A/B test."""
     user: str = ""
     """Parameter `user` of the request."""
     status: int = 200

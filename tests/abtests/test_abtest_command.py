@@ -20,7 +20,7 @@ from lockstep.serving.abtest_plan import AbTestPlan, read_plan
 from lockstep.serving.abtest_routing import assign_variant
 
 PLAN = """\
-salt: winter
+name: winter
 window_days: 2
 primary: {outcome: resolved, baseline: 0.6, minimum_effect: 0.1}
 secondary:
@@ -42,7 +42,8 @@ def simulate_requests(users: int, slower: float = 0.0, share: float = 0.5) -> It
         for turn in range(2):
             yield {
                 "time": 60.0 * (number + turn), "request_id": f"{number}-{turn}", "user": name,
-                "variant": variant, "failed": False, "refused": rng.random() < 0.1,
+                "abtest": "winter", "variant": variant, "failed": False,
+                "refused": rng.random() < 0.1,
                 "seconds": rng.expovariate(2) + slower * (variant == "b"),
             }  # fmt: skip
 
@@ -108,8 +109,8 @@ def test_the_users_needed_follow_from_the_measured_variance(tmp_path: Path) -> N
 
 def make_request(user: str, day: float, **values: Any) -> dict[str, Any]:
     """Return a line of a request of variant a at the end of a day."""
-    common = {"time": day * DAY, "user": user, "variant": "a", "seconds": 1.0}
-    return common | {"request_id": f"{user} {day}"} | values
+    common = {"time": day * DAY, "user": user, "abtest": "winter", "seconds": 1.0}
+    return common | {"variant": "a", "request_id": f"{user} {day}"} | values
 
 
 def make_report(user: str, day: float, outcome: str, value: float) -> dict[str, Any]:
@@ -177,6 +178,13 @@ def test_the_end_of_the_log_is_also_seen_in_requests_outside_the_test(tmp_path: 
     assert not read(tmp_path, [make_request("x", 1)], []).users
 
 
+def test_a_log_may_have_the_requests_of_several_tests(tmp_path: Path) -> None:
+    requests = [make_request("x", 1, abtest="spring", variant="b"), make_request("x", 2)]
+    table = read(tmp_path, requests, [], end=9)
+    assert (len(table.users), table.switched, table.assigned) == (1, 0, (1, 0))
+    assert table.users[0].first_seen == 2 * DAY
+
+
 def test_latency_and_refusals_are_those_of_answers(tmp_path: Path) -> None:
     requests = [
         make_request("x", 1, refused=True),
@@ -196,8 +204,10 @@ def test_users_of_both_variants_are_left_out_and_still_assigned(tmp_path: Path) 
 
 
 def test_a_log_without_a_test_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no requests of an A/B test; set serving.abtest"):
+    with pytest.raises(UserError, match=r"no requests of the A/B test winter; set serving.abtest"):
         read(tmp_path, [{"time": 1.0, "request_id": "r"}], [])
+    with pytest.raises(UserError, match=r"test winter, but of spring; give the plan of one"):
+        read(tmp_path, [make_request("x", 1, abtest="spring")], [])
     with pytest.raises(UserError, match=r"outcomes.jsonl: the value of a line is no number"):
         read(tmp_path, [make_request("x", 1)], [make_report("x", 1, "resolved", None)])  # type: ignore[arg-type]
 
@@ -240,11 +250,11 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     assert "secondry: unknown key; did you mean secondary?" in run.stderr
     assert "power: input should be less than 1" in run.stderr
     make_plan(tmp_path)
-    (tmp_path / "requests.jsonl").write_text('{"time": 1, "user": "x", "variant": "a"}\n')
+    (tmp_path / "requests.jsonl").write_text('{"time": 1, "user": "x", "abtest": "winter"}\n')
     run = run_command(tmp_path / "plan.yaml", "--log", tmp_path)
     assert run.returncode == 2
     assert run.stderr.rstrip().endswith(
-        "requests.jsonl: a line has no request_id; is it the gateway's?"
+        "requests.jsonl: a line has no request_id and no variant; is it the gateway's?"
     )
 
 
