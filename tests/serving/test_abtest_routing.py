@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,21 @@ from pydantic import ValidationError
 
 from lockstep.abtests import abtest_results, outcome_table
 from lockstep.abtests.outcome_table import SECONDS_PER_DAY
+from lockstep.errors import UserError
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.heads import Head
+from lockstep.serving.__main__ import build_route, check_variants
 from lockstep.serving.abtest_plan import AbTestPlan
-from lockstep.serving.abtest_routing import AbTestRouter, Route, assign_variant
+from lockstep.serving.abtest_routing import AbTestRouter, Route, assign_variant, keep_model
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.gateway import create_app
 from lockstep.serving.log_files import REQUESTS, read_log
+from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
-from tests.serving.conftest import ScriptedEngine, read_events
+from tests.serving.conftest import ScriptedEngine, read_events, run_server
 
 USERS, SHARE = 260, 0.45
 ANSWERS = {
@@ -129,9 +134,8 @@ def test_requests_and_outcomes_become_results(
         for number in range(USERS):
             user = f"user{number}"
             variant = assign_variant(user, "winter", SHARE)
-            replies = [
-                await service.ask(user=user, max_tokens=12) for _ in range(number % 8 // 7 + 1)
-            ]
+            times = 2 if number % 8 == 7 else 1
+            replies = [await service.ask(user=user, max_tokens=12) for _ in range(times)]
             assert {read_text(reply)[:5] for reply in replies} == {
                 ANSWERS["next" if variant == "b" else "tuned"][:5]
             }
@@ -182,6 +186,53 @@ def test_no_response_names_the_variant(starter_tokenizer: ChatTokenizer, tmp_pat
         )
 
     asyncio.run(compare())
+
+
+def test_make_serve_divides_the_users_between_two_folders(
+    served_folder: Path, starter_gguf: Path, tmp_path: Path
+) -> None:
+    plan, log = tmp_path / "plan.yaml", tmp_path / "log"
+    plan.write_text(
+        "name: winter\nwindow_days: 1\nprimary: {outcome: resolved, baseline: 0.5, "
+        "minimum_effect: 0.1}\n"
+    )
+    changes = {
+        "serving.models": ["tuned"],
+        "serving.folders": {"next": str(starter_gguf)},
+        "serving.abtest": TEST | {"plan": str(plan)},
+        "serving.log_folder": str(log),
+    }
+    with run_server(served_folder, changes) as server:
+        for number in range(6):
+            body = {"model": "tuned", "prompt": "a", "max_tokens": 1, "user": f"user{number}"}
+            reply = httpx2.post(f"{server.url}/v1/completions", json=body)
+            assert reply.json()["model"] == "tuned", reply.text
+    assert [line["answered_by"] for line in read_log(log, REQUESTS)] == [
+        "next" if assign_variant(f"user{number}", "winter", 0.5) == "b" else "tuned"
+        for number in range(6)
+    ]
+
+
+def test_a_faulty_plan_stops_make_serve_before_a_model_loads(tmp_path: Path) -> None:
+    settings = {"folders": {"next": "data/next"}, "log_folder": "build/log"}
+    test = TEST | {"plan": str(tmp_path / "plan.yaml")}
+    with pytest.raises(UserError, match=r"plan.yaml: not found"):
+        build_route(ServingParams.model_validate(settings | {"abtest": test}))
+    assert build_route(ServingParams()) is keep_model
+
+
+def test_both_variants_generate_or_have_a_head() -> None:
+    settings = ServingParams.model_validate(
+        {"folders": {"next": "data/next"}, "log_folder": "build/log", "abtest": TEST}
+    )
+    head = Head("single_label_classification", ["a", "b"])
+    forms = [
+        ModelForm(name, Path(name), "transformers", Path(name), other, 64)
+        for name, other in (("tuned", None), ("base", head), ("next", None))
+    ]
+    check_variants(settings, forms)
+    with pytest.raises(UserError, match="one of tuned and next has a head"):
+        check_variants(settings, [*forms[:2], replace(forms[2], head=head)])
 
 
 @pytest.mark.parametrize(
