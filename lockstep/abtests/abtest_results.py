@@ -82,8 +82,7 @@ def compute_results(table: OutcomeTable, plan: AbTestPlan) -> Results:
     sample_ratio_p = compute_sample_ratio_p(table.assigned, (1 - plan.share, plan.share))
     primary = _compare_outcome(table, plan.primary, plan, LEVEL)
     secondary = [
-        _compare_outcome(table, outcome, plan, LEVEL / len(plan.secondary))
-        for outcome in plan.secondary
+        _compare_outcome(table, outcome, plan, plan.secondary_level) for outcome in plan.secondary
     ]
     guardrails = [
         (guardrail, _compare_measure(table, guardrail, plan)) for guardrail in plan.guardrails
@@ -109,9 +108,9 @@ def _compare_outcome(
 
 
 def _compare_measure(table: OutcomeTable, guardrail: Guardrail, plan: AbTestPlan) -> Comparison:
-    measure, level = guardrail.measure, LEVEL / len(plan.guardrails)
+    measure = guardrail.measure
     values = table.collect_measure(measure, "a"), table.collect_measure(measure, "b")
-    return compare(measure, values, guardrail.margin, plan.power, level)
+    return compare(measure, values, guardrail.margin, plan.power, plan.guardrail_level)
 
 
 def compare(

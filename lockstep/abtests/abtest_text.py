@@ -1,5 +1,6 @@
 """Text of a plan and of results, as Markdown tables whose columns line up in a terminal."""
 
+import math
 from datetime import UTC, datetime
 
 from lockstep.abtests import sample_size
@@ -13,6 +14,8 @@ from lockstep.abtests.abtest_results import (
     judge_guardrail,
 )
 from lockstep.abtests.outcome_table import OutcomeTable
+from lockstep.abtests.sample_size import SampleSize
+from lockstep.multiple_testing import LEVEL
 from lockstep.reporting.markdown_tables import format_table
 from lockstep.serving.abtest_plan import AbTestPlan, Guardrail
 
@@ -39,23 +42,42 @@ STATES: dict[GuardrailState, str] = {
 
 
 def format_plan(plan: AbTestPlan) -> str:
-    """Return the numbers of users that the outcomes of a plan need."""
+    """Return the numbers of users that the outcomes and the guardrails of a plan need."""
     rows = []
     for outcome in plan.outcomes:
-        size = sample_size.compute_sample_size(outcome, plan.share, plan.power)
-        days = "-"
-        if plan.users_per_day is not None:
-            days = f"{size.sequential / plan.users_per_day + plan.window_days:.1f}"
+        level = LEVEL if outcome is plan.primary else plan.secondary_level
+        size = sample_size.compute_sample_size(
+            outcome.minimum_effect, outcome.variances, plan.share, plan.power, level
+        )
         effect = f"{outcome.baseline:g} + {outcome.minimum_effect:g}"
-        sizes = f"{size.single_look:,}", f"{size.sequential:,}"
-        rows.append((outcome.outcome, effect, *sizes, days))
+        rows.append(_format_size(outcome.outcome, effect, size, outcome.report_rate, plan))
+    for rail in plan.guardrails:
+        if rail.standard_deviation is not None:
+            variances = (rail.standard_deviation**2,) * 2
+            size = sample_size.compute_sample_size(
+                rail.margin, variances, plan.share, plan.power, plan.guardrail_level
+            )
+            rows.append(_format_size(rail.measure, f"below + {rail.margin:g}", size, 1.0, plan))
     header = "outcome", "effect", "users, one look", "users, any looks", "days"
     return (
         f"{format_table(header, rows)}\n\n"
         f"Users of both variants together, for a power of {plan.power:.0%} with {plan.share:.0%} "
         "of them in b.\nWith any number of looks, a test ends earlier on average if the effect is "
-        f"there. The days include the window of the last users ({plan.window_days:g})."
+        f"there. The days\ninclude the window of the last users ({plan.window_days:g})."
     )
+
+
+def _format_size(
+    name: str, effect: str, size: SampleSize, report_rate: float, plan: AbTestPlan
+) -> tuple[str, ...]:
+    """Return a row; users of whom nothing is reported are needed in addition."""
+    single, sequential = (
+        math.ceil(users / report_rate) for users in (size.single_look, size.sequential)
+    )
+    days = "-"
+    if plan.users_per_day is not None:
+        days = f"{sequential / plan.users_per_day + plan.window_days:.1f}"
+    return name, effect, f"{single:,}", f"{sequential:,}", days
 
 
 def format_results(results: Results, table: OutcomeTable, plan: AbTestPlan) -> str:

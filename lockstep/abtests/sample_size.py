@@ -8,7 +8,6 @@ import scipy
 from lockstep.abtests import sequential_test
 from lockstep.abtests.sequential_test import MixtureTest
 from lockstep.multiple_testing import LEVEL
-from lockstep.serving.abtest_plan import OutcomePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +21,12 @@ class SampleSize:
     power. Earlier looks find it, too, so a test that is looked at daily ends earlier on average."""
 
 
-def compute_information(effect: float, power: float) -> float:
+def compute_information(effect: float, power: float, level: float = LEVEL) -> float:
     """Return the information, 1 / standard error², at which one two-sided test finds an effect.
 
     The formula is the usual one, e.g. Chow, Shao and Wang (2008, sections 3.2 and 4.2).
     """
-    quantiles = scipy.stats.norm.ppf(1 - LEVEL / 2) + scipy.stats.norm.ppf(power)
+    quantiles = scipy.stats.norm.ppf(1 - level / 2) + scipy.stats.norm.ppf(power)
     return float((quantiles / effect) ** 2)
 
 
@@ -36,31 +35,25 @@ def plan_test(effect: float, power: float) -> MixtureTest:
     return sequential_test.build_test(compute_information(effect, power))
 
 
-def compute_sample_size(plan: OutcomePlan, share: float, power: float) -> SampleSize:
-    """Return the users needed for an outcome if this share is assigned to variant b.
-
-    Users of whom the outcome is unknown are among them.
-    """
-    effect = plan.minimum_effect
-    single, sequential = (
-        math.ceil(count_users(information, plan.variances, share) / plan.report_rate)
-        for information in (
-            compute_information(effect, power),
-            compute_sequential_information(effect, power),
-        )
-    )
-    return SampleSize(single, sequential)
-
-
-def compute_sequential_information(effect: float, power: float) -> float:
+def compute_sequential_information(effect: float, power: float, level: float = LEVEL) -> float:
     """Return the information at which the sequential test has found an effect with this power."""
-    test, least = plan_test(effect, power), compute_information(effect, power)
+    test, least = plan_test(effect, power), compute_information(effect, power, level)
 
     def exceed_power(log_information: float) -> float:
-        return test.compute_power(effect, math.exp(-log_information / 2)) - power
+        return test.compute_power(effect, math.exp(-log_information / 2), level) - power
 
     root = scipy.optimize.brentq(exceed_power, math.log(least), math.log(1000 * least))
     return math.exp(root)
+
+
+def compute_sample_size(
+    effect: float, variances: tuple[float, float], share: float, power: float, level: float = LEVEL
+) -> SampleSize:
+    """Return the users needed to find an effect if this share is assigned to variant b."""
+    return SampleSize(
+        count_users(compute_information(effect, power, level), variances, share),
+        count_users(compute_sequential_information(effect, power, level), variances, share),
+    )
 
 
 def count_users(information: float, variances: tuple[float, float], share: float) -> int:

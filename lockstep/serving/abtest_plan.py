@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from lockstep import params
 from lockstep.errors import UserError
+from lockstep.multiple_testing import LEVEL
 from lockstep.params import PositiveFloat, PositiveInt, Section
 
 Outcome = Literal["resolved", "satisfied", "converted", "revenue"]
@@ -70,6 +71,8 @@ class Guardrail(Section):
     that refuse, `failed` the share of requests in which the server failed, each per user."""
     margin: PositiveFloat
     """Largest increase that is accepted, in seconds or as a share."""
+    standard_deviation: PositiveFloat | None = None
+    """Standard deviation between users; None leaves the guardrail out of the number of users."""
 
 
 class AbTestPlan(Section):
@@ -101,6 +104,16 @@ class AbTestPlan(Section):
         if len({*outcomes}) < len(outcomes) or len({*measures}) < len(measures):
             raise ValueError("an outcome or a measure is named twice; name each once")
         return self
+
+    @property
+    def secondary_level(self) -> float:
+        """Level of the test of each secondary outcome, so that all hold together (Bonferroni)."""
+        return LEVEL / max(1, len(self.secondary))
+
+    @property
+    def guardrail_level(self) -> float:
+        """Level of the test of each guardrail, so that all hold together (Bonferroni)."""
+        return LEVEL / max(1, len(self.guardrails))
 
     @property
     def outcomes(self) -> list[OutcomePlan]:

@@ -117,7 +117,9 @@ def test_the_interval_covers_the_truth_at_all_looks_together() -> None:
 
 def test_the_planned_users_find_the_minimum_effect() -> None:
     """The last look alone has the planned power; all looks together have more, and end earlier."""
-    users = sample_size.compute_sample_size(PLAN, 0.5, POWER).sequential
+    users = sample_size.compute_sample_size(
+        PLAN.minimum_effect, PLAN.variances, 0.5, POWER
+    ).sequential
     draws = draw_conversions(0.1), draw_conversions(0.13)
     found = simulate_looks(draws, users_per_day=users // 20, days=20, experiments=1000).find_misses(
         PLAN
