@@ -24,20 +24,11 @@ from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.serving_params import ServingParams
 from lockstep.serving.text_masking import TextMasker
 from tests.conftest import REPOSITORY
-from tests.serving.conftest import BuildGateway
+from tests.serving.conftest import BuildGateway, wait_for_lines
 
 QUESTION = "Where is it? Write to jo@example.org or 138 1234 5678."
 ANSWER = "Order 4711 has been shipped."
 CANARY = "Xylophon"
-
-
-def wait_for_lines(folder: Path, number: int, name: str = REQUESTS) -> list[dict[str, Any]]:
-    """Return the lines of a log when there are at least so many."""
-    for _ in range(500):
-        if len(lines := list(read_log(folder, name))) >= number:
-            return lines
-        time.sleep(0.01)
-    raise AssertionError(lines)
 
 
 def build_record(name: str, **values: Any) -> RequestRecord:
@@ -57,7 +48,7 @@ def test_a_line_has_the_documented_keys_with_personal_data_masked(
     assert whole.keys() == {
         "time", "request_id", "key", "endpoint", "model", "answered_by", "user", "status", "stream",
         "seconds", "queue_seconds", "prompt_tokens", "answer_tokens", "finish_reason", "messages",
-        "answer",
+        "answer", "refused", "failed",
     }  # fmt: skip
     assert stream.keys() - whole.keys() == {"first_token_seconds"}
     assert stream["request_id"] == reply.headers["x-request-id"]
