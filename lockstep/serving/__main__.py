@@ -28,7 +28,7 @@ from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
 from lockstep.serving.gateway import create_app, is_loopback
-from lockstep.serving.http_protocol import build_protocol
+from lockstep.serving.http_protocol import build_config
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.served_model import ServedModel
@@ -115,19 +115,7 @@ async def _run_gateway(
     keys: ApiKeys,
     listener: socket.socket,
 ) -> None:
-    config = uvicorn.Config(
-        create_app(settings, models, keys),
-        http=build_protocol(settings.receive_seconds),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        h11_max_incomplete_event_size=1024 * settings.header_kib,
-        timeout_keep_alive=int(max(1, settings.receive_seconds)),
-        timeout_graceful_shutdown=int(max(1, settings.shutdown_seconds)),
-    )
+    config = build_config(create_app(settings, models, keys), settings)
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     names = ", ".join(models)

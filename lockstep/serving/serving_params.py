@@ -40,7 +40,7 @@ class ServingParams(Section):
     request_seconds: PositiveFloat = 120.0
     """Longest duration of an answer."""
     receive_seconds: PositiveFloat = 10.0
-    """Longest time in which a client may send the headers or the body of a request."""
+    """Longest time in which a client may send headers or a body, or reads nothing."""
     body_kib: PositiveInt = 256
     """Maximum size of a request's body, in KiB."""
     header_kib: PositiveInt = 16
