@@ -134,6 +134,23 @@ def _build_rows() -> dict[str, list[timeseries.Panel | stat.Panel]]:
                 {"{{alertname}}": 'count by (alertname) (ALERTS{alertstate="firing"})'},
             ).no_value("none"),
         ],
+        "Models and their log": [
+            _plot(
+                "Requests by model",
+                "reqps",
+                {"{{model}}": f'sum by (model) ({requests.replace(MODEL, MODEL + ',model!=""')})'},
+            ),
+            _plot(
+                "Feedback in an hour, by kind",
+                "short",
+                {"{{kind}}": "sum by (kind) (increase(lockstep_feedback_total[1h]))"},
+            ),
+            _plot(
+                "Lines in an hour that the log lost",
+                "short",
+                {"{{log}}": "sum by (log) (increase(lockstep_log_lost_lines_total[1h]))"},
+            ),
+        ],
         "Drift of requests from the training data": [
             _show(
                 "Drift by test",
