@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from lockstep.params import NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.serving.drift_params import DriftParams
 
 ModelName = Literal["tuned", "base"]
 
@@ -56,6 +57,7 @@ class ServingParams(Section):
     """Whether the log has the texts of prompts and answers."""
     shutdown_seconds: PositiveFloat = 30.0
     """Longest wait for running answers when the server is stopped."""
+    drift: DriftParams = DriftParams()
 
     @field_validator("models")
     @classmethod
