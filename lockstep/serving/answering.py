@@ -116,7 +116,7 @@ class Answerer:
             record.model = ""  # the client's own text
             raise ApiError(404, "model_not_found", message, "model")
         model = self.models[self.choose_variant(parsed.model, parsed.user)]
-        record.variant = model.name
+        record.answered_by = model.name
         try:
             async with asyncio.timeout(self.settings.request_seconds):
                 return await run_for_client(request, answer(parsed, model, exchange))
