@@ -184,7 +184,7 @@ def main(data: Path, null_runs: int, runs: int) -> None:
         significant, alarms = count_significant(pool, (REFERENCE, requests), null_runs)
         rows.append((f"{requests:,}", f"{significant:.1%}", f"{alarms:.1%}"))
     click.echo(format_table(("requests", "any test significant", "alarm"), rows))
-    rows = [
+    powers = [
         (
             name,
             f"{requests:,}",
@@ -197,7 +197,7 @@ def main(data: Path, null_runs: int, runs: int) -> None:
         for requests in SIZES
     ]
     header = "shift", "requests", *(f"{share:.0%}" for share in SHARES)
-    click.echo(f"\n{format_table(header, rows)}")
+    click.echo(f"\n{format_table(header, powers)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import jinja2
 from lockstep import outputs, reporting
 from lockstep.drift import drift_text
 from lockstep.drift.compared_texts import LoggedTexts
-from lockstep.drift.drift_results import NGRAMS, WORDS, DriftResults, choose_examples
+from lockstep.drift.drift_results import LABELS, NGRAMS, WORDS, DriftResults, choose_examples
 from lockstep.drift.drift_tests import DriftTest
 from lockstep.reporting.rendering import clip
 
@@ -22,6 +22,8 @@ MAX_SHARES = 12
 REMARKS = {
     NGRAMS: "A classifier learnt to tell requests from training records by their n-grams. The "
     "shares are those of texts it had not seen.",
+    LABELS: "Answers of the tuned model that are labels. Those on the left answer test records of "
+    "the sources that training has too; without predictions, they are the answers in training.",
     WORDS: "Ranges of the share of a text's words that no other training record has.",
 }
 """Explanation of a test, by name."""
@@ -48,7 +50,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent="{:.1%}".format)
+    environment.filters.update(percent="{:.1%}".format, p_value=drift_text.format_p)
     page = environment.get_template(TEMPLATE).render(
         time=datetime.fromtimestamp(now, UTC),
         results=results,

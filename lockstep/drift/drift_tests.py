@@ -73,7 +73,8 @@ def _count_ranges(
 ) -> list[tuple[str, float, float]]:
     """Return the shares of both sides in ranges between quantiles of the reference."""
     bounds = np.unique(np.quantile(reference, _QUANTILES, method="lower"))
-    names = [f"up to {show(bound)}" for bound in bounds] + [f"over {show(bounds[-1])}"]
+    names = [f"up to {show(bound)}" if bound else show(bound) for bound in bounds]
+    names.append(f"over {show(bounds[-1])}")
     sides = [
         np.bincount(np.searchsorted(bounds, values, "left"), minlength=len(names)) / len(values)
         for values in (reference, requests)

@@ -58,9 +58,14 @@ def _format_row(test: DriftTest) -> tuple[str, ...]:
         f"{before:.1%}",
         f"{after:.1%}",
         f"{test.effect:.2f}",
-        f"{test.p_adjusted:.3f}",
+        format_p(test.p_adjusted),
         "ALARM" if test.is_alarm else "-",
     )
+
+
+def format_p(p: float) -> str:
+    """Return a p-value with three decimals."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def shorten_name(name: str) -> str:
