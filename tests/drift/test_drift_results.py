@@ -43,7 +43,7 @@ def pool() -> Pool:
 def test_without_drift_at_most_5_percent_of_comparisons_have_a_significant_test(
     pool: Pool,
 ) -> None:
-    results = [simulate(pool, Shift(), 0, SIZES, seed) for seed in range(160)]
+    results = [simulate(pool, Shift(), 0, SIZES, seed) for seed in range(120)]
     significant = [any(test.p_adjusted < 0.05 for test in result.tests) for result in results]
     assert 0 < np.mean(significant) <= 0.05
     assert {len(result.tests) for result in results} == {7}
