@@ -21,6 +21,7 @@ from lockstep.drift.drift_results import DriftResults, LabelSamples
 from lockstep.drift.text_features import TextFeatures, find_language
 from lockstep.reporting.markdown_tables import format_table
 from lockstep.serving.drift_params import DriftParams
+from lockstep.serving.text_masking import TextMasker
 
 Indices = NDArray[np.int64]
 
@@ -177,7 +178,7 @@ def count_significant(
 @click.option("--runs", default=50, help="Comparisons for each shift, share and size.")
 def main(data: Path, null_runs: int, runs: int) -> None:
     generator = np.random.default_rng(0)
-    items = compared_texts.read_training_texts(data, TASKS, generator)[:POOL]
+    items = compared_texts.read_training_texts(data, TASKS, TextMasker(), generator)[:POOL]
     pool = Pool.build(items, generator)
     rows = []
     for requests in SIZES:

@@ -15,11 +15,12 @@ from lockstep import outputs, params
 from lockstep.drift import compared_texts, drift_page, drift_results, drift_text, text_features
 from lockstep.drift.compared_texts import ComparedText
 from lockstep.drift.drift_results import DriftResults
-from lockstep.errors import exit_on_mistake
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.params import Section, Seed
 from lockstep.serving.drift_gauges import DRIFT_FILE
 from lockstep.serving.drift_params import DriftParams
 from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.text_masking import TextMasker
 
 PAGE = "drift.html"
 SECONDS_PER_DAY = 86_400
@@ -33,27 +34,38 @@ class Params(Section):
 
 
 @click.command(help=__doc__)
-@click.option("--log", type=click.Path(path_type=Path), required=True, help="Folder of the log.")
-@click.option("--out", type=click.Path(path_type=Path), help=f"Page; default: {PAGE} beside it.")
+@click.option("--log", type=click.Path(path_type=Path), help="Default: serving.log_folder.")
+@click.option("--out", type=click.Path(path_type=Path), help=f"Page; default: {PAGE} in the log.")
 @click.option("--days", type=float, help="Compare the requests of the last days only.")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), help="Folder data.")
 @click.option("--fail", is_flag=True, help="Exit with code 1 on an alarm.")
-def main(log: Path, out: Path | None, days: float | None, data: Path, fail: bool) -> None:
+def main(log: Path | None, out: Path | None, days: float | None, data: Path, fail: bool) -> None:
     values = params.read(Params)
-    now = time.time()
+    settings, now = values.serving.drift, time.time()
+    folder = log or find_log(values.serving)
     since = 0.0 if days is None else now - days * SECONDS_PER_DAY
-    generator = np.random.default_rng(values.seed)
-    logged = compared_texts.read_requests(log, since, generator)
-    training = compared_texts.read_training_texts(data, values.serving.drift.tasks, generator)
-    results = compare_texts(training, logged.texts, data, values.serving.drift, values.seed)
-    with outputs.atomic_file(log / DRIFT_FILE) as partial:
+    generator, masker = np.random.default_rng(values.seed), TextMasker(values.serving.log_patterns)
+    logged = compared_texts.read_requests(folder, since, masker, generator)
+    training = compared_texts.read_training_texts(data, settings.tasks, masker, generator)
+    results = compare_texts(training, logged.texts, data, settings, values.seed)
+    page = out or folder / PAGE
+    with outputs.atomic_file(folder / DRIFT_FILE) as partial:
+        partial.touch(mode=0o600)
         outputs.write_json(partial, drift_text.collect_json(results, logged, len(training), now))
-    drift_page.write_page(
-        out or log / PAGE, results, logged, len(training), now, values.serving.drift.minimum_texts
-    )
-    click.echo(drift_text.format_results(results, logged, len(training), values.serving.drift))
-    click.echo(f"\npage: {out or log / PAGE}")
+    drift_page.write_page(page, results, logged, len(training), now, settings.minimum_texts)
+    click.echo(drift_text.format_results(results, logged, len(training), settings))
+    click.echo(f"\npage: {page}")
     sys.exit(1 if fail and results.is_alarm else 0)
+
+
+def find_log(settings: ServingParams) -> Path:
+    """Return the folder of the log that the gateway keeps; raise UserError without one."""
+    if settings.log_folder is None:
+        raise UserError(
+            "params.yaml: serving.log_folder: the gateway keeps no log; set it, or name the folder "
+            "of a log: make drift LOG=folder"
+        )
+    return Path(settings.log_folder)
 
 
 def compare_texts(

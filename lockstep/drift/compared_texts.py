@@ -1,7 +1,8 @@
 """Read what is compared: the user turns of logged requests and of training records.
 
 The tests assume independent texts, so a user counts with one conversation, and equal texts count
-once, since prepare removes duplicates from the training records.
+once, since prepare removes duplicates from the training records. Personal data is masked on both
+sides, as in the log.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from lockstep import predictions, records
-from lockstep.data.personal_data import mask_personal_data
 from lockstep.errors import UserError
 from lockstep.outputs import read_json
 from lockstep.records import Record
 from lockstep.serving.log_files import REQUESTS, read_log
+from lockstep.serving.text_masking import TextMasker
 
 MAX_TEXTS = 10_000
 """Maximum number of texts of each side, drawn at random; more would only take longer."""
@@ -49,7 +50,9 @@ class LoggedTexts:
     """Number of users; a conversation without a user counts as one."""
 
 
-def read_requests(folder: Path, since: float, generator: np.random.Generator) -> LoggedTexts:
+def read_requests(
+    folder: Path, since: float, masker: TextMasker, generator: np.random.Generator
+) -> LoggedTexts:
     """Read the answered requests of a log from a time on.
 
     A request that continues an earlier one belongs to its conversation, of which the last one
@@ -64,7 +67,7 @@ def read_requests(folder: Path, since: float, generator: np.random.Generator) ->
     ]
     conversations = join_conversations(requests)
     users = choose_one_each([item.get("user", "") for item in conversations], generator)
-    texts = [_read_request(conversations[index]) for index in users]
+    texts = [_read_request(conversations[index], masker) for index in users]
     return LoggedTexts(
         texts=draw_texts(texts, generator),
         requests=len(requests),
@@ -106,12 +109,12 @@ def draw_texts(texts: Iterable[ComparedText], generator: np.random.Generator) ->
 
 
 def read_training_texts(
-    data: Path, tasks: Sequence[str], generator: np.random.Generator
+    data: Path, tasks: Sequence[str], masker: TextMasker, generator: np.random.Generator
 ) -> list[ComparedText]:
     """Read the training records of some tasks, one of each group (e.g. a user); [] is all tasks."""
     chosen = _select_tasks(_read_split(data, "train"), tasks)
     indices = choose_one_each([record.group for record in chosen], generator)
-    return draw_texts([_read_record(chosen[index]) for index in indices], generator)
+    return draw_texts([_read_record(chosen[index], masker) for index in indices], generator)
 
 
 def read_label_sample(data: Path, tasks: Sequence[str]) -> list[str]:
@@ -159,19 +162,19 @@ def _select_tasks(train: list[Record], tasks: Sequence[str]) -> list[Record]:
     return [record for record in train if not tasks or record.task in tasks]
 
 
-def _read_record(record: Record) -> ComparedText:
+def _read_record(record: Record, masker: TextMasker) -> ComparedText:
     return ComparedText(
-        text=mask_personal_data(record.user_text),
-        system=mask_personal_data(_join_contents(record.messages, ("system",))),
+        text=masker.mask_text(record.user_text),
+        system=masker.mask_text(_join_contents(record.messages, ("system",))),
         answer=record.answer,
     )
 
 
-def _read_request(request: Mapping[str, Any]) -> ComparedText:
+def _read_request(request: Mapping[str, Any], masker: TextMasker) -> ComparedText:
     is_tuned = request.get("answered_by") != "base"
     return ComparedText(
-        text=mask_personal_data(_join_contents(request["messages"], USER_ROLES)),
-        system=mask_personal_data(_join_contents(request["messages"], ("system",))),
+        text=masker.mask_text(_join_contents(request["messages"], USER_ROLES)),
+        system=masker.mask_text(_join_contents(request["messages"], ("system",))),
         answer=request.get("answer", "") if is_tuned else "",
     )
 

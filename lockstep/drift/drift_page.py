@@ -59,6 +59,7 @@ def write_page(
         sections=_build_sections(results.tests, logged),
     )
     with outputs.atomic_file(out) as partial:
+        partial.touch(mode=0o600)  # as the log, since it has examples
         partial.write_text(page, encoding="utf-8")
 
 

@@ -15,6 +15,7 @@ from lockstep.drift.compared_texts import LoggedTexts
 from lockstep.errors import UserError
 from lockstep.predictions import Prediction
 from lockstep.records import Record
+from lockstep.serving.text_masking import TextMasker
 
 
 def build_request(*turns: str, **values: Any) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def build_request(*turns: str, **values: Any) -> dict[str, Any]:
 def read(folder: Path, *requests: dict[str, Any], since: float = 0.0) -> LoggedTexts:
     lines = "".join(json.dumps(request) + "\n" for request in requests)
     (folder / "requests.jsonl").write_text(lines, encoding="utf-8")
-    return compared_texts.read_requests(folder, since, np.random.default_rng(0))
+    return compared_texts.read_requests(folder, since, TextMasker(), np.random.default_rng(0))
 
 
 def list_texts(logged: LoggedTexts) -> list[str]:
@@ -114,13 +115,13 @@ def test_training_records_are_masked_and_count_once_per_group(tmp_path: Path) ->
     ]
     write_splits(tmp_path, train)
     rng = np.random.default_rng(0)
-    texts = compared_texts.read_training_texts(tmp_path, ["intent"], rng)
+    texts = compared_texts.read_training_texts(tmp_path, ["intent"], TextMasker(), rng)
     assert len(texts) == 2
     assert "mail [EMAIL]" in {item.text for item in texts}
     assert {item.system for item in texts} == {"Name it."}
-    assert len(compared_texts.read_training_texts(tmp_path, [], rng)) == 3
+    assert len(compared_texts.read_training_texts(tmp_path, [], TextMasker(), rng)) == 3
     with pytest.raises(UserError, match=r"no training record has the task 'orders'.*intent, reply"):
-        compared_texts.read_training_texts(tmp_path, ["orders"], rng)
+        compared_texts.read_training_texts(tmp_path, ["orders"], TextMasker(), rng)
 
 
 def test_labels_are_predictions_for_records_like_training(tmp_path: Path) -> None:
@@ -144,4 +145,4 @@ def test_labels_are_predictions_for_records_like_training(tmp_path: Path) -> Non
 
 def test_missing_training_records_are_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train\.jsonl: not found; run `make`"):
-        compared_texts.read_training_texts(tmp_path, [], np.random.default_rng(0))
+        compared_texts.read_training_texts(tmp_path, [], TextMasker(), np.random.default_rng(0))

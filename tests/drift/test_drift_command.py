@@ -100,3 +100,15 @@ def test_a_missing_log_is_a_mistake(project: Path) -> None:
     result = run(project, "--log", "nowhere")
     assert result.returncode == 2
     assert result.stderr.startswith("error: nowhere: no such folder")
+
+
+def test_without_a_log_the_setting_is_named(project: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "lockstep.drift"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: params.yaml: serving.log_folder: ")

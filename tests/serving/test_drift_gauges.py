@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from lockstep.serving import api_keys
 from lockstep.serving.drift_gauges import DriftCollector
+from lockstep.serving.gateway import create_app
+from lockstep.serving.serving_params import ServingParams
 
 
 def write_results(file: Path, alarm: bool, modified: int) -> None:
@@ -44,3 +47,9 @@ def test_gauges_follow_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture
     ] * 3
     file.unlink()
     assert list_values(registry) == []
+
+
+def test_the_gateway_shows_the_gauges_of_its_log_folder(tmp_path: Path) -> None:
+    write_results(tmp_path / "drift.json", alarm=True, modified=10**18)
+    app = create_app(ServingParams(log_folder=str(tmp_path)), {}, api_keys.read_keys(""))
+    assert b'lockstep_drift_alarm{test="unseen words"} 1.0' in app.state.metrics.write()
