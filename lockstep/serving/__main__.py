@@ -29,6 +29,7 @@ from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
 from lockstep.serving.gateway import create_app, is_loopback
 from lockstep.serving.http_protocol import build_protocol
+from lockstep.serving.log_folder import open_log
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.served_model import ServedModel
@@ -65,6 +66,7 @@ def main(
     host = host or settings.host
     keys = api_keys.read_keys(keys_file or settings.keys_file)
     check_exposure(host, keys)
+    open_log(settings)
     with open_socket(host, settings.port if port is None else port) as listener:
         forms = [
             model_forms.choose_form(name, data, build, settings.engine, settings.context)
