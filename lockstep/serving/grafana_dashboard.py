@@ -1,6 +1,7 @@
 """Print the Grafana dashboard of the gateway as JSON; cluster/serving/grafana has it."""
 
 import itertools
+from collections.abc import Iterator
 from typing import TypeVar
 
 import click
@@ -83,91 +84,91 @@ def build_dashboard() -> dashboard.Dashboard:
 
 
 def _build_rows() -> dict[str, list[timeseries.Panel | stat.Panel]]:
-    requests = f"rate(lockstep_requests_total{{{MODEL}}}[$__rate_interval])"
-    errors = f'rate(lockstep_requests_total{{{MODEL},status=~"5.."}}[$__rate_interval])'
-    rejects = "rate(lockstep_rejects_total[$__rate_interval])"
-    tokens = f"rate(lockstep_tokens_total{{{MODEL}}}[$__rate_interval])"
     return {
-        "Traffic": [
-            _plot("Requests by status", "reqps", {"{{status}}": f"sum by (status) ({requests})"}),
-            _plot(
-                "Error rate (share with status 5xx)",
-                "percentunit",
-                {"errors": f"(sum({errors}) or vector(0)) / sum({requests})"},
-            ).max(1),
-            _plot("Rejects by limit", "reqps", {"{{limit}}": f"sum by (limit) ({rejects})"}),
-        ],
+        "Traffic": [*_build_traffic()],
         "Latency of answered requests": [
             _plot("Duration", "s", _query_quantiles("lockstep_request_seconds")),
             _plot("Time to first token", "s", _query_quantiles("lockstep_first_token_seconds")),
             _plot("Wait in the queue", "s", _query_quantiles("lockstep_queue_seconds")),
         ],
-        "Load": [
-            _plot("Tokens per second", "short", {"{{kind}}": f"sum by (kind) ({tokens})"}),
-            _plot(
-                "Requests that run and that wait",
-                "short",
-                {
-                    "{{model}} running": f"lockstep_requests_running{{{MODEL}}}",
-                    "{{model}} waiting": f"lockstep_requests_waiting{{{MODEL}}}",
-                },
-            ),
-            _plot(
-                "Memory of the gateway, without engines",
-                "bytes",
-                {"{{instance}}": 'process_resident_memory_bytes{job="lockstep"}'},
-            ),
-        ],
-        "Engines and alerts": [
-            _show(
-                "Engine",
-                {"{{model}}": f"lockstep_engine_ready{{{MODEL}}}"},
-                ("0", "down", "red"),
-                ("1", "ready", "green"),
-            ),
-            _show(
-                "Restarts of engines in an hour",
-                {"{{model}}": f"increase(lockstep_engine_restarts_total{{{MODEL}}}[1h])"},
-            ).decimals(0),
-            _show(
-                "Alerts that fire",
-                {"{{alertname}}": 'count by (alertname) (ALERTS{alertstate="firing"})'},
-            ).no_value("none"),
-        ],
-        "Models and their log": [
-            _plot(
-                "Requests by model",
-                "reqps",
-                {"{{model}}": f'sum by (model) ({requests.replace(MODEL, MODEL + ',model!=""')})'},
-            ),
-            _plot(
-                "Feedback in an hour, by kind",
-                "short",
-                {"{{kind}}": "sum by (kind) (increase(lockstep_feedback_total[1h]))"},
-            ),
-            _plot(
-                "Lines in an hour that the log lost",
-                "short",
-                {"{{log}}": "sum by (log) (increase(lockstep_log_lost_lines_total[1h]))"},
-            ),
-        ],
-        "Drift of requests from the training data": [
-            _show(
-                "Drift by test",
-                {"{{test}}": "lockstep_drift_alarm"},
-                ("0", "none", "green"),
-                ("1", "drift", "red"),
-            ).no_value("no comparison yet"),
-            _plot("Effect size by test", "short", {"{{test}}": "lockstep_drift_effect"}),
-            _show("Age of the comparison", {"age": "time() - lockstep_drift_time_seconds"})
-            .unit("s")
-            .no_value("no comparison yet"),
-        ],
+        "Load": [*_build_load()],
+        "Engines and alerts": [*_build_states()],
+        "Models and their log": [*_build_log()],
+        "Drift of requests from the training data": [*_build_drift()],
     }
 
 
+def _rate(counter: str, selector: str = "") -> str:
+    return f"rate({counter}{{{selector}}}[$__rate_interval])"
+
+
+def _build_traffic() -> Iterator[timeseries.Panel]:
+    requests = _rate("lockstep_requests_total", MODEL)
+    errors = _rate("lockstep_requests_total", f'{MODEL},status=~"5.."')
+    rejects = _rate("lockstep_rejects_total")
+    yield _plot("Requests by status", "reqps", {"{{status}}": f"sum by (status) ({requests})"})
+    yield _plot(
+        "Error rate (share with status 5xx)",
+        "percentunit",
+        {"errors": f"(sum({errors}) or vector(0)) / sum({requests})"},
+    ).max(1)
+    yield _plot("Rejects by limit", "reqps", {"{{limit}}": f"sum by (limit) ({rejects})"})
+
+
+def _build_load() -> Iterator[timeseries.Panel]:
+    tokens = _rate("lockstep_tokens_total", MODEL)
+    yield _plot("Tokens per second", "short", {"{{kind}}": f"sum by (kind) ({tokens})"})
+    yield _plot(
+        "Requests that run and that wait",
+        "short",
+        {
+            "{{model}} running": f"lockstep_requests_running{{{MODEL}}}",
+            "{{model}} waiting": f"lockstep_requests_waiting{{{MODEL}}}",
+        },
+    )
+    yield _plot(
+        "Memory of the gateway, without engines",
+        "bytes",
+        {"{{instance}}": 'process_resident_memory_bytes{job="lockstep"}'},
+    )
+
+
+def _build_states() -> Iterator[stat.Panel]:
+    yield _show(
+        "Engine",
+        {"{{model}}": f"lockstep_engine_ready{{{MODEL}}}"},
+        ("0", "down", "red"),
+        ("1", "ready", "green"),
+    )
+    restarts = f"increase(lockstep_engine_restarts_total{{{MODEL}}}[1h])"
+    yield _show("Restarts of engines in an hour", {"{{model}}": restarts}).decimals(0)
+    alerts = 'count by (alertname) (ALERTS{alertstate="firing"})'
+    yield _show("Alerts that fire", {"{{alertname}}": alerts}).no_value("none")
+
+
+def _build_log() -> Iterator[timeseries.Panel]:
+    answered = _rate("lockstep_requests_total", f'{MODEL},model!=""')
+    feedback = "increase(lockstep_feedback_total[1h])"
+    lost = "increase(lockstep_log_lost_lines_total[1h])"
+    yield _plot("Requests by model", "reqps", {"{{model}}": f"sum by (model) ({answered})"})
+    yield _plot("Feedback in an hour", "short", {"{{kind}}": f"sum by (kind) ({feedback})"})
+    yield _plot("Lines lost in an hour", "short", {"{{log}}": f"sum by (log) ({lost})"})
+
+
+def _build_drift() -> Iterator[timeseries.Panel | stat.Panel]:
+    yield _show(
+        "Drift by test",
+        {"{{test}}": "lockstep_drift_alarm"},
+        ("0", "none", "green"),
+        ("1", "drift", "red"),
+    ).no_value("no comparison yet")
+    yield _plot("Effect size by test", "percentunit", {"{{test}}": "lockstep_drift_effect"})
+    age = "time() - lockstep_drift_time_seconds"
+    yield _show("Age of the comparison", {"age": age}).unit("s").no_value("no comparison yet")
+
+
 def _query_quantiles(histogram: str) -> Queries:
-    buckets = f"sum by (le) (rate({histogram}_bucket{{{MODEL}}}[$__rate_interval]))"
+    buckets = f"sum by (le) ({_rate(f'{histogram}_bucket', MODEL)})"
     return {name: f"histogram_quantile({q}, {buckets})" for name, q in QUANTILES.items()}
 
 

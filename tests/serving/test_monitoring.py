@@ -18,20 +18,21 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard, prometheus, stat, timeseries
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from ruamel.yaml import YAML
 
 from lockstep.serving import grafana_dashboard
 from lockstep.serving.__main__ import main as serve
 from lockstep.serving.api_keys import read_keys
+from lockstep.serving.drift_gauges import DRIFT_FILE
 from lockstep.serving.gateway_metrics import GatewayMetrics
 from lockstep.serving.request_log import RequestRecord
 from tests.conftest import REPOSITORY, write_params
-from tests.serving.conftest import find_tool
+from tests.serving.conftest import BuildGateway, find_tool
 
 FOLDER = REPOSITORY / "cluster/serving"
 DASHBOARD = FOLDER / "grafana/dashboards/lockstep.json"
 PAGE = (REPOSITORY / "docs/monitoring.md").read_text(encoding="utf-8")
-DRIFT = {"lockstep_drift_alarm", "lockstep_drift_effect", "lockstep_drift_time_seconds"}
 
 
 def load(name: str) -> Any:
@@ -42,19 +43,22 @@ ALERTS = load("alerts.yaml")["groups"][0]["rules"]
 SERVICES = load("compose.yaml")["services"]
 
 
-def list_series() -> set[str]:
-    """Return the names of all series of a gateway after one answer."""
-    metrics = GatewayMetrics()
-    metrics.watch("tuned", *[lambda: 1.0] * 4)
+@pytest.fixture
+def exposition(build_gateway: BuildGateway, tmp_path: Path) -> str:
+    """Metrics of a gateway that has answered, has a log and was compared with the training data."""
+    gateway = build_gateway(log_folder=str(tmp_path / "log"))
+    comparison = {"time": 0, "tests": {"length": {"alarm": True, "effect": 0.3}}}
+    (tmp_path / "log" / DRIFT_FILE).write_text(json.dumps(comparison))
+    metrics: GatewayMetrics = gateway.app.state.metrics
     metrics.log(
         RequestRecord(id="1", time=0, endpoint="/", answered_by="tuned", first_token_seconds=0.1)
     )
-    text = metrics.write().decode()
-    return {
-        sample.name
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }  # fmt: skip
+    return metrics.write().decode()
+
+
+def list_samples(exposition: str) -> list[Sample]:
+    families = text_string_to_metric_families(exposition)
+    return [sample for family in families for sample in family.samples]
 
 
 def run_promtool(*arguments: str | Path, stdin: bytes = b"") -> None:
@@ -102,36 +106,29 @@ def test_each_alert_has_a_runbook() -> None:
         assert alert["annotations"]["runbook"] == f"docs/monitoring.md#{anchor}"
 
 
-def test_rules_read_series_that_the_gateway_has() -> None:
+def test_rules_read_series_that_the_gateway_has(exposition: str) -> None:
     queries = " ".join(alert["expr"] for alert in ALERTS)
-    assert set(re.findall(r"\blockstep_\w+", queries)) <= list_series() | DRIFT
+    series = {sample.name for sample in list_samples(exposition)}
+    assert set(re.findall(r"\blockstep_\w+", queries)) <= series
     assert {load("prometheus.yml")["scrape_configs"][0]["job_name"]} == set(
         re.findall(r'job="(\w+)"', queries)
     )
 
 
-def test_the_page_names_every_metric_and_limit() -> None:
+def test_the_page_names_every_metric_and_limit(exposition: str) -> None:
     rows = " ".join(line for line in PAGE.splitlines() if line.startswith("|"))
-    suffix = re.compile(r"_(bucket|count|sum|created)$")
-    names = {name for name in list_series() if name.startswith("lockstep_")}
-    assert (
-        set(re.findall(r"`(lockstep_\w+)`", rows))
-        == {suffix.sub("", n) for n in names if not n.endswith("_created")} | DRIFT
-    )
-    limits = {
-        sample.labels["limit"]
-        for family in text_string_to_metric_families(GatewayMetrics().write().decode())
-        for sample in family.samples
-        if sample.name == "lockstep_rejects_total"
-    }
+    samples = list_samples(exposition)
+    names = {re.sub(r"_(bucket|count|sum)$", "", sample.name) for sample in samples}
+    names = {n for n in names if n.startswith("lockstep_") and not n.endswith("_created")}
+    assert set(re.findall(r"`(lockstep_\w+)`", rows)) == names
+    limits = {s.labels["limit"] for s in samples if s.name == "lockstep_rejects_total"}
+    assert len(limits) > 5
     for limit in limits:
         assert f"`{limit}`" in rows
 
 
-def test_names_of_metrics_follow_the_conventions_of_prometheus() -> None:
-    metrics = GatewayMetrics()
-    metrics.watch("tuned", *[lambda: 1.0] * 4)
-    run_promtool("check", "metrics", stdin=metrics.write())
+def test_names_of_metrics_follow_the_conventions_of_prometheus(exposition: str) -> None:
+    run_promtool("check", "metrics", stdin=exposition.encode())
 
 
 def test_the_dashboard_is_what_the_command_writes() -> None:

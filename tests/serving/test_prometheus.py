@@ -7,6 +7,7 @@ import math
 import re
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from prometheus_client import Gauge
 from ruamel.yaml import YAML
 
 from lockstep.serving.__main__ import open_socket
+from lockstep.serving.drift_gauges import DRIFT_FILE
 from tests.conftest import REPOSITORY
 from tests.serving.conftest import BuildGateway, Gateway, find_tool
 
@@ -102,7 +103,7 @@ async def run_prometheus(folder: Path, gateway_port: int) -> AsyncIterator[Prome
         f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with (folder / "log").open("wb") as log:
+    with (folder / "messages").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)
     prometheus = Prometheus(port)
     try:
@@ -114,9 +115,15 @@ async def run_prometheus(folder: Path, gateway_port: int) -> AsyncIterator[Prome
 
 
 async def send_requests(gateway: Gateway) -> None:
-    """Send ten requests: five are answered, two of them as streams; three are refused, two fail."""
+    """Send ten requests: five are answered, two of them as streams; three are refused, two fail.
+
+    Feedback on one answer is the eleventh.
+    """
     for stream in (False, False, False, True, True):
-        assert (await gateway.ask(stream=stream)).status_code == 200
+        reply = await gateway.ask(stream=stream)
+        assert reply.status_code == 200
+    feedback = {"request_id": reply.headers["x-request-id"], "thumb": "up"}
+    assert (await gateway.client.post("/v1/feedback", json=feedback)).status_code == 200
     assert (await gateway.ask(model="a-secret-name", user="a-secret-user")).status_code == 404
     assert (await gateway.ask("word " * 1000)).status_code == 413
     assert (await gateway.ask(max_tokens=60)).status_code == 400
@@ -133,18 +140,20 @@ def test_prometheus_scrapes_the_gateway_and_answers_every_query_of_the_dashboard
     find_tool("prometheus")
 
     async def watch() -> None:
-        gateway = build_gateway({"prometheus": hashlib.sha256(KEY.encode()).digest()}, body_kib=4)
+        hashes = {"prometheus": hashlib.sha256(KEY.encode()).digest()}
+        gateway = build_gateway(hashes, body_kib=4, log_folder=str(tmp_path / "log_folder"))
         gateway.client.headers["Authorization"] = f"Bearer {KEY}"
-        registry = gateway.app.state.metrics.registry
-        for name in ("alarm", "effect"):
-            metric = Gauge(f"lockstep_drift_{name}", name, ["test"], registry=registry)
-            metric.labels("length").set(1)
-        Gauge("lockstep_drift_time_seconds", "time", registry=registry).set_to_current_time()
+        tests = {
+            "length": {"alarm": True, "effect": 0.3},
+            "language": {"alarm": False, "effect": 0.01},
+        }
+        comparison = {"time": time.time() - 3600, "tests": tests}
+        (tmp_path / "log_folder" / DRIFT_FILE).write_text(json.dumps(comparison))
         async with serve(gateway) as port, run_prometheus(tmp_path, port) as prometheus:
             await send_requests(gateway)
-            await prometheus.wait_for("sum(lockstep_requests_total) == 10")
+            await prometheus.wait_for("sum(lockstep_requests_total) == 11")
             await send_requests(gateway)
-            await prometheus.wait_for("sum(lockstep_requests_total) == 20")
+            await prometheus.wait_for("sum(lockstep_requests_total) == 22")
             await prometheus.wait_for('ALERTS{alertname="LockstepDrift"}')
             await check_series(prometheus)
             await check_dashboard(prometheus)
@@ -158,7 +167,7 @@ def test_prometheus_scrapes_the_gateway_and_answers_every_query_of_the_dashboard
 async def check_series(prometheus: Prometheus) -> None:
     counts = await prometheus.query("sum by (status) (lockstep_requests_total)")
     assert {labels["status"]: value for labels, value in counts} == {
-        "200": 10, "400": 2, "404": 2, "413": 2, "503": 4,
+        "200": 12, "400": 2, "404": 2, "413": 2, "503": 4,
     }  # fmt: skip
     rejects = {
         labels["limit"]: value for labels, value in await prometheus.query("lockstep_rejects_total")
@@ -180,12 +189,16 @@ async def check_dashboard(prometheus: Prometheus) -> None:
         assert all(labels <= set(names) for names, _ in series), place
     panels = {place[0] for place in QUERIES}
     (errors,) = [results[place] for place in QUERIES if "Error rate" in place[0]]
-    assert errors[0][1] == pytest.approx(0.2)
+    assert errors[0][1] == pytest.approx(2 / 11)
     assert results["Alerts that fire", "{{alertname}}"] == [({"alertname": "LockstepDrift"}, 1)]
     for panel in ("Duration", "Time to first token", "Wait in the queue"):
         values = [results[panel, name][0][1] for name in ("p50", "p95", "p99")]
         assert 0 < values[0] <= values[1] <= values[2] < 10
-    assert len(panels) == 15
+    assert len(panels) == 18
+    assert {labels["test"]: value for labels, value in results["Drift by test", "{{test}}"]} == {
+        "length": 1, "language": 0,
+    }  # fmt: skip
+    assert 3600 <= results["Age of the comparison", "age"][0][1] < 3700
 
 
 async def check_rules(prometheus: Prometheus) -> None:
