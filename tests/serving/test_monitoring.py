@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 
 from lockstep.serving import grafana_dashboard
 from lockstep.serving.__main__ import main as serve
+from lockstep.serving.api_keys import main as make_key
 from lockstep.serving.api_keys import read_keys
 from lockstep.serving.drift_gauges import DRIFT_FILE
 from lockstep.serving.gateway_metrics import GatewayMetrics
@@ -264,16 +265,11 @@ def test_the_first_steps_of_the_page_write_the_secrets(
     assert key not in shown and shown.startswith("key (shown once")
     assert folder.stat().st_mode & 0o777 == 0o700
     assert write.strip().endswith(str(DASHBOARD.relative_to(REPOSITORY)))
-    again = [
-        sys.executable,
-        "-m",
-        "lockstep.serving.api_keys",
-        "a",
-        "--key-file",
-        folder / "prometheus_key",
-    ]
-    refused = subprocess.run(again, capture_output=True, text=True)
-    assert refused.returncode == 2
-    assert (
-        refused.stderr == f"error: {folder}/prometheus_key: exists; name a new file for the key\n"
-    )
+    for file, reason in (
+        (folder / "prometheus_key", "exists"),
+        (tmp_path / "absent/key", "No such file or directory"),
+    ):
+        refused = CliRunner().invoke(make_key, ["a", "--key-file", str(file)])
+        assert refused.exit_code == 2
+        assert refused.output == f"error: {file}: {reason}; name a new file for the key\n"
+    assert (folder / "prometheus_key").read_text() == key
