@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep import multiple_testing, records
-from lockstep.drift import drift_tests
+from lockstep.drift import drift_tests, topics
 from lockstep.drift.compared_texts import ComparedText
 from lockstep.drift.drift_tests import RESAMPLES, DriftTest
 from lockstep.drift.text_features import TextFeatures
@@ -17,7 +17,7 @@ from lockstep.multiple_testing import LEVEL
 from lockstep.serving.drift_params import DriftParams
 
 LENGTH, SCRIPT, LANGUAGE, WORDS = "length", "script", "language", "unseen words"
-SYSTEM, LABELS, NGRAMS = "system prompt", "labels", "n-grams"
+SYSTEM, LABELS, TOPICS, NGRAMS = "system prompt", "labels", "topics", "n-grams"
 MAX_WORDS = 20
 """Number of unseen words that are shown."""
 
@@ -60,6 +60,8 @@ def measure_drift(
 ) -> DriftResults:
     """Run all tests; a test alarms if its difference is significant and its effect large.
 
+    Labels are compared if enough answers are labels, otherwise topics.
+
     The p-values are corrected by Holm's method, so that without drift at most LEVEL of all
     comparisons alarm, whatever the tests have in common.
     """
@@ -83,6 +85,8 @@ def measure_drift(
         typicality = np.full(len(requests), np.nan)
         typicality[labels.indices] = test.typicality
         tests.append(replace(test, typicality=typicality))
+    elif assigned := topics.assign_topics(reference.words, requests.words, seed):
+        tests.append(compare(TOPICS, *assigned))
     tests = _decide(tests, params.minimum_effect)
     return DriftResults(
         verdict="drift" if any(test.is_alarm for test in tests) else "no drift",

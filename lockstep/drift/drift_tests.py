@@ -41,7 +41,7 @@ class DriftTest:
     shares: list[tuple[str, float, float]] = field(default_factory=list)
     """(kind of text, its share of the training records, its share of the requests)."""
     typicality: Numbers = field(default_factory=lambda: np.empty(0))
-    """How much each request looks like the difference; NaN if it was not compared."""
+    """Score of each request, which is high if it looks like the difference; NaN if not compared."""
 
 
 def compare_numbers(
