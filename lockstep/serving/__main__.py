@@ -54,19 +54,24 @@ class Params(Section):
 @click.command(help=__doc__)
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="folder of the models")
 @click.option("--build", type=click.Path(path_type=Path), default=BUILD, help="folder of exports")
+@click.option("--host", help="default: serving.host")
 @click.option("--port", type=int, help="default: serving.port")
-def main(data: Path, build: Path, port: int | None) -> None:
+@click.option("--keys-file", help="default: serving.keys_file")
+def main(
+    data: Path, build: Path, host: str | None, port: int | None, keys_file: str | None
+) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("lockstep.serving").setLevel(logging.INFO)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_by_signal)
     values = params.read(Params)
     settings = values.serving
-    keys = api_keys.read_keys(settings.keys_file)
-    check_exposure(settings.host, keys)
+    host = host or settings.host
+    keys = api_keys.read_keys(keys_file or settings.keys_file)
+    check_exposure(host, keys)
     open_log(settings)
     choose_variant = build_route(settings)
-    with open_socket(settings.host, settings.port if port is None else port) as listener:
+    with open_socket(host, settings.port if port is None else port) as listener:
         forms = [
             model_forms.choose_form(name, data, build, settings.engine, settings.context)
             for name in settings.models

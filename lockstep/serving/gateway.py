@@ -18,6 +18,7 @@ from lockstep.serving.abtest_routing import keep_model
 from lockstep.serving.answering import Answerer, ChooseVariant
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.drift_gauges import DriftCollector
 from lockstep.serving.feedback import FeedbackEndpoints
 from lockstep.serving.file_logger import FileLogger
 from lockstep.serving.gateway_metrics import GatewayMetrics
@@ -75,6 +76,7 @@ def create_app(
     feedback = FeedbackEndpoints(settings, keys, answerer.limits, folder, masker, all_loggers)
     if folder:
         metrics.registry.register(LogMetrics(folder))
+        metrics.registry.register(DriftCollector(folder.folder))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.metrics, app.state.answerer = metrics, answerer
     app.add_exception_handler(ApiError, _answer_api_error)

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
 from lockstep.patterns import Pattern
 from lockstep.serving.abtest_routing import PRODUCT
+from lockstep.serving.drift_params import DriftParams
 
 ModelName = Literal["tuned", "base"]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -83,6 +84,7 @@ class ServingParams(Section):
     """Maximum size of each log in the folder, in MiB; its oldest lines are deleted beyond it."""
     shutdown_seconds: PositiveFloat = 30.0
     """Longest wait for running answers when the server is stopped."""
+    drift: DriftParams = DriftParams()
 
     @field_validator("models")
     @classmethod

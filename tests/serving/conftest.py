@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,6 +43,14 @@ SETTINGS: dict[str, Any] = {
     "serving.receive_seconds": 1.0,
     "serving.log_folder": "logs",
 }
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program of .ci/install_test_tools; skip where it is absent."""
+    path = os.pathsep.join([os.environ["PATH"], str(REPOSITORY / "build/tools/usr/bin")])
+    return shutil.which(name, path=path) or pytest.skip(
+        f"{name} is not installed: bash .ci/install_test_tools"
+    )
 
 
 class RunningServer:
