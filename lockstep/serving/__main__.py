@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +24,9 @@ from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.params import Section
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.serving import api_keys, model_forms
+from lockstep.serving.abtest_plan import read_plan
+from lockstep.serving.abtest_routing import AbTestRouter, keep_model
+from lockstep.serving.answering import ChooseVariant
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
@@ -62,12 +65,20 @@ def main(data: Path, build: Path, port: int | None) -> None:
     keys = api_keys.read_keys(settings.keys_file)
     check_exposure(settings.host, keys)
     open_log(settings)
+    choose_variant = build_route(settings)
     with open_socket(settings.host, settings.port if port is None else port) as listener:
         forms = [
             model_forms.choose_form(name, data, build, settings.engine, settings.context)
             for name in settings.models
         ]
-        asyncio.run(serve(values, forms, keys, listener))
+        forms += [
+            model_forms.choose_folder_form(
+                name, Path(folder), build, settings.engine, settings.context
+            )
+            for name, folder in settings.folders.items()
+        ]
+        check_variants(settings, forms)
+        asyncio.run(serve(values, forms, keys, listener, choose_variant))
 
 
 def check_exposure(host: str, keys: ApiKeys) -> None:
@@ -77,6 +88,25 @@ def check_exposure(host: str, keys: ApiKeys) -> None:
             f"params.yaml: serving.host: {host} is reached from other machines, which needs API "
             "keys; make one with `python -m lockstep.serving.api_keys NAME` and set "
             "serving.keys_file, or set serving.host to 127.0.0.1"
+        )
+
+
+def build_route(settings: ServingParams) -> ChooseVariant:
+    """Return the routes of the A/B test that runs, if any; raise UserError for a faulty plan."""
+    test = settings.abtest
+    if test is None:
+        return keep_model
+    return AbTestRouter(read_plan(Path(test.plan)), test.a, test.b).choose
+
+
+def check_variants(settings: ServingParams, forms: Sequence[ModelForm]) -> None:
+    """Raise UserError if one variant of the A/B test generates and the other has a head."""
+    test = settings.abtest
+    heads = {form.head is None for form in forms if test and form.name in (test.a, test.b)}
+    if test and len(heads) > 1:
+        raise UserError(
+            f"params.yaml: serving.abtest: one of {test.a} and {test.b} has a head and the other "
+            "generates; name two models of one kind"
         )
 
 
@@ -94,7 +124,11 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    values: Params, forms: list[ModelForm], keys: ApiKeys, listener: socket.socket
+    values: Params,
+    forms: list[ModelForm],
+    keys: ApiKeys,
+    listener: socket.socket,
+    choose_variant: ChooseVariant,
 ) -> None:
     """Start the engines, answer requests until a signal arrives, and end the engines."""
     settings = values.serving
@@ -106,7 +140,7 @@ async def serve(
             form.name: _build_model(form, tokenizers[form.name], engines[form.name], values)
             for form in forms
         }
-        await _run_gateway(settings, models, keys, listener)
+        await _run_gateway(settings, models, keys, listener, choose_variant)
     finally:
         await asyncio.gather(*(engine.stop() for engine in engines.values()))
 
@@ -116,9 +150,10 @@ async def _run_gateway(
     models: Mapping[str, ServedModel],
     keys: ApiKeys,
     listener: socket.socket,
+    choose_variant: ChooseVariant,
 ) -> None:
     config = uvicorn.Config(
-        create_app(settings, models, keys),
+        create_app(settings, models, keys, choose_variant=choose_variant),
         http=build_protocol(settings.receive_seconds),
         ws="none",
         lifespan="off",

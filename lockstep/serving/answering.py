@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from lockstep.inference import head_outputs
 from lockstep.serving import api_requests
+from lockstep.serving.abtest_routing import Route
 from lockstep.serving.answer_text import AnswerText, generate_text
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
@@ -34,9 +35,8 @@ from lockstep.serving.response_format import ResponseFormat, write_event
 from lockstep.serving.served_model import ServedModel, encode_input
 from lockstep.serving.serving_params import ServingParams
 
-ChooseVariant = Callable[[str, str], str]
-"""Function from the model and the user of a request to the name of the model that answers."""
-
+ChooseVariant = Callable[[str, str], Route]
+"""Function from the model and the user of a request to the model that answers."""
 
 R = TypeVar("R", bound=Request)
 G = TypeVar("G", ChatRequest, CompletionRequest)
@@ -106,8 +106,10 @@ class Answerer:
             message = f"there is no such model; the models are {names}"
             record.model = ""  # the client's own text
             raise ApiError(404, "model_not_found", message, "model")
-        model = self.models[self.choose_variant(parsed.model, parsed.user)]
+        route = self.choose_variant(parsed.model, parsed.user)
+        model = self.models[route.model]
         record.answered_by = model.name
+        record.variant, record.abtest = route.variant, route.test
         try:
             async with asyncio.timeout(self.settings.request_seconds):
                 return await run_for_client(request, answer(parsed, model, exchange))

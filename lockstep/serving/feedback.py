@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
+from lockstep.serving.abtest_plan import Outcome
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.exchange import Exchange, answer_exchange
@@ -48,7 +49,7 @@ class OutcomeReport(BaseModel):
     request_id: RequestId | None = None
     user: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """User id, as in the parameter `user` of requests."""
-    outcome: Literal["resolved", "satisfied", "converted", "revenue"]
+    outcome: Outcome
     value: Annotated[float, Field(ge=-1e12, le=1e12)] | bool
     """Yes or no (true or false, 1 or 0) if the outcome is one; a rating; an amount of revenue."""
 

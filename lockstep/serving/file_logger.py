@@ -67,6 +67,7 @@ class FileLogger:
             "model": record.model,
             "answered_by": record.answered_by,
             "variant": record.variant,
+            "abtest": record.abtest,
             "user": self._folder.hash_user(record.user) if record.user else "",
             "status": record.status,
             "error": record.error,
@@ -77,6 +78,8 @@ class FileLogger:
             "prompt_tokens": record.prompt_tokens,
             "answer_tokens": record.answer_tokens,
             "finish_reason": record.finish_reason,
+            "refused": record.refused,
+            "failed": record.failed,
         }
         if sampled and record.status != 400:  # an invalid prompt may be as large as a body
             values["messages"] = self._masker.mask_values(record.messages)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lockstep.serving.abtest_routing import keep_model
 from lockstep.serving.answering import Answerer, ChooseVariant
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
@@ -50,22 +51,23 @@ def create_app(
     models: Mapping[str, ServedModel],
     keys: ApiKeys,
     loggers: Sequence[RequestLogger] = (),
-    choose_variant: ChooseVariant | None = None,
+    choose_variant: ChooseVariant = keep_model,
 ) -> FastAPI:
     """Return the gateway before some models.
 
-    Each logger receives the record of every request. `choose_variant` returns the name of the model
-    that answers, from the model and the user of the request.
+    Each logger receives the record of every request. `choose_variant` returns the route to a model
+    from the model and the user of the request.
     """
     metrics = GatewayMetrics()
     for name, model in models.items():
         _watch_model(metrics, name, model)
     all_loggers: list[RequestLogger] = [metrics, JsonLogger(settings.log_texts), *loggers]
-    choose = choose_variant or _choose_requested
     folder, masker = open_log(settings), TextMasker(settings.log_patterns)
     file_loggers = [FileLogger(folder, settings.log_share, masker)] if folder else []
     issue_id = folder.issue_id if folder else issue_random_id
-    answerer = Answerer(settings, models, keys, [*all_loggers, *file_loggers], choose, issue_id)
+    answerer = Answerer(
+        settings, models, keys, [*all_loggers, *file_loggers], choose_variant, issue_id
+    )
     feedback = FeedbackEndpoints(settings, keys, answerer.limits, folder, masker, all_loggers)
     if folder:
         metrics.registry.register(LogMetrics(folder))
@@ -140,11 +142,6 @@ def _watch_model(metrics: GatewayMetrics, name: str, model: ServedModel) -> None
         ready=lambda: model.is_ready(),
         restarts=lambda: model.restarts(),
     )
-
-
-def _choose_requested(model: str, user: str) -> str:
-    """Return the model that the request names."""
-    return model
 
 
 async def _answer_api_error(request: Request, error: Any) -> Response:

@@ -89,7 +89,7 @@ class LogWriter:
         """Number of lines that were not written."""
         self._limit = size // FILES
         self._rotation = RotatingFileHandler(file, backupCount=FILES - 1, delay=True)
-        self._lock = threading.Lock()
+        self._lock, self._count_lock = threading.Lock(), threading.Lock()
         self._is_failing = False
 
     def write(self, values: Mapping[str, Any]) -> bool:
@@ -101,15 +101,15 @@ class LogWriter:
             try:
                 self._append(orjson.dumps(values) + b"\n")
             except OSError as error:
-                self.lost += 1
+                self.count_lost()
                 self._report(error.strerror or str(error))
                 return False
             self._is_failing = False
             return True
 
     def count_lost(self) -> None:
-        """Count a line that was given up before it was written."""
-        with self._lock:
+        """Count a line that is not written; this waits for no writing thread."""
+        with self._count_lock:
             self.lost += 1
 
     def _append(self, line: bytes) -> None:

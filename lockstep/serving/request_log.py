@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from lockstep.metrics.refusals import is_refusal
+
 log = logging.getLogger("lockstep.serving")
 
 TEXTS = ("messages", "answer", "user")
@@ -29,6 +31,8 @@ class RequestRecord:
     """Name of the model that answered."""
     variant: str = ""
     """Variant (a or b) of the A/B test that the user takes part in; empty outside of a test."""
+    abtest: str = ""
+    """Name of that A/B test."""
     user: str = ""
     """Parameter `user` of the request."""
     status: int = 200
@@ -45,6 +49,16 @@ class RequestRecord:
     messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Messages of the prompt; for a completion, one of the role `text`."""
     answer: str = field(default="", repr=False)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer refuses the request, as `evaluate` decides it."""
+        return is_refusal(self.answer)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server failed the request, by an error of its own or a queue without room."""
+        return self.status >= 500 or self.error in ("queue_full", "queue_timeout")
 
 
 class RequestLogger(Protocol):

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from lockstep.models.chat import ChatTokenizer
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_protocol import EngineError, Generation, Part
 from lockstep.serving.gateway import create_app
+from lockstep.serving.log_files import REQUESTS, read_log
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.served_model import ServedModel
@@ -178,6 +180,15 @@ def build_gateway(starter_tokenizer: ChatTokenizer) -> BuildGateway:
         return Gateway(starter_tokenizer, ApiKeys(hashes or {}), changes)
 
     return build
+
+
+def wait_for_lines(folder: Path, number: int, name: str = REQUESTS) -> list[dict[str, Any]]:
+    """Return the lines of a log when there are at least so many."""
+    for _ in range(500):
+        if len(lines := list(read_log(folder, name))) >= number:
+            return lines
+        time.sleep(0.01)
+    raise AssertionError(lines)
 
 
 def read_events(text: str) -> list[Any]:
