@@ -2,15 +2,22 @@
 
 import math
 from dataclasses import dataclass, replace
-from statistics import fmean, variance
+from statistics import fmean
 from typing import Literal
+
+import numpy as np
 
 from lockstep import multiple_testing
 from lockstep.abtests import sample_size
-from lockstep.abtests.abtest_plan import AbTestPlan, Guardrail, OutcomePlan
 from lockstep.abtests.outcome_table import OutcomeTable
 from lockstep.abtests.sequential_test import compute_sample_ratio_p
 from lockstep.multiple_testing import LEVEL
+from lockstep.serving.abtest_plan import (
+    UNKNOWN_WITHOUT_REPORT,
+    AbTestPlan,
+    Guardrail,
+    OutcomePlan,
+)
 from lockstep.statistics.confidence_intervals import Interval
 
 MINIMUM_USERS = 100
@@ -19,7 +26,13 @@ SAMPLE_RATIO_LEVEL = 0.01
 """Level of the test of the sample ratio; below it, no outcome can be trusted."""
 
 Decision = Literal[
-    "invalid", "guardrail violated", "b is better", "b is worse", "no relevant difference", "go on"
+    "invalid",
+    "guardrail violated",
+    "b is better",
+    "b is better, guardrails open",
+    "b is worse",
+    "no relevant difference",
+    "go on",
 ]
 
 
@@ -35,7 +48,10 @@ class Comparison:
     """Interval of b minus a at all looks together; None while it cannot be computed."""
     p: float
     power: float
-    """Probability that a look with this many users finds the minimum effect."""
+    """Probability that a look with this many users finds the minimum effect or, for a guardrail,
+    shows that the margin is kept if there is no difference."""
+    report_ratio_p: float = 1.0
+    """P-value of equal shares of users of whom the outcome was reported, at all looks."""
 
     @property
     def difference(self) -> float:
@@ -45,53 +61,66 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """All results of a look; p-values of secondary outcomes are corrected by Holm's method."""
+    """All results of a look.
+
+    The interval of the primary outcome holds at the usual level. Those of all secondary outcomes
+    hold together at that level, and so do those of all guardrails (Bonferroni). The p-values of
+    secondary outcomes are corrected by Holm's method.
+    """
 
     outcomes: list[Comparison]
     guardrails: list[tuple[Guardrail, Comparison]]
     sample_ratio_p: float
     required_users: int
-    """Users that the primary outcome needs, from its measured variance where there is one."""
+    """Users that the primary outcome needs, from its measured variance where there is one. Only
+    users of whom it is known count."""
     decision: Decision
 
 
 def compute_results(table: OutcomeTable, plan: AbTestPlan) -> Results:
     """Compare the variants in the users of a table."""
-    counts = table.count_users("a"), table.count_users("b")
-    sample_ratio_p = compute_sample_ratio_p(counts, (1 - plan.share, plan.share))
-    outcomes = [_compare_outcome(table, outcome, plan) for outcome in plan.outcomes]
+    sample_ratio_p = compute_sample_ratio_p(table.assigned, (1 - plan.share, plan.share))
+    primary = _compare_outcome(table, plan.primary, plan, LEVEL)
+    secondary = [
+        _compare_outcome(table, outcome, plan, plan.secondary_level) for outcome in plan.secondary
+    ]
     guardrails = [
         (guardrail, _compare_measure(table, guardrail, plan)) for guardrail in plan.guardrails
     ]
     return Results(
-        outcomes=_correct_secondary(outcomes),
+        outcomes=[primary, *_correct_p_values(secondary)],
         guardrails=guardrails,
         sample_ratio_p=sample_ratio_p,
         required_users=_count_required_users(table, plan),
-        decision=_decide(outcomes[0], guardrails, sample_ratio_p, plan),
+        decision=_decide(primary, guardrails, sample_ratio_p, plan),
     )
 
 
-def _compare_outcome(table: OutcomeTable, outcome: OutcomePlan, plan: AbTestPlan) -> Comparison:
+def _compare_outcome(
+    table: OutcomeTable, outcome: OutcomePlan, plan: AbTestPlan, level: float
+) -> Comparison:
     values = table.collect_outcome(outcome, "a"), table.collect_outcome(outcome, "b")
-    return compare(outcome.outcome, values, outcome.minimum_effect, plan.power)
+    comparison = compare(outcome.outcome, values, outcome.minimum_effect, plan.power, level)
+    if outcome.outcome not in UNKNOWN_WITHOUT_REPORT:
+        return comparison
+    p = compute_sample_ratio_p(comparison.users, (1 - plan.share, plan.share))
+    return replace(comparison, report_ratio_p=p)
 
 
 def _compare_measure(table: OutcomeTable, guardrail: Guardrail, plan: AbTestPlan) -> Comparison:
-    values = (
-        table.collect_measure(guardrail.measure, "a"),
-        table.collect_measure(guardrail.measure, "b"),
-    )
-    return compare(guardrail.measure, values, guardrail.margin, plan.power)
+    measure = guardrail.measure
+    values = table.collect_measure(measure, "a"), table.collect_measure(measure, "b")
+    return compare(measure, values, guardrail.margin, plan.power, plan.guardrail_level)
 
 
 def compare(
-    name: str, values: tuple[list[float], list[float]], effect: float, power: float
+    name: str,
+    values: tuple[list[float], list[float]],
+    effect: float,
+    power: float,
+    level: float = LEVEL,
 ) -> Comparison:
-    """Compare the means of the users of variants a and b by the sequential test of an effect.
-
-    The standard error is that of Welch: each variant has its own variance.
-    """
+    """Compare the means of the users of variants a and b by the sequential test of an effect."""
     users = len(values[0]), len(values[1])
     means = tuple(fmean(sample) if sample else math.nan for sample in values)
     comparison = Comparison(
@@ -99,33 +128,47 @@ def compare(
     )
     if min(users) < MINIMUM_USERS:
         return comparison
-    error = math.sqrt(sum(variance(sample) / len(sample) for sample in values))
+    error = math.sqrt(sample_size.compute_variance(_compute_variances(values), users))
     if not error:  # all values are equal: there is nothing to estimate the error from
         return comparison
     test = sample_size.plan_test(effect, power)
     return replace(
         comparison,
-        interval=test.compute_interval(comparison.difference, error),
+        interval=test.compute_interval(comparison.difference, error, level),
         p=test.compute_p(comparison.difference, error),
-        power=test.compute_power(effect, error),
+        power=test.compute_power(effect, error, level),
     )
 
 
-def _correct_secondary(outcomes: list[Comparison]) -> list[Comparison]:
-    p_values = multiple_testing.adjust_p_values([outcome.p for outcome in outcomes[1:]])
-    return [
-        outcomes[0],
-        *(replace(outcome, p=p) for outcome, p in zip(outcomes[1:], p_values, strict=True)),
-    ]
+def _compute_variances(values: tuple[list[float], list[float]]) -> tuple[float, float]:
+    return float(np.var(values[0], ddof=1)), float(np.var(values[1], ddof=1))
+
+
+def _correct_p_values(outcomes: list[Comparison]) -> list[Comparison]:
+    p_values = multiple_testing.adjust_p_values([outcome.p for outcome in outcomes])
+    return [replace(outcome, p=p) for outcome, p in zip(outcomes, p_values, strict=True)]
 
 
 def _count_required_users(table: OutcomeTable, plan: AbTestPlan) -> int:
     primary, variances = plan.primary, plan.primary.variances
     samples = table.collect_outcome(primary, "a"), table.collect_outcome(primary, "b")
     if min(map(len, samples)) >= MINIMUM_USERS:
-        variances = variance(samples[0]), variance(samples[1])
+        variances = _compute_variances(samples)
     information = sample_size.compute_sequential_information(primary.minimum_effect, plan.power)
     return sample_size.count_users(information, variances, plan.share)
+
+
+GuardrailState = Literal["violated", "holds", "open"]
+
+
+def judge_guardrail(guardrail: Guardrail, comparison: Comparison) -> GuardrailState:
+    """Return whether a guardrail is proven to be violated, proven to hold, or neither."""
+    interval = comparison.interval
+    if interval is None:
+        return "open"
+    if interval.low > guardrail.margin:
+        return "violated"
+    return "holds" if interval.high < guardrail.margin else "open"
 
 
 def _decide(
@@ -137,17 +180,19 @@ def _decide(
     """Decide at this look.
 
     "no relevant difference" means that the interval excludes the minimum effect in both directions.
-    A guardrail is violated if its whole interval lies above the margin.
+    A guardrail is violated if its whole interval lies above the margin, and holds if it lies below.
     """
     if sample_ratio_p < SAMPLE_RATIO_LEVEL:
         return "invalid"
-    for guardrail, comparison in guardrails:
-        if comparison.interval is not None and comparison.interval.low > guardrail.margin:
-            return "guardrail violated"
+    states = [judge_guardrail(guardrail, comparison) for guardrail, comparison in guardrails]
+    if "violated" in states:
+        return "guardrail violated"
     if primary.interval is None:
         return "go on"
     if primary.p < LEVEL:
-        return "b is better" if primary.difference > 0 else "b is worse"
+        if primary.difference < 0:
+            return "b is worse"
+        return "b is better" if {*states} <= {"holds"} else "b is better, guardrails open"
     effect = plan.primary.minimum_effect
     return (
         "no relevant difference"

@@ -1,10 +1,23 @@
 """Text of a plan and of results, as Markdown tables whose columns line up in a terminal."""
 
+import math
+from datetime import UTC, datetime
+
 from lockstep.abtests import sample_size
-from lockstep.abtests.abtest_plan import AbTestPlan, Guardrail
-from lockstep.abtests.abtest_results import MINIMUM_USERS, Comparison, Decision, Results
+from lockstep.abtests.abtest_results import (
+    MINIMUM_USERS,
+    SAMPLE_RATIO_LEVEL,
+    Comparison,
+    Decision,
+    GuardrailState,
+    Results,
+    judge_guardrail,
+)
 from lockstep.abtests.outcome_table import OutcomeTable
+from lockstep.abtests.sample_size import SampleSize
+from lockstep.multiple_testing import LEVEL
 from lockstep.reporting.markdown_tables import format_table
+from lockstep.serving.abtest_plan import AbTestPlan, Guardrail
 
 MEANINGS: dict[Decision, str] = {
     "invalid": "The variants do not have the planned shares of users, so no outcome can be "
@@ -12,30 +25,59 @@ MEANINGS: dict[Decision, str] = {
     "guardrail violated": "Variant b makes a guardrail worse by more than its margin. "
     "Stop the test.",
     "b is better": "Variant b is better, and chance does not explain it. The test may stop.",
+    "b is better, guardrails open": "Variant b is better, and chance does not explain it. Go on "
+    "until every guardrail is shown to hold.",
     "b is worse": "Variant b is worse, and chance does not explain it. The test may stop.",
     "no relevant difference": "The interval excludes the minimum effect in both directions. "
     "The test may stop.",
     "go on": "Not decided yet. Go on; you may look as often as you like.",
 }
 """Meaning of each decision."""
+STATES: dict[GuardrailState, str] = {
+    "violated": "violated",
+    "holds": "within the margin",
+    "open": "not shown yet",
+}
+"""Text of each state of a guardrail."""
 
 
 def format_plan(plan: AbTestPlan) -> str:
-    """Return the numbers of users that the outcomes of a plan need."""
+    """Return the numbers of users that the outcomes and the guardrails of a plan need."""
     rows = []
     for outcome in plan.outcomes:
-        size = sample_size.compute_sample_size(outcome, plan.share, plan.power)
-        days = "-" if plan.users_per_day is None else f"{size.sequential / plan.users_per_day:.1f}"
+        level = LEVEL if outcome is plan.primary else plan.secondary_level
+        size = sample_size.compute_sample_size(
+            outcome.minimum_effect, outcome.variances, plan.share, plan.power, level
+        )
         effect = f"{outcome.baseline:g} + {outcome.minimum_effect:g}"
-        sizes = f"{size.single_look:,}", f"{size.sequential:,}"
-        rows.append((outcome.outcome, effect, *sizes, days))
+        rows.append(_format_size(outcome.outcome, effect, size, outcome.report_rate, plan))
+    for rail in plan.guardrails:
+        if rail.standard_deviation is not None:
+            variances = (rail.standard_deviation**2,) * 2
+            size = sample_size.compute_sample_size(
+                rail.margin, variances, plan.share, plan.power, plan.guardrail_level
+            )
+            rows.append(_format_size(rail.measure, f"below + {rail.margin:g}", size, 1.0, plan))
     header = "outcome", "effect", "users, one look", "users, any looks", "days"
     return (
         f"{format_table(header, rows)}\n\n"
         f"Users of both variants together, for a power of {plan.power:.0%} with {plan.share:.0%} "
         "of them in b.\nWith any number of looks, a test ends earlier on average if the effect is "
-        "there."
+        f"there. The days\ninclude the window of the last users ({plan.window_days:g})."
     )
+
+
+def _format_size(
+    name: str, effect: str, size: SampleSize, report_rate: float, plan: AbTestPlan
+) -> tuple[str, ...]:
+    """Return a row; users of whom nothing is reported are needed in addition."""
+    single, sequential = (
+        math.ceil(users / report_rate) for users in (size.single_look, size.sequential)
+    )
+    days = "-"
+    if plan.users_per_day is not None:
+        days = f"{sequential / plan.users_per_day + plan.window_days:.1f}"
+    return name, effect, f"{single:,}", f"{sequential:,}", days
 
 
 def format_results(results: Results, table: OutcomeTable, plan: AbTestPlan) -> str:
@@ -49,8 +91,8 @@ def format_results(results: Results, table: OutcomeTable, plan: AbTestPlan) -> s
     if results.guardrails:
         columns = "guardrail", "a", "b", "b - a", "95% interval", "margin", "result"
         rows = [
-            (*_format_row(comparison)[:5], f"{guardrail.margin:g}", _judge(guardrail, comparison))
-            for guardrail, comparison in results.guardrails
+            (*_format_row(values)[:5], f"{guardrail.margin:g}", _describe(guardrail, values))
+            for guardrail, values in results.guardrails
         ]
         parts.append(str(format_table(columns, rows)))
     return "\n\n".join([*parts, "\n".join(_list_notes(results, table, plan))])
@@ -69,34 +111,39 @@ def _format_row(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _judge(guardrail: Guardrail, comparison: Comparison) -> str:
+def _describe(guardrail: Guardrail, comparison: Comparison) -> str:
     if comparison.interval is None:
         return "too few users"
-    if comparison.interval.low > guardrail.margin:
-        return "violated"
-    return "within the margin" if comparison.interval.high < guardrail.margin else "not shown yet"
+    return STATES[judge_guardrail(guardrail, comparison)]
 
 
 def _list_notes(results: Results, table: OutcomeTable, plan: AbTestPlan) -> list[str]:
-    counts = table.count_users("a"), table.count_users("b")
-    users = sum(counts)
+    assigned, primary = table.assigned, results.outcomes[0]
     notes = [
-        f"users: {counts[0]:,} in a, {counts[1]:,} in b ({counts[1] / max(1, users):.1%} of "
-        f"{plan.share:.1%} planned, p = {results.sample_ratio_p:.3f}); "
-        f"needed: {results.required_users:,}"
+        f"assigned: {assigned[0]:,} users to a, {assigned[1]:,} to b "
+        f"({assigned[1] / sum(assigned):.1%} of {plan.share:.1%} planned, "
+        f"p = {results.sample_ratio_p:.3f})",
+        f"users with {primary.name}: {sum(primary.users):,}; needed: {results.required_users:,}",
+        f"end of the log: {datetime.fromtimestamp(table.end, UTC):%Y-%m-%d %H:%M} UTC",
     ]
     if results.outcomes[0].interval is None:
         notes.append(
             f"note: tests begin at {MINIMUM_USERS} users with the outcome in each variant, whose "
             "values are not all the same"
         )
+    notes += [
+        f"note: the variants differ in the share of users with {outcome.name} (p = "
+        f"{outcome.report_ratio_p:.3f}); its means may differ for that reason alone"
+        for outcome in results.outcomes
+        if outcome.report_ratio_p < SAMPLE_RATIO_LEVEL
+    ]
     for number, text in (
         (table.waiting, "users whose window has not ended do not count yet"),
         (
             table.switched,
-            "users saw both variants and are left out; was the salt or share changed?",
+            "users saw both variants and are left out; was the share changed?",
         ),
-        (table.unmatched, "outcomes name a user or request that is not in the log"),
+        (table.unmatched, "outcomes name a user or request that is not in the test"),
     ):
         if number:
             notes.append(f"note: {number:,} {text}")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import scipy
 
 from lockstep.abtests import sequential_test
-from lockstep.abtests.abtest_plan import OutcomePlan
 from lockstep.abtests.sequential_test import MixtureTest
 from lockstep.multiple_testing import LEVEL
 
@@ -18,16 +17,16 @@ class SampleSize:
     single_look: int
     """Users for one test at the end (normal approximation)."""
     sequential: int
-    """Users at which the sequential test has found the minimum effect with the planned power. A
-    test that is looked at daily ends earlier on average if the effect is there."""
+    """Users at which the last look of the sequential test finds the minimum effect with the planned
+    power. Earlier looks find it, too, so a test that is looked at daily ends earlier on average."""
 
 
-def compute_information(effect: float, power: float) -> float:
+def compute_information(effect: float, power: float, level: float = LEVEL) -> float:
     """Return the information, 1 / standard error², at which one two-sided test finds an effect.
 
     The formula is the usual one, e.g. Chow, Shao and Wang (2008, sections 3.2 and 4.2).
     """
-    quantiles = scipy.stats.norm.ppf(1 - LEVEL / 2) + scipy.stats.norm.ppf(power)
+    quantiles = scipy.stats.norm.ppf(1 - level / 2) + scipy.stats.norm.ppf(power)
     return float((quantiles / effect) ** 2)
 
 
@@ -36,28 +35,40 @@ def plan_test(effect: float, power: float) -> MixtureTest:
     return sequential_test.build_test(compute_information(effect, power))
 
 
-def compute_sample_size(plan: OutcomePlan, share: float, power: float) -> SampleSize:
-    """Return the users needed for an outcome if this share is assigned to variant b."""
-    return SampleSize(
-        count_users(compute_information(plan.minimum_effect, power), plan.variances, share),
-        count_users(
-            compute_sequential_information(plan.minimum_effect, power), plan.variances, share
-        ),
-    )
-
-
-def compute_sequential_information(effect: float, power: float) -> float:
+def compute_sequential_information(effect: float, power: float, level: float = LEVEL) -> float:
     """Return the information at which the sequential test has found an effect with this power."""
-    test, least = plan_test(effect, power), compute_information(effect, power)
+    test, least = plan_test(effect, power), compute_information(effect, power, level)
 
     def exceed_power(log_information: float) -> float:
-        return test.compute_power(effect, math.exp(-log_information / 2)) - power
+        return test.compute_power(effect, math.exp(-log_information / 2), level) - power
 
     root = scipy.optimize.brentq(exceed_power, math.log(least), math.log(1000 * least))
     return math.exp(root)
 
 
+def compute_sample_size(
+    effect: float, variances: tuple[float, float], share: float, power: float, level: float = LEVEL
+) -> SampleSize:
+    """Return the users needed to find an effect if this share is assigned to variant b."""
+    return SampleSize(
+        count_users(compute_information(effect, power, level), variances, share),
+        count_users(compute_sequential_information(effect, power, level), variances, share),
+    )
+
+
 def count_users(information: float, variances: tuple[float, float], share: float) -> int:
     """Return the users that give this information, if their variances in a and b are these."""
-    first, second = variances
-    return math.ceil(information * (first / (1 - share) + second / share))
+    return math.ceil(information * compute_variance(variances, (1 - share, share)))
+
+
+def compute_variance(variances: tuple[float, float], users: tuple[float, float]) -> float:
+    """Return the variance of the difference of two means, from variances between users.
+
+    It is the larger of Welch's, in which each variant has its own variance, and the pooled one. By
+    chance, few users of the smaller variant may all lack a rare large value: their own variance
+    is then far too small. With equal numbers of users, the two are the same.
+    """
+    welch = variances[0] / users[0] + variances[1] / users[1]
+    total = sum(users)
+    mean = (variances[0] * users[0] + variances[1] * users[1]) / total
+    return max(welch, mean * (1 / users[0] + 1 / users[1]))

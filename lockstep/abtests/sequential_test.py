@@ -46,17 +46,17 @@ class MixtureTest:
         total = information + self.precision
         return math.sqrt(total * math.log(total / (self.precision * level**2))) / information
 
-    def compute_interval(self, difference: float, standard_error: float) -> Interval:
-        """Return the interval of the difference at the usual level."""
-        margin = self.compute_margin(standard_error)
+    def compute_interval(self, difference: float, standard_error: float, level: float) -> Interval:
+        """Return the interval of the difference at all looks together."""
+        margin = self.compute_margin(standard_error, level)
         return Interval(difference - margin, difference + margin)
 
-    def compute_power(self, effect: float, standard_error: float) -> float:
+    def compute_power(self, effect: float, standard_error: float, level: float = LEVEL) -> float:
         """Return the probability that the test finds an effect at a look with this standard error.
 
         Earlier looks may find it too, so the power of the whole test is larger.
         """
-        margin = self.compute_margin(standard_error)
+        margin = self.compute_margin(standard_error, level)
         return float(scipy.stats.norm.cdf((effect - margin) / standard_error))
 
 

@@ -77,9 +77,8 @@ def _walk_keys(schema: dict[str, Any], definitions: dict[str, Any], prefix: str)
             is_section=is_section,
         )
         if len(sections) == 1:
-            yield from _walk_keys(
-                sections[0], definitions, f"{path}." if is_section else f"{path}.*."
-            )
+            item = ".*" if "items" in field else ""
+            yield from _walk_keys(sections[0], definitions, f"{path}{item}.")
         elif sections:
             yield from _walk_choices(sections, definitions, f"{path}.*.")
 

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -24,11 +24,15 @@ from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.params import Section
 from lockstep.predicting.predict_params import PredictParams
 from lockstep.serving import api_keys, model_forms
+from lockstep.serving.abtest_plan import read_plan
+from lockstep.serving.abtest_routing import AbTestRouter, keep_model
+from lockstep.serving.answering import ChooseVariant
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
 from lockstep.serving.gateway import create_app, is_loopback
 from lockstep.serving.http_protocol import build_config
+from lockstep.serving.log_folder import open_log
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.served_model import ServedModel
@@ -50,22 +54,36 @@ class Params(Section):
 @click.command(help=__doc__)
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="folder of the models")
 @click.option("--build", type=click.Path(path_type=Path), default=BUILD, help="folder of exports")
+@click.option("--host", help="default: serving.host")
 @click.option("--port", type=int, help="default: serving.port")
-def main(data: Path, build: Path, port: int | None) -> None:
+@click.option("--keys-file", help="default: serving.keys_file")
+def main(
+    data: Path, build: Path, host: str | None, port: int | None, keys_file: str | None
+) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("lockstep.serving").setLevel(logging.INFO)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_by_signal)
     values = params.read(Params)
     settings = values.serving
-    keys = api_keys.read_keys(settings.keys_file)
-    check_exposure(settings.host, keys)
-    with open_socket(settings.host, settings.port if port is None else port) as listener:
+    host = host or settings.host
+    keys = api_keys.read_keys(keys_file or settings.keys_file)
+    check_exposure(host, keys)
+    open_log(settings)
+    choose_variant = build_route(settings)
+    with open_socket(host, settings.port if port is None else port) as listener:
         forms = [
             model_forms.choose_form(name, data, build, settings.engine, settings.context)
             for name in settings.models
         ]
-        asyncio.run(serve(values, forms, keys, listener))
+        forms += [
+            model_forms.choose_folder_form(
+                name, Path(folder), build, settings.engine, settings.context
+            )
+            for name, folder in settings.folders.items()
+        ]
+        check_variants(settings, forms)
+        asyncio.run(serve(values, forms, keys, listener, choose_variant))
 
 
 def check_exposure(host: str, keys: ApiKeys) -> None:
@@ -75,6 +93,25 @@ def check_exposure(host: str, keys: ApiKeys) -> None:
             f"params.yaml: serving.host: {host} is reached from other machines, which needs API "
             "keys; make one with `python -m lockstep.serving.api_keys NAME` and set "
             "serving.keys_file, or set serving.host to 127.0.0.1"
+        )
+
+
+def build_route(settings: ServingParams) -> ChooseVariant:
+    """Return the routes of the A/B test that runs, if any; raise UserError for a faulty plan."""
+    test = settings.abtest
+    if test is None:
+        return keep_model
+    return AbTestRouter(read_plan(Path(test.plan)), test.a, test.b).choose
+
+
+def check_variants(settings: ServingParams, forms: Sequence[ModelForm]) -> None:
+    """Raise UserError if one variant of the A/B test generates and the other has a head."""
+    test = settings.abtest
+    heads = {form.head is None for form in forms if test and form.name in (test.a, test.b)}
+    if test and len(heads) > 1:
+        raise UserError(
+            f"params.yaml: serving.abtest: one of {test.a} and {test.b} has a head and the other "
+            "generates; name two models of one kind"
         )
 
 
@@ -92,7 +129,11 @@ def open_socket(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    values: Params, forms: list[ModelForm], keys: ApiKeys, listener: socket.socket
+    values: Params,
+    forms: list[ModelForm],
+    keys: ApiKeys,
+    listener: socket.socket,
+    choose_variant: ChooseVariant,
 ) -> None:
     """Start the engines, answer requests until a signal arrives, and end the engines."""
     settings = values.serving
@@ -104,7 +145,7 @@ async def serve(
             form.name: _build_model(form, tokenizers[form.name], engines[form.name], values)
             for form in forms
         }
-        await _run_gateway(settings, models, keys, listener)
+        await _run_gateway(settings, models, keys, listener, choose_variant)
     finally:
         await asyncio.gather(*(engine.stop() for engine in engines.values()))
 
@@ -114,8 +155,10 @@ async def _run_gateway(
     models: Mapping[str, ServedModel],
     keys: ApiKeys,
     listener: socket.socket,
+    choose_variant: ChooseVariant,
 ) -> None:
-    config = build_config(create_app(settings, models, keys), settings)
+    app = create_app(settings, models, keys, choose_variant=choose_variant)
+    config = build_config(app, settings)
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     names = ", ".join(models)

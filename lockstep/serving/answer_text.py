@@ -1,17 +1,19 @@
 """Turn the tokens of an answer into text as predict does, also while it is generated."""
 
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
+from lockstep.metrics import tool_calls
+from lockstep.metrics.accepted_calls import Call
 from lockstep.models.answer_format import AnswerFormat
 from lockstep.models.chat import ChatTokenizer
 from lockstep.serving.engine_protocol import Engine, Generation, Part
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 _INCOMPLETE = "\ufffd"
 """Character that stands for the bytes of an incomplete one."""
@@ -65,9 +67,15 @@ class _GrowingText:
 class AnswerText:
     """The text of one answer, which grows with its tokens up to an end token or a stop sequence."""
 
-    def __init__(self, tokenizer: ChatTokenizer, stops: Sequence[str] = ()) -> None:
-        """Begin an answer that also ends before any text in `stops`."""
-        self.tokenizer, self.stops = tokenizer, stops
+    def __init__(
+        self, tokenizer: ChatTokenizer, stops: Sequence[str] = (), functions: Collection[str] = ()
+    ) -> None:
+        """Begin an answer that also ends before any text in `stops`, and may call `functions`."""
+        self.tokenizer, self.stops, self.functions = tokenizer, stops, functions
+        self.calls: list[Call] = []
+        """Calls of functions in the finished answer; they are no part of its text."""
+        self.written = ""
+        """The finished answer with its calls as the model wrote them."""
         self.ids: list[int] = []
         self.text = ""
         """Text that is certain and was returned."""
@@ -77,11 +85,14 @@ class AnswerText:
         """Number of generated tokens."""
         self._growing = _GrowingText(tokenizer)
         self._format = _read_format(tokenizer)[0]
-        self._withheld = max(map(len, (self._format.suffix, *stops)))
+        marks = tool_calls.MARKS if functions else ()
+        self._withheld = max(map(len, (self._format.suffix, *stops, *marks)))
 
     @property
     def finish_reason(self) -> FinishReason:
         """The way in which the answer ended."""
+        if self.calls:
+            return "tool_calls"
         return "stop" if self.is_complete else "length"
 
     @property
@@ -105,11 +116,20 @@ class AnswerText:
             return ""
         if self._format.opening and self._format.opening.startswith(text.strip()):
             return ""
-        return self._return(text[: max(0, len(text) - self._withheld)])
+        end = max(0, len(text) - self._withheld)
+        return self._return(text[: min(end, self._find_calls(text))])
 
     def finish(self) -> str:
-        """Return the rest of the text."""
-        return self._return(self._cut(self.tokenizer.parse_answer(self.ids).text), is_last=True)
+        """Return the rest of the text, and set `calls`."""
+        self.written = text = self._cut(self.tokenizer.parse_answer(self.ids).text)
+        calls = tool_calls.parse_calls(text) if self.functions else None
+        if calls and all(name in self.functions for name, _ in calls):
+            self.calls, text = calls, text[: self._find_calls(text)]
+        return self._return(text, is_last=True)
+
+    def _find_calls(self, text: str) -> int:
+        """Return the place from which a text may hold calls."""
+        return tool_calls.find_calls(text) if self.functions else len(text)
 
     def _split(self) -> str:
         """Return the text that is certain, without reasoning and control tokens."""

@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from lockstep.inference import head_outputs
 from lockstep.serving import api_requests
+from lockstep.serving.abtest_routing import Route
 from lockstep.serving.answer_text import AnswerText, generate_text
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
@@ -23,16 +22,21 @@ from lockstep.serving.api_requests import (
     Request,
 )
 from lockstep.serving.engine_protocol import RANDOM_SEED, EngineError, Generation
-from lockstep.serving.exchange import CLIENT_CLOSED, Exchange, ExchangeStream, run_for_client
+from lockstep.serving.exchange import (
+    Exchange,
+    ExchangeStream,
+    answer_exchange,
+    run_for_client,
+)
+from lockstep.serving.request_body import read_body
 from lockstep.serving.request_limits import RateLimits
 from lockstep.serving.request_log import RequestLogger, RequestRecord
 from lockstep.serving.response_format import ResponseFormat, write_event
 from lockstep.serving.served_model import ServedModel, encode_input
 from lockstep.serving.serving_params import ServingParams
 
-ChooseVariant = Callable[[str, str], str]
-"""Function from the model and the user of a request to the name of the model that answers."""
-
+ChooseVariant = Callable[[str, str], Route]
+"""Function from the model and the user of a request to the model that answers."""
 
 R = TypeVar("R", bound=Request)
 G = TypeVar("G", ChatRequest, CompletionRequest)
@@ -48,10 +52,15 @@ class Answerer:
         keys: ApiKeys,
         loggers: Sequence[RequestLogger],
         choose_variant: ChooseVariant,
+        issue_id: Callable[[str], str],
     ) -> None:
-        """Answer by the models, under the limits of the settings."""
+        """Answer by the models, under the limits of the settings.
+
+        `issue_id` returns a new request id with a prefix.
+        """
         self.settings, self.models, self.keys = settings, models, keys
         self.loggers, self.choose_variant = loggers, choose_variant
+        self.issue_id = issue_id
         self.limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute)
 
     async def chat(self, request: HttpRequest) -> Response:
@@ -74,28 +83,10 @@ class Answerer:
     ) -> Response:
         """Return the response to a request, or to an error."""
         record = RequestRecord(
-            id=f"{_ID_PREFIXES[schema]}-{uuid.uuid4().hex}",
-            time=time.time(),
-            endpoint=request.url.path,
+            id=self.issue_id(_ID_PREFIXES[schema]), time=time.time(), endpoint=request.url.path
         )
         exchange = Exchange(record, self.loggers)
-        try:
-            response = await self._respond(request, schema, answer, exchange)
-        except ApiError as error:
-            exchange.note_error(error.status, error.code)
-            response = error.build_response()
-        except asyncio.CancelledError:
-            exchange.note_error(CLIENT_CLOSED, "client_closed")
-            await exchange.finish()
-            raise
-        except Exception:
-            exchange.note_error(500, "internal_error")
-            await exchange.finish()
-            raise
-        response.headers["x-request-id"] = record.id
-        if not isinstance(response, ExchangeStream):
-            await exchange.finish()
-        return response
+        return await answer_exchange(exchange, self._respond(request, schema, answer, exchange))
 
     async def _respond(
         self,
@@ -108,15 +99,17 @@ class Answerer:
         record = exchange.record
         record.key = self.keys.authenticate(request.headers.get("authorization", ""))
         self.limits.count_request(record.key)
-        parsed = api_requests.parse_request(await self._read_body(request), schema)
+        parsed = api_requests.parse_request(await read_body(request, self.settings), schema)
         record.model, record.user = parsed.model, parsed.user
         if parsed.model not in self.models:
             names = ", ".join(self.models)
             message = f"there is no such model; the models are {names}"
             record.model = ""  # the client's own text
             raise ApiError(404, "model_not_found", message, "model")
-        model = self.models[self.choose_variant(parsed.model, parsed.user)]
-        record.variant = model.name
+        route = self.choose_variant(parsed.model, parsed.user)
+        model = self.models[route.model]
+        record.answered_by = model.name
+        record.variant, record.abtest = route.variant, route.test
         try:
             async with asyncio.timeout(self.settings.request_seconds):
                 return await run_for_client(request, answer(parsed, model, exchange))
@@ -126,26 +119,6 @@ class Answerer:
             raise ApiError(
                 503, "engine_unavailable", "the model does not answer; try again", retry_after=2
             ) from None
-
-    async def _read_body(self, request: HttpRequest) -> bytes:
-        """Return the body; raise ApiError if it is no JSON, too large or too slow."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":  # a page elsewhere cannot send this type without CORS
-            raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json")
-        limit = 1024 * self.settings.body_kib
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self.settings.receive_seconds):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > limit:
-                        message = f"the body is larger than {self.settings.body_kib} KiB"
-                        raise ApiError(413, "body_too_large", message)
-        except ClientDisconnect:
-            raise ApiError(CLIENT_CLOSED, "client_closed", "the client left") from None
-        except TimeoutError:
-            raise ApiError(408, "body_too_slow", "the body did not arrive in time") from None
-        return bytes(body)
 
     async def _wait_for_slot(self, model: ServedModel, exchange: Exchange) -> None:
         if not model.is_ready():
@@ -164,7 +137,7 @@ class Answerer:
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
         await self._wait_for_slot(model, exchange)
-        answer = AnswerText(model.tokenizer, parsed.stops)
+        answer = AnswerText(model.tokenizer, parsed.stops, parsed.read_functions())
         texts = generate_text(model.engine, generation, answer)
         exchange.stack.push_async_callback(texts.aclose)
         is_chat = isinstance(parsed, ChatRequest)
@@ -178,7 +151,11 @@ class Answerer:
             pass
         self._note_answer(exchange, answer)
         body = form.build(
-            answer.text, answer.reasoning, answer.finish_reason, _count_usage(exchange.record)
+            answer.text,
+            answer.reasoning,
+            answer.calls,
+            answer.finish_reason,
+            _count_usage(exchange.record),
         )
         return JSONResponse(body)
 
@@ -207,6 +184,8 @@ class Answerer:
             exchange.record.finish_reason = "error"
             yield write_event(failure.body)
             return
+        if answer.calls:
+            yield form.write_calls(answer.calls)
         self._note_answer(exchange, answer)
         usage = _count_usage(exchange.record) if with_usage else None
         for event in form.write_end(answer.finish_reason, usage):
@@ -214,7 +193,7 @@ class Answerer:
 
     def _note_answer(self, exchange: Exchange, answer: AnswerText) -> None:
         record = exchange.record
-        record.answer, record.answer_tokens = answer.text, answer.count
+        record.answer, record.answer_tokens = answer.written or answer.text, answer.count
         record.finish_reason = answer.finish_reason
 
     def _build_generation(

@@ -14,14 +14,20 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lockstep.serving.abtest_routing import keep_model
 from lockstep.serving.answering import Answerer, ChooseVariant
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.drift_gauges import DriftCollector
+from lockstep.serving.feedback import FeedbackEndpoints
+from lockstep.serving.file_logger import FileLogger
 from lockstep.serving.gateway_metrics import GatewayMetrics
 from lockstep.serving.http_protocol import check_headers
+from lockstep.serving.log_folder import LogMetrics, issue_random_id, open_log
 from lockstep.serving.request_log import JsonLogger, RequestLogger
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.text_masking import TextMasker
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "chat.html", "/chat.js": "chat.js", "/chat.css": "chat.css"}
@@ -50,19 +56,27 @@ def create_app(
     models: Mapping[str, ServedModel],
     keys: ApiKeys,
     loggers: Sequence[RequestLogger] = (),
-    choose_variant: ChooseVariant | None = None,
+    choose_variant: ChooseVariant = keep_model,
 ) -> FastAPI:
     """Return the gateway before some models.
 
-    Each logger receives the record of every request. `choose_variant` returns the name of the model
-    that answers, from the model and the user of the request.
+    Each logger receives the record of every request. `choose_variant` returns the route to a model
+    from the model and the user of the request.
     """
     metrics = GatewayMetrics()
     for name, model in models.items():
         _watch_model(metrics, name, model)
     all_loggers: list[RequestLogger] = [metrics, JsonLogger(settings.log_texts), *loggers]
-    choose = choose_variant or _choose_requested
-    answerer = Answerer(settings, models, keys, all_loggers, choose)
+    folder, masker = open_log(settings), TextMasker(settings.log_patterns)
+    file_loggers = [FileLogger(folder, settings.log_share, masker)] if folder else []
+    issue_id = folder.issue_id if folder else issue_random_id
+    answerer = Answerer(
+        settings, models, keys, [*all_loggers, *file_loggers], choose_variant, issue_id
+    )
+    feedback = FeedbackEndpoints(settings, keys, answerer.limits, folder, masker, all_loggers)
+    if folder:
+        metrics.registry.register(LogMetrics(folder))
+        metrics.registry.register(DriftCollector(folder.folder))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.metrics, app.state.answerer = metrics, answerer
     app.add_exception_handler(ApiError, _answer_api_error)
@@ -72,10 +86,12 @@ def create_app(
         "/v1/chat/completions": answerer.chat,
         "/v1/completions": answerer.complete,
         "/v1/classify": answerer.classify,
+        "/v1/feedback": feedback.receive_feedback,
+        "/v1/outcome": feedback.receive_outcome,
     }
     for path, answer in routes.items():
         app.add_route(path, answer, methods=["POST"])
-    _add_status_routes(app, models, keys, metrics)
+    _add_status_routes(app, models, keys, metrics, takes_feedback=folder is not None)
     for path, name in PAGE_FILES.items():
         app.add_route(path, _build_file_answer(PAGE / name), methods=["GET"])
     app.add_middleware(Guard, settings=settings, checks_host=not keys.hashes)
@@ -83,7 +99,11 @@ def create_app(
 
 
 def _add_status_routes(
-    app: FastAPI, models: Mapping[str, ServedModel], keys: ApiKeys, metrics: GatewayMetrics
+    app: FastAPI,
+    models: Mapping[str, ServedModel],
+    keys: ApiKeys,
+    metrics: GatewayMetrics,
+    takes_feedback: bool,
 ) -> None:
     """Add the routes that no model answers."""
 
@@ -93,7 +113,7 @@ def _add_status_routes(
             {"id": name, "object": "model", "created": model.created, "owned_by": "lockstep"}
             for name, model in models.items()
         ]
-        return JSONResponse({"object": "list", "data": entries})
+        return JSONResponse({"object": "list", "data": entries, "feedback": takes_feedback})
 
     async def show_health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -127,11 +147,6 @@ def _watch_model(metrics: GatewayMetrics, name: str, model: ServedModel) -> None
         ready=lambda: model.is_ready(),
         restarts=lambda: model.restarts(),
     )
-
-
-def _choose_requested(model: str, user: str) -> str:
-    """Return the model that the request names."""
-    return model
 
 
 async def _answer_api_error(request: Request, error: Any) -> Response:

@@ -52,6 +52,32 @@ def choose_form(
     """
     quantized = _find_folder(data / ("quantized" if name == "tuned" else "base"))
     source = _find_folder(data / ("merged" if name == "tuned" else "base"))
+    return _build_form(name, quantized, source, build, engine, max_context)
+
+
+def choose_folder_form(
+    name: str, folder: Path, build: Path, engine: str, max_context: int | None
+) -> ModelForm:
+    """Return the form of a model in any folder; one without a GGUF file is exported as needed."""
+    if not (folder / "config.json").exists():
+        raise UserError(
+            f"params.yaml: serving.folders.{name}: {folder} has no config.json; name the folder of "
+            "a model, such as data/merged or a copy of it"
+        )
+    if is_gguf_folder(folder):
+        if engine not in ("auto", "llama_cpp"):
+            raise UserError(
+                f"params.yaml: serving.folders.{name}: {folder} is a GGUF file, which {engine} "
+                "does not serve; set serving.engine to llama_cpp"
+            )
+        context = _read_context(folder, max_context)
+        return ModelForm(name, folder, "llama_cpp", folder / GGUF_FILE, None, context)
+    return _build_form(name, folder, folder, build, engine, max_context)
+
+
+def _build_form(
+    name: str, quantized: Path, source: Path, build: Path, engine: str, max_context: int | None
+) -> ModelForm:
     head = heads.read_head(source)
     is_gguf = is_gguf_folder(quantized)
     chosen = _choose_engine(engine, source, head, is_gguf)

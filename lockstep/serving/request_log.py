@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 import orjson
 
+from lockstep.metrics.refusals import is_refusal
+
 log = logging.getLogger("lockstep.serving")
 
-TEXTS = ("messages", "answer")
-"""Fields of a record that hold what people wrote."""
+TEXTS = ("messages", "answer", "user")
+"""Fields of a record that hold what people wrote, or who they are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,8 +27,12 @@ class RequestRecord:
     """Name of the API key; empty if the request had none that is valid."""
     model: str = ""
     """Name of the model in the request."""
-    variant: str = ""
+    answered_by: str = ""
     """Name of the model that answered."""
+    variant: str = ""
+    """Variant (a or b) of the A/B test that the user takes part in; empty outside of a test."""
+    abtest: str = ""
+    """Name of that A/B test."""
     user: str = ""
     """Parameter `user` of the request."""
     status: int = 200
@@ -43,6 +49,16 @@ class RequestRecord:
     messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Messages of the prompt; for a completion, one of the role `text`."""
     answer: str = field(default="", repr=False)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer refuses the request, as `evaluate` decides it."""
+        return is_refusal(self.answer)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the server failed the request, by an error of its own or a queue without room."""
+        return self.status >= 500 or self.error in ("queue_full", "queue_timeout")
 
 
 class RequestLogger(Protocol):

@@ -2,11 +2,26 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from lockstep.params import NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.patterns import Pattern
+from lockstep.serving.abtest_routing import PRODUCT
+from lockstep.serving.drift_params import DriftParams
 
 ModelName = Literal["tuned", "base"]
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class AbTestParams(Section):
+    """An A/B test: the users who ask `tuned` are divided between two models (docs/abtests.md)."""
+
+    plan: Annotated[str, Field(min_length=1)]
+    """YAML file with the plan."""
+    a: str
+    """Name of the model that answers variant a, the present one."""
+    b: str
+    """Name of the model that answers variant b, the new one."""
 
 
 class ServingParams(Section):
@@ -18,6 +33,11 @@ class ServingParams(Section):
     """Port to listen on; 0 is a free one."""
     models: Annotated[list[ModelName], Field(min_length=1)] = ["tuned", "base"]
     """Models that are served: the tuned model, and the base for comparison."""
+    folders: dict[FolderName, str] = {}
+    """Further models: the name in requests, and the folder, e.g. a copy of data/quantized or
+    data/merged of an earlier run."""
+    abtest: AbTestParams | None = None
+    """A/B test that runs; null is none."""
     engine: Literal["auto", "llama_cpp", "vllm", "transformers"] = "auto"
     """Program that generates; auto is llama_cpp, or transformers where llama.cpp lacks the model,
     and vllm with a GPU if it is installed."""
@@ -53,9 +73,18 @@ class ServingParams(Section):
     keys_file: str = ""
     """File with the API keys, as hashes; LOCKSTEP_API_KEYS in the environment adds more."""
     log_texts: bool = False
-    """Whether the log has the texts of prompts and answers."""
+    """Whether the lines on stderr have the texts of prompts and answers, and the user ids."""
+    log_folder: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of the logs of requests, feedback and outcomes (docs/serving.md); null keeps none."""
+    log_share: Fraction = 1.0
+    """Share of the requests whose texts are logged in the folder, with personal data masked."""
+    log_patterns: list[Pattern] = Field(default=[])
+    """Regular expressions whose matches are masked as well, e.g. those of customer numbers."""
+    log_mib: PositiveInt = 64
+    """Maximum size of each log in the folder, in MiB; its oldest lines are deleted beyond it."""
     shutdown_seconds: PositiveFloat = 30.0
     """Longest wait for running answers when the server is stopped."""
+    drift: DriftParams = DriftParams()
 
     @field_validator("models")
     @classmethod
@@ -63,3 +92,28 @@ class ServingParams(Section):
         if len(set(models)) != len(models):
             raise ValueError("a model is named twice")
         return models
+
+    @model_validator(mode="after")
+    def _check(self) -> "ServingParams":
+        names = [*self.models, *self.folders]
+        if len(set(names)) != len(names):
+            raise ValueError("folders: a model is named as one of `models`; choose another name")
+        if self.abtest is not None:
+            self._check_abtest(self.abtest, names)
+        return self
+
+    def _check_abtest(self, abtest: AbTestParams, names: list[str]) -> None:
+        for variant, name in (("a", abtest.a), ("b", abtest.b)):
+            if name not in names:
+                raise ValueError(
+                    f"abtest.{variant}: {name} is not served; the models are {', '.join(names)} "
+                    "(serving.models and serving.folders)"
+                )
+        if not self.log_folder:
+            raise ValueError("abtest: it needs the log; set serving.log_folder")
+        if abtest.a == abtest.b:
+            raise ValueError("abtest: a and b are the same model; name two")
+        if PRODUCT not in names:
+            raise ValueError(
+                f"abtest: it divides the requests for {PRODUCT}; add it to serving.models"
+            )

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from lockstep.abtests import abtest_results, outcome_table
-from lockstep.abtests.abtest_plan import AbTestPlan, read_plan
+from lockstep.abtests.__main__ import main
 from lockstep.abtests.abtest_results import Results
-from lockstep.abtests.assignment import assign_variant
+from lockstep.abtests.outcome_table import OutcomeTable
+from lockstep.errors import UserError
+from lockstep.serving.abtest_plan import AbTestPlan, read_plan
+from lockstep.serving.abtest_routing import assign_variant
 
 PLAN = """\
-salt: winter
+name: winter
+window_days: 2
 primary: {outcome: resolved, baseline: 0.6, minimum_effect: 0.1}
 secondary:
   - {outcome: revenue, baseline: 10, minimum_effect: 2, standard_deviation: 8, maximum: 50}
@@ -25,7 +30,7 @@ guardrails:
   - {measure: refused, margin: 0.05}
 users_per_day: 200
 """
-DAY = 86_400.0
+DAY, END = 86_400.0, 60.0 * 2000 + 3 * 86_400.0
 
 
 def simulate_requests(users: int, slower: float = 0.0, share: float = 0.5) -> Iterator[Any]:
@@ -37,7 +42,8 @@ def simulate_requests(users: int, slower: float = 0.0, share: float = 0.5) -> It
         for turn in range(2):
             yield {
                 "time": 60.0 * (number + turn), "request_id": f"{number}-{turn}", "user": name,
-                "variant": variant, "failed": False, "refused": rng.random() < 0.1,
+                "abtest": "winter", "variant": variant, "failed": False,
+                "refused": rng.random() < 0.1,
                 "seconds": rng.expovariate(2) + slower * (variant == "b"),
             }  # fmt: skip
 
@@ -72,7 +78,7 @@ def compute(folder: Path, gain: float, slower: float = 0.0, share: float = 0.5) 
     requests = [*simulate_requests(2000, slower, share)]
     log = write_log(folder / "log", requests, [*simulate_outcomes(requests, gain)])
     plan = make_plan(folder)
-    return abtest_results.compute_results(outcome_table.read_table(log, plan), plan)
+    return abtest_results.compute_results(outcome_table.read_table(log, plan, END), plan)
 
 
 @pytest.mark.parametrize(
@@ -101,43 +107,109 @@ def test_the_users_needed_follow_from_the_measured_variance(tmp_path: Path) -> N
     assert compute(tmp_path, gain=0.3).required_users < compute(tmp_path, gain=0.0).required_users
 
 
-def test_a_window_leaves_new_users_and_late_reports_out(tmp_path: Path) -> None:
-    requests = [*simulate_requests(2000)]
-    log = write_log(tmp_path / "log", requests, [*simulate_outcomes(requests, 0.0)])
-    plan = make_plan(tmp_path, PLAN + "window_days: 0.5\n")
-    table = outcome_table.read_table(log, plan)
-    assert (len(table.users), table.waiting) == (1281, 719)  # 720 minutes before the last request
-    assert not table.collect_outcome(plan.primary, "a")  # all reports came after a day
-    assert set(table.collect_outcome(plan.secondary[0], "a")) == {0.0}
+def make_request(user: str, day: float, **values: Any) -> dict[str, Any]:
+    """Return a line of a request of variant a at the end of a day."""
+    common = {"time": day * DAY, "user": user, "abtest": "winter", "seconds": 1.0}
+    return common | {"variant": "a", "request_id": f"{user} {day}"} | values
 
 
-def test_large_values_are_capped_and_outcomes_are_aggregated_per_user(tmp_path: Path) -> None:
-    request = {"time": 1.0, "variant": "a", "seconds": 1.0, "refused": False, "failed": True}
-    requests = [request | {"user": name, "request_id": name} for name in "xyz"]
-    report = {"time": 2.0, "user": "x"}
+def make_report(user: str, day: float, outcome: str, value: float) -> dict[str, Any]:
+    return {"time": day * DAY, "user": user, "outcome": outcome, "value": value}
+
+
+def read(
+    folder: Path, requests: list[Any], outcomes: list[Any], end: float | None = None
+) -> OutcomeTable:
+    plan, log = make_plan(folder), write_log(folder / "log", requests, outcomes)
+    return outcome_table.read_table(log, plan, None if end is None else end * DAY)
+
+
+def collect(table: OutcomeTable, folder: Path) -> tuple[list[float], list[float]]:
+    """Return resolved and revenue of variant a."""
+    plan = make_plan(folder)
+    return (
+        table.collect_outcome(plan.primary, "a"),
+        table.collect_outcome(plan.secondary[0], "a"),
+    )
+
+
+def test_outcomes_are_aggregated_per_user_and_large_ones_count_as_the_maximum(
+    tmp_path: Path,
+) -> None:
     outcomes = [
-        report | {"outcome": "resolved", "value": True},
-        report | {"outcome": "resolved", "value": False},
-        report | {"outcome": "revenue", "value": 30},
-        report | {"outcome": "revenue", "value": 45},
-        report | {"outcome": "revenue", "value": 1, "user": "nobody"},
+        make_report("x", 2, "resolved", True),
+        make_report("x", 2, "resolved", False),
+        make_report("x", 2, "revenue", 30),
+        make_report("x", 2, "revenue", 45),
+        make_report("nobody", 2, "revenue", 1),
     ]
-    plan = make_plan(tmp_path)
-    table = outcome_table.read_table(write_log(tmp_path / "log", requests, outcomes), plan)
-    assert table.collect_outcome(plan.primary, "a") == [0.5]  # of y and z nothing is known
-    assert table.collect_outcome(plan.secondary[0], "a") == [50.0, 0.0, 0.0]
-    assert table.collect_measure("failed", "a") == [1.0, 1.0, 1.0]
+    table = read(tmp_path, [make_request(name, 1) for name in "xyz"], outcomes, end=9)
+    assert collect(table, tmp_path) == ([0.5], [50, 0, 0])  # of y and z nothing is known
     assert table.unmatched == 1
 
 
-def test_users_are_assigned_alike_everywhere_and_in_the_planned_share() -> None:
-    names = [f"user{number}" for number in range(20_000)]
-    variants = [assign_variant(name, "winter", 0.3) for name in names]
-    assert variants == [assign_variant(name, "winter", 0.3) for name in names]
-    assert variants.count("b") / len(names) == pytest.approx(0.3, abs=0.01)
-    moved = [assign_variant(name, "spring", 0.3) for name in names]
-    both = sum(pair == ("b", "b") for pair in zip(variants, moved, strict=True))
-    assert both / len(names) == pytest.approx(0.09, abs=0.01)  # independent of the other test
+def test_only_what_happens_in_the_window_of_a_user_counts(tmp_path: Path) -> None:
+    """So that the values of a user do not change between two looks, once they count."""
+    requests = [
+        make_request("x", 1), make_request("x", 2, seconds=3.0), make_request("x", 3.1, seconds=9.0)
+    ]  # fmt: skip
+    outcomes = [
+        make_report("x", day, "revenue", value) for day, value in ((0.9, 1), (1.1, 2), (3.1, 4))
+    ]
+    table = read(tmp_path, requests, outcomes)
+    assert collect(table, tmp_path)[1] == [2]
+    assert table.collect_measure("latency", "a") == [2.0]
+
+
+@pytest.mark.parametrize(("end", "counted"), [(None, 1), (3.5, 1), (4, 2)])
+def test_users_count_when_the_log_is_complete_up_to_the_end_of_their_window(
+    tmp_path: Path, end: float | None, counted: int
+) -> None:
+    """The log ends with its last line, here an outcome, unless another end is given."""
+    requests = [make_request("x", 1), make_request("y", 2)]
+    table = read(tmp_path, requests, [make_report("y", 3, "converted", 1)], end)
+    assert (len(table.users), table.waiting) == (counted, 2 - counted)
+    assert table.assigned == (2, 0)
+
+
+def test_the_end_of_the_log_is_also_seen_in_requests_outside_the_test(tmp_path: Path) -> None:
+    other = {"time": 3 * DAY, "request_id": "r"}
+    assert len(read(tmp_path, [make_request("x", 1), other], []).users) == 1
+    assert not read(tmp_path, [make_request("x", 1)], []).users
+
+
+def test_a_log_may_have_the_requests_of_several_tests(tmp_path: Path) -> None:
+    requests = [make_request("x", 1, abtest="spring", variant="b"), make_request("x", 2)]
+    table = read(tmp_path, requests, [], end=9)
+    assert (len(table.users), table.switched, table.assigned) == (1, 0, (1, 0))
+    assert table.users[0].first_seen == 2 * DAY
+
+
+def test_latency_and_refusals_are_those_of_answers(tmp_path: Path) -> None:
+    requests = [
+        make_request("x", 1, refused=True),
+        make_request("x", 1, seconds=0.01, error="engine_unavailable", failed=True),
+        make_request("y", 1, seconds=0.01, error="timeout", failed=True),
+    ]
+    table = read(tmp_path, requests, [], end=9)
+    assert table.collect_measure("latency", "a") == [1.0]
+    assert table.collect_measure("refused", "a") == [1.0]
+    assert table.collect_measure("failed", "a") == [0.5, 1.0]
+
+
+def test_users_of_both_variants_are_left_out_and_still_assigned(tmp_path: Path) -> None:
+    requests = [make_request("x", 1), make_request("x", 2, variant="b"), make_request("y", 1)]
+    table = read(tmp_path, requests, [], end=9)
+    assert (len(table.users), table.switched, table.assigned) == (1, 1, (2, 0))
+
+
+def test_a_log_without_a_test_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no requests of the A/B test winter; set serving.abtest"):
+        read(tmp_path, [{"time": 1.0, "request_id": "r"}], [])
+    with pytest.raises(UserError, match=r"test winter, but of spring; give the plan of one"):
+        read(tmp_path, [make_request("x", 1, abtest="spring")], [])
+    with pytest.raises(UserError, match=r"outcomes.jsonl: the value of a line is no number"):
+        read(tmp_path, [make_request("x", 1)], [make_report("x", 1, "resolved", None)])  # type: ignore[arg-type]
 
 
 def run_command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -145,27 +217,59 @@ def run_command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def show(*arguments: str | Path) -> str:
+    """Return the output of the command in this process."""
+    result = CliRunner().invoke(main, [*map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 def test_the_command_shows_plan_and_results(tmp_path: Path) -> None:
     make_plan(tmp_path)
-    plan = run_command(tmp_path / "plan.yaml")
-    assert plan.returncode == 0, plan.stderr
-    assert "| resolved | 0.6 + 0.1 |" in plan.stdout
+    plan = show(tmp_path / "plan.yaml")
+    row = [cell.strip() for cell in plan.splitlines()[2].split("|")]
+    assert row[1:3] == ["resolved", "0.6 + 0.1"]
+    users = int(row[4].replace(",", ""))
+    assert float(row[5]) == pytest.approx(users / 200 + 2, abs=0.1)  # with the window of the last
     requests = [*simulate_requests(2000)]
     log = write_log(tmp_path / "log", requests, [*simulate_outcomes(requests, 0.12)])
-    shown = run_command(tmp_path / "plan.yaml", "--log", log)
-    assert shown.stdout.startswith("b is better: ")
-    values = json.loads(run_command(tmp_path / "plan.yaml", "--log", log, "--json").stdout)
-    assert values["decision"] == "b is better"
+    arguments = tmp_path / "plan.yaml", "--log", log, "--end", "1970-01-05"
+    run = run_command(*arguments)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.startswith("b is better: ")
+    assert "end of the log: 1970-01-05 00:00 UTC" in run.stdout
+    assert json.loads(show(*arguments, "--json"))["decision"] == "b is better"
+    early = show(*arguments[:3])  # the last report came 1.4 days after the first request
+    assert "1,440 users whose window has not ended do not count yet" in early
 
 
 def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
-    (tmp_path / "plan.yaml").write_text(PLAN.replace("share", "shares") + "power: 2\n")
+    (tmp_path / "plan.yaml").write_text(PLAN.replace("secondary", "secondry") + "power: 2\n")
     run = run_command(tmp_path / "plan.yaml")
-    assert run.returncode == 2 and run.stderr.count("\n") == 1 and "power" in run.stderr
+    assert run.returncode == 2 and run.stderr.count("\n") == 2
+    assert "secondry: unknown key; did you mean secondary?" in run.stderr
+    assert "power: input should be less than 1" in run.stderr
     make_plan(tmp_path)
-    (tmp_path / "requests.jsonl").write_text('{"time": 1, "user": "x"}\n')
+    (tmp_path / "requests.jsonl").write_text('{"time": 1, "user": "x", "abtest": "winter"}\n')
     run = run_command(tmp_path / "plan.yaml", "--log", tmp_path)
     assert run.returncode == 2
     assert run.stderr.rstrip().endswith(
-        "requests.jsonl:1: no request_id, variant; each line is an object with these keys"
+        "requests.jsonl: a line has no request_id and no variant; is it the gateway's?"
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("window_days: 2\n", "", "window_days: missing"),
+        ("window_days: 2\n", "window_days: 2\nshare: 1.0\n", "share: input should be less than 1"),
+        ("outcome: revenue", "outcome: resolved", "outcome or a measure is named twice"),
+        ("standard_deviation: 8, ", "", "standard_deviation: set it"),
+        ("maximum: 50", "report_rate: 0.5", "report_rate: revenue is zero without a report"),
+    ],
+)
+def test_plans_that_cannot_work_are_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_plan(tmp_path, PLAN.replace(old, new))

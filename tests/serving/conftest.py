@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_protocol import EngineError, Generation, Part
 from lockstep.serving.gateway import create_app
 from lockstep.serving.http_protocol import build_config
+from lockstep.serving.log_files import REQUESTS, read_log
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.served_model import ServedModel
@@ -39,7 +41,16 @@ SETTINGS: dict[str, Any] = {
     "serving.requests_per_minute": 0,
     "serving.tokens_per_minute": 0,
     "serving.receive_seconds": 1.0,
+    "serving.log_folder": "logs",
 }
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program of .ci/install_test_tools; skip where it is absent."""
+    path = os.pathsep.join([os.environ["PATH"], str(REPOSITORY / "build/tools/usr/bin")])
+    return shutil.which(name, path=path) or pytest.skip(
+        f"{name} is not installed: bash .ci/install_test_tools"
+    )
 
 
 class RunningServer:
@@ -201,6 +212,15 @@ def build_gateway(starter_tokenizer: ChatTokenizer) -> BuildGateway:
         return Gateway(starter_tokenizer, ApiKeys(hashes or {}), changes)
 
     return build
+
+
+def wait_for_lines(folder: Path, number: int, name: str = REQUESTS) -> list[dict[str, Any]]:
+    """Return the lines of a log when there are at least so many."""
+    for _ in range(500):
+        if len(lines := list(read_log(folder, name))) >= number:
+            return lines
+        time.sleep(0.01)
+    raise AssertionError(lines)
 
 
 def read_events(text: str) -> list[Any]:

@@ -27,7 +27,7 @@ def test_an_answer_and_its_record(build_gateway: BuildGateway) -> None:
         assert reply.json()["choices"][0]["message"]["content"] == ANSWER
         (record,) = gateway.records
         assert record.id == reply.json()["id"] == reply.headers["x-request-id"]
-        assert (record.key, record.model, record.variant) == ("local", "tuned", "tuned")
+        assert (record.key, record.model, record.answered_by) == ("local", "tuned", "tuned")
         assert (record.user, record.status, record.error) == ("u1", 200, "")
         assert record.messages == [{"role": "user", "content": "Where is it?"}]
         assert record.answer == ANSWER
@@ -63,7 +63,6 @@ def test_keys_are_needed_where_there_are_some(build_gateway: BuildGateway) -> No
         ({"temperature": "1"}, 400, "invalid_value"),
         ({"colour": 1}, 400, "unknown_parameter"),
         ({"n": 2}, 400, "unsupported_parameter"),
-        ({"tools": [{"type": "function"}]}, 400, "unsupported_parameter"),
         ({"max_tokens": 60}, 400, "context_length_exceeded"),
         ({"messages": []}, 400, "invalid_value"),
         ({"messages": [{"role": "boss", "content": "a"}]}, 400, "unknown_role"),

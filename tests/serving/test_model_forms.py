@@ -10,7 +10,7 @@ from lockstep.models import heads
 from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.models.heads import Head
 from lockstep.serving import model_forms
-from lockstep.serving.model_forms import build_command, choose_form
+from lockstep.serving.model_forms import build_command, choose_folder_form, choose_form
 
 
 @pytest.fixture
@@ -64,6 +64,25 @@ def test_mistakes_are_named(data: Path) -> None:
         choose_form("tuned", data, data / "build", "auto", None)
     with pytest.raises(UserError, match=r"serving.context: 9999 tokens are more than the model's"):
         choose_form("base", data, data / "build", "transformers", 9999)
+
+
+def test_any_folder_of_a_model_is_served_under_its_name(
+    data: Path, starter_gguf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    form = choose_folder_form("last", starter_gguf, data / "build", "auto", 128)
+    assert (form.name, form.engine, form.context) == ("last", "llama_cpp", 128)
+    assert (form.folder, form.weights) == (starter_gguf, starter_gguf / GGUF_FILE)
+    form = choose_folder_form("next", data / "base", data / "build", "auto", None)
+    assert form.weights == data / "build/next" / GGUF_FILE and form.weights.exists()
+    form = choose_folder_form("next", data / "base", data / "build", "transformers", None)
+    assert (form.engine, form.weights) == ("transformers", data / "base")
+
+
+def test_folders_that_cannot_be_served_are_named(data: Path, starter_gguf: Path) -> None:
+    with pytest.raises(UserError, match=r"serving.folders.next: .*/data has no config.json; name"):
+        choose_folder_form("next", data, data / "build", "auto", None)
+    with pytest.raises(UserError, match=r"is a GGUF file, which transformers does not serve"):
+        choose_folder_form("next", starter_gguf, data / "build", "transformers", None)
 
 
 def test_a_long_context_is_served_in_part(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

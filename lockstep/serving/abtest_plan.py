@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lockstep import params
+from lockstep.errors import UserError
+from lockstep.multiple_testing import LEVEL
 from lockstep.params import PositiveFloat, PositiveInt, Section
 
 Outcome = Literal["resolved", "satisfied", "converted", "revenue"]
@@ -31,9 +33,17 @@ class OutcomePlan(Section):
     maximum: PositiveFloat | None = None
     """Larger values of a user count as this one, so that a few large ones do not decide; None
     changes nothing."""
+    report_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Expected share of the users of whom anything is reported. Without a report, `resolved` and
+    `satisfied` are unknown, and the user does not count; the other outcomes are zero."""
 
     @model_validator(mode="after")
     def _check(self) -> "OutcomePlan":
+        if self.report_rate < 1 and self.outcome not in UNKNOWN_WITHOUT_REPORT:
+            raise ValueError(
+                f"report_rate: {self.outcome} is zero without a report, so every user counts; "
+                "remove it"
+            )
         if self.standard_deviation is None and not self._is_share():
             raise ValueError(
                 "standard_deviation: set it, unless baseline and baseline + minimum_effect are "
@@ -58,31 +68,34 @@ class Guardrail(Section):
 
     measure: Measure
     """`latency` is the mean of seconds until the end of an answer, `refused` the share of answers
-    that refuse, `failed` the share of requests that ended in an error, each per user."""
+    that refuse, `failed` the share of requests in which the server failed, each per user."""
     margin: PositiveFloat
     """Largest increase that is accepted, in seconds or as a share."""
+    standard_deviation: PositiveFloat | None = None
+    """Standard deviation between users; None leaves the guardrail out of the number of users."""
 
 
 class AbTestPlan(Section):
     """The settings of an A/B test, fixed before it starts."""
 
-    salt: Annotated[str, Field(min_length=1)]
-    """Name of the test, hashed with the user id: another one assigns all users anew."""
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the test in the log. It is hashed with the user id: another name assigns all users
+    anew."""
     share: Share = 0.5
     """Share of the users that is assigned to variant b."""
     primary: OutcomePlan
     """Outcome that decides the test."""
+    window_days: PositiveFloat
+    """Days after a user's first request in which requests and outcomes count. Users whose window
+    has not ended do not count yet, so that what is known of a user changes no more afterwards."""
     secondary: list[OutcomePlan] = []
-    """Outcomes that are reported beside it, with p-values corrected for their number."""
+    """Outcomes that are reported beside it, corrected for their number."""
     guardrails: list[Guardrail] = []
     """Measures that must not get worse."""
     power: Share = 0.8
     """Probability of finding the minimum effect, which sets the number of users."""
     users_per_day: PositiveInt | None = None
     """Expected number of new users a day; None leaves the expected duration out."""
-    window_days: PositiveFloat | None = None
-    """Days after a user's first request in which outcomes count. Users whose window has not ended
-    do not count yet. None counts all."""
 
     @model_validator(mode="after")
     def _check(self) -> "AbTestPlan":
@@ -93,6 +106,16 @@ class AbTestPlan(Section):
         return self
 
     @property
+    def secondary_level(self) -> float:
+        """Level of the test of each secondary outcome, so that all hold together (Bonferroni)."""
+        return LEVEL / max(1, len(self.secondary))
+
+    @property
+    def guardrail_level(self) -> float:
+        """Level of the test of each guardrail, so that all hold together (Bonferroni)."""
+        return LEVEL / max(1, len(self.guardrails))
+
+    @property
     def outcomes(self) -> list[OutcomePlan]:
         """All outcomes, the primary one first."""
         return [self.primary, *self.secondary]
@@ -100,4 +123,8 @@ class AbTestPlan(Section):
 
 def read_plan(file: Path) -> AbTestPlan:
     """Read a plan; raise UserError with a line for each mistake."""
-    return params.read(AbTestPlan, file)
+    try:
+        return AbTestPlan.model_validate(params.parse(file))
+    except ValidationError as error:
+        lines = [line.removeprefix(": ") for line in params.describe_errors(error, AbTestPlan)]
+        raise UserError("\n".join(f"{file}: {line}" for line in lines)) from None
