@@ -11,7 +11,6 @@ import click
 
 from lockstep import outputs, params
 from lockstep.cli.runner import IN_FOLDER, OUT
-from lockstep.data.cleaning.cleaner import list_steps
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.errors import UserError, exit_on_mistake
 from lockstep.harvest import harvest_writing, known_records
@@ -87,11 +86,7 @@ def main(
     )
     known = KnownRecords(settings, sections.seed, known_records.protect_benchmarks(raw, settings))
     known.read(prepared, tasks)
-    judging = HarvestSettings(
-        accepts_thumbs_up=accept,
-        low_score=low_score,
-        learns_placeholders="personal_data" in list_steps(settings.clean).get("assistant", ()),
-    )
+    judging = HarvestSettings(accepts_thumbs_up=accept, low_score=low_score)
     candidates, not_rated_low = choose_candidates(rated, reviews, judging)
     harvest = harvest_candidates(candidates, RecordMaker(settings, tasks), known, form)
     harvest.left_out = [*left_out, *not_rated_low, *harvest.left_out]

@@ -1,14 +1,10 @@
 """Decide what becomes of each request: its right answer is known, it needs review, or neither."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lockstep.harvest.logged_feedback import LeftOut, RatedRequest
 from lockstep.harvest.reviewed_answers import Review
-
-PLACEHOLDER = re.compile(r"\[(?:EMAIL|ID|ACCOUNT|CARD|TELEPHONE)\]")
-"""Placeholders of personal data, as `mask_personal_data` writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +15,6 @@ class HarvestSettings:
     """Whether an answer with a thumb up is right."""
     low_score: float = 2.0
     """Highest score of an answer that needs review."""
-    learns_placeholders: bool = False
-    """Whether the answers of training have placeholders for personal data as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +65,6 @@ def _take_review(review: Review) -> Candidate:
 def _judge(request: RatedRequest, settings: HarvestSettings) -> Candidate | LeftOut:
     feedback = request.feedback
     if feedback.correction:
-        if _has_new_placeholder(request, feedback.correction, settings):
-            return Candidate(request=request, origin="", why="placeholder_in_answer")
         return Candidate(request=request, origin="corrected", answer=feedback.correction)
     if feedback.thumb == "down":
         return Candidate(request=request, origin="", why="thumb_down")
@@ -91,16 +83,6 @@ def _judge_liked(request: RatedRequest, settings: HarvestSettings) -> Candidate 
         reason = "answer_truncated"
     elif not request.answer:
         reason = "no_answer"
-    elif _has_new_placeholder(request, request.answer, settings):
-        reason = "placeholder_in_answer"
     else:
         return Candidate(request=request, origin="accepted", answer=request.answer)
     return LeftOut(request_id=request.id, reason=reason)
-
-
-def _has_new_placeholder(request: RatedRequest, answer: str, settings: HarvestSettings) -> bool:
-    """Whether an answer has a placeholder that the prompt lacks, which the model would learn."""
-    if settings.learns_placeholders:
-        return False
-    prompt = {name for m in request.messages for name in PLACEHOLDER.findall(m["content"])}
-    return not {*PLACEHOLDER.findall(answer)} <= prompt

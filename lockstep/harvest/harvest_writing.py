@@ -14,9 +14,8 @@ from lockstep import outputs
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.sources import Source
 from lockstep.harvest import review_project
-from lockstep.harvest.candidates import PLACEHOLDER
 from lockstep.harvest.harvesting import Harvest
-from lockstep.harvest.request_records import Form, RequestRecord, make_source
+from lockstep.harvest.request_records import PLACEHOLDER, Form, RequestRecord, make_source
 from lockstep.harvest.request_tasks import KnownTasks
 from lockstep.records import dump_json
 

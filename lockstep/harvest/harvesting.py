@@ -31,7 +31,7 @@ def harvest_candidates(
     waiting = [candidate for candidate in candidates if not candidate.origin]
 
     records = maker.make_records(answered, form)
-    records, faulty = _check_forms(records, maker, harvest)
+    records, faulty = _check_answers(records, maker, harvest)
     doubtful: list[Candidate] = []
     if form == "messages":  # a question may have several preferences
         contradictions = known.find_contradictions([made.record for made in records])
@@ -49,13 +49,13 @@ def harvest_candidates(
     return harvest
 
 
-def _check_forms(
+def _check_answers(
     records: Sequence[RequestRecord], maker: RecordMaker, harvest: Harvest
 ) -> tuple[list[RequestRecord], list[Candidate]]:
-    """Return the records whose answers suit their tasks, and the other candidates to review."""
+    """Return the records whose answers may be learnt, and the corrections that need review."""
     suitable, faulty = [], []
     for made in records:
-        why = maker.tasks.find_fault(made.record.task, made.record)
+        why = maker.find_fault(made.record)
         if not why:
             suitable.append(made)
         elif made.candidate.origin == "corrected":

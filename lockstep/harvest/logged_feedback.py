@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,7 +25,8 @@ class Feedback(BaseModel):
 
 class _Turn(BaseModel):
     role: str
-    content: str
+    content: str = ""
+    tool_calls: list[Any] | None = None
 
 
 class _Request(BaseModel):
@@ -36,6 +37,17 @@ class _Request(BaseModel):
     finish_reason: str = ""
     messages: list[_Turn] = []
     answer: str = ""
+    tools: list[Any] = []
+
+    def find_obstacle(self) -> str:
+        """Return why the request cannot be learnt, in snake_case; empty if it can be."""
+        if not self.messages:
+            return "texts_not_logged"
+        if any(turn.role == "text" for turn in self.messages):
+            return "not_a_conversation"
+        if self.tools or any(turn.role == "tool" or turn.tool_calls for turn in self.messages):
+            return "has_tools"
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +92,10 @@ def read_rated_requests(folder: Path) -> tuple[list[RatedRequest], list[LeftOut]
         given = feedback.pop(request.request_id, None)
         if given is None:
             continue
-        if any(turn.role == "text" for turn in request.messages):
-            left_out.append(LeftOut(request_id=given.request_id, reason="not_a_conversation"))
-        elif request.messages:
-            rated.append(_join(request, given))
+        if obstacle := request.find_obstacle():
+            left_out.append(LeftOut(request_id=request.request_id, reason=obstacle))
         else:
-            left_out.append(LeftOut(request_id=given.request_id, reason="texts_not_logged"))
+            rated.append(_join(request, given))
     left_out += [LeftOut(request_id=name, reason="request_not_logged") for name in feedback]
     return rated, left_out
 

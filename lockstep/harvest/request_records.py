@@ -1,11 +1,13 @@
 """Requests as rows of a source of `prepare`, and as the records that `prepare` makes of them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lockstep.data import source_reading
+from lockstep.data.cleaning.cleaner import list_steps
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.rows.row_conversion import RowConverter
 from lockstep.data.sources import Source
@@ -19,6 +21,9 @@ Form = Literal["messages", "preference"]
 
 FORMS: dict[str, Form] = dict.fromkeys(("dpo", "orpo", "simpo", "kto", "reward"), "preference")
 """Training objective -> format of the rows; messages for all others."""
+
+PLACEHOLDER = re.compile(r"\[(?:EMAIL|ID|ACCOUNT|CARD|TELEPHONE)\]")
+"""Placeholders of personal data, as `mask_personal_data` writes them."""
 
 _STAND_IN = "-"
 """Answer of a request that has none yet, so that its prompt can be read."""
@@ -47,6 +52,19 @@ class RecordMaker:
         """Return the records of the candidates that `prepare` accepts; keep the others' reasons."""
         made = [self._make_record(candidate, form) for candidate in candidates]
         return [record for record in made if record is not None]
+
+    def find_fault(self, record: Record) -> str:
+        """Return why an answer must not be learnt, in snake_case; empty if it may be.
+
+        It does not suit its task, or it has a placeholder that the prompt lacks: the model would
+        learn to write placeholders instead of the number or address that a user needs. Where
+        `prepare` masks all answers, it learns them anyway.
+        """
+        masks = "personal_data" in list_steps(self.params.clean).get("assistant", ())
+        prompt = {name for m in record.prompt for name in PLACEHOLDER.findall(m["content"])}
+        if not masks and not {*PLACEHOLDER.findall(record.answer)} <= prompt:
+            return "placeholder_in_answer"
+        return self.tasks.find_fault(record.task, record)
 
     def _make_record(self, candidate: Candidate, form: Form) -> RequestRecord | None:
         answer = candidate.answer or candidate.request.answer or _STAND_IN
