@@ -68,6 +68,8 @@ class RecordMaker:
 
     def _make_record(self, candidate: Candidate, form: Form) -> RequestRecord | None:
         answer = candidate.answer or candidate.request.answer or _STAND_IN
+        if candidate.origin == "reviewed":
+            answer = self.tasks.format_review(candidate.task, answer)
         turns = _silence_answers(candidate.request.messages)
         row: dict[str, Any] = {"task": OTHER_TASK, "messages": _add_answer(turns, answer)}
         draft = self._convert(candidate, row, "messages")

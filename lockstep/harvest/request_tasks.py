@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep.data.personal_data import mask_personal_data
 from lockstep.data.record_metadata import find_answer_kind
-from lockstep.records import Message, Record, parse_labels
+from lockstep.records import Message, Record, dump_json, parse_labels
 
 OTHER_TASK = "requests"
 """Task of requests whose system message is not in the training records, or in those of several
@@ -54,6 +54,12 @@ class KnownTasks:
             if len(names) == 1:
                 return next(iter(names))
         return OTHER_TASK
+
+    def format_review(self, task: str, answer: str) -> str:
+        """Return a reviewed answer; a single choice is a list where a task has several labels."""
+        if self.kinds.get(task) == "labels" and not answer.startswith("["):
+            return dump_json([answer]).decode()
+        return answer
 
     def find_fault(self, task: str, record: Record) -> str:
         """Return why the answer cannot be one of a task, in snake_case; empty if it can be."""
