@@ -12,6 +12,9 @@ OTHER_TASK = "requests"
 """Task of requests whose system message is not in the training records, or in those of several
 tasks whose form the answer has."""
 
+_FORMS = ("label", "labels", "number", "json")
+"""Kinds of answers with a form that other answers rarely have."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnownTasks:
@@ -50,7 +53,8 @@ class KnownTasks:
             return self.forced
         tasks = self.systems.get(_get_system_text(record.messages), (None, set[str]()))[1]
         fitting = {task for task in tasks if not self.find_fault(task, record)}
-        for names in (fitting, tasks):
+        special = {task for task in fitting if self.kinds.get(task) in _FORMS}
+        for names in (special, fitting, tasks):
             if len(names) == 1:
                 return next(iter(names))
         return OTHER_TASK
