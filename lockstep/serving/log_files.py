@@ -5,10 +5,11 @@ is bounded: the oldest file is deleted when a new one begins.
 """
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from logging import getLogger
 from logging.handlers import RotatingFileHandler
@@ -106,29 +107,51 @@ class LogWriter:
             self._is_failing = False
             return True
 
+    def count_lost(self) -> None:
+        """Count a line that was given up before it was written."""
+        with self._lock:
+            self.lost += 1
+
     def _append(self, line: bytes) -> None:
         """Append a line, and rotate the files before it if it has no room."""
         if len(line) > self._limit:
             raise OSError(f"a line of {len(line)} bytes needs a larger serving.log_mib")
         self._prepare()
-        if self.file.is_file() and self.file.stat().st_size + len(line) > self._limit:
-            self._rotation.doRollover()
-        with open(self.file, "a+b", buffering=0, opener=open_private) as file:
-            size = file.seek(0, os.SEEK_END)
-            if size and not _ends_line(file):
-                line = b"\n" + line
-            try:
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                with suppress(OSError):
-                    file.truncate(size)
-                raise
+        with _lock_folder(self.file.parent):
+            if self.file.is_file() and self.file.stat().st_size + len(line) > self._limit:
+                self._rotation.doRollover()
+            with open(self.file, "a+b", buffering=0, opener=open_private) as file:
+                _write_whole(file, line)
 
     def _report(self, reason: str) -> None:
         if not self._is_failing:
             self._is_failing = True
             log.error("serve: %s: %s; lines are lost until this is corrected", self.file, reason)
+
+
+@contextmanager
+def _lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other gateways from writing to a folder, since they may rotate its files."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_whole(file: FileIO, line: bytes) -> None:
+    """Write a line at the end of a file, or nothing if the disk is full."""
+    size = file.seek(0, os.SEEK_END)
+    if size and not _ends_line(file):
+        line = b"\n" + line
+    try:
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        with suppress(OSError):
+            file.truncate(size)
+        raise
 
 
 def _ends_line(file: FileIO) -> bool:

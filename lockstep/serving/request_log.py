@@ -8,8 +8,8 @@ import orjson
 
 log = logging.getLogger("lockstep.serving")
 
-TEXTS = ("messages", "answer")
-"""Fields of a record that hold what people wrote."""
+TEXTS = ("messages", "answer", "user")
+"""Fields of a record that hold what people wrote, or who they are."""
 
 
 @dataclass(slots=True, kw_only=True)
