@@ -23,6 +23,7 @@ from lockstep.harvest.request_tasks import KnownTasks, read_kinds
 from lockstep.harvest.reviewed_answers import read_reviews
 from lockstep.params import Part, Section, Seed
 from lockstep.patterns import Pattern
+from lockstep.serving.log_files import FEEDBACK
 from lockstep.serving.text_masking import TextMasker
 
 
@@ -84,6 +85,8 @@ def main(
     masker = TextMasker(sections.serving.log_patterns)
     rated, left_out = read_rated_requests(log, masker)
     reviews, unanswered = read_reviews(reviewed)
+    if not (rated or left_out or reviews):
+        raise UserError(f"{log}: no feedback in {FEEDBACK}; clients send it to /v1/feedback")
     seen = reviews.keys() | {entry.request_id for entry in unanswered}
     left_out = [entry for entry in left_out if entry.request_id not in seen] + unanswered
     names = {entry.request_id for entry in unanswered}

@@ -84,11 +84,9 @@ def read_rated_requests(
 ) -> tuple[list[RatedRequest], list[LeftOut]]:
     """Return the requests that have feedback, in the order of the log, and those without texts.
 
-    Raise UserError if there is no feedback, or for a line without the keys of the log.
+    Raise UserError for a line without the keys of the log.
     """
     feedback = _merge_feedback(folder)
-    if not feedback:
-        raise UserError(f"{folder}: no feedback in {FEEDBACK}; clients send it to /v1/feedback")
     rated, left_out = [], []
     for request in _read_lines(folder, REQUESTS, _Request):
         given = feedback.pop(request.request_id, None)
