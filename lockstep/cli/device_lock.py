@@ -38,7 +38,9 @@ def _query_uuids() -> dict[str, str]:
     if tool is None:
         return {}
     query = [tool, "--query-gpu=index,uuid", "--format=csv,noheader"]
-    process = subprocess.run(query, capture_output=True, text=True, check=False)  # noqa: S603
+    process = subprocess.run(  # noqa: S603 - fixed words
+        query, capture_output=True, text=True, check=False
+    )
     rows = [line.partition(", ") for line in process.stdout.splitlines() if ", " in line]
     return {} if process.returncode else {index: uuid for index, _, uuid in rows}
 

@@ -34,6 +34,10 @@ class SourceSettings(Section):
     file's name without its suffix, and the control. A `task` column overrides it."""
     split: Literal["auto", "train", "validation", "test"] = "auto"
     """Split of all rows; auto: divided by `prepare.split`."""
+    round: NaturalInt = 0
+    """Round of continual learning in which the rows came in. A later round moves no record of an
+    earlier one to another split, and forgetting is measured on the test records of all rounds
+    before the last."""
     weight: PositiveFloat = 1.0
     """Training weight of each row: 2.0 uses it twice, 0.5 every second time."""
     encoding: str = "utf-8"

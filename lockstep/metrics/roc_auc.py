@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lockstep.metrics.aggregation import Influences, Numbers
+from lockstep.metrics.option_probabilities import compute_option_probabilities
 from lockstep.predictions import Prediction
 
 
@@ -14,10 +15,7 @@ def tabulate_probabilities(predictions: Sequence[Prediction]) -> Numbers:
 
     The last column is the column of the reference, -1 if it is no option.
     """
-    labels = [*predictions[0].option_scores]
-    option_scores = np.array([[*map(row.option_scores.__getitem__, labels)] for row in predictions])
-    probabilities = np.exp(option_scores - option_scores.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    labels, probabilities = compute_option_probabilities(predictions)
     columns = {label: column for column, label in enumerate(labels)}
     references = [columns.get(row.reference, -1) for row in predictions]
     return np.column_stack([probabilities, references])

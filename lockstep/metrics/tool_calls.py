@@ -19,8 +19,9 @@ from lockstep.metrics.accepted_calls import AcceptedCall, Call
 from lockstep.metrics.aggregation import Numbers, divide_sums
 from lockstep.predictions import Prediction
 
-_MARK = re.compile(r"<tool_call>|\[TOOL_CALLS\]|<\|python_tag\|>")
+MARKS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>")
 """Marks before calls in the chat templates of Hermes and Qwen, of Mistral, and of Llama."""
+_MARK = re.compile("|".join(map(re.escape, MARKS)))
 _SEPARATORS = re.compile(r"[\s,;]*")
 _KEYS = {"name", "arguments", "parameters", "id", "type"}
 """Keys that a call may have."""
@@ -51,6 +52,17 @@ def parse_calls(answer: str) -> list[Call] | None:
         calls += marked_calls
         mark = _MARK.search(text, end)
     return calls
+
+
+def find_calls(answer: str) -> int:
+    """Return the place in an answer from which its calls stand, if it has any.
+
+    It is the length of an answer that has no mark and does not begin like JSON or a code fence.
+    """
+    if answer.lstrip()[:1] in {"{", "[", "`"}:
+        return 0
+    mark = _MARK.search(answer)
+    return mark.start() if mark else len(answer)
 
 
 def parse_reference(reference: str) -> list[Call] | list[AcceptedCall] | None:

@@ -97,7 +97,7 @@ def _list_cached_outputs(root: Path) -> set[str]:
 
 
 def _run_dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(  # noqa: S603 - dvc alone, no shell
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root, check=False, capture_output=True, encoding="utf-8",
     )  # fmt: skip

@@ -31,7 +31,7 @@ from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
 from lockstep.serving.gateway import create_app, is_loopback
-from lockstep.serving.http_protocol import build_protocol
+from lockstep.serving.http_protocol import build_config
 from lockstep.serving.log_folder import open_log
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
@@ -54,19 +54,24 @@ class Params(Section):
 @click.command(help=__doc__)
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="folder of the models")
 @click.option("--build", type=click.Path(path_type=Path), default=BUILD, help="folder of exports")
+@click.option("--host", help="default: serving.host")
 @click.option("--port", type=int, help="default: serving.port")
-def main(data: Path, build: Path, port: int | None) -> None:
+@click.option("--keys-file", help="default: serving.keys_file")
+def main(
+    data: Path, build: Path, host: str | None, port: int | None, keys_file: str | None
+) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("lockstep.serving").setLevel(logging.INFO)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_by_signal)
     values = params.read(Params)
     settings = values.serving
-    keys = api_keys.read_keys(settings.keys_file)
-    check_exposure(settings.host, keys)
+    host = host or settings.host
+    keys = api_keys.read_keys(keys_file or settings.keys_file)
+    check_exposure(host, keys)
     open_log(settings)
     choose_variant = build_route(settings)
-    with open_socket(settings.host, settings.port if port is None else port) as listener:
+    with open_socket(host, settings.port if port is None else port) as listener:
         forms = [
             model_forms.choose_form(name, data, build, settings.engine, settings.context)
             for name in settings.models
@@ -152,19 +157,8 @@ async def _run_gateway(
     listener: socket.socket,
     choose_variant: ChooseVariant,
 ) -> None:
-    config = uvicorn.Config(
-        create_app(settings, models, keys, choose_variant=choose_variant),
-        http=build_protocol(settings.receive_seconds),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        h11_max_incomplete_event_size=1024 * settings.header_kib,
-        timeout_keep_alive=int(max(1, settings.receive_seconds)),
-        timeout_graceful_shutdown=int(max(1, settings.shutdown_seconds)),
-    )
+    app = create_app(settings, models, keys, choose_variant=choose_variant)
+    config = build_config(app, settings)
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
     names = ", ".join(models)

@@ -1,26 +1,81 @@
 """Turn the tokens of an answer into text as predict does, also while it is generated."""
 
-from collections.abc import AsyncGenerator, Sequence
+import re
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
+from lockstep.metrics import tool_calls
+from lockstep.metrics.accepted_calls import Call
 from lockstep.models.answer_format import AnswerFormat
 from lockstep.models.chat import ChatTokenizer
 from lockstep.serving.engine_protocol import Engine, Generation, Part
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 _INCOMPLETE = "\ufffd"
 """Character that stands for the bytes of an incomplete one."""
 
 
+@lru_cache(maxsize=16)
+def _read_format(tokenizer: ChatTokenizer) -> tuple[AnswerFormat, re.Pattern[str], int]:
+    """Return the format of answers, a pattern of the control tokens, and their longest length."""
+    added = tokenizer.pretrained.added_tokens_decoder.values()
+    names = [str(token) for token in added if token.special]
+    answer_format = AnswerFormat.read(tokenizer.template if tokenizer.has_template else None, names)
+    pattern = re.compile("|".join(map(re.escape, names)) or "(?!)")
+    return answer_format, pattern, max(map(len, names), default=0)
+
+
+class _GrowingText:
+    """The text of a growing list of tokens; a token costs the same however long the text is.
+
+    The last tokens are decoded with those before them, since a character may have several tokens
+    and the first token of a text may lose its space (the method of vLLM and of tokenizers).
+    """
+
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        self._tokenizer, self._window, self._decoded = tokenizer, list[int](), 0
+        _, self._pattern, self._longest = _read_format(tokenizer)
+        self.text = ""
+        """Text up to the last token that ends a character, control tokens included."""
+        self.has_control_tokens = False
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """Append tokens."""
+        self._window += tokens
+        before = self._decode(self._window[: self._decoded])
+        text = self._decode(self._window)
+        if text.endswith(_INCOMPLETE):
+            return
+        new = text[len(before) :]
+        self._window = self._window[self._decoded :]
+        self._decoded = len(self._window)
+        self.text += new
+        start = max(0, len(self.text) - len(new) - self._longest)
+        if not self.has_control_tokens:
+            self.has_control_tokens = self._pattern.search(self.text, start) is not None
+
+    def _decode(self, ids: list[int]) -> str:
+        return self._tokenizer.pretrained.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+
+
 class AnswerText:
     """The text of one answer, which grows with its tokens up to an end token or a stop sequence."""
 
-    def __init__(self, tokenizer: ChatTokenizer, stops: Sequence[str] = ()) -> None:
-        """Begin an answer that also ends before any text in `stops`."""
-        self.tokenizer, self.stops = tokenizer, stops
+    def __init__(
+        self, tokenizer: ChatTokenizer, stops: Sequence[str] = (), functions: Collection[str] = ()
+    ) -> None:
+        """Begin an answer that also ends before any text in `stops`, and may call `functions`."""
+        self.tokenizer, self.stops, self.functions = tokenizer, stops, functions
+        self.calls: list[Call] = []
+        """Calls of functions in the finished answer; they are no part of its text."""
+        self.written = ""
+        """The finished answer with its calls as the model wrote them."""
         self.ids: list[int] = []
         self.text = ""
         """Text that is certain and was returned."""
@@ -28,17 +83,16 @@ class AnswerText:
         """Whether an end token or a stop sequence has ended the answer."""
         self.count = 0
         """Number of generated tokens."""
-        added = tokenizer.pretrained.added_tokens_decoder.values()
-        answer_format = AnswerFormat.read(
-            tokenizer.template if tokenizer.has_template else None,
-            [str(token) for token in added if token.special],
-        )
-        self._opening = answer_format.opening
-        self._withheld = max(map(len, (answer_format.suffix, *stops)))
+        self._growing = _GrowingText(tokenizer)
+        self._format = _read_format(tokenizer)[0]
+        marks = tool_calls.MARKS if functions else ()
+        self._withheld = max(map(len, (self._format.suffix, *stops, *marks)))
 
     @property
     def finish_reason(self) -> FinishReason:
         """The way in which the answer ended."""
+        if self.calls:
+            return "tool_calls"
         return "stop" if self.is_complete else "length"
 
     @property
@@ -56,16 +110,33 @@ class AnswerText:
         self.is_complete = any(token in self.tokenizer.end_ids for token in tokens)
         if self.is_complete:
             return ""
-        text = self._cut(self.tokenizer.parse_answer(self.ids).text)
+        self._growing.add(tokens)
+        text = self._cut(self._split())
         if self.is_complete:
             return ""
-        if self._opening and self._opening.startswith(text.strip()):
+        if self._format.opening and self._format.opening.startswith(text.strip()):
             return ""
-        return self._return(text[: max(0, len(text) - self._withheld)])
+        end = max(0, len(text) - self._withheld)
+        return self._return(text[: min(end, self._find_calls(text))])
 
     def finish(self) -> str:
-        """Return the rest of the text."""
-        return self._return(self._cut(self.tokenizer.parse_answer(self.ids).text), is_last=True)
+        """Return the rest of the text, and set `calls`."""
+        self.written = text = self._cut(self.tokenizer.parse_answer(self.ids).text)
+        calls = tool_calls.parse_calls(text) if self.functions else None
+        if calls and all(name in self.functions for name, _ in calls):
+            self.calls, text = calls, text[: self._find_calls(text)]
+        return self._return(text, is_last=True)
+
+    def _find_calls(self, text: str) -> int:
+        """Return the place from which a text may hold calls."""
+        return tool_calls.find_calls(text) if self.functions else len(text)
+
+    def _split(self) -> str:
+        """Return the text that is certain, without reasoning and control tokens."""
+        answer_format = self._format
+        if not self._growing.has_control_tokens:  # some models have thousands to search for
+            answer_format = replace(answer_format, removed_tokens=())
+        return answer_format.split(self._growing.text, truncated=True)[0]
 
     def _cut(self, text: str) -> str:
         """Return the text before the first stop sequence."""

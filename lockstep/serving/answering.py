@@ -132,12 +132,13 @@ class Answerer:
         if model.head is not None:
             raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
         record = exchange.record
-        record.messages = parsed.read_messages()
+        record.messages, record.tools = parsed.read_messages(), parsed.read_tools()
         generation = self._build_generation(parsed, model)
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
         await self._wait_for_slot(model, exchange)
-        answer = AnswerText(model.tokenizer, parsed.stops)
+        functions = {tool["function"]["name"] for tool in record.tools}
+        answer = AnswerText(model.tokenizer, parsed.stops, functions)
         texts = generate_text(model.engine, generation, answer)
         exchange.stack.push_async_callback(texts.aclose)
         is_chat = isinstance(parsed, ChatRequest)
@@ -151,7 +152,11 @@ class Answerer:
             pass
         self._note_answer(exchange, answer)
         body = form.build(
-            answer.text, answer.reasoning, answer.finish_reason, _count_usage(exchange.record)
+            answer.text,
+            answer.reasoning,
+            answer.calls,
+            answer.finish_reason,
+            _count_usage(exchange.record),
         )
         return JSONResponse(body)
 
@@ -180,6 +185,8 @@ class Answerer:
             exchange.record.finish_reason = "error"
             yield write_event(failure.body)
             return
+        if answer.calls:
+            yield form.write_calls(answer.calls)
         self._note_answer(exchange, answer)
         usage = _count_usage(exchange.record) if with_usage else None
         for event in form.write_end(answer.finish_reason, usage):
@@ -187,7 +194,7 @@ class Answerer:
 
     def _note_answer(self, exchange: Exchange, answer: AnswerText) -> None:
         record = exchange.record
-        record.answer, record.answer_tokens = answer.text, answer.count
+        record.answer, record.answer_tokens = answer.written or answer.text, answer.count
         record.finish_reason = answer.finish_reason
 
     def _build_generation(

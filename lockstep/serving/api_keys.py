@@ -86,12 +86,26 @@ def _parse_lines(lines: Iterable[tuple[str, str]]) -> dict[str, bytes]:
 
 @click.command(help=__doc__)
 @click.argument("name")
-def main(name: str) -> None:
+@click.option("--key-file", type=click.Path(path_type=Path), help="new file for the key itself")
+def main(name: str, key_file: Path | None) -> None:
     key = secrets.token_urlsafe(32)
     line = f"{name}:{hashlib.sha256(key.encode()).hexdigest()}"
     _parse_lines([("NAME", line)])
-    click.echo(f"key (shown once, for the client): {key}", err=True)
+    if key_file:
+        _write_key(key, key_file)
+    else:
+        click.echo(f"key (shown once, for the client): {key}", err=True)
     click.echo(line)
+
+
+def _write_key(key: str, file: Path) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(key)
+    except FileExistsError:
+        raise UserError(f"{file}: exists; name a new file for the key") from None
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}; name a new file for the key") from None
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The bodies of requests: their keys, their limits, and their prompts as token ids."""
 
+import json
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.rows import message_parsing
+from lockstep.data.rows import message_parsing, tool_parsing
 from lockstep.data.sources import Source
 from lockstep.errors import UserError
+from lockstep.models import rendered_content
 from lockstep.models.chat import ChatTokenizer
+from lockstep.models.chat_template import Tools
 from lockstep.records import Message
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.request_body import check_keys, parse_object
@@ -28,7 +31,9 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tool_choice": ("none", "auto"),
     "tools": ([],),
 }
-"""Parameters of OpenAI's API and the values in which they change nothing; others are refused."""
+"""Parameters of OpenAI's API and the values in which they change nothing.
+
+Other values are refused, unless the parameter is one of the request's."""
 
 WITHOUT_EFFECT = {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store"}
 """Parameters of OpenAI's API that concern its service alone; they are ignored."""
@@ -94,14 +99,27 @@ class ChatRequest(GenerationRequest):
     """Body of /v1/chat/completions."""
 
     messages: Annotated[list[Any], Field(min_length=1, max_length=1024)]
+    tools: Annotated[list[Any], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
 
     def read_messages(self) -> list[Message]:
         """Return the messages as training reads them."""
         return parse_messages(self.messages)
 
+    def read_tools(self) -> list[dict[str, Any]]:
+        """Return the functions that the model may call, as training reads them."""
+        if self.tool_choice == "none":
+            return []
+        try:
+            return tool_parsing.parse_tools(self.tools)
+        except InvalidRowError as error:
+            raise ApiError(
+                400, str(error), f"tools: training refuses them: {error}", "tools"
+            ) from None
+
     def encode(self, tokenizer: ChatTokenizer) -> list[int]:
         """Return the ids of the prompt."""
-        return encode_messages(self.read_messages(), tokenizer)
+        return encode_messages(self.read_messages(), tokenizer, self.read_tools())
 
 
 class CompletionRequest(GenerationRequest):
@@ -112,6 +130,10 @@ class CompletionRequest(GenerationRequest):
     def read_messages(self) -> list[Message]:
         """Return the text as one message, for logs."""
         return [{"role": "text", "content": self.prompt}]
+
+    def read_tools(self) -> list[dict[str, Any]]:
+        """Return no function: a text calls none."""
+        return []
 
     def encode(self, tokenizer: ChatTokenizer) -> list[int]:
         """Return the ids of a text that the model continues, as it learns plain text."""
@@ -136,16 +158,16 @@ R = TypeVar("R", bound=Request)
 
 def parse_request(body: bytes, schema: type[R]) -> R:
     """Return the request in a body; raise ApiError if it is not valid (`request_body`)."""
-    return check_keys(_drop_neutral(parse_object(body)), schema)
+    return check_keys(_drop_neutral(parse_object(body), schema), schema)
 
 
-def _drop_neutral(values: Mapping[str, Any]) -> dict[str, Any]:
+def _drop_neutral(values: Mapping[str, Any], schema: type[Request]) -> dict[str, Any]:
     """Return a body without the keys that change nothing; raise ApiError where they would."""
     rest: dict[str, Any] = {}
     for name, value in values.items():
         if name in WITHOUT_EFFECT or (name in NEUTRAL and value is None):
             continue
-        if name not in NEUTRAL:
+        if name not in NEUTRAL or name in schema.model_fields:
             rest[name] = value
         elif value not in NEUTRAL[name]:
             raise ApiError(
@@ -171,12 +193,33 @@ def parse_messages(values: list[Any]) -> list[Message]:
         ) from None
 
 
-def encode_messages(messages: list[Message], tokenizer: ChatTokenizer) -> list[int]:
-    """Return the ids of a prompt; raise ApiError if a message spells a control token."""
+def encode_messages(
+    messages: list[Message], tokenizer: ChatTokenizer, tools: Tools = ()
+) -> list[int]:
+    """Return the ids of a prompt.
+
+    Raise ApiError if a message or a tool spells a control token, or if the template of the model
+    does not write the tools.
+    """
     try:
-        return tokenizer.encode_prompt(messages)
+        if tools:
+            _check_tools(messages, tokenizer, tools)
+        return tokenizer.encode_prompt(messages, tools)
     except UserError as error:
         reason = error.message.partition(": ")[0]  # what follows has the text of the message
         raise ApiError(
             400, "refused_messages", f"messages: {reason}; remove it", "messages"
+        ) from None
+
+
+def _check_tools(messages: list[Message], tokenizer: ChatTokenizer, tools: Tools) -> None:
+    """Raise ApiError if the template does not write tools, UserError for a control token."""
+    text = json.dumps([*tools], ensure_ascii=False)
+    tokenizer.render_prompt([{"role": "user", "content": text}])  # it refuses control tokens
+    prompt = tokenizer.render_prompt(messages, tools)
+    try:
+        rendered_content.check_prompt([], tools, prompt)
+    except UserError:
+        raise ApiError(
+            400, "tools_not_supported", "the chat template of this model writes no tools", "tools"
         ) from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from lockstep.serving.abtest_routing import keep_model
 from lockstep.serving.answering import Answerer, ChooseVariant
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.drift_gauges import DriftCollector
 from lockstep.serving.feedback import FeedbackEndpoints
 from lockstep.serving.file_logger import FileLogger
 from lockstep.serving.gateway_metrics import GatewayMetrics
+from lockstep.serving.http_protocol import check_headers
 from lockstep.serving.log_folder import LogMetrics, issue_random_id, open_log
 from lockstep.serving.request_log import JsonLogger, RequestLogger
 from lockstep.serving.served_model import ServedModel
@@ -40,6 +43,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]*)?")
+"""An IPv6 address in brackets or a name, and perhaps a port."""
 
 SPARE_SECONDS = 5.0
 """Time beyond all other limits after which a response is cut off: its client does not read."""
@@ -70,6 +76,7 @@ def create_app(
     feedback = FeedbackEndpoints(settings, keys, answerer.limits, folder, masker, all_loggers)
     if folder:
         metrics.registry.register(LogMetrics(folder))
+        metrics.registry.register(DriftCollector(folder.folder))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.metrics, app.state.answerer = metrics, answerer
     app.add_exception_handler(ApiError, _answer_api_error)
@@ -165,6 +172,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: ServingParams, checks_host: bool) -> None:
         """Guard an application."""
         self.app, self.checks_host = app, checks_host
+        self.header_limit = 1024 * settings.header_kib
         self.seconds = (
             settings.receive_seconds
             + settings.queue_seconds
@@ -184,16 +192,25 @@ class Guard:
             await send(message)
 
         app: ASGIApp = self.app
-        if self.checks_host and not is_loopback(_read_host(Headers(scope=scope))):
-            app = ApiError(403, "wrong_host", "address this server as localhost").build_response()
+        try:
+            self._check(scope)
+        except ApiError as error:
+            app = response = error.build_response()
+            response.headers["Connection"] = "close"
         async with asyncio.timeout(self.seconds):
             await app(scope, receive, send_with_headers)
 
+    def _check(self, scope: Scope) -> None:
+        """Raise ApiError if no request with these headers is answered."""
+        check_headers(scope, self.header_limit)
+        if self.checks_host and not is_loopback(_read_host(Headers(scope=scope))):
+            raise ApiError(403, "wrong_host", "address this server as localhost")
+
 
 def _read_host(headers: Headers) -> str:
-    """Return the Host header without its port."""
-    host = headers.get("host", "")
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    """Return the Host header without its port; empty if it is malformed."""
+    match = _HOST.fullmatch(headers.get("host", ""))
+    return match[1] or match[2] if match else ""
 
 
 def is_loopback(host: str) -> bool:

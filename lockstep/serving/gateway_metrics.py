@@ -1,13 +1,76 @@
-"""Prometheus metrics of the gateway; no label and no value holds a text of a prompt."""
+"""Prometheus metrics of the gateway; no label and no value holds a text of a client.
 
-from collections.abc import Callable
+Labels have few values: paths of the API, names of the served models, statuses and our error codes.
+"""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from lockstep.serving.request_log import RequestRecord
 
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
 """Upper bounds of the histograms."""
+
+LIMITS = (
+    "requests_per_minute",
+    "tokens_per_minute",
+    "queue_full",
+    "queue_timeout",
+    "body_too_large",
+    "body_too_slow",
+    "context_length_exceeded",
+    "nested_too_deeply",
+)
+"""Error codes of requests that a limit refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """Functions that return the present state of a model."""
+
+    waiting: Callable[[], float]
+    running: Callable[[], float]
+    ready: Callable[[], float]
+    restarts: Callable[[], float]
+
+
+class StateCollector(Collector):
+    """State of the models, read whenever the metrics are read."""
+
+    def __init__(self) -> None:
+        """Begin without models."""
+        self.models: dict[str, ModelState] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a metric for each part of the state."""
+        waiting = GaugeMetricFamily(
+            "lockstep_requests_waiting", "Requests in the queue", labels=["model"]
+        )
+        running = GaugeMetricFamily(
+            "lockstep_requests_running", "Requests with a slot", labels=["model"]
+        )
+        ready = GaugeMetricFamily(
+            "lockstep_engine_ready", "Whether the engine answers", labels=["model"]
+        )
+        restarts = CounterMetricFamily(
+            "lockstep_engine_restarts", "Starts of an engine that had died", labels=["model"]
+        )
+        for name, state in self.models.items():
+            waiting.add_metric([name], state.waiting())
+            running.add_metric([name], state.running())
+            ready.add_metric([name], state.ready())
+            restarts.add_metric([name], state.restarts())
+        yield from (waiting, running, ready, restarts)
 
 
 class GatewayMetrics:
@@ -16,10 +79,14 @@ class GatewayMetrics:
     def __init__(self) -> None:
         """Register all metrics."""
         self.registry = CollectorRegistry()
+        """Registry to which others may add collectors."""
+        self._states = StateCollector()
+        self.registry.register(self._states)
+        ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "lockstep_requests",
             "Requests by status",
-            ["endpoint", "variant", "status"],
+            ["endpoint", "model", "status"],
             registry=self.registry,
         )
         self._rejects = Counter(
@@ -28,70 +95,53 @@ class GatewayMetrics:
             ["limit"],
             registry=self.registry,
         )
+        for limit in LIMITS:  # a rate needs a first value
+            self._rejects.labels(limit)
         self._seconds = Histogram(
             "lockstep_request_seconds",
             "Duration of answered requests",
-            ["endpoint", "variant"],
+            ["endpoint", "model"],
             registry=self.registry,
             buckets=SECONDS,
         )
         self._first_token = Histogram(
             "lockstep_first_token_seconds",
             "Time to the first text of a stream",
-            ["variant"],
+            ["model"],
             registry=self.registry,
             buckets=SECONDS,
         )
         self._queue_seconds = Histogram(
             "lockstep_queue_seconds",
             "Wait for a free slot",
-            ["variant"],
+            ["model"],
             registry=self.registry,
             buckets=SECONDS,
         )
         self._tokens = Counter(
             "lockstep_tokens",
             "Tokens of prompts and answers",
-            ["variant", "kind"],
-            registry=self.registry,
-        )
-        self._waiting = Gauge(
-            "lockstep_requests_waiting", "Requests in queue", ["variant"], registry=self.registry
-        )
-        self._running = Gauge(
-            "lockstep_requests_running", "Requests with a slot", ["variant"], registry=self.registry
-        )
-        self._ready = Gauge(
-            "lockstep_engine_ready",
-            "Whether the engine answers",
-            ["variant"],
-            registry=self.registry,
-        )
-        self._restarts = Gauge(
-            "lockstep_engine_restarts",
-            "Starts of an engine that had died",
-            ["variant"],
+            ["model", "kind"],
             registry=self.registry,
         )
 
     def watch(
         self,
-        variant: str,
+        model: str,
         waiting: Callable[[], float],
         running: Callable[[], float],
         ready: Callable[[], float],
         restarts: Callable[[], float],
     ) -> None:
         """Read the state of a model whenever the metrics are read."""
-        self._waiting.labels(variant).set_function(waiting)
-        self._running.labels(variant).set_function(running)
-        self._ready.labels(variant).set_function(ready)
-        self._restarts.labels(variant).set_function(restarts)
+        self._states.models[model] = ModelState(waiting, running, ready, restarts)
+        for kind in ("prompt", "answer"):
+            self._tokens.labels(model, kind)
 
     def log(self, record: RequestRecord) -> None:
         """Count a request."""
         self._requests.labels(record.endpoint, record.answered_by, str(record.status)).inc()
-        if record.status == 429:
+        if record.error in LIMITS:
             self._rejects.labels(record.error).inc()
         if record.error or not record.answered_by:
             return

@@ -1,11 +1,14 @@
 """The bodies of answers in the form of OpenAI's API: whole, and as events of a stream."""
 
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
+
+from lockstep.metrics.accepted_calls import Call
 
 DONE = b"data: [DONE]\n\n"
 """Last event of a stream."""
@@ -21,7 +24,12 @@ class ResponseFormat:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def build(
-        self, text: str, reasoning: str, finish_reason: str, usage: dict[str, int]
+        self,
+        text: str,
+        reasoning: str,
+        calls: Sequence[Call],
+        finish_reason: str,
+        usage: dict[str, int],
     ) -> dict[str, Any]:
         """Return a whole answer."""
         choice: dict[str, Any] = {"index": 0, "finish_reason": finish_reason, "logprobs": None}
@@ -29,6 +37,8 @@ class ResponseFormat:
             choice["message"] = {"role": "assistant", "content": text, "refusal": None}
             if reasoning:
                 choice["message"]["reasoning_content"] = reasoning
+            if calls:
+                choice["message"] |= {"content": text or None, "tool_calls": _build_calls(calls)}
             return {**self._head("chat.completion"), "choices": [choice], "usage": usage}
         choice["text"] = text
         return {**self._head("text_completion"), "choices": [choice], "usage": usage}
@@ -42,6 +52,11 @@ class ResponseFormat:
         """Return the event with a part of the text."""
         content = {"delta": {"content": text}} if self.kind == "chat" else {"text": text}
         return self._write_chunk(content)
+
+    def write_calls(self, calls: Sequence[Call]) -> bytes:
+        """Return the event with the calls of an answer."""
+        values = [{"index": number, **call} for number, call in enumerate(_build_calls(calls))]
+        return self._write_chunk({"delta": {"tool_calls": values}})
 
     def write_end(self, finish_reason: str, usage: dict[str, int] | None) -> Iterator[bytes]:
         """Yield the events that close a stream; `usage` has one of its own."""
@@ -60,6 +75,18 @@ class ResponseFormat:
 
     def _head(self, name: str) -> dict[str, Any]:
         return {"id": self.id, "object": name, "created": self.created, "model": self.model}
+
+
+def _build_calls(calls: Sequence[Call]) -> list[dict[str, Any]]:
+    """Return calls in OpenAI's form; an id has nine characters, as Mistral's templates demand."""
+    return [
+        {
+            "id": uuid.uuid4().hex[:9],
+            "type": "function",
+            "function": {"name": name, "arguments": orjson.dumps(arguments).decode()},
+        }
+        for name, arguments in calls
+    ]
 
 
 def write_event(value: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
 from lockstep.patterns import Pattern
 from lockstep.serving.abtest_routing import PRODUCT
+from lockstep.serving.drift_params import DriftParams
 
 ModelName = Literal["tuned", "base"]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -59,7 +60,7 @@ class ServingParams(Section):
     request_seconds: PositiveFloat = 120.0
     """Longest duration of an answer."""
     receive_seconds: PositiveFloat = 10.0
-    """Longest time in which a client may send the headers or the body of a request."""
+    """Longest time in which a client may send headers or a body, or reads nothing."""
     body_kib: PositiveInt = 256
     """Maximum size of a request's body, in KiB."""
     header_kib: PositiveInt = 16
@@ -83,6 +84,7 @@ class ServingParams(Section):
     """Maximum size of each log in the folder, in MiB; its oldest lines are deleted beyond it."""
     shutdown_seconds: PositiveFloat = 30.0
     """Longest wait for running answers when the server is stopped."""
+    drift: DriftParams = DriftParams()
 
     @field_validator("models")
     @classmethod

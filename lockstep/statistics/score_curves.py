@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep.metrics.classification import BINS
+from lockstep.metrics.option_probabilities import compute_option_probabilities
 from lockstep.metrics.suite_metrics import MeasuredSuite
 from lockstep.predictions import Prediction
 from lockstep.statistics.stage_results import VariantPredictions
@@ -48,7 +49,7 @@ def compute_roc_points(predictions: Sequence[Prediction]) -> Points:
     curve. Labels that are the reference of no record or of all records are left out; without any
     other label there are no points.
     """
-    labels, probabilities = _compute_probabilities(predictions)
+    labels, probabilities = compute_option_probabilities(predictions)
     references = [row.reference for row in predictions]
     rates = []
     for column, label in enumerate(labels):
@@ -68,7 +69,7 @@ def compute_reliability_points(predictions: Sequence[Prediction]) -> Points:
 
     The bins are those of the calibration error.
     """
-    _, probabilities = _compute_probabilities(predictions)
+    _, probabilities = compute_option_probabilities(predictions)
     confidence = probabilities.max(axis=1)
     correct = np.array([row.prediction == row.reference for row in predictions])
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -80,16 +81,6 @@ def compute_reliability_points(predictions: Sequence[Prediction]) -> Points:
         ]
         for index in np.unique(bins)
     ]
-
-
-def _compute_probabilities(
-    predictions: Sequence[Prediction],
-) -> tuple[list[str], NDArray[np.float64]]:
-    """Return the labels and the softmax probability of each, (records, labels)."""
-    labels = list(predictions[0].option_scores)
-    scores = np.array([[row.option_scores[label] for label in labels] for row in predictions])
-    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return labels, exponents / exponents.sum(axis=1, keepdims=True)
 
 
 def _interpolate_rates(

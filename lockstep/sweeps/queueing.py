@@ -192,7 +192,7 @@ def remove_experiment(experiment: Experiment) -> None:
 
 def run_dvc(*arguments: str) -> str:
     """Run a command of DVC and return its output; raise UserError with its error otherwise."""
-    process = subprocess.run(  # noqa: S603
+    process = subprocess.run(  # noqa: S603 - dvc alone, no shell
         [sys.executable, "-m", "dvc", *arguments], capture_output=True, text=True, check=False
     )
     if process.returncode:

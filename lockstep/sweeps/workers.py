@@ -109,7 +109,7 @@ def _start_worker(slot: Slot, is_first: bool) -> bool:
             return holder == owner
         LOGS.mkdir(parents=True, exist_ok=True)
         with (LOGS / f"{slot.name}.log").open("w") as log:
-            subprocess.Popen(  # noqa: S603
+            subprocess.Popen(  # noqa: S603 - dvc alone, no shell
                 _build_command(slot, is_first),
                 env=_build_environment(slot), stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, pass_fds=[lock.fileno()], start_new_session=True,

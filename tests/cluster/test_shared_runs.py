@@ -35,13 +35,22 @@ def test_a_second_clone_runs_nothing_with_a_local_remote(
 def test_an_experiment_runs_the_changed_stage_alone_and_reaches_other_clones(
     make_shared: Callable[[str], Any], clone_origin: Callable[[str], Any], tmp_path: Path
 ):
-    """cluster/experiment.sh in a clone without data, then another clone gets its result."""
+    """cluster/experiment.sh in a clone without data, then another clone gets its result.
+
+    The git remote is wrong at first; the second run sends the result and computes nothing.
+    """
     clone = make_shared(f"    url = {tmp_path}/storage\n")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    subprocess.run(
-        ["bash", "cluster/experiment.sh", "faster", "-S", "rate=2"],
-        cwd=clone.root, env=environment, check=True, capture_output=True,
-    )  # fmt: skip
+    command = ["bash", "cluster/experiment.sh", "faster", "-S", "rate=2"]
+    broken = subprocess.run(
+        command, cwd=clone.root, env={**environment, "GIT_REMOTE": "gone"}, capture_output=True
+    )
+    assert broken.returncode != 0
+    assert clone.list_runs() == ["first", "second", "second"]
+    again = subprocess.run(
+        command, cwd=clone.root, env=environment, check=True, capture_output=True, text=True
+    )
+    assert "experiment faster is there already: only its results are sent" in again.stderr
     assert clone.list_runs() == ["first", "second", "second"]
     other = clone_origin("third")
     other.dvc("exp", "pull", "origin", "faster")

@@ -4,23 +4,28 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.engine_protocol import EngineError, Generation, Part
 from lockstep.serving.gateway import create_app
+from lockstep.serving.http_protocol import build_config
 from lockstep.serving.log_files import REQUESTS, read_log
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.request_log import RequestRecord
@@ -38,6 +43,14 @@ SETTINGS: dict[str, Any] = {
     "serving.receive_seconds": 1.0,
     "serving.log_folder": "logs",
 }
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program of .ci/install_test_tools; skip where it is absent."""
+    path = os.pathsep.join([os.environ["PATH"], str(REPOSITORY / "build/tools/usr/bin")])
+    return shutil.which(name, path=path) or pytest.skip(
+        f"{name} is not installed: bash .ci/install_test_tools"
+    )
 
 
 class RunningServer:
@@ -167,6 +180,25 @@ class Gateway:
 
     async def post(self, path: str, **values: Any) -> httpx2.Response:
         return await self.client.post(path, json={"model": "tuned", **values})
+
+
+@contextmanager
+def listen(gateway: Gateway) -> Iterator[uvicorn.Server]:
+    """Answer HTTP on a port of this machine, in a thread; `read_port` returns the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(build_config(gateway.app, gateway.settings))
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield server
+        server.should_exit = True
+        thread.join()
+
+
+def read_port(server: uvicorn.Server) -> int:
+    """Return the port on which a server listens."""
+    return int(server.servers[0].sockets[0].getsockname()[1])
 
 
 BuildGateway = Callable[..., Gateway]

@@ -70,6 +70,18 @@ def test_a_line_has_the_documented_keys_with_personal_data_masked(
     assert "jo@" not in text and "1234" not in text
 
 
+def test_the_functions_that_a_request_offers_are_logged(
+    build_gateway: BuildGateway, tmp_path: Path
+) -> None:
+    tool = {"type": "function", "function": {"name": "track", "description": "of jo@example.org"}}
+    gateway = build_gateway(log_folder=str(tmp_path / "logs"))
+    gateway.model.context = 600
+    asyncio.run(gateway.ask(tools=[tool]))
+    (line,) = wait_for_lines(tmp_path / "logs", 1)
+    function = {"name": "track", "description": "of [EMAIL]"}
+    assert line["tools"] == [{"type": "function", "function": function}]
+
+
 def test_the_files_are_readable_by_their_owner_alone(
     build_gateway: BuildGateway, tmp_path: Path
 ) -> None:

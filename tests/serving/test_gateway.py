@@ -63,7 +63,6 @@ def test_keys_are_needed_where_there_are_some(build_gateway: BuildGateway) -> No
         ({"temperature": "1"}, 400, "invalid_value"),
         ({"colour": 1}, 400, "unknown_parameter"),
         ({"n": 2}, 400, "unsupported_parameter"),
-        ({"tools": [{"type": "function"}]}, 400, "unsupported_parameter"),
         ({"max_tokens": 60}, 400, "context_length_exceeded"),
         ({"messages": []}, 400, "invalid_value"),
         ({"messages": [{"role": "boss", "content": "a"}]}, 400, "unknown_role"),

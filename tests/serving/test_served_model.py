@@ -194,7 +194,7 @@ def test_a_client_that_leaves_ends_its_answer(server: RunningServer, stream: boo
         time.sleep(0.02)
     os.kill(engine, signal.SIGCONT)
     assert count_departures(metrics) == before + 1
-    assert 'lockstep_requests_running{variant="base"} 0.0' in metrics
+    assert 'lockstep_requests_running{model="base"} 0.0' in metrics
 
 
 def test_a_body_that_arrives_slowly_is_refused(server: RunningServer) -> None:
@@ -229,7 +229,7 @@ def test_an_engine_that_dies_breaks_its_streams_cleanly_and_comes_back(
                 break
             time.sleep(0.05)
         assert http.post("/v1/chat/completions", json=body).status_code == 200
-        assert 'lockstep_engine_restarts{variant="base"} 1.0' in http.get("/metrics").text
+        assert 'lockstep_engine_restarts_total{model="base"} 1.0' in http.get("/metrics").text
 
 
 def test_a_signal_lets_running_answers_end_and_refuses_new_ones(served_folder: Path) -> None:
