@@ -183,7 +183,7 @@ def render_values(values: dict[str, Any]) -> Iterator[str]:
         else:
             is_in_file = _look_up(values, key.path) is not ...
             found = _look_up(resolved, key.path)
-            value = None if found is ... else found  # a key of a section that is null
+            value: Any = None if found is ... else found  # a key of a section that is null
             is_list = bool(value) and isinstance(value, list) and isinstance(value[0], dict)
             text = "" if is_list else f" {_to_json(value)}"
             yield f"{key.path} ={text}" + ("" if is_in_file else "  (default)")
