@@ -4,8 +4,10 @@ import asyncio
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -14,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from lockstep.errors import UserError
 from lockstep.models.heads import Head
+from lockstep.serving.__main__ import main
 from lockstep.serving.file_logger import WAITING, FileLogger
 from lockstep.serving.log_files import REQUESTS, read_log
 from lockstep.serving.log_folder import LogFolder, open_log
 from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.serving_params import ServingParams
 from lockstep.serving.text_masking import TextMasker
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, write_params
 from tests.serving.conftest import BuildGateway, wait_for_lines
 
 QUESTION = "Where is it? Write to jo@example.org or 138 1234 5678."
@@ -336,3 +340,19 @@ def test_a_folder_that_cannot_be_written_is_a_mistake_of_the_settings(tmp_path: 
         ):
             open_log(ServingParams(log_folder=str(tmp_path / path)))
     assert open_log(ServingParams()) is None
+
+
+def test_the_folder_is_checked_before_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **values: None)
+    (tmp_path / "file").write_text("")
+    write_params(tmp_path, {"serving.log_folder": "file/logs"})
+    result = CliRunner().invoke(main)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: params.yaml: serving.log_folder: file/logs: Not a directory; correct it or choose "
+        "another folder\n"
+    )

@@ -20,6 +20,7 @@ from lockstep.inference.llama_cpp import LlamaCpp
 from lockstep.inference.llama_cpp_generation import LlamaCppGenerator
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.gguf_folder import GGUF_FILE
+from lockstep.serving.log_files import read_log
 from tests.serving.conftest import RunningServer, join_deltas, read_events, run_server
 
 QUESTIONS = [
@@ -246,4 +247,6 @@ def test_a_signal_lets_running_answers_end_and_refuses_new_ones(served_folder: P
             os.kill(engines[0], signal.SIGCONT)
             assert list(chunks)[-1].choices[0].finish_reason == "length"
         assert server.process.wait(10) == 128 + signal.SIGTERM
+        *_, logged = read_log(served_folder / "logs", "requests.jsonl")
+        assert (logged["finish_reason"], logged["answer_tokens"]) == ("length", 200)
         assert not any(Path(f"/proc/{engine}").exists() for engine in engines)
