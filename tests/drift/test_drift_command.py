@@ -91,7 +91,7 @@ def test_too_few_texts_are_said_and_no_alarm(project: Path) -> None:
     result = run(project, "--fail")
     assert result.returncode == 0, result.stderr
     assert "too few texts: " in result.stdout
-    assert "Needed: 40 texts." in result.stdout
+    assert "Needed: 40 of each." in result.stdout
     assert json.loads((project / "log/drift.json").read_text("utf-8"))["tests"] == {}
     assert "Too few texts" in (project / "log/drift.html").read_text("utf-8")
 

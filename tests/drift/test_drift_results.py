@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.drift import Pool, Shift, simulate
+from benchmarks.drift import Pool, Shift, select, simulate
 from lockstep.drift import drift_results
 from lockstep.drift.compared_texts import ComparedText
 from lockstep.drift.drift_results import LabelSamples
@@ -111,6 +111,8 @@ def test_a_significant_difference_below_the_minimum_effect_is_no_alarm(pool: Poo
 def test_too_few_texts_are_not_tested(pool: Pool) -> None:
     results = compare(pool, pool.longer, DriftParams(minimum_texts=1601))
     assert (results.verdict, results.tests, results.is_alarm) == ("too few texts", [], False)
+    few = replace(pool, features=select(pool.features, np.arange(30)))
+    assert compare(few, pool.features, DriftParams()).verdict == "too few texts"
 
 
 def test_labels_are_answers_of_allowed_labels() -> None:
