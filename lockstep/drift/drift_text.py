@@ -42,7 +42,8 @@ def describe_texts(logged: LoggedTexts, training: int, minimum: int) -> str:
         f"{logged.users:,} users; {len(logged.texts):,} different texts, one per user, against "
         f"{training:,} training records."
     )
-    return sentence if len(logged.texts) >= minimum else f"{sentence} Needed: {minimum:,} texts."
+    is_enough = min(len(logged.texts), training) >= minimum
+    return sentence if is_enough else f"{sentence} Needed: {minimum:,} of each."
 
 
 def find_largest_difference(test: DriftTest) -> tuple[str, float, float]:
