@@ -17,6 +17,8 @@ from typing import Any
 import httpx2
 from ruamel.yaml import YAML
 
+from lockstep.serving.engine_process import LIMITS
+
 ROOT = Path(__file__).parents[1]
 SLOTS = 8
 """Number of answers that llama.cpp generates at a time, in both of its servers."""
@@ -47,9 +49,8 @@ class ChatServer:
     """Further keys of a request."""
 
     def connect(self) -> httpx2.AsyncClient:
-        """Return a client without a limit on connections."""
-        limits = httpx2.Limits(max_connections=None)
-        transport = httpx2.AsyncHTTPTransport(uds=self.socket, limits=limits)
+        """Return a client with a connection for each request."""
+        transport = httpx2.AsyncHTTPTransport(uds=self.socket, limits=LIMITS)
         return httpx2.AsyncClient(transport=transport, base_url=self.url, timeout=600)
 
     def build_body(self, question: str, tokens: int, stream: bool) -> dict[str, Any]:

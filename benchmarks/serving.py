@@ -36,6 +36,7 @@ from benchmarks import chat_servers
 from benchmarks.chat_servers import ChatServer, Engine, read_memory
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
+from lockstep.serving.engine_process import LIMITS
 from lockstep.serving.engine_protocol import Generation, build_request
 
 DATA, MODEL = Path("data"), Path("data/merged")
@@ -44,6 +45,8 @@ TOKENS = 48
 """Maximum number of tokens of an answer; the answers have about 28."""
 TARGETS = {50: 3.0, 99: 10.0}
 """Percentile -> longest time in milliseconds that the gateway may add."""
+QUESTIONS = 200
+"""Number of different questions of the soak; they repeat."""
 MARGIN = 0.5
 """Least difference of log-probability between the two most likely tokens at each step."""
 MAX_GROWTH = 0.02
@@ -98,7 +101,7 @@ def measure_overhead(
     gateway: ChatServer, engine: Engine, tokenizer: ChatTokenizer, pairs: int
 ) -> dict[str, list[float]]:
     """Return the seconds of answers by the engine and by the gateway, asked in turns."""
-    transport = httpx2.HTTPTransport(uds=engine.socket)
+    transport = httpx2.HTTPTransport(uds=engine.socket, limits=LIMITS)
     with (
         httpx2.Client(base_url=gateway.url, timeout=60) as client,
         httpx2.Client(transport=transport, base_url="http://engine", timeout=60) as direct,
@@ -210,7 +213,7 @@ def find_certain_answers(
 ) -> dict[str, str]:
     """Return question -> greedy answer, where no step has two tokens that are nearly as likely."""
     answers: dict[str, str] = {}
-    transport = httpx2.HTTPTransport(uds=engine.socket)
+    transport = httpx2.HTTPTransport(uds=engine.socket, limits=LIMITS)
     with httpx2.Client(transport=transport, base_url="http://engine", timeout=60) as client:
         for number in numbers:
             question = ask_number(number)
@@ -336,7 +339,7 @@ def main(minutes: float, requests: int, pairs: int, data: Path) -> None:
                     for clients in CLIENTS
                 ]
         print_table("load", format_load(loads))
-        answers = find_certain_answers(engine, tokenizer, range(1000, 1600))
+        answers = find_certain_answers(engine, tokenizer, range(1000, 1000 + QUESTIONS))
         processes = {"gateway": gateway.process, "engine": engine.process}
         soak = asyncio.run(run_soak(gateway, answers, CLIENTS[-1], 60 * minutes, processes))
         print_table("soak", format_soak(soak, CLIENTS[-1]))

@@ -21,6 +21,12 @@ CHECK_SECONDS = 0.05
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Pause before an engine that died is started again, in seconds; it doubles each time."""
 
+LIMITS = httpx2.Limits(max_keepalive_connections=0)
+"""Limits of the client: each request has a connection of its own.
+
+llama.cpp's server sometimes closes a connection on which the next request is already under way.
+"""
+
 START_SECONDS = 600.0
 """Longest time in which an engine may load its model."""
 
@@ -48,7 +54,7 @@ class EngineProcess:
             prefix="lockstep-engine-", dir=_find_short_folder()
         )
         self.socket = str(Path(self._folder.name, "engine.sock"))
-        self.engine = build_engine(httpx2.AsyncHTTPTransport(uds=self.socket))
+        self.engine = build_engine(httpx2.AsyncHTTPTransport(uds=self.socket, limits=LIMITS))
         self.is_ready = False
         """Whether the engine answers."""
         self.restarts = 0

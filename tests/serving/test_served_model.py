@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from lockstep.inference.llama_cpp import LlamaCpp
 from lockstep.inference.llama_cpp_generation import LlamaCppGenerator
@@ -205,48 +206,93 @@ def test_a_body_that_arrives_slowly_is_refused(server: RunningServer) -> None:
         assert b"408 Request Timeout" in connection.recv(1000)
 
 
+def start_endless_answer(
+    server: RunningServer, client: openai.OpenAI, engine: int
+) -> openai.Stream[ChatCompletionChunk]:
+    """Return a stream whose engine is stopped in the middle of the answer.
+
+    The random model ends no answer by itself, but may have written all of it before it is stopped.
+    """
+    for _ in range(20):
+        chunks = client.chat.completions.create(
+            model="base", messages=build_messages("a"), stream=True, max_tokens=230
+        )
+        os.kill(engine, signal.SIGSTOP)
+        time.sleep(0.2)
+        metrics = httpx2.get(f"{server.url}/metrics").text
+        if 'lockstep_requests_running{model="base"} 1.0' in metrics:
+            return chunks
+        os.kill(engine, signal.SIGCONT)
+        chunks.close()
+    raise AssertionError("the engine is too fast")
+
+
+def wait_for_status(url: str, status: int) -> None:
+    """Wait until /readyz has a status."""
+    for _ in range(300):
+        if httpx2.get(f"{url}/readyz").status_code == status:
+            return
+        time.sleep(0.05)
+    raise AssertionError(status)
+
+
 def test_an_engine_that_dies_breaks_its_streams_cleanly_and_comes_back(
-    server: RunningServer, client: openai.OpenAI
+    server: RunningServer, served_folder: Path, client: openai.OpenAI
 ) -> None:
     engine = find_engine(server, "base")
-    chunks = client.chat.completions.create(  # the random model ends no answer by itself
-        model="base", messages=build_messages("a"), stream=True, max_tokens=200
-    )
+    weights = served_folder / "build/serving/base" / GGUF_FILE
+    chunks = start_endless_answer(server, client, engine)
+    hidden = weights.rename(weights.with_suffix(".hidden"))  # so it stays down for a while
     os.kill(engine, signal.SIGKILL)
     with pytest.raises(openai.APIError, match="broke off"):
         list(chunks)
-    with httpx2.Client(base_url=server.url) as http:
-        for _ in range(200):
-            if http.get("/readyz").status_code == 503:
-                break
-            time.sleep(0.01)
-        body = {"model": "base", "messages": build_messages("a")}
-        refused = http.post("/v1/chat/completions", json=body)
-        assert refused.status_code == 503
-        assert refused.headers["retry-after"]
-        for _ in range(200):
-            if http.get("/readyz").status_code == 200:
-                break
-            time.sleep(0.05)
-        assert http.post("/v1/chat/completions", json=body).status_code == 200
-        assert 'lockstep_engine_restarts_total{model="base"} 1.0' in http.get("/metrics").text
+    wait_for_status(server.url, 503)
+    body = {"model": "base", "messages": build_messages("a")}
+    refused = httpx2.post(f"{server.url}/v1/chat/completions", json=body)
+    assert (refused.status_code, bool(refused.headers["retry-after"])) == (503, True)
+    assert stream_text(client, "tuned", QUESTIONS[0])
+    hidden.rename(weights)
+    wait_for_status(server.url, 200)
+    assert httpx2.post(f"{server.url}/v1/chat/completions", json=body).status_code == 200
+    metrics = httpx2.get(f"{server.url}/metrics").text
+    restarts = re.findall(r'lockstep_engine_restarts_total{model="base"} (\S+)', metrics)
+    assert float(restarts[0]) >= 1
 
 
-def test_a_signal_lets_running_answers_end_and_refuses_new_ones(served_folder: Path) -> None:
+@pytest.fixture
+def base_server(served_folder: Path) -> Iterator[RunningServer]:
     with run_server(served_folder, {"serving.models": ["base"]}) as server:
-        engines = server.find_engines()
-        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-            chunks = client.chat.completions.create(
-                model="base", messages=build_messages("a"), stream=True, max_tokens=200
-            )
-            os.kill(engines[0], signal.SIGSTOP)
-            server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+        yield server
+
+
+def test_signals_let_running_answers_end_and_refuse_new_ones(
+    base_server: RunningServer, served_folder: Path
+) -> None:
+    (engine,) = base_server.find_engines()
+    url = base_server.url
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        chunks = start_endless_answer(base_server, client, engine)
+        for _ in range(2):  # a second signal changes nothing
+            base_server.process.send_signal(signal.SIGTERM)
             with pytest.raises(httpx2.ConnectError):
-                httpx2.get(f"{server.url}/healthz")
-            os.kill(engines[0], signal.SIGCONT)
-            assert list(chunks)[-1].choices[0].finish_reason == "length"
-        assert server.process.wait(10) == 128 + signal.SIGTERM
-        *_, logged = read_log(served_folder / "logs", "requests.jsonl")
-        assert (logged["finish_reason"], logged["answer_tokens"]) == ("length", 200)
-        assert not any(Path(f"/proc/{engine}").exists() for engine in engines)
+                for _ in range(100):
+                    httpx2.get(f"{url}/healthz", timeout=5)
+                    time.sleep(0.05)
+        os.kill(engine, signal.SIGCONT)
+        assert list(chunks)[-1].choices[0].finish_reason == "length"
+    assert base_server.process.wait(10) == 128 + signal.SIGTERM
+    *_, logged = read_log(served_folder / "logs", "requests.jsonl")
+    assert logged["finish_reason"] == "length"
+    assert not Path(f"/proc/{engine}").exists()
+
+
+def test_no_engine_outlives_a_gateway_that_is_killed(base_server: RunningServer) -> None:
+    (engine,) = base_server.find_engines()
+    base_server.process.kill()
+    base_server.process.wait(10)
+    for _ in range(100):
+        if not (command := Path(f"/proc/{engine}/cmdline")).exists() or not command.read_bytes():
+            break  # it is gone, or a zombie whose parent has not noticed
+        time.sleep(0.05)
+    else:
+        pytest.fail("the engine still runs")
