@@ -73,7 +73,7 @@ def _walk(
             yield from _walk(document, member.start, rest, inner, file, is_element=True)
     elif opening == "{":
         members = list(document.iterate(start))
-        values = _read_values(document, members, part, file) if is_element else {}
+        values = _read_values(document, members, file) if is_element else {}
         for member in members:
             if member.name == part:
                 yield from _walk(document, member.start, rest, above | values, file)
@@ -85,18 +85,15 @@ def _name_member(document: JsonText, member: Member) -> dict[str, str]:
     return {NAME_COLUMN if is_object else SPLIT_COLUMN: member.name}
 
 
-def _read_values(
-    document: JsonText, members: Sequence[Member], part: str, file: DataFile
-) -> dict[str, Any]:
-    """Return the texts, lists of texts and numbers of an object that the source uses.
+def _read_values(document: JsonText, members: Sequence[Member], file: DataFile) -> dict[str, Any]:
+    """Return the texts, lists of texts and numbers of an object that the source uses."""
+    values = {
+        member.name: parse_value(document.text[member.start : member.end])
+        for member in members
+        if member.name in file.columns.used and document.text[member.start] != "{"
+    }
+    return {name: value for name, value in values.items() if not _has_other_items(value)}
 
-    The path goes on at `part`, which is none of them.
-    """
-    values: dict[str, Any] = {}
-    for member in members:
-        opening = document.text[member.start]
-        if member.name in file.columns.used and member.name != part and opening != "{":
-            value = parse_value(document.text[member.start : member.end])
-            if not isinstance(value, list) or all(isinstance(item, str) for item in value):
-                values[member.name] = value
-    return values
+
+def _has_other_items(value: Any) -> bool:
+    return isinstance(value, list) and not all(isinstance(item, str) for item in value)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from lockstep.data.rejected_rows import show_value
@@ -25,8 +25,9 @@ def suggest_settings(
     if are_numbers(columns):
         return _name_numbers(missing, rows, columns, source)
     settings: dict[str, str] = {}
+    used = source.used_columns
     for column, field in missing.items():
-        if field in LABEL_FIELDS and (names := find_flag_columns(rows, source)):
+        if field in LABEL_FIELDS and (names := find_flag_columns(rows, used)):
             settings[column] = f"label_columns: [{', '.join(map(_quote, names))}]"
             if source.format != "multi_label" and not _have_one_flag(rows, names):
                 settings[column] = f"format: multi_label and {settings[column]}"
@@ -60,12 +61,11 @@ def show_columns(columns: Mapping[str, Any]) -> list[str]:
     return [f"{name} ({show_value(value, 40)})" for name, value in columns.items()]
 
 
-def find_flag_columns(rows: Sequence[Row], source: Source) -> list[str]:
-    """Return the columns that nothing reads and that have only 0 and 1, or only true and false.
+def find_flag_columns(rows: Sequence[Row], used: Collection[str]) -> list[str]:
+    """Return the columns that are not used and have only 0 and 1, or only true and false.
 
     Return none for fewer than two, or if no row has a 1.
     """
-    used = source.used_columns
     kinds: dict[bool, list[str]] = {}
     for name in list_columns(rows):
         values = [row.get(name) for row in rows]

@@ -15,7 +15,7 @@ from lockstep.data.span_annotations import span_rows
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "utterance", "query", "question", "content", "review", "comment",
-             "title", "body", "message", "input"),
+             "comment_text", "tweet", "title", "body", "message", "input"),
     "plain_text": ("text", "content"),
     "label": ("label_text", "label", "intent", "category", "class", "target", "topic", "sentiment",
               "tag"),
