@@ -166,7 +166,7 @@ TABLES = {
     "triage.csv": TRIAGE,
     "ner.txt": "-DOCSTART-\tO\n\nAda\tB-PER\nran\tO\n",
     "comments.csv": "comment_text,rude,threat,insult\nGo!,1,0,1\nHi!,0,0,0\n",
-    "dailydialog.tsv": "Rain? __eou__ Yes. __eou__\n",
+    "dailydialog.tsv": "Rain , Jim ? __eou__ Yes , Bo . __eou__\n" * 2,
 }
 PERSONA = {
     "train": [
@@ -198,7 +198,7 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "comments.csv": ([["Go!", '["insult","rude"]'], ["Hi!", "[]"]], {}),
     "beavertails.jsonl": ([["Rain?", '["theft"]']], {}),
     "persona.json": ([["I like rain.", "Rain?", "Yes."]], {}),
-    "dailydialog.tsv": ([["Rain?", "Yes."]], {}),
+    "dailydialog.tsv": ([["Rain , Jim ?", "Yes , Bo ."]] * 2, {}),
     "oasst.trees.jsonl": ([["Rain?", "Yes."]], {}),
     "threads.jsonl": ([["Rain?", "Yes."]], {}),
     "firefly.jsonl": ([["Rain?", "Yes."]], {}),
