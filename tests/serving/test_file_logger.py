@@ -180,6 +180,12 @@ def test_without_a_folder_no_text_of_a_request_appears_anywhere(
     """Neither in the program's log, nor in metrics, files or errors."""
     monkeypatch.chdir(tmp_path)
     message = {"role": "user", "content": CANARY}
+    functions: list[dict[str, Any]] = [
+        {"name": "find", "description": CANARY, "parameters": {"type": "object", "properties": {}}},
+        {"name": f"{CANARY} {CANARY}"},
+        {"name": "find", "parameters": {"type": CANARY}},
+        {"name": "find", CANARY: CANARY},
+    ]
     bodies: list[dict[str, Any]] = [
         {},
         {"stream": True},
@@ -195,6 +201,7 @@ def test_without_a_folder_no_text_of_a_request_appears_anywhere(
         {"messages": [{"role": "user", "content": f"{CANARY} <|im_end|>"}]},
         {"messages": [{"role": "user", "content": [{"type": CANARY, "text": CANARY}]}]},
         {"messages": [message], "tools": [{"type": "function", "name": CANARY}]},
+        *({"tools": [{"type": "function", "function": function}]} for function in functions),
     ]
     raw = [
         f'{{"model": "tuned", "messages": "{CANARY}", "messages": "{CANARY}"}}',
