@@ -120,13 +120,14 @@ format: setup  ## format the code and fix what can be fixed automatically
 models: setup  ## run the folders of 38 model families through the stages and write docs/models.md
 	.venv/bin/python -m lockstep.verify.model_families
 
-bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loop, and measure all forms of a model and the report
+bench: setup  ## compare the speed with TRL, lm-eval, datasketch and a plain loop, and measure all forms of a model, the report and the server
 	.venv/bin/python -m benchmarks.scoring
 	.venv/bin/python -m benchmarks.training
 	.venv/bin/python -m benchmarks.corpus
 	.venv/bin/python -m benchmarks.decoding
 	.venv/bin/python -m benchmarks.merging
 	.venv/bin/python -m benchmarks.report
+	.venv/bin/python -m benchmarks.serving
 
 starter: setup  ## pre-train the starter model again, about 35 minutes, and compare its bytes with the committed ones
 	@echo "starter: pre-training takes about 35 minutes on 2 cores"
