@@ -29,6 +29,7 @@ from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import SocketEngine
 from lockstep.serving.gateway import create_app, is_loopback
 from lockstep.serving.http_protocol import build_protocol
+from lockstep.serving.log_folder import open_log
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.served_model import ServedModel
@@ -60,6 +61,7 @@ def main(data: Path, build: Path, port: int | None) -> None:
     settings = values.serving
     keys = api_keys.read_keys(settings.keys_file)
     check_exposure(settings.host, keys)
+    open_log(settings)
     with open_socket(settings.host, settings.port if port is None else port) as listener:
         forms = [
             model_forms.choose_form(name, data, build, settings.engine, settings.context)

@@ -2,11 +2,9 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -23,7 +21,13 @@ from lockstep.serving.api_requests import (
     Request,
 )
 from lockstep.serving.engine_protocol import RANDOM_SEED, EngineError, Generation
-from lockstep.serving.exchange import CLIENT_CLOSED, Exchange, ExchangeStream, run_for_client
+from lockstep.serving.exchange import (
+    Exchange,
+    ExchangeStream,
+    answer_exchange,
+    run_for_client,
+)
+from lockstep.serving.request_body import read_body
 from lockstep.serving.request_limits import RateLimits
 from lockstep.serving.request_log import RequestLogger, RequestRecord
 from lockstep.serving.response_format import ResponseFormat, write_event
@@ -48,10 +52,15 @@ class Answerer:
         keys: ApiKeys,
         loggers: Sequence[RequestLogger],
         choose_variant: ChooseVariant,
+        issue_id: Callable[[str], str],
     ) -> None:
-        """Answer by the models, under the limits of the settings."""
+        """Answer by the models, under the limits of the settings.
+
+        `issue_id` returns a new request id with a prefix.
+        """
         self.settings, self.models, self.keys = settings, models, keys
         self.loggers, self.choose_variant = loggers, choose_variant
+        self.issue_id = issue_id
         self.limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute)
 
     async def chat(self, request: HttpRequest) -> Response:
@@ -74,28 +83,10 @@ class Answerer:
     ) -> Response:
         """Return the response to a request, or to an error."""
         record = RequestRecord(
-            id=f"{_ID_PREFIXES[schema]}-{uuid.uuid4().hex}",
-            time=time.time(),
-            endpoint=request.url.path,
+            id=self.issue_id(_ID_PREFIXES[schema]), time=time.time(), endpoint=request.url.path
         )
         exchange = Exchange(record, self.loggers)
-        try:
-            response = await self._respond(request, schema, answer, exchange)
-        except ApiError as error:
-            exchange.note_error(error.status, error.code)
-            response = error.build_response()
-        except asyncio.CancelledError:
-            exchange.note_error(CLIENT_CLOSED, "client_closed")
-            await exchange.finish()
-            raise
-        except Exception:
-            exchange.note_error(500, "internal_error")
-            await exchange.finish()
-            raise
-        response.headers["x-request-id"] = record.id
-        if not isinstance(response, ExchangeStream):
-            await exchange.finish()
-        return response
+        return await answer_exchange(exchange, self._respond(request, schema, answer, exchange))
 
     async def _respond(
         self,
@@ -108,7 +99,7 @@ class Answerer:
         record = exchange.record
         record.key = self.keys.authenticate(request.headers.get("authorization", ""))
         self.limits.count_request(record.key)
-        parsed = api_requests.parse_request(await self._read_body(request), schema)
+        parsed = api_requests.parse_request(await read_body(request, self.settings), schema)
         record.model, record.user = parsed.model, parsed.user
         if parsed.model not in self.models:
             names = ", ".join(self.models)
@@ -116,7 +107,7 @@ class Answerer:
             record.model = ""  # the client's own text
             raise ApiError(404, "model_not_found", message, "model")
         model = self.models[self.choose_variant(parsed.model, parsed.user)]
-        record.variant = model.name
+        record.answered_by = model.name
         try:
             async with asyncio.timeout(self.settings.request_seconds):
                 return await run_for_client(request, answer(parsed, model, exchange))
@@ -126,26 +117,6 @@ class Answerer:
             raise ApiError(
                 503, "engine_unavailable", "the model does not answer; try again", retry_after=2
             ) from None
-
-    async def _read_body(self, request: HttpRequest) -> bytes:
-        """Return the body; raise ApiError if it is no JSON, too large or too slow."""
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":  # a page elsewhere cannot send this type without CORS
-            raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json")
-        limit = 1024 * self.settings.body_kib
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self.settings.receive_seconds):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > limit:
-                        message = f"the body is larger than {self.settings.body_kib} KiB"
-                        raise ApiError(413, "body_too_large", message)
-        except ClientDisconnect:
-            raise ApiError(CLIENT_CLOSED, "client_closed", "the client left") from None
-        except TimeoutError:
-            raise ApiError(408, "body_too_slow", "the body did not arrive in time") from None
-        return bytes(body)
 
     async def _wait_for_slot(self, model: ServedModel, exchange: Exchange) -> None:
         if not model.is_ready():

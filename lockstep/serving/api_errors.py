@@ -14,6 +14,9 @@ TYPES = {
 }
 """Values of the key `type` by HTTP status; all others are invalid_request_error."""
 
+CLIENT_CLOSED = 499
+"""Status in records of requests whose client left before the end, as nginx logs it."""
+
 
 class ApiError(Exception):
     """A request that is not answered."""

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import message_parsing
 from lockstep.data.sources import Source
@@ -13,6 +12,7 @@ from lockstep.errors import UserError
 from lockstep.models.chat import ChatTokenizer
 from lockstep.records import Message
 from lockstep.serving.api_errors import ApiError
+from lockstep.serving.request_body import check_keys, parse_object
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "best_of": (1,),
@@ -135,27 +135,8 @@ R = TypeVar("R", bound=Request)
 
 
 def parse_request(body: bytes, schema: type[R]) -> R:
-    """Return the request in a body; raise ApiError for JSON that is invalid or nested too deeply.
-
-    A message names the key at fault, and no value: what people write is in no error.
-    """
-    try:
-        values = strict_json.parse(body.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise ApiError(400, "invalid_json", "the body is not UTF-8") from None
-    except InvalidRowError as error:
-        raise ApiError(400, str(error), f"the body is not accepted as JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ApiError(400, "invalid_json", "the body is no JSON object")
-    try:
-        return schema.model_validate(_drop_neutral(values))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"] if part in values or first["loc"][1:])
-        name = str(first["loc"][0]) if first["loc"] else ""
-        code = "unknown_parameter" if first["type"] == "extra_forbidden" else "invalid_value"
-        message = f"{path or name}: {first['msg'][:200]}"
-        raise ApiError(400, code, message, name) from None
+    """Return the request in a body; raise ApiError if it is not valid (`request_body`)."""
+    return check_keys(_drop_neutral(parse_object(body)), schema)
 
 
 def _drop_neutral(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api_errors import CLIENT_CLOSED, ApiError
 from lockstep.serving.request_log import RequestLogger, RequestRecord
-
-CLIENT_CLOSED = 499
-"""Status in records of requests whose client left before the end, as nginx logs it."""
 
 
 class Exchange:
@@ -67,6 +64,27 @@ class ExchangeStream(StreamingResponse):
             if not self._exchange.record.finish_reason:
                 self._exchange.note_error(CLIENT_CLOSED, "client_closed")
             await self._exchange.finish()
+
+
+async def answer_exchange(exchange: Exchange, answer: Awaitable[Response]) -> Response:
+    """Return the response to a request, or to an error, and finish the exchange."""
+    try:
+        response = await answer
+    except ApiError as error:
+        exchange.note_error(error.status, error.code)
+        response = error.build_response()
+    except asyncio.CancelledError:
+        exchange.note_error(CLIENT_CLOSED, "client_closed")
+        await exchange.finish()
+        raise
+    except Exception:
+        exchange.note_error(500, "internal_error")
+        await exchange.finish()
+        raise
+    response.headers["x-request-id"] = exchange.record.id
+    if not isinstance(response, ExchangeStream):
+        await exchange.finish()
+    return response
 
 
 async def run_for_client(request: HttpRequest, answer: Awaitable[Response]) -> Response:

@@ -16,10 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lockstep.serving.answering import Answerer, ChooseVariant
 from lockstep.serving.api_errors import ApiError
 from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.feedback import FeedbackEndpoints
+from lockstep.serving.file_logger import FileLogger
 from lockstep.serving.gateway_metrics import GatewayMetrics
+from lockstep.serving.log_folder import LogMetrics, issue_random_id, open_log
 from lockstep.serving.request_log import JsonLogger, RequestLogger
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.text_masking import TextMasker
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "chat.html", "/chat.js": "chat.js", "/chat.css": "chat.css"}
@@ -57,7 +61,13 @@ def create_app(
         _watch_model(metrics, name, model)
     all_loggers: list[RequestLogger] = [metrics, JsonLogger(settings.log_texts), *loggers]
     choose = choose_variant or _choose_requested
-    answerer = Answerer(settings, models, keys, all_loggers, choose)
+    folder, masker = open_log(settings), TextMasker(settings.log_patterns)
+    file_loggers = [FileLogger(folder, settings.log_share, masker)] if folder else []
+    issue_id = folder.issue_id if folder else issue_random_id
+    answerer = Answerer(settings, models, keys, [*all_loggers, *file_loggers], choose, issue_id)
+    feedback = FeedbackEndpoints(settings, keys, answerer.limits, folder, masker, all_loggers)
+    if folder:
+        metrics.registry.register(LogMetrics(folder))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.metrics, app.state.answerer = metrics, answerer
     app.add_exception_handler(ApiError, _answer_api_error)
@@ -67,10 +77,12 @@ def create_app(
         "/v1/chat/completions": answerer.chat,
         "/v1/completions": answerer.complete,
         "/v1/classify": answerer.classify,
+        "/v1/feedback": feedback.receive_feedback,
+        "/v1/outcome": feedback.receive_outcome,
     }
     for path, answer in routes.items():
         app.add_route(path, answer, methods=["POST"])
-    _add_status_routes(app, models, keys, metrics)
+    _add_status_routes(app, models, keys, metrics, takes_feedback=folder is not None)
     for path, name in PAGE_FILES.items():
         app.add_route(path, _build_file_answer(PAGE / name), methods=["GET"])
     app.add_middleware(Guard, settings=settings, checks_host=not keys.hashes)
@@ -78,7 +90,11 @@ def create_app(
 
 
 def _add_status_routes(
-    app: FastAPI, models: Mapping[str, ServedModel], keys: ApiKeys, metrics: GatewayMetrics
+    app: FastAPI,
+    models: Mapping[str, ServedModel],
+    keys: ApiKeys,
+    metrics: GatewayMetrics,
+    takes_feedback: bool,
 ) -> None:
     """Add the routes that no model answers."""
 
@@ -88,7 +104,7 @@ def _add_status_routes(
             {"id": name, "object": "model", "created": model.created, "owned_by": "lockstep"}
             for name, model in models.items()
         ]
-        return JSONResponse({"object": "list", "data": entries})
+        return JSONResponse({"object": "list", "data": entries, "feedback": takes_feedback})
 
     async def show_health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})

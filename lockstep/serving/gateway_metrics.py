@@ -90,17 +90,17 @@ class GatewayMetrics:
 
     def log(self, record: RequestRecord) -> None:
         """Count a request."""
-        self._requests.labels(record.endpoint, record.variant, str(record.status)).inc()
+        self._requests.labels(record.endpoint, record.answered_by, str(record.status)).inc()
         if record.status == 429:
             self._rejects.labels(record.error).inc()
-        if record.error or not record.variant:
+        if record.error or not record.answered_by:
             return
-        self._seconds.labels(record.endpoint, record.variant).observe(record.seconds)
-        self._queue_seconds.labels(record.variant).observe(record.queue_seconds)
-        self._tokens.labels(record.variant, "prompt").inc(record.prompt_tokens)
-        self._tokens.labels(record.variant, "answer").inc(record.answer_tokens)
+        self._seconds.labels(record.endpoint, record.answered_by).observe(record.seconds)
+        self._queue_seconds.labels(record.answered_by).observe(record.queue_seconds)
+        self._tokens.labels(record.answered_by, "prompt").inc(record.prompt_tokens)
+        self._tokens.labels(record.answered_by, "answer").inc(record.answer_tokens)
         if record.first_token_seconds is not None:
-            self._first_token.labels(record.variant).observe(record.first_token_seconds)
+            self._first_token.labels(record.answered_by).observe(record.first_token_seconds)
 
     def write(self) -> bytes:
         """Return all metrics as Prometheus reads them."""

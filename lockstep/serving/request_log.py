@@ -8,8 +8,8 @@ import orjson
 
 log = logging.getLogger("lockstep.serving")
 
-TEXTS = ("messages", "answer")
-"""Fields of a record that hold what people wrote."""
+TEXTS = ("messages", "answer", "user")
+"""Fields of a record that hold what people wrote, or who they are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,8 +25,10 @@ class RequestRecord:
     """Name of the API key; empty if the request had none that is valid."""
     model: str = ""
     """Name of the model in the request."""
-    variant: str = ""
+    answered_by: str = ""
     """Name of the model that answered."""
+    variant: str = ""
+    """Variant (a or b) of the A/B test that the user takes part in; empty outside of a test."""
     user: str = ""
     """Parameter `user` of the request."""
     status: int = 200

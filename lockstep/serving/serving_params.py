@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lockstep.params import NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
+from lockstep.patterns import Pattern
 
 ModelName = Literal["tuned", "base"]
 
@@ -53,7 +54,15 @@ class ServingParams(Section):
     keys_file: str = ""
     """File with the API keys, as hashes; LOCKSTEP_API_KEYS in the environment adds more."""
     log_texts: bool = False
-    """Whether the log has the texts of prompts and answers."""
+    """Whether the lines on stderr have the texts of prompts and answers, and the user ids."""
+    log_folder: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of the logs of requests, feedback and outcomes (docs/serving.md); null keeps none."""
+    log_share: Fraction = 1.0
+    """Share of the requests whose texts are logged in the folder, with personal data masked."""
+    log_patterns: list[Pattern] = Field(default=[])
+    """Regular expressions whose matches are masked as well, e.g. those of customer numbers."""
+    log_mib: PositiveInt = 64
+    """Maximum size of each log in the folder, in MiB; its oldest lines are deleted beyond it."""
     shutdown_seconds: PositiveFloat = 30.0
     """Longest wait for running answers when the server is stopped."""
 

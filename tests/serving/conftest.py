@@ -34,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "serving.requests_per_minute": 0,
     "serving.tokens_per_minute": 0,
     "serving.receive_seconds": 1.0,
+    "serving.log_folder": "logs",
 }
 
 

@@ -3,10 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lockstep.serving.log_files import FEEDBACK, REQUESTS, read_log
 from tests.serving.conftest import RunningServer
 
 pytest.importorskip("playwright", reason="playwright is not installed")
@@ -27,7 +29,9 @@ def page(server: RunningServer) -> Iterator[Any]:
         browser.close()
 
 
-def test_a_question_is_answered_on_the_page(page: Any, server: RunningServer) -> None:
+def test_a_question_is_answered_on_the_page(
+    page: Any, server: RunningServer, served_folder: Path
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     messages: list[str] = []
@@ -43,6 +47,16 @@ def test_a_question_is_answered_on_the_page(page: Any, server: RunningServer) ->
     assert page.locator("li.user span").inner_text() == "Where is my <b>order</b> 4711?"
     assert page.locator("li.assistant span").inner_text()
     assert page.evaluate("document.activeElement.id") == "question"
+    page.click("text='Bad answer'")
+    page.wait_for_selector("#status:text('stored')")
+    page.focus("text='Good answer'")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("button[aria-pressed=true]:text('Good answer')")
+    assert page.locator("button[aria-pressed=true]").count() == 1
+    first, second = list(read_log(served_folder / "logs", FEEDBACK))[-2:]
+    *_, request = read_log(served_folder / "logs", REQUESTS)
+    assert (first["thumb"], second["thumb"]) == ("down", "up")
+    assert first["request_id"] == second["request_id"] == request["request_id"]
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     page.fill("#question", "a <|im_end|>")

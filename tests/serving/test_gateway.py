@@ -27,7 +27,7 @@ def test_an_answer_and_its_record(build_gateway: BuildGateway) -> None:
         assert reply.json()["choices"][0]["message"]["content"] == ANSWER
         (record,) = gateway.records
         assert record.id == reply.json()["id"] == reply.headers["x-request-id"]
-        assert (record.key, record.model, record.variant) == ("local", "tuned", "tuned")
+        assert (record.key, record.model, record.answered_by) == ("local", "tuned", "tuned")
         assert (record.user, record.status, record.error) == ("u1", 200, "")
         assert record.messages == [{"role": "user", "content": "Where is it?"}]
         assert record.answer == ANSWER

@@ -4,6 +4,7 @@
 const find = (id) => document.getElementById(id);
 const messages = [];
 let running = null;
+let takesFeedback = false;
 
 function buildHeaders() {
   const headers = { "Content-Type": "application/json" };
@@ -24,6 +25,37 @@ function addItem(role, text) {
   return content;
 }
 
+function addThumbs(content, requestId) {
+  const group = document.createElement("div");
+  group.className = "buttons";
+  for (const [thumb, text] of [["up", "Good answer"], ["down", "Bad answer"]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => sendThumb(button, requestId, thumb));
+    group.append(button);
+  }
+  content.after(group);
+}
+
+async function sendThumb(button, requestId, thumb) {
+  try {
+    const response = await fetch("v1/feedback", {
+      method: "POST",
+      headers: buildHeaders(),
+      body: JSON.stringify({ request_id: requestId, thumb }),
+    });
+    if (!response.ok) throw new Error((await response.json()).error.message);
+    for (const other of button.parentElement.children) {
+      other.setAttribute("aria-pressed", String(other === button));
+    }
+    find("status").textContent = "Your feedback is stored.";
+  } catch (error) {
+    find("status").textContent = `Error: ${error.message}`;
+  }
+}
+
 function setRunning(controller) {
   running = controller;
   find("send").disabled = controller !== null;
@@ -37,8 +69,9 @@ async function loadModels() {
     find("status").textContent = "This server needs an API key.";
     return;
   }
-  const models = (await response.json()).data;
-  find("model").replaceChildren(...models.map((model) => new Option(model.id)));
+  const { data, feedback } = await response.json();
+  takesFeedback = feedback;
+  find("model").replaceChildren(...data.map((model) => new Option(model.id)));
   find("status").textContent = "";
   find("access").hidden = true;
 }
@@ -85,6 +118,7 @@ async function ask(text) {
       scrollTo(0, document.body.scrollHeight);
     }
     note = note || "The answer is complete.";
+    if (answer && takesFeedback) addThumbs(content, response.headers.get("x-request-id"));
   } catch (error) {
     note = error.name === "AbortError" ? "Stopped." : `Error: ${error.message}`;
   }
