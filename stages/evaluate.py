@@ -79,7 +79,8 @@ def main(data: Path, reports: Path) -> None:
             predictions["base"],
             predictions["merged"],
             suites,
-            {record.id: rounds[record.source] for record in tests},
+            {record.id: record.source for record in tests},
+            rounds,
             settings.seed,
         )
     details["curves"] = score_curves.compute_curves(predictions, suites)

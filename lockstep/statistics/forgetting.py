@@ -30,23 +30,26 @@ def compute_forgetting(
     base: Sequence[Prediction],
     merged: Sequence[Prediction],
     suites: Sequence[MeasuredSuite],
+    sources: Mapping[str, str],
     rounds: Mapping[str, int],
     seed: int,
 ) -> dict[str, Any]:
-    """Return {"old": {suite: values}, "new": …, "average": …}; {} if all records are of one round.
+    """Return {"old": {suite: values}, "new": …, "average": …}; {} if all sources are of one round.
 
-    `base` and `merged` answered the same records in the same order. `rounds` maps the id of a
-    test record to its round. The values are those of the main metric of the suite: before, after,
-    and the difference with its paired test, corrected for the suites together. `average` is the
-    mean forgetting on old records over the suites whose metric is a share.
+    `base` and `merged` answered the same records in the same order. `sources` maps the id of a
+    test record to its source, and `rounds` each source to its round. The values are those of the
+    main metric of the suite: before, after, and the difference with its paired test, corrected for
+    the suites together. `average` is the mean forgetting on old records over the suites whose
+    metric is a share.
     """
     last = max(rounds.values(), default=0)
     if not last:
         return {}
+    test_rounds = {record_id: rounds[source] for record_id, source in sources.items()}
     parts = {
         name: _compare_suites(
             [
-                (suite, _select_pairs(base, merged, suite.task, rounds, is_counted))
+                (suite, _select_pairs(base, merged, suite.task, test_rounds, is_counted))
                 for suite in suites
             ],
             seed,

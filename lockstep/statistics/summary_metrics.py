@@ -45,11 +45,7 @@ def summarize_results(
         **({"judge": summarize_judge(details["judge"])} if details["judge"] else {}),
         **({"human": summarize_human(details["human"])} if details["human"] else {}),
         **({"leaks": summarize_leaks(details["leaks"])} if details["leaks"] else {}),
-        **(
-            {"forgetting": summarize_forgetting(details["forgetting"])}
-            if details.get("forgetting")
-            else {}
-        ),
+        **summarize_forgetting(details.get("forgetting", {})),
         "quantize": {
             "bytes": quantized["bytes_after"],
             "ratio": round_digits(quantized["bytes_after"] / quantized["bytes_before"]),

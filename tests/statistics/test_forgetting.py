@@ -28,8 +28,11 @@ def make_rows(right: Sequence[int], number: int = 8, task: str = "intent") -> li
     ]  # fmt: skip
 
 
-def compute(base: list[Prediction], merged: list[Prediction], rounds: dict[str, int]) -> Any:
-    return compute_forgetting(base, merged, SUITES, rounds, 7)
+def compute(
+    base: list[Prediction], merged: list[Prediction], rounds: dict[str, int], last: int = 1
+) -> Any:
+    sources = {record_id: f"round-{number}" for record_id, number in rounds.items()}
+    return compute_forgetting(base, merged, SUITES, sources, {"round-0": 0, "round-1": last}, 7)
 
 
 ROUNDS = {f"intent{n}": int(n >= 6) for n in range(8)}
@@ -91,7 +94,13 @@ def test_records_with_examples_in_the_prompt_and_generated_ones_do_not_count() -
     assert values["old"]["intent"]["records"] == 6
 
 
+def test_the_last_round_may_have_no_test_records() -> None:
+    values = compute(make_rows([0, 1]), make_rows([0]), dict.fromkeys(ROUNDS, 0))
+    assert values["old"]["intent"]["records"] == 8
+    assert values["new"] == {}
+
+
 def test_one_round_forgets_nothing() -> None:
     rows = make_rows([0])
-    assert compute(rows, rows, dict.fromkeys(ROUNDS, 0)) == {}
+    assert compute(rows, rows, ROUNDS, last=0) == {}
     assert summarize_forgetting({}) == {}
