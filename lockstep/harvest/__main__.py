@@ -22,6 +22,9 @@ from lockstep.harvest.request_records import FORMS, RecordMaker
 from lockstep.harvest.request_tasks import KnownTasks, read_kinds
 from lockstep.harvest.reviewed_answers import read_reviews
 from lockstep.params import Part, Section, Seed
+from lockstep.patterns import Pattern
+from lockstep.serving.log_files import FEEDBACK
+from lockstep.serving.text_masking import TextMasker
 
 
 class TrainObjective(Part):
@@ -30,12 +33,19 @@ class TrainObjective(Part):
     objective: str
 
 
+class LogPatterns(Part):
+    """Key of the section `serving` that the command reads."""
+
+    log_patterns: list[Pattern] = []
+
+
 class Params(Section):
     """Sections of params.yaml that the command reads."""
 
     seed: Seed
     prepare: PrepareParams
     train: TrainObjective
+    serving: LogPatterns = LogPatterns()
 
 
 @click.command(help=__doc__)
@@ -72,8 +82,11 @@ def main(
         raise UserError(f"{out}: exists; move it away or name another folder")
     sections = params.read(Params)
     settings, form = sections.prepare, FORMS.get(sections.train.objective, "messages")
-    rated, left_out = read_rated_requests(log)
+    masker = TextMasker(sections.serving.log_patterns)
+    rated, left_out = read_rated_requests(log, masker)
     reviews, unanswered = read_reviews(reviewed)
+    if not (rated or left_out or reviews):
+        raise UserError(f"{log}: no feedback in {FEEDBACK}; clients send it to /v1/feedback")
     seen = reviews.keys() | {entry.request_id for entry in unanswered}
     left_out = [entry for entry in left_out if entry.request_id not in seen] + unanswered
     names = {entry.request_id for entry in unanswered}
@@ -82,9 +95,11 @@ def main(
     tasks = KnownTasks(
         kinds=read_kinds(outputs.read_json(_find_file(prepared, "tasks.json"))),
         labels=outputs.read_json(_find_file(prepared, "labels.json")),
+        masker=masker,
         forced=task,
     )
-    known = KnownRecords(settings, sections.seed, known_records.protect_benchmarks(raw, settings))
+    benchmarks = known_records.protect_benchmarks(raw, settings)
+    known = KnownRecords(settings, sections.seed, benchmarks, masker)
     known.read(prepared, tasks)
     judging = HarvestSettings(accepts_thumbs_up=accept, low_score=low_score)
     candidates, not_rated_low = choose_candidates(rated, reviews, judging)

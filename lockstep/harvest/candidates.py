@@ -9,7 +9,7 @@ from lockstep.harvest.reviewed_answers import Review
 
 @dataclass(frozen=True, slots=True)
 class HarvestSettings:
-    """What counts as a right answer, and as a bad one."""
+    """Settings that say which answers are right and which are bad."""
 
     accepts_thumbs_up: bool = False
     """Whether an answer with a thumb up is right."""

@@ -53,9 +53,8 @@ def make_entry(path: str, form: Form, params: PrepareParams) -> dict[str, Any]:
         "format": source.format,
         "columns": source.columns,
         "split": source.split,
+        "round": 1 + max(params.rounds.values()),
     }
-    if "round" in Source.model_fields:
-        entry["round"] = 1 + max(each.model_dump()["round"] for each in params.sources)
     return entry | {
         name: Source.model_fields[name].get_default(call_default_factory=True)
         for name in params.source_defaults

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lockstep.harvest.candidates import Candidate, request_review
-from lockstep.harvest.known_records import KnownRecords, compute_input_keys
+from lockstep.harvest.known_records import KnownRecords
 from lockstep.harvest.logged_feedback import LeftOut
 from lockstep.harvest.request_records import Form, RecordMaker, RequestRecord
 
@@ -36,7 +36,7 @@ def harvest_candidates(
     if form == "messages":  # a question may have several preferences
         contradictions = known.find_contradictions([made.record for made in records])
         records = _leave_out(records, contradictions, harvest)
-        records, doubtful = _resolve_conflicts(records, harvest)
+        records, doubtful = _resolve_conflicts(records, known, harvest)
     repetitions = known.find_repetitions([made.record for made in records], of_training=True)
     harvest.learnt = _leave_out(records, repetitions, harvest)
 
@@ -66,7 +66,7 @@ def _check_answers(
 
 
 def _resolve_conflicts(
-    records: Sequence[RequestRecord], harvest: Harvest
+    records: Sequence[RequestRecord], known: KnownRecords, harvest: Harvest
 ) -> tuple[list[RequestRecord], list[Candidate]]:
     """Return the records without conflicts, and the candidates whose answers a person must compare.
 
@@ -74,7 +74,7 @@ def _resolve_conflicts(
     than other answers; reviews that conflict with each other are left out.
     """
     by_question: dict[bytes, list[RequestRecord]] = defaultdict(list)
-    keys = compute_input_keys([made.record for made in records])
+    keys = known.compute_input_keys([made.record for made in records])
     for key, made in zip(keys, records, strict=True):
         by_question[key].append(made)
     doubtful: list[Candidate] = []

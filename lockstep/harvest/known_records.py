@@ -12,7 +12,6 @@ from pathlib import Path
 from lockstep import records
 from lockstep.data import contamination, normalized_texts, parallel, record_keys
 from lockstep.data.contamination import ProtectedTexts
-from lockstep.data.personal_data import mask_personal_data
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.selection import RemovedRecord, Selection
@@ -20,6 +19,7 @@ from lockstep.data.splitting import SPLITS
 from lockstep.harvest.logged_feedback import LeftOut
 from lockstep.harvest.request_tasks import KnownTasks
 from lockstep.records import Record
+from lockstep.serving.text_masking import TextMasker
 
 REQUESTS = "requests"
 """Source of the records of requests in the comparison; prepared records have their split."""
@@ -28,9 +28,11 @@ REQUESTS = "requests"
 class KnownRecords:
     """The prepared records and the benchmarks, to compare requests with."""
 
-    def __init__(self, params: PrepareParams, seed: int, benchmarks: ProtectedTexts) -> None:
+    def __init__(
+        self, params: PrepareParams, seed: int, benchmarks: ProtectedTexts, masker: TextMasker
+    ) -> None:
         """Begin without records."""
-        self.params, self.benchmarks = params, benchmarks
+        self.params, self.benchmarks, self.masker = params, benchmarks, masker
         self.builder = TableBuilder(
             seed=seed,
             threshold=params.duplicates.threshold,
@@ -69,7 +71,7 @@ class KnownRecords:
 
     def find_contradictions(self, rows: Sequence[Record]) -> list[LeftOut]:
         """Return the records to whose question training has other answers alone."""
-        train, keys = self.tables["train"], compute_input_keys(rows)
+        train, keys = self.tables["train"], self.compute_input_keys(rows)
         answers: dict[bytes, dict[str, str]] = {key: {} for key in keys}
         for index in train.has_single_answer.nonzero()[0].tolist():
             key = train.keys.inputs[index].tobytes()
@@ -84,13 +86,19 @@ class KnownRecords:
                 detail="training has another answer to this question; correct the wrong one",
             )
             for record, key in zip(rows, keys, strict=True)
-            if (known := answers[key]) and mask_personal_data(record.reference) not in known
+            if (known := answers[key]) and self.masker.mask_text(record.reference) not in known
         ]
+
+    def compute_input_keys(self, rows: Sequence[Record]) -> list[bytes]:
+        """Return keys of the questions of requests; equal ones mean the same question."""
+        masked = [_make_comparable(record, REQUESTS, self.masker) for record in rows]
+        keys, _ = record_keys.compute_keys(masked)
+        return [key.tobytes() for key in keys.inputs]
 
     def _build_table(self, rows: Iterable[Record], source: str) -> RecordTable:
         chunks = parallel.split_into_chunks(rows, lambda record: len(record.user_text))
         tables = parallel.map_chunks(
-            partial(_build_chunk, self.builder, source),
+            partial(_build_chunk, self.builder, source, self.masker),
             chunks,
             initialize=normalized_texts.prepare_table,
         )
@@ -101,12 +109,6 @@ def protect_benchmarks(raw: Path, params: PrepareParams) -> ProtectedTexts:
     """Return the texts of the benchmarks that training must not contain."""
     texts = contamination.read_benchmarks(raw, params.decontaminate.benchmarks)
     return contamination.protect_benchmarks(texts, params.decontaminate.words)
-
-
-def compute_input_keys(rows: Sequence[Record]) -> list[bytes]:
-    """Return keys of the questions of records; equal ones mean the same question."""
-    keys, _ = record_keys.compute_keys([_make_comparable(record, REQUESTS) for record in rows])
-    return [key.tobytes() for key in keys.inputs]
 
 
 def _explain(removed: RemovedRecord) -> LeftOut:
@@ -121,22 +123,23 @@ def _explain(removed: RemovedRecord) -> LeftOut:
     )
 
 
-def _build_chunk(builder: TableBuilder, source: str, rows: Sequence[Record]) -> RecordTable:
-    return builder.build([_make_comparable(record, source) for record in rows])
+def _build_chunk(
+    builder: TableBuilder, source: str, masker: TextMasker, rows: Sequence[Record]
+) -> RecordTable:
+    return builder.build([_make_comparable(record, source, masker) for record in rows])
 
 
-def _make_comparable(record: Record, source: str) -> Record:
+def _make_comparable(record: Record, source: str, masker: TextMasker) -> Record:
     """Return a record without task and group, and with masked texts.
 
     The origin of a prepared record begins with its split.
     """
     messages = [
-        {**message, "content": mask_personal_data(message["content"])}
-        for message in record.messages
+        {**message, "content": masker.mask_text(message["content"])} for message in record.messages
     ]
     rejected = record.rejected
     if isinstance(rejected, str):
-        rejected = mask_personal_data(rejected)
+        rejected = masker.mask_text(rejected)
     return replace(
         record,
         messages=messages,

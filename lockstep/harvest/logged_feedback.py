@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lockstep.data.personal_data import mask_personal_data
 from lockstep.errors import UserError
 from lockstep.records import Message
 from lockstep.serving.log_files import FEEDBACK, REQUESTS, read_log
+from lockstep.serving.text_masking import TextMasker
 
 
 class Feedback(BaseModel):
@@ -79,14 +79,14 @@ class LeftOut:
     """Sentence that says what was found and what would help."""
 
 
-def read_rated_requests(folder: Path) -> tuple[list[RatedRequest], list[LeftOut]]:
+def read_rated_requests(
+    folder: Path, masker: TextMasker
+) -> tuple[list[RatedRequest], list[LeftOut]]:
     """Return the requests that have feedback, in the order of the log, and those without texts.
 
-    Raise UserError if there is no feedback, or for a line without the keys of the log.
+    Raise UserError for a line without the keys of the log.
     """
     feedback = _merge_feedback(folder)
-    if not feedback:
-        raise UserError(f"{folder}: no feedback in {FEEDBACK}; clients send it to /v1/feedback")
     rated, left_out = [], []
     for request in _read_lines(folder, REQUESTS, _Request):
         given = feedback.pop(request.request_id, None)
@@ -95,7 +95,7 @@ def read_rated_requests(folder: Path) -> tuple[list[RatedRequest], list[LeftOut]
         if obstacle := request.find_obstacle():
             left_out.append(LeftOut(request_id=request.request_id, reason=obstacle))
         else:
-            rated.append(_join(request, given))
+            rated.append(_join(request, given, masker))
     left_out += [LeftOut(request_id=name, reason="request_not_logged") for name in feedback]
     return rated, left_out
 
@@ -110,19 +110,19 @@ def _merge_feedback(folder: Path) -> dict[str, Feedback]:
     return merged
 
 
-def _join(request: _Request, feedback: Feedback) -> RatedRequest:
+def _join(request: _Request, feedback: Feedback, masker: TextMasker) -> RatedRequest:
+    """Return a request with its feedback; texts are masked again, in case they were not."""
     texts = {"correction": feedback.correction.strip(), "comment": feedback.comment.strip()}
-    masked = {name: mask_personal_data(text) for name, text in texts.items()}
     return RatedRequest(
         id=request.request_id,
         messages=[
-            {"role": turn.role, "content": mask_personal_data(turn.content)}
+            {"role": turn.role, "content": masker.mask_text(turn.content)}
             for turn in request.messages
         ],
-        answer=mask_personal_data(request.answer),
+        answer=masker.mask_text(request.answer),
         answered_by=request.answered_by,
         is_truncated=request.finish_reason == "length",
-        feedback=feedback.model_copy(update=masked),
+        feedback=feedback.model_copy(update=masker.mask_values(texts)),
     )
 
 

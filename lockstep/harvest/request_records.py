@@ -22,8 +22,8 @@ Form = Literal["messages", "preference"]
 FORMS: dict[str, Form] = dict.fromkeys(("dpo", "orpo", "simpo", "kto", "reward"), "preference")
 """Training objective -> format of the rows; messages for all others."""
 
-PLACEHOLDER = re.compile(r"\[(?:EMAIL|ID|ACCOUNT|CARD|TELEPHONE)\]")
-"""Placeholders of personal data, as `mask_personal_data` writes them."""
+PLACEHOLDER = re.compile(r"\[(?:EMAIL|ID|ACCOUNT|CARD|TELEPHONE|MASKED)\]")
+"""Placeholders of personal data, as `TextMasker` writes them."""
 
 _STAND_IN = "-"
 """Answer of a request that has none yet, so that its prompt can be read."""

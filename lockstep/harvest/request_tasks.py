@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lockstep.data.personal_data import mask_personal_data
 from lockstep.data.record_metadata import find_answer_kind
 from lockstep.records import Message, Record, dump_json, parse_labels
+from lockstep.serving.text_masking import TextMasker
 
 OTHER_TASK = "requests"
 """Task of requests whose system message is not in the training records, or in those of several
@@ -24,6 +24,7 @@ class KnownTasks:
     """Kind of the answers of each task, as in tasks.json."""
     labels: Mapping[str, list[str]]
     """Labels of each task that has labels."""
+    masker: TextMasker
     forced: str = ""
     """Task of all requests; empty: their system messages decide."""
     systems: dict[str, tuple[Message | None, set[str]]] = field(default_factory=dict)
@@ -33,7 +34,7 @@ class KnownTasks:
         """Learn the system messages of training records."""
         for record in records:
             system = _find_system(record.messages)
-            masked = mask_personal_data(system["content"]) if system else ""
+            masked = self._mask_system(record.messages)
             self.systems.setdefault(masked, (system, set()))[1].add(record.task)
 
     def restore_system(self, messages: list[Message], cleaned: list[Message]) -> list[Message]:
@@ -41,7 +42,7 @@ class KnownTasks:
 
         `cleaned` are the messages as `prepare` reads them.
         """
-        system = self.systems.get(_get_system_text(cleaned), (None, set()))[0]
+        system = self.systems.get(self._mask_system(cleaned), (None, set()))[0]
         return [system, *messages[1:]] if system and _find_system(messages) else messages
 
     def choose_task(self, record: Record) -> str:
@@ -51,7 +52,7 @@ class KnownTasks:
         """
         if self.forced:
             return self.forced
-        tasks = self.systems.get(_get_system_text(record.messages), (None, set[str]()))[1]
+        tasks = self.systems.get(self._mask_system(record.messages), (None, set[str]()))[1]
         fitting = {task for task in tasks if not self.find_fault(task, record)}
         special = {task for task in fitting if self.kinds.get(task) in _FORMS}
         for names in (special, fitting, tasks):
@@ -77,6 +78,11 @@ class KnownTasks:
             return "" if find_answer_kind(record) == "json" else "answer_not_json"
         return ""
 
+    def _mask_system(self, messages: list[Message]) -> str:
+        """Return the masked system message; empty if there is none."""
+        system = _find_system(messages)
+        return self.masker.mask_text(system["content"]) if system else ""
+
 
 def read_kinds(tasks: Mapping[str, Any]) -> dict[str, str]:
     """Return the kind of each task that has training records, from the content of tasks.json."""
@@ -85,11 +91,6 @@ def read_kinds(tasks: Mapping[str, Any]) -> dict[str, str]:
 
 def _find_system(messages: list[Message]) -> Message | None:
     return messages[0] if messages and messages[0]["role"] == "system" else None
-
-
-def _get_system_text(messages: list[Message]) -> str:
-    system = _find_system(messages)
-    return mask_personal_data(system["content"]) if system else ""
 
 
 def _is_number(text: str) -> bool:

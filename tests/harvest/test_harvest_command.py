@@ -190,6 +190,10 @@ def test_a_review_outlives_the_log(project: Path) -> None:
     succeed("--reviewed", str(EXPORTS / "reply.json"))
     assert [*read_learnt(project / "out")] == ["number", "badly"]
     assert read_left_out(project / "out")["disliked"] == "request_not_logged"
+    for file in (project / "log").iterdir():
+        file.unlink()
+    succeed("--reviewed", str(EXPORTS / "reply.json"), "--out", "again")
+    assert [*read_learnt(project / "again")] == ["number", "badly"]
 
 
 def test_the_review_shows_the_conversation_and_a_suggestion(project: Path) -> None:
@@ -253,6 +257,69 @@ def test_placeholders_are_learnt_where_prepare_writes_them(project: Path) -> Non
     succeed()
     answer = read_learnt(project / "out")["number"]["messages"][-1]["content"]
     assert answer == "Call [TELEPHONE]."
+
+
+def add_request(project: Path, question: str, answer: str = "No.", **feedback: Any) -> None:
+    """Append a request of the id `new` to the log, with feedback on it."""
+    turns = [{"role": "system", "content": examples.INTENT}, {"role": "user", "content": question}]
+    request = {"request_id": "new", "messages": turns, "answer": answer}
+    if feedback.pop("truncated", False):
+        request["finish_reason"] = "length"
+    for name, line in ("requests", request), ("feedback", {"request_id": "new", **feedback}):
+        with (project / f"log/{name}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def test_prepared_texts_are_compared_with_masks(project: Path) -> None:
+    """The log has masks where the prepared data, which are not masked here, have addresses."""
+    file = project / "data/prepared/test.jsonl"
+    first, *others = records.read(file)
+    question = "Write me to ann@example.com about order 77"
+    records.write(file, [first.with_question(lambda _: question, first.origin), *others])
+    values = examples.read_params(project)
+    values["serving"]["log_patterns"] = ["order [0-9]+"]
+    (project / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    add_request(project, "Write me to [EMAIL] about [MASKED]", correction="refund")
+    succeed()
+    assert read_left_out(project / "out")["new"] == "contaminated"
+
+
+def test_benchmarks_are_protected(project: Path) -> None:
+    text = " ".join(f"word{number}" for number in range(25))
+    (project / "data/raw/benchmark.jsonl").write_text(json.dumps({"question": text}))
+    add_request(project, f"Please: {text}", correction="refund")
+    succeed()
+    assert "new" in read_learnt(project / "out")
+    values = examples.read_params(project)
+    values["prepare"]["decontaminate"] = {"benchmarks": ["benchmark.jsonl"]}
+    (project / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    succeed("--out", "again")
+    (row,) = (r for r in read_lines(project / "again/left_out.jsonl") if r["request_id"] == "new")
+    assert (row["reason"], row["because_of"]) == ("contaminated", "benchmark.jsonl:1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "truncated", "reason"),
+    [
+        ("refund", False, ""),
+        ("refund", True, "answer_truncated"),
+        ("", False, "no_answer"),
+        ("my money", False, "unknown_label"),
+    ],
+)
+def test_liked_answers_must_be_whole_and_suit_their_task(
+    project: Path, answer: str, truncated: bool, reason: str
+) -> None:
+    add_request(project, "Half of it is missing", answer, thumb="up", truncated=truncated)
+    succeed("--accept")
+    assert ("new" in read_learnt(project / "out")) == (not reason)
+    assert read_left_out(project / "out").get("new", "") == reason
+
+
+def test_rows_that_prepare_would_reject_are_left_out(project: Path) -> None:
+    add_request(project, "\u200b", correction="refund")
+    succeed()
+    assert read_left_out(project / "out")["new"] == "empty_after_cleaning"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lockstep.data.personal_data import mask_personal_data
 from lockstep.harvest.request_records import PLACEHOLDER
 from lockstep.harvest.request_tasks import OTHER_TASK, KnownTasks, read_kinds
 from lockstep.records import Record
+from lockstep.serving.text_masking import TextMasker
 
 KINDS = {"intent": "label", "topics": "labels", "stars": "number", "slots": "json", "chat": "text"}
 
@@ -21,7 +21,7 @@ def make_record(answer: str, task: str = "", system: str = "") -> Record:
 
 def make_tasks(**settings: str) -> KnownTasks:
     labels = {"intent": ["refund", "track"], "topics": ["shop", "bill"]}
-    tasks = KnownTasks(kinds=KINDS, labels=labels, **settings)
+    tasks = KnownTasks(kinds=KINDS, labels=labels, masker=TextMasker(), **settings)
     tasks.add_records(
         [
             make_record("refund", "intent", "Name the intent."),
@@ -96,7 +96,8 @@ def test_tasks_without_training_records_are_no_candidates() -> None:
         "11010519491231002X",
         "4111 1111 1111 1111",
         "DE89 3704 0044 0532 0130 00",
+        "C-4711",
     ],
 )
 def test_all_placeholders_are_found(text: str) -> None:
-    assert PLACEHOLDER.fullmatch(mask_personal_data(text))
+    assert PLACEHOLDER.fullmatch(TextMasker(["C-[0-9]+"]).mask_text(text))
