@@ -1,4 +1,4 @@
-"""What the report shows of continual learning: forgetting on earlier rounds, and replay."""
+"""Forgetting of earlier rounds and replay of their rows, as the report shows them."""
 
 from collections.abc import Iterator, Mapping
 
