@@ -33,8 +33,9 @@ def build_forgetting_table(results: EvaluationResults) -> Table:
 
 
 def describe_forgetting(results: EvaluationResults) -> Iterator[Text]:
-    """Yield the average forgetting over the suites, with its interval."""
-    average = results.details.get("forgetting", {}).get("average")
+    """Yield the average forgetting, and each suite before and after on old and on new records."""
+    forgetting = results.details.get("forgetting", {})
+    average = forgetting.get("average")
     if average:
         display = describe_metric("accuracy")  # every metric in the average is a share
         yield say(
@@ -44,6 +45,22 @@ def describe_forgetting(results: EvaluationResults) -> Iterator[Text]:
             suites=average["suites"],
             interval=format_interval(display, *average["interval"]),
         )
+    for part, title in TITLES.items():
+        for task, values in forgetting.get(part, {}).items():
+            display = describe_metric(values["metric"])
+            yield capitalize(
+                say(
+                    "{subject} on {records} {kind}: {before} with the base, {after} now "
+                    "({interval}; p {p}).",
+                    subject=name_subject(task, values["metric"]),
+                    records=f"{values['records']:,}",
+                    kind=translate_term(title),
+                    before=display.format(values["before"]),
+                    after=display.format(values["after"]),
+                    interval=format_interval(display, *values["interval"]),
+                    p=f"{values['p_adjusted']:.2g}",
+                )
+            )
 
 
 def list_forgotten(results: EvaluationResults) -> Iterator[tuple[str, Metrics]]:

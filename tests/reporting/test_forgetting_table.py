@@ -62,10 +62,14 @@ def test_only_a_proven_loss_is_a_concern(changes: dict[str, Any], concerns: int)
         ]
 
 
-def test_the_average_is_a_finding() -> None:
+def test_the_average_and_each_suite_are_findings() -> None:
     assert list(forgetting_table.describe_forgetting(make(FORGOTTEN))) == [
         "Forgetting on the test records of earlier rounds: +20.0 points, averaged over suites "
-        "(1; 95% interval +10.0 to +30.0 points); below zero the model became better."
+        "(1; 95% interval +10.0 to +30.0 points); below zero the model became better.",
+        "Intent accuracy on 50 test records of earlier rounds: 90.0% with the base, 70.0% now "
+        "(−30.0 to −10.0 points; p 0.002).",
+        "Intent accuracy on 8 test records of the last round: 0.0% with the base, 100.0% now "
+        "(+60.0 to +100.0 points; p 0.002).",
     ]
 
 
