@@ -158,6 +158,10 @@ def test_prepare_reads_the_source_and_leaves_the_tests_alone(project: Path) -> N
     succeed("--out", "again")
     assert not (project / "again/corrections.jsonl").exists()
     assert read_left_out(project / "again")["corrected"] == "duplicate"
+    add_request(project, "Half of it is missing", correction="refund")
+    succeed("--out", "third")
+    assert [*read_learnt(project / "third")] == ["new"]
+    assert "round: 2" in (project / "third/source.yaml").read_text("utf-8")
 
 
 def test_answers_of_a_review_are_learnt(project: Path) -> None:
@@ -196,6 +200,15 @@ def test_a_review_outlives_the_log(project: Path) -> None:
     assert [*read_learnt(project / "again")] == ["number", "badly"]
 
 
+def test_a_review_replaces_what_the_log_lacks(project: Path) -> None:
+    for file in (project / "log").glob("requests.jsonl*"):
+        file.unlink()
+    succeed("--reviewed", str(EXPORTS))
+    names = [row["request_id"] for row in read_lines(project / "out/left_out.jsonl")]
+    assert len(names) + 4 == len(examples.FEEDBACK)
+    assert read_left_out(project / "out")["no-label"] == "not_annotated"
+
+
 def test_the_review_shows_the_conversation_and_a_suggestion(project: Path) -> None:
     succeed()
     task = read_tasks(project / "out", "intent")["disliked"]
@@ -216,7 +229,9 @@ def test_options_change_what_is_learnt_and_reviewed(project: Path) -> None:
     out = project / "out"
     assert read_learnt(out)["liked"]["messages"][-1]["content"] == "You are welcome."
     assert {row["task"] for row in read_learnt(out).values()} == {"reply"}
-    assert read_left_out(out)["badly"] == "not_rated_low"
+    left_out = read_left_out(out)
+    assert left_out["badly"] == "not_rated_low"
+    assert left_out["tested"] == "contaminated"  # whatever its task is
 
 
 def test_preferences_are_pairs_of_correction_and_answer(project: Path) -> None:
@@ -253,10 +268,12 @@ def test_defaults_of_sources_that_do_not_suit_are_overridden(project: Path) -> N
 
 def test_placeholders_are_learnt_where_prepare_writes_them(project: Path) -> None:
     sources = examples.read_params(project)["prepare"]["sources"]
+    add_request(project, "Where do I write to?", correction="To shop@example.com.")
+    succeed("--task", "reply")
+    assert "new" not in read_learnt(project / "out")
     examples.write_params(project, sources=sources, clean=["personal_data", "space"])
-    succeed()
-    answer = read_learnt(project / "out")["number"]["messages"][-1]["content"]
-    assert answer == "Call [TELEPHONE]."
+    succeed("--task", "reply", "--out", "again")
+    assert read_learnt(project / "again")["new"]["messages"][-1]["content"] == "To [EMAIL]."
 
 
 def add_request(project: Path, question: str, answer: str = "No.", **feedback: Any) -> None:
@@ -314,6 +331,13 @@ def test_liked_answers_must_be_whole_and_suit_their_task(
     succeed("--accept")
     assert ("new" in read_learnt(project / "out")) == (not reason)
     assert read_left_out(project / "out").get("new", "") == reason
+
+
+def test_an_answer_that_is_no_label_is_no_suggestion(project: Path) -> None:
+    add_request(project, "Half of it is missing", "Well,", thumb="down")
+    succeed()
+    tasks = read_tasks(project / "out", "intent")
+    assert "predictions" in tasks["disliked"] and "predictions" not in tasks["new"]
 
 
 def test_rows_that_prepare_would_reject_are_left_out(project: Path) -> None:

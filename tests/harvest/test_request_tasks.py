@@ -2,10 +2,15 @@
 
 import pytest
 
-from lockstep.harvest.request_records import PLACEHOLDER
+from lockstep import params
+from lockstep.harvest.__main__ import Params
+from lockstep.harvest.candidates import Candidate
+from lockstep.harvest.logged_feedback import Feedback, RatedRequest
+from lockstep.harvest.request_records import PLACEHOLDER, RecordMaker
 from lockstep.harvest.request_tasks import OTHER_TASK, KnownTasks, read_kinds
 from lockstep.records import Record
 from lockstep.serving.text_masking import TextMasker
+from tests.conftest import REPOSITORY
 
 KINDS = {"intent": "label", "topics": "labels", "stars": "number", "slots": "json", "chat": "text"}
 
@@ -78,6 +83,16 @@ def test_a_single_reviewed_choice_is_a_list_where_there_may_be_several() -> None
     assert tasks.format_review("topics", "bill") == '["bill"]'
     assert tasks.format_review("topics", '["bill","shop"]') == '["bill","shop"]'
     assert tasks.format_review("intent", "refund") == "refund"
+    request = RatedRequest(
+        id="1",
+        messages=[{"role": "user", "content": "Hello"}],
+        answer="bill",
+        feedback=Feedback(request_id="1"),
+    )
+    candidate = Candidate(request=request, origin="reviewed", answer="bill", task="topics")
+    settings = params.read(Params, REPOSITORY / "params.yaml").prepare
+    (made,) = RecordMaker(settings, tasks).make_records([candidate], "messages")
+    assert made.record.answer == '["bill"]'
 
 
 def test_tasks_without_training_records_are_no_candidates() -> None:
