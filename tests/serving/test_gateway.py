@@ -152,6 +152,31 @@ def test_no_response_allows_other_origins(build_gateway: BuildGateway) -> None:
     run(ask())
 
 
+def test_an_error_repeats_no_long_key(build_gateway: BuildGateway) -> None:
+    async def ask() -> None:
+        reply = await build_gateway().ask(**{"k" * 100_000: 1})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unknown_parameter")
+        assert len(reply.content) < 500
+
+    run(ask())
+
+
+def test_others_do_not_wait_while_a_long_prompt_is_encoded(build_gateway: BuildGateway) -> None:
+    async def ask() -> None:
+        gateway = build_gateway(tokens_per_minute=0)
+        await gateway.ask()
+        task = asyncio.create_task(gateway.ask("order 4711 " * 20_000))
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        reply = await task
+        assert reply.json()["error"]["code"] == "context_length_exceeded"
+        assert turns > 20
+
+    run(ask())
+
+
 def test_requests_per_minute_hold_exactly_in_parallel(build_gateway: BuildGateway) -> None:
     async def ask() -> None:
         gateway = build_gateway(requests_per_minute=50, concurrent=4, queued=500)

@@ -10,8 +10,10 @@ import pytest
 from lockstep.inference import generation, head_outputs
 from lockstep.models import loading
 from lockstep.models.heads import Head
+from lockstep.records import Message
 from lockstep.serving.engine_protocol import Generation, Part, SocketEngine
 from lockstep.serving.transformers_engine import TransformersServer, build_app, load_server
+from tests.serving.conftest import BuildGateway, join_deltas, read_events
 
 
 def ask(server: TransformersServer, request: Generation) -> list[Part]:
@@ -43,6 +45,30 @@ def test_answers_are_those_of_predict_whole_and_streamed(loaded: TransformersSer
     (answer,) = generation.generate_answers(loaded.model, loaded.tokenizer, [prompt], 1, 12)
     assert loaded.tokenizer.parse_answer(ids) == answer
     assert parts[-1].count == len(ids)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_gateway_answers_as_predict(
+    loaded: TransformersServer, build_gateway: BuildGateway, stream: bool
+) -> None:
+    messages: list[Message] = [{"role": "user", "content": "Where is it?"}]
+    prompt = loaded.tokenizer.encode_prompt(messages)
+    (answer,) = generation.generate_answers(loaded.model, loaded.tokenizer, [prompt], 1, 12)
+
+    async def ask() -> None:
+        gateway = build_gateway()
+        gateway.model.tokenizer = loaded.tokenizer
+        gateway.model.engine = SocketEngine(httpx2.ASGITransport(build_app(loaded)))
+        reply = await gateway.ask(stream=stream, max_tokens=12)
+        (record,) = gateway.records
+        assert record.prompt_tokens == len(prompt)
+        assert record.answer == answer.text
+        if stream:
+            assert join_deltas(read_events(reply.text)) == answer.text
+        else:
+            assert reply.json()["choices"][0]["message"]["content"] == answer.text
+
+    asyncio.run(ask())
 
 
 def test_samples_follow_seed_and_top_p(loaded: TransformersServer) -> None:
