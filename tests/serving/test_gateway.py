@@ -34,6 +34,8 @@ def test_an_answer_and_its_record(build_gateway: BuildGateway) -> None:
         assert record.answer_tokens == reply.json()["usage"]["completion_tokens"] > 0
         assert ANSWER not in repr(record)
         assert gateway.engine.seen[0].temperature == 0
+        prompt = [{"role": "user", "content": "Where is it?"}]
+        assert gateway.engine.seen[0].prompt == gateway.model.tokenizer.encode_prompt(prompt)
 
     run(ask())
 
