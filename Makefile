@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := repro
-.PHONY: help setup repro doctor init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export serve abtest drift verify starter test lint format bench clean
+.PHONY: help setup repro doctor init preview-data recipe params preview preflight models sweep crossval curve seeds bases workers runs logs review lock sheet export serve abtest drift harvest verify starter test lint format bench clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ abtest: setup  ## plan an A/B test of two served models, or show its results: ma
 
 drift: setup  ## compare the logged requests with the training records: make drift LOG=folder OUT=page.html DAYS=7 (FAIL=1: exit code on an alarm)
 	@.venv/bin/python -m lockstep.drift $(if $(LOG),--log "$$LOG") $(if $(OUT),--out "$$OUT") $(if $(DAYS),--days "$$DAYS") $(if $(FAIL),--fail)
+
+harvest: setup  ## turn logged requests and corrections into a source for prepare: make harvest LOG=folder OUT=build/harvest-1 (REVIEWED=export.json, ACCEPT=1, LOW_SCORE=2, TASK=name)
+	@.venv/bin/python -m lockstep.harvest data/raw data/prepared $(if $(LOG),--log "$$LOG") $(if $(OUT),--out "$$OUT") $(if $(REVIEWED),--reviewed "$$REVIEWED") $(if $(ACCEPT),--accept) $(if $(LOW_SCORE),--low-score "$$LOW_SCORE") $(if $(TASK),--task "$$TASK")
 
 verify: setup  ## prove that a clone of the commit gives the same bytes and uses only what its stages declare
 	.venv/bin/python -m lockstep.verify.reproduction

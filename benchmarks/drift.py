@@ -19,6 +19,7 @@ from lockstep.drift import compared_texts, drift_results, text_features
 from lockstep.drift.compared_texts import ComparedText
 from lockstep.drift.drift_results import DriftResults, LabelSamples
 from lockstep.drift.text_features import TextFeatures, find_language
+from lockstep.multiple_testing import LEVEL
 from lockstep.reporting.markdown_tables import format_table
 from lockstep.serving.drift_params import DriftParams
 from lockstep.serving.text_masking import TextMasker
@@ -136,23 +137,27 @@ def simulate(
 ) -> DriftResults:
     """Compare training records and requests, of which a share is shifted, drawn at random.
 
-    No text is on both sides, in contrast to its changed versions.
+    No text is on both sides, in contrast to its changed versions. Raise ValueError if the pool has
+    too few shifted texts.
     """
     generator = np.random.default_rng(seed)
     training, requests = sizes
     usual = generator.permutation(np.flatnonzero(shift.is_usual(pool)))
     reference, rest = usual[:training], usual[training:]
     candidates = np.setdiff1d(np.flatnonzero(shift.is_shifted(pool)), reference)
-    number = min(int(generator.binomial(requests, share)), len(candidates))
+    number = int(generator.binomial(requests, share))
+    if number > len(candidates):
+        raise ValueError(f"{number} shifted texts, but only {len(candidates)} candidates")
     changed = generator.permutation(candidates)[:number]
     kept = np.setdiff1d(rest, changed, assume_unique=True)
     kept = generator.permutation(kept)[: requests - number]
     features = concatenate(select(pool.features, kept), select(shift.version(pool), changed))
     labels = np.append(pool.labels[kept], pool.labels[changed])
+    known = pool.labels[reference]
+    is_new = ~np.isin(labels, known)  # a model answers a new topic with some label that it knows
+    labels[is_new] = generator.choice(known, is_new.sum())
     order = generator.permutation(len(labels))
-    samples = LabelSamples(
-        reference=pool.labels[reference], requests=labels[order], indices=[*range(len(order))]
-    )
+    samples = LabelSamples(reference=known, requests=labels[order], indices=[*range(len(order))])
     return drift_results.measure_drift(
         select(pool.features, reference),
         select(features, order),
@@ -168,8 +173,16 @@ def count_significant(
 ) -> tuple[float, float]:
     """Return the share of runs with a significant test, and the share of runs with an alarm."""
     results = [simulate(pool, shift or Shift(), share, sizes, seed) for seed in range(runs)]
-    significant = [any(t.p_adjusted < 0.05 for t in result.tests) for result in results]
+    significant = [any(t.p_adjusted < LEVEL for t in result.tests) for result in results]
     return float(np.mean(significant)), float(np.mean([result.is_alarm for result in results]))
+
+
+def measure_power(pool: Pool, requests: int, runs: int, shift: Shift, share: float) -> str:
+    """Return the share of runs with an alarm, or a dash if the pool has too few shifted texts."""
+    try:
+        return f"{count_significant(pool, (REFERENCE, requests), runs, shift, share)[1]:.0%}"
+    except ValueError:
+        return "-"
 
 
 @click.command(help=__doc__)
@@ -186,14 +199,7 @@ def main(data: Path, null_runs: int, runs: int) -> None:
         rows.append((f"{requests:,}", f"{significant:.1%}", f"{alarms:.1%}"))
     click.echo(format_table(("requests", "any test significant", "alarm"), rows))
     powers = [
-        (
-            name,
-            f"{requests:,}",
-            *(
-                f"{count_significant(pool, (REFERENCE, requests), runs, shift, share)[1]:.0%}"
-                for share in SHARES
-            ),
-        )
+        (name, f"{requests:,}", *(measure_power(pool, requests, runs, shift, x) for x in SHARES))
         for name, shift in SHIFTS.items()
         for requests in SIZES
     ]

@@ -16,12 +16,16 @@ from lockstep.serving.abtest_plan import (
     UNKNOWN_WITHOUT_REPORT,
     AbTestPlan,
     Guardrail,
+    Measure,
+    Outcome,
     OutcomePlan,
 )
 from lockstep.statistics.confidence_intervals import Interval
 
 MINIMUM_USERS = 100
 """Users of each variant below which nothing is tested, since means are not nearly normal yet."""
+SHARES: frozenset[Outcome | Measure] = frozenset(("resolved", "converted", "refused", "failed"))
+"""Outcomes and measures whose values are from 0 to 1."""
 SAMPLE_RATIO_LEVEL = 0.01
 """Level of the test of the sample ratio; below it, no outcome can be trusted."""
 
@@ -128,7 +132,7 @@ def compare(
     )
     if min(users) < MINIMUM_USERS:
         return comparison
-    error = math.sqrt(sample_size.compute_variance(_compute_variances(values), users))
+    error = _compute_error(values, is_share=name in SHARES)
     if not error:  # all values are equal: there is nothing to estimate the error from
         return comparison
     test = sample_size.plan_test(effect, power)
@@ -138,6 +142,20 @@ def compare(
         p=test.compute_p(comparison.difference, error),
         power=test.compute_power(effect, error, level),
     )
+
+
+def _compute_error(values: tuple[list[float], list[float]], is_share: bool) -> float:
+    """Return the standard error of the difference of the means.
+
+    Shares of 0 or 1 have no variance. Then one more user with the other value is added to each
+    variant, so that a hundred requests without a failure do not prove that there are none.
+    """
+    users = len(values[0]), len(values[1])
+    variance = sample_size.compute_variance(_compute_variances(values), users)
+    if is_share and not variance:
+        more = [*values[0], 1 - values[0][0]], [*values[1], 1 - values[1][0]]
+        variance = sample_size.compute_variance(_compute_variances(more), users)
+    return math.sqrt(variance)
 
 
 def _compute_variances(values: tuple[list[float], list[float]]) -> tuple[float, float]:

@@ -105,15 +105,19 @@ def _format_row(comparison: Comparison) -> tuple[str, ...]:
         *(f"{mean:.4g}" for mean in comparison.means),
         f"{comparison.difference:+.4g}",
         f"{interval.low:+.4g} to {interval.high:+.4g}" if interval else "-",
-        f"{comparison.p:.3f}" if interval else "-",
+        _format_p(comparison.p) if interval else "-",
         f"{comparison.power:.0%}" if interval else "-",
         f"{sum(comparison.users):,}",
     )
 
 
+def _format_p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def _describe(guardrail: Guardrail, comparison: Comparison) -> str:
     if comparison.interval is None:
-        return "too few users"
+        return "not tested yet"
     return STATES[judge_guardrail(guardrail, comparison)]
 
 

@@ -182,7 +182,8 @@ def render_values(values: dict[str, Any]) -> Iterator[str]:
             yield f"{key.path}" + (f"  (default {key.default})" if key.default else "")
         else:
             is_in_file = _look_up(values, key.path) is not ...
-            value = _look_up(resolved, key.path)
+            found = _look_up(resolved, key.path)
+            value: Any = None if found is ... else found  # a key of a section that is null
             is_list = bool(value) and isinstance(value, list) and isinstance(value[0], dict)
             text = "" if is_list else f" {_to_json(value)}"
             yield f"{key.path} ={text}" + ("" if is_in_file else "  (default)")

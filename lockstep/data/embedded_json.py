@@ -4,7 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 
-_JSON_BEGIN = re.compile(r"\{|(?<![A-Za-z0-9_\])])\[")
+_JSON_BEGIN = re.compile(r"""\{(?=\s*["}])|(?<![A-Za-z0-9_\])])\[(?=\s*["\[\]{\d\-tfnNI])""")
+"""A bracket with a character after it that may follow it in JSON. The decoder would find out as
+well, but an error makes it count the lines of the text up to there."""
 _DECODER = json.JSONDecoder()
 _FAILED_CHARACTERS_PER_CHARACTER = 20
 """Limit of the characters that are read in vain while looking for JSON, per character of text."""

@@ -87,10 +87,19 @@ class PrepareParams(Section):
         return [source for source in self.sources if source.format in LABELLED_FORMATS]
 
     @property
+    def rounds(self) -> dict[str, int]:
+        """Round of each source, by its name."""
+        return {source.name: source.round for source in self.sources}
+
+    @property
     def strata(self) -> list[str]:
-        """Names of the strata: `split.by`, or the task and the slices of all divided sources."""
+        """Names of the strata: `split.by`, or the task and the slices of all divided sources.
+
+        Sources of later rounds do not count, since they would change the splits of the others.
+        """
         if self.split.by:
             return self.split.by
-        divided = [source.slices for source in self.sources if source.split == "auto"]
+        sources = [source for source in self.sources if source.round == min(self.rounds.values())]
+        divided = [source.slices for source in sources if source.split == "auto"]
         first, *others = divided or [[]]
         return ["task", *(name for name in first if all(name in slices for slices in others))]

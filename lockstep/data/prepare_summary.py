@@ -64,6 +64,7 @@ def build_card(
         **({"grades": converted.grades} if converted.grades else {}),
         "labels": labels,
         "unlearnt_labels": data_card.find_untrained_labels(splits, labels),
+        **({"rounds": params.rounds} if any(params.rounds.values()) else {}),
         "licences": {source.name: source.licence for source in params.sources},
         "drift": comparisons,
         "warnings": drift.describe_drift(comparisons),

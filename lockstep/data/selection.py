@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -41,8 +41,12 @@ class Selection:
         numbers = [PRIORITY.index(source_splits[values.source]) for values in table.metadata]
         self.table = table
         self.source_splits: splitting.SplitIds = np.array(numbers, np.int8)[table.metadata_ids]
+        self.known_splits = self.source_splits.copy()
+        """Split of each record of the table that is known before records are divided."""
         self.rows: Indices = np.arange(len(table))
         """Indices of the records that stay; the arrays below have an entry for each of them."""
+        self.all_rows = self.rows
+        """Indices of the records of this round and of those before."""
         self.near_groups: duplicates.GroupIds = np.arange(len(table), dtype=np.int32)
         """Groups of near-duplicates."""
         self.column_groups = self.near_groups
@@ -94,6 +98,20 @@ class Selection:
         has_own_split = self.source_splits[self.rows] != AUTO
         return ~np.isin(self.groups, self.groups[has_own_split])
 
+    def start_round(self, later_sources: Collection[str], earlier: "Selection | None") -> None:
+        """Leave out the sources of later rounds, and keep the splits of the round before.
+
+        A record that the round before removed is for training alone, so that no record of it
+        becomes a test record now.
+        """
+        numbers = [n for n, v in enumerate(self.table.metadata) if v.source in later_sources]
+        self._filter_records(~np.isin(self.table.metadata_ids[self.rows], numbers))
+        if earlier:
+            is_divided = self.source_splits[earlier.all_rows] == AUTO
+            self.known_splits[earlier.all_rows[is_divided]] = TRAIN
+            self.known_splits[earlier.rows] = earlier.splits
+        self.all_rows = self.rows
+
     def resolve_conflicts(self, policy: str) -> None:
         """Apply the policy to records that have the same input and different right answers."""
         causes: dict[int, int] = {}
@@ -112,7 +130,7 @@ class Selection:
 
     def merge_duplicates(self) -> None:
         """Keep one of each set of exact duplicates: the first in the split of highest priority."""
-        order = self.rows[np.argsort(self.source_splits[self.rows], kind="stable")]
+        order = self.rows[np.argsort(self.known_splits[self.rows], kind="stable")]
         pairs = order[duplicates.find_equal_pairs(self.table.keys.contents[order])]
         for first, row in pairs.tolist():
             self._record_removal(row, "duplicate", self._get_origin(first))
@@ -149,7 +167,7 @@ class Selection:
         ]
         self.splits = splitting.assign_splits(
             self.groups,
-            self.source_splits[self.rows],
+            self.known_splits[self.rows],
             self.table.leader_keys[self.rows],
             self.table.positions[self.rows],
             Strata(np.array(stratum_ids, np.int32)[self.table.metadata_ids[self.rows]], [*numbers]),
@@ -220,7 +238,7 @@ class Selection:
     def _merge_groups(self) -> None:
         """Leave one question of each group: the first in the split of highest priority."""
         first: dict[int, int] = {}
-        for index in np.argsort(self.source_splits[self.rows], kind="stable").tolist():
+        for index in np.argsort(self.known_splits[self.rows], kind="stable").tolist():
             first.setdefault(int(self.near_groups[index]), index)
         first_indices = np.array([first[group] for group in self.near_groups.tolist()], np.int64)
         inputs = self.table.keys.inputs[self.rows]
@@ -267,13 +285,26 @@ def select_records(
 ) -> Selection:
     """Assign the records to splits, and remove duplicates, conflicts and leaks.
 
-    `benchmarks` are texts that training must not contain.
+    `benchmarks` are texts that training must not contain. The records of each round are divided
+    after those of the rounds before, which stay in their splits.
     """
-    selection = Selection(table, {source.name: source.split for source in params.sources})
+    source_splits = {source.name: source.split for source in params.sources}
+    earlier: Selection | None = None
+    for number in sorted({*params.rounds.values()}):
+        selection = Selection(table, source_splits)
+        later = [name for name, later_round in params.rounds.items() if later_round > number]
+        selection.start_round(later, earlier)
+        _apply_params(selection, benchmarks, params, seed)
+        earlier = selection
+    return selection
+
+
+def _apply_params(
+    selection: Selection, benchmarks: ProtectedTexts, params: PrepareParams, seed: int
+) -> None:
     selection.resolve_conflicts(params.duplicates.conflicts)  # first, so that every row counts
     selection.merge_duplicates()
     selection.group_near_duplicates(params.duplicates)
     selection.assign_splits(params.split, params.strata)
     selection.remove_contaminated(benchmarks, params.decontaminate.words)
     selection.reduce_training(params.split.train_fraction, seed)
-    return selection

@@ -9,6 +9,8 @@ from lockstep.data.source_formats import (
     COMMON_FIELDS,
     COMPARISON_FIELDS,
     CONLL_SUFFIXES,
+    LABEL_FIELDS,
+    LABEL_FORMATS,
     LABELLED_FORMATS,
     TEXT_FIELDS,
 )
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 def check_settings(source: "Source") -> None:
     """Raise ValueError if a setting belongs to another format, or if one is missing."""
+    _check_label_columns(source)
     known = tuple(dict.fromkeys([*source.fields, *COMMON_FIELDS]))
     _refuse_unknown("columns", source.columns, known, f"no field of {source.format}")
     texts = tuple(name for name in known if name in TEXT_FIELDS)
@@ -49,8 +52,20 @@ def check_settings(source: "Source") -> None:
             "columns: turns needs conversation, the column whose value the turns of a "
             "conversation share, or parent, that of the turn before"
         )
+    if source.turn_separator and source.format not in ("messages", "sharegpt"):
+        raise ValueError("turn_separator: only messages and sharegpt have it")
     if source.functions and source.format != "bfcl":
         raise ValueError("functions: only bfcl has functions of classes")
+
+
+def _check_label_columns(source: "Source") -> None:
+    """Raise ValueError if a source has a column for each label and another one for labels."""
+    if not source.label_columns:
+        return
+    if source.format not in LABEL_FORMATS:
+        raise ValueError(f"label_columns: only {' and '.join(LABEL_FORMATS)} have them")
+    if any(map(source.sets, LABEL_FIELDS)):
+        raise ValueError("label_columns: columns or templates name the labels too; remove these")
 
 
 def _check_comparison(source: "Source") -> None:

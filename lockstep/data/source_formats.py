@@ -60,6 +60,9 @@ BENCHMARK_FORMATS = {"ifeval": "rules", "bfcl": "calls"}
 LABEL_FORMATS = ("classification", "multi_label")
 """Formats whose rows have labels."""
 
+LABEL_FIELDS = ("label", "labels")
+"""Fields of these formats, in place of which a source may name a column for each label."""
+
 LABELLED_FORMATS = (*LABEL_FORMATS, "label_studio")
 """Formats whose answers are labels."""
 

@@ -16,7 +16,14 @@ from lockstep.data.label_studio import export_reading
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.record_table import RecordTable, TableBuilder, concatenate_tables
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.data.rows import column_names, column_values, row_joining, row_selection, turn_joining
+from lockstep.data.rows import (
+    column_hints,
+    column_names,
+    column_values,
+    row_joining,
+    row_selection,
+    turn_joining,
+)
 from lockstep.data.rows.converted_rows import ConvertedRows
 from lockstep.data.rows.row_conversion import RowConverter
 from lockstep.data.source_formats import BENCHMARK_FORMATS
@@ -117,22 +124,18 @@ def _find_mistakes(
     place: str, rows: Sequence[RawRow], source: Source, unknown_columns: str
 ) -> Iterator[str]:
     """Yield a line for missing columns, and one for unknown columns if they are refused."""
-    columns = _collect_columns(rows, source)
+    parsed = [row_selection.parse_row(row, source) or {} for row in rows]
+    columns = column_hints.list_columns(parsed)
     names = [*source.needed_columns]
     if all(isinstance(row, dict) for row in rows):  # a table: all rows have all columns
         names += source.named_columns
     missing = column_names.find_missing_columns(columns, names)
     if missing and columns:
-        yield f"{place}: {column_names.describe_missing_columns(missing, columns, source)}"
+        line = column_names.describe_missing_columns(missing, columns, source, parsed)
+        yield f"{place}: {line}"
     report = SourceReport(source, columns={*columns})
     if unknown_columns == "refuse" and report.unknown_columns:
         yield f"{report.describe_unknown_columns()}; {column_names.REMEDY}"
-
-
-def _collect_columns(rows: Iterable[RawRow], source: Source) -> dict[str, None]:
-    """Return the columns of rows, in order."""
-    parsed = (row_selection.parse_row(row, source) or {} for row in rows)
-    return dict.fromkeys(name for row in parsed for name in row)
 
 
 def _parse_first_rows(root: Path, source: Source) -> Iterator[dict[str, Any] | None]:

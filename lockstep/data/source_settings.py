@@ -34,6 +34,10 @@ class SourceSettings(Section):
     file's name without its suffix, and the control. A `task` column overrides it."""
     split: Literal["auto", "train", "validation", "test"] = "auto"
     """Split of all rows; auto: divided by `prepare.split`."""
+    round: NaturalInt = 0
+    """Round of continual learning in which the rows came in. A later round moves no record of an
+    earlier one to another split, and forgetting is measured on the test records of all rounds
+    before the last."""
     weight: PositiveFloat = 1.0
     """Training weight of each row: 2.0 uses it twice, 0.5 every second time."""
     encoding: str = "utf-8"
@@ -43,6 +47,9 @@ class SourceSettings(Section):
     quote: Literal["", '"', "'", "none"] = ""
     """.csv and .tsv: character around cells that contain the delimiter; none: there is no such
     character; empty: guessed, with a note."""
+    extra_cells: Literal["reject", "join"] = "reject"
+    """.csv and .tsv: a row with cells beyond the last column that has a name: reject it, or join
+    these cells to that column, with the delimiter, since it holds text that nobody quoted."""
     header: bool = True
     """.csv, .tsv and .xlsx: whether the first row names the columns; false: the columns are called
     0, 1, … and the first row is data."""
@@ -95,6 +102,9 @@ class SourceSettings(Section):
     """Name of each label that is stored as a number or code: a mapping such as {0: refund, 1:
     order}, or the list of names in the order of the numbers from 0; empty: labels are names.
     preference: a, b or tie for each value of the column of `winner`."""
+    label_columns: list[str] = Field(default=[])
+    """classification and multi_label: columns of 0 and 1 whose names are the labels of the rows
+    with a 1, instead of a column of labels, e.g. [toxic, insult]; classification needs one 1."""
     control: str = ""
     """label_studio: name of the control whose answers are read; empty: the only one."""
     annotation: Literal["", "labels", "mean", "text", "tags", "utterances"] = ""
@@ -109,6 +119,10 @@ class SourceSettings(Section):
         default={}
     )
     """Additional role names and the roles that they stand for, e.g. {Kunde: user}."""
+    turn_separator: str = ""
+    """messages and sharegpt: what stands between the turns of a conversation in one text, whose
+    turns alternate between user and assistant, e.g. "\n" or __eou__; empty: turns begin with the
+    names of speakers."""
     ignored_fields: list[str] = []
     """Keys of turns, and fields beside a conversation, that are ignored on purpose, e.g. [mood]; an
     unknown key of a turn rejects the row."""

@@ -7,10 +7,12 @@ from pydantic import PrivateAttr, model_validator
 
 from lockstep.data import source_checks
 from lockstep.data.file_reading import Columns, Layout
+from lockstep.data.files.json_rows import ARRAY_COLUMN
 from lockstep.data.rows import field_synonyms, row_filter, row_templates
 from lockstep.data.source_formats import (
     BENCHMARK_FORMATS,
     COMPARISON_FIELDS,
+    LABEL_FIELDS,
     OPTIONAL_FIELDS,
     REQUIRED_FIELDS,
     UNNAMED_COMMON_FIELDS,
@@ -77,6 +79,7 @@ class Source(SourceSettings):
         return Layout(
             delimiter=self.delimiter,
             quote=self.quote,
+            joins_extra_cells=self.extra_cells == "join",
             header=self.header,
             rows=self.rows,
             sheet=self.sheet,
@@ -95,23 +98,29 @@ class Source(SourceSettings):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Fields of the format."""
-        return (*REQUIRED_FIELDS[self.format], *OPTIONAL_FIELDS.get(self.format, ()))
+        """Fields of the format, without those in place of which settings name columns."""
+        fields = (*REQUIRED_FIELDS[self.format], *OPTIONAL_FIELDS.get(self.format, ()))
+        if self.label_columns:
+            return tuple(name for name in fields if name not in LABEL_FIELDS)
+        return fields
 
     @property
     def needed_columns(self) -> Collection[str]:
         """Columns without which no row becomes a record."""
-        fields = [name for name in REQUIRED_FIELDS[self.format] if name not in self.templates]
+        required = REQUIRED_FIELDS[self.format]
+        fields = [name for name in self.fields if name in required and name not in self.templates]
         if self.sets("winner"):
             fields = [*COMPARISON_FIELDS]
         if self.format in ("spans", "turns"):
             fields = [name for name in self.fields if name in self.columns]
-        return self._drop_constants([*map(self.get_column, fields), *self.template_columns])
+        names = [*map(self.get_column, fields), *self.template_columns, *self.label_columns]
+        return self._drop_constants(names)
 
     @property
     def named_columns(self) -> Collection[str]:
         """Columns that the settings name: at least one row must have each of them."""
         names = [*self.columns.values(), *self.slices, *self.template_columns, *self.where_columns]
+        names += self.label_columns
         return self._drop_constants(names)
 
     @property
@@ -126,6 +135,8 @@ class Source(SourceSettings):
             names |= field_synonyms.ROW_FIELDS | field_synonyms.IGNORED_COLUMNS
         if self.format == "turns":
             names |= field_synonyms.TURN_KEYS
+        if ARRAY_COLUMN in self.columns.values():
+            names |= {*field_synonyms.TURN_KEYS, *field_synonyms.REPLY_KEYS}
         if self.format == "preference":
             names |= field_synonyms.PREFERENCE_FIELDS
         return {*names, *(name.split(".")[0] for name in names)}

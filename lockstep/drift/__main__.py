@@ -36,7 +36,11 @@ class Params(Section):
 @click.command(help=__doc__)
 @click.option("--log", type=click.Path(path_type=Path), help="Default: serving.log_folder.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"Page; default: {PAGE} in the log.")
-@click.option("--days", type=float, help="Compare the requests of the last days only.")
+@click.option(
+    "--days",
+    type=click.FloatRange(0, min_open=True),
+    help="Compare the requests of the last days only.",
+)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), help="Folder data.")
 @click.option("--fail", is_flag=True, help="Exit with code 1 on an alarm.")
 def main(log: Path | None, out: Path | None, days: float | None, data: Path, fail: bool) -> None:
@@ -76,7 +80,7 @@ def compare_texts(
     seed: int,
 ) -> DriftResults:
     """Compute the features of all texts and compare them, if there are enough requests."""
-    if len(requests) < settings.minimum_texts:
+    if min(len(training), len(requests)) < settings.minimum_texts:
         return DriftResults(verdict="too few texts", tests=[])
     sample = compared_texts.read_label_sample(data, settings.tasks)
     labels = drift_results.collect_labels(sample, requests, compared_texts.read_labels(data))

@@ -16,6 +16,7 @@ from lockstep import predictions, records
 from lockstep.errors import UserError
 from lockstep.outputs import read_json
 from lockstep.records import Record
+from lockstep.serving.abtest_routing import PRODUCT
 from lockstep.serving.log_files import REQUESTS, read_log
 from lockstep.serving.text_masking import TextMasker
 
@@ -171,7 +172,7 @@ def _read_record(record: Record, masker: TextMasker) -> ComparedText:
 
 
 def _read_request(request: Mapping[str, Any], masker: TextMasker) -> ComparedText:
-    is_tuned = request.get("answered_by") != "base"
+    is_tuned = request.get("answered_by", PRODUCT) == PRODUCT
     return ComparedText(
         text=masker.mask_text(_join_contents(request["messages"], USER_ROLES)),
         system=masker.mask_text(_join_contents(request["messages"], ("system",))),

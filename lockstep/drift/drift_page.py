@@ -17,6 +17,8 @@ from lockstep.reporting.rendering import clip
 TEMPLATE = "drift.html.j2"
 EXAMPLES = 5
 """Number of examples of each test that alarms."""
+MAX_NAME = 160
+"""Maximum number of characters of a category."""
 MAX_SHARES = 12
 """Number of rows of a table of shares; the largest differences are shown."""
 REMARKS = {
@@ -84,7 +86,7 @@ def _list_shares(test: DriftTest) -> list[tuple[str, float, float]]:
     """Return the rows with the largest differences, in the order of the test."""
     largest = sorted(test.shares, key=lambda row: -abs(row[2] - row[1]))[:MAX_SHARES]
     return [
-        (drift_text.shorten_name(name), before, after)
+        (drift_text.shorten_name(name, MAX_NAME), before, after)
         for name, before, after in test.shares
         if (name, before, after) in largest
     ]

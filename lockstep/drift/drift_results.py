@@ -65,7 +65,7 @@ def measure_drift(
     The p-values are corrected by Holm's method, so that without drift at most LEVEL of all
     comparisons alarm, whatever the tests have in common.
     """
-    if len(requests) < params.minimum_texts:
+    if min(len(reference), len(requests)) < params.minimum_texts:
         return DriftResults(verdict="too few texts", tests=[])
     before, after, unseen = drift_tests.compute_new_words(reference.words, requests.words)
 

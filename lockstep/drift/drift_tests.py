@@ -1,10 +1,12 @@
 """Tests of whether requests and training records have the same distribution, and their effects.
 
-Every effect is a lower bound of the total variation distance of the two distributions: the share of
-the requests that would have to be different for both to be the same, from 0 to 1. So one threshold
-fits all of them.
+Every effect estimates a lower bound of the total variation distance of the two distributions: the
+share of the requests that would have to be different for both to be the same, from 0 to 1. So one
+threshold fits all of them. Few requests have large distances without any drift, so the mean without
+drift is subtracted, in squares, as it is from Cramér's V (Bergsma, 2013).
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ RESAMPLES = 9999
 MAX_CATEGORIES = 50
 """Number of categories that are compared one by one; rarer ones are pooled."""
 OTHERS = "others"
+ONE_SIDED_MEAN, TWO_SIDED_MEAN = math.sqrt(math.pi / 8), math.sqrt(math.pi / 2) * math.log(2)
+"""Means of the statistic of Kolmogorov and Smirnov without a difference, for many numbers."""
 _QUANTILES = (0.25, 0.5, 0.75, 0.95)
 
 
@@ -44,6 +48,11 @@ class DriftTest:
     """Score of each request, which is high if it looks like the difference; NaN if not compared."""
 
 
+def subtract_chance(distance: float, mean: float) -> float:
+    """Return an effect from a distance and its mean without drift."""
+    return math.sqrt(max(0.0, distance**2 - mean**2))
+
+
 def compare_numbers(
     name: str,
     reference: NDArray[Any],
@@ -53,15 +62,17 @@ def compare_numbers(
 ) -> DriftTest:
     """Compare numbers by the test of Kolmogorov and Smirnov; ties make it conservative.
 
-    The effect is its statistic, the largest difference of the distribution functions.
+    The effect is from its statistic, the largest difference of the distribution functions.
     """
     side = "less" if alternative == "higher" else "two-sided"  # less: the function, not the number
     result = scipy.stats.ks_2samp(requests, reference, alternative=side, method="asymp")
     is_higher = result.statistic_sign < 0
+    factor = ONE_SIDED_MEAN if alternative == "higher" else TWO_SIDED_MEAN
+    scale = math.sqrt(1 / len(reference) + 1 / len(requests))
     return DriftTest(
         name=name,
         texts=(len(reference), len(requests)),
-        effect=float(result.statistic),
+        effect=subtract_chance(float(result.statistic), factor * scale),
         p=float(result.pvalue),
         shares=_count_ranges(reference, requests, show),
         typicality=np.asarray(requests, float) * (1 if is_higher else -1),
@@ -92,7 +103,7 @@ def compare_categories(
     """Compare shares of categories by a permutation test of Pearson's chi-squared.
 
     Tables with the same margins are drawn at random, so that rare categories need no pooling. The
-    effect is the total variation distance of the shares.
+    effect is from the total variation distance of the shares.
     """
     names, table = _count_categories(reference, requests)
     p = 1.0
@@ -108,11 +119,21 @@ def compare_categories(
     return DriftTest(
         name=name,
         texts=(len(reference), len(requests)),
-        effect=float(np.abs(differences).sum() / 2),
+        effect=subtract_chance(float(np.abs(differences).sum() / 2), _compute_mean_distance(table)),
         p=p,
         shares=sorted(rows, key=lambda row: row[1] - row[2]),
         typicality=np.array([by_name.get(value, by_name.get(OTHERS, 0)) for value in requests]),
     )
+
+
+def _compute_mean_distance(table: NDArray[np.int64]) -> float:
+    """Return the mean total variation distance without a difference, by the normal approximation.
+
+    `table` has the counts of categories of both sides, (2, categories).
+    """
+    shares = table.sum(axis=0) / table.sum()
+    deviations = np.sqrt(shares * (1 - shares) * (1 / table.sum(axis=1)).sum())
+    return float(math.sqrt(2 / math.pi) * deviations.sum() / 2)
 
 
 def _count_categories(

@@ -16,7 +16,7 @@ MEANINGS: dict[Verdict, str] = {
 }
 """Meaning of each verdict."""
 MAX_NAME = 40
-"""Maximum number of characters of a category in the table."""
+"""Maximum number of characters of a category in the table of a terminal."""
 
 
 def format_results(
@@ -42,7 +42,8 @@ def describe_texts(logged: LoggedTexts, training: int, minimum: int) -> str:
         f"{logged.users:,} users; {len(logged.texts):,} different texts, one per user, against "
         f"{training:,} training records."
     )
-    return sentence if len(logged.texts) >= minimum else f"{sentence} Needed: {minimum:,} texts."
+    is_enough = min(len(logged.texts), training) >= minimum
+    return sentence if is_enough else f"{sentence} Needed: {minimum:,} of each."
 
 
 def find_largest_difference(test: DriftTest) -> tuple[str, float, float]:
@@ -57,7 +58,7 @@ def _format_row(test: DriftTest) -> tuple[str, ...]:
         shorten_name(name).replace("|", "\\|"),
         f"{before:.1%}",
         f"{after:.1%}",
-        f"{test.effect:.2f}",
+        f"{test.effect:.3f}",
         format_p(test.p_adjusted),
         "ALARM" if test.is_alarm else "-",
     )
@@ -68,10 +69,10 @@ def format_p(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
-def shorten_name(name: str) -> str:
+def shorten_name(name: str, maximum: int = MAX_NAME) -> str:
     """Return the name of a category on one line, or its beginning."""
     line = " ".join(name.split()) or "(none)"
-    return line if len(line) <= MAX_NAME else f"{line[:MAX_NAME]}…"
+    return line if len(line) <= maximum else f"{line[:maximum]}…"
 
 
 def collect_json(

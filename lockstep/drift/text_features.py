@@ -17,7 +17,7 @@ LANGUAGE_TEXTS = 1000
 SHARED_SCRIPTS = ("latin", "ru", "ar", "hi")
 """Scripts of several languages, as `detect_language` names them."""
 MAX_CHARACTERS = 2000
-"""Number of characters of a text that n-grams are taken from."""
+"""Number of characters of a text that all features but its length are taken from."""
 NGRAMS = (1, 3)
 """Smallest and largest number of characters of an n-gram."""
 _BUCKETS = 2**15
@@ -49,17 +49,17 @@ def compute_features(items: Sequence[ComparedText]) -> TextFeatures:
     """Compute the features of texts in random order."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    texts = [item.text for item in items]
+    texts = [item.text[:MAX_CHARACTERS] for item in items]
     vectorizer = HashingVectorizer(
         analyzer="char", ngram_range=NGRAMS, n_features=_BUCKETS, alternate_sign=False
     )
     return TextFeatures(
-        lengths=np.array([len(text) for text in texts], np.int64),
+        lengths=np.array([len(item.text) for item in items], np.int64),
         systems=np.array([item.system for item in items], np.str_),
         scripts=np.array([detect_language(text) for text in texts], np.str_),
         languages=np.array([find_language(text) for text in texts[:LANGUAGE_TEXTS]], np.str_),
         words=[split_words(text) for text in texts],
-        ngrams=vectorizer.transform([text[:MAX_CHARACTERS] for text in texts]),
+        ngrams=vectorizer.transform(texts),
     )
 
 

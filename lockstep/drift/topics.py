@@ -13,7 +13,7 @@ TEXTS_PER_TOPIC = 20
 """Minimum number of training records per topic, on average."""
 MIN_TEXTS = 3
 """Number of training records that a word needs; rarer ones tell no topic."""
-MAX_SHARE = 0.2
+MAX_SHARE = 0.1
 """Share of the training records beyond which a word is too common to tell a topic."""
 NO_TOPIC = "(no known word)"
 _DIMENSIONS = 50

@@ -67,6 +67,8 @@ def build_source_entry(path: Path, guess: SourceGuess) -> dict[str, Any]:
     }
     if guess.columns:
         entry["columns"] = guess.columns
+    if guess.label_columns:
+        entry["label_columns"] = guess.label_columns
     if guess.encoding not in ("utf-8", "ascii"):
         entry["encoding"] = guess.encoding
     return entry

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lockstep.data.label_studio import export_reading
+from lockstep.data.rows.column_hints import find_flag_columns
 from lockstep.data.rows.column_names import SYNONYMS
 from lockstep.init.chat_columns import match_chat_texts, match_turns
 from lockstep.init.span_columns import match_spans
@@ -163,6 +164,12 @@ def _has_few_values(rows: Sequence[Row], column: str) -> bool:
     return len(values) <= min(MAX_LABELS, max(2, len(rows) // 2))
 
 
+def _match_flags(rows: Sequence[Row]) -> dict[str, str] | None:
+    """Return the column of a text beside columns of 0 and 1, which `find_flag_columns` names."""
+    columns = _find_columns(rows, text=_is_text)
+    return columns if columns and find_flag_columns(rows, columns.values()) else None
+
+
 def _match_alpaca(rows: Sequence[Row]) -> dict[str, str] | None:
     columns = _find_columns(rows, instruction=_is_text, output=_is_text)
     context = _find_column(rows, "input", _is_text)
@@ -186,6 +193,7 @@ FORMATS: tuple[tuple[str, Callable[[Sequence[Row]], dict[str, str] | None]], ...
         lambda rows: _find_columns(rows, prompt=_is_text_or_turns, completion=_is_text_or_turns),
     ),
     ("messages", match_chat_texts),
+    ("multi_label", _match_flags),
     ("text", lambda rows: _find_columns(rows, plain_text=_is_text)),
 )
 """Format and function that returns its columns, or None if it does not fit; the first fit counts.

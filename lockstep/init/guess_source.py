@@ -11,6 +11,7 @@ from typing import Any
 from lockstep.data import file_reading, language
 from lockstep.data.file_reading import Columns, Notes
 from lockstep.data.rows import column_values
+from lockstep.data.rows.column_hints import find_flag_columns
 from lockstep.errors import UserError
 from lockstep.init.format_rules import FORMATS, Row, add_nested_columns, parse_row
 
@@ -34,6 +35,8 @@ class SourceGuess:
     format: str
     columns: dict[str, str]
     """Field of the format -> column of the file, where the names differ."""
+    label_columns: list[str]
+    """Columns of 0 and 1 whose names are the labels."""
     encoding: str
     rows: int
     """Number of inspected rows."""
@@ -137,9 +140,11 @@ def _describe(
     labels = (
         Counter(str(column_values.find_value(row, label)) for row in rows) if label else Counter()
     )
+    has_flags = format == "multi_label" and "labels" not in columns
     return SourceGuess(
         format=format,
         columns=_select_renamed(columns),
+        label_columns=find_flag_columns(rows, columns.values()) if has_flags else [],
         encoding=encoding,
         rows=len(rows),
         fields=fields,

@@ -136,12 +136,13 @@ class Answerer:
         if model.head is not None:
             raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
         record = exchange.record
-        record.messages = parsed.read_messages()
+        record.messages, record.tools = parsed.read_messages(), parsed.read_tools()
         generation = await self._build_generation(parsed, model)
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
         await self._wait_for_slot(model, exchange)
-        answer = AnswerText(model.tokenizer, parsed.stops, parsed.read_functions())
+        functions = {tool["function"]["name"] for tool in record.tools}
+        answer = AnswerText(model.tokenizer, parsed.stops, functions)
         texts = generate_text(model.engine, generation, answer)
         exchange.stack.push_async_callback(texts.aclose)
         is_chat = isinstance(parsed, ChatRequest)

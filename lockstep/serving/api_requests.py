@@ -117,10 +117,6 @@ class ChatRequest(GenerationRequest):
                 400, str(error), f"tools: training refuses them: {error}", "tools"
             ) from None
 
-    def read_functions(self) -> set[str]:
-        """Return the names of the functions that the model may call."""
-        return {tool["function"]["name"] for tool in self.read_tools()}
-
     def encode(self, tokenizer: ChatTokenizer) -> list[int]:
         """Return the ids of the prompt."""
         return encode_messages(self.read_messages(), tokenizer, self.read_tools())
@@ -135,9 +131,9 @@ class CompletionRequest(GenerationRequest):
         """Return the text as one message, for logs."""
         return [{"role": "text", "content": self.prompt}]
 
-    def read_functions(self) -> set[str]:
+    def read_tools(self) -> list[dict[str, Any]]:
         """Return no function: a text calls none."""
-        return set()
+        return []
 
     def encode(self, tokenizer: ChatTokenizer) -> list[int]:
         """Return the ids of a text that the model continues, as it learns plain text."""

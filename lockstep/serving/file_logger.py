@@ -83,6 +83,7 @@ class FileLogger:
         }
         if sampled and record.status != 400:  # an invalid prompt may be as large as a body
             values["messages"] = self._masker.mask_values(record.messages)
+            values["tools"] = self._masker.mask_values(record.tools)
             values["answer"] = self._masker.mask_text(record.answer)
         return {name: value for name, value in values.items() if value not in ("", None, [])}
 

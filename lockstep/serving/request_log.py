@@ -10,7 +10,7 @@ from lockstep.metrics.refusals import is_refusal
 
 log = logging.getLogger("lockstep.serving")
 
-TEXTS = ("messages", "answer", "user")
+TEXTS = ("messages", "tools", "answer", "user")
 """Fields of a record that hold what people wrote, or who they are."""
 
 
@@ -48,6 +48,8 @@ class RequestRecord:
     finish_reason: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """Messages of the prompt; for a completion, one of the role `text`."""
+    tools: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """Functions that the request offers."""
     answer: str = field(default="", repr=False)
 
     @property

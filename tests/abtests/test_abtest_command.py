@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lockstep.abtests import abtest_results, outcome_table
+from lockstep.abtests import abtest_results, abtest_text, outcome_table
 from lockstep.abtests.__main__ import main
 from lockstep.abtests.abtest_results import Results
 from lockstep.abtests.outcome_table import OutcomeTable
@@ -79,6 +79,29 @@ def compute(folder: Path, gain: float, slower: float = 0.0, share: float = 0.5) 
     log = write_log(folder / "log", requests, [*simulate_outcomes(requests, gain)])
     plan = make_plan(folder)
     return abtest_results.compute_results(outcome_table.read_table(log, plan, END), plan)
+
+
+def read_table_of_decision(folder: Path) -> OutcomeTable:
+    """Return a table in which variant b is better."""
+    requests = [*simulate_requests(2000)]
+    log = write_log(folder / "log", requests, [*simulate_outcomes(requests, 0.12)])
+    return outcome_table.read_table(log, make_plan(folder), END)
+
+
+def test_secondary_outcomes_and_guardrails_are_corrected_for_their_number(tmp_path: Path) -> None:
+    table = read_table_of_decision(tmp_path)
+    extra = "  - {outcome: converted, baseline: 0.3, minimum_effect: 0.1}\nguardrails"
+    plan = make_plan(tmp_path, PLAN.replace("guardrails", extra))
+    results = abtest_results.compute_results(table, plan)
+    revenue = tuple(table.collect_outcome(plan.secondary[0], variant) for variant in ("a", "b"))
+    latency = tuple(table.collect_measure("latency", variant) for variant in ("a", "b"))
+    corrected = abtest_results.compare("revenue", revenue, 2, 0.8, level=0.025)
+    assert results.outcomes[1].interval == corrected.interval
+    assert results.outcomes[1].p == pytest.approx(min(1, 2 * corrected.p))
+    corrected = abtest_results.compare("latency", latency, 0.3, 0.8, level=0.025)
+    assert results.guardrails[0][1].interval == corrected.interval
+    plain = abtest_results.compare("latency", latency, 0.3, 0.8).interval
+    assert plain and corrected.interval and plain.high < corrected.interval.high
 
 
 @pytest.mark.parametrize(
@@ -210,6 +233,47 @@ def test_a_log_without_a_test_is_named(tmp_path: Path) -> None:
         read(tmp_path, [make_request("x", 1, abtest="spring")], [])
     with pytest.raises(UserError, match=r"outcomes.jsonl: the value of a line is no number"):
         read(tmp_path, [make_request("x", 1)], [make_report("x", 1, "resolved", None)])  # type: ignore[arg-type]
+
+
+def test_a_difference_in_who_reports_is_noted(tmp_path: Path) -> None:
+    """Of variant b, only users whose case was resolved report: the mean of b is too high."""
+    requests = [*simulate_requests(1000)]
+    variants = {request["request_id"]: request["variant"] for request in requests}
+    outcomes = [
+        line
+        for line in simulate_outcomes(requests, 0.0)
+        if line["outcome"] == "resolved" and (line["value"] or variants[line["request_id"]] == "a")
+    ]
+    table, plan = read(tmp_path, requests, outcomes, END / DAY), make_plan(tmp_path)
+    text = abtest_text.format_results(abtest_results.compute_results(table, plan), table, plan)
+    assert "note: the variants differ in the share of users with resolved" in text
+    requests = requests[: len(requests) // 2]  # complete reports
+    table = read(tmp_path, requests, [*simulate_outcomes(requests, 0.0)], END / DAY)
+    text = abtest_text.format_results(abtest_results.compute_results(table, plan), table, plan)
+    assert "differ in the share" not in text
+
+
+def compare_shares(users: int, in_b: float) -> abtest_results.Comparison:
+    """Compare variants in which no request of a failed, and all or none of b."""
+    values = [0.0] * users, [in_b] * users
+    return abtest_results.compare("failed", values, effect=0.05, power=0.8)
+
+
+def test_a_measure_without_a_failure_has_an_interval_that_shrinks() -> None:
+    """The rule of three: without an event in n users, a share up to 3 / n is possible."""
+    few, many = compare_shares(150, 0.0).interval, compare_shares(3000, 0.0).interval
+    assert few and many
+    assert few.high > 3 / 150 and 3 / 3000 < many.high < 0.01
+    different = compare_shares(150, 1.0)
+    assert different.p < 0.001 and different.difference == 1
+    assert abtest_results.compare("latency", ([1.0] * 150, [1.0] * 150), 1.0, 0.8).interval is None
+
+
+def test_guardrails_decide_whether_a_better_variant_is_accepted(tmp_path: Path) -> None:
+    table = read_table_of_decision(tmp_path)
+    plan = make_plan(tmp_path, PLAN.replace("0.05", "0.0001"))
+    results = abtest_results.compute_results(table, plan)
+    assert results.decision == "b is better, guardrails open"
 
 
 def run_command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -102,6 +102,26 @@ FILES: dict[str, list[dict[str, Any]]] = {
             ("u", "a", "prompter", "Why?", None),
         )
     ],
+    "beavertails.jsonl": [{"response": "Rain?", "category": {"violence": False, "theft": True}}],
+    "oasst.trees.jsonl": [
+        {
+            "message_tree_id": "q",
+            "prompt": {
+                "role": "prompter",
+                "text": "Rain?",
+                "replies": [
+                    {"role": "assistant", "text": "No.", "rank": 1, "replies": []},
+                    {
+                        "role": "assistant",
+                        "text": "Yes.",
+                        "rank": 0,
+                        "replies": [{"role": "prompter", "text": "Why?", "replies": []}],
+                    },
+                ],
+            },
+        }
+    ],
+    "threads.jsonl": [{"text": "Rain?", "children": [{"text": "Yes.", "children": []}]}],
     "guanaco.jsonl": [{"text": "### Human: Rain?### Assistant: Yes."}],
     "chatml.jsonl": [
         {
@@ -141,6 +161,21 @@ en,5,Surgery,May I run?,Not yet.
 en,3,Surgery,May I swim?,No.
 fr,5,Surgery,Quand ?,Demain.
 """
+TABLES = {
+    "support.csv": SUPPORT,
+    "triage.csv": TRIAGE,
+    "ner.txt": "-DOCSTART-\tO\n\nAda\tB-PER\nran\tO\n",
+    "comments.csv": "comment_text,rude,threat,insult\nGo!,1,0,1\nHi!,0,0,0\n",
+    "dailydialog.tsv": "Rain , Jim ? __eou__ Yes , Bo . __eou__\n" * 2,
+}
+PERSONA = {
+    "train": [
+        {
+            "personality": ["I like rain."],
+            "utterances": [{"candidates": ["No.", "Yes."], "history": ["Rain?"]}],
+        }
+    ]
+}
 EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "triage.csv": ([["Department: Surgery\nMay I run?", "Not yet."]], {"where": 2}),
     "intents.jsonl": ([["Money back!", "refund"], ["Where is it?", "delivery"]], {}),
@@ -160,6 +195,12 @@ EXPECTED: dict[str, tuple[list[list[str]], dict[str, int]]] = {
     "oasst.jsonl": ([["Rain?", "Yes."]], {}),
     "soda.jsonl": ([["Rain?", "Yes."]], {}),
     "moss.jsonl": ([["Rain?", "Yes."]], {}),
+    "comments.csv": ([["Go!", '["insult","rude"]'], ["Hi!", "[]"]], {}),
+    "beavertails.jsonl": ([["Rain?", '["theft"]']], {}),
+    "persona.json": ([["I like rain.", "Rain?", "Yes."]], {}),
+    "dailydialog.tsv": ([["Rain , Jim ?", "Yes , Bo ."]] * 2, {}),
+    "oasst.trees.jsonl": ([["Rain?", "Yes."]], {}),
+    "threads.jsonl": ([["Rain?", "Yes."]], {}),
     "firefly.jsonl": ([["Rain?", "Yes."]], {}),
     "guanaco.jsonl": ([["Rain?", "Yes."]], {}),
     "chatml.jsonl": ([["Rain?", "Yes."]], {}),
@@ -191,10 +232,10 @@ def test_every_file_is_read_by_a_fragment() -> None:
 
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=lambda f: f["sources"][0]["path"])
 def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> None:
-    (tmp_path / "triage.csv").write_text(TRIAGE)
-    (tmp_path / "support.csv").write_text(SUPPORT)
-    (tmp_path / "ner.txt").write_text("-DOCSTART-\tO\n\nAda\tB-PER\nran\tO\n")
+    for name, text in TABLES.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "lccc.json").write_text(json.dumps(LCCC))
+    (tmp_path / "persona.json").write_text(json.dumps(PERSONA))
     for name, rows in FILES.items():
         (tmp_path / name).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     params = make_params(
@@ -207,7 +248,7 @@ def test_a_fragment_reads_its_file(tmp_path: Path, fragment: dict[str, Any]) -> 
         found = [
             [message["content"] for message in record.messages]
             for record in records
-            if record.source == report.source.path
+            if record.source == report.source.name
         ]
         assert report.left_out == left_out
         assert report.unknown_columns == []

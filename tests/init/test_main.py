@@ -53,6 +53,16 @@ def test_a_file_becomes_the_only_source(workspace: Path):
     assert text.count("#") > 40, "the other comments stay"
 
 
+def test_columns_of_0_and_1_are_labels(workspace: Path):
+    (workspace / "a.csv").write_text("id,Tweet,joy,fear\n" + "x7,Good,1,0\nx8,Grr,0,1\n" * 5)
+    assert run_init(workspace, "a.csv").returncode == 0
+    values = YAML(typ="safe", pure=True).load((workspace / "params.yaml").read_text())
+    (source,) = values["prepare"]["sources"]
+    assert source["format"] == "multi_label" and source["columns"] == {"text": "Tweet"}
+    assert source["label_columns"] == ["joy", "fear"]
+    assert values["train"]["objective"] == "classification"
+
+
 def test_preferences_set_the_objective(workspace: Path):
     (workspace / "data/raw/pairs.jsonl").write_text(
         '{"prompt": "a", "chosen": "b", "rejected": "c"}\n' * 3

@@ -2,6 +2,9 @@
 
 import asyncio
 import random
+import re
+import shutil
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from lockstep.abtests import abtest_results, outcome_table
 from lockstep.abtests.outcome_table import SECONDS_PER_DAY
@@ -21,12 +25,13 @@ from lockstep.serving.abtest_plan import AbTestPlan
 from lockstep.serving.abtest_routing import AbTestRouter, Route, assign_variant, keep_model
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.gateway import create_app
-from lockstep.serving.log_files import REQUESTS, read_log
+from lockstep.serving.log_files import OUTCOMES, REQUESTS, read_log
 from lockstep.serving.model_forms import ModelForm
 from lockstep.serving.request_limits import Slots
 from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
+from tests.conftest import REPOSITORY
 from tests.serving.conftest import ScriptedEngine, read_events, run_server
 
 USERS, SHARE = 260, 0.45
@@ -188,29 +193,40 @@ def test_no_response_names_the_variant(starter_tokenizer: ChatTokenizer, tmp_pat
     asyncio.run(compare())
 
 
-def test_make_serve_divides_the_users_between_two_folders(
-    served_folder: Path, starter_gguf: Path, tmp_path: Path
+def list_blocks(language: str) -> list[str]:
+    """Return the code blocks of docs/abtests.md in a language."""
+    page = (REPOSITORY / "docs/abtests.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def test_make_serve_divides_the_users_as_documented(
+    served_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan, log = tmp_path / "plan.yaml", tmp_path / "log"
-    plan.write_text(
-        "name: winter\nwindow_days: 1\nprimary: {outcome: resolved, baseline: 0.5, "
-        "minimum_effect: 0.1}\n"
-    )
-    changes = {
-        "serving.models": ["tuned"],
-        "serving.folders": {"next": str(starter_gguf)},
-        "serving.abtest": TEST | {"plan": str(plan)},
-        "serving.log_folder": str(log),
-    }
-    with run_server(served_folder, changes) as server:
+    """The commands and settings of docs/abtests.md: the last release against the tuned model."""
+    _, copy, _ = list_blocks("sh")
+    subprocess.run(["sh", "-ec", copy], cwd=served_folder, check=True)
+    (settings,) = list_blocks("yaml")
+    (served_folder / "docs").mkdir()
+    shutil.copy(REPOSITORY / "docs/abtest.yaml", served_folder / "docs")
+    changes = YAML(typ="safe", pure=True).load(settings)["serving"]
+    with run_server(
+        served_folder, {f"serving.{key}": value for key, value in changes.items()}
+    ) as server:
         for number in range(6):
             body = {"model": "tuned", "prompt": "a", "max_tokens": 1, "user": f"user{number}"}
             reply = httpx2.post(f"{server.url}/v1/completions", json=body)
             assert reply.json()["model"] == "tuned", reply.text
-    assert [line["answered_by"] for line in read_log(log, REQUESTS)] == [
-        "next" if assign_variant(f"user{number}", "winter", 0.5) == "b" else "tuned"
+        (python,) = list_blocks("python")
+        exec(python.replace("http://127.0.0.1:8000", server.url), {})  # noqa: S102 - our documentation
+    assert capsys.readouterr().out.strip()
+    log = served_folder / "build/log"
+    *requests, documented = read_log(log, REQUESTS)
+    assert [line["answered_by"] for line in requests] == [
+        "tuned" if assign_variant(f"user{number}", "example", 0.5) == "b" else "last"
         for number in range(6)
     ]
+    (outcome,) = read_log(log, OUTCOMES)
+    assert (outcome["user"], outcome["value"]) == (documented["user"], 1.0)
 
 
 def test_a_faulty_plan_stops_make_serve_before_a_model_loads(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_a_call_is_returned_in_the_form_of_the_client(build: Any, tokenizer: Cha
     assert call.type == "function"
     assert (call.function.name, json.loads(call.function.arguments)) == ("track", {"order": "价1"})
     assert gateway.engine.seen[0].prompt == tokenizer.encode_prompt([QUESTION], TOOLS)
+    assert gateway.records[0].tools == TOOLS
     assert gateway.records[0].answer == f"I look.\n{CALL}"
 
 

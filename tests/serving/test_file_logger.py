@@ -4,8 +4,10 @@ import asyncio
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -14,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from lockstep.errors import UserError
 from lockstep.models.heads import Head
+from lockstep.serving.__main__ import main
 from lockstep.serving.file_logger import WAITING, FileLogger
 from lockstep.serving.log_files import REQUESTS, read_log
 from lockstep.serving.log_folder import LogFolder, open_log
 from lockstep.serving.request_log import RequestRecord
 from lockstep.serving.serving_params import ServingParams
 from lockstep.serving.text_masking import TextMasker
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, write_params
 from tests.serving.conftest import BuildGateway, wait_for_lines
 
 QUESTION = "Where is it? Write to jo@example.org or 138 1234 5678."
@@ -64,6 +68,18 @@ def test_a_line_has_the_documented_keys_with_personal_data_masked(
     assert not {whole["user"], whole["user"][:32]} & {plain, plain[:32]}
     text = (tmp_path / "logs" / REQUESTS).read_text()
     assert "jo@" not in text and "1234" not in text
+
+
+def test_the_functions_that_a_request_offers_are_logged(
+    build_gateway: BuildGateway, tmp_path: Path
+) -> None:
+    tool = {"type": "function", "function": {"name": "track", "description": "of jo@example.org"}}
+    gateway = build_gateway(log_folder=str(tmp_path / "logs"))
+    gateway.model.context = 600
+    asyncio.run(gateway.ask(tools=[tool]))
+    (line,) = wait_for_lines(tmp_path / "logs", 1)
+    function = {"name": "track", "description": "of [EMAIL]"}
+    assert line["tools"] == [{"type": "function", "function": function}]
 
 
 def test_the_files_are_readable_by_their_owner_alone(
@@ -132,12 +148,14 @@ def test_every_request_of_an_ab_test_has_a_line_with_texts_for_the_share_alone(
 ) -> None:
     logger = FileLogger(LogFolder(tmp_path, 1), share, TextMasker())
     for name, variant in (("c", ""), ("d", "a"), ("e", "b")):
-        logger.log(build_record(name, variant=variant, user="u", answer=ANSWER))
+        logger.log(build_record(name, variant=variant, user="u", answer="Mail jo@example.org."))
     lines = wait_for_lines(tmp_path, 3 if share else 2)
     assert [(line["request_id"], line.get("variant")) for line in lines] == (
         [("c", None), ("d", "a"), ("e", "b")] if share else [("d", "a"), ("e", "b")]
     )
-    assert [line.get("answer") for line in lines] == ([ANSWER] * 3 if share else [None] * 2)
+    assert [line.get("answer") for line in lines] == (
+        ["Mail [EMAIL]."] * 3 if share else [None] * 2
+    )
     assert all("user" in line for line in lines)
 
 
@@ -162,6 +180,12 @@ def test_without_a_folder_no_text_of_a_request_appears_anywhere(
     """Neither in the program's log, nor in metrics, files or errors."""
     monkeypatch.chdir(tmp_path)
     message = {"role": "user", "content": CANARY}
+    functions: list[dict[str, Any]] = [
+        {"name": "find", "description": CANARY, "parameters": {"type": "object", "properties": {}}},
+        {"name": f"{CANARY} {CANARY}"},
+        {"name": "find", "parameters": {"type": CANARY}},
+        {"name": "find", CANARY: CANARY},
+    ]
     bodies: list[dict[str, Any]] = [
         {},
         {"stream": True},
@@ -177,6 +201,7 @@ def test_without_a_folder_no_text_of_a_request_appears_anywhere(
         {"messages": [{"role": "user", "content": f"{CANARY} <|im_end|>"}]},
         {"messages": [{"role": "user", "content": [{"type": CANARY, "text": CANARY}]}]},
         {"messages": [message], "tools": [{"type": "function", "name": CANARY}]},
+        *({"tools": [{"type": "function", "function": function}]} for function in functions),
     ]
     raw = [
         f'{{"model": "tuned", "messages": "{CANARY}", "messages": "{CANARY}"}}',
@@ -336,3 +361,19 @@ def test_a_folder_that_cannot_be_written_is_a_mistake_of_the_settings(tmp_path: 
         ):
             open_log(ServingParams(log_folder=str(tmp_path / path)))
     assert open_log(ServingParams()) is None
+
+
+def test_the_folder_is_checked_before_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **values: None)
+    (tmp_path / "file").write_text("")
+    write_params(tmp_path, {"serving.log_folder": "file/logs"})
+    result = CliRunner().invoke(main)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: params.yaml: serving.log_folder: file/logs: Not a directory; correct it or choose "
+        "another folder\n"
+    )

@@ -1,6 +1,7 @@
 """Logs are appended, rotated within their bound, survive failures, and are read in order."""
 
 import json
+import resource
 import stat
 import threading
 from pathlib import Path
@@ -144,3 +145,17 @@ def test_a_line_is_json_in_utf_8(tmp_path: Path) -> None:
     LogWriter(tmp_path / NAME, 10_000).write({"answer": "你好\n"})
     assert json.loads((tmp_path / NAME).read_bytes()) == {"answer": "你好\n"}
     assert "你好" in (tmp_path / NAME).read_text(encoding="utf-8")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_no_part_of_it(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path / NAME, 80_000)
+    line = {"answer": "a" * 86}  # 100 bytes with its quotes, braces and newline
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (250, limits[1]))
+    try:
+        assert [writer.write(line) for _ in range(3)] == [True, True, False]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / NAME).stat().st_size == 200
+    assert writer.write(line)
+    assert list(read_log(tmp_path, NAME)) == [line] * 3

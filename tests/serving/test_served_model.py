@@ -21,6 +21,7 @@ from lockstep.inference.llama_cpp import LlamaCpp
 from lockstep.inference.llama_cpp_generation import LlamaCppGenerator
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.gguf_folder import GGUF_FILE
+from lockstep.serving.log_files import read_log
 from tests.serving.conftest import RunningServer, join_deltas, read_events, run_server
 
 QUESTIONS = [
@@ -264,7 +265,9 @@ def base_server(served_folder: Path) -> Iterator[RunningServer]:
         yield server
 
 
-def test_signals_let_running_answers_end_and_refuse_new_ones(base_server: RunningServer) -> None:
+def test_signals_let_running_answers_end_and_refuse_new_ones(
+    base_server: RunningServer, served_folder: Path
+) -> None:
     (engine,) = base_server.find_engines()
     url = base_server.url
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
@@ -278,6 +281,8 @@ def test_signals_let_running_answers_end_and_refuse_new_ones(base_server: Runnin
         os.kill(engine, signal.SIGCONT)
         assert list(chunks)[-1].choices[0].finish_reason == "length"
     assert base_server.process.wait(10) == 128 + signal.SIGTERM
+    *_, logged = read_log(served_folder / "logs", "requests.jsonl")
+    assert logged["finish_reason"] == "length"
     assert not Path(f"/proc/{engine}").exists()
 
 

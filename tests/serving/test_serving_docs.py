@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving.conftest import RunningServer, read_events
+from tests.serving.conftest import RunningServer, read_events, wait_for_lines
 
 PAGE = (REPOSITORY / "docs/serving.md").read_text(encoding="utf-8")
-SERVE, PYTHON, CURL, KEY = (
-    match[1] for match in re.finditer(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-)
+SNIPPETS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SERVE, PYTHON, CURL, KEY = SNIPPETS[:4]
+FEEDBACK = next(snippet for snippet in SNIPPETS if "/feedback" in snippet)
 ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -34,6 +34,24 @@ def test_the_client_of_openai_prints_an_answer(server: RunningServer) -> None:
     with contextlib.redirect_stdout(output):
         exec(PYTHON.replace(ADDRESS, server.url), {})  # noqa: S102 - our documentation
     assert output.getvalue().strip()
+
+
+def test_feedback_and_an_outcome_are_stored_with_the_keys_that_the_page_names(
+    server: RunningServer, served_folder: Path
+) -> None:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(FEEDBACK.replace(ADDRESS, server.url), {})  # noqa: S102 - our documentation
+    assert "'texts_logged': True" in output.getvalue()
+    lines = {
+        name: wait_for_lines(served_folder / "logs", 1, name)[-1]
+        for name in ("requests.jsonl", "feedback.jsonl", "outcomes.jsonl")
+    }
+    assert lines["feedback.jsonl"]["correction"] == "It arrives on Monday."
+    assert lines["outcomes.jsonl"]["value"] == 1.0
+    for name, line in lines.items():
+        row = next(text for text in PAGE.splitlines() if text.startswith(f"| `{name}` |"))
+        assert line.keys() <= set(re.findall(r"`(\w+)`", row))
 
 
 def test_curl_prints_a_stream(server: RunningServer) -> None:

@@ -95,6 +95,8 @@ def read_delimited(file: DataFile) -> PlacedRows:
         if isinstance(row, dict) and numbers and dialect.delimiter == ";":
             _replace_decimal_commas(row, numbers, counts)
         yield place, row
+    if header.joined:
+        file.note(f"rows whose extra cells are joined to {header.names[-1]}: {header.joined}")
     _note_counts(file, counts, lines)
 
 
@@ -136,14 +138,15 @@ def _read_header(lines: _Lines, dialect: _Dialect, file: DataFile) -> Header:
         raise UserError(f"{file.path}:1: header is not CSV: {error}; repair it") from None
     if not cells:
         raise UserError(f"{file.path}: no header; remove it from prepare.sources or fill it")
+    extra = dialect.delimiter if file.layout.joins_extra_cells else ""
     if not file.layout.header:
-        return Header.number_columns(cells, file.path, file.columns)
+        return Header.number_columns(cells, file.path, file.columns, extra)
     if shown := show_invalid_bytes("".join(cells)):
         raise UserError(
             f"{file.path}: the header has bytes that cannot be decoded as {file.encoding} "
             f"({shown}); repair it or correct encoding in prepare.sources"
         )
-    return Header(cells, file.path, file.columns)
+    return Header(cells, file.path, file.columns, extra)
 
 
 def _skip_titles(lines: _Lines, dialect: _Dialect, file: DataFile) -> None:

@@ -86,9 +86,14 @@ def _name_member(document: JsonText, member: Member) -> dict[str, str]:
 
 
 def _read_values(document: JsonText, members: Sequence[Member], file: DataFile) -> dict[str, Any]:
-    """Return the texts and numbers of an object that the source uses."""
-    return {
+    """Return the texts, lists of texts and numbers of an object that the source uses."""
+    values = {
         member.name: parse_value(document.text[member.start : member.end])
         for member in members
-        if member.name in file.columns.used and document.text[member.start] not in "[{"
+        if member.name in file.columns.used and document.text[member.start] != "{"
     }
+    return {name: value for name, value in values.items() if not _has_other_items(value)}
+
+
+def _has_other_items(value: Any) -> bool:
+    return isinstance(value, list) and not all(isinstance(item, str) for item in value)

@@ -10,8 +10,8 @@ from lockstep.data.files.table_cells import check_columns, has_column
 from lockstep.data.rejected_rows import InvalidRowError
 
 NAME_COLUMN, SPLIT_COLUMN, ARRAY_COLUMN = "id", "split", "row"
-"""Columns for the name of an object's row, for the name of an array of rows, and for a row that is
-an array as a whole. They exist only if the source uses them and the rows do not have them."""
+"""Columns for the name of an object's row, for the name of an array of rows, and for the whole row:
+an array, or a tree of turns. They exist only if the source uses them and the rows lack them."""
 
 
 def make_row(text: str, above: Mapping[str, Any]) -> RawRow:

@@ -52,6 +52,8 @@ class Layout:
     """Character between the cells of a .csv or .tsv file."""
     quote: str = ""
     """Character around cells that contain the delimiter; `none`: there is no such character."""
+    joins_extra_cells: bool = False
+    """Whether cells beyond the last column of a .csv or .tsv file belong to that column."""
     header: bool = True
     """Whether the first row of a table names its columns, which are called 0, 1, … otherwise."""
     rows: str = ""

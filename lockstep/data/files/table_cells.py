@@ -21,26 +21,55 @@ MAX_TITLE_ROWS = 5
 class Header:
     """The names of a table's columns, without those that are blank at the end."""
 
-    def __init__(self, cells: Sequence[str], path: Path, columns: Columns) -> None:
-        """Read a header; raise UserError if a column that is used occurs twice."""
+    def __init__(
+        self, cells: Sequence[str], path: Path, columns: Columns, extra_delimiter: str = ""
+    ) -> None:
+        """Read a header; raise UserError if a column that is used occurs twice.
+
+        Cells beyond the last column belong to it, with `extra_delimiter` between them; if that is
+        empty, they are errors.
+        """
         self.cells: list[str] | None = list(cells)
-        self.names = _name_columns(cells, columns)
+        self.extra_delimiter = extra_delimiter
+        self.names = _name_columns(cells, columns, has_extra=bool(extra_delimiter))
+        self.has_blank_end = len(cells) > len(self.names)
+        self.joined = 0
+        """Number of rows with such cells."""
         check_columns(self.names, path, columns)
 
     @classmethod
-    def number_columns(cls, cells: Sequence[str], path: Path, columns: Columns) -> "Header":
+    def number_columns(
+        cls, cells: Sequence[str], path: Path, columns: Columns, extra_delimiter: str = ""
+    ) -> "Header":
         """Return the names 0, 1, … for a table without a header that begins with these cells."""
-        header = cls(list(map(str, range(len(cells)))), path, columns)
+        header = cls(list(map(str, range(len(cells)))), path, columns, extra_delimiter)
         header.cells = None  # no row is a repeated header
         return header
 
     def make_row(self, cells: list[str]) -> dict[str, str] | InvalidRowError:
-        """Return the row of some cells; cells without a column must be empty."""
+        """Return the row of some cells; cells without a column must be empty, unless they join."""
         width = len(self.names)
+        if len(cells) > width and self.extra_delimiter:
+            cells = self._join_extra(cells)
         if len(cells) < width or (len(cells) > width and any(cells[width:])):
             detail = f"{len(cells)} cells, but {width} columns; quote cells with a delimiter inside"
+            if len(cells) > width:
+                detail += f", or set extra_cells: join if they belong to {self.names[-1]}"
             return InvalidRowError("wrong_number_of_cells", " | ".join(cells), detail=detail)
         return dict(zip(self.names, cells, strict=False))
+
+    def _join_extra(self, cells: list[str]) -> list[str]:
+        """Return cells of which the last one has the text of all beyond it.
+
+        Empty cells at the end say nothing if the header ends with them too.
+        """
+        width = len(self.names)
+        end = len(cells)
+        while end > width and not cells[end - 1] and self.has_blank_end:
+            end -= 1
+        if end > width:
+            self.joined += 1
+        return [*cells[: width - 1], self.extra_delimiter.join(cells[width - 1 : end])]
 
 
 def find_header(rows: Sequence[list[str]], file: DataFile) -> int:
@@ -77,11 +106,19 @@ def replace_decimal_comma(value: str) -> str:
     return value.replace(",", ".") if _DECIMAL_COMMA.fullmatch(value) else value
 
 
-def _name_columns(cells: Sequence[str], columns: Columns) -> list[str]:
-    """Return the clean names; a nameless column is called as pandas does."""
-    width = max((i for i, cell in enumerate(cells, 1) if cell.strip()), default=0)
-    names = [cell if cell in columns.used else _clean_name(cell) for cell in cells[:width]]
-    return [name or f"Unnamed: {index}" for index, name in enumerate(names)]
+def _name_columns(cells: Sequence[str], columns: Columns, has_extra: bool) -> list[str]:
+    """Return the clean names; a nameless column is called as pandas does.
+
+    Nameless columns at the end are left out. `has_extra` says that those which pandas has named are
+    nameless too.
+    """
+    names = [cell if cell in columns.used else _clean_name(cell) for cell in cells]
+    called = [f"Unnamed: {index}" for index in range(len(names))]
+    while names and (not names[-1] or (has_extra and names[-1] == called[len(names) - 1])):
+        if names[-1] in columns.used:
+            break
+        names.pop()
+    return [name or called[index] for index, name in enumerate(names)]
 
 
 def _clean_name(cell: str) -> str:

@@ -1,11 +1,13 @@
 """Names of columns: unknown and missing ones, and the fields that they probably mean."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lockstep.data.files.table_cells import has_column
 from lockstep.data.label_studio import minimal_rows, voting
-from lockstep.data.rows import field_synonyms
+from lockstep.data.rows import column_hints, field_synonyms
+from lockstep.data.rows.row_fields import Row
 from lockstep.data.rows.turn_rows import ID_COLUMNS, ORDER_COLUMNS, TURNS
 from lockstep.data.source_formats import COMMON_FIELDS, UNNAMED_COMMON_FIELDS
 from lockstep.data.sources import Source
@@ -13,7 +15,7 @@ from lockstep.data.span_annotations import span_rows
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "utterance", "query", "question", "content", "review", "comment",
-             "title", "body", "message", "input"),
+             "comment_text", "tweet", "title", "body", "message", "input"),
     "plain_text": ("text", "content"),
     "label": ("label_text", "label", "intent", "category", "class", "target", "topic", "sentiment",
               "tag"),
@@ -46,8 +48,8 @@ _LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
     "instruction": ("question", "prompt", "query"),
     "text": ("prompt", "instruction"),
     "label": ("labels", "answer", "output"),
-    "messages": ("conversations", "turns"),
-    "conversations": ("messages", "dialogue", "turns"),
+    "messages": ("conversations", "turns", "utterances", "chat"),
+    "conversations": ("messages", "dialogue", "turns", "utterances", "chat"),
     "conversation": CONVERSATION_COLUMNS,
     "parent": PARENT_COLUMNS,
 }
@@ -55,6 +57,11 @@ _LOOSE_SYNONYMS: dict[str, tuple[str, ...]] = {
 
 _TABLES = (".csv", ".tsv", ".xlsx")
 """Suffixes of files whose first row names the columns."""
+
+_DELIMITED = (".csv", ".tsv")
+"""Suffixes of files in which a text may be divided into several cells by mistake."""
+_NAMELESS = re.compile(r"Unnamed: [1-9]\d*")
+"""Column without a name, as pandas writes it; the first one is an index."""
 
 _OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "bfcl": ("id",),
@@ -113,11 +120,16 @@ def find_missing_columns(columns: Collection[str], names: Iterable[str]) -> list
 
 
 def describe_missing_columns(
-    missing: Sequence[str], columns: Collection[str], source: Source
+    missing: Sequence[str], columns: Collection[str], source: Source, rows: Sequence[Row] = ()
 ) -> str:
-    """Say which columns are missing, which there are, and what to set."""
+    """Say which columns are missing, which there are, and what to set.
+
+    The values of some rows tell more than the names of their columns.
+    """
     fields = {source.get_column(name): name for name in source.fields}
     nearest = {name: find_nearest(fields.get(name, name), columns) for name in missing}
+    unknown = {name: fields[name] for name in missing if name in fields and not nearest[name]}
+    hints = column_hints.suggest_settings(unknown, rows, source) if unknown else {}
     files = _SECOND_FILES.get(source.format, {})
     second = [files[fields[name]] for name in missing if fields.get(name) in files]
     if second:
@@ -128,14 +140,16 @@ def describe_missing_columns(
     others = [
         f"write {near} for {name}" for name, near in nearest.items() if near and name not in fields
     ]
-    repairs = [*second, *([f"set columns: {{{', '.join(renamed)}}}"] if renamed else []), *others]
+    set_columns = [f"set columns: {{{', '.join(renamed)}}}"] if renamed else []
+    hinted = [f"set {hint}" for hint in dict.fromkeys(hints.values())]
+    repairs = [*second, *set_columns, *hinted, *others]
     is_table = any(suffix in source.location.lower() for suffix in _TABLES)
     remedy = "correct columns or slices"
     if is_table and source.header and not {*source.used_columns} & {*columns}:
         remedy += ", or header: false if the first row is data,"
     noun = "column" if len(missing) == 1 else "columns"
     return (
-        f"no {noun} {', '.join(missing)}; it has {_list_columns(columns)}: "
+        f"no {noun} {', '.join(missing)}; it has {_list_columns(columns, rows)}: "
         f"{'; '.join(repairs) or remedy} in prepare.sources"
     )
 
@@ -161,13 +175,16 @@ def _guess_fields(
         nearest = find_nearest(field, unknown)
         if nearest:
             remarks.setdefault(nearest, f"did you mean {field}?")
+    nameless = next(filter(_NAMELESS.fullmatch, unknown), None)
+    if nameless and any(suffix in source.location.lower() for suffix in _DELIMITED):
+        remarks[nameless] = "if it goes on with the text before it, set extra_cells: join"
     for field in COMMON_FIELDS:
         if field in unknown and field not in (*UNNAMED_COMMON_FIELDS, _ID):
             remarks[field] = f"to read it, set columns: {{{field}: {field}}}"
     return remarks
 
 
-def _list_columns(columns: Collection[str]) -> str:
-    names = [*columns]
+def _list_columns(columns: Collection[str], rows: Sequence[Row]) -> str:
+    names = column_hints.show_columns(column_hints.list_columns(rows)) if rows else [*columns]
     more = f" … and {len(names) - 20} more" if len(names) > 20 else ""
     return ", ".join(names[:20]) + more

@@ -128,7 +128,12 @@ def _read_only_field(
 
 
 def _check_system(value: Any, conversation: Conversation) -> str:
-    """Return a system message; raise InvalidRowError if the conversation has another one."""
+    """Return a system message; raise InvalidRowError if the conversation has another one.
+
+    A list of texts, such as the sentences of a persona, has a line for each.
+    """
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        value = "\n".join(value)
     system = row_fields.check_text(value, "system")
     first = conversation.messages[0]
     if first["role"] == "system" and first["content"].strip() != system.strip():

@@ -101,10 +101,13 @@ IGNORED_KEYS = frozenset([
     "cache_control", "language", "lang", "country", "hashed_ip", "header", "openai_id",
     "redacted", "state", "toxic", "turn_identifier", "parent_message_id", "user_id", "rank",
     "review_count", "review_result", "deleted", "synthetic", "emojis", "labels", "detoxify",
-    "tree_state", "message_tree_id", "temperature", "top_p",
+    "tree_state", "message_tree_id", "created_date", "temperature", "top_p",
 ])  # fmt: skip
 """Keys of a turn that say nothing about what is learnt. Those after `lang` are in WildChat and
 OpenAssistant."""
+
+REPLY_KEYS = ("replies", "children")
+"""Keys of a turn that may hold the turns that answer it, as in a tree of turns."""
 
 TURN_KEYS = frozenset([
     *ROLE_KEYS, *CONTENT_KEYS, *REASONING_KEYS, *LEARNT_FLAGS, *MEDIA, *IGNORED_KEYS,

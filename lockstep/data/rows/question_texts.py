@@ -10,7 +10,13 @@ from collections.abc import Iterable, Mapping
 from operator import ne
 from typing import Any
 
-from lockstep.data.rows import message_parsing, rendered_chats, row_notes, transcripts
+from lockstep.data.rows import (
+    message_parsing,
+    rendered_chats,
+    row_notes,
+    transcripts,
+    turns_without_roles,
+)
 from lockstep.data.rows.conversation import Conversation
 from lockstep.data.sources import Source
 from lockstep.records import Message
@@ -48,6 +54,10 @@ def parse_question(value: Any, name: str, source: Source) -> tuple[list[Message]
             return turns, {}
         if turns := _split_text(value, name, source):
             return turns, _note_turns(turns, name)
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
+        turns = turns_without_roles.alternate_before(value, "user", source)
+        notes = {row_notes.TURNS_IN_LIST: f"{name} has {len(turns)}"} if len(turns) > 1 else {}
+        return message_parsing.parse_messages(turns, name, source), notes
     return message_parsing.parse_text_or_messages(value, name, "user", source), {}
 
 

@@ -13,9 +13,12 @@ from lockstep.data.rows import (
     column_values,
     conversation,
     field_synonyms,
+    growing_histories,
     ifeval_rows,
+    label_flags,
     marked_reasoning,
     message_parsing,
+    nested_replies,
     preference_rows,
     question_texts,
     rendered_chats,
@@ -148,6 +151,8 @@ def _parse_sharegpt(row: Row, source: Source) -> Conversation:
 def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
     """Read a list of turns, the JSON text of one, a rendered chat, or a transcript."""
     value = row_fields.get_required_field(row, source, name)
+    if isinstance(value, str) and source.turn_separator:
+        value = turns_without_roles.split_text(value, source.turn_separator)
     if isinstance(value, str):
         value = rendered_chats.split_turns(value) or value
     if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
@@ -157,14 +162,35 @@ def _parse_turns(row: Row, source: Source, name: str) -> Conversation:
         return Conversation(messages, tools=tools)
     if isinstance(value, str):  # a cell of a table
         value = row_fields.parse_json(value, name)
+    value, notes = _flatten_turns(value, source)
     if isinstance(value, list) and not turns_without_roles.have_roles(value):
         value = turns_without_roles.add_roles(value, source)
     messages = message_parsing.parse_messages(value, name, source)
     if messages[0]["role"] != "system" or "<tools>" not in messages[0]["content"]:
-        return Conversation(messages)
+        return Conversation(messages, notes=notes)
     system, tools = tools_in_text.split_tools(messages[0]["content"])
     first = [{**messages[0], "content": system}] if system else []
-    return Conversation([*first, *messages[1:]], tools=tools)
+    return Conversation([*first, *messages[1:]], tools=tools, notes=notes)
+
+
+def _flatten_turns(value: Any, source: Source) -> tuple[Any, dict[str, str]]:
+    """Return the turns in a tree of replies or in growing histories, with notes on them.
+
+    Any other value stays as it is.
+    """
+    root = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if nested_replies.is_tree(root):
+        thread, number = nested_replies.follow_best(root)
+        is_whole = len(thread) == number
+        detail = f"{len(thread)} of {number} turns are read"
+        return thread, {} if is_whole else {row_notes.TREE: detail}
+    if isinstance(value, list) and growing_histories.are_histories(value):
+        texts = growing_histories.join_histories(value)
+        notes = {row_notes.CANDIDATES: f"the last answer is {show_value(texts[-1], 40)}"}
+        if growing_histories.SILENCE in texts[0]:
+            notes[row_notes.PLACEHOLDER] = f"the first turn is {texts[0]}"
+        return turns_without_roles.alternate_before(texts, "assistant", source), notes
+    return value, {}
 
 
 def _parse_prompt_completion(row: Row, source: Source) -> Conversation:
@@ -216,19 +242,42 @@ def _parse_unpaired_preference(row: Row, source: Source) -> Conversation:
 
 def _parse_classification(row: Row, source: Source) -> Conversation:
     text = row_fields.get_text_field(row, source, "text")
-    return make_pair(text, row_fields.get_label_field(row, source))
+    if source.label_columns:
+        return make_pair(text, label_flags.get_only_label(label_flags.read_columns(row, source)))
+    return make_pair(text, _read_label(row, source))
+
+
+def _read_label(row: Row, source: Source) -> str:
+    """Return the label in a row, which may be the only one that an object or a list sets."""
+    value = row_fields.get_optional_field(row, source, "label")
+    if isinstance(value, dict | list):
+        names = label_flags.read_value(value, source.get_column("label"), source)
+        if names is not None:
+            return label_flags.get_only_label(names)
+    return row_fields.get_label_field(row, source)
 
 
 def _parse_multi_label(row: Row, source: Source) -> Conversation:
-    """Read `labels`, a list or its JSON text; the answer is the sorted list as JSON."""
+    """Read the labels of a row; the answer is the sorted list as JSON."""
+    if source.label_columns:
+        labels = label_flags.read_columns(row, source)
+    else:
+        labels = _read_labels(row, source)
+    answer = orjson.dumps(sorted({*labels})).decode()
+    return make_pair(row_fields.get_text_field(row, source, "text"), answer)
+
+
+def _read_labels(row: Row, source: Source) -> list[str]:
+    """Read `labels`: a list or its JSON text, labels between commas, or flags."""
     value = row_fields.get_required_field(row, source, "labels")
     if isinstance(value, str | int):
         value = row_fields.split_labels(column_values.write_text(value) or "", source)
+    names = label_flags.read_value(value, source.get_column("labels"), source)
+    if names is not None:
+        return names
     if not isinstance(value, list):
         raise InvalidRowError("labels_not_a_list", detail=f"they are {show_value(value)}")
-    labels = sorted({row_fields.read_label(label, source) for label in value})
-    answer = orjson.dumps(labels).decode()
-    return make_pair(row_fields.get_text_field(row, source, "text"), answer)
+    return [row_fields.read_label(label, source) for label in value]
 
 
 def _parse_regression(row: Row, source: Source) -> Conversation:

@@ -16,6 +16,8 @@ NEGATIVE_MARGIN, PLACEHOLDER = "negative_margin", "placeholder_text"
 ABSENT_INPUT, UNREAD_INPUT = "absent_input", "unread_input"
 TURNS_IN_QUESTION = "turns_in_question"
 NAMES_READ, NAMES_LEARNT = "speaker_names", "learnt_speaker_names"
+TURNS_IN_LIST = "turns_in_list"
+TREE, CANDIDATES = "tree_of_turns", "answers_with_candidates"
 TEMPLATE_OPTIONS = "chat_template_kwargs"
 
 _ARGUMENTS_REMEDY = "prepare.mismatched_arguments: reject leaves such rows out"
@@ -35,6 +37,10 @@ _DESCRIPTIONS = {
     "ignored_fields",
     TURNS_IN_QUESTION: "have the turns of a conversation in the text of their question, and are "
     "read as that conversation",
+    TURNS_IN_LIST: "have a list of texts as their question, and are read as a conversation whose "
+    "turns alternate and end with the user's",
+    TREE: "hold a tree of turns, of which only the thread with the best replies is read",
+    CANDIDATES: "have several candidates for each answer, of which the last one is learnt",
     NAMES_READ: "begin their question and answer with the names of speakers, which are left out",
     NAMES_LEARNT: "begin a question or an answer with the name of a speaker, which is learnt; if "
     "it is no part of the text, name it in roles, e.g. roles: {Q: user, A: assistant}, which "

@@ -9,10 +9,12 @@ from typing import Any
 
 from lockstep.data import strict_json
 from lockstep.data.file_reading import PlacedRows, RawRow
+from lockstep.data.files.json_rows import ARRAY_COLUMN
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows.column_values import MISSING, find_value
 from lockstep.data.rows.filter_values import ConditionError
 from lockstep.data.rows.row_filter import Condition
+from lockstep.data.rows.row_templates import add_whole
 from lockstep.data.source_report import SourceReport
 from lockstep.data.sources import Source
 from lockstep.data.splitting import hash_to_uniform
@@ -66,7 +68,10 @@ def parse_row(row: RawRow, source: Source) -> dict[str, Any] | None:
         return None
     if source.format == "label_studio" and isinstance(value, dict):
         value = value.get("data", value)
-    return value | source.constants if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return None
+    row = value | source.constants
+    return add_whole(row) if ARRAY_COLUMN in source.columns.values() else row
 
 
 def _filter_rows(rows: PlacedRows, report: SourceReport) -> PlacedRows:

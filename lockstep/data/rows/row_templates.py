@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from string import Formatter
 from typing import Any
 
+from lockstep.data.files.json_rows import ARRAY_COLUMN
 from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.data.rows import column_values
 
@@ -44,11 +45,12 @@ class DerivedColumns:
     def __init__(self, names: Collection[str], templates: Mapping[str, str]) -> None:
         """Create it from the columns that a source names, and from its templates."""
         self.paths = [name for name in names if "." in name]
+        self.with_whole = ARRAY_COLUMN in names
         self.templates = {name: parse_template(text) for name, text in templates.items()}
 
     def __bool__(self) -> bool:
         """Whether any column is derived."""
-        return bool(self.paths or self.templates)
+        return bool(self.paths or self.templates or self.with_whole)
 
     def add_to(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the row with the derived columns; raise InvalidRowError if a text lacks one."""
@@ -57,7 +59,12 @@ class DerivedColumns:
             value = column_values.find_value(row, path)
             if value is not column_values.MISSING:
                 derived[path] = value
-        return row | derived
+        return add_whole(row | derived) if self.with_whole else row | derived
+
+
+def add_whole(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the column `row`, which is the row itself unless it has such a column."""
+    return row if ARRAY_COLUMN in row else {**row, ARRAY_COLUMN: row}
 
 
 def fill_template(template: Template, row: dict[str, Any]) -> str:

@@ -102,7 +102,8 @@ def parse_conversation(
     raise InvalidRowError(
         f"{name}_not_turns",
         detail=f"{name} holds {show_value(text)}: neither a list of turns nor a text whose turns "
-        "begin with Human: and Assistant:, User: and Assistant:, or names in roles of the source",
+        "begin with Human: and Assistant:, User: and Assistant:, or names in roles of the source; "
+        "for turns that alternate, set turn_separator to what stands between them",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lockstep.data.file_reading import Notes, PlacedRows
 from lockstep.data.files.placed_rows import parse_object
@@ -41,7 +42,7 @@ def join_trees(rows: PlacedRows, source: Source, notes: Notes, path: Path) -> Pl
         if parent and parent not in turns:
             orphans += 1
             yield turn.place, _make_orphan_error(turn, parent)
-        elif not _is_deleted(turn.row):
+        elif not is_deleted(turn.row):
             (replies.setdefault(parent, []) if parent else roots).append(turn)
     used = 0
     for root in roots:
@@ -57,15 +58,17 @@ def join_trees(rows: PlacedRows, source: Source, notes: Notes, path: Path) -> Pl
 
 def _follow_best(root: Turn, replies: dict[str, list[Turn]], source: Source) -> Iterator[Turn]:
     turn: Turn | None = root
+    column = source.get_column("rank")
     while turn is not None:
         yield turn
         children = replies.get(_read_turn_id(turn.row, source), [])
-        turn = min(children, key=lambda child: _read_rank(child.row, source), default=None)
+        turn = min(children, key=lambda child: read_rank(child.row.get(column)), default=None)
 
 
-def _read_rank(row: Row, source: Source) -> float:
-    rank = row_fields.parse_number(row.get(source.get_column("rank")))
-    return rank if rank == rank else float("inf")  # NaN: it has no rank
+def read_rank(value: Any) -> float:
+    """Return the rank of a reply; one without a rank comes last."""
+    rank = row_fields.parse_number(value)
+    return rank if rank == rank else float("inf")  # NaN
 
 
 def _read_turn_id(row: Row, source: Source) -> str:
@@ -81,5 +84,6 @@ def _make_orphan_error(turn: Turn, parent: str) -> InvalidRowError:
     )
 
 
-def _is_deleted(row: Row) -> bool:
+def is_deleted(row: Row) -> bool:
+    """Whether a turn is marked as deleted."""
     return str(row.get("deleted", "")).strip().lower() in ("true", "1")

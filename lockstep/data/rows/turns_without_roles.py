@@ -37,7 +37,7 @@ def add_roles(turns: list[Any], source: Source) -> list[Any]:
     they have a text and none of them has a key for a role.
     """
     if turns and all(isinstance(turn, str) for turn in turns):
-        return _read_texts(turns, source)
+        return _read_named_texts(turns, source) or _alternate(turns)
     if turns and all(_is_pair(turn) for turn in turns):
         roles = [turn_parsing.look_up_role(turn[0], source) for turn in turns]
         if all(roles):
@@ -50,6 +50,19 @@ def add_roles(turns: list[Any], source: Source) -> list[Any]:
         alternating = cycle(("user", "assistant"))
         return [{**turn, "role": role} for turn, role in zip(turns, alternating, strict=False)]
     return [part for turn in turns for part in _split_object(turn, source)]
+
+
+def split_text(text: str, separator: str) -> list[str]:
+    """Return the texts between separators, without an empty one at the end."""
+    texts = [part.strip() for part in text.split(separator)]
+    return texts if texts[-1] else texts[:-1]
+
+
+def alternate_before(texts: Sequence[str], last_role: str, source: Source) -> list[dict[str, Any]]:
+    """Return the turns of texts of which the last one has a role, unless all name their speaker."""
+    begins_with_user = (len(texts) % 2 == 1) == (last_role == "user")
+    turns = _alternate(texts) if begins_with_user else _alternate(["", *texts])[1:]
+    return _read_named_texts(texts, source) or turns
 
 
 def _is_text_alone(turn: Any, source: Source) -> bool:
@@ -75,8 +88,8 @@ def _is_pair(turn: Any) -> bool:
     )
 
 
-def _read_texts(texts: list[str], source: Source) -> list[dict[str, Any]]:
-    """Return the turns of texts that alternate, or that all begin with the name of a speaker."""
+def _read_named_texts(texts: Sequence[str], source: Source) -> list[dict[str, Any]]:
+    """Return the turns of texts that all begin with the name of a speaker; none for others."""
     marks = [_NAME.match(text) for text in texts]
     roles = [mark and turn_parsing.look_up_role(mark[1], source) for mark in marks]
     if len(texts) > 1 and set(roles) <= {*_ROLES} and {"user", "assistant"} <= {*roles}:
@@ -85,7 +98,7 @@ def _read_texts(texts: list[str], source: Source) -> list[dict[str, Any]]:
             for role, mark, text in zip(roles, marks, texts, strict=True)
             if mark
         ]
-    return _alternate(texts)
+    return []
 
 
 def _alternate(texts: Sequence[str | None]) -> list[dict[str, Any]]:

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep.data import file_reading
+from lockstep.data.file_reading import Columns
+from lockstep.data.rejected_rows import InvalidRowError
 from lockstep.errors import UserError
 from tests.data.files.reading import check, read, write
 
@@ -109,6 +112,49 @@ def test_empty_columns_at_the_end_are_no_columns(tmp_path: Path) -> None:
     assert [row for _, row in rows] == [
         {"text": "hi", "label": "a"}, {"text": "yo", "label": "b"}, "wrong_number_of_cells",
     ]  # fmt: skip
+
+
+SPAM = 'v1,v2,,,\r\nham,"Wait, for ya",,,\r\nspam,"Win"," now!","  call",\r\nham,ok,,,\r\n'
+"""Kaggle's table of SMS: texts go on in columns without a name."""
+
+
+def read_texts(file: Path, **settings: Any) -> tuple[list[str], str]:
+    settings = {"columns": {"label": "v1", "text": "v2"}, **settings}
+    rows, notes = read(file, **settings)
+    return [row if isinstance(row, str) else row["v2"] for _, row in rows], notes
+
+
+def test_cells_without_a_column_join_the_text_before_them(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", SPAM)
+    assert read_texts(file) == (["Wait, for ya", "wrong_number_of_cells", "ok"], "")
+    texts, notes = read_texts(file, extra_cells="join")
+    assert texts == ["Wait, for ya", "Win, now!,  call", "ok"]
+    assert notes == "rows whose extra cells are joined to v2: 1"
+    names = "v1,v2,Unnamed: 2,Unnamed: 3,Unnamed: 4"  # as pandas writes the same table
+    file = write(tmp_path, "b.csv", SPAM.replace("v1,v2,,,", names))
+    assert read_texts(file, extra_cells="join")[0] == texts
+    assert read_texts(file) == (["Wait, for ya", "Win", "ok"], "")
+    slices = {"slices": ["Unnamed: 2"]}  # a column that a setting names is one
+    assert read_texts(file, extra_cells="join", **slices)[0][1] == "Win"
+
+
+def test_texts_that_nobody_quoted_are_joined_as_they_were(tmp_path: Path) -> None:
+    lines = ["ham;Hello; you", "ham;Yes;", "spam;Win", "ham"]
+    file = write(tmp_path, "a.csv", "\n".join(["v1;v2", *lines, ""]))
+    settings = {"extra_cells": "join", "delimiter": ";"}
+    assert read_texts(file, **settings)[0] == [
+        "Hello; you", "Yes;", "Win", "wrong_number_of_cells",
+    ]  # fmt: skip
+    bare = write(tmp_path, "b.csv", "\n".join(["ham;Hi", *lines, ""]))
+    rows, _ = read(bare, header=False, columns={"label": "0", "text": "1"}, **settings)
+    assert rows[1] == ("2", {"0": "ham", "1": "Hello; you"})
+
+
+def test_extra_cells_name_the_setting_that_reads_them(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", SPAM)
+    rows = file_reading.read_rows(file, "utf-8", Columns(required=(), used=()))
+    (error,) = (row for _, row in rows if isinstance(row, InvalidRowError))
+    assert error.detail.endswith("or set extra_cells: join if they belong to v2")
 
 
 def test_a_nameless_column_is_called_as_pandas_does(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_rows_as_arrays_have_columns_by_position(tmp_path: Path, name: str) -> N
 
 def test_columns_by_position_must_be_named(tmp_path: Path) -> None:
     for name, text in (("a.json", json.dumps(PAIRS)), ("a.jsonl", json.dumps(PAIRS[0]))):
-        with pytest.raises(UserError, match="no columns text, label; it has 0, 1: correct columns"):
+        with pytest.raises(UserError, match=r"no columns text, label; it has 0 \("):
             check(write(tmp_path, name, text))
 
 

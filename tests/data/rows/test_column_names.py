@@ -1,5 +1,7 @@
 """Unknown and missing columns are named, with the field or column that was probably meant."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from lockstep.data.rows.column_names import (
     find_unknown_columns,
 )
 from tests.data.examples import make_source
+from tests.data.test_source_reading import find_error
 
 
 def describe_unknown(names: list[str], format: str, **settings: Any) -> str:
@@ -119,3 +122,29 @@ def test_a_benchmark_whose_answers_are_in_a_second_file_names_the_setting() -> N
     message = describe_missing(["id", "question", "function"], "bfcl")
     assert message.startswith("no column ground_truth; it has id, question, function: set answers ")
     assert "possible_answer/NAME.json" in message
+
+
+def test_columns_without_names_are_shown_with_their_first_values(tmp_path: Path) -> None:
+    """CLINC150 has arrays of a text and its label, LCCC arrays of alternating texts."""
+    rows = [["where is my parcel", "parcel"], ["bye", "end"]]
+    (tmp_path / "a.json").write_text(json.dumps({"train": rows, "val": rows}))
+    source = {"path": "a.json", "format": "classification"}
+    assert find_error(tmp_path, source).endswith(
+        'a.json: no columns text, label; it has 0 ("where is my parcel"), 1 ("parcel"): '
+        "set columns: {text: '0', label: '1'} in prepare.sources"
+    )
+    assert find_error(tmp_path, source | {"format": "messages"}).endswith(
+        "set columns: {messages: row} in prepare.sources"
+    )
+    assert "set columns, such as {text: '0'}" in find_error(tmp_path, source | {"format": "text"})
+    turned = [[label, text] for text, label in rows]
+    (tmp_path / "a.json").write_text(json.dumps(turned))
+    assert "set columns: {text: '1', label: '0'}" in find_error(tmp_path, source)
+
+
+def test_a_nameless_column_after_a_text_may_go_on_with_it() -> None:
+    source = make_source("classification", path="a.csv")
+    names = ["text", "label", "Unnamed: 0", "Unnamed: 2", "Unnamed: 3"]
+    line = describe_unknown_columns(find_unknown_columns(names, source), names, source)
+    remark = "if it goes on with the text before it, set extra_cells: join"
+    assert line == f"columns that nothing reads: Unnamed: 2 ({remark}), Unnamed: 0, Unnamed: 3"

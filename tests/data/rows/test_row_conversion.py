@@ -351,7 +351,8 @@ def test_a_rejected_csv_row_shows_its_cells(tmp_path: Path) -> None:
         origin="a.csv:2",
         reason="wrong_number_of_cells",
         row="a | b | c",
-        detail="3 cells, but 2 columns; quote cells with a delimiter inside",
+        detail="3 cells, but 2 columns; quote cells with a delimiter inside, or set extra_cells: "
+        "join if they belong to completion",
     )
     error = InvalidRowError("reason", "row", detail="more")
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # made here
