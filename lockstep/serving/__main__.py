@@ -121,8 +121,8 @@ def open_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        is_known = not isinstance(error, socket.gaierror) and error.errno
-        reason = os.strerror(error.errno) if is_known else error.strerror or str(error)
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise UserError(
             f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); choose another "
             "serving.port, or `make serve PORT=…`"

@@ -59,7 +59,7 @@ def check_keys(values: dict[str, Any], schema: type[B]) -> B:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"] if part in values or first["loc"][1:])
-        name = str(first["loc"][0]) if first["loc"] else ""
+        name = str(first["loc"][0])[:64] if first["loc"] else ""
         code = "unknown_parameter" if first["type"] == "extra_forbidden" else "invalid_value"
-        message = f"{path or name}: {first['msg'][:200]}"
+        message = f"{path[:128] or name}: {first['msg'][:200]}"
         raise ApiError(400, code, message, name) from None

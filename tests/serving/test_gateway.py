@@ -34,6 +34,8 @@ def test_an_answer_and_its_record(build_gateway: BuildGateway) -> None:
         assert record.answer_tokens == reply.json()["usage"]["completion_tokens"] > 0
         assert ANSWER not in repr(record)
         assert gateway.engine.seen[0].temperature == 0
+        prompt = [{"role": "user", "content": "Where is it?"}]
+        assert gateway.engine.seen[0].prompt == gateway.model.tokenizer.encode_prompt(prompt)
 
     run(ask())
 
@@ -148,6 +150,31 @@ def test_no_response_allows_other_origins(build_gateway: BuildGateway) -> None:
             assert not any(name.startswith("access-control") for name in reply.headers)
             assert "default-src 'none'" in reply.headers["content-security-policy"]
             assert "unsafe" not in reply.headers["content-security-policy"]
+
+    run(ask())
+
+
+def test_an_error_repeats_no_long_key(build_gateway: BuildGateway) -> None:
+    async def ask() -> None:
+        reply = await build_gateway().ask(**{"k" * 100_000: 1})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unknown_parameter")
+        assert len(reply.content) < 500
+
+    run(ask())
+
+
+def test_others_do_not_wait_while_a_long_prompt_is_encoded(build_gateway: BuildGateway) -> None:
+    async def ask() -> None:
+        gateway = build_gateway(tokens_per_minute=0)
+        await gateway.ask()
+        task = asyncio.create_task(gateway.ask("order 4711 " * 20_000))
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0.001)
+            turns += 1
+        reply = await task
+        assert reply.json()["error"]["code"] == "context_length_exceeded"
+        assert turns > 20
 
     run(ask())
 
