@@ -4,6 +4,7 @@ The settings are the section `serving` of params.yaml; docs/serving.md describes
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ import httpx2
 import uvicorn
 
 from lockstep import params
-from lockstep.errors import UserError
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.compute import ComputeParams, RuntimeParams
@@ -55,7 +56,7 @@ class Params(Section):
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="folder of the models")
 @click.option("--build", type=click.Path(path_type=Path), default=BUILD, help="folder of exports")
 @click.option("--host", help="default: serving.host")
-@click.option("--port", type=int, help="default: serving.port")
+@click.option("--port", type=click.IntRange(0, 65535), help="default: serving.port")
 @click.option("--keys-file", help="default: serving.keys_file")
 def main(
     data: Path, build: Path, host: str | None, port: int | None, keys_file: str | None
@@ -121,10 +122,12 @@ def open_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or str(error)
+        is_name = isinstance(error, socket.gaierror)
+        reason = error.strerror if is_name or not error.errno else os.strerror(error.errno)
+        wrong_host = is_name or error.errno == errno.EADDRNOTAVAIL
+        remedy = "correct serving.host" if wrong_host else "choose another serving.port or PORT"
         raise UserError(
-            f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); choose another "
-            "serving.port"
+            f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); {remedy}"
         ) from None
 
 
@@ -204,4 +207,5 @@ def _exit_by_signal(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_mistake():
+        main(standalone_mode=False)
