@@ -1,4 +1,4 @@
-"""Serve the tuned model and the base by an HTTP API that is OpenAI's, until Ctrl-C or SIGTERM.
+"""Serve the tuned model and the base by an OpenAI-compatible HTTP API, until Ctrl-C or SIGTERM.
 
 The settings are the section `serving` of params.yaml; docs/serving.md describes the API.
 """

@@ -126,7 +126,7 @@ def _check_llama_cpp(source: Path) -> None:
 
     if "quantization_config" in outputs.read_json(source / "config.json"):
         raise UserError(
-            f"{source}: holds quantized weights, which llama.cpp cannot convert; copy data/merged "
+            f"{source} holds quantized weights, which llama.cpp cannot convert; copy data/merged "
             "instead, or set serving.engine to transformers"
         )
     try:

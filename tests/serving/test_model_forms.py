@@ -71,7 +71,7 @@ def test_quantized_weights_have_the_engine_transformers(
     file.write_text(json.dumps(config), encoding="utf-8")
     form = choose_folder_form("last", data / "base", data / "build", "auto", None)
     assert (form.engine, form.weights) == ("transformers", data / "base")
-    assert "base: holds quantized weights, which llama.cpp cannot" in capsys.readouterr().err
+    assert "base holds quantized weights, which llama.cpp cannot" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"copy data/merged instead, or set serving.engine"):
         choose_folder_form("last", data / "base", data / "build", "llama_cpp", None)
 
