@@ -88,3 +88,17 @@ def test_a_question_is_answered_on_the_page(
     page.wait_for_selector("#status:text('complete')")
     assert all(url.startswith(server.url) for url in requests)
     assert [text for text in messages if "400" not in text and "404" not in text] == []
+
+
+def test_the_page_asks_for_a_key_and_says_that_one_is_wrong(
+    page: Any, server: RunningServer
+) -> None:
+    page.route("**/v1/models", lambda route: route.fulfill(status=401, json={}))
+    page.goto(f"{server.url}/")
+    page.wait_for_selector("#status:text('This server needs an API key.')")
+    page.fill("#key", "wrong")
+    page.click("text='Use this key'")
+    page.wait_for_selector("#status:text('This API key is not valid.')", timeout=5000)
+    page.unroute("**/v1/models")
+    page.click("text='Use this key'")
+    page.wait_for_selector("#key", state="hidden")

@@ -66,7 +66,9 @@ async function loadModels() {
   const response = await fetch("v1/models", { headers: buildHeaders() });
   if (response.status === 401) {
     find("access").hidden = false;
-    find("status").textContent = "This server needs an API key.";
+    find("status").textContent = find("key").value
+      ? "This API key is not valid."
+      : "This server needs an API key.";
     return;
   }
   const { data, feedback } = await response.json();
