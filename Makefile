@@ -97,7 +97,7 @@ abtest: setup  ## plan an A/B test of two served models, or show its results: ma
 drift: setup  ## compare the logged requests with the training records: make drift LOG=folder OUT=page.html DAYS=7 (FAIL=1: exit code on an alarm)
 	@.venv/bin/python -m lockstep.drift $(if $(LOG),--log "$$LOG") $(if $(OUT),--out "$$OUT") $(if $(DAYS),--days "$$DAYS") $(if $(FAIL),--fail)
 
-harvest: setup  ## turn logged requests and corrections into a source for prepare: make harvest LOG=folder OUT=build/harvest-1 (REVIEWED=export.json, ACCEPT=1, LOW_SCORE=2, TASK=name)
+harvest: setup  ## turn logged requests and corrections into a source for prepare: make harvest LOG=folder OUT=build/harvest-1 (REVIEWED=folder, ACCEPT=1, LOW_SCORE=2, TASK=name)
 	@.venv/bin/python -m lockstep.harvest data/raw data/prepared $(if $(LOG),--log "$$LOG") $(if $(OUT),--out "$$OUT") $(if $(REVIEWED),--reviewed "$$REVIEWED") $(if $(ACCEPT),--accept) $(if $(LOW_SCORE),--low-score "$$LOW_SCORE") $(if $(TASK),--task "$$TASK")
 
 verify: setup  ## prove that a clone of the commit gives the same bytes and uses only what its stages declare

@@ -17,7 +17,7 @@ from lockstep.serving.abtest_plan import read_plan
 
 
 @click.command(help=__doc__)
-@click.argument("plan_file", type=click.Path(path_type=Path))
+@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
 @click.option("--log", type=click.Path(path_type=Path, file_okay=False), help="Folder of the log.")
 @click.option(
     "--end",

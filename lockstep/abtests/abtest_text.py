@@ -102,13 +102,18 @@ def _format_row(comparison: Comparison) -> tuple[str, ...]:
     interval = comparison.interval
     return (
         comparison.name,
-        *(f"{mean:.4g}" for mean in comparison.means),
-        f"{comparison.difference:+.4g}",
+        *(_format_mean(mean, ".4g") for mean in comparison.means),
+        _format_mean(comparison.difference, "+.4g"),
         f"{interval.low:+.4g} to {interval.high:+.4g}" if interval else "-",
         _format_p(comparison.p) if interval else "-",
         f"{comparison.power:.0%}" if interval else "-",
         f"{sum(comparison.users):,}",
     )
+
+
+def _format_mean(mean: float, form: str) -> str:
+    """Return a mean as text; a variant without users has none."""
+    return "-" if math.isnan(mean) else f"{mean:{form}}"
 
 
 def _format_p(p: float) -> str:
@@ -125,7 +130,7 @@ def _list_notes(results: Results, table: OutcomeTable, plan: AbTestPlan) -> list
     assigned, primary = table.assigned, results.outcomes[0]
     notes = [
         f"assigned: {assigned[0]:,} users to a, {assigned[1]:,} to b "
-        f"({assigned[1] / sum(assigned):.1%} of {plan.share:.1%} planned, "
+        f"({assigned[1] / sum(assigned):.1%}, planned {plan.share:.1%}, "
         f"p = {results.sample_ratio_p:.3f})",
         f"users with {primary.name}: {sum(primary.users):,}; needed: {results.required_users:,}",
         f"end of the log: {datetime.fromtimestamp(table.end, UTC):%Y-%m-%d %H:%M} UTC",

@@ -22,6 +22,7 @@ from lockstep.serving.drift_params import DriftParams
 from lockstep.serving.serving_params import ServingParams
 from lockstep.serving.text_masking import TextMasker
 
+OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 PAGE = "drift.html"
 SECONDS_PER_DAY = 86_400
 
@@ -35,7 +36,7 @@ class Params(Section):
 
 @click.command(help=__doc__)
 @click.option("--log", type=click.Path(path_type=Path), help="Default: serving.log_folder.")
-@click.option("--out", type=click.Path(path_type=Path), help=f"Page; default: {PAGE} in the log.")
+@click.option("--out", type=OUT_FILE, help=f"Page; default: {PAGE} in the log.")
 @click.option(
     "--days",
     type=click.FloatRange(0, min_open=True),

@@ -57,8 +57,12 @@ def read_requests(
     """Read the answered requests of a log from a time on.
 
     A request that continues an earlier one belongs to its conversation, of which the last one
-    counts.
+    counts. Raise UserError if a folder has no log of requests.
     """
+    if folder.is_dir() and not any(folder.glob(f"{REQUESTS}*")):
+        raise UserError(
+            f"{folder}: no {REQUESTS}; give the folder of serving.log_folder, after requests"
+        )
     requests = [
         request
         for request in read_log(folder, REQUESTS)

@@ -93,8 +93,8 @@ def describe_harvest(out: Path, harvest: Harvest, form: Form, entry: Mapping[str
     ]
     if harvest.review:
         lines.append(
-            f"Review {out}/review in Label Studio, then run this again with another OUT and with "
-            "REVIEWED=export.json"
+            f"Review {out}/review in Label Studio, export each project as JSON into one folder, "
+            "then run this again with another OUT and REVIEWED=folder"
         )
     if counts["with_placeholders"]:
         lines.append(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from lockstep.data import source_reading
 from lockstep.data.label_studio import voting
 from lockstep.data.label_studio.project_writing import CONTROL
@@ -51,7 +53,10 @@ def _read_rows(paths: Sequence[Path]) -> Iterator[tuple[str, Any]]:
         if not files:
             raise UserError(f"{path}: no export (*.json) in it; export the project as JSON")
         for file in files:
-            source = Source(path=file.name, format="label_studio", control=CONTROL)
+            try:
+                source = Source(path=file.name, format="label_studio", control=CONTROL)
+            except ValidationError:  # the suffix is none that prepare reads
+                raise UserError(f"{file}: no export as JSON; export the project as JSON") from None
             for place, row in source_reading.read_source(file.parent, source):
                 yield str(file.parent / place), row
 

@@ -1,9 +1,10 @@
-"""Serve the tuned model and the base by an HTTP API that is OpenAI's, until Ctrl-C or SIGTERM.
+"""Serve the tuned model and the base by an OpenAI-compatible HTTP API, until Ctrl-C or SIGTERM.
 
 The settings are the section `serving` of params.yaml; docs/serving.md describes the API.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -17,7 +18,7 @@ import httpx2
 import uvicorn
 
 from lockstep import params
-from lockstep.errors import UserError
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.compute import ComputeParams, RuntimeParams
@@ -121,11 +122,12 @@ def open_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        is_name = isinstance(error, socket.gaierror)
+        reason = error.strerror if is_name or not error.errno else os.strerror(error.errno)
+        wrong_host = is_name or error.errno == errno.EADDRNOTAVAIL
+        remedy = "correct serving.host" if wrong_host else "choose another serving.port or PORT"
         raise UserError(
-            f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); choose another "
-            "serving.port, or `make serve PORT=…`"
+            f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); {remedy}"
         ) from None
 
 
@@ -205,4 +207,5 @@ def _exit_by_signal(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_mistake():
+        main(standalone_mode=False)

@@ -123,6 +123,8 @@ class AbTestPlan(Section):
 
 def read_plan(file: Path) -> AbTestPlan:
     """Read a plan; raise UserError with a line for each mistake."""
+    if file.is_dir() or not file.exists():
+        raise UserError(f"{file}: no such file; give the plan of the test, as docs/abtest.yaml is")
     try:
         return AbTestPlan.model_validate(params.parse(file))
     except ValidationError as error:

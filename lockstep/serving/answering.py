@@ -235,7 +235,8 @@ class Answerer:
     ) -> Response:
         """Return the answer of a model with a head and its outputs, as predict writes them."""
         if model.head is None:
-            raise ApiError(400, "model_without_head", "the model generates; use /v1/chat")
+            message = "the model generates; use /v1/chat/completions"
+            raise ApiError(400, "model_without_head", message)
         record = exchange.record
         record.messages = parsed.read_messages()
         prompt = encode_input(record.messages, model)

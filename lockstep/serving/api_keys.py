@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from lockstep.errors import UserError
+from lockstep.errors import UserError, exit_on_mistake
 from lockstep.serving.api_errors import ApiError
 
 VARIABLE = "LOCKSTEP_API_KEYS"
@@ -109,4 +109,5 @@ def _write_key(key: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_mistake():
+        main(standalone_mode=False)

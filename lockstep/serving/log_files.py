@@ -34,7 +34,8 @@ def read_log(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     """Yield the lines of a log, the oldest first; a log that does not exist has none.
 
     A line that was cut (power failure) is skipped, and a note on stderr has the number of such
-    lines. Raise UserError if the folder does not exist or a line is no JSON object. A gateway may
+    lines. Raise UserError if the folder does not exist, a file cannot be read or a line is no JSON
+    object. A gateway may
     write and rotate the log at the same time.
     """
     if not folder.is_dir():
@@ -69,6 +70,8 @@ def _open_files(folder: Path, name: str, stack: ExitStack) -> list[tuple[Path, B
             file = stack.enter_context(path.open("rb"))
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}; correct it, or copy the log") from None
         state = os.fstat(file.fileno())
         if (state.st_dev, state.st_ino) not in seen:
             seen.add((state.st_dev, state.st_ino))

@@ -100,6 +100,11 @@ def _choose_engine(engine: str, source: Path, head: Head | None, is_gguf: bool) 
     if engine == "llama_cpp":
         _check_llama_cpp(source)
         return "llama_cpp"
+    if engine == "vllm" and not _is_vllm_installed():
+        raise UserError(
+            "params.yaml: serving.engine: vllm is not installed; install it on a machine with a "
+            "GPU, or set auto"
+        )
     if engine in ("vllm", "transformers"):
         if engine == "vllm" and head is not None:
             return "transformers"
@@ -119,6 +124,11 @@ def _choose_engine(engine: str, source: Path, head: Head | None, is_gguf: bool) 
 def _check_llama_cpp(source: Path) -> None:
     from lockstep.export import gguf_conversion
 
+    if "quantization_config" in outputs.read_json(source / "config.json"):
+        raise UserError(
+            f"{source} holds quantized weights, which llama.cpp cannot convert; copy data/merged "
+            "instead, or set serving.engine to transformers"
+        )
     try:
         gguf_conversion.check_model(source)
     except UserError as error:
@@ -127,13 +137,19 @@ def _check_llama_cpp(source: Path) -> None:
 
 def _has_vllm() -> bool:
     """Whether vLLM is installed and there is a GPU."""
-    try:
-        version("vllm")
-    except PackageNotFoundError:
+    if not _is_vllm_installed():
         return False
     from lockstep.models import compute
 
     return compute.select_device() == "cuda"
+
+
+def _is_vllm_installed() -> bool:
+    try:
+        version("vllm")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def export_gguf(source: Path, target: Path) -> Path:

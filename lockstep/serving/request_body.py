@@ -1,6 +1,7 @@
 """Read the body of an HTTP request within its limits, and check its keys."""
 
 import asyncio
+import difflib
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -43,7 +44,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ApiError(400, "invalid_json", "the body is not UTF-8") from None
     except InvalidRowError as error:
-        raise ApiError(400, str(error), f"the body is not accepted as JSON: {error}") from None
+        reason = error.detail or str(error)  # the detail of invalid JSON is its place
+        raise ApiError(400, str(error), f"the body is not accepted as JSON: {reason}") from None
     if not isinstance(values, dict):
         raise ApiError(400, "invalid_json", "the body is no JSON object")
     return values
@@ -62,4 +64,14 @@ def check_keys(values: dict[str, Any], schema: type[B]) -> B:
         name = str(first["loc"][0])[:64] if first["loc"] else ""
         code = "unknown_parameter" if first["type"] == "extra_forbidden" else "invalid_value"
         message = f"{path[:128] or name}: {first['msg'][:200]}"
+        if code == "unknown_parameter":
+            message = f"{path[:128] or name}: unknown parameter{_suggest(first['loc'], schema)}"
         raise ApiError(400, code, message, name) from None
+
+
+def _suggest(path: tuple[str | int, ...], schema: type[BaseModel]) -> str:
+    """Return the remedy for an unknown key: the nearest one of the body, or none."""
+    near = (
+        difflib.get_close_matches(str(path[0])[:64], schema.model_fields, 1) if not path[1:] else []
+    )
+    return f"; did you mean {near[0]}?" if near else "; remove it"

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -305,12 +306,17 @@ def test_the_command_shows_plan_and_results(tmp_path: Path) -> None:
     assert json.loads(show(*arguments, "--json"))["decision"] == "b is better"
     early = show(*arguments[:3])  # the last report came 1.4 days after the first request
     assert "1,440 users whose window has not ended do not count yet" in early
+    earlier = show(*arguments[:3], "--end", "1970-01-02")  # no window has ended
+    assert re.search(r"resolved +\| +- +\| +- +\| +- +\|", earlier) and "nan" not in earlier
+    assert re.search(r"to b \([0-9.]+%, planned 50.0%, p = ", earlier)
 
 
 def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN.replace("secondary", "secondry") + "power: 2\n")
     run = run_command(tmp_path / "plan.yaml")
     assert run.returncode == 2 and run.stderr.count("\n") == 2
+    assert run_command().stderr == "error: Missing argument 'PLAN'; see --help\n"
+    assert f"{tmp_path}: no such file; give the plan" in run_command(tmp_path).stderr
     assert "secondry: unknown key; did you mean secondary?" in run.stderr
     assert "power: input should be less than 1" in run.stderr
     make_plan(tmp_path)

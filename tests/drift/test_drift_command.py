@@ -102,6 +102,19 @@ def test_a_missing_log_is_a_mistake(project: Path) -> None:
     assert result.stderr.startswith("error: nowhere: no such folder")
 
 
+def test_a_folder_without_a_log_is_a_mistake(project: Path) -> None:
+    result = run(project, "--log", "data")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: data: no requests.jsonl; give the folder of serving.")
+    assert [path.name for path in (project / "data").iterdir()] == ["prepared"]
+
+
+def test_a_folder_in_the_place_of_the_page_is_a_mistake(project: Path) -> None:
+    result = run(project, "--out", "data")
+    assert result.returncode == 2
+    assert "File 'data' is a directory" in result.stderr
+
+
 def test_without_a_log_the_setting_is_named(project: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "lockstep.drift"],

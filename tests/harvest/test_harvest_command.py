@@ -355,6 +355,7 @@ def test_rows_that_prepare_would_reject_are_left_out(project: Path) -> None:
         ("data/prepared/train.jsonl", "{}", "train.jsonl:1: not a record"),
         ("data/prepared/tasks.json", None, "tasks.json: not found; run `dvc repro prepare`"),
         ("export.json", '[{"id": 1, "data": {"text": "a"}, "annotations": []}]', "no task of a"),
+        ("export.yaml", "[]", "export.yaml: no export as JSON; export the project as JSON"),
     ],
 )
 def test_mistakes_are_one_line(project: Path, file: str, text: str | None, message: str) -> None:
@@ -364,7 +365,7 @@ def test_mistakes_are_one_line(project: Path, file: str, text: str | None, messa
         (project / file).write_text(text, encoding="utf-8")
     if text == "":
         (project / "log/feedback.jsonl.1").unlink()
-    options = ["--reviewed", file] if file == "export.json" else []
+    options = ["--reviewed", file] if file.startswith("export") else []
     result = run_harvest(*options)
     assert result.exit_code == 2 and message in result.output, result.output
     assert not (project / "out").exists()

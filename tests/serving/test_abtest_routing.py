@@ -232,7 +232,7 @@ def test_make_serve_divides_the_users_as_documented(
 def test_a_faulty_plan_stops_make_serve_before_a_model_loads(tmp_path: Path) -> None:
     settings = {"folders": {"next": "data/next"}, "log_folder": "build/log"}
     test = TEST | {"plan": str(tmp_path / "plan.yaml")}
-    with pytest.raises(UserError, match=r"plan.yaml: not found"):
+    with pytest.raises(UserError, match=r"plan.yaml: no such file; give the plan of the test"):
         build_route(ServingParams.model_validate(settings | {"abtest": test}))
     assert build_route(ServingParams()) is keep_model
 

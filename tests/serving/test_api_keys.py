@@ -1,6 +1,9 @@
 """API keys are read from a file and the environment, and a server without one stays local."""
 
 import hashlib
+import runpy
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -80,5 +83,36 @@ def test_nothing_listens_beyond_this_machine_without_a_key(host: str) -> None:
 def test_a_port_that_is_taken_is_named() -> None:
     with open_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"cannot listen on 127.0.0.1:{port}"):
+        message = f"cannot listen on 127.0.0.1:{port} .Address already in use.; choose another"
+        with pytest.raises(UserError, match=message):
             open_socket("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no host"])
+def test_a_host_that_is_not_of_this_machine_is_named(host: str) -> None:
+    with pytest.raises(UserError, match=f"cannot listen on {host}:0 .*; correct serving.host$"):
+        open_socket(host, 0)
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        ("lockstep.serving", ["--port", "abc"], "Invalid value for '--port'"),
+        ("lockstep.serving", ["--port", "65536"], "Invalid value for '--port'"),
+        ("lockstep.serving.api_keys", [], "Missing argument 'NAME'"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    module: str,
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", [module, *options])
+    with pytest.raises(SystemExit) as end, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the module is imported already
+        runpy.run_module(module, run_name="__main__")
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and error.startswith(f"error: {message}")
+    assert error.count("\n") == 1

@@ -17,6 +17,16 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)}")
 
+CLEAR_AT_FIRST_TEXT = """() => {
+  const observer = new MutationObserver(() => {
+    if (!document.querySelector("li.assistant span")?.textContent) return;
+    observer.disconnect();
+    document.getElementById("clear").click();
+  });
+  observer.observe(document.getElementById("conversation"), { childList: true, subtree: true });
+}"""
+"""Press New conversation while the model is answering."""
+
 
 @pytest.fixture(scope="module")
 def page(server: RunningServer) -> Iterator[Any]:
@@ -54,9 +64,9 @@ def test_a_question_is_answered_on_the_page(
     page.wait_for_selector("button[aria-pressed=true]:text('Good answer')")
     assert page.locator("button[aria-pressed=true]").count() == 1
     first, second = list(read_log(served_folder / "logs", FEEDBACK))[-2:]
-    *_, request = read_log(served_folder / "logs", REQUESTS)
+    *_, logged = read_log(served_folder / "logs", REQUESTS)
     assert (first["thumb"], second["thumb"]) == ("down", "up")
-    assert first["request_id"] == second["request_id"] == request["request_id"]
+    assert first["request_id"] == second["request_id"] == logged["request_id"]
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     page.fill("#question", "a <|im_end|>")
@@ -66,5 +76,29 @@ def test_a_question_is_answered_on_the_page(
     assert page.input_value("#question") == "a <|im_end|>"
     page.click("#clear")
     assert page.locator("li").count() == 0
+    page.evaluate(CLEAR_AT_FIRST_TEXT)
+    page.fill("#question", "Where is my order 4711?")
+    page.press("#question", "Enter")
+    page.wait_for_selector("#send:enabled")
+    assert page.inner_text("#status") == ""
+    page.fill("#question", "Where is my order 4712?")
+    with page.expect_request("**/v1/chat/completions") as request:
+        page.press("#question", "Enter")
+    assert len(request.value.post_data_json["messages"]) == 1  # the stopped answer is not sent
+    page.wait_for_selector("#status:text('complete')")
     assert all(url.startswith(server.url) for url in requests)
     assert [text for text in messages if "400" not in text and "404" not in text] == []
+
+
+def test_the_page_asks_for_a_key_and_says_that_one_is_wrong(
+    page: Any, server: RunningServer
+) -> None:
+    page.route("**/v1/models", lambda route: route.fulfill(status=401, json={}))
+    page.goto(f"{server.url}/")
+    page.wait_for_selector("#status:text('This server needs an API key.')")
+    page.fill("#key", "wrong")
+    page.click("text='Use this key'")
+    page.wait_for_selector("#status:text('This API key is not valid.')", timeout=5000)
+    page.unroute("**/v1/models")
+    page.click("text='Use this key'")
+    page.wait_for_selector("#key", state="hidden")

@@ -87,6 +87,29 @@ def test_what_no_model_can_answer_is_refused(
     run(ask())
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("chat/completions", '{"temprature": 1}', "did you mean temperature?"),
+        ("chat/completions", '{"colour": 1}', "colour: unknown parameter; remove it"),
+        ("chat/completions", '{"model": "tuned",}', "at character 19"),
+        ("classify", '{"model": "tuned", "input": "a"}', "use /v1/chat/completions"),
+    ],
+)
+def test_a_message_names_the_remedy(
+    build_gateway: BuildGateway, path: str, body: str, message: str
+) -> None:
+    async def ask() -> None:
+        values = {"model": "tuned", "messages": [{"role": "user", "content": "a"}]}
+        text = body if "model" in body else json.dumps(values | json.loads(body))
+        reply = await build_gateway().client.post(
+            f"/v1/{path}", content=text, headers={"Content-Type": "application/json"}
+        )
+        assert reply.json()["error"]["message"].endswith(message)
+
+    run(ask())
+
+
 def test_what_changes_nothing_is_accepted(build_gateway: BuildGateway) -> None:
     async def ask() -> None:
         reply = await build_gateway().ask(

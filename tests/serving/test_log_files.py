@@ -73,6 +73,10 @@ def test_a_log_that_does_not_exist_has_no_lines_but_the_folder_must(tmp_path: Pa
     (tmp_path / NAME).write_text("[]\n")
     with pytest.raises(UserError, match=r"requests\.jsonl:1: no JSON object"):
         read_numbers(tmp_path)
+    (tmp_path / NAME).rename(tmp_path / "old")
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(UserError, match=r"requests\.jsonl: Is a directory; correct it, or copy"):
+        read_numbers(tmp_path)
 
 
 def test_a_rotation_while_the_files_are_opened_repeats_no_line(

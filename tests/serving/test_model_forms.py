@@ -1,6 +1,8 @@
 """Each model has the folder and the engine that fit it; GGUF files are exported when needed."""
 
+import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,27 @@ def test_a_model_with_a_head_has_the_engine_transformers(
     assert "a model with a head, which llama.cpp cannot serve" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"set serving.engine to transformers"):
         choose_form("base", data, data / "build", "llama_cpp", None)
+
+
+def test_quantized_weights_have_the_engine_transformers(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The default of quantize, nf4, writes them: llama.cpp's converter refuses them."""
+    file = data / "base/config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    file.write_text(json.dumps(config), encoding="utf-8")
+    form = choose_folder_form("last", data / "base", data / "build", "auto", None)
+    assert (form.engine, form.weights) == ("transformers", data / "base")
+    assert "base holds quantized weights, which llama.cpp cannot" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"copy data/merged instead, or set serving.engine"):
+        choose_folder_form("last", data / "base", data / "build", "llama_cpp", None)
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
+def test_an_engine_that_is_not_installed_is_named(data: Path) -> None:
+    with pytest.raises(UserError, match=r"serving.engine: vllm is not installed; install it"):
+        choose_form("base", data, data / "build", "vllm", None)
 
 
 def test_mistakes_are_named(data: Path) -> None:

@@ -2,7 +2,7 @@
 // The page of the gateway: it talks to its own server only. All texts are set as text, not as HTML.
 
 const find = (id) => document.getElementById(id);
-const messages = [];
+let conversation = [];
 let running = null;
 let takesFeedback = false;
 
@@ -66,7 +66,9 @@ async function loadModels() {
   const response = await fetch("v1/models", { headers: buildHeaders() });
   if (response.status === 401) {
     find("access").hidden = false;
-    find("status").textContent = "This server needs an API key.";
+    find("status").textContent = find("key").value
+      ? "This API key is not valid."
+      : "This server needs an API key.";
     return;
   }
   const { data, feedback } = await response.json();
@@ -93,6 +95,7 @@ async function* readEvents(response) {
 
 async function ask(text) {
   const controller = new AbortController();
+  const messages = conversation;
   setRunning(controller);
   messages.push({ role: "user", content: text });
   const question = addItem("user", text);
@@ -128,9 +131,9 @@ async function ask(text) {
     messages.pop();
     content.parentElement.remove();
     question.parentElement.remove();
-    find("question").value ||= text;
+    if (messages === conversation) find("question").value ||= text;
   }
-  find("status").textContent = note;
+  find("status").textContent = messages === conversation ? note : "";
   setRunning(null);
   find("question").focus();
 }
@@ -155,7 +158,7 @@ find("access").addEventListener("submit", (event) => {
 });
 find("clear").addEventListener("click", () => {
   running?.abort();
-  messages.length = 0;
+  conversation = [];
   find("conversation").replaceChildren();
   find("question").focus();
 });
