@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from starlette.requests import Request as HttpRequest
@@ -133,7 +134,8 @@ class Answerer:
             raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
         record = exchange.record
         record.messages, record.tools = parsed.read_messages(), parsed.read_tools()
-        generation = self._build_generation(parsed, model)
+        prompt = await model.encoder.run(parsed.encode)
+        generation = self._build_generation(parsed, prompt, model)
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
         await self._wait_for_slot(model, exchange)
@@ -198,10 +200,9 @@ class Answerer:
         record.finish_reason = answer.finish_reason
 
     def _build_generation(
-        self, parsed: ChatRequest | CompletionRequest, model: ServedModel
+        self, parsed: GenerationRequest, prompt: list[int], model: ServedModel
     ) -> Generation:
         """Return what the engine generates; raise ApiError if the context has no room for it."""
-        prompt = parsed.encode(model.tokenizer)
         room = min(model.context - len(prompt), self.settings.max_new_tokens)
         wanted = parsed.token_limit or min(max(1, room), model.default_tokens)
         if wanted > room:
@@ -232,7 +233,7 @@ class Answerer:
             raise ApiError(400, "model_without_head", "the model generates; use /v1/chat")
         record = exchange.record
         record.messages = parsed.read_messages()
-        prompt = encode_input(record.messages, model)
+        prompt = await model.encoder.run(partial(encode_input, record.messages, model.max_length))
         record.prompt_tokens = len(prompt)
         self.limits.count_tokens(record.key, len(prompt))
         await self._wait_for_slot(model, exchange)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -287,6 +288,26 @@ def test_stop_sequences_end_the_answer_and_are_no_part_of_it(build_gateway: Buil
             assert whole.json()["choices"][0]["finish_reason"] == "stop"
             stream = await gateway.ask(stop=stop, stream=True)
             assert join_deltas(read_events(stream.text)) == text
+
+    run(ask())
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/classify"])
+def test_a_long_prompt_holds_up_no_other_request(build_gateway: BuildGateway, path: str) -> None:
+    async def ask() -> None:
+        gateway = build_gateway()
+        text = {"prompt": "1" * 200_000}
+        if path == "/v1/classify":
+            gateway.model.head = Head("single_label_classification", ["order", "refund"])
+            text = {"input": "1" * 200_000}
+        start = before = time.perf_counter()
+        longest = 0.0
+        task = asyncio.create_task(gateway.post(path, **text))
+        while not task.done():
+            await asyncio.sleep(0.001)
+            longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+        assert (await task).status_code in (200, 400)
+        assert longest < (time.perf_counter() - start) / 2
 
     run(ask())
 
