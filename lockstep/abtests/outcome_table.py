@@ -10,7 +10,7 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.serving.abtest_plan import UNKNOWN_WITHOUT_REPORT, AbTestPlan, Measure, OutcomePlan
 from lockstep.serving.abtest_routing import AbVariant
-from lockstep.serving.log_files import OUTCOMES, REQUESTS, read_log
+from lockstep.serving.log_files import OUTCOMES, REQUESTS, may_lack_lines, read_log
 
 SECONDS_PER_DAY = 86_400
 
@@ -74,6 +74,8 @@ class OutcomeTable:
     """Users who saw both variants, which should not happen; they are left out."""
     unmatched: int
     """Reports of users or requests that are not in the test."""
+    shortened_logs: list[str]
+    """Logs whose lines from the beginning of the test may have been deleted."""
 
     def collect_outcome(self, plan: OutcomePlan, variant: AbVariant) -> list[float]:
         """Return the value of each user of a variant; users with an unknown one are left out."""
@@ -102,9 +104,11 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
     """
     users: dict[str, User] = {}
     switched, names, tests, last = set(), {}, set(), -math.inf
+    oldest = {REQUESTS: math.inf, OUTCOMES: math.inf}
     for request in read_log(folder, REQUESTS):
         time = _read_number(request, "time", folder / REQUESTS)
         last = max(last, time)
+        oldest[REQUESTS] = min(oldest[REQUESTS], time)
         tests.add(request.get("abtest"))
         if request.get("abtest") != plan.name:
             continue
@@ -127,6 +131,7 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
     for report in read_log(folder, OUTCOMES):
         time = _read_number(report, "time", folder / OUTCOMES)
         last = max(last, time)
+        oldest[OUTCOMES] = min(oldest[OUTCOMES], time)
         user_name = report.get("user") or names.get(report.get("request_id", ""), "")
         if user_name in users:
             value = _read_number(report, "value", folder / OUTCOMES)
@@ -134,7 +139,9 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
             users[user_name].add(outcome, time, value)
         else:
             unmatched += 1
-    return _select_users(users, switched, unmatched, plan, last if end is None else end)
+    begin = min(user.first_seen for user in users.values())
+    shortened = [name for name in oldest if oldest[name] >= begin and may_lack_lines(folder, name)]
+    return _select_users(users, switched, unmatched, shortened, plan, last if end is None else end)
 
 
 def _add_measures(user: User, time: float, request: Mapping[str, Any], file: Path) -> None:
@@ -149,6 +156,7 @@ def _select_users(
     users: Mapping[str, User],
     switched: set[str],
     unmatched: int,
+    shortened_logs: list[str],
     plan: AbTestPlan,
     end: float,
 ) -> OutcomeTable:
@@ -171,6 +179,7 @@ def _select_users(
         waiting=waiting,
         switched=len(switched),
         unmatched=unmatched,
+        shortened_logs=shortened_logs,
     )
 
 

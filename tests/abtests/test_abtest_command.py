@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -224,6 +225,26 @@ def test_users_of_both_variants_are_left_out_and_still_assigned(tmp_path: Path) 
     requests = [make_request("x", 1), make_request("x", 2, variant="b"), make_request("y", 1)]
     table = read(tmp_path, requests, [], end=9)
     assert (len(table.users), table.switched, table.assigned) == (1, 1, (2, 0))
+
+
+@pytest.mark.parametrize("name", ["requests.jsonl", "outcomes.jsonl"])
+def test_a_log_whose_oldest_lines_may_be_deleted_is_noted(tmp_path: Path, name: str) -> None:
+    plan, requests = make_plan(tmp_path), [*simulate_requests(300)]
+    outcomes = [*simulate_outcomes(requests, 0)]
+    write_log(tmp_path, requests, outcomes)
+
+    def list_notes() -> list[str]:
+        table = outcome_table.read_table(tmp_path, plan)
+        results = abtest_results.compute_results(table, plan)
+        return re.findall("note: (.*) is full", abtest_text.format_results(results, table, plan))
+
+    assert list_notes() == []
+    oldest = tmp_path / f"{name}.7"
+    oldest.touch()
+    assert list_notes() == [name]
+    line = {"time": -1, "request_id": "x", "user": "x", "outcome": "resolved", "value": 1}
+    oldest.write_text(json.dumps(line) + "\n")  # it is from before the test
+    assert list_notes() == []
 
 
 def test_a_log_without_a_test_is_named(tmp_path: Path) -> None:
