@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -181,15 +181,23 @@ def _read_context(folder: Path, limit: int | None) -> int:
 
 def build_command(
     form: ModelForm, concurrent: int, threads: int, parent: int, device: str
-) -> Callable[[str], Sequence[Any]]:
-    """Return a function from the path of a socket to the arguments of Python for an engine."""
+) -> Callable[[str], Sequence[str]]:
+    """Return a function from the path of a socket to the arguments of Python for an engine.
+
+    `device` concerns llama.cpp alone: transformers reads runtime.device, and vLLM needs a GPU.
+    """
+
+    options: dict[EngineName, dict[str, int]] = {
+        "llama_cpp": {"context": form.context, "slots": concurrent, "threads": threads},
+        "vllm": {"context": form.context},
+        "transformers": {"threads": threads},
+    }
+    flags = [part for name, value in options[form.engine].items() for part in (f"--{name}", value)]
+    if form.engine == "llama_cpp" and device == "cpu":
+        flags.append("--cpu")
 
     def build(socket: str) -> Sequence[str]:
         module = f"lockstep.serving.{form.engine}_engine"
-        options = {"parent": parent, "context": form.context, "threads": threads}
-        if form.engine == "llama_cpp":
-            options["slots"] = concurrent
-        flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        return ["-m", module, str(form.weights), socket, *flags, *["--cpu"][: device == "cpu"]]
+        return [*map(str, ["-m", module, form.weights, socket, "--parent", parent, *flags])]
 
     return build
