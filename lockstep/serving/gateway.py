@@ -155,11 +155,15 @@ async def _answer_api_error(request: Request, error: Any) -> Response:
 
 async def _answer_http_error(request: Request, error: Any) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return ApiError(error.status_code, code, str(error.detail)).build_response()
+    response = ApiError(error.status_code, code, str(error.detail)).build_response()
+    response.headers.update(error.headers or {})  # such as Allow
+    return response
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    return ApiError(500, "internal_error", "the server failed; see its log").build_response()
+    response = ApiError(500, "internal_error", "the server failed; see its log").build_response()
+    response.headers.update(HEADERS)  # this answer does not pass through the Guard
+    return response
 
 
 class Guard:

@@ -58,8 +58,6 @@ def check_keys(values: dict[str, Any], schema: type[B]) -> B:
         return schema.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"] if part in values or first["loc"][1:])
-        name = str(first["loc"][0]) if first["loc"] else ""
+        path = ".".join(map(str, first["loc"]))
         code = "unknown_parameter" if first["type"] == "extra_forbidden" else "invalid_value"
-        message = f"{path or name}: {first['msg'][:200]}"
-        raise ApiError(400, code, message, name) from None
+        raise ApiError(400, code, f"{path}: {first['msg']}", str(first["loc"][0])) from None

@@ -68,3 +68,24 @@ def test_a_question_is_answered_on_the_page(
     assert page.locator("li").count() == 0
     assert all(url.startswith(server.url) for url in requests)
     assert [text for text in messages if "400" not in text and "404" not in text] == []
+
+
+def test_a_page_that_is_cleared_during_an_answer_begins_a_new_conversation(
+    page: Any, server: RunningServer
+) -> None:
+    page.goto(f"{server.url}/")
+    page.wait_for_selector("option:text('tuned')", state="attached")
+    page.evaluate("""() => {
+        new MutationObserver((_, observer) => {
+            if (!document.querySelector("li.assistant span")?.textContent) return;
+            observer.disconnect();
+            document.getElementById("clear").click();
+        }).observe(document.body, { childList: true, subtree: true, characterData: true });
+    }""")
+    page.fill("#question", "Where is my order 4711?")
+    page.press("#question", "Enter")
+    page.wait_for_selector("#status:text('Stopped')")
+    page.fill("#question", "Where is my order 4712?")
+    page.press("#question", "Enter")
+    page.wait_for_selector("#status:text('complete')")
+    assert page.locator("li").count() == 2

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import httpx2
 import pytest
 
 from lockstep.models.chat import ChatTokenizer
@@ -144,7 +145,7 @@ def test_no_response_allows_other_origins(build_gateway: BuildGateway) -> None:
         headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
         preflight = await gateway.client.options("/v1/completions", headers=headers)
         page = await gateway.client.get("/", headers=headers)
-        assert preflight.status_code == 405
+        assert (preflight.status_code, preflight.headers["allow"]) == (405, "POST")
         for reply in (preflight, page):
             assert not any(name.startswith("access-control") for name in reply.headers)
             assert "default-src 'none'" in reply.headers["content-security-policy"]
@@ -288,6 +289,23 @@ def test_stop_sequences_end_the_answer_and_are_no_part_of_it(build_gateway: Buil
             assert whole.json()["choices"][0]["finish_reason"] == "stop"
             stream = await gateway.ask(stop=stop, stream=True)
             assert join_deltas(read_events(stream.text)) == text
+
+    run(ask())
+
+
+def test_a_bug_is_answered_without_its_text_and_with_all_headers(
+    build_gateway: BuildGateway,
+) -> None:
+    async def ask() -> None:
+        gateway = build_gateway()
+        del gateway.engine.ids
+        transport = httpx2.ASGITransport(gateway.app, raise_app_exceptions=False)
+        gateway.client = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
+        reply = await gateway.ask()
+        assert (reply.status_code, reply.json()["error"]["code"]) == (500, "internal_error")
+        assert "ScriptedEngine" not in reply.text
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert (gateway.records[0].status, gateway.model.slots.running) == (500, 0)
 
     run(ask())
 

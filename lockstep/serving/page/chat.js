@@ -2,7 +2,7 @@
 // The page of the gateway: it talks to its own server only. All texts are set as text, not as HTML.
 
 const find = (id) => document.getElementById(id);
-const messages = [];
+let messages = [];
 let running = null;
 let takesFeedback = false;
 
@@ -93,8 +93,9 @@ async function* readEvents(response) {
 
 async function ask(text) {
   const controller = new AbortController();
+  const conversation = messages; // another one if the page is cleared meanwhile
   setRunning(controller);
-  messages.push({ role: "user", content: text });
+  conversation.push({ role: "user", content: text });
   const question = addItem("user", text);
   find("status").textContent = "The model is answering.";
   let answer = "";
@@ -105,7 +106,7 @@ async function ask(text) {
       method: "POST",
       headers: buildHeaders(),
       signal: controller.signal,
-      body: JSON.stringify({ model: find("model").value, messages, stream: true }),
+      body: JSON.stringify({ model: find("model").value, messages: conversation, stream: true }),
     });
     if (!response.ok) throw new Error((await response.json()).error.message);
     for await (const event of readEvents(response)) {
@@ -123,9 +124,9 @@ async function ask(text) {
     note = error.name === "AbortError" ? "Stopped." : `Error: ${error.message}`;
   }
   if (answer) {
-    messages.push({ role: "assistant", content: answer });
+    conversation.push({ role: "assistant", content: answer });
   } else {
-    messages.pop();
+    conversation.pop();
     content.parentElement.remove();
     question.parentElement.remove();
     find("question").value ||= text;
@@ -155,7 +156,7 @@ find("access").addEventListener("submit", (event) => {
 });
 find("clear").addEventListener("click", () => {
   running?.abort();
-  messages.length = 0;
+  messages = [];
   find("conversation").replaceChildren();
   find("question").focus();
 });
