@@ -5,6 +5,7 @@ A line has sorted keys, is UTF-8, and holds the record's id, which is a hash of 
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -71,6 +72,16 @@ class Record:
             encoded = dump_json(content, sort_keys=True)
             object.__setattr__(self, "_id", hashlib.sha256(encoded).hexdigest()[:16])
         return self._id
+
+    @property
+    def repeats(self) -> int:
+        """Number of training rows: the weight, rounded up or down by a hash of the id.
+
+        Of records with weight 0.5, about half are used once and the others are left out.
+        """
+        fraction, whole = math.modf(self.weight)
+        draw = int.from_bytes(hashlib.sha256(self.id.encode()).digest()[:8], "big") / 2**64
+        return int(whole) + (draw < fraction)
 
     @property
     def prompt(self) -> list[Message]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from lockstep import outputs, params, records
-from lockstep.augmentation import augmentation_card, mixing
+from lockstep.augmentation import augmentation_card, mixing, replay
 from lockstep.augmentation.augment_params import AugmentParams
 from lockstep.augmentation.augmented_records import augment_records
 from lockstep.augmentation.methods import Resources
@@ -40,7 +40,12 @@ def main(prepared: Path, dictionary: Path, out: Path) -> None:
     train = [*parents, *augmentation.records]
     for mix in settings.augment.mix:
         train = mixing.reweight_records(train, mix)
-    card = augmentation_card.describe_augmentation(parents, augmentation, train)
+    replayed = {}
+    if settings.augment.replay:
+        rounds = outputs.read_json(prepared / "card.json").get("rounds", {})
+        train, counts = replay.replay_records(train, rounds, settings.augment.replay)
+        replayed = {"replay": counts}
+    card = replayed | augmentation_card.describe_augmentation(parents, augmentation, train)
 
     with outputs.atomic_folder(out) as partial:
         records.write(partial / "train.jsonl", train)

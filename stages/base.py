@@ -31,6 +31,7 @@ def main(starter: Path, out: Path) -> None:
                 notes = base_model.download_base(base, partial)
                 summary = f"downloaded {base.id} at {base.revision}"
             case "path":
+                base_model.check_path(Path(base.path), out)
                 notes = base_model.copy_base(Path(base.path), base, partial)
                 summary = f"copied {base.path}"
         base_model.apply_configuration(partial, base)

@@ -17,6 +17,7 @@ from lockstep.params import Section, Seed
 from lockstep.predictions import VARIANTS
 from lockstep.statistics import (
     comparisons,
+    forgetting,
     leaks,
     plot_tables,
     record_scores,
@@ -72,6 +73,16 @@ def main(data: Path, reports: Path) -> None:
     details |= comparisons.compare_groups(
         predictions, suites, settings.evaluate.domains, settings.seed
     )
+    if rounds := summaries["prepared"].get("rounds"):
+        tests = records.read(data / "prepared/test.jsonl")
+        details["forgetting"] = forgetting.compute_forgetting(
+            predictions["base"],
+            predictions["merged"],
+            suites,
+            {record.id: record.source for record in tests},
+            rounds,
+            settings.seed,
+        )
     details["curves"] = score_curves.compute_curves(predictions, suites)
     details["leaks"] = leaks.compute_leaks(
         predictions,

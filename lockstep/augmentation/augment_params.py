@@ -1,5 +1,9 @@
 """The parameters of the section `augment`."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from lockstep.augmentation.methods import Method
 from lockstep.augmentation.mixing import Mix
 from lockstep.params import Fraction, NaturalInt, Section
@@ -18,3 +22,6 @@ class AugmentParams(Section):
     mix: list[Mix] = []
     """Target shares of slice values in the training data, set by record weights, e.g.
     [{slice: language, shares: {en: 0.5, zh: 0.5}}]; [] keeps the weights."""
+    replay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the training rows that come from sources of earlier rounds (prepare.sources: round),
+    set by record weights after `mix`; null keeps the weights."""

@@ -73,6 +73,19 @@ def copy_base(source: Path, base: BaseParams, into: Path) -> list[str]:
     return _check_copy(into, str(source), base)
 
 
+def check_path(path: Path, out: Path) -> None:
+    """Raise UserError if a base would be copied from an output that the run replaces.
+
+    The next run would then start from another model without a word.
+    """
+    folders = [out.parent / name for name in (out.name, "trained", "merged", "quantized")]
+    if any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
+        raise UserError(
+            f"params.yaml: base.path: the pipeline replaces {path}; copy the model to a folder "
+            "outside of data, such as models/round-0, and name that"
+        )
+
+
 def apply_configuration(folder: Path, base: BaseParams) -> None:
     """Replace values in config.json by those of `base.configuration`, and check the model again."""
     if not base.configuration:

@@ -79,7 +79,7 @@ def build_domain_table(results: EvaluationResults) -> Table:
             )
             for domain, title in DOMAINS.items()
         ]
-        differences = [_build_difference_cell(display, gap) for gap in gaps]
+        differences = [build_difference_cell(display, gap) for gap in gaps]
         rows.append(TableRow(title=translate_term("difference"), records=0, cells=differences))
         table.append((capitalize(name_subject(task, merged["metric"])), rows))
     return table
@@ -94,7 +94,7 @@ def build_few_shot_table(results: EvaluationResults) -> Table:
         cells = [
             TableCell(text=display.format(base)),
             TableCell(text=display.format(tuned)),
-            _build_difference_cell(display, values),
+            build_difference_cell(display, values),
         ]
         title = name_subject(suite, values["metric"])
         rows.append(TableRow(title=title, records=values["records"], cells=cells))
@@ -278,7 +278,8 @@ def _build_domain_cell(display: MetricDisplay, values: Metrics | None) -> TableC
     return TableCell(text=display.format(values["value"]), small=f"{low} – {high}")
 
 
-def _build_difference_cell(display: MetricDisplay, values: Metrics | None) -> TableCell:
+def build_difference_cell(display: MetricDisplay, values: Metrics | None) -> TableCell:
+    """Return a difference with its interval and its corrected p-value in small print."""
     if not values:
         return TableCell(text="")
     small = say(

@@ -16,6 +16,7 @@ from lockstep.predictions import VARIANTS
 from lockstep.reporting import (
     comparison_tables,
     concerns,
+    forgetting_table,
     gate_conditions,
     page_charts,
     split_gaps,
@@ -83,6 +84,7 @@ def collect_values(
     slices = weak_slices.list_slices(results)
     gaps = split_gaps.list_gaps(results)
     quantized = summaries["quantized"]
+    tables = comparison_tables.collect_tables(results)
     return {
         **summaries,
         "settings": settings,
@@ -103,6 +105,7 @@ def collect_values(
             *concerns.list_concerns(results, summaries["trained"], summaries["prepared"]),
             *split_gaps.describe_gaps(gaps),
             *comparison_tables.list_concerns(results),
+            *forgetting_table.list_concerns(results),
         ],
         "suites": [build_suite_section(task, results) for task in results.suites],
         "likelihood": [
@@ -121,7 +124,10 @@ def collect_values(
         ],
         "weakest": weak_slices.find_weakest_slice(slices),
         "split_gaps": [(task, [*rows]) for task, rows in groupby(gaps, key=lambda row: row.task)],
-        **comparison_tables.collect_tables(results),
+        **tables,
+        "findings": [*forgetting_table.describe_forgetting(results), *tables["findings"]],
+        "forgetting": forgetting_table.build_forgetting_table(results),
+        "replay": forgetting_table.describe_replay(summaries["augmented"]),
         "judge": results.details["judge"],
         "human": results.details["human"],
         "display": describe_metric,

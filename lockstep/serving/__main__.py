@@ -55,7 +55,7 @@ class Params(Section):
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="folder of the models")
 @click.option("--build", type=click.Path(path_type=Path), default=BUILD, help="folder of exports")
 @click.option("--host", help="default: serving.host")
-@click.option("--port", type=int, help="default: serving.port")
+@click.option("--port", type=click.IntRange(0, 65535), help="default: serving.port")
 @click.option("--keys-file", help="default: serving.keys_file")
 def main(
     data: Path, build: Path, host: str | None, port: int | None, keys_file: str | None
@@ -121,10 +121,11 @@ def open_socket(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or str(error)
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise UserError(
             f"params.yaml: serving: cannot listen on {host}:{port} ({reason}); choose another "
-            "serving.port"
+            "serving.port, or `make serve PORT=…`"
         ) from None
 
 

@@ -76,6 +76,8 @@ class AnswerText:
         """Calls of functions in the finished answer; they are no part of its text."""
         self.written = ""
         """The finished answer with its calls as the model wrote them."""
+        self.reasoning = ""
+        """Text of the finished answer that the model wrote before it."""
         self.ids: list[int] = []
         self.text = ""
         """Text that is certain and was returned."""
@@ -94,11 +96,6 @@ class AnswerText:
         if self.calls:
             return "tool_calls"
         return "stop" if self.is_complete else "length"
-
-    @property
-    def reasoning(self) -> str:
-        """Text that the model wrote before its answer."""
-        return self.tokenizer.parse_answer(self.ids).reasoning
 
     def add(self, part: Part) -> str:
         """Add tokens, and return the text that has become certain."""
@@ -121,7 +118,9 @@ class AnswerText:
 
     def finish(self) -> str:
         """Return the rest of the text, and set `calls`."""
-        self.written = text = self._cut(self.tokenizer.parse_answer(self.ids).text)
+        parsed = self.tokenizer.parse_answer(self.ids)
+        self.reasoning = parsed.reasoning
+        self.written = text = self._cut(parsed.text)
         calls = tool_calls.parse_calls(text) if self.functions else None
         if calls and all(name in self.functions for name, _ in calls):
             self.calls, text = calls, text[: self._find_calls(text)]

@@ -17,5 +17,5 @@ class DriftParams(Section):
     """Smallest effect that is an alarm: the share of the requests that training would need to have
     differently. Any difference becomes significant in a large log; a tenth is worth a look."""
     minimum_texts: Annotated[int, Field(ge=40)] = 100
-    """Number of texts of each side, below which nothing is tested. With 100, shifts that
-    concern a quarter of the requests or more are found."""
+    """Number of texts of each side, below which nothing is tested. With 100, clear shifts in a
+    third of the requests are found (docs/drift.md)."""

@@ -14,6 +14,9 @@ from lockstep.serving.serving_params import ServingParams
 
 B = TypeVar("B", bound=BaseModel)
 
+MAX_NAME = 128
+"""Maximum number of characters of a key in a message; a client may send any."""
+
 
 async def read_body(request: HttpRequest, settings: ServingParams) -> bytes:
     """Return the body; raise ApiError if it is no JSON, too large or too slow."""
@@ -58,6 +61,7 @@ def check_keys(values: dict[str, Any], schema: type[B]) -> B:
         return schema.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(map(str, first["loc"]))
+        path = ".".join(map(str, first["loc"]))[:MAX_NAME]
         code = "unknown_parameter" if first["type"] == "extra_forbidden" else "invalid_value"
-        raise ApiError(400, code, f"{path}: {first['msg']}", str(first["loc"][0])) from None
+        name = str(first["loc"][0])[:MAX_NAME]
+        raise ApiError(400, code, f"{path}: {first['msg']}", name) from None

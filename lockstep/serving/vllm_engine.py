@@ -44,7 +44,7 @@ class VllmEngine(SocketEngine):
                 reply = await self._post("/v1/completions", request)
                 yield Part(reply["choices"][0]["token_ids"])
                 return
-            async with self._client.stream("POST", "/v1/completions", json=request) as response:
+            async with self._send("POST", "/v1/completions", request) as response:
                 if response.status_code != 200:
                     raise EngineError(f"status {response.status_code}")
                 is_complete = False

@@ -12,6 +12,7 @@ from lockstep.metrics.metric_display import sort_metrics
 from lockstep.metrics.suite_metrics import PERPLEXITY
 from lockstep.predictions import VARIANTS
 from lockstep.statistics.details import Metrics, get_suites, round_digits
+from lockstep.statistics.forgetting import OLD, compute_loss
 
 
 def summarize_results(
@@ -44,6 +45,7 @@ def summarize_results(
         **({"judge": summarize_judge(details["judge"])} if details["judge"] else {}),
         **({"human": summarize_human(details["human"])} if details["human"] else {}),
         **({"leaks": summarize_leaks(details["leaks"])} if details["leaks"] else {}),
+        **summarize_forgetting(details.get("forgetting", {})),
         "quantize": {
             "bytes": quantized["bytes_after"],
             "ratio": round_digits(quantized["bytes_after"] / quantized["bytes_before"]),
@@ -132,6 +134,16 @@ def summarize_leaks(suites: Metrics) -> Metrics:
                 leaks, records = totals.get(f"{variant}_{kind}", (0, 0))
                 totals[f"{variant}_{kind}"] = (leaks + part["leaks"], records + part["records"])
     return {name: round_digits(leaks / records) for name, (leaks, records) in totals.items()}
+
+
+def summarize_forgetting(forgetting: Metrics) -> Metrics:
+    """Return {"forgetting": {suite: loss on records of earlier rounds}}, with their average."""
+    values: Metrics = {}
+    for task, part in forgetting.get(OLD, {}).items():
+        _add_value(values, make_plain_key(task), compute_loss(part)[0], "forgetting")
+    if "average" in forgetting:
+        _add_value(values, "average", forgetting["average"]["forgetting"], "forgetting")
+    return {"forgetting": values} if values else {}
 
 
 def make_plain_key(name: str) -> str:

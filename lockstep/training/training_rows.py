@@ -1,8 +1,6 @@
 """Rows of token ids that an objective trains on, rendered from records."""
 
-import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,12 +111,8 @@ def select_records(records: Iterable[Record], params: TrainParams, split: str) -
 
 
 def repeat_by_weight(records: Iterable[Record]) -> list[Record]:
-    """Repeat each record as often as its weight says.
-
-    A hash of the record's id rounds the weight up or down: of records with weight 0.5, about half
-    are used once and the others are left out.
-    """
-    return [record for record in records for _ in range(_count_repeats(record))]
+    """Repeat each record as often as its weight says."""
+    return [record for record in records for _ in range(record.repeats)]
 
 
 def render_rows(
@@ -285,12 +279,6 @@ def read_target(record: Record, head: Head) -> float | int | list[float]:
             record, f"has {len(names)} labels, but every training record has one", "sft"
         )
     return head.labels.index(names[0])
-
-
-def _count_repeats(record: Record) -> int:
-    fraction, whole = math.modf(record.weight)
-    draw = int.from_bytes(hashlib.sha256(record.id.encode()).digest()[:8], "big") / 2**64
-    return int(whole) + (draw < fraction)
 
 
 def _build_error(record: Record, problem: str, objective: Objective) -> UserError:

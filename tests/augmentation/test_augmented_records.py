@@ -161,4 +161,5 @@ def test_by_default_nothing_is_added() -> None:
         "max_children": 2,
         "similarity": 0.8,
         "mix": [],
+        "replay": None,
     }

@@ -30,6 +30,7 @@ def test_a_source_needs_only_its_path_and_format() -> None:
         "format": "messages",
         "task": "chats.de",
         "split": "auto",
+        "round": 0,
         "weight": 1.0,
         "encoding": "utf-8",
         "delimiter": "",

@@ -21,7 +21,8 @@ def test_no_request_fails_since_the_engine_closes_a_connection_that_was_used() -
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         header = await reader.readuntil(b"\r\n\r\n")
         length = next(line for line in header.lower().split(b"\r\n") if b"content-length" in line)
-        await reader.readexactly(int(length.split(b":")[1]))
+        body = json.loads(await reader.readexactly(int(length.split(b":")[1])))
+        assert body["prompt"] == [1, 2, 3]
         running["now"] += 1
         running["most"] = max(running["most"], running["now"])
         await asyncio.sleep(0.1)
@@ -35,7 +36,7 @@ def test_no_request_fails_since_the_engine_closes_a_connection_that_was_used() -
         server = await asyncio.start_unix_server(answer, process.socket, backlog=200)
 
         async def ask() -> list[int]:
-            parts = process.engine.generate(Generation([1], 1))
+            parts = process.engine.generate(Generation([1, 2, 3], 1))
             return [token async for part in parts for token in part.tokens]
 
         async with server:

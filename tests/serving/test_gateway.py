@@ -36,6 +36,8 @@ def test_an_answer_and_its_record(build_gateway: BuildGateway) -> None:
         assert record.answer_tokens == reply.json()["usage"]["completion_tokens"] > 0
         assert ANSWER not in repr(record)
         assert gateway.engine.seen[0].temperature == 0
+        prompt = [{"role": "user", "content": "Where is it?"}]
+        assert gateway.engine.seen[0].prompt == gateway.model.tokenizer.encode_prompt(prompt)
 
     run(ask())
 
@@ -150,6 +152,15 @@ def test_no_response_allows_other_origins(build_gateway: BuildGateway) -> None:
             assert not any(name.startswith("access-control") for name in reply.headers)
             assert "default-src 'none'" in reply.headers["content-security-policy"]
             assert "unsafe" not in reply.headers["content-security-policy"]
+
+    run(ask())
+
+
+def test_an_error_repeats_no_long_key(build_gateway: BuildGateway) -> None:
+    async def ask() -> None:
+        reply = await build_gateway().ask(**{"k" * 100_000: 1})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unknown_parameter")
+        assert len(reply.content) < 500
 
     run(ask())
 

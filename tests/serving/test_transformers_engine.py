@@ -12,8 +12,13 @@ from starlette.requests import Request
 from lockstep.inference import generation, head_outputs
 from lockstep.models import loading
 from lockstep.models.heads import Head
+from lockstep.records import Message
 from lockstep.serving.engine_protocol import Generation, Part, SocketEngine, build_request
 from lockstep.serving.transformers_engine import TransformersServer, build_app, load_server
+from tests.conftest import STARTER
+from tests.serving.conftest import BuildGateway, join_deltas, read_events
+
+QUESTION = "Where is my order 4711?"
 
 
 def ask(server: TransformersServer, request: Generation) -> list[Part]:
@@ -26,18 +31,18 @@ def ask(server: TransformersServer, request: Generation) -> list[Part]:
 
 
 @pytest.fixture(scope="module")
-def loaded(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from tests.conftest import write_params
 
     folder = tmp_path_factory.mktemp("engine")
     write_params(folder, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return load_server(tiny_model, 1)
+        return load_server(STARTER, 1)  # its answers depend on each token of a prompt
 
 
 def test_answers_are_those_of_predict_whole_and_streamed(loaded: TransformersServer) -> None:
-    prompt = loaded.tokenizer.encode_prompt([{"role": "user", "content": "Where is it?"}])
+    prompt = loaded.tokenizer.encode_prompt([{"role": "user", "content": QUESTION}])
     whole = ask(loaded, Generation(prompt, 12))
     parts = ask(loaded, Generation(prompt, 12, stream=True))
     ids = [token for part in parts for token in part.tokens]
@@ -47,8 +52,32 @@ def test_answers_are_those_of_predict_whole_and_streamed(loaded: TransformersSer
     assert parts[-1].count == len(ids)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_gateway_answers_as_predict(
+    loaded: TransformersServer, build_gateway: BuildGateway, stream: bool
+) -> None:
+    messages: list[Message] = [{"role": "user", "content": QUESTION}]
+    prompt = loaded.tokenizer.encode_prompt(messages)
+    (answer,) = generation.generate_answers(loaded.model, loaded.tokenizer, [prompt], 1, 12)
+
+    async def ask() -> None:
+        gateway = build_gateway()
+        gateway.model.tokenizer = loaded.tokenizer
+        gateway.model.engine = SocketEngine(httpx2.ASGITransport(build_app(loaded)))
+        reply = await gateway.ask(QUESTION, stream=stream, max_tokens=12)
+        (record,) = gateway.records
+        assert record.prompt_tokens == len(prompt)
+        assert record.answer == answer.text
+        if stream:
+            assert join_deltas(read_events(reply.text)) == answer.text
+        else:
+            assert reply.json()["choices"][0]["message"]["content"] == answer.text
+
+    asyncio.run(ask())
+
+
 def test_samples_follow_seed_and_top_p(loaded: TransformersServer) -> None:
-    prompt = loaded.tokenizer.encode_prompt([{"role": "user", "content": "Where is it?"}])
+    prompt = loaded.tokenizer.encode_prompt([{"role": "user", "content": QUESTION}])
 
     def sample(seed: int, top_p: float = 1.0) -> list[int]:
         request = Generation(prompt, 12, temperature=1.5, top_p=top_p, seed=seed)

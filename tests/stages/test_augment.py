@@ -135,6 +135,29 @@ def test_methods_are_limited_to_tasks_and_slices_and_the_mix_sets_shares(workspa
     assert set(card["diversity"]) == {"before", "after"}
 
 
+def test_replay_sets_the_share_of_earlier_rounds_and_the_card_counts_its_rows(
+    workspace: Path,
+) -> None:
+    train = [
+        replace(make_record(f"Tell {n} all of it"), source="new.csv" if n < 10 else "old.csv")
+        for n in range(60)
+    ]
+    records.write(workspace / "prepared" / "train.jsonl", train)
+    card = workspace / "prepared/card.json"
+    card.write_text(json.dumps({"rounds": {"old.csv": 0, "new.csv": 1}}))
+    write_augment_params(workspace, DELETION, replay=0.5)
+    assert run_augment(workspace)[0] == 0
+    augmented = read_train(workspace)
+    replayed = json.loads((workspace / "augmented/card.json").read_text())["replay"]
+    assert replayed["new"] == {"records": 20, "rows": 20}, "children have the round of their parent"
+    assert replayed["old"]["records"] == 100
+    weight = sum(record.weight for record in augmented if record.source == "old.csv")
+    assert weight == pytest.approx(20)
+    card.write_text("{}")
+    code, (line,) = run_augment(workspace)
+    assert code == 2 and "set round: 1" in line
+
+
 def test_an_unknown_method_is_refused(workspace: Path) -> None:
     write_augment_params(workspace, {"method": "magic", "share": 1.0})
     code, (line,) = run_augment(workspace)

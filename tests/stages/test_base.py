@@ -1,11 +1,13 @@
 """`stages.base` copies the starter or a local model, or downloads a model."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lockstep.errors import UserError
 from lockstep.models import loading
 
 ARGUMENTS = ("base", "starter", "fetched")
@@ -57,6 +59,21 @@ def test_a_local_folder_is_copied_unchanged(
     assert run.returncode == 0, run.stderr
     assert run.stderr == f"base: copied {tiny_model}\n"
     assert read_folder(workspace / "fetched") == read_folder(tiny_model)
+
+
+@pytest.mark.parametrize("path", ["data/merged", "data/./quantized", "data/base"])
+def test_a_model_that_the_run_replaces_is_no_base(
+    workspace: Path, run_stage_in_process: Callable[..., str], path: str
+) -> None:
+    changes = {"base.source": "path", "base.path": path}
+    shutil.copytree(workspace / "starter", workspace / path)
+    with pytest.raises(UserError, match=r"base\.path: the pipeline replaces .*; copy"):
+        run_stage_in_process("base", "starter", "data/base", changes=changes)
+    changes["base.path"] = "data/last"
+    shutil.copytree(workspace / path, workspace / "data/last")
+    assert "copied data/last" in run_stage_in_process(
+        "base", "starter", "data/base", changes=changes
+    )
 
 
 @pytest.mark.slow

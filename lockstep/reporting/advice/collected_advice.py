@@ -9,6 +9,7 @@ from lockstep.reporting.evaluation_results import EvaluationResults
 from lockstep.statistics.details import Metrics
 
 RULES: tuple[Callable[[RunResults], Iterator[Advice]], ...] = (
+    method_rules.advise_on_forgetting,
     method_rules.advise_on_losses,
     method_rules.advise_on_prompting,
     training_rules.advise_on_fit,

@@ -14,7 +14,8 @@ from lockstep.reporting.advice.advice_item import (
     MainMetric,
     RunResults,
 )
-from lockstep.reporting.metric_texts import format_difference, name_task
+from lockstep.reporting.forgetting_table import list_forgotten
+from lockstep.reporting.metric_texts import format_difference, name_subject, name_task
 from lockstep.reporting.texts import Text, capitalize
 from lockstep.statistics.confidence_intervals import Interval
 from lockstep.statistics.domain_gap import IN_DOMAIN, OUT_OF_DOMAIN
@@ -37,8 +38,12 @@ LARGER_FORMS = ("int8", "gguf_q8_0", "gguf_f16")
 
 
 def advise_on_prompting(run: RunResults) -> Iterator[Advice]:
-    """The base does about as well without tuning, or with a few examples in the prompt."""
-    for metric in run.list_main_metrics():
+    """The base does about as well without tuning, or with a few examples in the prompt.
+
+    In continual learning the base is the last model, and its suites should stay as they are.
+    """
+    metrics = [] if run.results.details.get("forgetting") else run.list_main_metrics()
+    for metric in metrics:
         if metric.tuning and metric.display.percent and _is_near(metric.tuning.interval):
             change = format_difference(metric.display, metric.tuning.value)
             yield Advice(
@@ -77,10 +82,37 @@ def advise_on_prompting(run: RunResults) -> Iterator[Advice]:
             )
 
 
+def advise_on_forgetting(run: RunResults) -> Iterator[Advice]:
+    """A suite is proven worse on the test records of earlier rounds: more replay, less change."""
+    for task, values in list_forgotten(run.results):
+        display = describe_metric(values["metric"])
+        before, after = (display.format(values[name]) for name in ("before", "after"))
+        share = run.summaries["augmented"].get("replay", {}).get("share")
+        now = (f"now {share:g}", f"现为 {share:g}") if share else ("not set", "未设置")
+        subject = name_subject(task, values["metric"])
+        yield Advice(
+            rule="forgets_earlier_rounds",
+            area=METHOD,
+            finding=Text(
+                f"{capitalize(subject).en} on test records of earlier rounds was {before} with the "
+                f"base and is {after} now.",
+                f"{subject.zh}在前几轮的测试数据上由 {before} 变为 {after}。",
+            ),
+            action=Text(
+                f"Raise augment.replay ({now[0]}), or change less of the base: a lower "
+                "train.learning_rate, fewer train.epochs, a smaller train.adapter.r.",
+                f"增大 augment.replay（{now[1]}），或少改基座：降低 train.learning_rate、"
+                "train.epochs 或 train.adapter.r。",
+            ),
+            more="continual-learning",
+        )
+
+
 def advise_on_losses(run: RunResults) -> Iterator[Advice]:
     """Tuning makes a suite worse than the base: what it learnt displaces what it knew."""
+    forgotten = {task for task, _ in list_forgotten(run.results)}  # another rule names them
     for metric in run.list_main_metrics():
-        test = metric.tuning
+        test = metric.tuning if metric.task not in forgotten else None
         if test and not test.could_be_chance and metric.gain(test).high < 0:
             change = format_difference(metric.display, test.value)
             yield Advice(

@@ -47,6 +47,7 @@ def advise(
     quantization: Difference | None = None,
     prepared: dict[str, Any] | None = None,
     trained: dict[str, Any] | None = None,
+    augmented: dict[str, Any] | None = None,
     method: str = "nf4",
     train: dict[str, Any] | None = None,
     **details: Any,
@@ -74,6 +75,7 @@ def advise(
             "splits": {"train": {"slices": {"language": {"en": 700, "zh": 9}}}}, **(prepared or {}),
         },
         "trained": {"rows": 700, "rows_truncated": 0, **(trained or {})},
+        "augmented": augmented or {},
         "quantized": {"method": method},
     }  # fmt: skip
     settings = {

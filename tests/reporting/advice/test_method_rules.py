@@ -18,6 +18,30 @@ def test_tuning_that_makes_a_suite_worse_is_named() -> None:
     assert list_rules(tuning=make_difference(-0.1, -0.25, 0.05, p=0.3)) == []
 
 
+def test_a_suite_that_is_forgotten_asks_for_replay() -> None:
+    values = {
+        "metric": "accuracy", "before": 0.9, "after": 0.7, "difference": -0.2,
+        "interval": [-0.3, -0.1], "p_adjusted": 0.001,
+    }  # fmt: skip
+    worse = make_difference(-0.1, -0.15, -0.05)
+    [item] = advise(
+        tuning=worse, forgetting={"old": {"intent": values}}, augmented={"replay": {"share": 0.2}}
+    )
+    assert (item.rule, item.more) == ("forgets_earlier_rounds", "continual-learning")
+    assert item.finding.en == (
+        "Intent accuracy on test records of earlier rounds was 90.0% with the base and is 70.0% "
+        "now."
+    )
+    assert "augment.replay (now 0.2)" in item.action.en and "现为 0.2" in item.action.zh
+    chance = {"old": {"intent": {**values, "p_adjusted": 0.3}}}
+    assert list_rules(tuning=worse, forgetting=chance) == ["tuning_forgets"]
+
+
+def test_a_base_that_is_the_last_model_may_stay_as_it_is() -> None:
+    same = make_difference(0.005, -0.01, 0.015, p=0.5, detectable=0.02)
+    assert list_rules(tuning=same, forgetting={"old": {}, "new": {}}) == []
+
+
 @pytest.mark.parametrize(("high", "rules"), [(0.01, ["few_shot_is_enough"]), (0.1, [])])
 def test_a_base_with_examples_may_be_enough(high: float, rules: list[str]) -> None:
     values = {"metric": "accuracy", "difference": -0.02, "interval": [-0.06, high]}
