@@ -62,6 +62,9 @@ class ExchangeStream(StreamingResponse):
         """Send the response."""
         try:
             await super().__call__(scope, receive, send)
+        except Exception:
+            self._exchange.note_error(500, "internal_error")
+            raise
         finally:
             await self._events.aclose()
             if not self._exchange.record.finish_reason:

@@ -11,7 +11,7 @@ import pytest
 
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
-from tests.serving.conftest import BuildGateway, join_deltas, read_events
+from tests.serving.conftest import BuildGateway, Gateway, join_deltas, read_events
 
 KEY = "a-key"
 HASHES = {"shop": hashlib.sha256(KEY.encode()).digest()}
@@ -304,14 +304,32 @@ def test_stop_sequences_end_the_answer_and_are_no_part_of_it(build_gateway: Buil
     run(ask())
 
 
+def build_gateway_with_bugs(build_gateway: BuildGateway) -> Gateway:
+    """Return a gateway whose client raises no exception of it."""
+    gateway = build_gateway()
+    transport = httpx2.ASGITransport(gateway.app, raise_app_exceptions=False)
+    gateway.client = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
+    return gateway
+
+
+def test_a_bug_in_a_stream_is_no_fault_of_the_client(build_gateway: BuildGateway) -> None:
+    async def ask() -> None:
+        gateway = build_gateway_with_bugs(build_gateway)
+        gateway.engine.ids[3] = -1
+        await gateway.ask(stream=True)
+        (record,) = gateway.records
+        assert (record.status, record.error) == (500, "internal_error")
+        assert gateway.model.slots.running == gateway.engine.running == 0
+
+    run(ask())
+
+
 def test_a_bug_is_answered_without_its_text_and_with_all_headers(
     build_gateway: BuildGateway,
 ) -> None:
     async def ask() -> None:
-        gateway = build_gateway()
+        gateway = build_gateway_with_bugs(build_gateway)
         del gateway.engine.ids
-        transport = httpx2.ASGITransport(gateway.app, raise_app_exceptions=False)
-        gateway.client = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
         reply = await gateway.ask()
         assert (reply.status_code, reply.json()["error"]["code"]) == (500, "internal_error")
         assert "ScriptedEngine" not in reply.text
