@@ -62,11 +62,6 @@ class EngineProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
 
-    @property
-    def process_id(self) -> int | None:
-        """Id of the engine's process."""
-        return self._process.pid if self._process else None
-
     async def start(self) -> None:
         """Start the engine and wait until it answers; raise UserError if it ends before."""
         if not await self._launch():

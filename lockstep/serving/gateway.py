@@ -63,9 +63,7 @@ def create_app(
     Each logger receives the record of every request. `choose_variant` returns the route to a model
     from the model and the user of the request.
     """
-    metrics = GatewayMetrics()
-    for name, model in models.items():
-        _watch_model(metrics, name, model)
+    metrics = GatewayMetrics(models)
     all_loggers: list[RequestLogger] = [metrics, JsonLogger(settings.log_texts), *loggers]
     folder, masker = open_log(settings), TextMasker(settings.log_patterns)
     file_loggers = [FileLogger(folder, settings.log_share, masker)] if folder else []
@@ -78,7 +76,7 @@ def create_app(
         metrics.registry.register(LogMetrics(folder))
         metrics.registry.register(DriftCollector(folder.folder))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.metrics, app.state.answerer = metrics, answerer
+    app.state.metrics = metrics
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_bug)
@@ -137,16 +135,6 @@ def _build_file_answer(file: Path) -> Callable[[Request], Awaitable[Response]]:
         return FileResponse(file, headers={"Cache-Control": "no-cache"})
 
     return show_file
-
-
-def _watch_model(metrics: GatewayMetrics, name: str, model: ServedModel) -> None:
-    metrics.watch(
-        name,
-        waiting=lambda: model.slots.waiting,
-        running=lambda: model.slots.running,
-        ready=lambda: model.is_ready(),
-        restarts=lambda: model.restarts(),
-    )
 
 
 async def _answer_api_error(request: Request, error: Any) -> Response:
