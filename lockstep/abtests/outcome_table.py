@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,7 +18,7 @@ SECONDS_PER_DAY = 86_400
 AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
     "resolved": fmean,
     "satisfied": fmean,
-    "converted": lambda values: float(any(values)),
+    "converted": partial(max, default=0.0),
     "revenue": math.fsum,
 }
 """Value of a user from what was reported of the user, by outcome."""

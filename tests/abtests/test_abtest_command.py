@@ -17,7 +17,7 @@ from lockstep.abtests.__main__ import main
 from lockstep.abtests.abtest_results import Results
 from lockstep.abtests.outcome_table import OutcomeTable
 from lockstep.errors import UserError
-from lockstep.serving.abtest_plan import AbTestPlan, read_plan
+from lockstep.serving.abtest_plan import AbTestPlan, OutcomePlan, read_plan
 from lockstep.serving.abtest_routing import assign_variant
 
 PLAN = """\
@@ -165,10 +165,14 @@ def test_outcomes_are_aggregated_per_user_and_large_ones_count_as_the_maximum(
         make_report("x", 2, "resolved", False),
         make_report("x", 2, "revenue", 30),
         make_report("x", 2, "revenue", 45),
+        make_report("x", 2, "converted", 0),
+        make_report("x", 2, "converted", 0.4),
         make_report("nobody", 2, "revenue", 1),
     ]
     table = read(tmp_path, [make_request(name, 1) for name in "xyz"], outcomes, end=9)
     assert collect(table, tmp_path) == ([0.5], [50, 0, 0])  # of y and z nothing is known
+    converted = OutcomePlan(outcome="converted", baseline=0.1, minimum_effect=0.1)
+    assert table.collect_outcome(converted, "a") == [0.4, 0, 0]
     assert table.unmatched == 1
 
 
