@@ -80,13 +80,13 @@ def _build_form(
 ) -> ModelForm:
     head = heads.read_head(source)
     is_gguf = is_gguf_folder(quantized)
-    chosen = _choose_engine(engine, source, head, is_gguf)
-    folder = source if is_gguf and chosen != "llama_cpp" else quantized
+    engine_name = _choose_engine(engine, source, head, is_gguf)
+    folder = source if is_gguf and engine_name != "llama_cpp" else quantized
     weights = folder
-    if chosen == "llama_cpp":
+    if engine_name == "llama_cpp":
         folder = quantized if is_gguf else source
         weights = folder / GGUF_FILE if is_gguf else export_gguf(source, build / name)
-    return ModelForm(name, folder, chosen, weights, head, _read_context(source, max_context))
+    return ModelForm(name, folder, engine_name, weights, head, _read_context(source, max_context))
 
 
 def _find_folder(folder: Path) -> Path:
