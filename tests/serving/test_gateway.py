@@ -220,7 +220,9 @@ def test_the_queue_is_bounded_in_number_and_time(build_gateway: BuildGateway) ->
         await asyncio.sleep(0.3)
         gateway.engine.release.set()
         replies = await asyncio.gather(*tasks)
-        codes = [r.json()["error"]["code"] for r in replies if r.status_code == 429]
+        refused = [reply for reply in replies if reply.status_code == 429]
+        codes = [reply.json()["error"]["code"] for reply in refused]
+        assert {reply.headers["retry-after"] for reply in refused} == {"1"}
         assert sorted(codes) == ["queue_full"] * 3 + ["queue_timeout"] * 3
         assert [reply.status_code for reply in replies].count(200) == 2
         assert (gateway.model.slots.running, gateway.model.slots.waiting) == (0, 0)
