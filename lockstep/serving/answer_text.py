@@ -87,6 +87,7 @@ class AnswerText:
         """Number of generated tokens."""
         self._growing = _GrowingText(tokenizer)
         self._format = _read_format(tokenizer)[0]
+        self._plain_format = replace(self._format, removed_tokens=())
         marks = tool_calls.MARKS if functions else ()
         self._withheld = max(map(len, (self._format.suffix, *stops, *marks)))
 
@@ -132,9 +133,8 @@ class AnswerText:
 
     def _split(self) -> str:
         """Return the text that is certain, without reasoning and control tokens."""
-        answer_format = self._format
-        if not self._growing.has_control_tokens:  # some models have thousands to search for
-            answer_format = replace(answer_format, removed_tokens=())
+        has_control_tokens = self._growing.has_control_tokens  # some models have thousands of them
+        answer_format = self._format if has_control_tokens else self._plain_format
         return answer_format.split(self._growing.text, truncated=True)[0]
 
     def _cut(self, text: str) -> str:
