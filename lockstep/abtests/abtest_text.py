@@ -146,6 +146,11 @@ def _list_notes(results: Results, table: OutcomeTable, plan: AbTestPlan) -> list
         for outcome in results.outcomes
         if outcome.report_ratio_p < SAMPLE_RATIO_LEVEL
     ]
+    notes += [
+        f"note: {name} is full, and lines from the beginning of the test may have been deleted: "
+        "users and outcomes may be missing; increase serving.log_mib before the next test"
+        for name in table.shortened_logs
+    ]
     for number, text in (
         (table.waiting, "users whose window has not ended do not count yet"),
         (

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,14 +11,14 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.serving.abtest_plan import UNKNOWN_WITHOUT_REPORT, AbTestPlan, Measure, OutcomePlan
 from lockstep.serving.abtest_routing import AbVariant
-from lockstep.serving.log_files import OUTCOMES, REQUESTS, read_log
+from lockstep.serving.log_files import OUTCOMES, REQUESTS, may_lack_lines, read_log
 
 SECONDS_PER_DAY = 86_400
 
 AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
     "resolved": fmean,
     "satisfied": fmean,
-    "converted": lambda values: float(any(values)),
+    "converted": partial(max, default=0.0),
     "revenue": math.fsum,
 }
 """Value of a user from what was reported of the user, by outcome."""
@@ -74,6 +75,8 @@ class OutcomeTable:
     """Users who saw both variants, which should not happen; they are left out."""
     unmatched: int
     """Reports of users or requests that are not in the test."""
+    shortened_logs: list[str]
+    """Logs whose lines from the beginning of the test may have been deleted."""
 
     def collect_outcome(self, plan: OutcomePlan, variant: AbVariant) -> list[float]:
         """Return the value of each user of a variant; users with an unknown one are left out."""
@@ -102,9 +105,11 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
     """
     users: dict[str, User] = {}
     switched, names, tests, last = set(), {}, set(), -math.inf
+    oldest = {REQUESTS: math.inf, OUTCOMES: math.inf}
     for request in read_log(folder, REQUESTS):
         time = _read_number(request, "time", folder / REQUESTS)
         last = max(last, time)
+        oldest[REQUESTS] = min(oldest[REQUESTS], time)
         tests.add(request.get("abtest"))
         if request.get("abtest") != plan.name:
             continue
@@ -127,6 +132,7 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
     for report in read_log(folder, OUTCOMES):
         time = _read_number(report, "time", folder / OUTCOMES)
         last = max(last, time)
+        oldest[OUTCOMES] = min(oldest[OUTCOMES], time)
         user_name = report.get("user") or names.get(report.get("request_id", ""), "")
         if user_name in users:
             value = _read_number(report, "value", folder / OUTCOMES)
@@ -134,7 +140,9 @@ def read_table(folder: Path, plan: AbTestPlan, end: float | None = None) -> Outc
             users[user_name].add(outcome, time, value)
         else:
             unmatched += 1
-    return _select_users(users, switched, unmatched, plan, last if end is None else end)
+    begin = min(user.first_seen for user in users.values())
+    shortened = [name for name in oldest if oldest[name] >= begin and may_lack_lines(folder, name)]
+    return _select_users(users, switched, unmatched, shortened, plan, last if end is None else end)
 
 
 def _add_measures(user: User, time: float, request: Mapping[str, Any], file: Path) -> None:
@@ -149,6 +157,7 @@ def _select_users(
     users: Mapping[str, User],
     switched: set[str],
     unmatched: int,
+    shortened_logs: list[str],
     plan: AbTestPlan,
     end: float,
 ) -> OutcomeTable:
@@ -171,6 +180,7 @@ def _select_users(
         waiting=waiting,
         switched=len(switched),
         unmatched=unmatched,
+        shortened_logs=shortened_logs,
     )
 
 

@@ -15,7 +15,7 @@ from lockstep.data.prepare_params import PrepareParams
 from lockstep.data.sources import Source
 from lockstep.harvest import review_project
 from lockstep.harvest.harvesting import Harvest
-from lockstep.harvest.request_records import PLACEHOLDER, Form, RequestRecord, make_source
+from lockstep.harvest.request_records import PLACEHOLDER, Form, HarvestedRequest, make_source
 from lockstep.harvest.request_tasks import KnownTasks
 from lockstep.records import dump_json
 
@@ -33,8 +33,8 @@ def write_harvest(
     with outputs.atomic_folder(out) as folder:
         if harvest.learnt:
             with (folder / FILES[form]).open("wb") as stream:
-                for made in harvest.learnt:
-                    stream.write(dump_json(made.row, sort_keys=True) + b"\n")
+                for item in harvest.learnt:
+                    stream.write(dump_json(item.row, sort_keys=True) + b"\n")
             (folder / "source.yaml").write_text(format_entry(entry), encoding="utf-8")
         with (folder / "left_out.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
             for left_out in harvest.left_out:
@@ -74,9 +74,9 @@ def count_requests(harvest: Harvest) -> dict[str, Any]:
     """Return the number of requests by what became of them."""
     return {
         "requests": len(harvest.learnt) + len(harvest.review) + len(harvest.left_out),
-        "learnt": _count(made.candidate.origin for made in harvest.learnt),
-        "tasks": _count(made.record.task for made in harvest.learnt),
-        "review": _count(made.candidate.why for made in harvest.review),
+        "learnt": _count(item.candidate.origin for item in harvest.learnt),
+        "tasks": _count(item.record.task for item in harvest.learnt),
+        "review": _count(item.candidate.why for item in harvest.review),
         "left_out": _count(left_out.reason for left_out in harvest.left_out),
         "with_placeholders": sum(map(_has_placeholder, harvest.learnt)),
     }
@@ -110,8 +110,8 @@ def describe_harvest(out: Path, harvest: Harvest, form: Form, entry: Mapping[str
     return "\n".join(lines)
 
 
-def _has_placeholder(made: RequestRecord) -> bool:
-    return any(PLACEHOLDER.search(message["content"]) for message in made.record.messages)
+def _has_placeholder(item: HarvestedRequest) -> bool:
+    return any(PLACEHOLDER.search(message["content"]) for message in item.record.messages)
 
 
 def _describe(number: int, counts: Mapping[str, int]) -> str:

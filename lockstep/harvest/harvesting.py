@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lockstep.harvest.candidates import Candidate, request_review
 from lockstep.harvest.known_records import KnownRecords
 from lockstep.harvest.logged_feedback import LeftOut
-from lockstep.harvest.request_records import Form, RecordMaker, RequestRecord
+from lockstep.harvest.request_records import Form, HarvestedRequest, RecordMaker
 
 CONFLICT = "conflicting_corrections"
 """Why requests with one question and different answers need review or are left out."""
@@ -17,8 +17,8 @@ CONFLICT = "conflicting_corrections"
 class Harvest:
     """The result; each request with feedback is in exactly one of the lists."""
 
-    learnt: list[RequestRecord] = field(default_factory=list)
-    review: list[RequestRecord] = field(default_factory=list)
+    learnt: list[HarvestedRequest] = field(default_factory=list)
+    review: list[HarvestedRequest] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
@@ -34,71 +34,71 @@ def harvest_candidates(
     records, faulty = _check_answers(records, maker, harvest)
     doubtful: list[Candidate] = []
     if form == "messages":  # a question may have several preferences
-        contradictions = known.find_contradictions([made.record for made in records])
+        contradictions = known.find_contradictions([item.record for item in records])
         records = _leave_out(records, contradictions, harvest)
         records, doubtful = _resolve_conflicts(records, known, harvest)
-    repetitions = known.find_repetitions([made.record for made in records], of_training=True)
+    repetitions = known.find_repetitions([item.record for item in records], of_training=True)
     harvest.learnt = _leave_out(records, repetitions, harvest)
 
     review = maker.make_records([*waiting, *faulty, *doubtful], "messages")
     order = {candidate.request.id: number for number, candidate in enumerate(candidates)}
-    review.sort(key=lambda made: order[made.candidate.request.id])
-    repetitions = known.find_repetitions([made.record for made in review], of_training=False)
+    review.sort(key=lambda item: order[item.candidate.request.id])
+    repetitions = known.find_repetitions([item.record for item in review], of_training=False)
     harvest.review = _leave_out(review, repetitions, harvest)
     harvest.left_out += maker.left_out
     return harvest
 
 
 def _check_answers(
-    records: Sequence[RequestRecord], maker: RecordMaker, harvest: Harvest
-) -> tuple[list[RequestRecord], list[Candidate]]:
+    records: Sequence[HarvestedRequest], maker: RecordMaker, harvest: Harvest
+) -> tuple[list[HarvestedRequest], list[Candidate]]:
     """Return the records whose answers may be learnt, and the corrections that need review."""
     suitable, faulty = [], []
-    for made in records:
-        why = maker.find_fault(made.record)
+    for item in records:
+        why = maker.find_fault(item.record)
         if not why:
-            suitable.append(made)
-        elif made.candidate.origin == "corrected":
-            faulty.append(request_review(made.candidate, why))
+            suitable.append(item)
+        elif item.candidate.origin == "corrected":
+            faulty.append(request_review(item.candidate, why))
         else:
-            harvest.left_out.append(LeftOut(request_id=made.candidate.request.id, reason=why))
+            harvest.left_out.append(LeftOut(request_id=item.candidate.request.id, reason=why))
     return suitable, faulty
 
 
 def _resolve_conflicts(
-    records: Sequence[RequestRecord], known: KnownRecords, harvest: Harvest
-) -> tuple[list[RequestRecord], list[Candidate]]:
+    records: Sequence[HarvestedRequest], known: KnownRecords, harvest: Harvest
+) -> tuple[list[HarvestedRequest], list[Candidate]]:
     """Return the records without conflicts, and the candidates whose answers a person must compare.
 
     Records conflict if they have the same question and different answers. A review counts more
     than other answers; reviews that conflict with each other are left out.
     """
-    by_question: dict[bytes, list[RequestRecord]] = defaultdict(list)
-    keys = known.compute_input_keys([made.record for made in records])
-    for key, made in zip(keys, records, strict=True):
-        by_question[key].append(made)
+    by_question: dict[bytes, list[HarvestedRequest]] = defaultdict(list)
+    keys = known.compute_input_keys([item.record for item in records])
+    for key, item in zip(keys, records, strict=True):
+        by_question[key].append(item)
     doubtful: list[Candidate] = []
     losers: list[LeftOut] = []
     for group in by_question.values():
-        if len({made.record.answer for made in group}) > 1:
-            reviewed = [made for made in group if made.candidate.origin == "reviewed"]
+        if len({item.record.answer for item in group}) > 1:
+            reviewed = [item for item in group if item.candidate.origin == "reviewed"]
             losers += _find_losers(group, reviewed)
             if not reviewed:
-                doubtful += [request_review(made.candidate, CONFLICT) for made in group]
+                doubtful += [request_review(item.candidate, CONFLICT) for item in group]
     names = {candidate.request.id for candidate in doubtful}
-    records = [made for made in records if made.record.origin not in names]
+    records = [item for item in records if item.record.origin not in names]
     return _leave_out(records, losers, harvest), doubtful
 
 
 def _find_losers(
-    group: Sequence[RequestRecord], reviewed: Sequence[RequestRecord]
+    group: Sequence[HarvestedRequest], reviewed: Sequence[HarvestedRequest]
 ) -> Iterator[LeftOut]:
     """Yield the records of one question that differ from a review."""
-    for made in group:
+    for item in group:
         for review in reviewed:
-            if review.record.answer != made.record.answer:
+            if review.record.answer != item.record.answer:
                 yield LeftOut(
-                    request_id=made.record.origin,
+                    request_id=item.record.origin,
                     reason=CONFLICT,
                     because_of=review.record.origin,
                 )
@@ -106,9 +106,9 @@ def _find_losers(
 
 
 def _leave_out(
-    records: Sequence[RequestRecord], left_out: Collection[LeftOut], harvest: Harvest
-) -> list[RequestRecord]:
+    records: Sequence[HarvestedRequest], left_out: Collection[LeftOut], harvest: Harvest
+) -> list[HarvestedRequest]:
     """Return the records that are not left out; keep the others in the harvest."""
     harvest.left_out += left_out
     names = {entry.request_id for entry in left_out}
-    return [made for made in records if made.record.origin not in names]
+    return [item for item in records if item.record.origin not in names]

@@ -89,13 +89,13 @@ def read_rated_requests(
     feedback = _merge_feedback(folder)
     rated, left_out = [], []
     for request in _read_lines(folder, REQUESTS, _Request):
-        given = feedback.pop(request.request_id, None)
-        if given is None:
+        ratings = feedback.pop(request.request_id, None)
+        if ratings is None:
             continue
         if obstacle := request.find_obstacle():
             left_out.append(LeftOut(request_id=request.request_id, reason=obstacle))
         else:
-            rated.append(_join(request, given, masker))
+            rated.append(_join(request, ratings, masker))
     left_out += [LeftOut(request_id=name, reason="request_not_logged") for name in feedback]
     return rated, left_out
 

@@ -30,7 +30,7 @@ _STAND_IN = "-"
 
 
 @dataclass(frozen=True, slots=True)
-class RequestRecord:
+class HarvestedRequest:
     """A candidate with the row that is written for it, and the record that `prepare` reads."""
 
     candidate: Candidate
@@ -48,10 +48,10 @@ class RecordMaker:
     """Requests that `prepare` would reject, with its reasons."""
     _converters: dict[Form, RowConverter] = field(default_factory=dict)
 
-    def make_records(self, candidates: Sequence[Candidate], form: Form) -> list[RequestRecord]:
+    def make_records(self, candidates: Sequence[Candidate], form: Form) -> list[HarvestedRequest]:
         """Return the records of the candidates that `prepare` accepts; keep the others' reasons."""
-        made = [self._make_record(candidate, form) for candidate in candidates]
-        return [record for record in made if record is not None]
+        records = [self._make_record(candidate, form) for candidate in candidates]
+        return [record for record in records if record is not None]
 
     def find_fault(self, record: Record) -> str:
         """Return why an answer must not be learnt, in snake_case; empty if it may be.
@@ -66,7 +66,7 @@ class RecordMaker:
             return "placeholder_in_answer"
         return self.tasks.find_fault(record.task, record)
 
-    def _make_record(self, candidate: Candidate, form: Form) -> RequestRecord | None:
+    def _make_record(self, candidate: Candidate, form: Form) -> HarvestedRequest | None:
         answer = candidate.answer or candidate.request.answer or _STAND_IN
         if candidate.origin == "reviewed":
             answer = self.tasks.format_review(candidate.task, answer)
@@ -85,7 +85,7 @@ class RecordMaker:
             row["chosen"] = _add_answer([], answer)
             row["rejected"] = _add_answer([], candidate.request.answer)
         record = self._convert(candidate, row, form)
-        return RequestRecord(candidate, row, record) if record else None
+        return HarvestedRequest(candidate, row, record) if record else None
 
     def _convert(self, candidate: Candidate, row: dict[str, Any], form: Form) -> Record | None:
         """Return the record of a row; its origin is the id of the request."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.data.label_studio import project_writing
-from lockstep.harvest.request_records import RequestRecord
+from lockstep.harvest.request_records import HarvestedRequest
 from lockstep.harvest.request_tasks import KnownTasks
 from lockstep.records import Message, Record
 
@@ -17,17 +17,17 @@ FORMS = {"label": "choice", "labels": "choices"}
 _REMARK = '  <Text name="remark" value="$remark"/>\n'
 
 
-def write_projects(folder: Path, records: Sequence[RequestRecord], tasks: KnownTasks) -> None:
+def write_projects(folder: Path, records: Sequence[HarvestedRequest], tasks: KnownTasks) -> None:
     """Write TASK/tasks.json and TASK/config.xml for each task of the records."""
-    by_task: dict[str, list[RequestRecord]] = defaultdict(list)
-    for made in records:
-        by_task[made.record.task].append(made)
+    by_task: dict[str, list[HarvestedRequest]] = defaultdict(list)
+    for item in records:
+        by_task[item.record.task].append(item)
     for task, group in by_task.items():
         labels = tasks.labels.get(task, [])
         form = FORMS.get(tasks.kinds.get(task, ""), "reply") if labels else "reply"
         project = folder / task.replace("/", "_")
         project.mkdir(parents=True)
-        entries = [_make_task(made, form, labels) for made in group]
+        entries = [_make_task(item, form, labels) for item in group]
         text = json.dumps(entries, ensure_ascii=False, indent=1)
         (project / "tasks.json").write_text(text + "\n", encoding="utf-8")
         interface = _make_interface(group[0].record, form, labels)
@@ -44,16 +44,16 @@ def _make_interface(record: Record, form: str, labels: Sequence[str]) -> str:
     return text + tag + _REMARK + rest
 
 
-def _make_task(made: RequestRecord, form: str, labels: Sequence[str]) -> dict[str, Any]:
-    request = made.candidate.request
+def _make_task(item: HarvestedRequest, form: str, labels: Sequence[str]) -> dict[str, Any]:
+    request = item.candidate.request
     feedback = request.feedback
     suggestion = request.answer
     if form == "reply" and feedback.correction:
         suggestion = feedback.correction
-    (task,) = project_writing.make_tasks([made.record.with_answer(suggestion)], form)
+    (task,) = project_writing.make_tasks([item.record.with_answer(suggestion)], form)
     task["data"] |= {
-        "text": _format_conversation(made.row["messages"][:-1]),
-        "remark": _describe(made),
+        "text": _format_conversation(item.row["messages"][:-1]),
+        "remark": _describe(item),
         "request": request.id,
         "answer": request.answer,
         "messages": request.messages,
@@ -67,11 +67,11 @@ def _make_task(made: RequestRecord, form: str, labels: Sequence[str]) -> dict[st
     return task
 
 
-def _describe(made: RequestRecord) -> str:
+def _describe(item: HarvestedRequest) -> str:
     """Return why a request needs review, and what people said about its answer."""
-    request, feedback = made.candidate.request, made.candidate.request.feedback
+    request, feedback = item.candidate.request, item.candidate.request.feedback
     facts = {
-        "review": made.candidate.why,
+        "review": item.candidate.why,
         "thumb": feedback.thumb,
         "score": "" if feedback.score is None else f"{feedback.score:g}",
         "answer": request.answer,

@@ -22,8 +22,8 @@ class OutcomePlan(Section):
     """An outcome that is compared between the variants, with one value per user."""
 
     outcome: Outcome
-    """`resolved` and `satisfied` are the mean of what was reported of a user, `converted` is 1 if
-    any report says so, `revenue` is the sum."""
+    """`resolved` and `satisfied` are the mean of what was reported of a user, `converted` is
+    the largest value, `revenue` is the sum."""
     baseline: float
     """Expected mean of variant a: a share for yes-or-no outcomes, an amount for revenue."""
     minimum_effect: PositiveFloat

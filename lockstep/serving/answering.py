@@ -1,9 +1,9 @@
 """Answer one request: authenticate, count, parse, queue, generate, and hand its record on."""
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from starlette.requests import Request as HttpRequest
@@ -35,9 +35,6 @@ from lockstep.serving.request_log import RequestLogger, RequestRecord
 from lockstep.serving.response_format import ResponseFormat, write_event
 from lockstep.serving.served_model import ServedModel, encode_input
 from lockstep.serving.serving_params import ServingParams
-
-LONG_PROMPT = 20_000
-"""Number of characters from which a prompt is encoded in a thread, so that others do not wait."""
 
 ChooseVariant = Callable[[str, str], Route]
 """Function from the model and the user of a request to the model that answers."""
@@ -137,7 +134,8 @@ class Answerer:
             raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
         record = exchange.record
         record.messages, record.tools = parsed.read_messages(), parsed.read_tools()
-        generation = await self._build_generation(parsed, model)
+        prompt = await model.encoder.run(parsed.encode)
+        generation = self._build_generation(parsed, prompt, model)
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
         await self._wait_for_slot(model, exchange)
@@ -201,13 +199,10 @@ class Answerer:
         record.answer, record.answer_tokens = answer.written or answer.text, answer.count
         record.finish_reason = answer.finish_reason
 
-    async def _build_generation(
-        self, parsed: ChatRequest | CompletionRequest, model: ServedModel
+    def _build_generation(
+        self, parsed: GenerationRequest, prompt: list[int], model: ServedModel
     ) -> Generation:
         """Return what the engine generates; raise ApiError if the context has no room for it."""
-        is_long = sum(len(message["content"]) for message in parsed.read_messages()) > LONG_PROMPT
-        encode = functools.partial(parsed.encode, model.tokenizer)
-        prompt = await asyncio.to_thread(encode) if is_long else encode()
         room = min(model.context - len(prompt), self.settings.max_new_tokens)
         wanted = parsed.token_limit or min(max(1, room), model.default_tokens)
         if wanted > room:
@@ -239,7 +234,7 @@ class Answerer:
             raise ApiError(400, "model_without_head", message)
         record = exchange.record
         record.messages = parsed.read_messages()
-        prompt = encode_input(record.messages, model)
+        prompt = await model.encoder.run(partial(encode_input, record.messages, model.max_length))
         record.prompt_tokens = len(prompt)
         self.limits.count_tokens(record.key, len(prompt))
         await self._wait_for_slot(model, exchange)

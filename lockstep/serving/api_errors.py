@@ -1,5 +1,6 @@
 """Errors that a client of the HTTP API receives, in the form of OpenAI's."""
 
+import math
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -51,7 +52,7 @@ class ApiError(Exception):
         """Headers of the response."""
         headers = {}
         if self.retry_after is not None:
-            headers["Retry-After"] = str(max(1, round(self.retry_after + 0.5)))
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return headers

@@ -42,15 +42,15 @@ class ApiKeys:
             return LOCAL
         scheme, _, key = authorization.partition(" ")
         digest = hashlib.sha256(key.strip().encode()).digest()
-        found = ""
+        match = ""
         for name, stored in self.hashes.items():
             if hmac.compare_digest(digest, stored):
-                found = name
-        if scheme.lower() != "bearer" or not found:
+                match = name
+        if scheme.lower() != "bearer" or not match:
             raise ApiError(
                 401, "invalid_api_key", "send a valid API key: Authorization: Bearer KEY"
             )
-        return found
+        return match
 
 
 def read_keys(file: str) -> ApiKeys:

@@ -62,11 +62,6 @@ class EngineProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
 
-    @property
-    def process_id(self) -> int | None:
-        """Id of the engine's process."""
-        return self._process.pid if self._process else None
-
     async def start(self) -> None:
         """Start the engine and wait until it answers; raise UserError if it ends before."""
         if not await self._launch():
@@ -90,15 +85,19 @@ class EngineProcess:
     async def _launch(self) -> bool:
         """Start a process, and return whether it answers in the end."""
         Path(self.socket).unlink(missing_ok=True)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self.build_command(self.socket),
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches the gateway alone
-        )
+        try:
+            self._process = process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *self.build_command(self.socket),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches the gateway alone
+            )
+        except OSError as error:  # no memory, or too many processes or files
+            log.error("the engine of %s: %s", self.name, error.strerror)
+            return False
         loop = asyncio.get_running_loop()
         limit = loop.time() + START_SECONDS
-        while self._process.returncode is None and loop.time() < limit:
+        while process.returncode is None and loop.time() < limit:
             if Path(self.socket).exists() and await self.engine.check():
                 self.is_ready = True
                 return True

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
@@ -11,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from lockstep.serving.api_errors import CLIENT_CLOSED, ApiError
 from lockstep.serving.request_log import RequestLogger, RequestRecord
+
+T = TypeVar("T")
 
 
 class Exchange:
@@ -59,6 +62,9 @@ class ExchangeStream(StreamingResponse):
         """Send the response."""
         try:
             await super().__call__(scope, receive, send)
+        except Exception:
+            self._exchange.note_error(500, "internal_error")
+            raise
         finally:
             await self._events.aclose()
             if not self._exchange.record.finish_reason:
@@ -87,8 +93,8 @@ async def answer_exchange(exchange: Exchange, answer: Awaitable[Response]) -> Re
     return response
 
 
-async def run_for_client(request: HttpRequest, answer: Awaitable[Response]) -> Response:
-    """Return the response, or raise ApiError when the client leaves before there is one."""
+async def run_for_client(request: HttpRequest, answer: Awaitable[T]) -> T:
+    """Return the answer to a request, or raise ApiError when the client leaves before it."""
     task = asyncio.ensure_future(answer)
     watcher = asyncio.create_task(_wait_for_disconnect(request))
     try:

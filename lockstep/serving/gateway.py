@@ -63,9 +63,7 @@ def create_app(
     Each logger receives the record of every request. `choose_variant` returns the route to a model
     from the model and the user of the request.
     """
-    metrics = GatewayMetrics()
-    for name, model in models.items():
-        _watch_model(metrics, name, model)
+    metrics = GatewayMetrics(models)
     all_loggers: list[RequestLogger] = [metrics, JsonLogger(settings.log_texts), *loggers]
     folder, masker = open_log(settings), TextMasker(settings.log_patterns)
     file_loggers = [FileLogger(folder, settings.log_share, masker)] if folder else []
@@ -78,7 +76,7 @@ def create_app(
         metrics.registry.register(LogMetrics(folder))
         metrics.registry.register(DriftCollector(folder.folder))
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.metrics, app.state.answerer = metrics, answerer
+    app.state.metrics = metrics
     app.add_exception_handler(ApiError, _answer_api_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(Exception, _answer_bug)
@@ -139,27 +137,21 @@ def _build_file_answer(file: Path) -> Callable[[Request], Awaitable[Response]]:
     return show_file
 
 
-def _watch_model(metrics: GatewayMetrics, name: str, model: ServedModel) -> None:
-    metrics.watch(
-        name,
-        waiting=lambda: model.slots.waiting,
-        running=lambda: model.slots.running,
-        ready=lambda: model.is_ready(),
-        restarts=lambda: model.restarts(),
-    )
-
-
 async def _answer_api_error(request: Request, error: Any) -> Response:
     return error.build_response()
 
 
 async def _answer_http_error(request: Request, error: Any) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return ApiError(error.status_code, code, str(error.detail)).build_response()
+    response = ApiError(error.status_code, code, str(error.detail)).build_response()
+    response.headers.update(error.headers or {})  # such as Allow
+    return response
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    return ApiError(500, "internal_error", "the server failed; see its log").build_response()
+    response = ApiError(500, "internal_error", "the server failed; see its log").build_response()
+    response.headers.update(HEADERS)  # this answer does not pass through the Guard
+    return response
 
 
 class Guard:

@@ -3,8 +3,7 @@
 Labels have few values: paths of the API, names of the served models, statuses and our error codes.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,6 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from lockstep.serving.request_log import RequestRecord
+from lockstep.serving.served_model import ServedModel
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120)
 """Upper bounds of the histograms."""
@@ -34,22 +34,12 @@ LIMITS = (
 """Error codes of requests that a limit refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelState:
-    """Functions that return the present state of a model."""
-
-    waiting: Callable[[], float]
-    running: Callable[[], float]
-    ready: Callable[[], float]
-    restarts: Callable[[], float]
-
-
-class StateCollector(Collector):
+class ModelCollector(Collector):
     """State of the models, read whenever the metrics are read."""
 
-    def __init__(self) -> None:
-        """Begin without models."""
-        self.models: dict[str, ModelState] = {}
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
+        """Show models."""
+        self._models = models
 
     def collect(self) -> Iterator[Metric]:
         """Yield a metric for each part of the state."""
@@ -65,23 +55,22 @@ class StateCollector(Collector):
         restarts = CounterMetricFamily(
             "lockstep_engine_restarts", "Starts of an engine that had died", labels=["model"]
         )
-        for name, state in self.models.items():
-            waiting.add_metric([name], state.waiting())
-            running.add_metric([name], state.running())
-            ready.add_metric([name], state.ready())
-            restarts.add_metric([name], state.restarts())
+        for name, model in self._models.items():
+            waiting.add_metric([name], model.slots.waiting)
+            running.add_metric([name], model.slots.running)
+            ready.add_metric([name], model.is_ready())
+            restarts.add_metric([name], model.restarts())
         yield from (waiting, running, ready, restarts)
 
 
 class GatewayMetrics:
     """The metrics of one gateway; a `RequestLogger`."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Mapping[str, ServedModel]) -> None:
         """Register all metrics."""
         self.registry = CollectorRegistry()
         """Registry to which others may add collectors."""
-        self._states = StateCollector()
-        self.registry.register(self._states)
+        self.registry.register(ModelCollector(models))
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "lockstep_requests",
@@ -124,19 +113,9 @@ class GatewayMetrics:
             ["model", "kind"],
             registry=self.registry,
         )
-
-    def watch(
-        self,
-        model: str,
-        waiting: Callable[[], float],
-        running: Callable[[], float],
-        ready: Callable[[], float],
-        restarts: Callable[[], float],
-    ) -> None:
-        """Read the state of a model whenever the metrics are read."""
-        self._states.models[model] = ModelState(waiting, running, ready, restarts)
-        for kind in ("prompt", "answer"):
-            self._tokens.labels(model, kind)
+        for model in models:
+            for kind in ("prompt", "answer"):
+                self._tokens.labels(model, kind)
 
     def log(self, record: RequestRecord) -> None:
         """Count a request."""

@@ -59,6 +59,11 @@ def read_log(folder: Path, name: str) -> Iterator[dict[str, Any]]:
         click.echo(f"note: {cut[0]}: not JSON; {counted} skipped", err=True)
 
 
+def may_lack_lines(folder: Path, name: str) -> bool:
+    """Whether the oldest lines of a log may have been deleted: it has all its files."""
+    return (folder / f"{name}.{FILES - 1}").exists()
+
+
 def _open_files(folder: Path, name: str, stack: ExitStack) -> list[tuple[Path, BinaryIO]]:
     """Open the files of a log, the newest first; one that is renamed meanwhile is opened once."""
     files, seen = list[tuple[Path, BinaryIO]](), set()

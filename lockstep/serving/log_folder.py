@@ -56,7 +56,7 @@ class LogFolder:
         )
 
     def _read_salt(self) -> bytes:
-        """Return the salt, which is made if there is none."""
+        """Return the salt; create it if there is none."""
         file = self.folder / SALT
         try:
             with open(file, "xb", opener=open_private) as new:

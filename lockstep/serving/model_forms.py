@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
@@ -80,13 +80,13 @@ def _build_form(
 ) -> ModelForm:
     head = heads.read_head(source)
     is_gguf = is_gguf_folder(quantized)
-    chosen = _choose_engine(engine, source, head, is_gguf)
-    folder = source if is_gguf and chosen != "llama_cpp" else quantized
+    engine_name = _choose_engine(engine, source, head, is_gguf)
+    folder = source if is_gguf and engine_name != "llama_cpp" else quantized
     weights = folder
-    if chosen == "llama_cpp":
+    if engine_name == "llama_cpp":
         folder = quantized if is_gguf else source
         weights = folder / GGUF_FILE if is_gguf else export_gguf(source, build / name)
-    return ModelForm(name, folder, chosen, weights, head, _read_context(source, max_context))
+    return ModelForm(name, folder, engine_name, weights, head, _read_context(source, max_context))
 
 
 def _find_folder(folder: Path) -> Path:
@@ -197,15 +197,23 @@ def _read_context(folder: Path, limit: int | None) -> int:
 
 def build_command(
     form: ModelForm, concurrent: int, threads: int, parent: int, device: str
-) -> Callable[[str], Sequence[Any]]:
-    """Return a function from the path of a socket to the arguments of Python for an engine."""
+) -> Callable[[str], Sequence[str]]:
+    """Return a function from the path of a socket to the arguments of Python for an engine.
+
+    `device` concerns llama.cpp alone: transformers reads runtime.device, and vLLM needs a GPU.
+    """
+
+    options: dict[EngineName, dict[str, int]] = {
+        "llama_cpp": {"context": form.context, "slots": concurrent, "threads": threads},
+        "vllm": {"context": form.context},
+        "transformers": {"threads": threads},
+    }
+    flags = [part for name, value in options[form.engine].items() for part in (f"--{name}", value)]
+    if form.engine == "llama_cpp" and device == "cpu":
+        flags.append("--cpu")
 
     def build(socket: str) -> Sequence[str]:
         module = f"lockstep.serving.{form.engine}_engine"
-        options = {"parent": parent, "context": form.context, "threads": threads}
-        if form.engine == "llama_cpp":
-            options["slots"] = concurrent
-        flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        return ["-m", module, str(form.weights), socket, *flags, *["--cpu"][: device == "cpu"]]
+        return [*map(str, ["-m", module, form.weights, socket, "--parent", parent, *flags])]
 
     return build

@@ -15,6 +15,9 @@ from lockstep.serving.serving_params import ServingParams
 
 B = TypeVar("B", bound=BaseModel)
 
+MAX_NAME = 128
+"""Maximum number of characters of a key in a message; a client may send any."""
+
 
 async def read_body(request: HttpRequest, settings: ServingParams) -> bytes:
     """Return the body; raise ApiError if it is no JSON, too large or too slow."""
@@ -60,18 +63,17 @@ def check_keys(values: dict[str, Any], schema: type[B]) -> B:
         return schema.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"] if part in values or first["loc"][1:])
-        name = str(first["loc"][0])[:64] if first["loc"] else ""
+        path = ".".join(map(str, first["loc"]))[:MAX_NAME]
         code = "unknown_parameter" if first["type"] == "extra_forbidden" else "invalid_value"
-        message = f"{path[:128] or name}: {first['msg'][:200]}"
+        name = str(first["loc"][0])[:MAX_NAME]
+        message = first["msg"]
         if code == "unknown_parameter":
-            message = f"{path[:128] or name}: unknown parameter{_suggest(first['loc'], schema)}"
-        raise ApiError(400, code, message, name) from None
+            message = f"unknown parameter{_suggest(first['loc'], schema)}"
+        raise ApiError(400, code, f"{path}: {message}", name) from None
 
 
 def _suggest(path: tuple[str | int, ...], schema: type[BaseModel]) -> str:
     """Return the remedy for an unknown key: the nearest one of the body, or none."""
-    near = (
-        difflib.get_close_matches(str(path[0])[:64], schema.model_fields, 1) if not path[1:] else []
-    )
+    names = [] if path[1:] else [*schema.model_fields]
+    near = difflib.get_close_matches(str(path[0])[:MAX_NAME], names, 1)
     return f"; did you mean {near[0]}?" if near else "; remove it"

@@ -1,7 +1,10 @@
 """A model with its engine, as the gateway answers by it."""
 
+import asyncio
+import copy
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from lockstep.models.chat import ChatTokenizer
@@ -10,6 +13,24 @@ from lockstep.records import Message, Record
 from lockstep.serving import api_requests
 from lockstep.serving.engine_protocol import Engine
 from lockstep.serving.request_limits import Slots
+
+
+class PromptEncoder:
+    """Encodes prompts in a thread, since one of the maximum size may take half a second.
+
+    It has a tokenizer of its own: encoding sets options of the tokenizer, while the event loop
+    decodes answers by the other one.
+    """
+
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        """Encode as a tokenizer does."""
+        self._tokenizer = copy.deepcopy(tokenizer)
+        self._thread = ThreadPoolExecutor(1, "encode")
+
+    async def run(self, encode: Callable[[ChatTokenizer], list[int]]) -> list[int]:
+        """Return what a function makes of the tokenizer."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, encode, self._tokenizer)
 
 
 @dataclass(slots=True)
@@ -30,12 +51,17 @@ class ServedModel:
     is_ready: Callable[[], bool] = lambda: True
     restarts: Callable[[], int] = lambda: 0
     created: int = field(default_factory=lambda: int(time.time()))
+    encoder: PromptEncoder = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the encoder."""
+        self.encoder = PromptEncoder(self.tokenizer)
 
 
-def encode_input(messages: list[Message], model: ServedModel) -> list[int]:
+def encode_input(messages: list[Message], max_length: int, tokenizer: ChatTokenizer) -> list[int]:
     """Return the input of a model with a head, as predict encodes it."""
-    if model.tokenizer.has_template:
-        return api_requests.encode_messages(messages, model.tokenizer)[: model.max_length]
+    if tokenizer.has_template:
+        return api_requests.encode_messages(messages, tokenizer)[:max_length]
     turns = [*messages, {"role": "assistant", "content": ""}]
     record = Record(messages=turns, task="", source="", origin="")
-    return model.tokenizer.encode_input(record, model.max_length)[0]
+    return tokenizer.encode_input(record, max_length)[0]

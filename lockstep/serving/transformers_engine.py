@@ -23,6 +23,8 @@ from lockstep.inference import head_outputs
 from lockstep.models import heads, loading, placement
 from lockstep.models.chat import ChatTokenizer
 from lockstep.processes import die_with_parent
+from lockstep.serving.api_errors import ApiError
+from lockstep.serving.exchange import run_for_client
 
 
 class AbandonedError(Exception):
@@ -77,7 +79,14 @@ class TransformersServer:
         values = await request.json()
         if values["stream"]:
             return StreamingResponse(self._stream(values))
-        tokens = await asyncio.to_thread(self._generate, values, Streamer(lambda token: None))
+        streamer = Streamer(lambda token: None)
+        try:
+            generation = asyncio.to_thread(self._generate, values, streamer)
+            tokens = await run_for_client(request, generation)
+        except ApiError as error:
+            return error.build_response()
+        finally:
+            streamer.is_abandoned = True
         return JSONResponse({"tokens": tokens, "stop_type": "limit"})
 
     async def _stream(self, values: dict[str, Any]) -> AsyncIterator[str]:
@@ -162,10 +171,8 @@ def build_app(server: TransformersServer) -> Starlette:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("socket")
 @click.option("--parent", type=int, required=True, help="process id of the gateway")
-@click.option("--context", type=int, required=True, help="not used: the gateway checks lengths")
 @click.option("--threads", type=int, required=True)
-@click.option("--cpu", is_flag=True, help="not used: runtime.device decides")
-def main(folder: Path, socket: str, parent: int, context: int, threads: int, cpu: bool) -> None:
+def main(folder: Path, socket: str, parent: int, threads: int) -> None:
     die_with_parent(signal.SIGKILL, parent)
     app = build_app(load_server(folder, threads))
     uvicorn.run(app, uds=socket, log_level="error", access_log=False, lifespan="off")

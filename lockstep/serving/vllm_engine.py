@@ -88,9 +88,7 @@ def _read_tokens(reply: dict[str, Any]) -> list[int]:
 @click.argument("socket")
 @click.option("--parent", type=int, required=True, help="process id of the gateway")
 @click.option("--context", type=int, required=True, help="tokens of a prompt with its answer")
-@click.option("--threads", type=int, required=True, help="not used: a GPU computes")
-@click.option("--cpu", is_flag=True, help="not used: vLLM needs a GPU")
-def main(folder: str, socket: str, parent: int, context: int, threads: int, cpu: bool) -> None:
+def main(folder: str, socket: str, parent: int, context: int) -> None:
     die_with_parent(signal.SIGTERM, parent)  # holds for the program that replaces this one
     arguments = ["--uds", socket, "--served-model-name", NAME, "--max-model-len", str(context)]
     command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", folder, *arguments]

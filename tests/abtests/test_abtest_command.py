@@ -17,7 +17,7 @@ from lockstep.abtests.__main__ import main
 from lockstep.abtests.abtest_results import Results
 from lockstep.abtests.outcome_table import OutcomeTable
 from lockstep.errors import UserError
-from lockstep.serving.abtest_plan import AbTestPlan, read_plan
+from lockstep.serving.abtest_plan import AbTestPlan, OutcomePlan, read_plan
 from lockstep.serving.abtest_routing import assign_variant
 
 PLAN = """\
@@ -165,10 +165,14 @@ def test_outcomes_are_aggregated_per_user_and_large_ones_count_as_the_maximum(
         make_report("x", 2, "resolved", False),
         make_report("x", 2, "revenue", 30),
         make_report("x", 2, "revenue", 45),
+        make_report("x", 2, "converted", 0),
+        make_report("x", 2, "converted", 0.4),
         make_report("nobody", 2, "revenue", 1),
     ]
     table = read(tmp_path, [make_request(name, 1) for name in "xyz"], outcomes, end=9)
     assert collect(table, tmp_path) == ([0.5], [50, 0, 0])  # of y and z nothing is known
+    converted = OutcomePlan(outcome="converted", baseline=0.1, minimum_effect=0.1)
+    assert table.collect_outcome(converted, "a") == [0.4, 0, 0]
     assert table.unmatched == 1
 
 
@@ -225,6 +229,26 @@ def test_users_of_both_variants_are_left_out_and_still_assigned(tmp_path: Path) 
     requests = [make_request("x", 1), make_request("x", 2, variant="b"), make_request("y", 1)]
     table = read(tmp_path, requests, [], end=9)
     assert (len(table.users), table.switched, table.assigned) == (1, 1, (2, 0))
+
+
+@pytest.mark.parametrize("name", ["requests.jsonl", "outcomes.jsonl"])
+def test_a_log_whose_oldest_lines_may_be_deleted_is_noted(tmp_path: Path, name: str) -> None:
+    plan, requests = make_plan(tmp_path), [*simulate_requests(300)]
+    outcomes = [*simulate_outcomes(requests, 0)]
+    write_log(tmp_path, requests, outcomes)
+
+    def list_notes() -> list[str]:
+        table = outcome_table.read_table(tmp_path, plan)
+        results = abtest_results.compute_results(table, plan)
+        return re.findall("note: (.*) is full", abtest_text.format_results(results, table, plan))
+
+    assert list_notes() == []
+    oldest = tmp_path / f"{name}.7"
+    oldest.touch()
+    assert list_notes() == [name]
+    line = {"time": -1, "request_id": "x", "user": "x", "outcome": "resolved", "value": 1}
+    oldest.write_text(json.dumps(line) + "\n")  # it is from before the test
+    assert list_notes() == []
 
 
 def test_a_log_without_a_test_is_named(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from lockstep.models.chat import ChatTokenizer
 from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.served_model import PromptEncoder
 from tests.serving.conftest import Gateway, join_deltas, read_events
 
 TRACK = {"name": "track", "parameters": {"type": "object", "properties": {"order": {}}}}
@@ -142,6 +143,6 @@ def test_a_control_token_of_the_model_in_a_tool_is_refused(
 ) -> None:
     tokenizer.pretrained.add_special_tokens({"additional_special_tokens": ["~end~"]})
     gateway = build("a")
-    gateway.model.tokenizer = ChatTokenizer(tokenizer.pretrained)
+    gateway.model.encoder = PromptEncoder(ChatTokenizer(tokenizer.pretrained))
     reply = ask(gateway, tools=[{"name": "track", "description": "a ~end~ b"}])
     assert reply.json()["error"]["code"] == "refused_messages"

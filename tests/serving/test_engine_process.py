@@ -5,6 +5,9 @@ import json
 import sys
 from collections import Counter
 
+import pytest
+
+from lockstep.errors import UserError
 from lockstep.serving.engine_process import EngineProcess
 from lockstep.serving.engine_protocol import Generation, SocketEngine
 
@@ -43,3 +46,10 @@ def test_no_request_fails_since_the_engine_closes_a_connection_that_was_used() -
 
     asyncio.run(ask_twice())
     assert running["most"] == 120
+
+
+def test_an_engine_that_cannot_be_started_is_named() -> None:
+    too_long = "a" * 200_000  # for one argument on Linux
+    process = EngineProcess("tuned", lambda socket: [too_long], SocketEngine)
+    with pytest.raises(UserError, match="the engine of tuned does not start"):
+        asyncio.run(process.start())

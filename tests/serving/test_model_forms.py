@@ -1,10 +1,13 @@
 """Each model has the folder and the engine that fit it; GGUF files are exported when needed."""
 
+import importlib
 import json
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 
 from lockstep.errors import UserError
@@ -12,7 +15,7 @@ from lockstep.models import heads
 from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.models.heads import Head
 from lockstep.serving import model_forms
-from lockstep.serving.model_forms import build_command, choose_folder_form, choose_form
+from lockstep.serving.model_forms import EngineName, build_command, choose_folder_form, choose_form
 
 
 @pytest.fixture
@@ -113,10 +116,16 @@ def test_a_long_context_is_served_in_part(data: Path, monkeypatch: pytest.Monkey
     assert choose_form("base", data, data / "build", "transformers", None).context == 100
 
 
-def test_commands_name_the_gateway_and_the_device(data: Path) -> None:
+@pytest.mark.parametrize("engine", ["llama_cpp", "transformers", "vllm"])
+def test_each_engine_receives_the_options_that_it_has(data: Path, engine: EngineName) -> None:
     form = choose_form("base", data, data / "build", "transformers", None)
-    command = build_command(form, 4, 2, 77, "cpu")("a.sock")
-    assert command[:2] == ["-m", "lockstep.serving.transformers_engine"]
-    assert command[command.index("--parent") + 1] == "77"
-    assert command[-1] == "--cpu"
+    weights = data / "base/config.json" if engine == "llama_cpp" else form.weights  # it has a file
+    form = replace(form, engine=engine, weights=weights)
+    _, module, *arguments = build_command(form, 4, 2, 77, "cpu")("a.sock")
+    main: click.Command = importlib.import_module(module).main
+    context = main.make_context(module, [*arguments])
+    assert (context.params["socket"], context.params["parent"]) == ("a.sock", 77)
+    expected = {"context": form.context, "slots": 4, "threads": 2, "cpu": True}
+    options = expected.keys() & context.params
+    assert {name: context.params[name] for name in options} == {n: expected[n] for n in options}
     assert "--cpu" not in build_command(form, 4, 2, 77, "auto")("a.sock")

@@ -1,17 +1,19 @@
 """The engine of transformers gives the answers and outputs of predict over its socket's routes."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.requests import Request
 
 from lockstep.inference import generation, head_outputs
 from lockstep.models import loading
 from lockstep.models.heads import Head
 from lockstep.records import Message
-from lockstep.serving.engine_protocol import Generation, Part, SocketEngine
+from lockstep.serving.engine_protocol import Generation, Part, SocketEngine, build_request
 from lockstep.serving.transformers_engine import TransformersServer, build_app, load_server
 from tests.conftest import STARTER
 from tests.serving.conftest import BuildGateway, join_deltas, read_events
@@ -96,3 +98,22 @@ def test_a_head_has_the_outputs_of_predict(tiny_model: Path) -> None:
     outputs = asyncio.run(engine.classify(prompts))
     expected = head_outputs.compute_outputs(model, prompts, tokenizer.pad_token_id, 2)
     assert outputs == expected
+
+
+def test_an_answer_whose_client_leaves_is_not_generated_to_its_end(
+    loaded: TransformersServer,
+) -> None:
+    values = build_request(Generation(loaded.tokenizer.encode_text("Where"), 300), False)
+    body = {"type": "http.request", "body": json.dumps(values).encode()}
+    messages = iter([body, {"type": "http.disconnect"}])
+    passes: list[None] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    hook = loaded.model.register_forward_hook(lambda *_: passes.append(None))
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    response = asyncio.run(loaded.complete(request))  # it waits for the thread
+    hook.remove()
+    assert response.status_code == 499
+    assert len(passes) < 50

@@ -2,7 +2,7 @@
 // The page of the gateway: it talks to its own server only. All texts are set as text, not as HTML.
 
 const find = (id) => document.getElementById(id);
-let conversation = [];
+let messages = [];
 let running = null;
 let takesFeedback = false;
 
@@ -95,9 +95,9 @@ async function* readEvents(response) {
 
 async function ask(text) {
   const controller = new AbortController();
-  const messages = conversation;
+  const conversation = messages; // another one if the page is cleared meanwhile
   setRunning(controller);
-  messages.push({ role: "user", content: text });
+  conversation.push({ role: "user", content: text });
   const question = addItem("user", text);
   find("status").textContent = "The model is answering.";
   let answer = "";
@@ -108,7 +108,7 @@ async function ask(text) {
       method: "POST",
       headers: buildHeaders(),
       signal: controller.signal,
-      body: JSON.stringify({ model: find("model").value, messages, stream: true }),
+      body: JSON.stringify({ model: find("model").value, messages: conversation, stream: true }),
     });
     if (!response.ok) throw new Error((await response.json()).error.message);
     for await (const event of readEvents(response)) {
@@ -126,9 +126,9 @@ async function ask(text) {
     note = error.name === "AbortError" ? "Stopped." : `Error: ${error.message}`;
   }
   if (answer) {
-    messages.push({ role: "assistant", content: answer });
+    conversation.push({ role: "assistant", content: answer });
   } else {
-    messages.pop();
+    conversation.pop();
     content.parentElement.remove();
     question.parentElement.remove();
     if (messages === conversation) find("question").value ||= text;
@@ -158,7 +158,7 @@ find("access").addEventListener("submit", (event) => {
 });
 find("clear").addEventListener("click", () => {
   running?.abort();
-  conversation = [];
+  messages = [];
   find("conversation").replaceChildren();
   find("question").focus();
 });
