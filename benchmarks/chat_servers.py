@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 from ruamel.yaml import YAML
 
-from lockstep.serving.engine_process import LIMITS
+from lockstep.serving.engines.engine_process import LIMITS
 
 ROOT = Path(__file__).parents[1]
 SLOTS = 8

@@ -22,7 +22,7 @@ from lockstep.drift.text_features import TextFeatures, find_language
 from lockstep.multiple_testing import LEVEL
 from lockstep.reporting.markdown_tables import format_table
 from lockstep.serving.drift_params import DriftParams
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.text_masking import TextMasker
 
 Indices = NDArray[np.int64]
 

@@ -36,8 +36,8 @@ from benchmarks import chat_servers
 from benchmarks.chat_servers import ChatServer, Engine, read_memory
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
-from lockstep.serving.engine_process import LIMITS
-from lockstep.serving.engine_protocol import Generation, build_request
+from lockstep.serving.engines.engine_process import LIMITS
+from lockstep.serving.engines.engine_protocol import Generation, build_request
 
 DATA, MODEL = Path("data"), Path("data/merged")
 CLIENTS = (1, 8, 64)

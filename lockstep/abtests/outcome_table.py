@@ -11,7 +11,7 @@ from typing import Any
 from lockstep.errors import UserError
 from lockstep.serving.abtest_plan import UNKNOWN_WITHOUT_REPORT, AbTestPlan, Measure, OutcomePlan
 from lockstep.serving.abtest_routing import AbVariant
-from lockstep.serving.log_files import OUTCOMES, REQUESTS, may_lack_lines, read_log
+from lockstep.serving.logs.log_files import OUTCOMES, REQUESTS, may_lack_lines, read_log
 
 SECONDS_PER_DAY = 86_400
 

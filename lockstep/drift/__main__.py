@@ -19,8 +19,8 @@ from lockstep.errors import UserError, exit_on_mistake
 from lockstep.params import Section, Seed
 from lockstep.serving.drift_gauges import DRIFT_FILE
 from lockstep.serving.drift_params import DriftParams
+from lockstep.serving.logs.text_masking import TextMasker
 from lockstep.serving.serving_params import ServingParams
-from lockstep.serving.text_masking import TextMasker
 
 OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 PAGE = "drift.html"

@@ -17,8 +17,8 @@ from lockstep.errors import UserError
 from lockstep.outputs import read_json
 from lockstep.records import Record
 from lockstep.serving.abtest_routing import PRODUCT
-from lockstep.serving.log_files import REQUESTS, read_log
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.log_files import REQUESTS, read_log
+from lockstep.serving.logs.text_masking import TextMasker
 
 MAX_TEXTS = 10_000
 """Maximum number of texts of each side, drawn at random; more would only take longer."""

@@ -23,8 +23,8 @@ from lockstep.harvest.request_tasks import KnownTasks, read_kinds
 from lockstep.harvest.reviewed_answers import read_reviews
 from lockstep.params import Part, Section, Seed
 from lockstep.patterns import Pattern
-from lockstep.serving.log_files import FEEDBACK
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.log_files import FEEDBACK
+from lockstep.serving.logs.text_masking import TextMasker
 
 
 class TrainObjective(Part):

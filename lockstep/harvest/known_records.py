@@ -19,7 +19,7 @@ from lockstep.data.splitting import SPLITS
 from lockstep.harvest.logged_feedback import LeftOut
 from lockstep.harvest.request_tasks import KnownTasks
 from lockstep.records import Record
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.text_masking import TextMasker
 
 REQUESTS = "requests"
 """Source of the records of requests in the comparison; prepared records have their split."""

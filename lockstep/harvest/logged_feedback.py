@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from lockstep.errors import UserError
 from lockstep.records import Message
-from lockstep.serving.log_files import FEEDBACK, REQUESTS, read_log
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.log_files import FEEDBACK, REQUESTS, read_log
+from lockstep.serving.logs.text_masking import TextMasker
 
 
 class Feedback(BaseModel):

@@ -6,7 +6,7 @@ from typing import Any
 
 from lockstep.data.record_metadata import find_answer_kind
 from lockstep.records import Message, Record, dump_json, parse_labels
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.text_masking import TextMasker
 
 OTHER_TASK = "requests"
 """Task of requests whose system message is not in the training records, or in those of several

@@ -24,21 +24,22 @@ from lockstep.models.chat import ChatTokenizer
 from lockstep.models.compute import ComputeParams, RuntimeParams
 from lockstep.params import Section
 from lockstep.predicting.predict_params import PredictParams
-from lockstep.serving import api_keys, model_forms
+from lockstep.serving import api_keys
 from lockstep.serving.abtest_plan import read_plan
 from lockstep.serving.abtest_routing import AbTestRouter, keep_model
 from lockstep.serving.answering import ChooseVariant
+from lockstep.serving.api.http_protocol import build_config
+from lockstep.serving.api.request_limits import Slots
 from lockstep.serving.api_keys import ApiKeys
-from lockstep.serving.engine_process import EngineProcess
-from lockstep.serving.engine_protocol import SocketEngine
+from lockstep.serving.engines import model_forms
+from lockstep.serving.engines.engine_process import EngineProcess
+from lockstep.serving.engines.engine_protocol import SocketEngine
+from lockstep.serving.engines.model_forms import ModelForm
+from lockstep.serving.engines.vllm_engine import VllmEngine
 from lockstep.serving.gateway import create_app, is_loopback
-from lockstep.serving.http_protocol import build_config
-from lockstep.serving.log_folder import open_log
-from lockstep.serving.model_forms import ModelForm
-from lockstep.serving.request_limits import Slots
+from lockstep.serving.logs.log_folder import open_log
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
-from lockstep.serving.vllm_engine import VllmEngine
 
 DATA, BUILD = Path("data"), Path("build/serving")
 

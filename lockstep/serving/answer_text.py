@@ -11,7 +11,7 @@ from lockstep.metrics import tool_calls
 from lockstep.metrics.accepted_calls import Call
 from lockstep.models.answer_format import AnswerFormat
 from lockstep.models.chat import ChatTokenizer
-from lockstep.serving.engine_protocol import Engine, Generation, Part
+from lockstep.serving.engines.engine_protocol import Engine, Generation, Part
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 

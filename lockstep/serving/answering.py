@@ -10,29 +10,29 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from lockstep.inference import head_outputs
-from lockstep.serving import api_requests
 from lockstep.serving.abtest_routing import Route
 from lockstep.serving.answer_text import AnswerText, generate_text
-from lockstep.serving.api_errors import ApiError
-from lockstep.serving.api_keys import ApiKeys
-from lockstep.serving.api_requests import (
+from lockstep.serving.api import api_requests
+from lockstep.serving.api.api_errors import ApiError
+from lockstep.serving.api.api_requests import (
     ChatRequest,
     ClassifyRequest,
     CompletionRequest,
     GenerationRequest,
     Request,
 )
-from lockstep.serving.engine_protocol import RANDOM_SEED, EngineError, Generation
-from lockstep.serving.exchange import (
+from lockstep.serving.api.exchange import (
     Exchange,
     ExchangeStream,
     answer_exchange,
     run_for_client,
 )
-from lockstep.serving.request_body import read_body
-from lockstep.serving.request_limits import RateLimits
-from lockstep.serving.request_log import RequestLogger, RequestRecord
-from lockstep.serving.response_format import ResponseFormat, write_event
+from lockstep.serving.api.request_body import read_body
+from lockstep.serving.api.request_limits import RateLimits
+from lockstep.serving.api.response_format import ResponseFormat, write_event
+from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.engines.engine_protocol import RANDOM_SEED, EngineError, Generation
+from lockstep.serving.logs.request_log import RequestLogger, RequestRecord
 from lockstep.serving.served_model import ServedModel, encode_input
 from lockstep.serving.serving_params import ServingParams
 

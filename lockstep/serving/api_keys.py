@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from lockstep.errors import UserError, exit_on_mistake
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api.api_errors import ApiError
 
 VARIABLE = "LOCKSTEP_API_KEYS"
 """Environment variable with more lines of a key file, separated by commas."""

@@ -10,17 +10,17 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from lockstep.serving.abtest_plan import Outcome
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api.api_errors import ApiError
+from lockstep.serving.api.exchange import Exchange, answer_exchange
+from lockstep.serving.api.request_body import check_keys, parse_object, read_body
+from lockstep.serving.api.request_limits import RateLimits
 from lockstep.serving.api_keys import ApiKeys
-from lockstep.serving.exchange import Exchange, answer_exchange
-from lockstep.serving.file_logger import is_sampled
-from lockstep.serving.log_files import LogWriter
-from lockstep.serving.log_folder import LogFolder, issue_random_id
-from lockstep.serving.request_body import check_keys, parse_object, read_body
-from lockstep.serving.request_limits import RateLimits
-from lockstep.serving.request_log import RequestLogger, RequestRecord
+from lockstep.serving.logs.file_logger import is_sampled
+from lockstep.serving.logs.log_files import LogWriter
+from lockstep.serving.logs.log_folder import LogFolder, issue_random_id
+from lockstep.serving.logs.request_log import RequestLogger, RequestRecord
+from lockstep.serving.logs.text_masking import TextMasker
 from lockstep.serving.serving_params import ServingParams
-from lockstep.serving.text_masking import TextMasker
 
 RequestId = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(min_length=1, max_length=32_768)]

@@ -16,18 +16,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockstep.serving.abtest_routing import keep_model
 from lockstep.serving.answering import Answerer, ChooseVariant
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api.api_errors import ApiError
+from lockstep.serving.api.http_protocol import check_headers
 from lockstep.serving.api_keys import ApiKeys
 from lockstep.serving.drift_gauges import DriftCollector
 from lockstep.serving.feedback import FeedbackEndpoints
-from lockstep.serving.file_logger import FileLogger
 from lockstep.serving.gateway_metrics import GatewayMetrics
-from lockstep.serving.http_protocol import check_headers
-from lockstep.serving.log_folder import LogMetrics, issue_random_id, open_log
-from lockstep.serving.request_log import JsonLogger, RequestLogger
+from lockstep.serving.logs.file_logger import FileLogger
+from lockstep.serving.logs.log_folder import LogMetrics, issue_random_id, open_log
+from lockstep.serving.logs.request_log import JsonLogger, RequestLogger
+from lockstep.serving.logs.text_masking import TextMasker
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
-from lockstep.serving.text_masking import TextMasker
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {"/": "chat.html", "/chat.js": "chat.js", "/chat.css": "chat.css"}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.heads import Head
 from lockstep.records import Message, Record
-from lockstep.serving import api_requests
-from lockstep.serving.engine_protocol import Engine
-from lockstep.serving.request_limits import Slots
+from lockstep.serving.api import api_requests
+from lockstep.serving.api.request_limits import Slots
+from lockstep.serving.engines.engine_protocol import Engine
 
 
 class PromptEncoder:

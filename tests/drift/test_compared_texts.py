@@ -15,7 +15,7 @@ from lockstep.drift.compared_texts import LoggedTexts
 from lockstep.errors import UserError
 from lockstep.predictions import Prediction
 from lockstep.records import Record
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.text_masking import TextMasker
 
 
 def build_request(*turns: str, **values: Any) -> dict[str, Any]:

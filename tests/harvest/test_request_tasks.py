@@ -9,7 +9,7 @@ from lockstep.harvest.logged_feedback import Feedback, RatedRequest
 from lockstep.harvest.request_records import PLACEHOLDER, RecordMaker
 from lockstep.harvest.request_tasks import OTHER_TASK, KnownTasks, read_kinds
 from lockstep.records import Record
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.text_masking import TextMasker
 from tests.conftest import REPOSITORY
 
 KINDS = {"intent": "label", "topics": "labels", "stars": "number", "slots": "json", "chat": "text"}

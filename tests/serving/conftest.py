@@ -22,13 +22,13 @@ import uvicorn
 
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
+from lockstep.serving.api.http_protocol import build_config
+from lockstep.serving.api.request_limits import Slots
 from lockstep.serving.api_keys import ApiKeys
-from lockstep.serving.engine_protocol import EngineError, Generation, Part
+from lockstep.serving.engines.engine_protocol import EngineError, Generation, Part
 from lockstep.serving.gateway import create_app
-from lockstep.serving.http_protocol import build_config
-from lockstep.serving.log_files import REQUESTS, read_log
-from lockstep.serving.request_limits import Slots
-from lockstep.serving.request_log import RequestRecord
+from lockstep.serving.logs.log_files import REQUESTS, read_log
+from lockstep.serving.logs.request_log import RequestRecord
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
 from tests.conftest import REPOSITORY, STARTER, write_params

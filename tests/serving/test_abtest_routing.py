@@ -23,12 +23,12 @@ from lockstep.models.heads import Head
 from lockstep.serving.__main__ import build_route, check_variants
 from lockstep.serving.abtest_plan import AbTestPlan
 from lockstep.serving.abtest_routing import AbTestRouter, Route, assign_variant, keep_model
+from lockstep.serving.api.request_limits import Slots
 from lockstep.serving.api_keys import ApiKeys
+from lockstep.serving.engines.model_forms import ModelForm
 from lockstep.serving.gateway import create_app
-from lockstep.serving.log_files import OUTCOMES, REQUESTS, read_log
-from lockstep.serving.model_forms import ModelForm
-from lockstep.serving.request_limits import Slots
-from lockstep.serving.request_log import RequestRecord
+from lockstep.serving.logs.log_files import OUTCOMES, REQUESTS, read_log
+from lockstep.serving.logs.request_log import RequestRecord
 from lockstep.serving.served_model import ServedModel
 from lockstep.serving.serving_params import ServingParams
 from tests.conftest import REPOSITORY

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
 from lockstep.serving.answer_text import AnswerText
-from lockstep.serving.engine_protocol import Part
+from lockstep.serving.engines.engine_protocol import Part
 from tests.conftest import STARTER
 
 TEXT = "龘 naïve 🙂 order"

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from lockstep.errors import UserError
 from lockstep.serving import api_keys
 from lockstep.serving.__main__ import check_exposure, open_socket
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api.api_errors import ApiError
 from lockstep.serving.api_keys import VARIABLE, ApiKeys, read_keys
 
 HASH = hashlib.sha256(b"secret").hexdigest()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.serving.log_files import FEEDBACK, REQUESTS, read_log
+from lockstep.serving.logs.log_files import FEEDBACK, REQUESTS, read_log
 from tests.serving.conftest import RunningServer
 
 pytest.importorskip("playwright", reason="playwright is not installed")

@@ -14,8 +14,8 @@ from lockstep.drift import compared_texts
 from lockstep.serving import api_keys
 from lockstep.serving.drift_gauges import DriftCollector
 from lockstep.serving.gateway import create_app
+from lockstep.serving.logs.text_masking import TextMasker
 from lockstep.serving.serving_params import ServingParams
-from lockstep.serving.text_masking import TextMasker
 from tests.serving.conftest import BuildGateway, wait_for_lines
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lockstep.serving.log_files import FEEDBACK, OUTCOMES, REQUESTS, read_log
+from lockstep.serving.logs.log_files import FEEDBACK, OUTCOMES, REQUESTS, read_log
 from tests.serving.conftest import BuildGateway, wait_for_lines
 
 KEY = "a-key"

@@ -27,7 +27,7 @@ from lockstep.serving.api_keys import main as make_key
 from lockstep.serving.api_keys import read_keys
 from lockstep.serving.drift_gauges import DRIFT_FILE
 from lockstep.serving.gateway_metrics import GatewayMetrics
-from lockstep.serving.request_log import RequestRecord
+from lockstep.serving.logs.request_log import RequestRecord
 from tests.conftest import REPOSITORY, write_params
 from tests.serving.conftest import BuildGateway, find_tool
 

@@ -21,7 +21,7 @@ from lockstep.inference.llama_cpp import LlamaCpp
 from lockstep.inference.llama_cpp_generation import LlamaCppGenerator
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.gguf_folder import GGUF_FILE
-from lockstep.serving.log_files import read_log
+from lockstep.serving.logs.log_files import read_log
 from tests.serving.conftest import RunningServer, join_deltas, read_events, run_server
 
 QUESTIONS = [

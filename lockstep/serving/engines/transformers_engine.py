@@ -23,8 +23,8 @@ from lockstep.inference import head_outputs
 from lockstep.models import heads, loading, placement
 from lockstep.models.chat import ChatTokenizer
 from lockstep.processes import die_with_parent
-from lockstep.serving.api_errors import ApiError
-from lockstep.serving.exchange import run_for_client
+from lockstep.serving.api.api_errors import ApiError
+from lockstep.serving.api.exchange import run_for_client
 
 
 class AbandonedError(Exception):

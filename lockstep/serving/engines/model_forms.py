@@ -213,7 +213,7 @@ def build_command(
         flags.append("--cpu")
 
     def build(socket: str) -> Sequence[str]:
-        module = f"lockstep.serving.{form.engine}_engine"
+        module = f"lockstep.serving.engines.{form.engine}_engine"
         return [*map(str, ["-m", module, form.weights, socket, "--parent", parent, *flags])]
 
     return build

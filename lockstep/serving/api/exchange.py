@@ -10,8 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from lockstep.serving.api_errors import CLIENT_CLOSED, ApiError
-from lockstep.serving.request_log import RequestLogger, RequestRecord
+from lockstep.serving.api.api_errors import CLIENT_CLOSED, ApiError
+from lockstep.serving.logs.request_log import RequestLogger, RequestRecord
 
 T = TypeVar("T")
 

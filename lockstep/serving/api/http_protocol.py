@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api.api_errors import ApiError
 from lockstep.serving.serving_params import ServingParams
 
 _WAITING = (h11.IDLE, h11.DONE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from lockstep.errors import UserError
-from lockstep.serving.engine_protocol import SocketEngine
+from lockstep.serving.engines.engine_protocol import SocketEngine
 
 log = logging.getLogger("lockstep.serving")
 

@@ -13,8 +13,8 @@ from lockstep.inference import generation, head_outputs
 from lockstep.models import loading
 from lockstep.models.heads import Head
 from lockstep.records import Message
-from lockstep.serving.engine_protocol import Generation, Part, SocketEngine, build_request
-from lockstep.serving.transformers_engine import TransformersServer, build_app, load_server
+from lockstep.serving.engines.engine_protocol import Generation, Part, SocketEngine, build_request
+from lockstep.serving.engines.transformers_engine import TransformersServer, build_app, load_server
 from tests.conftest import STARTER
 from tests.serving.conftest import BuildGateway, join_deltas, read_events
 

@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.serving.engine_process import EngineProcess
-from lockstep.serving.engine_protocol import Generation, SocketEngine
+from lockstep.serving.engines.engine_process import EngineProcess
+from lockstep.serving.engines.engine_protocol import Generation, SocketEngine
 
 
 def test_no_request_fails_since_the_engine_closes_a_connection_that_was_used() -> None:

@@ -14,8 +14,8 @@ from lockstep.models import rendered_content
 from lockstep.models.chat import ChatTokenizer
 from lockstep.models.chat_template import Tools
 from lockstep.records import Message
-from lockstep.serving.api_errors import ApiError
-from lockstep.serving.request_body import check_keys, parse_object
+from lockstep.serving.api.api_errors import ApiError
+from lockstep.serving.api.request_body import check_keys, parse_object
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "best_of": (1,),

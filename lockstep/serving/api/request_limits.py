@@ -14,7 +14,7 @@ from limits.strategies import (
     SlidingWindowCounterRateLimiter,
 )
 
-from lockstep.serving.api_errors import ApiError
+from lockstep.serving.api.api_errors import ApiError
 
 EXPIRY_SECONDS = 10.0
 """Time between two removals of old entries from the storage."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lockstep.serving import request_limits
-from lockstep.serving.api_errors import ApiError
-from lockstep.serving.request_limits import RateLimits
+from lockstep.serving.api import request_limits
+from lockstep.serving.api.api_errors import ApiError
+from lockstep.serving.api.request_limits import RateLimits
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lockstep.serving.engine_protocol import EngineError, Generation, Part
-from lockstep.serving.vllm_engine import VllmEngine
+from lockstep.serving.engines.engine_protocol import EngineError, Generation, Part
+from lockstep.serving.engines.vllm_engine import VllmEngine
 
 SEEN: list[dict[str, Any]] = []
 

@@ -14,7 +14,7 @@ import click
 import httpx2
 
 from lockstep.processes import die_with_parent
-from lockstep.serving.engine_protocol import (
+from lockstep.serving.engines.engine_protocol import (
     RANDOM_SEED,
     EngineError,
     Generation,

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.errors import UserError
-from lockstep.serving import log_files
-from lockstep.serving.log_files import FILES, LogWriter, read_log
+from lockstep.serving.logs import log_files
+from lockstep.serving.logs.log_files import FILES, LogWriter, read_log
 
 NAME = "requests.jsonl"
 

@@ -14,8 +14,13 @@ from lockstep.errors import UserError
 from lockstep.models import heads
 from lockstep.models.gguf_folder import GGUF_FILE
 from lockstep.models.heads import Head
-from lockstep.serving import model_forms
-from lockstep.serving.model_forms import EngineName, build_command, choose_folder_form, choose_form
+from lockstep.serving.engines import model_forms
+from lockstep.serving.engines.model_forms import (
+    EngineName,
+    build_command,
+    choose_folder_form,
+    choose_form,
+)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from lockstep.errors import UserError
-from lockstep.serving.log_files import FEEDBACK, OUTCOMES, REQUESTS, LogWriter, open_private
+from lockstep.serving.logs.log_files import FEEDBACK, OUTCOMES, REQUESTS, LogWriter, open_private
 from lockstep.serving.serving_params import ServingParams
 
 SALT = "salt"

@@ -10,7 +10,7 @@ from starlette.requests import Request as HttpRequest
 
 from lockstep.data import strict_json
 from lockstep.data.rejected_rows import InvalidRowError
-from lockstep.serving.api_errors import CLIENT_CLOSED, ApiError
+from lockstep.serving.api.api_errors import CLIENT_CLOSED, ApiError
 from lockstep.serving.serving_params import ServingParams
 
 B = TypeVar("B", bound=BaseModel)

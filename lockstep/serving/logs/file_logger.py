@@ -6,9 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from logging import getLogger
 from typing import Any
 
-from lockstep.serving.log_folder import LogFolder
-from lockstep.serving.request_log import RequestRecord
-from lockstep.serving.text_masking import TextMasker
+from lockstep.serving.logs.log_folder import LogFolder
+from lockstep.serving.logs.request_log import RequestRecord
+from lockstep.serving.logs.text_masking import TextMasker
 
 WAITING = 256
 """Maximum number of records that wait for the thread; further ones are lost."""

@@ -21,12 +21,12 @@ from click.testing import CliRunner
 from lockstep.errors import UserError
 from lockstep.models.heads import Head
 from lockstep.serving.__main__ import main
-from lockstep.serving.file_logger import WAITING, FileLogger
-from lockstep.serving.log_files import REQUESTS, read_log
-from lockstep.serving.log_folder import LogFolder, open_log
-from lockstep.serving.request_log import RequestRecord
+from lockstep.serving.logs.file_logger import WAITING, FileLogger
+from lockstep.serving.logs.log_files import REQUESTS, read_log
+from lockstep.serving.logs.log_folder import LogFolder, open_log
+from lockstep.serving.logs.request_log import RequestRecord
+from lockstep.serving.logs.text_masking import TextMasker
 from lockstep.serving.serving_params import ServingParams
-from lockstep.serving.text_masking import TextMasker
 from tests.conftest import REPOSITORY, write_params
 from tests.serving.conftest import BuildGateway, wait_for_lines
 
@@ -340,7 +340,7 @@ def test_the_size_of_the_settings_bounds_each_log(tmp_path: Path) -> None:
 def test_lines_that_wait_are_written_when_the_process_ends(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
-        "from lockstep.serving.file_logger import *\n"
+        "from lockstep.serving.logs.file_logger import *\n"
         "logger = FileLogger(LogFolder(Path('.'), 1), 1.0, TextMasker())\n"
         "for number in range(200):\n"
         "    record = RequestRecord(id=str(number), time=1.0, endpoint='/', answer='1 ' * 999)\n"

@@ -1,0 +1,1 @@
+"""OpenAI's HTTP API: requests, their limits, responses and errors."""
