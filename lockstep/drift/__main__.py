@@ -11,16 +11,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from lockstep import outputs, params
+from lockstep import outputs
 from lockstep.drift import compared_texts, drift_page, drift_results, drift_text, text_features
 from lockstep.drift.compared_texts import ComparedText
 from lockstep.drift.drift_results import DriftResults
-from lockstep.errors import UserError, exit_on_mistake
+from lockstep.errors import exit_on_mistake
 from lockstep.params import Section, Seed
 from lockstep.serving.drift_gauges import DRIFT_FILE
 from lockstep.serving.drift_params import DriftParams
 from lockstep.serving.logs.text_masking import TextMasker
-from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.serving_params import ServingParams, find_log, read_sections
 
 OUT_FILE = click.Path(dir_okay=False, path_type=Path)
 PAGE = "drift.html"
@@ -45,9 +45,9 @@ class Params(Section):
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), help="Folder data.")
 @click.option("--fail", is_flag=True, help="Exit with code 1 on an alarm.")
 def main(log: Path | None, out: Path | None, days: float | None, data: Path, fail: bool) -> None:
-    values = params.read(Params)
+    values = read_sections(Params)
     settings, now = values.serving.drift, time.time()
-    folder = log or find_log(values.serving)
+    folder = log or find_log(values.serving.log_folder)
     since = 0.0 if days is None else now - days * SECONDS_PER_DAY
     generator, masker = np.random.default_rng(values.seed), TextMasker(values.serving.log_patterns)
     logged = compared_texts.read_requests(folder, since, masker, generator)
@@ -61,16 +61,6 @@ def main(log: Path | None, out: Path | None, days: float | None, data: Path, fai
     click.echo(drift_text.format_results(results, logged, len(training), settings))
     click.echo(f"\npage: {page}")
     sys.exit(1 if fail and results.is_alarm else 0)
-
-
-def find_log(settings: ServingParams) -> Path:
-    """Return the folder of the log that the gateway keeps; raise UserError without one."""
-    if settings.log_folder is None:
-        raise UserError(
-            "params.yaml: serving.log_folder: the gateway keeps no log; set it, or name the folder "
-            "of a log: make drift LOG=folder"
-        )
-    return Path(settings.log_folder)
 
 
 def compare_texts(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lockstep import outputs, params
+from lockstep import outputs
 from lockstep.cli.runner import IN_FOLDER, OUT
 from lockstep.data.prepare_params import PrepareParams
 from lockstep.errors import UserError, exit_on_mistake
@@ -25,6 +25,7 @@ from lockstep.params import Part, Section, Seed
 from lockstep.patterns import Pattern
 from lockstep.serving.logs.log_files import FEEDBACK
 from lockstep.serving.logs.text_masking import TextMasker
+from lockstep.serving.serving_params import find_log, read_sections
 
 
 class TrainObjective(Part):
@@ -33,9 +34,10 @@ class TrainObjective(Part):
     objective: str
 
 
-class LogPatterns(Part):
-    """Key of the section `serving` that the command reads."""
+class LogParams(Part):
+    """Keys of the section `serving` that the command reads."""
 
+    log_folder: str | None = None
     log_patterns: list[Pattern] = []
 
 
@@ -45,14 +47,14 @@ class Params(Section):
     seed: Seed
     prepare: PrepareParams
     train: TrainObjective
-    serving: LogPatterns = LogPatterns()
+    serving: LogParams = LogParams()
 
 
 @click.command(help=__doc__)
 @click.argument("raw", type=IN_FOLDER)
 @click.argument("prepared", type=IN_FOLDER)
-@click.option("--log", required=True, type=IN_FOLDER, help="Folder of the gateway's log.")
-@click.option("--out", required=True, type=OUT, help="Folder to write, which must not exist.")
+@click.option("--log", type=IN_FOLDER, help="Folder of the log; default: serving.log_folder.")
+@click.option("--out", type=OUT, help="Folder to write, which must not exist.")
 @click.option(
     "--reviewed",
     multiple=True,
@@ -71,22 +73,25 @@ class Params(Section):
 def main(
     raw: Path,
     prepared: Path,
-    log: Path,
-    out: Path,
+    log: Path | None,
+    out: Path | None,
     reviewed: tuple[Path, ...],
     accept: bool,
     low_score: float,
     task: str,
 ) -> None:
+    if out is None:
+        raise UserError("harvest: no folder to write; name a new one: OUT=build/harvest-1")
     if out.exists():
         raise UserError(f"{out}: exists; move it away or name another folder")
-    sections = params.read(Params)
+    sections = read_sections(Params)
     settings, form = sections.prepare, FORMS.get(sections.train.objective, "messages")
     masker = TextMasker(sections.serving.log_patterns)
-    rated, left_out = read_rated_requests(log, masker)
+    folder = log or find_log(sections.serving.log_folder)
+    rated, left_out = read_rated_requests(folder, masker)
     reviews, unanswered = read_reviews(reviewed)
     if not (rated or left_out or reviews):
-        raise UserError(f"{log}: no feedback in {FEEDBACK}; clients send it to /v1/feedback")
+        raise UserError(f"{folder}: no feedback in {FEEDBACK}; clients send it to /v1/feedback")
     seen = reviews.keys() | {entry.request_id for entry in unanswered}
     left_out = [entry for entry in left_out if entry.request_id not in seen] + unanswered
     names = {entry.request_id for entry in unanswered}

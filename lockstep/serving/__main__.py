@@ -17,7 +17,6 @@ import click
 import httpx2
 import uvicorn
 
-from lockstep import params
 from lockstep.errors import UserError, exit_on_mistake
 from lockstep.models import loading
 from lockstep.models.chat import ChatTokenizer
@@ -39,7 +38,7 @@ from lockstep.serving.engines.vllm_engine import VllmEngine
 from lockstep.serving.gateway import create_app, is_loopback
 from lockstep.serving.logs.log_folder import open_log
 from lockstep.serving.served_model import ServedModel
-from lockstep.serving.serving_params import ServingParams
+from lockstep.serving.serving_params import ServingParams, read_sections
 
 DATA, BUILD = Path("data"), Path("build/serving")
 
@@ -66,7 +65,7 @@ def main(
     logging.getLogger("lockstep.serving").setLevel(logging.INFO)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_by_signal)
-    values = params.read(Params)
+    values = read_sections(Params)
     settings = values.serving
     host = host or settings.host
     keys = api_keys.read_keys(keys_file or settings.keys_file)

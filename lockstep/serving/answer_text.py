@@ -19,14 +19,29 @@ _INCOMPLETE = "\ufffd"
 """Character that stands for the bytes of an incomplete one."""
 
 
+class _ControlTokens:
+    """The spellings of a model's control tokens, of which some models have thousands."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.pattern = re.compile("|".join(map(re.escape, names)) or "(?!)")
+        self.longest = max(map(len, names), default=0)
+        self._beginnings = frozenset(
+            name[:length] for name in names for length in range(1, len(name))
+        )
+
+    def count_begun(self, text: str) -> int:
+        """Return the length of the beginning of a spelling with which a text ends."""
+        lengths = range(min(self.longest - 1, len(text)), 0, -1)
+        return next((n for n in lengths if text[-n:] in self._beginnings), 0)
+
+
 @lru_cache(maxsize=16)
-def _read_format(tokenizer: ChatTokenizer) -> tuple[AnswerFormat, re.Pattern[str], int]:
-    """Return the format of answers, a pattern of the control tokens, and their longest length."""
+def _read_format(tokenizer: ChatTokenizer) -> tuple[AnswerFormat, _ControlTokens]:
+    """Return the format of answers and the control tokens."""
     added = tokenizer.pretrained.added_tokens_decoder.values()
     names = [str(token) for token in added if token.special]
     answer_format = AnswerFormat.read(tokenizer.template if tokenizer.has_template else None, names)
-    pattern = re.compile("|".join(map(re.escape, names)) or "(?!)")
-    return answer_format, pattern, max(map(len, names), default=0)
+    return answer_format, _ControlTokens(names)
 
 
 class _GrowingText:
@@ -38,7 +53,7 @@ class _GrowingText:
 
     def __init__(self, tokenizer: ChatTokenizer) -> None:
         self._tokenizer, self._window, self._decoded = tokenizer, list[int](), 0
-        _, self._pattern, self._longest = _read_format(tokenizer)
+        _, self._control_tokens = _read_format(tokenizer)
         self.text = ""
         """Text up to the last token that ends a character, control tokens included."""
         self.has_control_tokens = False
@@ -54,9 +69,11 @@ class _GrowingText:
         self._window = self._window[self._decoded :]
         self._decoded = len(self._window)
         self.text += new
-        start = max(0, len(self.text) - len(new) - self._longest)
+        start = max(0, len(self.text) - len(new) - self._control_tokens.longest)
         if not self.has_control_tokens:
-            self.has_control_tokens = self._pattern.search(self.text, start) is not None
+            self.has_control_tokens = (
+                self._control_tokens.pattern.search(self.text, start) is not None
+            )
 
     def _decode(self, ids: list[int]) -> str:
         return self._tokenizer.pretrained.decode(
@@ -86,7 +103,7 @@ class AnswerText:
         self.count = 0
         """Number of generated tokens."""
         self._growing = _GrowingText(tokenizer)
-        self._format = _read_format(tokenizer)[0]
+        self._format, self._control_tokens = _read_format(tokenizer)
         self._plain_format = replace(self._format, removed_tokens=())
         marks = tool_calls.MARKS if functions else ()
         self._withheld = max(map(len, (self._format.suffix, *stops, *marks)))
@@ -114,7 +131,8 @@ class AnswerText:
             return ""
         if self._format.opening and self._format.opening.startswith(text.strip()):
             return ""
-        end = max(0, len(text) - self._withheld)
+        withheld = max(self._withheld, self._control_tokens.count_begun(text))
+        end = max(0, len(text) - withheld)
         return self._return(text[: min(end, self._find_calls(text))])
 
     def finish(self) -> str:
@@ -133,7 +151,7 @@ class AnswerText:
 
     def _split(self) -> str:
         """Return the text that is certain, without reasoning and control tokens."""
-        has_control_tokens = self._growing.has_control_tokens  # some models have thousands of them
+        has_control_tokens = self._growing.has_control_tokens
         answer_format = self._format if has_control_tokens else self._plain_format
         return answer_format.split(self._growing.text, truncated=True)[0]
 

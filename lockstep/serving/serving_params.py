@@ -1,9 +1,13 @@
 """The section `serving` of params.yaml, which no stage reads."""
 
-from typing import Annotated, Literal
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from lockstep import params
+from lockstep.errors import UserError
 from lockstep.params import Fraction, NaturalInt, PositiveFloat, PositiveInt, Section
 from lockstep.patterns import Pattern
 from lockstep.serving.abtest_routing import PRODUCT
@@ -11,6 +15,10 @@ from lockstep.serving.drift_params import DriftParams
 
 ModelName = Literal["tuned", "base"]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+S = TypeVar("S", bound=Section)
+NAME = "serving"
+"""Name of the section in params.yaml, which may be absent."""
 
 
 class AbTestParams(Section):
@@ -117,3 +125,22 @@ class ServingParams(Section):
             raise ValueError(
                 f"abtest: it divides the requests for {PRODUCT}; add it to serving.models"
             )
+
+
+def read_sections(schema: type[S]) -> S:
+    """Read sections of params.yaml; raise UserError for mistakes, and for a misspelt `serving`."""
+    names = params.parse(params.FILE).keys()
+    near = difflib.get_close_matches(NAME, names, 1)
+    if near and NAME not in names:
+        raise UserError(f"{params.FILE}: {near[0]}: unknown section; did you mean {NAME}?")
+    return params.read(schema)
+
+
+def find_log(log_folder: str | None) -> Path:
+    """Return the folder of the log that the gateway keeps; raise UserError without one."""
+    if log_folder is None:
+        raise UserError(
+            f"{params.FILE}: serving.log_folder: the gateway keeps no log; set it, or name the "
+            "folder of a log: LOG=folder"
+        )
+    return Path(log_folder)

@@ -40,7 +40,7 @@ def write_log(folder: Path, texts: list[str], **values: Any) -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with 100 training records in Greek."""
     folder = tmp_path_factory.mktemp("drift")
-    write_params(folder, {"serving.drift": {"minimum_texts": 40}})
+    write_params(folder, {"serving.drift": {"minimum_texts": 40}, "serving.log_folder": None})
     prepared = folder / "data/prepared"
     prepared.mkdir(parents=True)
     texts = [f"πού είναι το δέμα {first} {second}" for first in NUMBERS for second in NUMBERS]

@@ -8,9 +8,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from lockstep import outputs, records
+from lockstep.harvest.__main__ import main
 from lockstep.records import Record
 from tests.harvest import examples
 from tests.harvest.examples import read_lines, run_harvest
@@ -369,3 +371,23 @@ def test_mistakes_are_one_line(project: Path, file: str, text: str | None, messa
     result = run_harvest(*options)
     assert result.exit_code == 2 and message in result.output, result.output
     assert not (project / "out").exists()
+
+
+def test_the_log_of_the_gateway_is_the_default(project: Path) -> None:
+    values = examples.read_params(project)
+    values["serving"]["log_folder"] = "log"
+    (project / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    arguments = ["data/raw", "data/prepared", "--out", "out"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert (project / "out/card.json").exists()
+
+
+def test_what_is_not_named_is_named_by_the_message(project: Path) -> None:
+    values = examples.read_params(project)
+    values["serving"]["log_folder"] = None
+    (project / "params.yaml").write_text(json.dumps(values), encoding="utf-8")
+    result = CliRunner().invoke(main, ["data/raw", "data/prepared", "--out", "out"])
+    assert "serving.log_folder: the gateway keeps no log" in result.output
+    result = CliRunner().invoke(main, ["data/raw", "data/prepared", "--log", "log"])
+    assert "name a new one: OUT=build/harvest-1" in result.output

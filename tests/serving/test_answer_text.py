@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
@@ -72,6 +72,8 @@ def stream(tokenizer: ChatTokenizer, ids: list[int]) -> str:
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@example("<|endoftext|>")
+@example("a <|im_end|> b <|im_")
 def test_any_text_is_streamed_as_predict_reads_it(text: str) -> None:
     ids = STARTER_TOKENIZER.encode_text(text)
     assert stream(STARTER_TOKENIZER, ids) == STARTER_TOKENIZER.parse_answer(ids).text

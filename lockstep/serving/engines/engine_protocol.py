@@ -1,8 +1,8 @@
 """The requests that a gateway sends to an engine, and the parts of its answer."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class SocketEngine:
     async def generate(self, generation: Generation) -> AsyncGenerator[Part, None]:
         """Yield the parts of the answer; raise EngineError if the engine fails."""
         request = build_request(generation, self._cache_prompt)
-        try:
+        with report_engine_errors():
             if not generation.stream:
                 reply = await self._post("/completion", request)
                 yield Part(reply["tokens"], is_end=reply["stop_type"] == "eos")
@@ -97,16 +97,11 @@ class SocketEngine:
                         yield part
                 if not is_complete:
                     raise EngineError("the answer broke off")
-        except httpx2.HTTPError as error:
-            raise EngineError(type(error).__name__) from None
 
     async def classify(self, prompts: list[list[int]]) -> list[list[float]]:
         """Return the outputs of a model with a head for each prompt."""
-        try:
-            outputs = await self._post("/classify", {"prompts": prompts})
-        except httpx2.HTTPError as error:
-            raise EngineError(type(error).__name__) from None
-        return outputs["outputs"]
+        with report_engine_errors():
+            return (await self._post("/classify", {"prompts": prompts}))["outputs"]
 
     async def _post(self, route: str, request: dict[str, Any]) -> Any:
         async with self._send("POST", route, request) as response:
@@ -131,6 +126,17 @@ class SocketEngine:
             yield response
         finally:
             await response.aclose()
+
+
+@contextmanager
+def report_engine_errors() -> Iterator[None]:
+    """Raise EngineError if an engine does not answer, or in another form than its API has."""
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise EngineError(type(error).__name__) from None
+    except (LookupError, TypeError, ValueError):
+        raise EngineError("its answer has another form") from None
 
 
 def build_request(generation: Generation, cache_prompt: bool) -> dict[str, Any]:

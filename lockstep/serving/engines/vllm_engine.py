@@ -20,6 +20,7 @@ from lockstep.serving.engines.engine_protocol import (
     Generation,
     Part,
     SocketEngine,
+    report_engine_errors,
 )
 
 NAME = "engine"
@@ -39,7 +40,7 @@ class VllmEngine(SocketEngine):
     async def generate(self, generation: Generation) -> AsyncGenerator[Part, None]:
         """Yield the parts of the answer; raise EngineError if the engine fails."""
         request = self._build(generation)
-        try:
+        with report_engine_errors():
             if not generation.stream:
                 reply = await self._post("/v1/completions", request)
                 yield Part(reply["choices"][0]["token_ids"])
@@ -55,8 +56,6 @@ class VllmEngine(SocketEngine):
                         yield Part(_read_tokens(json.loads(data)))
                 if not is_complete:
                     raise EngineError("the answer broke off")
-        except httpx2.HTTPError as error:
-            raise EngineError(type(error).__name__) from None
 
     def _build(self, generation: Generation) -> dict[str, Any]:
         """Return the request to vLLM."""

@@ -5,11 +5,12 @@ import json
 import sys
 from collections import Counter
 
+import httpx2
 import pytest
 
 from lockstep.errors import UserError
 from lockstep.serving.engines.engine_process import EngineProcess
-from lockstep.serving.engines.engine_protocol import Generation, SocketEngine
+from lockstep.serving.engines.engine_protocol import EngineError, Generation, SocketEngine
 
 
 def test_no_request_fails_since_the_engine_closes_a_connection_that_was_used() -> None:
@@ -53,3 +54,16 @@ def test_an_engine_that_cannot_be_started_is_named() -> None:
     process = EngineProcess("tuned", lambda socket: [too_long], SocketEngine)
     with pytest.raises(UserError, match="the engine of tuned does not start"):
         asyncio.run(process.start())
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"tokens": [1]}', b"data: {}", b"data: 1"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_in_another_form_is_an_error_of_the_engine(body: bytes, stream: bool) -> None:
+    engine = SocketEngine(httpx2.MockTransport(lambda request: httpx2.Response(200, content=body)))
+
+    async def ask() -> None:
+        async for _ in engine.generate(Generation([1], 1, stream=stream)):
+            pass
+
+    with pytest.raises(EngineError):
+        asyncio.run(ask())
