@@ -46,7 +46,7 @@ def validate_sections(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[s
     except ValidationError as error:
         invalid = {item["loc"][0] for item in error.errors()}
         valid: dict[str, Any] = {
-            name: (field.rebuild_annotation(), ...)
+            name: (field.rebuild_annotation(), field)
             for name, field in Parameters.model_fields.items()
             if name not in invalid
         }

@@ -58,7 +58,8 @@ TOOL = {"role": "tool", "content": "c"}
         ([USER], "ends_without_answer (the last turn is one of user; remove it or answer it)"),
         ("Hi there", 'messages_not_turns (messages holds "Hi there": neither a list of turns nor a '
          "text whose turns begin with Human: and Assistant:, User: and Assistant:, or names in "
-         "roles of the source)"),
+         "roles of the source; for turns that alternate, set turn_separator to what stands between "
+         "them)"),
     ],
 )  # fmt: skip
 def test_turns_in_a_wrong_order_are_explained(turns: Any, line: str) -> None:
