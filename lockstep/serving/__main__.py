@@ -5,6 +5,7 @@ The settings are the section `serving` of params.yaml; docs/serving.md describes
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from types import FrameType
 import click
 import httpx2
 import uvicorn
+import uvloop
 
 from lockstep.errors import UserError, exit_on_mistake
 from lockstep.models import loading
@@ -84,7 +86,7 @@ def main(
             for name, folder in settings.folders.items()
         ]
         check_variants(settings, forms)
-        asyncio.run(serve(values, forms, keys, listener, choose_variant))
+        uvloop.run(serve(values, forms, keys, listener, choose_variant))
 
 
 def check_exposure(host: str, keys: ApiKeys) -> None:
@@ -148,6 +150,7 @@ async def serve(
             form.name: _build_model(form, tokenizers[form.name], engines[form.name], values)
             for form in forms
         }
+        gc.freeze()  # searching the modules of transformers again would delay answers by 0.1 s
         await _run_gateway(settings, models, keys, listener, choose_variant)
     finally:
         await asyncio.gather(*(engine.stop() for engine in engines.values()))

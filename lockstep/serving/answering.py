@@ -100,7 +100,9 @@ class Answerer:
         record = exchange.record
         record.key = self.keys.authenticate(request.headers.get("authorization", ""))
         self.limits.count_request(record.key)
-        parsed = api_requests.parse_request(await read_body(request, self.settings), schema)
+        body = await read_body(request, self.settings)
+        exchange.size = len(body)
+        parsed = api_requests.parse_request(body, schema)
         record.model, record.user = parsed.model, parsed.user
         if parsed.model not in self.models:
             names = ", ".join(self.models)
@@ -134,7 +136,7 @@ class Answerer:
             raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
         record = exchange.record
         record.messages, record.tools = parsed.read_messages(), parsed.read_tools()
-        prompt = await model.encoder.run(parsed.encode)
+        prompt = await model.encoder.run(parsed.encode, exchange.size)
         generation = self._build_generation(parsed, prompt, model)
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
@@ -234,7 +236,8 @@ class Answerer:
             raise ApiError(400, "model_without_head", message)
         record = exchange.record
         record.messages = parsed.read_messages()
-        prompt = await model.encoder.run(partial(encode_input, record.messages, model.max_length))
+        encode = partial(encode_input, record.messages, model.max_length)
+        prompt = await model.encoder.run(encode, exchange.size)
         record.prompt_tokens = len(prompt)
         self.limits.count_tokens(record.key, len(prompt))
         await self._wait_for_slot(model, exchange)
