@@ -100,9 +100,7 @@ class Answerer:
         record = exchange.record
         record.key = self.keys.authenticate(request.headers.get("authorization", ""))
         self.limits.count_request(record.key)
-        body = await read_body(request, self.settings)
-        exchange.size = len(body)
-        parsed = api_requests.parse_request(body, schema)
+        parsed = api_requests.parse_request(await read_body(request, self.settings), schema)
         record.model, record.user = parsed.model, parsed.user
         if parsed.model not in self.models:
             names = ", ".join(self.models)
@@ -136,7 +134,7 @@ class Answerer:
             raise ApiError(400, "model_with_head", "the model has a head; use /v1/classify")
         record = exchange.record
         record.messages, record.tools = parsed.read_messages(), parsed.read_tools()
-        prompt = await model.encoder.run(parsed.encode, exchange.size)
+        prompt = await model.encoder.run(parsed.encode)
         generation = self._build_generation(parsed, prompt, model)
         record.prompt_tokens, record.stream = len(generation.prompt), generation.stream
         self.limits.count_tokens(record.key, record.prompt_tokens + generation.max_tokens)
@@ -236,8 +234,7 @@ class Answerer:
             raise ApiError(400, "model_without_head", message)
         record = exchange.record
         record.messages = parsed.read_messages()
-        encode = partial(encode_input, record.messages, model.max_length)
-        prompt = await model.encoder.run(encode, exchange.size)
+        prompt = await model.encoder.run(partial(encode_input, record.messages, model.max_length))
         record.prompt_tokens = len(prompt)
         self.limits.count_tokens(record.key, len(prompt))
         await self._wait_for_slot(model, exchange)

@@ -14,28 +14,23 @@ from lockstep.serving.api import api_requests
 from lockstep.serving.api.request_limits import Slots
 from lockstep.serving.engines.engine_protocol import Engine
 
-SHORT_BYTES = 2048
-"""Length of a request that is encoded in 2 ms at most, so that no thread is needed."""
-
 
 class PromptEncoder:
-    """Encodes long prompts in a thread, since one of the maximum size may take half a second.
+    """Encodes prompts in a thread, since one of the maximum size may take half a second.
 
-    The thread has a tokenizer of its own: encoding sets options of the tokenizer, while the event
-    loop encodes short prompts and decodes answers by the other one.
+    It has a tokenizer of its own: encoding sets options of the tokenizer, while the event loop
+    decodes answers by the other one.
     """
 
     def __init__(self, tokenizer: ChatTokenizer) -> None:
         """Encode as a tokenizer does."""
-        self._tokenizer, self._copy = tokenizer, copy.deepcopy(tokenizer)
+        self._tokenizer = copy.deepcopy(tokenizer)
         self._thread = ThreadPoolExecutor(1, "encode")
 
-    async def run(self, encode: Callable[[ChatTokenizer], list[int]], size: int) -> list[int]:
-        """Return what a function makes of the tokenizer; `size` is the length of the request."""
-        if size <= SHORT_BYTES:
-            return encode(self._tokenizer)
+    async def run(self, encode: Callable[[ChatTokenizer], list[int]]) -> list[int]:
+        """Return what a function makes of the tokenizer."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, encode, self._copy)
+        return await loop.run_in_executor(self._thread, encode, self._tokenizer)
 
 
 @dataclass(slots=True)

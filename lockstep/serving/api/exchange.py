@@ -23,8 +23,6 @@ class Exchange:
         """Begin an exchange."""
         self.record, self.loggers = record, loggers
         self.start = time.perf_counter()
-        self.size = 0
-        """Bytes of the body of the request."""
         self.stack = AsyncExitStack()
         """Resources to release at the end, such as a slot."""
         self._is_finished = False
