@@ -108,6 +108,18 @@ def test_a_missing_section_hides_nothing_else(tmp_path: Path) -> None:
     ]
 
 
+def test_a_section_with_a_default_may_be_absent_beside_a_mistake(tmp_path: Path) -> None:
+    values = change_params(params.parse(PARAMS_FILE), {"merge.tolerance": -1})
+    del values["serving"]
+    file = tmp_path / "params.yaml"
+    with file.open("w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(values, stream)
+    with pytest.raises(UserError) as error:
+        check_parameters(file)
+    (line,) = error.value.message.splitlines()
+    assert line.startswith(f"{file}: merge.tolerance: ")
+
+
 def test_libraries_refuse_options_all_at_once(find_mistakes: Callable[..., list[str]]) -> None:
     lines = find_mistakes(
         {"train.options": {"betta": 0.1, "label_smoothing_facto": 0.1}}, check_libraries
